@@ -1,0 +1,83 @@
+"""vtlab's own exceptions and warnings.
+
+Every error a caller can cause is a `VtlabError`: its message names the value, the place and the remedy, so
+that the command line can print it alone and a notebook shows one readable line at the end of the traceback.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class VtlabError(Exception):
+    """Base class of every error that vtlab raises on purpose."""
+
+
+class InputError(VtlabError, ValueError):
+    """A value given by the caller is wrong: its type, its shape, its range or its content."""
+
+
+class VideoError(VtlabError):
+    """A video can't be opened, holds no frames, or can't be written."""
+
+
+class PromptError(InputError):
+    """A prompt is invalid, or does not fit the video or the tracker it is given to."""
+
+
+class TracksError(InputError):
+    """Tracks are invalid, or a file does not hold tracks."""
+
+
+class FormatError(InputError):
+    """A file does not follow the format it is read as; the message names the file and the line."""
+
+
+class RegistryError(VtlabError, LookupError):
+    """A tracker, detector or other part is unknown, registered twice, or badly registered."""
+
+
+class MissingDependencyError(VtlabError, ImportError):
+    """A part needs a package that is not installed; the message names the extra that brings it."""
+
+
+class WeightsError(VtlabError):
+    """A checkpoint is missing, damaged, of another variant, or can't be fetched."""
+
+
+class TrackingError(VtlabError):
+    """A tracker failed in the middle of a video.
+
+    Attributes:
+        tracks: What was tracked before the failure, as `Tracks`; never lost.
+        frame: Index of the frame that was being processed.
+    """
+
+    def __init__(self, message: str, *, tracks: object = None, frame: int | None = None):
+        super().__init__(message)
+        self.tracks = tracks
+        self.frame = frame
+
+
+class ExperimentError(VtlabError):
+    """A batch specification is invalid, or a run of the batch failed."""
+
+
+class VtlabWarning(UserWarning):
+    """Something was worked around; the message says what and what it means for the result."""
+
+
+def near(name: str, known: Iterable[str]) -> str:
+    """Return the tail of an error message that names what is known and what is near: 'Did you mean ...?'."""
+    names = sorted(known)
+    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    hint = f"Did you mean {', '.join(repr(n) for n in close)}? " if close else ""
+    return f"{hint}Known: {', '.join(names)}." if names else f"{hint}None are known."
+
+
+def needs(package: str, extra: str, purpose: str) -> MissingDependencyError:
+    """Return the error that says which extra brings a missing `package`."""
+    return MissingDependencyError(
+        f"{purpose} needs the package {package!r}, which is not installed. Remedy: pip install 'vtlab[{extra}]'."
+    )

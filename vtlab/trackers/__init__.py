@@ -1,0 +1,1 @@
+"""Trackers, one file a method, found by file name (see `vtlab.registry`)."""

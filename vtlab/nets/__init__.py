@@ -1,0 +1,1 @@
+"""Networks: torch modules only, with the parameter names of the official checkpoints."""

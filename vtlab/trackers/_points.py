@@ -1,0 +1,167 @@
+"""What point trackers share: coordinates, windows over frames, chunks of points, features computed once.
+
+Nothing here knows a method. torch is imported inside the functions that need it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
+
+Array = NDArray[np.float64]
+Size = tuple[int, int]
+"""(height, width) in pixels."""
+
+Rule = Literal["edge", "index", "corner"]
+"""How a network counts positions and how frames are resized for it.
+
+* `edge`: raster coordinates 0..W, the first pixel's centre at 0.5; frames resized with align_corners=False.
+  This is vtlab's own convention, and that of TAPIR, TAPNext and the 256 x 256 raster of TAP-Vid's metrics.
+* `index`: the first pixel's centre at 0; frames resized with align_corners=False (PIPs).
+* `corner`: the first pixel's centre at 0 and the corner pixels' centres stay corners: frames resized with
+  align_corners=True (CoTracker).
+"""
+
+
+def convert_points(xy: ArrayLike, frame: Size, network: Size, rule: Rule, *, back: bool = False) -> Array:
+    """Convert points between vtlab's raster of a frame and a network's coordinates on the resized frame.
+
+    Args:
+        xy: Points (..., 2) as (x, y); in the frame's raster, or in network coordinates when `back`.
+        frame: (height, width) of the frame.
+        network: (height, width) the frame is resized to.
+        rule: How the network counts, see `Rule`.
+        back: Convert from the network to the frame instead.
+
+    Returns:
+        Points (..., 2), float64, NaN where `xy` is.
+
+    Raises:
+        InputError: A size below one pixel, points of another shape, or an unknown rule.
+    """
+    points = np.asarray(xy, dtype=np.float64)
+    if points.shape[-1:] != (2,):
+        raise InputError(f"Expected points of shape (..., 2) as (x, y), got shape {points.shape}.")
+    if min(*frame, *network) < 1:
+        raise InputError(
+            f"Frame {frame} and network size {network} (height, width) must be at least 1 pixel."
+        )
+    old, new = np.array(frame[::-1], np.float64), np.array(network[::-1], np.float64)
+    if rule == "corner":
+        before, scale, after = -0.5, (new - 1) / np.maximum(old - 1, 1), 0.0
+    elif rule in ("edge", "index"):
+        before, scale, after = 0.0, new / old, -0.5 if rule == "index" else 0.0
+    else:
+        raise InputError(f"Unknown coordinate rule {rule!r}. Known: 'edge', 'index', 'corner'.")
+    if back:
+        return (points - after) / np.where(scale == 0, 1.0, scale) - before
+    return (points + before) * scale + after
+
+
+def pack_queries(frames: ArrayLike, xy: ArrayLike, order: Literal["tyx", "txy"]) -> NDArray[np.float32]:
+    """Queries (N, 3) in the order a network wants: TAPIR and TAPNext `tyx`, CoTracker `txy`.
+
+    Args:
+        frames: Query frame of each point, (N,).
+        xy: Query positions (N, 2) as (x, y) in network coordinates.
+        order: Meaning of the three columns; t = frame.
+    """
+    points = np.asarray(xy, dtype=np.float32).reshape(-1, 2)
+    if order not in ("tyx", "txy"):
+        raise InputError(f"Unknown order of query columns {order!r}. Known: 'tyx', 'txy'.")
+    time = np.asarray(frames, dtype=np.float32).reshape(-1, 1)
+    return np.concatenate([time, points[:, ::-1] if order == "tyx" else points], axis=1)
+
+
+class Window(NamedTuple):
+    """Frames [start, stop) that are tracked together, of which [keep_start, keep_stop) count."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+def split_windows(length: int, size: int, overlap: int) -> list[Window]:
+    """Cover `length` frames by windows of at most `size` that overlap by at least `overlap` frames.
+
+    The hand-over is in the middle of an overlap: every frame is taken from the window in which it lies
+    farther from a border. The last window ends on the last frame and is as long as the others.
+
+    Raises:
+        InputError: The overlap is not smaller than the window.
+    """
+    if not 0 <= overlap < size:
+        raise InputError(
+            f"Windows of {size} frames can't overlap by {overlap}. Give an overlap from 0 to {size - 1}."
+        )
+    if length <= size:
+        return [Window(0, length, 0, length)] if length else []
+    starts = [*range(0, length - size, size - overlap), length - size]
+    cuts = [0, *((a + size + b) // 2 for a, b in itertools.pairwise(starts)), length]
+    return [Window(s, s + size, cuts[i], cuts[i + 1]) for i, s in enumerate(starts)]
+
+
+def chunks(count: int, size: int) -> Iterator[slice]:
+    """Slices of at most `size` that cover `count` points; `size` 0 means one slice."""
+    step = size if size > 0 else max(count, 1)
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+
+
+class FeatureCache(Generic[Key, Value]):
+    """Features of the last `capacity` frames, each computed once.
+
+    Args:
+        encode: Computes the features of the frames with these keys, in order; called with missing ones only.
+        capacity: Most entries that are kept; the least recently used one leaves first.
+    """
+
+    def __init__(self, encode: Callable[[list[Key]], Sequence[Value]], capacity: int):
+        self._encode = encode
+        self._capacity = capacity
+        self._entries: OrderedDict[Key, Value] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, keys: Sequence[Key]) -> list[Value]:
+        """Features of these frames, in order; all of them at once, even beyond the capacity."""
+        missing = [key for key in dict.fromkeys(keys) if key not in self._entries]
+        if missing:
+            self._entries.update(zip(missing, self._encode(missing), strict=True))
+        values = []
+        for key in keys:
+            self._entries.move_to_end(key)
+            values.append(self._entries[key])
+        while len(self._entries) > self._capacity:
+            self._entries.popitem(last=False)
+        return values
+
+
+def resize_frames(images: Sequence[NDArray[np.uint8]], size: Size, rule: Rule) -> torch.Tensor:
+    """Resize images (H, W, 3) as the official point trackers do: float32 (B, 3, *size), values 0-255.
+
+    Bilinear without antialiasing; align_corners=True for the rule `corner`.
+    """
+    import torch
+    from torch.nn.functional import interpolate
+
+    batch = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float()
+    if batch.shape[-2:] == size:
+        return batch
+    return interpolate(batch, size, mode="bilinear", align_corners=rule == "corner")

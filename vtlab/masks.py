@@ -51,7 +51,9 @@ def iou(a: ArrayLike, b: ArrayLike) -> float:
     """Intersection over union of two masks of one size; two empty masks give 1."""
     a, b = as_mask(a), as_mask(b)
     if a.shape != b.shape:
-        raise InputError(f"Masks of different sizes can't be compared: {a.shape} and {b.shape} (height, width).")
+        raise InputError(
+            f"Masks of different sizes can't be compared: {a.shape} and {b.shape} (height, width)."
+        )
     union = np.count_nonzero(a | b)
     return np.count_nonzero(a & b) / union if union else 1.0
 

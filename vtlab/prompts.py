@@ -1,0 +1,539 @@
+"""Prompts: what a person gave on one frame for one object. A prompt set is a JSON file.
+
+Geometry follows vtlab's convention: 0-based frames, continuous pixel edges, boxes `xyxy`, points `(x, y)`.
+Prompts are immutable and hashable; their geometry is checked when they are made, and against a video by
+`Prompts.check`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Protocol, overload
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab import masks
+from vtlab.errors import FormatError, PromptError
+
+Points = tuple[tuple[float, float], ...]
+
+
+class _Sized(Protocol):
+    """What `Prompts.check` needs to know of a video."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    def __len__(self) -> int: ...
+
+
+def _points(values: ArrayLike, what: str, at_least: int) -> Points:
+    try:
+        array = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise PromptError(f"{what}: expected numbers, got {values!r}.") from None
+    if array.ndim == 1 and array.size == 2:
+        array = array[None]
+    if array.size == 0:
+        array = array.reshape(0, 2)
+    if array.ndim != 2 or array.shape[1] != 2:
+        raise PromptError(f"{what}: expected points of shape (K, 2) as (x, y), got shape {array.shape}.")
+    if len(array) < at_least:
+        raise PromptError(f"{what}: at least {at_least} point(s) are needed, got {len(array)}.")
+    if not np.isfinite(array).all():
+        raise PromptError(
+            f"{what}: coordinates must be finite, got {array.tolist()}. Remove the NaN or infinite value."
+        )
+    return tuple((float(x), float(y)) for x, y in array)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What all prompts have.
+
+    Attributes:
+        object_id: Identity of the object, a positive int; several prompts with one id are one object.
+        frame: 0-based frame on which the prompt was given.
+        label: Class or name of the object, or None.
+    """
+
+    kind: ClassVar[str] = ""
+    object_id: int = field(default=1, kw_only=True)
+    frame: int = field(default=0, kw_only=True)
+    label: str | None = field(default=None, kw_only=True)
+
+    def __post_init__(self) -> None:
+        for name, low in (("object_id", 1), ("frame", 0)):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
+                raise PromptError(f"{self}: {name} must be an int of at least {low}, got {value!r}.")
+            object.__setattr__(self, name, int(value))
+        if self.label is not None and not isinstance(self.label, str):
+            raise PromptError(f"{self}: label must be a str or None, got {self.label!r}.")
+
+    def __str__(self) -> str:
+        return f"{self.kind} prompt of object {self.object_id} on frame {self.frame}"
+
+    def box(self, height: int, width: int) -> NDArray[np.float64]:
+        """Tight xyxy extent of the prompt on a frame of that size, shape (4,)."""
+        raise NotImplementedError
+
+    def _xy(self) -> NDArray[np.float64]:
+        """Every coordinate pair of the prompt, for the check against the frame's edges: (K, 2)."""
+        raise NotImplementedError
+
+    def check(self, video: _Sized) -> None:
+        """Raise `PromptError` unless the prompt lies on an existing frame and touches the image."""
+        if len(video) and self.frame >= len(video):
+            raise PromptError(
+                f"{self}: the video has {len(video)} frames, so its last frame is {len(video) - 1}. "
+                "Frames count from 0."
+            )
+        xy = self._xy()
+        low, high = xy.min(axis=0), xy.max(axis=0)
+        if high[0] <= 0 or high[1] <= 0 or low[0] >= video.width or low[1] >= video.height:
+            raise PromptError(
+                f"{self} lies outside the frame of {video.width} x {video.height} px: it spans x "
+                f"{low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}. Give coordinates of the full-size frame."
+            )
+
+
+@dataclass(frozen=True)
+class BoxPrompt(Prompt):
+    """A box on one frame.
+
+    Attributes:
+        xyxy: Edges x1, y1, x2, y2 in pixels, before rotation.
+        angle: Rotation about the box's centre in radians, clockwise on the screen (y is down); 0 = upright.
+    """
+
+    kind: ClassVar[str] = "box"
+    xyxy: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    angle: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        flat = _points(np.reshape(self.xyxy, (-1, 2)) if np.size(self.xyxy) == 4 else self.xyxy, str(self), 2)
+        (x1, y1), (x2, y2) = flat
+        if x2 <= x1 or y2 <= y1:
+            raise PromptError(
+                f"{self}: the box {(x1, y1, x2, y2)} has no area. Boxes are xyxy: x1 < x2 and y1 < y2 "
+                "(convert left, top, width, height with vtlab.geometry.xywh_to_xyxy)."
+            )
+        if not math.isfinite(self.angle):
+            raise PromptError(f"{self}: the angle must be finite, got {self.angle!r}.")
+        object.__setattr__(self, "xyxy", (x1, y1, x2, y2))
+        object.__setattr__(self, "angle", float(self.angle))
+
+    def corners(self) -> NDArray[np.float64]:
+        """The four corners (4, 2), clockwise from the one that is top left before rotation."""
+        x1, y1, x2, y2 = self.xyxy
+        centre = np.array([(x1 + x2) / 2, (y1 + y2) / 2])
+        offsets = np.array([[x1, y1], [x2, y1], [x2, y2], [x1, y2]]) - centre
+        c, s = math.cos(self.angle), math.sin(self.angle)
+        return centre + offsets @ np.array([[c, s], [-s, c]])
+
+    def box(self, height: int, width: int) -> NDArray[np.float64]:
+        """Tight upright xyxy extent, shape (4,)."""
+        corners = self.corners() if self.angle else np.reshape(self.xyxy, (2, 2))
+        return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
+
+    def _xy(self) -> NDArray[np.float64]:
+        return self.corners()
+
+
+@dataclass(frozen=True)
+class MaskPrompt(Prompt):
+    """A mask on one frame, given as run-length encoding or as a polygon; make one with `MaskPrompt.of`.
+
+    Attributes:
+        counts: Compressed counts of COCO's run-length encoding, or empty when `polygon` is given.
+        size: (height, width) in pixels of the encoded mask; (0, 0) when `polygon` is given.
+        polygon: Vertices ((x, y), ...), or empty when `counts` is given.
+    """
+
+    kind: ClassVar[str] = "mask"
+    counts: bytes = b""
+    size: tuple[int, int] = (0, 0)
+    polygon: Points = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if bool(self.counts) == bool(len(self.polygon)):
+            raise PromptError(f"{self}: give either a mask (MaskPrompt.of) or a polygon.")
+        if self.counts:
+            height, width = self.size
+            if height <= 0 or width <= 0 or height * width > 1 << 28:
+                raise PromptError(
+                    f"{self}: the mask's size {self.size} (height, width) is not that of a frame."
+                )
+            try:
+                area = masks.area(self.counts, height, width)
+            except (ValueError, MemoryError) as error:
+                raise PromptError(f"{self}: the run-length encoding can't be read ({error}).") from None
+            if not 0 < area <= height * width:
+                raise PromptError(f"{self}: the mask is empty. Mark at least one pixel of the object.")
+            object.__setattr__(self, "size", (int(height), int(width)))
+        else:
+            polygon = _points(self.polygon, str(self), 3)
+            xy = np.asarray(polygon)
+            if (np.ptp(xy, axis=0) <= 0).any():
+                raise PromptError(f"{self}: the polygon has no area.")
+            object.__setattr__(self, "polygon", polygon)
+
+    @classmethod
+    def of(
+        cls, mask: ArrayLike, *, object_id: int = 1, frame: int = 0, label: str | None = None
+    ) -> MaskPrompt:
+        """Make a prompt from a mask of shape (H, W), any dtype, non-zero = object."""
+        array = masks.as_mask(mask)
+        height, width = array.shape
+        return cls(masks.encode(array), (height, width), object_id=object_id, frame=frame, label=label)
+
+    def mask(self, height: int, width: int) -> masks.Mask:
+        """The mask, bool (height, width); raises `PromptError` if it was drawn on another size."""
+        if self.polygon:
+            return masks.from_polygon(self.polygon, height, width)
+        if self.size != (height, width):
+            raise PromptError(
+                f"{self}: the mask is {self.size[1]} x {self.size[0]} px, the frame {width} x {height} px. "
+                "Draw the mask on the full-size frame."
+            )
+        return masks.decode(self.counts, height, width)
+
+    def box(self, height: int, width: int) -> NDArray[np.float64]:
+        """Tight xyxy extent of the mask, shape (4,)."""
+        return masks.to_box(self.mask(height, width))
+
+    def _xy(self) -> NDArray[np.float64]:
+        if self.polygon:
+            return np.asarray(self.polygon)
+        return masks.to_box(masks.decode(self.counts, *self.size)).reshape(2, 2)
+
+    def check(self, video: _Sized) -> None:
+        """Raise `PromptError` unless the mask has the frame's size and covers at least one pixel."""
+        if self.counts and self.size != (video.height, video.width):
+            self.mask(video.height, video.width)
+        super().check(video)
+        if self.polygon and not self.mask(video.height, video.width).any():
+            raise PromptError(f"{self}: the polygon covers no pixel centre of the frame. Draw it larger.")
+
+
+@dataclass(frozen=True)
+class ClickPrompt(Prompt):
+    """Clicks on an object (positive) and beside it (negative), with an optional box around it.
+
+    Attributes:
+        points: Clicked positions ((x, y), ...).
+        positive: One bool for each point; True = on the object. All True when omitted.
+        xyxy: Optional box around the object.
+    """
+
+    kind: ClassVar[str] = "click"
+    points: Points = ()
+    positive: tuple[bool, ...] = ()
+    xyxy: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        points = _points(self.points, str(self), 1)
+        positive = tuple(bool(p) for p in self.positive) or (True,) * len(points)
+        if len(positive) != len(points):
+            raise PromptError(f"{self}: {len(points)} points but {len(positive)} positive/negative marks.")
+        if not any(positive) and self.xyxy is None:
+            raise PromptError(f"{self}: at least one positive click (or a box) is needed.")
+        if self.xyxy is not None:
+            object.__setattr__(
+                self, "xyxy", BoxPrompt(self.xyxy, object_id=self.object_id, frame=self.frame).xyxy
+            )
+        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "positive", positive)
+
+    def box(self, height: int, width: int) -> NDArray[np.float64]:
+        """The given box, else the extent of the positive clicks (which may have no area), shape (4,)."""
+        if self.xyxy is not None:
+            return np.asarray(self.xyxy)
+        xy = np.asarray(self.points)[list(self.positive)]
+        return np.concatenate([xy.min(axis=0), xy.max(axis=0)])
+
+    def _xy(self) -> NDArray[np.float64]:
+        return np.asarray(self.points)
+
+    def check(self, video: _Sized) -> None:
+        """Raise `PromptError` unless every click lies inside the frame."""
+        super().check(video)
+        for x, y in self.points:
+            if not (0 <= x <= video.width and 0 <= y <= video.height):
+                raise PromptError(
+                    f"{self}: the click ({x:g}, {y:g}) lies outside the frame of {video.width} x {video.height} px."
+                )
+
+
+@dataclass(frozen=True)
+class PointPrompt(Prompt):
+    """Points to follow.
+
+    Attributes:
+        points: Positions ((x, y), ...); their order is their `point_id`, from 0.
+        shape: What the points are together: separate "points", an open "polyline", or a closed "polygon".
+    """
+
+    kind: ClassVar[str] = "point"
+    points: Points = ()
+    shape: Literal["points", "polyline", "polygon"] = "points"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least = {"points": 1, "polyline": 2, "polygon": 3}.get(self.shape)
+        if at_least is None:
+            raise PromptError(f"{self}: shape must be 'points', 'polyline' or 'polygon', got {self.shape!r}.")
+        object.__setattr__(self, "points", _points(self.points, str(self), at_least))
+
+    def box(self, height: int, width: int) -> NDArray[np.float64]:
+        """Extent of the points, shape (4,); without area for a single point."""
+        xy = self._xy()
+        return np.concatenate([xy.min(axis=0), xy.max(axis=0)])
+
+    def _xy(self) -> NDArray[np.float64]:
+        return np.asarray(self.points)
+
+
+@dataclass(frozen=True)
+class SkeletonPrompt(Prompt):
+    """Named points joined by edges, some of them occluded.
+
+    Attributes:
+        points: Node positions ((x, y), ...); their order is their `point_id`, from 0.
+        names: One name for each node.
+        edges: Pairs of node indices.
+        occluded: One bool for each node; all False when omitted. An occluded node stays in the figure.
+    """
+
+    kind: ClassVar[str] = "skeleton"
+    points: Points = ()
+    names: tuple[str, ...] = ()
+    edges: tuple[tuple[int, int], ...] = ()
+    occluded: tuple[bool, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        points = _points(self.points, str(self), 1)
+        names = tuple(str(n) for n in self.names) or tuple(f"node {i}" for i in range(len(points)))
+        occluded = tuple(bool(o) for o in self.occluded) or (False,) * len(points)
+        edges = tuple((int(a), int(b)) for a, b in self.edges)
+        if not len(names) == len(occluded) == len(points):
+            raise PromptError(
+                f"{self}: {len(points)} points, {len(names)} names and {len(occluded)} occlusion marks don't match."
+            )
+        if len(set(names)) != len(names):
+            raise PromptError(f"{self}: node names must differ, got {list(names)}.")
+        bad = [edge for edge in edges if not all(0 <= i < len(points) for i in edge)]
+        if bad:
+            raise PromptError(
+                f"{self}: edge {bad[0]} names a node that doesn't exist; there are {len(points)}."
+            )
+        for name, value in (("points", points), ("names", names), ("edges", edges), ("occluded", occluded)):
+            object.__setattr__(self, name, value)
+
+    def box(self, height: int, width: int) -> NDArray[np.float64]:
+        """Extent of the nodes, shape (4,)."""
+        xy = self._xy()
+        return np.concatenate([xy.min(axis=0), xy.max(axis=0)])
+
+    def _xy(self) -> NDArray[np.float64]:
+        return np.asarray(self.points)
+
+
+KINDS: dict[str, type[Prompt]] = {
+    cls.kind: cls for cls in (BoxPrompt, MaskPrompt, ClickPrompt, PointPrompt, SkeletonPrompt)
+}
+
+
+class Prompts:
+    """A validated, immutable list of prompts, ordered by frame and object.
+
+    Args:
+        prompts: Any iterable of prompts, or one prompt.
+
+    Raises:
+        PromptError: Two prompts of one kind for one object on one frame, or one object with two labels.
+    """
+
+    __slots__ = ("_prompts",)
+
+    def __init__(self, prompts: Iterable[Prompt] | Prompt = ()):
+        items = [prompts] if isinstance(prompts, Prompt) else list(prompts)
+        for item in items:
+            if not isinstance(item, Prompt):
+                raise PromptError(f"Expected prompts (BoxPrompt, MaskPrompt, ...), got {item!r}.")
+        self._prompts = tuple(sorted(items, key=lambda p: (p.frame, p.object_id, p.kind)))
+        seen: set[tuple[int, int, str]] = set()
+        labels: dict[int, str] = {}
+        for p in self._prompts:
+            key = (p.object_id, p.frame, p.kind)
+            if key in seen:
+                raise PromptError(
+                    f"Two {p.kind} prompts for object {p.object_id} on frame {p.frame}. "
+                    "Give different objects different ids, or merge the prompts."
+                )
+            seen.add(key)
+            if p.label is not None and labels.setdefault(p.object_id, p.label) != p.label:
+                raise PromptError(
+                    f"Object {p.object_id} has two labels, {labels[p.object_id]!r} and {p.label!r}. Keep one."
+                )
+
+    def __len__(self) -> int:
+        return len(self._prompts)
+
+    def __iter__(self) -> Iterator[Prompt]:
+        return iter(self._prompts)
+
+    @overload
+    def __getitem__(self, index: int) -> Prompt: ...
+    @overload
+    def __getitem__(self, index: slice) -> Prompts: ...
+    def __getitem__(self, index: int | slice) -> Prompt | Prompts:
+        return Prompts(self._prompts[index]) if isinstance(index, slice) else self._prompts[index]
+
+    def __add__(self, other: Iterable[Prompt]) -> Prompts:
+        return Prompts([*self, *other])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Prompts) and self._prompts == other._prompts
+
+    def __hash__(self) -> int:
+        return hash(self._prompts)
+
+    def __repr__(self) -> str:
+        return f"Prompts({len(self)} prompts, {len(self.object_ids)} objects, frames {list(self.frames)})"
+
+    @property
+    def object_ids(self) -> tuple[int, ...]:
+        """Ids of all objects, ascending."""
+        return tuple(sorted({p.object_id for p in self}))
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """Frames that carry a prompt, ascending."""
+        return tuple(sorted({p.frame for p in self}))
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Label of each object that has one."""
+        return {p.object_id: p.label for p in self if p.label is not None}
+
+    @property
+    def kinds(self) -> frozenset[type[Prompt]]:
+        """The kinds of prompt in the set."""
+        return frozenset(type(p) for p in self)
+
+    def at(self, frame: int) -> Prompts:
+        """The prompts given on one frame."""
+        return Prompts(p for p in self if p.frame == frame)
+
+    def of(self, object_id: int) -> Prompts:
+        """The prompts given for one object."""
+        return Prompts(p for p in self if p.object_id == object_id)
+
+    def by_frame(self) -> dict[int, Prompts]:
+        """Prompts of each frame that carries any."""
+        return {frame: self.at(frame) for frame in self.frames}
+
+    def check(self, video: _Sized) -> Prompts:
+        """Return self if every prompt fits the video, else raise `PromptError` naming the first that doesn't."""
+        for prompt in self:
+            prompt.check(video)
+        return self
+
+    def shifted(self, frames: int) -> Prompts:
+        """The same prompts, `frames` later."""
+        return Prompts(replace(p, frame=p.frame + frames) for p in self)
+
+    def to_json(self) -> str:
+        """The prompt set as a JSON text; masks as base64 of COCO's compressed counts."""
+        return json.dumps({"version": 1, "prompts": [_to_dict(p) for p in self]}, indent=1) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str, *, where: str = "prompts") -> Prompts:
+        """Read a prompt set from a JSON text; raises `FormatError` or `PromptError` naming `where`."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise FormatError(f"{where}: not a JSON prompt set (line {error.lineno}: {error.msg}).") from None
+        if (
+            not isinstance(data, dict)
+            or data.get("version") != 1
+            or not isinstance(data.get("prompts"), list)
+        ):
+            raise FormatError(
+                f"{where}: expected {{'version': 1, 'prompts': [...]}} as Prompts.save writes it."
+            )
+        try:
+            return cls(_from_dict(item, f"{where}: prompt {i}") for i, item in enumerate(data["prompts"]))
+        except PromptError as error:
+            raise PromptError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
+
+    def save(self, path: str | Path) -> Path:
+        """Write the set to a JSON file (whole or not at all) and return its path."""
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(target.name + ".part")
+        try:
+            temporary.write_text(self.to_json(), encoding="utf-8")
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return target
+
+    @classmethod
+    def load(cls, path: str | Path) -> Prompts:
+        """Read a set that `save` wrote."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            raise FormatError(
+                f"{path}: there is no such prompt file. Make one with Prompts(...).save(path) or vtlab.annotate(video)."
+            ) from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise FormatError(f"{path}: can't be read as a prompt set ({error}).") from None
+        return cls.from_json(text, where=str(path))
+
+
+def _to_dict(prompt: Prompt) -> dict[str, Any]:
+    data: dict[str, Any] = {"kind": prompt.kind}
+    for f in fields(prompt):
+        value = getattr(prompt, f.name)
+        if value == f.default and f.name not in ("object_id", "frame"):
+            continue
+        data[f.name] = base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
+    return data
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
+def _from_dict(item: Any, where: str) -> Prompt:
+    if not isinstance(item, dict) or item.get("kind") not in KINDS:
+        kind = item.get("kind") if isinstance(item, dict) else item
+        raise FormatError(f"{where}: unknown kind {kind!r}. Known: {', '.join(KINDS)}.")
+    cls = KINDS[item["kind"]]
+    values = {k: _tuples(v) for k, v in item.items() if k != "kind"}
+    unknown = set(values) - {f.name for f in fields(cls)}
+    if unknown:
+        raise FormatError(f"{where}: unknown field {sorted(unknown)[0]!r} for a {cls.kind} prompt.")
+    try:
+        if "counts" in values:
+            values["counts"] = base64.b64decode(values["counts"], validate=True)
+        return cls(**values)
+    except PromptError as error:
+        raise PromptError(f"{where}: {error}") from None
+    except (TypeError, ValueError) as error:
+        raise FormatError(f"{where}: {error}") from None

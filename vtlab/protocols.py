@@ -1,0 +1,222 @@
+"""Every contract of vtlab on one page. To add a tracker, read this file and nothing else.
+
+A tracker is a class in one of three shapes; callers see only `vtlab.track(video, prompts, tracker) -> Tracks`.
+
+- `SingleObjectTracker`: follows one object; `init(frame, prompt)`, `step(frame) -> Observation`. The smallest shape:
+  vtlab runs one instance for each object (`trackers/per_object.py`).
+- `OnlineTracker`: follows all objects of a frame together; `init(frame, prompts)`, `step(frame, prompts)`.
+- `OfflineTracker`: sees windows of frames; `run(frames, prompts)` yields the same answers.
+
+The loop in `run.py` does timing, late starts, corrections, direction, progress, cancelling and keeps what is done
+when something fails. Frames come in the direction of tracking, so a method never asks which way it goes; durations
+are in seconds and use `abs` of the difference of `frame.timestamp`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab.prompts import Prompt, Prompts
+from vtlab.tracks import FrameTracks
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+    from vtlab.video import Frame
+
+Image = NDArray[np.uint8]
+Family = Literal["sot", "mot", "vos", "points"]
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One official checkpoint file.
+
+    Attributes:
+        name: File name in the cache and in the folder that `VTLAB_WEIGHTS` names.
+        url: Official address.
+        sha256: Hex digest, or None where none is published (then the first download's digest is recorded).
+        size: Bytes as the source states, 0 if unknown.
+        licence: Licence of the weights (SPDX name where there is one).
+        source: Where the file is published: repository or page.
+    """
+
+    name: str
+    url: str
+    sha256: str | None = None
+    size: int = 0
+    licence: str = "unknown"
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Card:
+    """What vtlab knows of a tracker, detector or associator without making one.
+
+    Attributes:
+        name: Name under which users ask for it: lower case, digits and hyphens.
+        family: "sot" (boxes from prompts), "mot" (objects from detections), "vos" (masks) or "points".
+        summary: One sentence.
+        accepts: Kinds of prompt that it takes; empty for a tracker that needs no prompts.
+        emits: What it gives: "boxes", "masks", "points".
+        paper: Title, venue and year.
+        paper_url: Address of the paper.
+        code: Address of the official code.
+        licence: Licence of the method's official code, or of the package that is used.
+        weights: Files that it loads; empty if none.
+        requires: Extra of vtlab that brings its packages ("" = the core).
+        options: Values of the constructor's parameters that this name stands for.
+        notice: A sentence that users must see, such as a non-commercial licence.
+    """
+
+    name: str
+    family: str
+    summary: str = ""
+    accepts: frozenset[type[Prompt]] = frozenset()
+    emits: frozenset[str] = frozenset({"boxes"})
+    paper: str = ""
+    paper_url: str = ""
+    code: str = ""
+    licence: str = ""
+    weights: tuple[WeightFile, ...] = ()
+    requires: str = ""
+    options: dict[str, Any] = field(default_factory=dict)
+    notice: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """Where one object is on one frame.
+
+    Attributes:
+        box: (4,) xyxy pixels, or None (then the mask's extent).
+        score: How sure the tracker is, in [0, 1].
+        visible: False when the object is not seen.
+        mask: bool (H, W), or None.
+    """
+
+    box: ArrayLike | None = None
+    score: float = 1.0
+    visible: bool = True
+    mask: NDArray[np.bool_] | None = None
+
+
+class SingleObjectTracker(ABC):
+    """Follows one object. Constructor parameters are keyword-only and documented with their units."""
+
+    card: ClassVar[Card]
+
+    @abstractmethod
+    def init(self, frame: Frame, prompt: Prompt) -> Observation | None:
+        """Start on `frame` from `prompt`; return what is seen there, or None to repeat the prompt's geometry."""
+
+    @abstractmethod
+    def step(self, frame: Frame) -> Observation:
+        """Say where the object is on the next frame."""
+
+
+class OnlineTracker(ABC):
+    """Follows all objects, frame by frame. Constructor parameters are keyword-only and documented with units."""
+
+    card: ClassVar[Card]
+
+    @abstractmethod
+    def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
+        """Forget everything, start on `frame` with its prompts (none for a tracker without), answer for it."""
+
+    @abstractmethod
+    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
+        """Go to the next frame. A prompt for a new object starts it, for a known object corrects it."""
+
+    def remove(self, object_ids: Iterable[int]) -> None:
+        """Stop following these objects; unknown ids are ignored."""
+        raise NotImplementedError(f"{type(self).__name__} can't remove objects")
+
+    def close(self) -> None:  # noqa: B027 - optional
+        """Free what the tracker holds; called once by the loop at the end."""
+
+
+class OfflineTracker(ABC):
+    """Works on windows of frames of bounded size."""
+
+    card: ClassVar[Card]
+
+    @abstractmethod
+    def run(
+        self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
+    ) -> Iterator[tuple[int, FrameTracks]]:
+        """Yield (frame index, answer) for each frame, in the order in which frames come.
+
+        Args:
+            frames: Frames in the direction of tracking, beginning with the first prompted one.
+            prompts: All prompts; every prompt's frame comes up in `frames`. An object has no answer before its
+                first prompt in the direction of tracking; later prompts of the same object correct it.
+            n_frames: Number of frames that will come, 0 if unknown.
+        """
+
+    def close(self) -> None:  # noqa: B027 - optional
+        """Free what the tracker holds; called once by the loop at the end."""
+
+
+Tracker = OnlineTracker | OfflineTracker
+
+
+class Detector(ABC):
+    """Finds objects on single frames, without memory of other frames (motion detectors keep a background)."""
+
+    card: ClassVar[Card]
+
+    @abstractmethod
+    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
+        """Return the detections of each frame (H, W, 3) RGB: xyxy, confidence, class_id, data['class_name']."""
+
+    def reset(self) -> None:  # noqa: B027 - optional
+        """Forget earlier frames."""
+
+
+class Associator(ABC):
+    """Gives detections an identity over frames."""
+
+    card: ClassVar[Card]
+
+    @abstractmethod
+    def update(self, detections: sv.Detections, frame: Frame) -> sv.Detections:
+        """Return the same rows in the same order with `tracker_id` filled; -1 = no track (yet).
+
+        An empty frame advances time. Ids count from 1 and belong to this instance. The input is not changed.
+        """
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget all tracks; ids start at 1 again."""
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Describes the appearance of objects for re-identification."""
+
+    def embed(self, image: Image, boxes: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Return unit vectors (N, D) for the boxes (N, 4) xyxy on an image (H, W, 3)."""
+        ...
+
+
+@runtime_checkable
+class Segmenter(Protocol):
+    """Turns a box or clicks on one image into a mask."""
+
+    def segment(
+        self,
+        image: Image,
+        *,
+        box: ArrayLike | None = None,
+        points: ArrayLike | None = None,
+        positive: Sequence[bool] | None = None,
+    ) -> tuple[NDArray[np.bool_], float]:
+        """Return the mask (H, W) and its score in [0, 1] for a box (4,) and/or clicks (K, 2)."""
+        ...

@@ -1,0 +1,1 @@
+"""Detectors: one file a method, found by file name."""

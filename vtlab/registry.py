@@ -1,0 +1,261 @@
+"""Registries: name -> card and class, for trackers, detectors and associators.
+
+Built-in parts are found by file name: every module of `vtlab/trackers` (and `detectors`, `association`) whose name
+has no leading underscore is imported when a registry is first asked, which is cheap because heavy packages are
+imported inside the classes. Other packages announce modules by the entry points `vtlab.trackers`,
+`vtlab.detectors`, `vtlab.associators`; a notebook cell uses `@register`; a file is given as `path/to/file.py:Class`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vtlab.errors import RegistryError, VtlabWarning, near
+from vtlab.prompts import Prompt
+from vtlab.protocols import Card, WeightFile
+
+T = TypeVar("T", bound=type)
+_NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*$")
+
+
+class Registry:
+    """Cards and classes of one kind of part.
+
+    Args:
+        kind: What is registered, for messages: "tracker", "detector" or "associator".
+        package: Package whose modules hold the built-in parts.
+        group: Entry-point group of other packages' parts.
+        families: Allowed values of `Card.family`.
+    """
+
+    def __init__(self, kind: str, package: str, group: str, families: Iterable[str]):
+        self.kind, self.package, self.group = kind, package, group
+        self.families = tuple(families)
+        self._entries: dict[str, tuple[Card, type]] = {}
+        self._aliases: dict[str, tuple[str, str]] = {}
+        self._scanned = False
+
+    def register(
+        self,
+        name: str,
+        *,
+        family: str,
+        summary: str = "",
+        accepts: Iterable[type[Prompt]] = (),
+        emits: Iterable[str] = ("boxes",),
+        paper: str = "",
+        paper_url: str = "",
+        code: str = "",
+        licence: str = "",
+        weights: Iterable[WeightFile] = (),
+        requires: str = "",
+        options: Mapping[str, Any] | None = None,
+        notice: str = "",
+    ) -> Callable[[T], T]:
+        """Return a class decorator that registers a part under `name`; see `Card` for the arguments.
+
+        One class may be registered under several names with different `options` and `weights`. Registering a name
+        again from the same place (a notebook cell run twice) replaces it.
+
+        Raises:
+            RegistryError: A badly formed or taken name, an unknown family, or options the class doesn't take.
+        """
+        if not _NAME.match(name):
+            raise RegistryError(
+                f"{self.kind} name {name!r}: use lower case letters, digits, '-', '.' and '+'."
+            )
+        if family not in self.families:
+            raise RegistryError(
+                f"{self.kind} {name!r}: unknown family {family!r}. Known: {', '.join(self.families)}."
+            )
+
+        def decorate(cls: T) -> T:
+            card = Card(
+                name,
+                family,
+                summary or (inspect.getdoc(cls) or "").split("\n\n")[0].replace("\n", " "),
+                frozenset(accepts),
+                frozenset(emits),
+                paper,
+                paper_url,
+                code,
+                licence,
+                tuple(weights),
+                requires,
+                dict(options or {}),
+                notice,
+            )
+            known = self._entries.get(name)
+            if known is not None and _home(known[1]) != _home(cls):
+                raise RegistryError(
+                    f"{self.kind} name {name!r} is taken by {_home(known[1])}. Choose another name for {_home(cls)}."
+                )
+            self._check_parameters(cls, card.options, name)
+            self._entries[name] = (card, cls)
+            if "card" not in vars(cls):
+                cls.card = card  # type: ignore[attr-defined]
+            return cls
+
+        return decorate
+
+    def alias(self, name: str, target: str, notice: str = "") -> None:
+        """Let `name` stand for `target`; with a `notice`, using it warns with that text."""
+        self._aliases[name] = (target, notice)
+
+    def names(self, family: str | None = None) -> list[str]:
+        """Names of all parts (of one family), sorted."""
+        return [card.name for card in self.cards(family)]
+
+    def cards(self, family: str | None = None) -> list[Card]:
+        """Cards of all parts (of one family), sorted by name."""
+        self._scan()
+        cards = (card for card, _ in self._entries.values())
+        return sorted((c for c in cards if family in (None, c.family)), key=lambda c: c.name)
+
+    def card(self, spec: Any) -> Card:
+        """Card of a name, a `file.py:Class`, a class or an instance."""
+        return self._resolve(spec)[0]
+
+    def create(self, spec: Any, **params: Any) -> Any:
+        """Make a part.
+
+        Args:
+            spec: A name, `path/to/file.py:Class`, a registered class, or an instance (returned as it is).
+            params: Constructor parameters; they win over the card's options.
+
+        Raises:
+            RegistryError: The name is unknown, or the part takes no such parameter.
+        """
+        card, target = self._resolve(spec)
+        if not isinstance(target, type):
+            if params:
+                raise RegistryError(
+                    f"Parameters {sorted(params)} were given with a ready {self.kind} {card.name!r}. "
+                    "Give its name or class instead, or set the parameters when making it."
+                )
+            return target
+        self._check_parameters(target, params, card.name)
+        made = target(**{**card.options, **params})
+        made.card = card
+        made.params = {**defaults(target), **card.options, **params}
+        return made
+
+    def _resolve(self, spec: Any) -> tuple[Card, Any]:
+        if isinstance(spec, str):
+            if ":" in spec and spec.split(":")[0].endswith(".py"):
+                spec = _load_file(spec, self.kind)
+            else:
+                return self._named(spec)
+        card = getattr(spec, "card", None)
+        if not isinstance(card, Card):
+            what = spec.__name__ if isinstance(spec, type) else type(spec).__name__
+            raise RegistryError(
+                f"{what} is not a registered {self.kind}. Put @vtlab.register('a-name', family=...) above the class "
+                f"(see CONTRIBUTING.md), or give one of: {', '.join(self.names())}."
+            )
+        return card, spec
+
+    def _named(self, name: str) -> tuple[Card, type]:
+        if name not in self._entries:
+            self._scan()
+        if name in self._aliases:
+            name, notice = self._aliases[name]
+            if notice:
+                warnings.warn(notice, VtlabWarning, stacklevel=4)
+        if name not in self._entries:
+            raise RegistryError(
+                f"Unknown {self.kind} {name!r}. {near(name, [*self._entries, *self._aliases])}"
+            )
+        return self._entries[name]
+
+    def _check_parameters(self, cls: type, params: Mapping[str, Any], name: str) -> None:
+        known = inspect.signature(cls).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in known.values()):
+            return
+        for key in params:
+            if key not in known:
+                raise RegistryError(f"{self.kind} {name!r} has no parameter {key!r}. {near(key, known)}")
+
+    def _scan(self) -> None:
+        if self._scanned:
+            return
+        self._scanned = True
+        package = importlib.import_module(self.package)
+        for info in pkgutil.iter_modules(package.__path__):
+            if not info.name.startswith("_"):
+                importlib.import_module(f"{self.package}.{info.name}")
+        for entry in importlib.metadata.entry_points(group=self.group):
+            try:
+                entry.load()
+            except Exception as error:  # another package's fault must not break this one
+                warnings.warn(
+                    f"{self.kind} plug-in {entry.name!r} ({entry.value}) can't be loaded: {error!r}. It is left out.",
+                    VtlabWarning,
+                    stacklevel=2,
+                )
+
+
+def defaults(cls: type) -> dict[str, Any]:
+    """Default values of the parameters of a constructor."""
+    parameters = inspect.signature(cls).parameters.values()
+    return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def _home(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _load_file(spec: str, kind: str) -> type:
+    file, _, attribute = spec.rpartition(":")
+    path = Path(file).expanduser().resolve()
+    if not path.is_file():
+        raise RegistryError(
+            f"{spec!r}: there is no file {file!r}. Give {kind}s as path/to/file.py:ClassName."
+        )
+    name = f"vtlab_file_{path.stem}_{hashlib.sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]}"
+    module = sys.modules.get(name)
+    if module is None:
+        module_spec = importlib.util.spec_from_file_location(name, path)
+        if module_spec is None or module_spec.loader is None:
+            raise RegistryError(f"{spec!r}: {file!r} can't be loaded as Python code.")
+        module = importlib.util.module_from_spec(module_spec)
+        sys.modules[name] = module
+        try:
+            module_spec.loader.exec_module(module)
+        except Exception as error:
+            del sys.modules[name]
+            raise RegistryError(f"{spec!r}: loading {file!r} failed with {error!r}.") from error
+    if not hasattr(module, attribute):
+        classes = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == name]
+        raise RegistryError(f"{spec!r}: no class {attribute!r} in {file!r}. {near(attribute, classes)}")
+    return getattr(module, attribute)
+
+
+TRACKERS = Registry("tracker", "vtlab.trackers", "vtlab.trackers", ("sot", "mot", "vos", "points", "multi"))
+DETECTORS = Registry("detector", "vtlab.detectors", "vtlab.detectors", ("detector",))
+ASSOCIATORS = Registry("associator", "vtlab.association", "vtlab.associators", ("associator",))
+
+register = TRACKERS.register
+register_detector = DETECTORS.register
+register_associator = ASSOCIATORS.register
+
+
+def list_trackers(family: str | None = None) -> list[str]:
+    """Names of all trackers (of one family: "sot", "mot", "vos", "points", "multi"), sorted."""
+    return TRACKERS.names(family)
+
+
+def tracker_card(spec: Any) -> Card:
+    """What vtlab knows of a tracker: family, prompts taken, outputs, paper, licence, weights."""
+    return TRACKERS.card(spec)

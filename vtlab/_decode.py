@@ -1,0 +1,379 @@
+"""PyAV behind `video.py`: the list of a file's frames, and a decoder that delivers exactly the frame asked for.
+
+A frame is known by its presentation time stamp. The list comes from reading the packets, which costs no
+decoding; a file whose packets contradict its header, or carry no usable time stamps, is decoded once instead.
+Seeking goes to a key frame at or before the frame wanted and checks what the decoder delivers, so random access
+returns what sequential decoding returns.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import VideoError
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video.stream import VideoStream
+
+Image = NDArray[np.uint8]
+
+_SEEK_DISTANCE = 16
+"""Frames that are decoded through rather than sought over."""
+
+_UNSEEN_PACKETS = frozenset({"vp8"})
+"""Codecs with packets that are never shown, so that counting packets miscounts frames."""
+
+
+@dataclass(frozen=True)
+class FileIndex:
+    """The frames of a file in display order.
+
+    Attributes:
+        pts: Time stamp of each frame in units of `time_base`, strictly increasing, int64 (N,).
+        keys: Index of each frame that decoding can start from, increasing, int64 (K,).
+        time_base: Seconds per unit of `pts`.
+        rate: Nominal frames per second of the file, None where it names none.
+        announced: Number of frames that the file's header promises, None where it promises none.
+        numbered: True if the file's own time stamps are missing or repeated: frames are then counted from the
+            start of the file and `pts` is that number.
+    """
+
+    pts: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    time_base: Fraction
+    rate: Fraction | None
+    announced: int | None = None
+    numbered: bool = False
+
+    def key_before(self, index: int) -> int:
+        """Position in `keys` of the last key frame at or before frame `index`; -1 if there is none."""
+        return int(np.searchsorted(self.keys, index, side="right")) - 1
+
+    def locate(self, pts: int) -> int:
+        """Index of the first frame at or after time stamp `pts`."""
+        return int(np.searchsorted(self.pts, pts))
+
+
+def open_container(path: str, **options: Any) -> tuple[InputContainer, VideoStream]:
+    """Open a file or address and its first picture stream, decoding with as many threads as there are cores.
+
+    Raises:
+        VideoError: If it can't be opened, or holds no pictures.
+    """
+    import av
+
+    try:
+        container = av.open(path, **options)
+    except (av.FFmpegError, OSError, ValueError) as error:
+        raise VideoError(f"{path!r} can't be read as a video: {_reason(error)}.") from error
+    if not container.streams.video:
+        container.close()
+        raise VideoError(f"{path!r} holds no pictures (only sound or data). Remedy: give a video file.")
+    stream = container.streams.video[0]
+    stream.thread_type = "AUTO"
+    return container, stream
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).rstrip(".")
+
+
+def index_packets(path: str) -> FileIndex | None:
+    """List the frames of a file from its packets; None where only decoding can tell.
+
+    Raises:
+        VideoError: If the file can't be opened.
+    """
+    container, stream = open_container(path)
+    with container:
+        times: list[int] = []
+        keys: list[int] = []
+        announced = _announced(container, stream)
+        packets, end = 0, 0.0
+        for packet in _demux(container):
+            if packet.pts is not None:
+                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+            if packet.stream_index != stream.index or packet.size == 0:
+                continue
+            packets += 1
+            if packet.pts is None or packet.is_corrupt:
+                return None
+            if not packet.is_discard:
+                times.append(packet.pts)
+                if packet.is_keyframe:
+                    keys.append(packet.pts)
+        short = packets < announced if announced is not None else _ends_early(container, end)
+        pts = np.array(sorted(times), dtype=np.int64)
+        if (
+            short
+            or stream.codec_context.name in _UNSEEN_PACKETS
+            or pts.size == 0
+            or (np.diff(pts) == 0).any()
+        ):
+            return None
+        key_indices = np.searchsorted(pts, np.array(sorted(keys), dtype=np.int64))
+        return FileIndex(pts, key_indices, _time_base(stream), _rate(stream), announced)
+
+
+def index_frames(path: str) -> FileIndex:
+    """List the frames of a file by decoding all of it: exact for files that are damaged or lie about themselves.
+
+    Raises:
+        VideoError: If the file can't be opened, or no frame of it can be decoded.
+    """
+    container, stream = open_container(path)
+    with container:
+        announced = _announced(container, stream)
+        if announced is None and container.duration and stream.average_rate:
+            announced = round(float(stream.average_rate) * container.duration / 1e6)
+        found = [
+            (frame.pts, bool(frame.key_frame)) for frame in _decode(container, stream) if not frame.is_corrupt
+        ]
+        if not found:
+            raise VideoError(f"No frame of {path!r} can be decoded: the file is empty or damaged.")
+        times = [pts for pts, _ in found if pts is not None]
+        numbered = len(times) < len(found) or any(b <= a for a, b in itertools.pairwise(times))
+        pts = np.array(range(len(found)) if numbered else times, dtype=np.int64)
+        keys = np.array([0] if numbered else [i for i, (_, key) in enumerate(found) if key], dtype=np.int64)
+        rate = _rate(stream)
+        base = 1 / (rate or Fraction(25)) if numbered else _time_base(stream)
+        return FileIndex(pts, keys, base, rate, announced, numbered)
+
+
+def _announced(container: InputContainer, stream: VideoStream) -> int | None:
+    """Number of packets that the header promises: of QuickTime files after their edit list, None where unknown."""
+    if "mp4" in container.format.name:
+        return len(stream.index_entries) or None
+    return stream.frames or None
+
+
+def _ends_early(container: InputContainer, end: float) -> bool:
+    """Whether a Matroska file stops more than half a second before the end that its header promises."""
+    if "matroska" not in container.format.name or not container.duration:
+        return False
+    return end - (container.start_time or 0) / 1e6 < container.duration / 1e6 - 0.5
+
+
+def _time_base(stream: VideoStream) -> Fraction:
+    return stream.time_base or Fraction(1, 25)
+
+
+def _rate(stream: VideoStream) -> Fraction | None:
+    rate = stream.average_rate or stream.base_rate
+    return rate if rate else None
+
+
+def _demux(container: InputContainer, stream: VideoStream | None = None) -> Iterator[av.Packet]:
+    """Yield packets up to the end, or up to where the file can't be read any further."""
+    import av
+
+    packets: Iterator[Any] = container.demux(stream) if stream is not None else container.demux()
+    while True:
+        try:
+            packet = next(packets, None)
+        except av.FFmpegError:
+            return
+        if packet is None:
+            return
+        yield packet
+
+
+def _frames_of(packet: av.Packet) -> list[Any]:
+    """Decode one packet; damaged ones give no frame."""
+    import av
+
+    try:
+        return packet.decode()
+    except av.FFmpegError:
+        return []
+
+
+def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
+    for packet in _demux(container, stream):
+        yield from _frames_of(packet)
+
+
+class Decoder:
+    """One open file and a place in it. Not safe for several threads: each reader has its own.
+
+    Args:
+        path: The file.
+        index: Its frames.
+    """
+
+    def __init__(self, path: str, index: FileIndex):
+        self._path, self._index = path, index
+        self._container: InputContainer | None = None
+        self._restart()
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def get(self, index: int) -> av.VideoFrame:
+        """Return the decoded frame `index`; reading on from the last one costs no seek.
+
+        Raises:
+            VideoError: If that frame can't be decoded.
+        """
+        ahead = index >= self._next and not self._worth_seeking(index)
+        frame = self._advance(index) if ahead else None
+        for back in (0, 1, 3):
+            if frame is not None:
+                return frame
+            if self._seek(index, back):
+                frame = self._advance(index)
+        if frame is None:
+            self._restart()
+            frame = self._advance(index)
+        if frame is None:
+            raise VideoError(
+                f"Frame {index} of {self._path!r} can't be decoded: the file is damaged there. Remedy: "
+                "open_video(..., verify=True) leaves damaged frames out, or re-encode the file."
+            )
+        return frame
+
+    def _worth_seeking(self, index: int) -> bool:
+        position = self._index.key_before(index)
+        return position >= 0 and self._index.keys[position] - self._next > _SEEK_DISTANCE
+
+    def _restart(self) -> None:
+        self.close()
+        self._container, self._stream = open_container(self._path)
+        self._frames = _decode(self._container, self._stream)
+        self._next = self._floor = self._count = 0
+
+    def _seek(self, index: int, back: int) -> bool:
+        """Go to the key frame that is `back` key frames before the last one at or before `index`."""
+        import av
+
+        position = self._index.key_before(index) - back
+        if position < 0 or self._index.numbered or self._container is None:
+            return False
+        try:
+            self._container.seek(int(self._index.pts[self._index.keys[position]]), stream=self._stream)
+        except av.FFmpegError:
+            return False
+        packets = _demux(self._container, self._stream)
+        first = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
+        if first is None or first.pts is None or first.pts > self._index.pts[index]:
+            self._frames, self._next = iter(()), len(self._index.pts)
+            return False
+        self._next = self._floor = self._index.locate(first.pts)
+        self._frames = self._decode_from(first, packets)
+        return True
+
+    @staticmethod
+    def _decode_from(first: av.Packet, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame]:
+        yield from _frames_of(first)
+        for packet in packets:
+            yield from _frames_of(packet)
+
+    def _advance(self, index: int) -> av.VideoFrame | None:
+        """Decode up to frame `index`; None if the decoder passes it by or ends before it."""
+        for frame in self._frames:
+            found = self._identify(frame)
+            if found is None or found < self._floor:
+                continue
+            self._next = found + 1
+            if found == index:
+                return frame
+            if found > index:
+                return None
+        self._next = len(self._index.pts)
+        return None
+
+    def _identify(self, frame: av.VideoFrame) -> int | None:
+        """Index of a decoded frame, None for one that is not listed (before a cut, or damaged)."""
+        pts = self._index.pts
+        if self._index.numbered:
+            if frame.is_corrupt:
+                return None
+            self._count += 1
+            return self._count - 1
+        if frame.pts is None:
+            return None
+        if self._next < len(pts) and frame.pts == pts[self._next]:
+            return self._next
+        found = self._index.locate(frame.pts)
+        return found if found < len(pts) and pts[found] == frame.pts else None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How frames are stored and shown.
+
+    Attributes:
+        stored: Width and height in the file.
+        turns: Quarter turns counter-clockwise that make them upright.
+        mirrored: Whether left and right are swapped after that.
+    """
+
+    stored: tuple[int, int]
+    turns: int = 0
+    mirrored: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height as shown."""
+        return self.stored[::-1] if self.turns % 2 else self.stored
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Layout:
+        """Read a frame's size and display matrix.
+
+        The matrix is FFmpeg's nine 16.16 fixed-point numbers (libavutil/display.h): a stored pixel (x, y) is shown
+        at (a x + c y, b x + d y). Angles between quarter turns are rounded to the nearest one.
+        """
+        entries: Iterable[Any] = frame.side_data
+        data = next((entry for entry in entries if entry.type.name == "DISPLAYMATRIX"), None)
+        if data is None:
+            return cls((frame.width, frame.height))
+        a, b, _, c, d, *_ = np.frombuffer(bytes(data), dtype=np.int32, count=9).astype(np.float64)
+        mirrored = bool(a * d - b * c < 0)
+        turns = np.round(np.degrees(np.arctan2(-b, -a if mirrored else a)) / 90)
+        return cls((frame.width, frame.height), int(turns) % 4, mirrored)
+
+
+class Converter:
+    """Turns decoded frames into upright RGB images. The colour conversion is set up once, not for each frame.
+
+    Args:
+        layout: Size and orientation of the video's frames.
+    """
+
+    def __init__(self, layout: Layout):
+        from av.video.reformatter import VideoReformatter
+
+        self._reformatter = VideoReformatter()
+        self._layout = layout
+
+    def __call__(self, frame: av.VideoFrame) -> Image:
+        """Return a new RGB image (H, W, 3), uint8, contiguous.
+
+        Raises:
+            VideoError: If the frame has another size than the first one.
+        """
+        if (frame.width, frame.height) != self._layout.stored:
+            raise VideoError(
+                f"The picture size changes inside the video, from {self._layout.stored} to "
+                f"{(frame.width, frame.height)} (width, height) at {frame.time} s. "
+                "Remedy: re-encode it at one size, or cut it there."
+            )
+        image = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        if self._layout.turns:
+            image = np.rot90(image, self._layout.turns)
+        if self._layout.mirrored:
+            image = image[:, ::-1]
+        return np.ascontiguousarray(image)

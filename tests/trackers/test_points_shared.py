@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -16,7 +14,7 @@ from vtlab.trackers._points import (
     convert_points,
     pack_queries,
     resize_frames,
-    split_windows,
+    stream_windows,
 )
 
 SIZES = st.tuples(st.integers(2, 700), st.integers(2, 700))
@@ -78,20 +76,35 @@ def test_queries_are_packed_in_the_order_that_is_named():
 
 
 @given(st.integers(0, 300), st.integers(1, 60), st.data())
-def test_windows_keep_every_frame_once_and_overlap_enough(length, size, data):
+def test_windows_answer_every_frame_once_and_overlap_enough(length, size, data):
     overlap = data.draw(st.integers(0, size - 1))
-    windows = split_windows(length, size, overlap)
-    assert [f for w in windows for f in range(w.keep_start, w.keep_stop)] == list(range(length))
-    for w in windows:
-        assert 0 <= w.start <= w.keep_start < w.keep_stop <= w.stop <= length
-        assert w.stop - w.start == min(size, length)
-    for a, b in itertools.pairwise(windows):
-        assert a.stop - b.start >= overlap
+    windows = list(stream_windows(range(length), size, overlap))
+    assert [f for w in windows for f in w.items[w.keep]] == list(range(length))
+    for items, keep in windows:
+        assert len(items) == min(size, length)
+        assert items == list(range(items[0], items[-1] + 1))
+        assert keep.start < keep.stop
+        if items[0] > 0:
+            assert keep.start >= overlap - overlap // 2
+        if items[-1] < length - 1:
+            assert len(items) - keep.stop == overlap // 2
+
+
+def test_windows_hold_no_more_than_one_window_ahead():
+    pulled = 0
+
+    def stream():
+        nonlocal pulled
+        for pulled in range(1, 101):
+            yield pulled - 1
+
+    for items, _ in stream_windows(stream(), 10, 4):
+        assert pulled <= items[-1] + 2
 
 
 def test_windows_refuse_an_overlap_as_long_as_the_window():
     with pytest.raises(InputError, match="can't overlap"):
-        split_windows(100, 8, 8)
+        list(stream_windows(range(100), 8, 8))
 
 
 def test_chunks_cover_all_points_in_order():

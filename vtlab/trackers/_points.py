@@ -5,9 +5,8 @@ Nothing here knows a method. torch is imported inside the functions that need it
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
@@ -17,6 +16,10 @@ from vtlab.errors import InputError
 
 if TYPE_CHECKING:
     import torch
+
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
 
 Array = NDArray[np.float64]
 Size = tuple[int, int]
@@ -83,33 +86,38 @@ def pack_queries(frames: ArrayLike, xy: ArrayLike, order: Literal["tyx", "txy"])
     return np.concatenate([time, points[:, ::-1] if order == "tyx" else points], axis=1)
 
 
-class Window(NamedTuple):
-    """Frames [start, stop) that are tracked together, of which [keep_start, keep_stop) count."""
+class Window(NamedTuple, Generic[Item]):
+    """Items that are tracked together, and those of them whose answer counts."""
 
-    start: int
-    stop: int
-    keep_start: int
-    keep_stop: int
+    items: list[Item]
+    keep: slice
 
 
-def split_windows(length: int, size: int, overlap: int) -> list[Window]:
-    """Cover `length` frames by windows of at most `size` that overlap by at least `overlap` frames.
+def stream_windows(items: Iterable[Item], size: int, overlap: int) -> Iterator[Window[Item]]:
+    """Cover a stream of unknown length by windows of `size` items that overlap by at least `overlap`.
 
-    The hand-over is in the middle of an overlap: every frame is taken from the window in which it lies
-    farther from a border. The last window ends on the last frame and is as long as the others.
+    At most `size` items are held. The hand-over is in the middle of an overlap: each item is answered in the
+    window in which it lies farther from a border. The last window ends with the stream and is as long as the
+    others; only a stream shorter than `size` gives a shorter one.
 
     Raises:
         InputError: The overlap is not smaller than the window.
     """
     if not 0 <= overlap < size:
-        raise InputError(
-            f"Windows of {size} frames can't overlap by {overlap}. Give an overlap from 0 to {size - 1}."
-        )
-    if length <= size:
-        return [Window(0, length, 0, length)] if length else []
-    starts = [*range(0, length - size, size - overlap), length - size]
-    cuts = [0, *((a + size + b) // 2 for a, b in itertools.pairwise(starts)), length]
-    return [Window(s, s + size, cuts[i], cuts[i + 1]) for i, s in enumerate(starts)]
+        raise InputError(f"Windows of {size} frames can't overlap by {overlap}. Give 0 to {size - 1}.")
+    held: list[Item] = []
+    answered, fresh, due = 0, 0, size
+    for item in items:
+        if fresh == due:
+            stop = size - overlap // 2
+            yield Window(held, slice(answered, stop))
+            answered, fresh, due = stop, 0, size - overlap
+        fresh += 1
+        if len(held) == size:
+            held, answered = held[1:], answered - 1
+        held = [*held, item]
+    if fresh:
+        yield Window(held, slice(answered, len(held)))
 
 
 def chunks(count: int, size: int) -> Iterator[slice]:
@@ -117,10 +125,6 @@ def chunks(count: int, size: int) -> Iterator[slice]:
     step = size if size > 0 else max(count, 1)
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
-
-
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
 
 
 class FeatureCache(Generic[Key, Value]):

@@ -38,6 +38,8 @@ GRID = 6
 NOISE = 1.0
 """Standard deviation of a followed point, pixels; keeps points that lie close together from turning a figure."""
 
+_BLOCK = 256
+
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
@@ -150,16 +152,25 @@ def carry(points: Array, before: Array, after: Array) -> Array:
         (L, 2) where the points are now. One guide gives its translation; many that lie within about `NOISE` of
         one another turn and scale little.
     """
-    z, p, q = _complex(points)[:, None], _complex(before)[None], _complex(after)[None]
+    p, q = _complex(before)[None], _complex(after)[None]
+    blocks = [
+        _carried(_complex(points[i : i + _BLOCK])[:, None], p, q) for i in range(0, len(points), _BLOCK)
+    ]
+    moved = np.concatenate([np.empty(0, dtype=np.complex128), *blocks])
+    return np.stack([moved.real, moved.imag], axis=-1)
+
+
+def _carried(
+    z: NDArray[np.complex128], p: NDArray[np.complex128], q: NDArray[np.complex128]
+) -> NDArray[np.complex128]:
+    """`carry` of points z (L, 1) as complex numbers, with guides p -> q, each (1, C)."""
     weight = 1.0 / (np.abs(p - z) ** 2 + NOISE**2)
     weight /= weight.sum(axis=1, keepdims=True)
     p_mean, q_mean = (weight * p).sum(axis=1, keepdims=True), (weight * q).sum(axis=1, keepdims=True)
-    ridge = NOISE**2
-    turn = ((weight * np.conj(p - p_mean) * (q - q_mean)).sum(axis=1, keepdims=True) + ridge) / (
-        (weight * np.abs(p - p_mean) ** 2).sum(axis=1, keepdims=True) + ridge
+    turn = ((weight * np.conj(p - p_mean) * (q - q_mean)).sum(axis=1, keepdims=True) + NOISE**2) / (
+        (weight * np.abs(p - p_mean) ** 2).sum(axis=1, keepdims=True) + NOISE**2
     )
-    moved = (q_mean + turn * (z - p_mean))[:, 0]
-    return np.stack([moved.real, moved.imag], axis=-1)
+    return (q_mean + turn * (z - p_mean))[:, 0]
 
 
 def _complex(xy: Array) -> NDArray[np.complex128]:

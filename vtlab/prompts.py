@@ -25,7 +25,7 @@ Points = tuple[tuple[float, float], ...]
 
 
 class _Sized(Protocol):
-    """What `Prompts.check` needs to know of a video."""
+    """What `Prompts.check` needs to know of a video; length 0 = unknown."""
 
     @property
     def width(self) -> int: ...

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -66,7 +66,7 @@ class PerObject(OnlineTracker):
             masks = np.stack(
                 [o.mask if o.mask is not None else np.zeros((height, width), bool) for o in observations]
             )
-        boxes = None
+        boxes: Any = None
         if masks is None or any(o.box is not None for o in observations):
             boxes = [o.box if o.box is not None else np.full(4, np.nan) for o in observations]
         labels = [self._labels[i] for i in ids]

@@ -176,6 +176,10 @@ class Detector(ABC):
     def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
         """Return the detections of each frame (H, W, 3) RGB: xyxy, confidence, class_id, data['class_name']."""
 
+    def detect_frame(self, frame: Frame) -> sv.Detections:
+        """Return the detections of one frame of a video; overridden where its index or time matters."""
+        return self.detect([frame.image])[0]
+
     def reset(self) -> None:  # noqa: B027 - optional
         """Forget earlier frames."""
 

@@ -1,0 +1,93 @@
+"""A Python function as a detector: any model of yours, and every `supervision` connector.
+
+CallableDetector(function=lambda image: sv.Detections.from_ultralytics(model(image[..., ::-1])[0]))
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from vtlab.detectors._common import check_fraction, check_image
+from vtlab.errors import InputError
+from vtlab.protocols import Detector, Image
+from vtlab.registry import register_detector
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+
+@register_detector(
+    "callable",
+    family="detector",
+    summary="A Python function of an image that returns supervision.Detections or boxes (N, 4..6).",
+)
+class CallableDetector(Detector):
+    """Detections by a function.
+
+    Args:
+        function: Takes an RGB image (H, W, 3) and returns `supervision.Detections` (for instance of a connector
+            such as `from_ultralytics` or `from_inference`), or an array (N, 4), (N, 5) or (N, 6) of
+            x1, y1, x2, y2[, confidence[, class number]].
+        names: Names of the class numbers; without them classes are called by their number.
+        confidence: Lowest confidence that stays.
+    """
+
+    def __init__(
+        self,
+        *,
+        function: Callable[[Image], sv.Detections | np.ndarray],
+        names: Sequence[str] = (),
+        confidence: float = 0.0,
+    ):
+        if not callable(function):
+            raise InputError(f"callable: function must be callable with an image, got {function!r}.")
+        self._function = function
+        self.names = tuple(str(n) for n in names)
+        self._confidence = check_fraction("confidence", confidence, "callable")
+
+    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
+        """Call the function on each frame."""
+        return [self._one(check_image(image, "callable")) for image in frames]
+
+    def _one(self, image: Image) -> sv.Detections:
+        import supervision as sv
+
+        answer = self._function(image)
+        found = answer if isinstance(answer, sv.Detections) else self._from_array(answer)
+        ids = found.class_id
+        if ids is not None and "class_name" not in found.data:
+            found = copy.copy(found)
+            found.data = {**found.data, "class_name": np.array(self._labels(ids), dtype=np.str_)}
+        if found.confidence is not None and self._confidence > 0:
+            found = cast("sv.Detections", found[found.confidence >= self._confidence])
+        return found
+
+    def _from_array(self, values: Any) -> sv.Detections:
+        import supervision as sv
+
+        try:
+            array = np.asarray(values, dtype=np.float64)
+        except (TypeError, ValueError):
+            array = np.empty((0, 0, 0))
+        if isinstance(values, (list, tuple, np.ndarray)) and array.size == 0 and array.ndim <= 2:
+            array = array.reshape(0, 4)
+        if array.ndim != 2 or not 4 <= array.shape[1] <= 6:
+            raise InputError(
+                "callable: the function must return supervision.Detections or an array (N, 4..6) of x1, y1, x2, y2, "
+                f"confidence, class; it returned {type(values).__name__} {getattr(values, 'shape', '')}."
+            )
+        confidence = array[:, 4] if array.shape[1] > 4 else np.ones(len(array))
+        ids = array[:, 5].astype(np.int64) if array.shape[1] > 5 else np.zeros(len(array), np.int64)
+        return sv.Detections(
+            xyxy=array[:, :4],
+            confidence=confidence,
+            class_id=ids,
+            data={"class_name": np.array(self._labels(ids), dtype=np.str_)},
+        )
+
+    def _labels(self, ids: np.ndarray) -> list[str]:
+        return [self.names[i] if 0 <= i < len(self.names) else str(i) for i in ids]

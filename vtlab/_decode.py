@@ -38,20 +38,20 @@ class FileIndex:
     """The frames of a file in display order.
 
     Attributes:
-        pts: Time stamp of each frame in units of `time_base`, strictly increasing, int64 (N,).
+        pts: Time stamp that tells each frame from the others, strictly increasing, int64 (N,).
         keys: Index of each frame that decoding can start from, increasing, int64 (K,).
-        time_base: Seconds per unit of `pts`.
+        seconds: Recorded time of each frame, never falling, float64 (N,).
         rate: Nominal frames per second of the file, None where it names none.
-        announced: Number of frames that the file's header promises, None where it promises none.
+        promise: What the header announces where the frames fall short of it ("60 frames"), else None.
         numbered: True if the file's own time stamps are missing or repeated: frames are then counted from the
             start of the file and `pts` is that number.
     """
 
     pts: NDArray[np.int64]
     keys: NDArray[np.int64]
-    time_base: Fraction
+    seconds: NDArray[np.float64]
     rate: Fraction | None
-    announced: int | None = None
+    promise: str | None = None
     numbered: bool = False
 
     def key_before(self, index: int) -> int:
@@ -74,7 +74,10 @@ def open_container(path: str, **options: Any) -> tuple[InputContainer, VideoStre
     try:
         container = av.open(path, **options)
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(f"{path!r} can't be read as a video: {_reason(error)}.") from error
+        raise VideoError(
+            f"{path!r} can't be read as a video: {_reason(error)}. Remedy: check that it plays elsewhere, or "
+            "copy or download it again."
+        ) from error
     if not container.streams.video:
         container.close()
         raise VideoError(f"{path!r} holds no pictures (only sound or data). Remedy: give a video file.")
@@ -121,7 +124,7 @@ def index_packets(path: str) -> FileIndex | None:
         ):
             return None
         key_indices = np.searchsorted(pts, np.array(sorted(keys), dtype=np.int64))
-        return FileIndex(pts, key_indices, _time_base(stream), _rate(stream), announced)
+        return FileIndex(pts, key_indices, _seconds(pts, stream), _rate(stream))
 
 
 def index_frames(path: str) -> FileIndex:
@@ -133,20 +136,22 @@ def index_frames(path: str) -> FileIndex:
     container, stream = open_container(path)
     with container:
         announced = _announced(container, stream)
-        if announced is None and container.duration and stream.average_rate:
-            announced = round(float(stream.average_rate) * container.duration / 1e6)
-        found = [
-            (frame.pts, bool(frame.key_frame)) for frame in _decode(container, stream) if not frame.is_corrupt
-        ]
+        found = [(f.pts, bool(f.key_frame)) for f in _decode(container, stream) if not f.is_corrupt]
         if not found:
-            raise VideoError(f"No frame of {path!r} can be decoded: the file is empty or damaged.")
+            raise VideoError(
+                f"No frame of {path!r} can be decoded: it is empty or damaged. Remedy: copy or download it again."
+            )
         times = [pts for pts, _ in found if pts is not None]
-        numbered = len(times) < len(found) or any(b <= a for a, b in itertools.pairwise(times))
+        timed = len(times) == len(found) and all(a <= b for a, b in itertools.pairwise(times))
+        numbered = not timed or any(a == b for a, b in itertools.pairwise(times))
         pts = np.array(range(len(found)) if numbered else times, dtype=np.int64)
         keys = np.array([0] if numbered else [i for i, (_, key) in enumerate(found) if key], dtype=np.int64)
         rate = _rate(stream)
-        base = 1 / (rate or Fraction(25)) if numbered else _time_base(stream)
-        return FileIndex(pts, keys, base, rate, announced, numbered)
+        seconds = _seconds(np.array(times), stream) if timed else np.arange(len(found)) / float(rate or 25)
+        promise = f"{announced} frames" if announced and len(found) < announced else None
+        if announced is None and timed and _ends_early(container, float(seconds[-1])):
+            promise = f"{(container.duration or 0) / 1e6:.2f} s"
+        return FileIndex(pts, keys, seconds, rate, promise, numbered)
 
 
 def _announced(container: InputContainer, stream: VideoStream) -> int | None:
@@ -160,11 +165,11 @@ def _ends_early(container: InputContainer, end: float) -> bool:
     """Whether a Matroska file stops more than half a second before the end that its header promises."""
     if "matroska" not in container.format.name or not container.duration:
         return False
-    return end - (container.start_time or 0) / 1e6 < container.duration / 1e6 - 0.5
+    return end < container.duration / 1e6 - 0.5
 
 
-def _time_base(stream: VideoStream) -> Fraction:
-    return stream.time_base or Fraction(1, 25)
+def _seconds(pts: NDArray[np.int64], stream: VideoStream) -> NDArray[np.float64]:
+    return pts.astype(np.float64) * float(stream.time_base or Fraction(1, 25))
 
 
 def _rate(stream: VideoStream) -> Fraction | None:
@@ -211,8 +216,9 @@ class Decoder:
     """
 
     def __init__(self, path: str, index: FileIndex):
-        self._path, self._index = path, index
-        self._container: InputContainer | None = None
+        self._path, self._index, self._keys = path, index, index.keys
+        self._container: Any = None
+        self._frames: Iterator[Any] = iter(())
         self._restart()
 
     def close(self) -> None:
@@ -227,15 +233,12 @@ class Decoder:
         Raises:
             VideoError: If that frame can't be decoded.
         """
-        ahead = index >= self._next and not self._worth_seeking(index)
-        frame = self._advance(index) if ahead else None
-        for back in (0, 1, 3):
-            if frame is not None:
-                return frame
-            if self._seek(index, back):
-                frame = self._advance(index)
+        frame = None
+        if index >= self._next and not self._worth_seeking(index):
+            frame = self._advance(index)
         if frame is None:
-            self._restart()
+            if not self._seek(index):
+                self._restart()
             frame = self._advance(index)
         if frame is None:
             raise VideoError(
@@ -244,9 +247,13 @@ class Decoder:
             )
         return frame
 
+    def _key_before(self, index: int) -> int | None:
+        position = int(np.searchsorted(self._keys, index, side="right")) - 1
+        return int(self._keys[position]) if position >= 0 else None
+
     def _worth_seeking(self, index: int) -> bool:
-        position = self._index.key_before(index)
-        return position >= 0 and self._index.keys[position] - self._next > _SEEK_DISTANCE
+        key = self._key_before(index)
+        return key is not None and key - self._next > _SEEK_DISTANCE
 
     def _restart(self) -> None:
         self.close()
@@ -254,31 +261,36 @@ class Decoder:
         self._frames = _decode(self._container, self._stream)
         self._next = self._floor = self._count = 0
 
-    def _seek(self, index: int, back: int) -> bool:
-        """Go to the key frame that is `back` key frames before the last one at or before `index`."""
+    def _seek(self, index: int) -> bool:
+        """Go to the last key frame at or before `index` from which decoding starts cleanly; False if none does.
+
+        A key frame that the decoder does not deliver first is none to start from: a recovery point of an
+        encoder's intra refresh, say, or a damaged one. It is not tried again.
+        """
+        while not self._index.numbered and (key := self._key_before(index)) is not None:
+            if self._land(key, index):
+                return True
+            self._keys = self._keys[self._keys != key]
+        return False
+
+    def _land(self, key: int, index: int) -> bool:
         import av
 
-        position = self._index.key_before(index) - back
-        if position < 0 or self._index.numbered or self._container is None:
-            return False
+        if self._container is None:
+            self._restart()
         try:
-            self._container.seek(int(self._index.pts[self._index.keys[position]]), stream=self._stream)
+            self._container.seek(int(self._index.pts[key]), stream=self._stream)
         except av.FFmpegError:
             return False
         packets = _demux(self._container, self._stream)
-        first = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
-        if first is None or first.pts is None or first.pts > self._index.pts[index]:
-            self._frames, self._next = iter(()), len(self._index.pts)
+        landed = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
+        if landed is None or landed.pts is None or landed.pts > self._index.pts[index]:
             return False
-        self._next = self._floor = self._index.locate(first.pts)
-        self._frames = self._decode_from(first, packets)
-        return True
-
-    @staticmethod
-    def _decode_from(first: av.Packet, packets: Iterator[av.Packet]) -> Iterator[av.VideoFrame]:
-        yield from _frames_of(first)
-        for packet in packets:
-            yield from _frames_of(packet)
+        self._next = self._floor = self._index.locate(int(landed.pts))
+        frames = itertools.chain.from_iterable(_frames_of(p) for p in itertools.chain([landed], packets))
+        first = next((f for f in frames if (self._identify(f) or 0) >= self._floor), None)
+        self._frames = itertools.chain([first] if first is not None else [], frames)
+        return first is not None and self._identify(first) == self._floor
 
     def _advance(self, index: int) -> av.VideoFrame | None:
         """Decode up to frame `index`; None if the decoder passes it by or ends before it."""

@@ -531,10 +531,10 @@ def _index(path: str, verify: bool) -> FileIndex:
         finally:
             decoder.close()
     index = index_frames(path)
-    if index.announced and len(index.pts) < index.announced:
+    if index.promise:
         warnings.warn(
-            f"{path!r} is damaged or cut short: its header announces {index.announced} frames, "
-            f"{len(index.pts)} can be decoded and are used.",
+            f"{path!r} is damaged or cut short: its header announces {index.promise}, "
+            f"{len(index.pts)} frames can be decoded and are used.",
             VtlabWarning,
             stacklevel=5,
         )
@@ -549,9 +549,9 @@ def _clock(index: FileIndex, fps: float | None) -> tuple[float, FloatArray]:
     """
     if fps is not None:
         return fps, np.arange(len(index.pts)) / fps
-    times = (index.pts - index.pts[0]).astype(np.float64) * float(index.time_base)
+    times = index.seconds - index.seconds[0]
     nominal = float(index.rate) if index.rate else IMAGE_FPS
-    if len(times) < 2:
+    if times[-1] == 0:
         return nominal, times
     mean = (len(times) - 1) / float(times[-1])
     return (nominal if abs(mean / nominal - 1) < 1e-3 else mean), times
@@ -740,7 +740,7 @@ def _naming(address: str, shown: str) -> Iterator[None]:
         yield
     except VideoError as error:
         message = str(error).replace(address, shown)
-        raise VideoError(f"{message} Remedy: check the address and that this machine reaches it.") from None
+        raise VideoError(f"{message} Is the address right, and does this machine reach it?") from None
 
 
 # -- writing -------------------------------------------------------------------------------------------------

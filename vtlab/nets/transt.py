@@ -11,6 +11,7 @@ dilated; the positional encoding counts from 1 and is normalised by the map's si
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import cast
 
 import torch
@@ -200,6 +201,8 @@ class TransT(nn.Module):
     """
 
     stride = 8
+    full_precision = ("class_embed", "bbox_embed")
+    """Parts that stay in float32 when the rest runs in half precision."""
 
     def __init__(self, fusion_layers: int = 4, *, channels: int = 256, heads: int = 8, hidden: int = 2048):
         super().__init__()
@@ -244,4 +247,11 @@ class TransT(nn.Module):
             to_tokens(features),
             self.position(features.shape[-1], features),
         )
+        fused = fused.to(self.class_embed.layers[0].weight.dtype)
         return self.class_embed(fused), self.bbox_embed(fused).sigmoid()
+
+
+def variant_of(state: Mapping[str, Tensor]) -> str | None:
+    """Name of the variant that a state dict belongs to, "transt" (N4) or "transt-n2", or None."""
+    depth = sum(name.endswith(".self_attn1.in_proj_weight") for name in state)
+    return {4: "transt", 2: "transt-n2"}.get(depth)

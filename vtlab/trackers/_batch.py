@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError, PromptError, VtlabWarning, needs
 from vtlab.prompts import Prompt, Prompts
-from vtlab.protocols import Image, OnlineTracker
+from vtlab.protocols import Image, OnlineTracker, WeightFile
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class BatchedTracker(OnlineTracker, Generic[T]):
             raise InputError(f"batch must be at least 1, got {batch}.")
         self.visible_above, self.batch = visible_above, batch
         self._targets: dict[int, T] = {}
+        self._now = 0.0  # time stamp of the current frame in seconds
 
     @abstractmethod
     def _start(self, image: Image, boxes: NDArray[np.float64]) -> list[T]:
@@ -82,7 +84,7 @@ class BatchedTracker(OnlineTracker, Generic[T]):
 
     def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
         """Follow every target in one batch; a prompt starts, or starts afresh, its own."""
-        image = check_image(frame.image)
+        image, self._now = check_image(frame.image), frame.timestamp
         given = {p.object_id: p for p in prompts}
         boxes = [_prompted_box(p, image) for p in given.values()]
         scores = self._advance(image, [i for i in self._targets if i not in given])
@@ -163,6 +165,33 @@ def _prompted_box(prompt: Prompt, image: Image) -> NDArray[np.float64]:
             "a box that touches the image."
         )
     return box
+
+
+def load(
+    network: torch.nn.Module,
+    weights: str | Path | None,
+    official: WeightFile,
+    *,
+    what: str,
+    variant_of: Callable[[Mapping[str, torch.Tensor]], str | None],
+) -> None:
+    """Fill a network from the checkpoint a user gave, or from the official one.
+
+    Args:
+        network: Network to fill, in place.
+        weights: Path of a checkpoint, or None for the official one.
+        official: Where the official checkpoint is found.
+        what: Name of the variant, for messages.
+        variant_of: Names the variant that a state dict belongs to, or None.
+
+    Raises:
+        WeightsError: The file is missing, damaged or of another variant.
+    """
+    from vtlab import checkpoints
+    from vtlab.weights import fetch
+
+    path = Path(weights) if weights is not None else fetch(official)
+    checkpoints.load_into(network, path, what=what, variant_of=variant_of)
 
 
 def place(

@@ -1,0 +1,89 @@
+"""Exact one-to-one matching of maximal total weight on a sparse set of pairs of a whole sequence at once.
+
+The dense way solves one Hungarian problem for each frame. Here all pairs with a positive weight lie in flat
+arrays. A pair that outweighs the best alternatives of both its ends together is in every optimal matching, so
+it is taken without search; what is left falls into small connected components, solved one by one.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+_ROUNDS = 4
+
+
+def max_weight_matching(rows: Ints, cols: Ints, weights: Array, n_rows: int, n_cols: int) -> Ints:
+    """Choose pairs such that no row and no column is used twice and the sum of weights is maximal.
+
+    Args:
+        rows: (P,) row of each pair.
+        cols: (P,) column of each pair.
+        weights: (P,) weights, all positive.
+        n_rows: Number of rows.
+        n_cols: Number of columns.
+
+    Returns:
+        Positions of the chosen pairs in the arrays given, ascending.
+    """
+    left = np.arange(len(rows))
+    chosen: list[Ints] = []
+    for _ in range(_ROUNDS):
+        if not len(left):
+            break
+        r, c, w = rows[left], cols[left], weights[left]
+        top_r, other_r = _top(r, w, n_rows)
+        top_c, other_c = _top(c, w, n_cols)
+        sure = top_r & top_c
+        sure[sure] = w[sure] > other_r[r[sure]] + other_c[c[sure]]
+        if not sure.any():
+            break
+        chosen.append(left[sure])
+        free_r, free_c = np.ones(n_rows, bool), np.ones(n_cols, bool)
+        free_r[r[sure]], free_c[c[sure]] = False, False
+        left = left[free_r[r] & free_c[c]]
+    for group in components(rows[left], cols[left], n_rows, n_cols):
+        pairs = left[group]
+        chosen.append(pairs[solve_component(rows[pairs], cols[pairs], weights[pairs])])
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+
+
+def components(rows: Ints, cols: Ints, n_rows: int, n_cols: int) -> list[Ints]:
+    """Split pairs into connected components; each is an ascending array of positions."""
+    if not len(rows):
+        return []
+    graph = coo_array((np.ones(len(rows), np.int8), (rows, cols + n_rows)), shape=(n_rows + n_cols,) * 2)
+    label = connected_components(graph, directed=False)[1][rows]
+    order = np.argsort(label, kind="stable")
+    return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+
+
+def _top(ends: Ints, weights: Array, n: int) -> tuple[Bools, Array]:
+    """Tell which pairs carry the largest weight of their end, and the second largest weight of each end."""
+    best = np.zeros(n)
+    np.maximum.at(best, ends, weights)
+    top = weights == best[ends]
+    other = np.zeros(n)
+    np.maximum.at(other, ends[~top], weights[~top])
+    tied = np.bincount(ends[top], minlength=n) > 1
+    other[tied] = best[tied]
+    return top, other
+
+
+def solve_component(rows: Ints, cols: Ints, weights: Array) -> Ints:
+    """Positions of the optimal pairs of one small component."""
+    unique_r, r = np.unique(rows, return_inverse=True)
+    unique_c, c = np.unique(cols, return_inverse=True)
+    if len(unique_r) == 1 or len(unique_c) == 1:
+        return np.array([weights.argmax()])
+    dense = np.zeros((len(unique_r), len(unique_c)))
+    dense[r, c] = weights
+    picked = np.zeros(dense.shape, bool)
+    picked[linear_sum_assignment(dense, maximize=True)] = True
+    return np.flatnonzero(picked[r, c])

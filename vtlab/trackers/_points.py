@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
+from vtlab.protocols import WeightFile
 
 if TYPE_CHECKING:
     import torch
@@ -169,3 +171,16 @@ def resize_frames(images: Sequence[NDArray[np.uint8]], size: Size, rule: Rule) -
     if batch.shape[-2:] == size:
         return batch
     return interpolate(batch, size, mode="bilinear", align_corners=rule == "corner")
+
+
+def checkpoint(given: str | Path | None, official: WeightFile) -> Path:
+    """The checkpoint file that a caller gave, or the official one, fetched when it is not at hand.
+
+    Raises:
+        WeightsError: The official file can't be had.
+    """
+    if given is not None:
+        return Path(given)
+    from vtlab.weights import fetch
+
+    return fetch(official)

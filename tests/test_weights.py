@@ -1,0 +1,289 @@
+"""Weights: local folder, cache, download with resume, sha256, errors; against a server of our own."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import re
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from vtlab import weights
+from vtlab.errors import WeightsError
+from vtlab.protocols import WeightFile
+
+DATA = bytes(range(256)) * 8000
+SHA = hashlib.sha256(DATA).hexdigest()
+
+
+class Server(http.server.ThreadingHTTPServer):
+    """Serves `data` with ranges and tags; `breaks` connections are cut after `cut` bytes."""
+
+    data, tag, breaks, cut, ranges, kind = DATA, '"v1"', 0, 700_000, True, "application/octet-stream"
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.starts: list[int] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        server, data, start = self.server, self.server.data, 0
+        if self.path != "/net.onnx":
+            self.send_error(404)
+            return
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        same = self.headers.get("If-Range", server.tag) == server.tag
+        if wanted and server.ranges and same:
+            start = int(wanted[1])
+            if start >= len(data):
+                self.send_error(416)
+                return
+        server.starts.append(start)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("Content-Type", server.kind)
+        if server.tag:
+            self.send_header("ETag", server.tag)
+        self.end_headers()
+        if server.breaks > 0:
+            server.breaks -= 1
+            self.wfile.write(data[start : start + server.cut])
+            self.close_connection = True
+            return
+        self.wfile.write(data[start:])
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield running
+        running.shutdown()
+        thread.join()
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("VTLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("VTLAB_WEIGHTS", raising=False)
+    monkeypatch.delenv("VTLAB_OFFLINE", raising=False)
+    return tmp_path / "cache" / "weights"
+
+
+def weight(server: Server, sha256: str | None = SHA, path: str = "/net.onnx") -> WeightFile:
+    return WeightFile("net.onnx", server.url + path, sha256, len(DATA), "MIT", "https://example.org/net")
+
+
+def leftovers(cache: Path) -> list[str]:
+    return sorted(p.name for p in cache.iterdir() if p.name != ".lock") if cache.is_dir() else []
+
+
+def test_download_once(server: Server, cache: Path) -> None:
+    file = weight(server)
+    assert weights.locate(file) is None
+    assert weights.digest(file) is None
+    assert weights.verify(file).state == "missing"
+    path = weights.fetch(file, progress=False)
+    assert path == cache / "net.onnx" == weights.locate(file) == weights.place(file)
+    assert path.read_bytes() == DATA
+    assert weights.fetch(file) == path
+    assert len(server.starts) == 1
+    assert weights.digest(file) == SHA
+    assert weights.verify(file).state == "ok"
+    assert leftovers(cache) == ["net.onnx"]
+
+
+@pytest.mark.parametrize("sha256", [SHA, None])
+def test_broken_downloads_are_resumed(server: Server, cache: Path, sha256: str | None) -> None:
+    server.breaks = 2
+    assert weights.fetch(weight(server, sha256), progress=False).read_bytes() == DATA
+    assert server.starts == [0, 700_000, 1_400_000]
+
+
+def test_a_later_call_resumes_too(server: Server, cache: Path) -> None:
+    server.breaks, server.cut = 99, 100_000
+    with pytest.raises(WeightsError, match=r"connection broke 4 times: 400000 of 2048000 bytes"):
+        weights.fetch(weight(server), progress=False)
+    assert leftovers(cache) == ["net.onnx.part", "net.onnx.part.etag"]
+    server.breaks = 0
+    assert weights.fetch(weight(server), progress=False).read_bytes() == DATA
+    assert server.starts[-1] == 400_000
+    assert leftovers(cache) == ["net.onnx"]
+
+
+def test_a_part_of_another_version_is_not_continued(server: Server, cache: Path) -> None:
+    server.breaks, server.cut = 99, 100_000
+    with pytest.raises(WeightsError):
+        weights.fetch(weight(server, None), progress=False)
+    server.breaks, server.tag, server.data = 0, '"v2"', DATA[::-1]
+    assert weights.fetch(weight(server, None), progress=False).read_bytes() == DATA[::-1]
+
+
+@pytest.mark.parametrize(("ranges", "tag"), [(False, '"v1"'), (True, "")])
+def test_servers_without_ranges_or_tags_start_again(server: Server, ranges: bool, tag: str) -> None:
+    server.breaks, server.ranges, server.tag = 1, ranges, tag
+    assert weights.fetch(weight(server, None), progress=False).read_bytes() == DATA
+    assert server.starts == [0, 0]
+
+
+def test_a_part_longer_than_the_file(server: Server, cache: Path) -> None:
+    cache.mkdir(parents=True)
+    (cache / "net.onnx.part").write_bytes(DATA + b"more")
+    assert weights.fetch(weight(server), progress=False).read_bytes() == DATA
+
+
+def test_wrong_hash_of_a_download(server: Server, cache: Path) -> None:
+    with pytest.raises(WeightsError, match=rf"has sha256 {SHA}, published is {'0' * 64}.*removed\. Remedy"):
+        weights.fetch(weight(server, "0" * 64), progress=False)
+    assert leftovers(cache) == []
+
+
+def test_unpublished_hash_is_recorded_and_holds(server: Server, cache: Path) -> None:
+    file = weight(server, None)
+    path = weights.fetch(file, progress=False)
+    assert (cache / "net.onnx.sha256").read_text().strip() == SHA
+    path.write_bytes(b"something else")
+    assert weights.verify(file).state == "wrong"
+    with pytest.raises(WeightsError, match=r"not the ones expected.*recorded in .*delete"):
+        weights.fetch(file)
+
+
+def test_damaged_cache(server: Server, cache: Path) -> None:
+    path = weights.fetch(weight(server), progress=False)
+    path.write_bytes(DATA[:-1])
+    with pytest.raises(
+        WeightsError, match=r"net\.onnx' are not the ones expected: sha256 .*Remedy: delete the file"
+    ):
+        weights.fetch(weight(server))
+
+
+def test_local_folder_comes_first(
+    server: Server, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = tmp_path / "mine"
+    local.mkdir()
+    (local / "net.onnx").write_bytes(DATA)
+    monkeypatch.setenv("VTLAB_WEIGHTS", str(local))
+    assert weights.fetch(weight(server)) == local / "net.onnx"
+    assert server.starts == []
+    assert not cache.exists()
+    (local / "net.onnx").write_bytes(b"other")
+    with pytest.raises(WeightsError, match="not the ones expected"):
+        weights.fetch(weight(server))
+    monkeypatch.setenv("VTLAB_WEIGHTS", str(tmp_path / "nowhere"))
+    with pytest.raises(WeightsError, match=r"VTLAB_WEIGHTS names .*nowhere'.*Remedy"):
+        weights.fetch(weight(server))
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1:9/net.onnx", "Connection refused"),
+        ("http://no-such-host.invalid/net.onnx", "."),
+        ("ftp://example.org/net.onnx", "no http address"),
+    ],
+)
+def test_offline_says_which_file_goes_where(cache: Path, url: str, reason: str) -> None:
+    file = WeightFile("net.onnx", url, SHA, 0, "MIT", "https://example.org/net")
+    message = rf"'net\.onnx' are not on this machine .*{reason}.*Remedy: get {url} \(see .*put it at {cache}/net\.onnx"
+    with pytest.raises(WeightsError, match=message):
+        weights.fetch(file)
+
+
+def test_forbidden_network(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VTLAB_OFFLINE", "1")
+    with pytest.raises(WeightsError, match="VTLAB_OFFLINE forbids it"):
+        weights.fetch(weight(server))
+    assert server.starts == []
+
+
+def test_addresses_that_do_not_give_the_file(server: Server, cache: Path) -> None:
+    with pytest.raises(WeightsError, match="the server answered 404"):
+        weights.fetch(weight(server, path="/other"))
+    server.kind = "text/html; charset=utf-8"
+    with pytest.raises(WeightsError, match="a web page, not the file itself"):
+        weights.fetch(weight(server))
+    server.kind, server.data = "application/octet-stream", DATA * 3
+    with pytest.raises(WeightsError, match="sends more than 4096000 bytes"):
+        weights.fetch(weight(server), progress=False)
+
+
+def test_full_disk(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    with pytest.raises(WeightsError, match=r"needs 2048000 bytes, .* has 1 free\. Remedy"):
+        weights.fetch(weight(server), progress=False)
+
+
+def test_cache_that_can_not_be_made(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("VTLAB_CACHE", str(tmp_path / "file"))
+    with pytest.raises(WeightsError, match=r"can't be written.*set VTLAB_CACHE"):
+        weights.fetch(weight(server))
+
+
+def test_names_are_plain_and_known() -> None:
+    for name in ("../net.onnx", "/etc/net", "", ".hidden", "a\\b"):
+        with pytest.raises(WeightsError, match="plain file name"):
+            weights.fetch(WeightFile(name, "http://127.0.0.1:9/"))
+    with pytest.raises(
+        WeightsError, match=r"Unknown weights 'FastestDet\.onx'\. Did you mean 'FastestDet\.onnx'"
+    ):
+        weights.fetch("FastestDet.onx")
+
+
+def test_two_at_once_download_once(server: Server) -> None:
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(lambda _: weights.fetch(weight(server), progress=False), range(4)))
+    assert len(set(paths)) == 1
+    assert len(server.starts) == 1
+
+
+def test_every_declared_file_is_described() -> None:
+    listed = weights.list_weights()
+    assert {status.file.name for status in listed} == set(weights.known())
+    for status in listed:
+        assert status.users
+        assert status.state == "missing"
+        assert status.file.url.startswith("https://"), status.file
+        assert status.file.licence, status.file
+        assert status.file.sha256 is None or re.fullmatch("[0-9a-f]{64}", status.file.sha256)
+
+
+@pytest.mark.shared
+def test_small_real_weights_are_the_published_ones(
+    shared_weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VTLAB_WEIGHTS", str(shared_weights))
+    here = [s for s in weights.list_weights() if s.path is not None]
+    assert {s.file.name for s in here} >= {
+        "FastestDet.onnx",
+        "nanotrackv2_head.onnx",
+        "nanotrackv3_head.onnx",
+    }
+    for status in here:
+        assert weights.verify(status.file.name).state == "ok"
+        assert status.file.size in (0, status.path.stat().st_size)
+
+
+def test_importing_reaches_no_network() -> None:
+    code = "import socket; socket.socket.connect = None; import vtlab.weights, sys; print('torch' in sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "False"

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
+from vtlab.geometry import xywh_to_xyxy, xyxy_to_xywh  # noqa: E402
 from vtlab.nets.mcitrack import CONFIGS, MCITrack, variant_of  # noqa: E402
+from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
+from vtlab.trackers import mcitrack as module  # noqa: E402
+from vtlab.trackers._crops import area_window, crop, hann_window, network_input  # noqa: E402
+from vtlab.trackers.mcitrack import MCITrack as MCITrackTracker  # noqa: E402
+from vtlab.trackers.mcitrack import decode  # noqa: E402
+from vtlab.video import Frame  # noqa: E402
 
 pytestmark = [pytest.mark.shared, pytest.mark.parity]
 
@@ -108,9 +117,7 @@ def steps(fixture, network):
         records.append(dict(seen))
         for seed in inputs["searches"]["seeds"]:
             seen.clear()
-            outputs = network.step(
-                noise(seed, inputs["searches"]["shape"]), tokens.flatten(0, 1)[None], state
-            )
+            outputs = network(noise(seed, inputs["searches"]["shape"]), tokens.flatten(0, 1)[None], state)
             state = outputs[3]
             records.append({**seen, "outputs": outputs})
     for handle in handles:
@@ -148,3 +155,143 @@ def test_neck_state_and_head(fixture, steps, step):
     score, size, offset, _ = record["outputs"]
     for name, value in (("score", score), ("size", size), ("offset", offset)):
         np.testing.assert_allclose(value, stored[f"{prefix}{name}_map"], rtol=0, atol=MAP, err_msg=name)
+
+
+# The tracker ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def checkpoint(network, tmp_path_factory):
+    """The seeded weights as a file of the official layout."""
+    path = tmp_path_factory.mktemp("mcitrack") / "MCITRACK_ep0300.pth.tar"
+    torch.save({"epoch": 300, "net_type": "MCITRACK", "net": network.state_dict()}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def images(fixture):
+    images = [
+        cv2.cvtColor(cv2.imread(str(p)), cv2.COLOR_BGR2RGB) for p in sorted(fixture.frames.glob("*.jpg"))
+    ]
+    digests = [hashlib.sha256(image.tobytes()).hexdigest() for image in images]
+    assert digests == fixture.params["tracker"]["frames"]["sha256_decoded_rgb"]
+    return images
+
+
+@pytest.fixture(scope="module")
+def make(checkpoint):
+    made = MCITrackTracker(weights=checkpoint, device="cpu")
+
+    def configured(update_threshold, update_h_t, update_intervals, memory_bank, fps=30.0):
+        made.update_above, made.keep_state_above = update_threshold, update_h_t
+        made.update_every, made.memory = update_intervals / fps, memory_bank
+        return made
+
+    return configured
+
+
+def prompt(xywh, **kwargs):
+    return Prompts([BoxPrompt(xyxy=tuple(xywh_to_xyxy(xywh)), **kwargs)])
+
+
+def normalised(image):
+    return network_input([image]).numpy()
+
+
+@pytest.mark.parametrize("run", ["free_lasot", "forced_lasot", "forced_memory", "free_memory"])
+def test_tracker(fixture, make, images, monkeypatch, run):
+    stored, tracked = fixture.stored, fixture.params["tracker"]
+    spec = tracked["runs"][run]
+    tracker = make(**spec["effective"])
+    seen = SimpleNamespace(net=[], searches=[])
+
+    def decoding(*args):
+        seen.net.append((args[0].numpy().copy(), decode(*args)[0].numpy().copy()))
+        return decode(*args)
+
+    monkeypatch.setattr(module, "decode", decoding)
+    monkeypatch.setattr(tracker._network, "forward", keep_first(seen.searches, tracker._network.forward))
+    answers = [tracker.init(Frame(0, 0.0, images[0]), prompt(tracked["init_box_xywh"]))]
+    target = tracker._targets[1]
+    resets, memory = [], []
+    for n in range(1, 8):
+        if spec["mode"] == "forced":
+            target.box = xywh_to_xyxy(tracked["forced_states_xywh"][n - 1])
+        answers.append(tracker.step(Frame(n, n / 30, images[n])))
+        resets.append(int(target.state is None))
+        memory.append(len(target.memory))
+
+    boxes = xyxy_to_xywh(np.concatenate([a.boxes for a in answers]))
+    np.testing.assert_allclose(boxes, stored[f"trk_{run}_boxes"], rtol=0, atol=PIXELS)
+    scores = [a.scores[0] for a in answers[1:]]
+    np.testing.assert_allclose(scores, stored[f"trk_{run}_conf"], rtol=0, atol=CONF)
+    np.testing.assert_allclose(
+        np.concatenate([box for _, box in seen.net]), stored[f"trk_{run}_net_box"], rtol=0, atol=BOX
+    )
+    np.testing.assert_allclose(
+        [s.max() for s, _ in seen.net], stored[f"trk_{run}_raw_max"], rtol=0, atol=CONF
+    )
+    window = hann_window(14, ends=False)
+    assert [int((s[0, 0] * window).argmax()) for s, _ in seen.net] == stored[f"trk_{run}_index"].tolist()
+    assert resets == stored[f"trk_{run}_reset"].tolist()
+    assert memory == stored[f"trk_{run}_memory"].tolist()
+    for i, template in enumerate(target.templates):
+        flat = normalised(template.image).reshape(-1)
+        sample = flat[np.linspace(0, flat.size - 1, 256).astype(np.int64)]
+        np.testing.assert_allclose(sample, stored[f"trk_{run}_template_samples"][i], rtol=0, atol=2e-6)
+        np.testing.assert_allclose(template.box, stored[f"trk_{run}_template_annos"][i], rtol=0, atol=1e-6)
+    for i in range(4):
+        name = f"trk_{run}_final_state{i}"
+        if f"{name}__shape" in stored:
+            assert_summary(stored, name, target.state[i][None])
+    if run == "free_lasot":
+        assert_summary(stored, "trk_frame1_input", seen.searches[0])
+
+
+def keep_first(log, forward):
+    def call(search, *args):
+        log.append(search.numpy().copy())
+        return forward(search, *args)
+
+    return call
+
+
+def test_crops(fixture, images):
+    stored, tracked = fixture.stored, fixture.params["tracker"]
+
+    def patch(image, xywh, factor, size):
+        return crop(image, area_window(xywh_to_xyxy(xywh), factor), size, cut_last=True)
+
+    start = tracked["init_box_xywh"]
+    assert_summary(stored, "trk_template_patch_u8", patch(images[0], start, 2.0, 112), atol=1e-9)
+    assert_summary(stored, "trk_frame1_patch_u8", patch(images[1], start, 4.0, 224), atol=1e-9)
+    for n, state in enumerate(tracked["forced_states_xywh"], start=1):
+        assert_summary(stored, f"trk_forced_frame{n}_patch_u8", patch(images[n], state, 4.0, 224), atol=1e-9)
+
+
+def test_every_object_as_if_it_were_alone(make, images):
+    """Joining, leaving and correction disturb no other object; batches of mixed states equal lone trackers."""
+    tracker = make(update_threshold=0.4, update_h_t=0.45, update_intervals=2, memory_bank=6)
+    frames = [Frame(i, i / 30, image) for i, image in enumerate(images[:6])]
+    boxes = {1: (146, 132, 294, 407), 2: (600, 110, 660, 151), 3: (0, 300, 90, 420)}
+
+    def given(object_id, frame, box=None):
+        return BoxPrompt(xyxy=box or boxes[object_id], object_id=object_id, frame=frame)
+
+    script = {0: [given(1, 0), given(2, 0)], 2: [given(3, 2)], 3: [given(2, 3, (610, 120, 670, 160))]}
+    together = {i: [] for i in boxes}
+    for frame in frames:
+        now = Prompts(script.get(frame.index, []))
+        if frame.index == 5:
+            tracker.remove([1])
+        answer = tracker.step(frame, now) if frame.index else tracker.init(frame, now)
+        for object_id, box in zip(answer.object_ids, answer.boxes, strict=True):
+            together[int(object_id)].append(box)
+    for object_id, rows in together.items():
+        alone = []
+        for frame in frames:
+            now = Prompts(p for p in script.get(frame.index, []) if p.object_id == object_id)
+            answer = tracker.step(frame, now) if frame.index else tracker.init(frame, now)
+            alone += list(answer.boxes)
+        assert len(rows) == {1: 5, 2: 6, 3: 4}[object_id]
+        np.testing.assert_allclose(rows, alone[: len(rows)], rtol=0, atol=1e-3)

@@ -431,6 +431,9 @@ class MCITrack(nn.Module):
         config: Sizes; one of `CONFIGS`.
     """
 
+    full_precision = ("decoder",)
+    """Modules that run in float32 whatever the rest of the network runs in."""
+
     def __init__(self, config: MCITrackConfig):
         super().__init__()
         self.config = config
@@ -442,7 +445,7 @@ class MCITrack(nn.Module):
         """Map template crops (M, 3, T, T) and boxes (M, 4) to tokens (M, (T / 16)^2, D), to be kept."""
         return self.encoder.body.embed_templates(images, boxes)
 
-    def step(
+    def forward(
         self, search: Tensor, templates: Tensor, state: State | None = None
     ) -> tuple[Tensor, Tensor, Tensor, State]:
         """Look for the objects in one frame.
@@ -450,7 +453,7 @@ class MCITrack(nn.Module):
         Args:
             search: (B, 3, S, S) search crops.
             templates: (B, 5 (T / 16)^2, D) tokens of each object's templates, one after the other.
-            state: What `step` returned for the frame before, or None to begin; zeros begin a single row.
+            state: What this returned for the frame before, or None to begin; zeros begin a single row.
 
         Returns:
             score (B, 1, c, c), size (B, 2, c, c) as fractions of the crop, offset (B, 2, c, c) in cells, the new
@@ -463,15 +466,8 @@ class MCITrack(nn.Module):
         groups = [blocks[i : i + per_group] for i in range(0, len(blocks), per_group)]
         x, xs, new = self.neck(torch.cat([found, templates], dim=1), state, groups, cells**2)
         features = xs + body.fc_norm(x[:, : cells**2])
-        score, size, offset = self.decoder(to_map(features, cells, cells))
+        score, size, offset = self.decoder(to_map(features.float(), cells, cells))
         return score, size, offset, new
-
-    def forward(
-        self, search: Tensor, templates: Tensor, boxes: Tensor, state: State | None = None
-    ) -> tuple[Tensor, Tensor, Tensor, State]:
-        """As `step`, from template crops (B, 5, 3, T, T) and their boxes (B, 5, 4)."""
-        tokens = self.embed_templates(templates.flatten(0, 1), boxes.flatten(0, 1))
-        return self.step(search, tokens.unflatten(0, (len(search), -1)).flatten(1, 2), state)
 
 
 def variant_of(tensors: Mapping[str, Tensor]) -> str | None:

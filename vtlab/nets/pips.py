@@ -206,6 +206,10 @@ class Pips(nn.Module):
         """Feature maps (B, 128, H / 4, W / 4) of frames (B, 3, H, W) of RGB in 0..255; each frame on its own."""
         return self.fnet(2 * (frames / 255.0) - 1.0)
 
+    def look_up(self, features: Tensor, xy: Tensor) -> Tensor:
+        """What points at xy (N, 2), pixels, look like on one frame of features (128, h, w): (N, 128)."""
+        return sample_at(features[None], xy[None] / STRIDE, "border")[0]
+
     def forward(
         self, features: Tensor, start: Tensor, template: Tensor | None = None, iterations: int = 6
     ) -> Refined:
@@ -219,7 +223,7 @@ class Pips(nn.Module):
         """
         first = (start if start.dim() == 3 else start.expand(FRAMES, -1, -1)) / STRIDE
         if template is None:
-            template = sample_at(features[:1], first[:1], "border")[0]
+            template = self.look_up(features[0], first[0] * STRIDE)
         points = first.shape[1]
         maps = pyramid(features)
         time = torch.linspace(0, FRAMES, FRAMES, device=start.device)[:, None, None].expand(-1, points, 1)

@@ -273,11 +273,11 @@ def _upsample(x: Tensor, factor: int) -> Tensor:
 
 
 def _expected_position(logits: Tensor) -> Tensor:
-    """Expectation (B, 2) of x and y under the softmax of (B, 1, H, W), as fractions of the map."""
+    """Expectation (B, 2) of x and y under the softmax of (B, 1, H, W), in float32, as fractions of the map."""
     height, width = logits.shape[-2:]
-    probability = logits.flatten(1).softmax(dim=1).unflatten(1, (height, width))
-    x = torch.arange(width, device=logits.device, dtype=logits.dtype) / width
-    y = torch.arange(height, device=logits.device, dtype=logits.dtype) / height
+    probability = logits.flatten(1).float().softmax(dim=1).unflatten(1, (height, width))
+    x = torch.arange(width, device=logits.device, dtype=probability.dtype) / width
+    y = torch.arange(height, device=logits.device, dtype=probability.dtype) / height
     return torch.stack([probability.sum(dim=1) @ x, probability.sum(dim=2) @ y], dim=1)
 
 

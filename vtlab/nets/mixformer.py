@@ -15,7 +15,7 @@ score module has neither residuals nor feed-forward parts.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -52,6 +52,17 @@ class Memory:
         tokens = self.keys[block].shape[2] // self.present.shape[1]
         kept = self.present.repeat_interleave(tokens, dim=1)
         return F.pad(kept, (0, queries), value=True)[:, None, None]
+
+    def split(self) -> list[Memory]:
+        """Memories of the single targets, as views; all templates must be present."""
+        return [
+            Memory(
+                tuple(k[i : i + 1] for k in self.keys),
+                tuple(v[i : i + 1] for v in self.values),
+                self.template[i : i + 1],
+            )
+            for i in range(len(self))
+        ]
 
     @staticmethod
     def merge(memories: Sequence[Memory], counts: Sequence[int]) -> Memory:
@@ -196,6 +207,7 @@ class MixFormer(nn.Module):
         if score_branch is not None:
             self.score_branch = score_branch
         self.online = score_branch is not None
+        self.full_precision = ("score_branch",) if self.online else ()
 
     def memorize(self, templates: Tensor) -> Memory:
         """Memory of templates (B, T, 3, S, S), the initial one first, to be kept over frames."""
@@ -216,4 +228,16 @@ class MixFormer(nn.Module):
         """Score logits (B,) of boxes (B, 4) given as centre x, centre y, width, height in fractions."""
         centre, size = boxes[:, :2], boxes[:, 2:]
         corners = torch.cat([centre - size / 2, centre + size / 2], dim=1)
-        return self.score_branch(features, memory.template, corners)
+        kind = self.score_branch.score_token.dtype
+        return self.score_branch(features.to(kind), memory.template.to(kind), corners)
+
+
+def variant_of(state: Mapping[str, Tensor]) -> str | None:
+    """Name of the variant that a state dict belongs to, such as "mixformer-cvt-large-offline", or None."""
+    first = state.get("box_head.conv1_tl.0.weight")
+    if first is None or not any(name.startswith("backbone.") for name in state):
+        return None
+    kind = "vit" if "backbone.pos_embed_s" in state else "cvt"
+    large = "-large" if first.shape[1] == 1024 else ""
+    offline = "" if "score_branch.score_token" in state else "-offline"
+    return f"mixformer-{kind}{large}{offline}"

@@ -127,6 +127,11 @@ class Registry:
         """Card of a name, a `file.py:Class`, a class or an instance."""
         return self._resolve(spec)[0]
 
+    def find(self, spec: Any) -> type:
+        """Class behind a name, a `file.py:Class`, a class or an instance."""
+        target = self._resolve(spec)[1]
+        return target if isinstance(target, type) else type(target)
+
     def create(self, spec: Any, **params: Any) -> Any:
         """Make a part.
 

@@ -1,0 +1,5 @@
+"""`python -m vtlab`: the command line."""
+
+from vtlab.cli import main
+
+main()

@@ -13,9 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtlab.errors import InputError
-from vtlab.formats.mot import read_mot_rows
+from vtlab.formats.mot import CLASSES, read_mot_rows
 from vtlab.metrics import mot
 from vtlab.metrics.assignment import max_weight_matching
+from vtlab.metrics.protocols import MOT
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/mot_trackeval.json").read_text())
 SAME = np.array([0.0, 0.0, 10.0, 10.0])
@@ -212,7 +213,12 @@ def prepared(gt, results, benchmark, frames):
     pairs = mot.pairs_of_boxes(
         (gt.frame, gt.object_id, gt.boxes), (results.frame, results.object_id, results.boxes), frames
     )
-    return mot.preprocess(pairs, gt.class_id, gt.confidence != 0, benchmark)
+    rule = MOT[benchmark]
+    of = {label: number for number, label in CLASSES.items()}
+    scored = np.isin(gt.class_id, [of[c] for c in rule.classes]) if rule.classes else True
+    return mot.preprocess(
+        pairs, scored & (gt.confidence != 0), np.isin(gt.class_id, [of[c] for c in rule.distractors])
+    )
 
 
 def check(got, golden):

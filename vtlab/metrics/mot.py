@@ -11,7 +11,7 @@ Segmentation" (Track-mAP), ICCV 2019.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -20,7 +20,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
 from vtlab.metrics.assignment import components, max_weight_matching, solve_component
-from vtlab.metrics.protocols import MotProtocol, find
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -181,31 +180,65 @@ def pairs_of_similarity(
 
 
 def preprocess(
-    pairs: Pairs, class_id: ArrayLike, counted: ArrayLike, protocol: MotProtocol | str = "mot17"
+    pairs: Pairs, counted: ArrayLike, distractor: ArrayLike | None = None, covered: ArrayLike | None = None
 ) -> Pairs:
-    """Remove what MOTChallenge does not score: answers matched to distractors, then truth that isn't counted.
+    """Remove what a benchmark does not score: answers on distractors or in ignore regions, then uncounted truth.
 
     Args:
         pairs: The whole sequence, all classes.
-        class_id: (N,) class of each row of truth, in the order given to `pairs_of_boxes`.
-        counted: (N,) bool, False where the truth's flag is 0.
-        protocol: A record of `vtlab.metrics.protocols.MOT` or its name.
+        counted: (N,) bool for the rows of truth in the order given: it is scored (right class, flag not 0).
+        distractor: (N,) bool: an answer matched to this row (similarity >= 0.5) is removed.
+        covered: (M,) bool for the answer's rows: it lies in an ignore region, so it is removed unless it matches
+            a counted row (MOTS).
 
     Returns:
         The sequence that is to be scored.
     """
-    rule = find("mot", protocol)
-    classes = np.asarray(class_id)[pairs.truth.source]
     keep = np.asarray(counted, dtype=bool)[pairs.truth.source]
-    if not rule.uses_classes:
-        return pairs.select(keep)
-    if rule.classes:
-        keep = keep & np.isin(classes, rule.classes)
     taken = np.ones(len(pairs.answer), bool)
-    if np.isin(classes, rule.distractors).any():
+    if distractor is not None and np.any(distractor):
         best = pairs.best(0.5)
-        taken[pairs.a[best[np.isin(classes[pairs.t[best]], rule.distractors)]]] = False
-    return pairs.select(keep, taken)
+        taken[pairs.a[best[np.asarray(distractor, dtype=bool)[pairs.truth.source][pairs.t[best]]]]] = False
+    pairs = pairs.select(keep, taken)
+    if covered is None or not np.any(covered):
+        return pairs
+    matched = np.zeros(len(pairs.answer), bool)
+    matched[pairs.a[pairs.best(0.5)]] = True
+    return pairs.select(answer=matched | ~np.asarray(covered, dtype=bool)[pairs.answer.source])
+
+
+def pairs_of_masks(
+    truth: tuple[ArrayLike, ArrayLike, Sequence[bytes]],
+    answer: tuple[ArrayLike, ArrayLike, Sequence[bytes]],
+    size: tuple[int, int],
+    frames: int | None = None,
+) -> Pairs:
+    """Pair masks of the same frame that overlap, with their IoU.
+
+    Args:
+        truth: `(frame, object_id, masks)` of the truth, masks as COCO's compressed counts.
+        answer: The same of the tracker.
+        size: (height, width) of the masks.
+        frames: Number of frames of the sequence; default: up to the last row.
+    """
+    from pycocotools import mask as coco
+
+    t_frame, a_frame = (np.asarray(side[0], dtype=np.int64) for side in (truth, answer))
+    t_order, a_order = np.argsort(t_frame, kind="stable"), np.argsort(a_frame, kind="stable")
+    t, a, similarity = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
+    for frame in np.intersect1d(t_frame, a_frame).tolist():
+        t_rows = t_order[slice(*np.searchsorted(t_frame[t_order], (frame, frame + 1)))]
+        a_rows = a_order[slice(*np.searchsorted(a_frame[a_order], (frame, frame + 1)))]
+        t_rle = [{"size": list(size), "counts": truth[2][i]} for i in t_rows]
+        a_rle = [{"size": list(size), "counts": answer[2][i]} for i in a_rows]
+        iou = np.asarray(coco.iou(t_rle, a_rle, [0] * len(a_rle)))
+        i, j = np.nonzero(iou)
+        t.append(t_rows[i])
+        a.append(a_rows[j])
+        similarity.append(iou[i, j])
+    return pairs_of_similarity(
+        truth[:2], answer[:2], np.concatenate(t), np.concatenate(a), np.concatenate(similarity), frames
+    )
 
 
 @dataclass(frozen=True)

@@ -147,32 +147,37 @@ class MotProtocol:
     Attributes:
         name: Short name.
         source: The tool or paper that fixes the rule.
-        classes: Class ids that are scored; empty: every class, each on its own.
-        distractors: Class ids that are no targets: an answer matched to one is removed, not punished.
-        uses_classes: False where the format has no class column (MOT15).
-        ignore_coverage: An unmatched answer covered by an ignore region by more than this is removed.
+        classes: Labels of truth that are scored; empty: all.
+        distractors: Labels that are no targets: an answer matched to one is removed, not punished.
+        ignore_coverage: An unmatched answer covered by an ignore region by more than this is removed; None: never.
         threshold: Similarity at which CLEAR, Identity and VACE call a pair a match.
+        hidden: Truth that is marked as not visible counts too (MOTChallenge boxes go on through occlusion).
     """
 
     name: str
     source: str
-    classes: tuple[int, ...] = (1,)
-    distractors: tuple[int, ...] = ()
-    uses_classes: bool = True
+    classes: tuple[str, ...] = ()
+    distractors: tuple[str, ...] = ()
     ignore_coverage: float | None = None
     threshold: float = 0.5
+    hidden: bool = True
 
 
 _TRACKEVAL = "TrackEval 1.3.0 MotChallenge2DBox; Luiten et al., HOTA, IJCV 2021"
+_DISTRACTORS = ("person_on_vehicle", "static_person", "distractor", "reflection")
 MOT: dict[str, MotProtocol] = {
     p.name: p
     for p in (
-        MotProtocol("mot15", _TRACKEVAL, classes=(), uses_classes=False),
-        MotProtocol("mot16", _TRACKEVAL, distractors=(2, 7, 8, 12)),
-        MotProtocol("mot17", _TRACKEVAL, distractors=(2, 7, 8, 12)),
-        MotProtocol("mot20", _TRACKEVAL, distractors=(2, 6, 7, 8, 12)),
-        MotProtocol("mots", "TrackEval 1.3.0 MOTSChallenge", classes=(2,), ignore_coverage=0.5),
-        MotProtocol("plain", "vtlab: nothing is removed but what the truth marks as ignored", (), (), False),
+        MotProtocol("mot15", _TRACKEVAL),
+        MotProtocol("mot16", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
+        MotProtocol("mot17", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
+        MotProtocol("mot20", _TRACKEVAL, ("pedestrian",), (*_DISTRACTORS, "non_mot_vehicle")),
+        MotProtocol("mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5),
+        MotProtocol(
+            "plain",
+            "vtlab: all truth counts that is visible and has no score of 0 (MOTChallenge's flag)",
+            hidden=False,
+        ),
     )
 }
 

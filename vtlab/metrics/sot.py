@@ -10,7 +10,7 @@ Papers: Wu, Lim, Yang, "Object Tracking Benchmark", TPAMI 2015 (success, precisi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -118,6 +118,18 @@ class SotScores:
         if self.protocol.area == "mean":
             return float(curve.mean())
         return float(np.trapezoid(curve, dx=1.0 / (len(curve) - 1)))
+
+
+def concat(parts: Sequence[SotScores]) -> SotScores:
+    """Join the scores of several sets of sequences that were made by one protocol."""
+    if not parts:
+        raise InputError("There are no scores to join.")
+    columns = {
+        f.name: np.concatenate([getattr(p, f.name) for p in parts])
+        for f in fields(SotScores)
+        if f.name != "protocol"
+    }
+    return SotScores(parts[0].protocol, **columns)
 
 
 NAMES = (

@@ -1,0 +1,186 @@
+"""The adapters on `Tracks`, and what can be said without truth."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import vtlab
+from vtlab.errors import InputError
+from vtlab.metrics import METRICS, combine, consistency, evaluate, score, table
+from vtlab.metrics.protocols import FAMILIES
+from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.tracks import PointRows, Tracks
+
+N = 40
+
+
+def boxes(shift=0.0, n=N, ids=(1, 2), **kwargs):
+    frame = np.repeat(np.arange(n), len(ids))
+    owner = np.tile(ids, n)
+    x = 10.0 * owner + frame
+    box = np.stack([x + shift, x * 0 + 5, x + 8 + shift, x * 0 + 25], axis=1)
+    return Tracks.of(frame, owner, box, size=(120, 160), **kwargs)
+
+
+def masks(shift=0, n=N):
+    frame, out = np.arange(n), []
+    for f in frame:
+        mask = np.zeros((120, 160), bool)
+        mask[20:50, 10 + f + shift : 40 + f + shift] = True
+        out.append(mask)
+    return Tracks.of(frame, 1, masks=out)
+
+
+def points(shift=0.0, n=N, hide=()):
+    frame, owner, point = (a.ravel() for a in np.meshgrid(np.arange(n), [1, 2], [0, 1], indexing="ij"))
+    xy = np.stack([frame + 20.0 * owner + shift, frame * 0 + 30.0 * point], axis=1)
+    rows = PointRows.of(frame, owner, point, xy, ~np.isin(frame, hide))
+    f, o = (a.ravel() for a in np.meshgrid(np.arange(n), [1, 2], indexing="ij"))
+    return Tracks.of(f, o, points=rows, size=(256, 256))
+
+
+def value(frame, metric, object_id="all"):
+    hit = frame[(frame.metric == metric) & (frame.object_id == object_id)]
+    assert len(hit) == 1
+    return float(hit.value.iloc[0])
+
+
+@pytest.mark.parametrize(
+    ("make", "family"), [(boxes, "sot"), (boxes, "mot"), (masks, "vos"), (points, "points")]
+)
+def test_tidy_table_of_every_family(make, family):
+    main = {"sot": "ao", "mot": "HOTA", "vos": "J&F", "points": "AJ"}[family]
+    perfect = evaluate(make(), make(), family)
+    assert list(perfect.columns) == ["tracker", "sequence", "object_id", "metric", "value", "protocol"]
+    assert value(perfect, main) == pytest.approx(1)
+    assert set(perfect.metric) <= set(METRICS)
+    assert set(perfect.protocol) <= set(FAMILIES[family])
+    assert value(evaluate(make(3), make(), family), main) < 1
+    assert value(evaluate(Tracks.empty(size=make().size), make(), family), main) <= 1 / N
+
+
+def test_public_name_and_inferred_family():
+    assert vtlab.evaluate is evaluate
+    assert score(boxes(), boxes()).family == "sot"
+    assert score(boxes().renamed({1: 7, 2: 8}), boxes()).family == "mot"
+    assert score(masks(), masks()).family == "vos"
+    assert score(points(), points()).family == "points"
+    by_tracker = boxes(meta={"tracker": {"name": "bytetrack", "family": "mot"}})
+    assert set(evaluate(by_tracker, boxes()).tracker) == {"bytetrack"}
+    assert score(by_tracker, boxes()).family == "mot"
+
+
+def test_prompts_say_where_an_object_starts():
+    late = Prompts(
+        [BoxPrompt((10, 5, 18, 25), object_id=1, frame=20), BoxPrompt((20, 5, 28, 25), object_id=2)]
+    )
+    sequence = SimpleNamespace(truth=boxes(), prompts=late, name="street")
+    answer = boxes().take(np.arange(2 * N)[boxes().frame >= 20])
+    found = evaluate(answer, sequence, "sot")
+    assert set(found.sequence) == {"street"}
+    assert value(found, "ao", 1) == pytest.approx(1)
+    assert value(found, "ao", 2) == pytest.approx(21 / N)
+
+
+def test_invisible_answers_and_uncounted_truth():
+    answer = boxes(visible=np.repeat(np.arange(N) % 2 == 0, 2))
+    assert value(evaluate(answer, boxes(), "mot"), "CLR_TP") == N
+    truth = boxes(score=np.tile([1.0, 0.0], N))
+    assert value(evaluate(boxes(), truth, "mot"), "GT_Dets") == N
+    people = boxes(label=np.tile(["pedestrian", "reflection"], N))
+    found = evaluate(boxes(), people, "mot", "mot17")
+    assert (value(found, "GT_Dets"), value(found, "CLR_FP"), value(found, "MOTA")) == (N, 0, 1)
+
+
+def test_by_class():
+    truth = boxes(label=np.tile(["car", "dog"], N))
+    answer = truth.take(truth.label == "car")
+    found = evaluate(answer, truth, "mot", by_class=True)
+    assert value(found, "HOTA", "car") == pytest.approx(1)
+    assert value(found, "HOTA", "dog") == 0
+    assert value(found, "HOTA", "class average") == pytest.approx(0.5)
+
+
+def test_masks_in_multi_object_scoring_and_ignore_regions():
+    truth, answer = masks(), masks(2)
+    found = evaluate(answer, truth, "mot", "mots")
+    assert value(found, "MOTP") == pytest.approx(28 / 32)
+    region = np.zeros((120, 160), bool)
+    region[60:110, 60:110] = True
+    labelled = Tracks.of([0, 0], [1, 9], masks=[truth.mask(0), region], label=["pedestrian", "ignore"])
+    inside = np.zeros((120, 160), bool)
+    inside[70:90, 70:90] = True
+    both = Tracks.of([0, 0], [1, 2], masks=[truth.mask(0), inside])
+    assert value(evaluate(both, labelled, "mot", "mots"), "MOTA") == 1
+
+
+def test_sparse_truth_counts_annotated_frames_only():
+    every_fifth = masks().take(np.arange(0, N, 5))
+    found = evaluate(masks(), every_fifth, "vos", "youtube-vos")
+    assert value(found, "J") == 1
+
+
+def test_messages():
+    with pytest.raises(InputError, match=r"objects 7, 8, the truth 1, 2: none in common.*renamed"):
+        evaluate(boxes().renamed({1: 7, 2: 8}), boxes(), "sot")
+    with pytest.raises(InputError, match="holds no rows"):
+        evaluate(boxes(), Tracks.empty())
+    with pytest.raises(InputError, match="got dict"):
+        evaluate(boxes(), {})
+    with pytest.raises(InputError, match="160 x 120 px and the tracks are 32 x 32"):
+        evaluate(masks().replace(size=(32, 32)), masks())
+    with pytest.raises(InputError, match="have no masks"):
+        evaluate(boxes(), masks(), "vos")
+
+
+def test_parts_combine_over_sequences():
+    parts = [score(boxes(), boxes(), "mot"), score(boxes(50).take(np.arange(20)), boxes(n=10), "mot")]
+    assert combine(parts)["MOTA"] == pytest.approx(1 - (20 + 20) / (2 * N + 20))
+    rows = table(parts, ["a", "a"])
+    assert set(rows.sequence) == {"", "all"}
+
+
+def test_consistency_proxies():
+    assert consistency.forward_backward(boxes(), boxes()) == 1
+    # A shift of 2 of 8 px: 6 / 10.
+    assert consistency.forward_backward(boxes(), boxes(2)) == pytest.approx(6 / 10)
+    half = boxes().take(boxes().frame < N // 2)
+    assert consistency.forward_backward(boxes(), half) == pytest.approx(0.5)
+    assert consistency.forward_backward(points(), points(8)) == pytest.approx(np.exp(-1))
+    assert consistency.forward_backward(masks(), masks(2)) == pytest.approx(28 / 32)
+    assert np.isnan(consistency.forward_backward(Tracks.empty(), Tracks.empty()))
+    found = consistency.agreement({"a": boxes(), "b": boxes(), "c": boxes(2)})
+    assert found == pytest.approx({"a": (1 + 0.6) / 2, "b": (1 + 0.6) / 2, "c": 0.6})
+    own_ids = consistency.agreement({"a": boxes(), "b": boxes().renamed({1: 11, 2: 12})})
+    assert own_ids == pytest.approx({"a": 1, "b": 1})
+    with pytest.raises(InputError, match="at least two"):
+        consistency.agreement({"a": boxes()})
+
+
+def test_smoothness_and_flicker():
+    assert consistency.smoothness(boxes()) == pytest.approx(1)
+    jumpy = boxes().replace(boxes=boxes().boxes + np.repeat(np.arange(N) % 2, 2)[:, None] * [6.0, 0, 6, 0])
+    # The centre bends by 12 px a frame squared; the box is 8 x 20.
+    assert consistency.smoothness(jumpy) == pytest.approx(np.exp(-12 / np.sqrt(160)))
+    assert consistency.flicker(boxes()) == 0
+    gaps = boxes().take(~np.isin(boxes().frame, [10, 20]))
+    assert consistency.flicker(gaps) == pytest.approx(4 / N)
+
+
+def test_correlation_of_a_proxy():
+    found = consistency.correlation([0.1, 0.5, 0.9, np.nan], [0.2, 0.3, 0.8, 1])
+    assert found == {"spearman": pytest.approx(1), "kendall": pytest.approx(1), "runs": 3}
+    assert np.isnan(consistency.correlation([1], [1])["spearman"])
+
+
+def test_every_metric_has_a_record():
+    for make, family in ((boxes, "sot"), (boxes, "mot"), (masks, "vos"), (points, "points")):
+        for name, v in score(make(1), make(), family).values().items():
+            record = METRICS[name]
+            assert record.family == family
+            assert record.low <= v <= record.high
+            assert record.meaning
+            assert record.paper

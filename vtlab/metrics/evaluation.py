@@ -1,0 +1,393 @@
+"""From `Tracks` to numbers: the adapters that hand arrays to each family's metrics, and tidy tables.
+
+A part is what one sequence adds to a score; parts of a family combine by the family's own rule, so a table over
+sequences, a bootstrap sample and a leaderboard are made the same way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import InputError
+from vtlab.metrics import mot, points, sot, vos
+from vtlab.metrics.protocols import DEFAULTS, FAMILIES, Protocol, find
+from vtlab.tracks import Tracks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("tracker", "sequence", "object_id", "metric", "value", "protocol")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The score of one tracker on one sequence.
+
+    Attributes:
+        family: `sot`, `mot`, `vos` or `points`.
+        protocol: The rule it was made by.
+        counts: What it adds to the family's combined score.
+        objects: Scores of single objects (id or label -> metric -> value).
+        sequence: Name of the sequence.
+    """
+
+    family: str
+    protocol: Protocol
+    counts: Any
+    objects: Mapping[Any, Mapping[str, float]]
+    sequence: str = ""
+
+    def values(self) -> dict[str, float]:
+        """The score of the sequence: metric -> value."""
+        return combine([self])
+
+
+def evaluate(
+    tracks: Tracks,
+    truth: Any,
+    family: str | None = None,
+    protocol: str | Protocol | None = None,
+    *,
+    by_class: bool = False,
+) -> pd.DataFrame:
+    """Measure tracks against ground truth.
+
+    Args:
+        tracks: What a tracker answered.
+        truth: Ground-truth `Tracks`, or a sequence that has them (`.truth`, and `.prompts`, `.video`, `.name`).
+        family: `sot` (boxes, matched by object id), `mot` (boxes or masks, matched by overlap), `vos` (masks by
+            id) or `points`; default: the family of the tracker that made the tracks, else what they hold.
+        protocol: Name of the benchmark's rule (`vtlab.metrics.protocols`); default: the family's.
+        by_class: For `mot`: also score each label of truth alone, and the average over labels.
+
+    Returns:
+        A tidy DataFrame: tracker, sequence, object_id (an id, a label, or "all"), metric, value, protocol.
+
+    Raises:
+        InputError: Unknown family or protocol; tracks and truth share no object; sizes differ; nothing to score.
+    """
+    return table([score(tracks, truth, family, protocol, by_class=by_class)], [tracks.name])
+
+
+def score(
+    tracks: Tracks,
+    truth: Any,
+    family: str | None = None,
+    protocol: str | Protocol | None = None,
+    *,
+    by_class: bool = False,
+) -> Part:
+    """Measure tracks against ground truth, as a `Part` that combines with those of other sequences.
+
+    The arguments and errors are those of `evaluate`.
+    """
+    case = _Case.of(tracks, truth)
+    family = family or infer_family(tracks, case.truth)
+    rule = find(family, protocol)
+    if family == "mot":
+        counts, objects = _score_mot(case, rule, by_class)
+    else:
+        counts, objects = _SCORERS[family](case, rule)
+    return Part(family, rule, counts, objects, case.name)
+
+
+def combine(parts: Sequence[Part]) -> dict[str, float]:
+    """Combine sequences of one family and protocol by the family's rule: metric -> value."""
+    if not parts:
+        raise InputError("There is nothing to combine.")
+    return _COMBINE[parts[0].family]([p.counts for p in parts])
+
+
+def table(parts: Sequence[Part], trackers: Sequence[str]) -> pd.DataFrame:
+    """Tidy DataFrame of parts (one for each tracker and sequence), with a row 'all' over several sequences."""
+    import pandas as pd
+
+    rows: list[tuple[Any, ...]] = []
+    for tracker in dict.fromkeys(trackers):
+        mine = [p for p, t in zip(parts, trackers, strict=True) if t == tracker]
+        for part in mine:
+            name = part.protocol.name
+            for object_id, values in (*part.objects.items(), ("all", part.values())):
+                rows += [(tracker, part.sequence, object_id, m, v, name) for m, v in values.items()]
+        if len(mine) > 1:
+            rows += [(tracker, "all", "all", m, v, mine[0].protocol.name) for m, v in combine(mine).items()]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def infer_family(tracks: Tracks, truth: Tracks) -> str:
+    """Tell by whose metrics tracks are judged: their tracker's family, else what both sides hold."""
+    tracker = tracks.meta.get("tracker")
+    named = tracker.get("family") if isinstance(tracker, dict) else None
+    if named in FAMILIES:
+        return str(named)
+    if len(tracks.points) and len(truth.points):
+        return "points"
+    if tracks.rle is not None and truth.rle is not None:
+        return "vos"
+    return "sot" if set(tracks.object_ids) == set(truth.object_ids) else "mot"
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Tracks beside truth, with what the protocols need to know of the sequence."""
+
+    tracks: Tracks
+    truth: Tracks
+    name: str
+    frames: int
+    size: tuple[int, int] | None
+    starts: Mapping[int, int]
+
+    @classmethod
+    def of(cls, tracks: Tracks, truth: Any) -> _Case:
+        given = truth if isinstance(truth, Tracks) else getattr(truth, "truth", None)
+        if not isinstance(given, Tracks):
+            raise InputError(
+                f"Expected ground truth as Tracks or a sequence with truth, got {type(truth).__name__}."
+            )
+        if not len(given):
+            raise InputError("The ground truth holds no rows; there is nothing to score against.")
+        video = tracks.meta.get("video")
+        video = video if isinstance(video, dict) else {}
+        last = int(max(given.frame.max(initial=-1), tracks.frame.max(initial=-1))) + 1
+        size = given.size or tracks.size
+        if size is None and "height" in video:
+            size = int(video["height"]), int(video["width"])
+        if given.size and tracks.size and given.size != tracks.size:
+            raise InputError(
+                f"The truth is {given.size[1]} x {given.size[0]} px and the tracks are {tracks.size[1]} x "
+                f"{tracks.size[0]}; scale one of them."
+            )
+        prompts = getattr(truth, "prompts", None) or ()
+        starts: dict[int, int] = {}
+        for prompt in prompts:
+            starts[prompt.object_id] = min(prompt.frame, starts.get(prompt.object_id, prompt.frame))
+        frames = max(last, int(given.meta.get("frames") or video.get("frames") or 0))
+        name = "" if truth is given else str(getattr(truth, "name", ""))
+        return cls(tracks, given, name, frames, size, starts)
+
+    def object_ids(self, ids: Iterable[Any]) -> list[int]:
+        """Ids of the objects of truth, having checked that the tracks know any of them."""
+        wanted = [int(i) for i in ids]
+        if len(self.tracks) and not np.isin(wanted, self.tracks.object_id).any():
+            raise InputError(
+                f"The tracks hold the objects {_some(self.tracks.object_ids)}, the truth {_some(wanted)}: none in "
+                "common. Give prompts the ids of the truth, or rename with tracks.renamed({old: new})."
+            )
+        return wanted
+
+    def start(self, object_id: int, seen: NDArray[np.int64]) -> int:
+        """Frame of an object's prompt: as prompted, else the first frame on which truth shows it."""
+        return self.starts.get(object_id, int(seen[0]))
+
+
+def _score_sot(case: _Case, rule: Any) -> tuple[sot.SotScores, dict[int, dict[str, float]]]:
+    truth = case.truth
+    boxed = np.isfinite(truth.boxes).all(axis=1)
+    ids = case.object_ids(np.unique(truth.object_id[boxed & truth.visible]))
+    size = None if case.size is None else (float(case.size[1]), float(case.size[0]))
+    sequences = []
+    for object_id in ids:
+        mine = truth.object_id == object_id
+        seen = truth.frame[mine & boxed & truth.visible]
+        start, stop = case.start(object_id, seen), int(truth.frame[mine].max()) + 1
+        t_box, visible = _fill(truth, object_id, start, stop)
+        a_box, answered = _fill(case.tracks, object_id, start, stop)
+        a_box[~answered] = np.nan
+        sequences.append(
+            sot.BoxSequence(a_box, t_box, visible, size, f"{case.name} object {object_id}".strip())
+        )
+    scores = sot.evaluate(sequences, rule)
+    return scores, dict(zip(ids, scores.per_sequence(), strict=True)) if len(ids) > 1 else {}
+
+
+def _fill(
+    tracks: Tracks, object_id: int, start: int, stop: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Boxes (stop - start, 4) of one object, NaN where it has none, and where it is visible."""
+    box, visible = np.full((stop - start, 4), np.nan), np.zeros(stop - start, bool)
+    rows = np.flatnonzero((tracks.object_id == object_id) & (tracks.frame >= start) & (tracks.frame < stop))
+    index = tracks.frame[rows] - start
+    box[index], visible[index] = tracks.boxes[rows], tracks.visible[rows]
+    return box, visible
+
+
+def _score_mot(case: _Case, rule: Any, by_class: bool) -> tuple[mot.Counts, dict[str, dict[str, float]]]:
+    counts = mot.evaluate(mot_pairs(case.tracks, case.truth, rule, case.frames), threshold=rule.threshold)
+    if not by_class:
+        return counts, {}
+    labels = sorted({x for x in case.truth.label if x is not None and x != "ignore"})
+    classes = {}
+    for label in labels:
+        answer, true = (t.take(t.label == label) for t in (case.tracks, case.truth))
+        pairs = mot_pairs(answer, true, find("mot", "plain"), case.frames)
+        classes[label] = mot.evaluate(pairs, threshold=rule.threshold)
+    objects = {label: c.values() for label, c in classes.items()}
+    return counts, {**objects, "class average": mot.class_average(classes.values())}
+
+
+def mot_pairs(tracks: Tracks, truth: Tracks, protocol: Any = None, frames: int | None = None) -> mot.Pairs:
+    """Pair the objects of tracks with those of truth by overlap, prepared by a protocol.
+
+    Masks are compared where both sides have them and the protocol is `mots`, or where boxes are missing.
+    """
+    rule = find("mot", protocol)
+    tracks = tracks.take(tracks.visible)
+    truth = truth if rule.hidden else truth.take(truth.visible)
+    ignore = truth.take(truth.label == "ignore")
+    truth = truth.take(truth.label != "ignore")
+    boxed = np.isfinite(tracks.boxes).all() and np.isfinite(truth.boxes).all()
+    if tracks.rle is not None and truth.rle is not None and (rule.name == "mots" or not boxed):
+        tracks, truth = _masked(tracks), _masked(truth)
+        size = truth.size or tracks.size or (0, 0)
+        pairs = mot.pairs_of_masks(_rle_columns(truth), _rle_columns(tracks), size, frames)
+    else:
+        tracks, truth = (t.take(np.isfinite(t.boxes).all(axis=1)) for t in (tracks, truth))
+        pairs = mot.pairs_of_boxes(_columns(truth), _columns(tracks), frames)
+    label = truth.label
+    scored = np.array([not rule.classes or x is None or x in rule.classes for x in label], bool)
+    covered = None
+    if rule.ignore_coverage is not None and len(ignore):
+        covered = _coverage(tracks, ignore) > rule.ignore_coverage
+    return mot.preprocess(pairs, scored & (truth.score != 0), np.isin(label, rule.distractors), covered)
+
+
+def _columns(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    return tracks.frame, tracks.object_id, tracks.boxes
+
+
+def _rle_columns(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.int64], list[bytes]]:
+    return tracks.frame, tracks.object_id, [] if tracks.rle is None else tracks.rle.tolist()
+
+
+def _masked(tracks: Tracks) -> Tracks:
+    return (
+        tracks.take(np.array([r is not None for r in tracks.rle], bool)) if tracks.rle is not None else tracks
+    )
+
+
+def _coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
+    """Fraction of each mask that lies in the ignore regions of its frame."""
+    from pycocotools import mask as coco
+
+    size = list(ignore.size or tracks.size or ())
+    out = np.zeros(len(tracks))
+    regions = {int(f): _rles(ignore.at(int(f)), size) for f in ignore.frames}
+    for frame, region in regions.items():
+        rows = np.flatnonzero(tracks.frame == frame)
+        if len(rows):
+            masks = _rles(tracks.take(rows), size)
+            out[rows] = np.asarray(coco.iou(masks, [coco.merge(region)], [1]))[:, 0]
+    return out
+
+
+def _rles(tracks: Tracks, size: list[int]) -> list[dict[str, Any]]:
+    return (
+        [{"size": size, "counts": r} for r in tracks.rle if r is not None] if tracks.rle is not None else []
+    )
+
+
+def _score_vos(case: _Case, rule: Any) -> tuple[list[dict[str, float]], dict[int, dict[str, float]]]:
+    truth = _masked(case.truth)
+    if truth.rle is None or not len(truth):
+        raise InputError("The ground truth has no masks; score boxes with family='sot'.")
+    if case.tracks.rle is None and len(case.tracks):
+        raise InputError("The tracks have no masks; score boxes with family='sot'.")
+    annotated = _annotated(truth, case.frames)
+    answers = case.tracks.seen()
+    objects = {}
+    for object_id in case.object_ids(truth.object_ids):
+        true = {int(f): i for i, f in _rows_of(truth, object_id)}
+        found = {int(f): i for i, f in _rows_of(answers, object_id)}
+        frames = vos.counted_frames(
+            annotated, case.start(object_id, np.array([min(true)])), case.frames - 1, rule
+        )
+        series = vos.evaluate_object(
+            (answers.mask(found[f]) if f in found else None for f in frames.tolist()),
+            (truth.mask(true[f]) if f in true else None for f in frames.tolist()),
+            frames=frames.tolist(),
+            tolerance=rule.tolerance,
+        )
+        objects[object_id] = series.values()
+    return list(objects.values()), objects if len(objects) > 1 else {}
+
+
+def _rows_of(tracks: Tracks, object_id: int) -> list[tuple[int, int]]:
+    rows = np.flatnonzero(tracks.object_id == object_id)
+    return list(zip(rows.tolist(), tracks.frame[rows].tolist(), strict=True))
+
+
+def _annotated(truth: Tracks, frames: int) -> NDArray[np.int64]:
+    """Frames that truth speaks about: as its `meta["annotated"]` says, else all between its rows unless sparse."""
+    named = truth.meta.get("annotated")
+    if named is not None:
+        return np.asarray(named, dtype=np.int64)
+    marked = truth.frames
+    dense = len(marked) < 2 or np.median(np.diff(marked)) == 1
+    return np.arange(int(marked[0]), frames) if dense else marked
+
+
+def _score_points(case: _Case, rule: Any) -> tuple[dict[str, float], dict[int, dict[str, float]]]:
+    t, a = case.truth.points, case.tracks.points
+    if not len(t):
+        raise InputError("The ground truth has no points.")
+    key = np.stack([t.object_id, t.point_id], axis=1)
+    known, index = np.unique(key, axis=0, return_inverse=True)
+    case.object_ids(np.unique(t.object_id))
+    shape = (len(known), case.frames)
+    truth, annotated, visible = np.full((*shape, 2), np.nan), np.zeros(shape, bool), np.zeros(shape, bool)
+    index = index.reshape(-1)
+    truth[index, t.frame], annotated[index, t.frame] = t.xy, True
+    visible[index, t.frame] = t.visible & np.isfinite(t.xy).all(axis=1)
+    number = {(int(o), int(p)): i for i, (o, p) in enumerate(known)}
+    row = np.array(
+        [number.get((int(o), int(p)), -1) for o, p in zip(a.object_id, a.point_id, strict=True)], int
+    )
+    keep = (row >= 0) & (a.frame < case.frames)
+    answer, seen = np.full((*shape, 2), np.nan), np.zeros(shape, bool)
+    answer[row[keep], a.frame[keep]], seen[row[keep], a.frame[keep]] = a.xy[keep], a.visible[keep]
+    first = np.where(visible.any(axis=1), visible.argmax(axis=1), case.frames - 1)
+    query = np.array([case.starts.get(int(o), int(f)) for (o, _), f in zip(known, first, strict=True)])
+    size = None if case.size is None else (float(case.size[1]), float(case.size[0]))
+    values = points.evaluate(answer, seen, truth, visible, query, rule, size, annotated)
+    objects = {}
+    for object_id in np.unique(known[:, 0]):
+        mine = known[:, 0] == object_id
+        objects[int(object_id)] = points.evaluate(
+            answer[mine], seen[mine], truth[mine], visible[mine], query[mine], rule, size, annotated[mine]
+        )
+    return values, objects if len(objects) > 1 else {}
+
+
+def _some(ids: Iterable[Any]) -> str:
+    names = [str(i) for i in ids]
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+
+
+_SCORERS: dict[str, Callable[[_Case, Any], tuple[Any, dict[Any, dict[str, float]]]]] = {
+    "sot": _score_sot,
+    "vos": _score_vos,
+    "points": _score_points,
+}
+_COMBINE: dict[str, Callable[[list[Any]], dict[str, float]]] = {
+    "sot": lambda parts: sot.concat(parts).values(),
+    "mot": lambda parts: mot.combine(parts).values(),
+    "vos": lambda parts: vos.combine(o for part in parts for o in part),
+    "points": points.combine,
+}
+__all__ = [
+    "COLUMNS",
+    "DEFAULTS",
+    "Part",
+    "combine",
+    "evaluate",
+    "infer_family",
+    "mot_pairs",
+    "score",
+    "table",
+]

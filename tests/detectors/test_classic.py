@@ -11,7 +11,7 @@ from vtlab.detectors.callable import CallableDetector
 from vtlab.detectors.hog import HogPeople
 from vtlab.detectors.motion import Motion
 from vtlab.detectors.public import PublicDetections, read_mot_detections
-from vtlab.errors import FormatError, InputError, RegistryError
+from vtlab.errors import FormatError, InputError, RegistryError, VtlabWarning
 from vtlab.registry import DETECTORS
 from vtlab.video import Frame
 
@@ -152,6 +152,12 @@ def test_callable_takes_arrays_and_detections():
     assert found.data["class_name"].tolist() == ["7"]
     assert given.data == {}
     assert len(CallableDetector(function=lambda _: []).detect([image()])[0]) == 0
+
+
+def test_callable_leaves_out_boxes_with_nan_and_says_so():
+    rows = [[1, 2, 3, 4], [np.nan, 2, 3, 4]]
+    with pytest.warns(VtlabWarning, match="1 of the function's 2 boxes"):
+        assert len(CallableDetector(function=lambda _: rows).detect([image()])[0]) == 1
 
 
 @pytest.mark.parametrize("answer", [None, "boxes", [[1, 2, 3]], np.zeros((2, 7))])

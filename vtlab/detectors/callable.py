@@ -6,13 +6,14 @@ CallableDetector(function=lambda image: sv.Detections.from_ultralytics(model(ima
 from __future__ import annotations
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from vtlab.detectors._common import check_fraction, check_image
-from vtlab.errors import InputError
+from vtlab.errors import InputError, VtlabWarning
 from vtlab.protocols import Detector, Image
 from vtlab.registry import register_detector
 
@@ -80,6 +81,15 @@ class CallableDetector(Detector):
                 "callable: the function must return supervision.Detections or an array (N, 4..6) of x1, y1, x2, y2, "
                 f"confidence, class; it returned {type(values).__name__} {getattr(values, 'shape', '')}."
             )
+        whole = np.isfinite(array).all(axis=1)
+        if not whole.all():
+            warnings.warn(
+                f"callable: {int((~whole).sum())} of the function's {len(array)} boxes hold NaN or infinite values "
+                "and are left out.",
+                VtlabWarning,
+                stacklevel=2,
+            )
+            array = array[whole]
         confidence = array[:, 4] if array.shape[1] > 4 else np.ones(len(array))
         ids = array[:, 5].astype(np.int64) if array.shape[1] > 5 else np.zeros(len(array), np.int64)
         return sv.Detections(

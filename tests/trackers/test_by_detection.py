@@ -1,0 +1,162 @@
+"""ByDetection: any detector with any associator; labels, sources, removal, first frames, bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import supervision as sv
+
+from vtlab.association.bytetrack import ByteTrack
+from vtlab.detectors.callable import CallableDetector
+from vtlab.errors import PromptError, RegistryError, TrackingError
+from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.registry import ASSOCIATORS, TRACKERS
+from vtlab.run import track
+from vtlab.trackers.by_detection import ByDetection, ByDetectionOffline
+from vtlab.video import open_video
+
+
+def bright(image: np.ndarray) -> np.ndarray:
+    """Boxes of the two bright squares, found by colour: (N, 6)."""
+    rows = []
+    for number, channel in enumerate((0, 2)):
+        ys, xs = np.nonzero(image[..., channel] == 255)
+        if len(xs):
+            rows.append([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1, 0.9, number])
+    return np.array(rows).reshape(-1, 6)
+
+
+@pytest.fixture(scope="module")
+def clip() -> np.ndarray:
+    """A red square that goes right over 20 frames, a blue one that goes left from frame 6 on."""
+    video = np.full((20, 60, 120, 3), 60, np.uint8)
+    for i in range(20):
+        video[i, 5:20, 3 * i : 3 * i + 15, 0] = 255
+        if i >= 6:
+            video[i, 35:50, 100 - 3 * i : 115 - 3 * i, 2] = 255
+    return video
+
+
+def squares() -> CallableDetector:
+    return CallableDetector(function=bright, names=("red", "blue"))
+
+
+@pytest.mark.parametrize("name", ASSOCIATORS.names())
+def test_every_associator_follows_both_squares(clip, name):
+    tracks = track(clip, None, name, detector=squares(), progress=False)
+    assert tracks.labels == {1: "red", 2: "blue"}
+    assert set(tracks.source) == {"detected"}
+    last = tracks.at(19)
+    np.testing.assert_allclose(last.boxes, [[57, 5, 72, 20], [43, 35, 58, 50]])
+    np.testing.assert_allclose(last.score, 0.9)
+
+
+@pytest.mark.parametrize("name", ASSOCIATORS.names())
+def test_the_offline_form_has_the_first_frames_too(clip, name):
+    tracks = track(clip, None, f"{name}-offline", detector=squares(), progress=False)
+    assert tracks.of_object(1).frame.tolist() == list(range(20))
+    assert tracks.of_object(2).frame.tolist() == list(range(6, 20))
+
+
+def test_parameters_reach_both_parts(clip):
+    tracks = track(clip, None, "bytetrack", detector=squares(), min_hits=5, velocities=True, progress=False)
+    assert tracks.frame.min() == 4
+    np.testing.assert_allclose(tracks.at(19).velocity[0], [90, 0], rtol=0.1, atol=1)  # 3 px a frame at 30 fps
+    with pytest.raises(RegistryError, match="min_hist"):
+        track(clip, None, "bytetrack", detector=squares(), min_hist=5, progress=False)
+    with pytest.raises(RegistryError, match="confidnce"):
+        track(clip, None, "sort", detector="motion", detector_params={"confidnce": 1}, progress=False)
+
+
+def test_instances_can_be_given(clip):
+    tracker = ByDetection(squares(), ByteTrack(min_hits=1))
+    tracks = track(clip, None, tracker, progress=False)
+    assert tracks.name == "bytetrack"
+    assert tracks.frame.min() == 0
+    again = track(clip, None, tracker, progress=False)
+    np.testing.assert_array_equal(again.object_id, tracks.object_id)
+
+
+def test_removed_objects_are_not_answered(clip):
+    tracks = track(clip, None, "bytetrack", detector=squares(), remove={1: 10}, progress=False)
+    assert tracks.of_object(1).frame.max() == 9
+    assert tracks.of_object(2).frame.max() == 19
+
+
+def test_backward(clip):
+    tracks = track(clip, None, "bytetrack", detector=squares(), direction="backward", progress=False)
+    assert tracks.labels == {1: "red", 2: "blue"}
+    assert tracks.of_object(2).frame.min() == 6
+
+
+def test_masks_of_the_detector_are_kept(clip):
+    def with_masks(image):
+        rows = bright(image)
+        masks = np.zeros((len(rows), *image.shape[:2]), bool)
+        for mask, (x1, y1, x2, y2) in zip(masks, rows[:, :4].astype(int), strict=True):
+            mask[y1:y2, x1:x2] = True
+        return sv.Detections(xyxy=rows[:, :4], mask=masks, class_id=rows[:, 5].astype(int))
+
+    tracks = track(clip, None, "sort", detector=CallableDetector(function=with_masks), progress=False)
+    assert tracks.mask(len(tracks) - 1).sum() == 15 * 15
+
+
+def test_labels_are_the_majority(clip):
+    def flicker(image):
+        rows = bright(image)[:1]
+        rows[:, 5] = image[0, 0, 0] == 61
+        return rows
+
+    odd = clip.copy()
+    odd[8, 0, 0] = 61
+    tracks = track(
+        odd, None, "bytetrack", detector=CallableDetector(function=flicker, names=("a", "b")), progress=False
+    )
+    assert set(tracks.label) == {"a"}
+
+
+def test_prompts_are_refused_before_anything_runs(clip):
+    prompts = Prompts([BoxPrompt(xyxy=(1, 1, 10, 10))])
+    with pytest.raises(PromptError, match="bytetrack"):
+        track(clip, prompts, "bytetrack", progress=False)
+    with pytest.raises(PromptError, match="no prompts"):
+        ByDetection(squares()).init(open_video(clip).frame(0), prompts)
+
+
+def test_a_detector_that_fails_leaves_what_was_tracked(clip):
+    calls = iter(range(100))
+
+    def fails(image):
+        if next(calls) == 15:
+            raise MemoryError("out of it")
+        return bright(image)
+
+    with pytest.raises(TrackingError, match="failed on frame 15") as caught:
+        track(clip, None, "bytetrack", detector=CallableDetector(function=fails), progress=False)
+    assert caught.value.tracks.frame.max() == 14
+
+
+def test_a_video_in_which_nothing_is_found(clip):
+    nothing = CallableDetector(function=lambda image: [])
+    for name in ("bytetrack", "bytetrack-offline"):
+        assert len(track(clip, None, name, detector=nothing, progress=False)) == 0
+
+
+def test_cards_come_from_the_associators():
+    card = TRACKERS.card("bytetrack")
+    assert card.family == "mot"
+    assert not card.accepts
+    assert "ECCV 2022" in card.paper
+    assert {f"{n}-offline" for n in ASSOCIATORS.names()} <= set(TRACKERS.names("mot"))
+    assert ByDetectionOffline(squares(), "sort").card.name == "sort-offline"
+
+
+@pytest.mark.shared
+def test_people_of_a_street(shared, shared_weights, monkeypatch):
+    monkeypatch.setenv("VTLAB_WEIGHTS", str(shared_weights))
+    tracks = track(
+        shared / "data/videos/vtest.mp4", None, "bytetrack", detector="fastestdet", stop=20, high=0.4, new=0.5,
+        detector_params={"confidence": 0.3, "classes": "person"}, progress=False,
+    )  # fmt: skip
+    assert len(tracks.object_ids) >= 4
+    assert set(tracks.label) == {"person"}

@@ -1,0 +1,305 @@
+"""Kalman filters of many boxes at once: constant velocity, one array for all tracks.
+
+Every filter of this family (SORT, DeepSORT, ByteTrack, BoT-SORT, OC-SORT, StrongSORT) has diagonal noise and couples
+a coordinate only with its own velocity, so its 8 x 8 covariance is four independent 2 x 2 blocks. Here just those
+blocks are kept, which gives the same numbers by a few elementwise operations and no matrix inverse.
+
+Papers: Bewley et al., "Simple Online and Realtime Tracking", ICIP 2016 (xysr); Wojke et al., "Simple Online and
+Realtime Tracking with a Deep Association Metric", ICIP 2017 (xyah); Aharon et al., "BoT-SORT", arXiv 2206.14651
+(xywh); Du et al., "GIAOTracker", ICCVW 2021 (noise scaled by confidence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import InputError
+
+Array = NDArray[np.float64]
+Quad = tuple[float, float, float, float]
+_LEAST = 1e-3  # pixels: widths and heights stay at least this
+
+
+@dataclass(frozen=True, slots=True)
+class MotionModel:
+    """Coordinates and noise of a filter.
+
+    Attributes:
+        coordinates: "xyxy" (edges), "xywh" (centre, size), "xyah" (centre, width / height, height) or "xysr"
+            (centre, area, width / height; the ratio has no velocity).
+        measured: Variances of a detection's four coordinates.
+        drift: Variances that the coordinates gain in one step.
+        drift_velocity: Variances that the velocities gain in one step.
+        first: Variances of the coordinates after the first detection.
+        first_velocity: Variances of the velocities after the first detection.
+        scaled: The variances are in units of the box's squared size (width and height, for "xyah" its height).
+    """
+
+    coordinates: str
+    measured: Quad
+    drift: Quad
+    drift_velocity: Quad
+    first: Quad
+    first_velocity: Quad
+    scaled: bool
+
+
+def _proportional(
+    coordinates: str, position: float, velocity: float, ratio: Quad | None = None
+) -> MotionModel:
+    """A model whose standard deviations are `position` and `velocity` times the box's size."""
+
+    def quad(factor: float, third: float | None) -> Quad:
+        square = factor**2
+        return (square, square, square if third is None else third**2, square)
+
+    aspect = ratio if ratio is not None else (None,) * 4
+    return MotionModel(
+        coordinates,
+        measured=quad(position, 0.1 if ratio is not None else None),
+        drift=quad(position, aspect[0]),
+        drift_velocity=quad(velocity, aspect[1]),
+        first=quad(2 * position, aspect[2]),
+        first_velocity=quad(10 * velocity, aspect[3]),
+        scaled=True,
+    )
+
+
+MOTIONS: dict[str, MotionModel] = {
+    # Noise of the official SORT, also used by OC-SORT.
+    "xysr": MotionModel(
+        "xysr",
+        measured=(1, 1, 10, 10),
+        drift=(1, 1, 1, 1),
+        drift_velocity=(0.01, 0.01, 0.0001, 0),
+        first=(10, 10, 10, 10),
+        first_velocity=(1e4, 1e4, 1e4, 0),
+        scaled=False,
+    ),
+    # Noise of `trackers` for corners.
+    "xyxy": MotionModel(
+        "xyxy",
+        measured=(0.1,) * 4,
+        drift=(0.01,) * 4,
+        drift_velocity=(0.01,) * 4,
+        first=(1,) * 4,
+        first_velocity=(1,) * 4,
+        scaled=False,
+    ),
+    # Noise of DeepSORT, ByteTrack and StrongSORT.
+    "xyah": _proportional("xyah", 1 / 20, 1 / 160, ratio=(1e-2, 1e-5, 1e-2, 1e-5)),
+    # Noise of BoT-SORT.
+    "xywh": _proportional("xywh", 1 / 20, 1 / 160),
+}
+
+
+def _identity(boxes: Array) -> Array:
+    return boxes
+
+
+def _centre_and(
+    boxes: Array, third: Callable[[Array, Array], Array], fourth: Callable[[Array, Array], Array]
+) -> Array:
+    out = np.empty_like(boxes)
+    low, high = boxes[:, :2], boxes[:, 2:]
+    out[:, :2] = (low + high) / 2
+    size = high - low
+    width, height = size[:, 0], size[:, 1]
+    out[:, 2], out[:, 3] = third(width, height), fourth(width, height)
+    return out
+
+
+def _to_xywh(boxes: Array) -> Array:
+    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
+
+
+def _to_xyah(boxes: Array) -> Array:
+    return _centre_and(boxes, lambda w, h: w / h, lambda w, h: h)
+
+
+def _to_xysr(boxes: Array) -> Array:
+    return _centre_and(boxes, lambda w, h: w * h, lambda w, h: w / h)
+
+
+def _from_xywh(x: Array) -> Array:
+    half = x[:, 2:] / 2
+    return np.concatenate([x[:, :2] - half, x[:, :2] + half], axis=1)
+
+
+def _from_xyah(x: Array) -> Array:
+    half = x[:, 2:] / 2
+    half[:, 0] *= x[:, 3]
+    return np.concatenate([x[:, :2] - half, x[:, :2] + half], axis=1)
+
+
+def _from_xysr(x: Array) -> Array:
+    width = np.sqrt(x[:, 2] * x[:, 3])
+    half = np.stack([width, x[:, 2] / width], axis=1) / 2
+    return np.concatenate([x[:, :2] - half, x[:, :2] + half], axis=1)
+
+
+_TO = {"xyxy": _identity, "xywh": _to_xywh, "xyah": _to_xyah, "xysr": _to_xysr}
+_FROM = {"xyxy": _identity, "xywh": _from_xywh, "xyah": _from_xyah, "xysr": _from_xysr}
+
+
+class BoxFilter:
+    """Kalman filters of N boxes, one row for each track.
+
+    Args:
+        motion: A name of `MOTIONS` or a model.
+
+    Attributes:
+        state: (5, N, 4) float64: coordinates, velocities (per step), variance of the coordinates, their covariance
+            with the velocities, variance of the velocities.
+    """
+
+    def __init__(self, motion: str | MotionModel = "xywh"):
+        if isinstance(motion, str):
+            if motion not in MOTIONS:
+                raise InputError(f"Unknown motion model {motion!r}. Known: {', '.join(MOTIONS)}.")
+            motion = MOTIONS[motion]
+        self.motion = motion
+        self._to, self._from = _TO[motion.coordinates], _FROM[motion.coordinates]
+        self._noise = np.array(
+            [motion.drift, motion.drift_velocity, motion.measured, motion.first, motion.first_velocity]
+        )
+        self.state = np.empty((5, 0, 4))
+
+    def __len__(self) -> int:
+        return self.state.shape[1]
+
+    def boxes(self) -> Array:
+        """Boxes (N, 4) xyxy of all tracks as they are now believed to be."""
+        return self._from(self.state[0])
+
+    def velocities(self) -> Array:
+        """Velocities (N, 2) of the centres, in pixels per step."""
+        v = self.state[1]
+        return (v[:, :2] + v[:, 2:]) / 2 if self.motion.coordinates == "xyxy" else v[:, :2].copy()
+
+    def add(self, boxes: Array) -> None:
+        """Start new tracks at boxes (K, 4)."""
+        new = np.zeros((5, len(boxes), 4))
+        new[0] = self._to(boxes)
+        unit = self._unit(new[0])
+        new[2], new[4] = self._noise[3] * unit, self._noise[4] * unit
+        self.state = np.concatenate([self.state, new], axis=1)
+
+    def keep(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> None:
+        """Keep only these tracks."""
+        self.state = self.state[:, rows]
+
+    def predict(self, steps: float = 1.0) -> None:
+        """Move all tracks on by `steps` (frames)."""
+        self.advance(self.state, steps)
+
+    def update(self, rows: NDArray[np.int64], boxes: Array, scores: Array | None = None) -> None:
+        """Correct tracks by their detections.
+
+        Args:
+            rows: (K,) tracks, each once.
+            boxes: (K, 4) detections.
+            scores: (K,) confidences, which scale the standard deviation of the detection by 1 - score (NSA Kalman);
+                None for the same trust in all.
+        """
+        part = self.state[:, rows]
+        self.correct(part, self._to(boxes), scores)
+        self.state[:, rows] = part
+
+    def advance(self, state: Array, steps: float = 1.0) -> None:
+        """Predict the (5, N, 4) array `state` in place."""
+        x, v, var, cov, vel = state
+        unit = self._unit(x)
+        drift, drift_velocity = self._noise[0] * unit, self._noise[1] * unit
+        if self.motion.coordinates == "xysr":
+            v[x[:, 2] + steps * v[:, 2] <= 0, 2] = 0.0
+        if steps == 1.0:
+            x += v
+            var += cov
+            cov += vel
+            var += cov
+        else:
+            x += steps * v
+            var += steps * (2 * cov + steps * vel)
+            cov += steps * vel
+            drift, drift_velocity = steps * drift, steps * drift_velocity
+        var += drift
+        vel += drift_velocity
+        self._clamp(x)
+
+    def correct(self, state: Array, measured: Array, scores: Array | None = None) -> None:
+        """Update the (5, K, 4) array `state` in place by measurements (K, 4) in the model's coordinates."""
+        x, v, var, cov, vel = state
+        noise = self._noise[2] * self._unit(x)
+        if scores is not None:
+            noise = noise * np.maximum(1.0 - scores, 1e-3)[:, None] ** 2
+        total = var + noise
+        gain = var / total
+        gain_velocity = cov / total
+        error = measured - x
+        x += gain * error
+        v += gain_velocity * error
+        vel -= gain_velocity * cov
+        rest = 1.0 - gain
+        cov *= rest
+        var *= rest
+        self._clamp(x)
+
+    def gate(self, boxes: Array, *, position_only: bool = False) -> Array:
+        """Squared Mahalanobis distance (N, M) of each track to each box (M, 4); chi-square with 4 (or 2) degrees."""
+        used = 2 if position_only else 4
+        x, var = self.state[0], self.state[2]
+        total = var + self._noise[2] * self._unit(x)
+        error = self._to(boxes)[None, :, :used] - x[:, None, :used]
+        return (error**2 / total[:, None, :used]).sum(axis=2)
+
+    def warp(self, affine: Array) -> None:
+        """Follow a camera motion given as a (2, 3) affine map of the image.
+
+        As in BoT-SORT, the linear part also turns sizes and velocities. Covariances between x and y that a rotation
+        would bring are left out: between two frames it is a degree or so, and they stay below 2 % of the variance.
+        """
+        linear, shift = (
+            np.asarray(affine[:, :2], dtype=np.float64),
+            np.asarray(affine[:, 2], dtype=np.float64),
+        )
+        square = linear**2
+        x = self.state[0]
+        if self.motion.coordinates in ("xyah", "xysr"):
+            scale = float(np.sqrt(abs(np.linalg.det(linear))))
+            x[:, :2] = x[:, :2] @ linear.T + shift
+            self.state[1, :, :2] = self.state[1, :, :2] @ linear.T
+            self.state[2:, :, :2] = self.state[2:, :, :2] @ square.T
+            column, power = (3, scale) if self.motion.coordinates == "xyah" else (2, scale**2)
+            x[:, column] *= power
+            self.state[1, :, column] *= power
+            self.state[2:, :, column] *= power**2
+            return
+        pairs = self.state.reshape(5, -1, 2, 2)
+        moved = np.concatenate([pairs[:2] @ linear.T, pairs[2:] @ square.T]).reshape(5, -1, 4)
+        moved[0] += np.tile(shift, 2) if self.motion.coordinates == "xyxy" else np.append(shift, (0.0, 0.0))
+        self.state = moved
+        self._clamp(self.state[0])
+
+    def to_measurement(self, boxes: Array) -> Array:
+        """Boxes (K, 4) xyxy in the model's coordinates."""
+        return self._to(boxes)
+
+    def _unit(self, x: Array) -> Array | float:
+        """Squared size that the noise is proportional to."""
+        if not self.motion.scaled:
+            return 1.0
+        if self.motion.coordinates == "xywh":
+            square = x[:, 2:] ** 2
+            return np.concatenate([square, square], axis=1)
+        square = np.repeat(x[:, 3:] ** 2, 4, axis=1)
+        square[:, 2] = 1.0
+        return square
+
+    def _clamp(self, x: Array) -> None:
+        if self.motion.scaled:
+            np.maximum(x[:, 2:], _LEAST, out=x[:, 2:])

@@ -1,0 +1,98 @@
+"""How alike tracks and detections are: overlaps of boxes and appearance, for all pairs at once.
+
+Rows are tracks, columns detections. Boxes are finite xyxy with positive size (the associators see to it), float64.
+Papers: Rezatofighi et al., "Generalized IoU", CVPR 2019; Zheng et al., "Distance-IoU", AAAI 2020; Yang et al.,
+"Hard to Track Objects with Irregular Motions and Similar Appearances? Make It Easier by Buffering the Matching
+Space" (C-BIoU), WACV 2023; Wojke et al., DeepSORT, ICIP 2017 (gallery).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import InputError
+
+Array = NDArray[np.float64]
+
+
+def _overlap(a: Array, b: Array) -> tuple[Array, Array]:
+    """Areas of intersection and union (N, M)."""
+    p, q = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
+    width = np.minimum(p[2][:, None], q[2])
+    width -= np.maximum(p[0][:, None], q[0])
+    np.maximum(width, 0.0, out=width)
+    height = np.minimum(p[3][:, None], q[3])
+    height -= np.maximum(p[1][:, None], q[1])
+    np.maximum(height, 0.0, out=height)
+    width *= height
+    union = np.add(((p[2] - p[0]) * (p[3] - p[1]))[:, None], (q[2] - q[0]) * (q[3] - q[1]), out=height)
+    union -= width
+    return width, union
+
+
+def iou(a: Array, b: Array) -> Array:
+    """Intersection over union (N, M), in [0, 1]."""
+    inter, union = _overlap(a, b)
+    inter /= union
+    return inter
+
+
+def _hull(a: Array, b: Array) -> tuple[Array, Array]:
+    """Width and height (N, M) of the smallest box around both."""
+    low = np.minimum(a[:, None, :2], b[None, :, :2])
+    size = np.maximum(a[:, None, 2:], b[None, :, 2:]) - low
+    return size[..., 0], size[..., 1]
+
+
+def giou(a: Array, b: Array) -> Array:
+    """Generalized IoU (N, M), in (-1, 1]: below 0 for boxes that are apart, the further the lower."""
+    inter, union = _overlap(a, b)
+    width, height = _hull(a, b)
+    hull = width * height
+    return inter / union - (hull - union) / hull
+
+
+def diou(a: Array, b: Array) -> Array:
+    """Distance IoU (N, M), in (-1, 1]: IoU less the squared distance of centres over the squared hull diagonal."""
+    inter, union = _overlap(a, b)
+    width, height = _hull(a, b)
+    gap = (a[:, None, :2] + a[:, None, 2:] - b[None, :, :2] - b[None, :, 2:]) / 2
+    return inter / union - (gap**2).sum(axis=2) / (width**2 + height**2)
+
+
+def buffered(boxes: Array, ratio: float) -> Array:
+    """Boxes (N, 4) grown on each side by `ratio` times their width and height."""
+    grow = (boxes[:, 2:] - boxes[:, :2]) * ratio
+    return np.concatenate([boxes[:, :2] - grow, boxes[:, 2:] + grow], axis=1)
+
+
+def biou(a: Array, b: Array, ratio: float = 0.3) -> Array:
+    """Buffered IoU (N, M), in [0, 1]: IoU of boxes grown by `ratio` of their size on each side."""
+    return iou(buffered(a, ratio), buffered(b, ratio))
+
+
+OVERLAPS: dict[str, Callable[[Array, Array], Array]] = {"iou": iou, "giou": giou, "diou": diou, "biou": biou}
+
+
+def overlap(name: str) -> Callable[[Array, Array], Array]:
+    """The overlap of that name; raises `InputError` for an unknown one."""
+    if name not in OVERLAPS:
+        raise InputError(f"Unknown similarity {name!r}. Known: {', '.join(OVERLAPS)}.")
+    return OVERLAPS[name]
+
+
+def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> Array:
+    """Cosine (N, M), in [-1, 1], of unit vectors (N, D) and (M, D); 0 where either is unknown (NaN)."""
+    return np.nan_to_num(a @ b.T).astype(np.float64)
+
+
+def gallery_cosine(gallery: NDArray[np.float32], b: NDArray[np.float32]) -> Array:
+    """Best cosine (N, M) of unit vectors (M, D) with any of the K kept for each track (N, K, D); NaN = empty place."""
+    if not gallery.size or not len(b):
+        return np.zeros((len(gallery), len(b)))
+    products = gallery.reshape(-1, gallery.shape[2]) @ b.T
+    products = np.where(np.isnan(products), -1.0, products).reshape(*gallery.shape[:2], len(b))
+    return products.max(axis=1).astype(np.float64)

@@ -131,6 +131,7 @@ def load_into(
     what: str,
     key: str | None = None,
     variant_of: Callable[[Mapping[str, torch.Tensor]], str | None] | None = None,
+    read: Callable[[Path], dict[str, torch.Tensor]] | None = None,
 ) -> None:
     """Load a checkpoint file into `module`: every name and every shape must agree, in both directions.
 
@@ -140,12 +141,13 @@ def load_into(
         what: Name of the variant that `module` is, for the error message, e.g. `"mcitrack-t224"`.
         key: Top-level key that wraps the state dict; found when None.
         variant_of: Names the variant that a state dict belongs to, or None when it belongs to none it knows.
+        read: Reads files of a layout of their own, instead of `load_tensors`.
 
     Raises:
         WeightsError: As `load_tensors`, or names or shapes differ; the message names the first differences
             and says of which variant the file is where `variant_of` knows it.
     """
-    tensors = load_tensors(path, key=key)
+    tensors = load_tensors(path, key=key) if read is None else read(Path(path))
     own = module.state_dict()
     wrong = _difference(own, tensors)
     if wrong:

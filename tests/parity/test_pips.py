@@ -1,4 +1,8 @@
-"""PIPs against outputs of the official code on seeded weights; tolerances are those of the fixture's params.json."""
+"""PIPs against outputs of the official code on seeded weights.
+
+Tolerances: twice what a relative change of 1e-6 in all weights does to the official network (`conditioning` in the
+fixture's params.json), once for each side's rounding.
+"""
 
 from __future__ import annotations
 
@@ -45,11 +49,12 @@ def net(state):
     return made.eval().requires_grad_(False)
 
 
+def tolerance(case, key):
+    return 2 * case[0]["conditioning"]["result"][key]
+
+
 def close(case, key, value):
-    params, fixture = case
-    np.testing.assert_allclose(
-        value, fixture[key], rtol=0, atol=params["conditioning"]["result"][key], err_msg=key
-    )
+    np.testing.assert_allclose(value, case[1][key], rtol=0, atol=tolerance(case, key), err_msg=key)
 
 
 def test_names_and_shapes_are_the_official_ones(case, state):
@@ -104,8 +109,7 @@ def test_chained_tracks_and_visibilities(case, state, inputs, tmp_path):
     given = np.array([int(t) for t, _, _ in params["queries_txy"]])
     wanted = fixture["track/vis_sigmoid_last_window"].copy()
     wanted[np.arange(len(given)), given] = 1.0  # vtlab answers the prompt's frame with the prompt
-    tolerance = params["conditioning"]["result"]["track/vis_sigmoid_last_window"]
-    np.testing.assert_allclose(seen, wanted, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(seen, wanted, rtol=0, atol=tolerance(case, "track/vis_sigmoid_last_window"))
 
 
 @pytest.mark.slow
@@ -115,5 +119,6 @@ def test_chained_tracks_where_nothing_is_clearly_visible(case, state, inputs, tm
     dim = {**state, **{k: v * 0.12 for k, v in state.items() if k.startswith("vis_predictor.0.")}}
     queries = [params["queries_txy"][i] for i in low["query_indices"]]
     xy, _ = chained(tmp_path, dim, inputs, queries, low["frames"])
-    tolerance = params["conditioning"]["result"]["track/tracks"]
-    np.testing.assert_allclose(xy, fixture["track_lowvis/tracks"], rtol=0, atol=tolerance)
+    np.testing.assert_allclose(
+        xy, fixture["track_lowvis/tracks"], rtol=0, atol=tolerance(case, "track/tracks")
+    )

@@ -12,10 +12,13 @@ Differs from the official code: a running state takes any number of further fram
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 WIDTH = 768
@@ -250,6 +253,21 @@ def expected_bins(logits: Tensor, radius: int = 20, sharpness: float = 0.5) -> T
     return (weight * index).sum(dim=-1) / weight.sum(dim=-1) + 0.5
 
 
+def certainty(yx: Tensor, logits: Tensor, radius: int = 8) -> Tensor:
+    """Probability (...) that a point lies within `radius` bins of yx (..., 2), from bins (..., 512).
+
+    The official code transposes the disc against the probabilities, which matters where the fractions of y and x
+    differ; its numbers are kept.
+    """
+    probability = torch.softmax(logits.unflatten(-1, (2, BINS)), dim=-1)
+    first = torch.floor(yx - radius - 0.5).clamp(0, BINS - 2 * radius - 1)
+    index = first[..., None] + torch.arange(2 * radius + 1, device=yx.device)
+    y, x = probability.gather(-1, index.long()).unbind(-2)
+    dy, dx = (index + 0.5 - yx[..., None]).square().unbind(-2)
+    inside = dx[..., :, None] + dy[..., None, :] <= radius**2 + 1e-8
+    return (y[..., :, None] * x[..., None, :] * inside).sum(dim=(-2, -1))
+
+
 class TapNext(nn.Module):
     """TAPNext of the official size (194 million parameters).
 
@@ -314,3 +332,71 @@ class TapNext(nn.Module):
         logits = self.coordinate_head(points)
         state = State(step + len(frames), tuple(layers))
         return Answer(expected_bins(logits), logits, self.visible_head(points)[..., 0], state)
+
+
+Arrays = Mapping[str, NDArray[np.floating]]
+
+
+def from_jax(arrays: Arrays) -> dict[str, Tensor]:
+    """State dict of an official JAX checkpoint (flat npz): other names and layouts, the position table added.
+
+    Raises:
+        KeyError: An array of the official checkpoints is missing.
+    """
+    found = {
+        "mask_token": arrays["backbone/mask_token"],
+        "unknown_token": arrays["backbone/unknown_token"],
+        "point_query_token": arrays["backbone/point_query_token"],
+        "image_pos_emb": arrays["backbone/pos_embedding"],
+        "lin_proj.weight": arrays["backbone/embedding/kernel"][0].transpose(3, 2, 0, 1),
+        "lin_proj.bias": arrays["backbone/embedding/bias"],
+    }
+    found |= _jax_norm(arrays, "backbone/Transformer/encoder_norm", "encoder_norm")
+    for layer in range(DEPTH):
+        there, here = f"backbone/Transformer/encoderblock_{layer}", f"blocks.{layer}"
+        found |= _jax_temporal(arrays, f"{there}/ssm_block/", f"{here}.ssm_block.")
+        found |= _jax_spatial(arrays, f"{there}/vit_block/", f"{here}.vit_block.")
+    for part in ("visible_head", "coordinate_head"):
+        for i in (0, 3, 6):
+            found |= _jax_linear(arrays, f"{part}/layers_{i}", f"{part}.{i}")
+        for i in (1, 4):
+            found |= _jax_norm(arrays, f"{part}/layers_{i}", f"{part}.{i}")
+    tensors = {k: torch.from_numpy(np.array(v, dtype=np.float32, order="C")) for k, v in found.items()}
+    return {**tensors, "query_pos_embed": position_table((SIZE, SIZE))}
+
+
+def _jax_norm(arrays: Arrays, there: str, here: str) -> dict[str, NDArray[np.floating]]:
+    return {f"{here}.weight": arrays[f"{there}/scale"], f"{here}.bias": arrays[f"{there}/bias"]}
+
+
+def _jax_linear(arrays: Arrays, there: str, here: str) -> dict[str, NDArray[np.floating]]:
+    return {f"{here}.weight": arrays[f"{there}/kernel"].T, f"{here}.bias": arrays[f"{there}/bias"]}
+
+
+def _jax_temporal(arrays: Arrays, there: str, here: str) -> dict[str, NDArray[np.floating]]:
+    """The recurrence's arrays have the names of ours, but kernels are transposed."""
+    found = {}
+    for key in (key for key in arrays if key.startswith(there)):
+        name = here + key.removeprefix(there).replace("/", ".").replace("kernel", "weight")
+        found[name] = arrays[key].T if name.endswith("weight") else arrays[key]
+    return found
+
+
+def _jax_spatial(arrays: Arrays, there: str, here: str) -> dict[str, NDArray[np.floating]]:
+    """Heads have an axis of their own in the attention's arrays; query, key and value lie apart."""
+    heads = f"{there}MultiHeadDotProductAttention_0"
+    parts = [f"{heads}/{part}" for part in ("query", "key", "value")]
+    return {
+        **_jax_norm(arrays, f"{there}LayerNorm_0", f"{here}ln_1"),
+        **_jax_norm(arrays, f"{there}LayerNorm_1", f"{here}ln_2"),
+        **_jax_linear(arrays, f"{there}MlpBlock_0/Dense_0", f"{here}mlp.0"),
+        **_jax_linear(arrays, f"{there}MlpBlock_0/Dense_1", f"{here}mlp.3"),
+        f"{here}self_attention.in_proj_weight": np.concatenate(
+            [arrays[f"{part}/kernel"].reshape(WIDTH, WIDTH).T for part in parts]
+        ),
+        f"{here}self_attention.in_proj_bias": np.concatenate(
+            [arrays[f"{part}/bias"].ravel() for part in parts]
+        ),
+        f"{here}self_attention.out_proj.weight": arrays[f"{heads}/out/kernel"].reshape(WIDTH, WIDTH).T,
+        f"{here}self_attention.out_proj.bias": arrays[f"{heads}/out/bias"].ravel(),
+    }

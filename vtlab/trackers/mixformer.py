@@ -111,9 +111,6 @@ def _register(name: str, weights: str, card: dict[str, Any], summary: str, **opt
     return register(name, summary=summary, weights=(_FILES[weights],), options=chosen, **card)
 
 
-_OFFLINE: dict[str, Any] = {"online": False, "online_size": 1}
-
-
 @_register("mixformer-cvt", "cvt-base", _CVT, "MixCvT base with score module, 37.5 M parameters.")
 @_register("mixformer-cvt-large", "cvt-large", _CVT, "MixCvT large with score module, 195 M parameters.")
 @_register(
@@ -121,14 +118,14 @@ _OFFLINE: dict[str, Any] = {"online": False, "online_size": 1}
     "cvt-base-offline",
     _CVT,
     "MixCvT base without score module, 36.0 M parameters.",
-    **_OFFLINE,
+    online=False,
 )
 @_register(
     "mixformer-cvt-large-offline",
     "cvt-large-offline",
     _CVT,
     "MixCvT large without score module, 185 M parameters.",
-    **_OFFLINE,
+    online=False,
 )
 @_register(
     "mixformer-cvt-1k",
@@ -161,14 +158,14 @@ _OFFLINE: dict[str, Any] = {"online": False, "online_size": 1}
     "vit-base-offline",
     _VIT,
     "MixViT base without score module.",
-    **_OFFLINE,
+    online=False,
 )
 @_register(
     "mixformer-vit-large-offline",
     "vit-large-offline",
     _VIT,
     "MixViT large without score module.",
-    **_OFFLINE,
+    online=False,
 )
 @_register(
     "mixformer-vit-got",
@@ -206,7 +203,7 @@ class MixFormer(BatchedTracker[_Target]):
             value of the variant: 5.05 for MixViT base, else 4.55 with score module; 5.0 and 4.5 for the CvT and
             ViT without.
         update_every: Seconds between updates of the templates.
-        online_size: Most templates in use beside the initial one.
+        online_size: Most templates in use beside the initial one; always 1 without score module.
         score_decay: Factor of the best template's score on each frame (official: 1, GOT-10k 0.98).
         visible_above: Score from which an object counts as seen.
         device: "auto", "cpu", "cuda", ...
@@ -248,7 +245,8 @@ class MixFormer(BatchedTracker[_Target]):
             )
         super().__init__(visible_above=visible_above, batch=batch)
         self.search_factor = search_factor or _search_factor(backbone, size, online)
-        self.update_every, self.online_size, self.score_decay = update_every, online_size, score_decay
+        self.update_every, self.score_decay = update_every, score_decay
+        self.online_size = online_size if online else 1
         network, self._template_size, self._search_size = make_network(backbone, size, online)
         from vtlab.nets.mixformer import variant_of
 

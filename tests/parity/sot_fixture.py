@@ -1,0 +1,125 @@
+"""The official outputs of a box tracker with seeded weights, and how to rebuild what led to them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from vtlab.geometry import xywh_to_xyxy, xyxy_to_xywh
+from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.video import Frame
+
+ACTIVATION, BOX, PIXELS = 1e-4, 2e-5, 0.02  # the NOTES.md of the fixtures
+FPS = 30
+
+
+class SotFixture:
+    """One folder of `<shared>/parity`."""
+
+    def __init__(self, shared: Path, name: str, seeded_weights: ModuleType):
+        folder = shared / "parity" / name
+        self.stored = dict(np.load(folder / "fixture.npz"))
+        self.params = json.loads((folder / "params.json").read_text())
+        self._seeded = seeded_weights
+        self._state: dict[str, Tensor] | None = None
+        self._frames = shared / "parity" / "_frames_bedroom"
+
+    def fill(self, net: nn.Module, *, tracker: bool) -> None:
+        """Give `net` the seeded weights, with the factors of the tracker's runs if asked for."""
+        if self._state is None:
+            self._state = self._seeded.fill(net.state_dict())
+        state = {name: value.clone() for name, value in self._state.items()}
+        factors = self.params["weights"]["post_scale_tracker" if tracker else "post_scale"]
+        for pattern, factor in factors:
+            for name, value in state.items():
+                if re.search(pattern, name) and value.is_floating_point():
+                    value *= factor
+        net.load_state_dict(state, strict=True)
+        net.eval()
+
+    def input(self, name: str) -> Tensor:
+        """A seeded network input."""
+        recipe = self.params["inputs"][name]
+        rng = np.random.Generator(np.random.PCG64(recipe["seed"]))
+        return torch.from_numpy(rng.standard_normal(recipe["shape"]).astype(np.float32))
+
+    @cache  # noqa: B019 - a fixture lives as long as its module
+    def frame(self, n: int) -> Frame:
+        """Frame n of the clip."""
+        image = cv2.cvtColor(cv2.imread(str(self._frames / f"{n:05d}.jpg")), cv2.COLOR_BGR2RGB)
+        return Frame(n, n / FPS, image)
+
+    @property
+    def box(self) -> np.ndarray:
+        """The box (xyxy) on frame 0."""
+        return xywh_to_xyxy(self.params["tracker"]["init_box_xywh"])
+
+    @property
+    def forced(self) -> np.ndarray:
+        """The box (xyxy) that is prescribed before each of the frames 1 to 7."""
+        return xywh_to_xyxy(self.params["tracker"]["forced_states_xywh"])
+
+    def assert_names_and_shapes(self, net: nn.Module) -> None:
+        """The state dict is the official one."""
+        own = {k: [list(v.shape), str(v.dtype).removeprefix("torch.")] for k, v in net.state_dict().items()}
+        assert own == {name: [shape, dtype] for name, shape, dtype in self.params["params"]}
+        count = sum(p.numel() for p in net.parameters())
+        extra = sum(b.numel() for b in net.buffers() if b.is_floating_point())
+        counts = self.params["counts"]
+        assert count + extra == counts["parameters"] + counts["buffers_float"]
+
+    def assert_summary(self, name: str, value: Any, atol: float = ACTIVATION) -> None:
+        """`value` has the stored shape, statistics and samples."""
+        array = np.asarray(value, dtype=np.float32)
+        assert array.shape == tuple(self.stored[f"{name}__shape"]), name
+        flat, expected = array.reshape(-1), self.stored[f"{name}__sample"]
+        got = flat[np.linspace(0, flat.size - 1, len(expected)).astype(np.int64)]
+        np.testing.assert_allclose(got, expected, rtol=0, atol=atol, err_msg=name)
+        stats = [flat.mean(dtype=np.float64), flat.std(dtype=np.float64), flat.min(), flat.max()]
+        np.testing.assert_allclose(stats, self.stored[f"{name}__stats"], rtol=1e-5, atol=atol, err_msg=name)
+
+    def assert_close(self, name: str, value: Any, atol: float) -> None:
+        """`value` is the stored array."""
+        expected = self.stored[name]
+        np.testing.assert_allclose(
+            np.asarray(value).reshape(expected.shape), expected, rtol=0, atol=atol, err_msg=name
+        )
+
+    def run(
+        self, tracker: Any, *, forced: bool, after: Callable[[], object] = lambda: None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes (8, 4) as left, top, width, height and scores (8,) of object 1 on all frames.
+
+        `after` is called behind each frame.
+        """
+        answers = [tracker.init(self.frame(0), Prompts(BoxPrompt(tuple(self.box))))]
+        after()
+        for n in range(1, 8):
+            if forced:
+                tracker._targets[1].box = self.forced[n - 1]
+            answers.append(tracker.step(self.frame(n)))
+            after()
+        return (
+            xyxy_to_xywh(np.concatenate([a.boxes for a in answers])),
+            np.concatenate([a.scores for a in answers]),
+        )
+
+
+def outputs_of(net: nn.Module, names: list[str]) -> dict[str, Tensor]:
+    """A dict that the outputs of the named submodules will be put in when `net` runs."""
+    found: dict[str, Tensor] = {}
+    for name in names:
+        net.get_submodule(name).register_forward_hook(
+            lambda _module, _inputs, output, name=name: found.__setitem__(name, output)
+        )
+    return found

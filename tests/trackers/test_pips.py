@@ -8,10 +8,10 @@ import tarfile
 
 import numpy as np
 import pytest
-from blobs import SIZE, blobs, find, positions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trackers.blobs import SIZE, blobs, find, positions
 from vtlab.errors import InputError, WeightsError
 from vtlab.prompts import PointPrompt, Prompts
 from vtlab.trackers import pips

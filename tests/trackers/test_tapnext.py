@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from blobs import SIZE, blobs, find, positions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trackers.blobs import SIZE, blobs, find, positions
 from vtlab.errors import InputError, WeightsError
 from vtlab.prompts import PointPrompt, Prompts, SkeletonPrompt
 from vtlab.trackers import tapnext

@@ -129,6 +129,14 @@ def test_a_covered_point_is_lost_is_carried_and_comes_back():
     np.testing.assert_allclose(paths(tracks), wanted, atol=0.75)
 
 
+def test_when_all_points_are_lost_they_stay_and_come_back():
+    video = moving(9, lambda t: np.eye(2, 3))
+    video[3:6] = 90
+    tracks = follow(video, PointPrompt(GRID[:2], shape="polyline"))
+    assert tracks.visible.tolist() == [True] * 3 + [False] * 3 + [True] * 3
+    np.testing.assert_allclose(paths(tracks), np.broadcast_to(GRID[:2], (9, 2, 2)), atol=1e-6)
+
+
 def test_a_point_that_leaves_the_frame_is_not_visible():
     def move(t):
         return np.array([[1, 0, -8.0 * t], [0, 1, 0]])

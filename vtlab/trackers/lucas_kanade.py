@@ -203,7 +203,7 @@ def patches(gray: Gray, xy: Array, side: int) -> NDArray[np.float32]:
 
 def similarity(a: NDArray[np.float32], b: NDArray[np.float32]) -> Array:
     """Normalised correlation of patches (K, side, side), (K,) in [-1, 1]; 1 where both are flat."""
-    p, q = (v.reshape(len(v), -1).astype(np.float64) for v in (a, b))
+    p, q = (v.reshape(len(v), v.shape[1] * v.shape[2]).astype(np.float64) for v in (a, b))
     p, q = p - p.mean(axis=1, keepdims=True), q - q.mean(axis=1, keepdims=True)
     norm = np.sqrt((p * p).sum(axis=1) * (q * q).sum(axis=1))
     flat = ((p * p).sum(axis=1) < 1e-6) & ((q * q).sum(axis=1) < 1e-6)

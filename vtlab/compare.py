@@ -20,7 +20,7 @@ import numpy as np
 from vtlab import draw
 from vtlab.datasets import Sequence
 from vtlab.errors import InputError, PromptError, TrackingError, VtlabError
-from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts
+from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.protocols import Card
 from vtlab.registry import TRACKERS
 from vtlab.run import Direction, as_prompts, count_frames, track
@@ -450,19 +450,17 @@ def fitting_prompts(card: Card, prompts: Prompts, video: Video) -> tuple[Prompts
 
 
 def _one_kind(prompts: list[Prompt], card: Card) -> list[Prompt]:
-    """Of several prompts on one frame keep the richest kind: a mask before a box for a tracker of masks."""
-    order = (
-        (MaskPrompt, ClickPrompt, BoxPrompt)
-        if "masks" in card.emits
-        else (BoxPrompt, MaskPrompt, ClickPrompt)
-    )
+    """Of several prompts on one frame keep the kind that a tracker is made for: masks before boxes, points before both."""
+    if "points" in card.emits:
+        order: list[type[Prompt]] = [SkeletonPrompt, PointPrompt, BoxPrompt]
+    elif "masks" in card.emits:
+        order = [MaskPrompt, ClickPrompt, BoxPrompt]
+    else:
+        order = [BoxPrompt, MaskPrompt, ClickPrompt]
     best: dict[int, Prompt] = {}
-    for p in prompts:
-        rank = order.index(type(p)) if type(p) in order else 0
-        old = best.get(p.frame)
-        if old is None or rank < (order.index(type(old)) if type(old) in order else 0):
-            best[p.frame] = p
-    return list(best.values())
+    for p in sorted(prompts, key=lambda p: order.index(type(p)) if type(p) in order else len(order)):
+        best.setdefault(p.frame, p)
+    return [best[frame] for frame in sorted(best)]
 
 
 def prompts_from(tracks: Tracks, frame: int, card: Card) -> Prompts:

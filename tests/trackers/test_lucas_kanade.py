@@ -8,11 +8,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vtlab.compare import fitting_prompts
 from vtlab.errors import InputError, PromptError
 from vtlab.figures import figures_at
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
+from vtlab.registry import tracker_card
 from vtlab.run import track
 from vtlab.trackers.lucas_kanade import patches, similarity
+from vtlab.video import open_video
 
 SHIFT = np.array([1.75, -1.25])
 
@@ -213,3 +216,15 @@ def test_patches_are_the_pixels_around_a_centre_and_their_own_likeness_is_one():
     assert similarity(found, 255 - found) == pytest.approx(-1.0)
     assert similarity(0 * found, 0 * found + 9) == 1.0
     assert similarity(0 * found, found) == 0.0
+
+
+def test_of_several_kinds_of_prompt_a_comparison_gives_the_points(square_video):
+    given = [
+        BoxPrompt((20, 16, 44, 40)),
+        MaskPrompt.of(np.pad(np.ones((24, 24)), ((16, 56), (20, 84)))),
+        PointPrompt(((30, 25), (35, 30))),
+        BoxPrompt((20, 16, 44, 40), object_id=2),
+    ]
+    chosen, note = fitting_prompts(tracker_card("lucas-kanade"), Prompts(given), open_video(square_video))
+    assert list(chosen) == [given[2], given[3]]
+    assert note == ""

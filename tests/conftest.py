@@ -11,15 +11,20 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 ROOT = Path(__file__).parents[1]
+SHARED = Path(os.environ.get("VTLAB_SHARED", ROOT.parent / "shared"))
+
+# Before any test module is read: the small real weights where they are, and never the network.
+if (SHARED / "data" / "weights").is_dir():
+    os.environ.setdefault("VTLAB_WEIGHTS", str(SHARED / "data" / "weights"))
+os.environ.setdefault("VTLAB_OFFLINE", "1")
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real videos, ground truth and weights; the test is skipped where it is absent."""
-    folder = Path(os.environ.get("VTLAB_SHARED", ROOT.parent / "shared"))
-    if not (folder / "data").is_dir():
-        pytest.skip(f"no shared data at {folder} (set VTLAB_SHARED)")
-    return folder
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no shared data at {SHARED} (set VTLAB_SHARED)")
+    return SHARED
 
 
 @pytest.fixture(scope="session")

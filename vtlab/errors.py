@@ -71,7 +71,8 @@ class VtlabWarning(UserWarning):
 def near(name: str, known: Iterable[str]) -> str:
     """Return the tail of an error message that names what is known and what is near: 'Did you mean ...?'."""
     names = sorted(known)
-    close = difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)
+    lower = {n.lower(): n for n in names}
+    close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     hint = f"Did you mean {', '.join(repr(n) for n in close)}? " if close else ""
     return f"{hint}Known: {', '.join(names)}." if names else f"{hint}None are known."
 

@@ -1,9 +1,10 @@
-"""OpenCV's trackers: CSRT, KCF, MIL, MOSSE, MedianFlow, TLD, Boosting, and the networks DaSiamRPN and VitTrack.
+"""OpenCV's trackers: CSRT, KCF, MIL, MOSSE, MedianFlow, Boosting, and the networks DaSiamRPN and VitTrack.
 
 Code: https://github.com/opencv/opencv_contrib (Apache-2.0). Only the trackers that the installed build of OpenCV
 has are registered. OpenCV takes and returns boxes as left, top, width, height in whole pixels (fractions in the
 `legacy` trackers) and BGR images; the conversion is here. Most of them have no score: it is 1 while OpenCV says that
-it follows the object and 0 otherwise; a lost object keeps its last box with `visible = False`.
+it follows the object and 0 otherwise; a lost object keeps its last box with `visible = False`. TLD is left out: it draws
+samples from a generator that can't be seeded, so that no two of its runs agree.
 """
 
 from __future__ import annotations
@@ -86,12 +87,6 @@ _METHODS = {
         "Forward-Backward Error: Automatic Detection of Tracking Failures, ICPR 2010",
         "https://doi.org/10.1109/ICPR.2010.675",
     ),
-    "tld": _Method(
-        "legacy.TrackerTLD_create",
-        "Tracking, learning, detection; finds an object again, jumps to look-alikes.",
-        "Tracking-Learning-Detection, TPAMI 2012",
-        "https://doi.org/10.1109/TPAMI.2011.239",
-    ),
     "boosting": _Method(
         "legacy.TrackerBoosting_create",
         "Online AdaBoost classifier; the oldest one.",
@@ -138,7 +133,7 @@ class OpenCVTracker(SingleObjectTracker):
         self._box = prompt.box(height, width)
         x, y, w, h = np.rint(xyxy_to_xywh(clip_boxes(self._box, width, height))).astype(int)
         x, y = min(x, width - 1), min(y, height - 1)
-        cv2.setRNGSeed(0)  # MIL, TLD and Boosting draw samples: the same run gives the same tracks
+        cv2.setRNGSeed(0)  # MIL and Boosting draw samples: the same run gives the same tracks
         self._tracker.init(_bgr(frame), (int(x), int(y), max(int(w), 1), max(int(h), 1)))
 
     def step(self, frame: Frame) -> Observation:

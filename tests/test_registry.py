@@ -1,0 +1,166 @@
+"""The registry: finding, making, naming mistakes; custom trackers from a cell, a file and a package."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+
+import vtlab
+from vtlab.errors import RegistryError
+from vtlab.prompts import BoxPrompt
+from vtlab.protocols import Observation, SingleObjectTracker
+from vtlab.registry import TRACKERS, Registry, register
+
+OWN_TRACKER = '''
+"""A tracker of somebody's own: OpenCV's CSRT in a few lines."""
+import cv2
+import vtlab
+from vtlab.geometry import xywh_to_xyxy, xyxy_to_xywh
+from vtlab.protocols import Observation, SingleObjectTracker
+
+
+@vtlab.register("my-csrt", family="sot", accepts={vtlab.BoxPrompt}, licence="MIT")
+class MyCSRT(SingleObjectTracker):
+    """CSRT with a padding of its own.
+
+    Args:
+        padding: Search region as a multiple of the target.
+    """
+
+    def __init__(self, *, padding: float = 3.0):
+        params = cv2.TrackerCSRT_Params()
+        params.padding = padding
+        self.tracker = cv2.TrackerCSRT_create(params)
+
+    def init(self, frame, prompt):
+        box = prompt.box(*frame.image.shape[:2])
+        self.tracker.init(frame.image, [round(v) for v in xyxy_to_xywh(box)])
+
+    def step(self, frame):
+        found, box = self.tracker.update(frame.image)
+        return Observation(xywh_to_xyxy(box), score=float(found), visible=found)
+'''
+
+
+def test_builtin_trackers_have_complete_cards():
+    names = vtlab.list_trackers()
+    assert {"identity", "ncc", "csrt", "kcf", "nanotrack-v2", "nanotrack-v3"} <= set(names)
+    for card in TRACKERS.cards():
+        assert card.summary, card.name
+        assert card.licence, card.name
+        assert card.emits <= {"boxes", "masks", "points"}, card.name
+        assert card.family in TRACKERS.families, card.name
+        assert all(w.url.startswith("https://") and w.licence for w in card.weights), card.name
+
+
+def test_unknown_tracker_names_near_ones():
+    with pytest.raises(RegistryError, match="Unknown tracker 'nanotrak-v2'. Did you mean 'nanotrack-v"):
+        vtlab.create_tracker("nanotrak-v2")
+
+
+def test_unknown_parameter_names_near_ones():
+    with pytest.raises(RegistryError, match="'ncc' has no parameter 'serch'. Did you mean 'search'"):
+        vtlab.create_tracker("ncc", serch=2)
+
+
+def test_a_file_given_by_path(tmp_path, square_video):
+    file = tmp_path / "my_tracker.py"
+    file.write_text(OWN_TRACKER)
+    tracks = vtlab.track(
+        square_video, BoxPrompt((20, 16, 44, 40)), f"{file}:MyCSRT", progress=False, padding=2.5
+    )
+    assert len(tracks) == 12
+    assert tracks.meta["tracker"]["name"] == "my-csrt"
+    assert tracks.meta["tracker"]["params"] == {"padding": 2.5}
+    with pytest.raises(RegistryError, match="no class 'MyCsrt'.*Did you mean 'MyCSRT'"):
+        vtlab.create_tracker(f"{file}:MyCsrt")
+    with pytest.raises(RegistryError, match="there is no file"):
+        vtlab.create_tracker(f"{tmp_path / 'none.py'}:X")
+
+
+def test_a_broken_file_names_the_error(tmp_path):
+    file = tmp_path / "broken.py"
+    file.write_text("import nothing_of_that_name\n")
+    with pytest.raises(RegistryError, match="loading .*broken.py' failed with ModuleNotFoundError"):
+        vtlab.create_tracker(f"{file}:X")
+
+
+def test_a_cell_run_twice_replaces_and_another_class_is_refused():
+    registry = Registry("tracker", "vtlab.trackers", "none", ("sot",))
+
+    def cell():
+        @registry.register("mine", family="sot", licence="MIT")
+        class Mine(SingleObjectTracker):
+            """Mine."""
+
+            def init(self, frame, prompt):
+                return None
+
+            def step(self, frame):
+                return Observation(np.zeros(4))
+
+        return Mine
+
+    first, second = cell(), cell()
+    assert registry.find("mine") is second is not first
+    with pytest.raises(RegistryError, match=r"'mine' is taken by .*Mine"):
+        registry.register("mine", family="sot")(type("Other", (), {"__module__": "elsewhere"}))
+
+
+@pytest.mark.parametrize(("name", "family"), [("Bad Name", "sot"), ("fine", "boxes")])
+def test_bad_registrations_are_refused(name, family):
+    with pytest.raises(RegistryError, match="lower case|unknown family"):
+        register(name, family=family)
+
+
+def test_an_unregistered_class_is_told_how():
+    with pytest.raises(RegistryError, match=r"int is not a registered tracker.*@vtlab.register"):
+        vtlab.create_tracker(3)
+
+
+def test_an_instance_of_a_single_object_tracker_is_refused():
+    from vtlab.trackers.identity import Identity
+
+    with pytest.raises(RegistryError, match="follows one object"):
+        vtlab.create_tracker(Identity())
+
+
+def test_plugin_of_another_package(tmp_path):
+    """An entry point in an installed distribution makes its tracker known; a broken one only warns."""
+    (tmp_path / "other_pkg.py").write_text(OWN_TRACKER.replace("my-csrt", "other-csrt"))
+    info = tmp_path / "other_pkg-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: other-pkg\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[vtlab.trackers]\nok = other_pkg\nbad = not_there_at_all\n")
+    code = """
+        import warnings, vtlab
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            names = vtlab.list_trackers()
+        assert "other-csrt" in names
+        assert any("plug-in 'bad'" in str(w.message) for w in caught), caught
+    """
+    subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        check=True,
+        env={"PYTHONPATH": str(tmp_path), "PATH": ""},
+    )
+
+
+def test_import_is_light():
+    code = (
+        "import sys, vtlab; heavy = {'torch', 'pandas', 'matplotlib', 'cv2', 'scipy', 'av', 'supervision'};"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules);"
+        "vtlab.list_trackers(); assert 'torch' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names_exist_and_are_few():
+    assert len(vtlab.__all__) <= 30
+    for name in vtlab.__all__:
+        assert getattr(vtlab, name) is not None, name

@@ -33,7 +33,7 @@ def fixture(request, shared, parity_module):
 
 @pytest.fixture(scope="module")
 def net(fixture):
-    made = trackers.make_network(fixture.backbone, "base", fixture.online)[0]
+    made = trackers.make_network(fixture.backbone, "base", fixture.online)
     fixture.fill(made, tracker=False)
     return made
 
@@ -42,12 +42,11 @@ def net(fixture):
 def make_tracker(fixture):
     """Return a function that makes a tracker; all share one network."""
     shared_net = trackers.make_network(fixture.backbone, "base", fixture.online)
-    fixture.fill(shared_net[0], tracker=True)
+    fixture.fill(shared_net, tracker=True)
 
     def make(**options):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(trackers, "make_network", lambda *_: shared_net)
-            patch.setattr(trackers, "load", lambda *_, **__: None)
+            patch.setattr(trackers, "load", lambda *_, **__: shared_net)
             return trackers.MixFormer(
                 backbone=fixture.backbone, online=fixture.online, device="cpu", **options
             )

@@ -24,8 +24,10 @@ def fixture(shared, parity_module):
 
 @pytest.fixture(scope="module")
 def tracker(fixture):
+    net = nets.TransT(4)
+    fixture.fill(net, tracker=True)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trackers, "load", lambda net, *_, **__: fixture.fill(net, tracker=True))
+        patch.setattr(trackers, "load", lambda *_, **__: net)
         return trackers.TransT(device="cpu")
 
 

@@ -168,17 +168,17 @@ def _prompted_box(prompt: Prompt, image: Image) -> NDArray[np.float64]:
 
 
 def load(
-    network: torch.nn.Module,
+    make: Callable[[], torch.nn.Module],
     weights: str | Path | None,
     official: WeightFile,
     *,
     what: str,
     variant_of: Callable[[Mapping[str, torch.Tensor]], str | None],
-) -> None:
-    """Fill a network from the checkpoint a user gave, or from the official one.
+) -> torch.nn.Module:
+    """Make a network and fill it from the checkpoint a user gave, or from the official one.
 
     Args:
-        network: Network to fill, in place.
+        make: Makes the network; all it holds must be in its state dict, as it is made without values.
         weights: Path of a checkpoint, or None for the official one.
         official: Where the official checkpoint is found.
         what: Name of the variant, for messages.
@@ -186,12 +186,22 @@ def load(
 
     Raises:
         WeightsError: The file is missing, damaged or of another variant.
+        MissingDependencyError: PyTorch is not installed.
     """
-    from vtlab import checkpoints
     from vtlab.weights import fetch
 
     path = Path(weights) if weights is not None else fetch(official)
+    try:
+        import torch
+    except ImportError as error:
+        raise needs("torch", "torch", what) from error
+    from vtlab import checkpoints
+
+    with torch.device("meta"):
+        network = make()
+    network.to_empty(device="cpu")
     checkpoints.load_into(network, path, what=what, variant_of=variant_of)
+    return network
 
 
 def place(

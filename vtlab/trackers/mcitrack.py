@@ -151,9 +151,13 @@ class MCITrack(BatchedTracker[Followed]):
             )
         self.update_above, self.keep_state_above = update_above, keep_state_above
         self.update_every, self.memory = update_every, memory
-        network = mcitrack.MCITrack(mcitrack.CONFIGS[variant])
-        what = f"mcitrack-{variant}"
-        load(network, weights, _WEIGHTS[variant], what=what, variant_of=mcitrack.variant_of)
+        network = load(
+            lambda: mcitrack.MCITrack(mcitrack.CONFIGS[variant]),
+            weights,
+            _WEIGHTS[variant],
+            what=f"mcitrack-{variant}",
+            variant_of=mcitrack.variant_of,
+        )
         self._network, self._device, self._dtype = place(
             network, device=device, dtype=dtype, channels_last=channels_last, compile=compile
         )

@@ -236,6 +236,10 @@ class MixFormer(BatchedTracker[_Target]):
         compile: bool = False,
         batch: int = 64,
     ):
+        if backbone not in ("cvt", "vit") or size not in ("base", "large"):
+            raise InputError(
+                f"MixFormer has backbones 'cvt' and 'vit' in sizes 'base' and 'large'; got {backbone!r}, {size!r}."
+            )
         if checkpoint not in _FILES:
             raise InputError(f"Unknown checkpoint {checkpoint!r} of MixFormer. {near(checkpoint, _FILES)}")
         if not update_every > 0 or online_size < 1:
@@ -243,19 +247,24 @@ class MixFormer(BatchedTracker[_Target]):
                 "update_every must be above 0 s and online_size at least 1; "
                 f"got {update_every!r} and {online_size!r}."
             )
+        from vtlab.nets.mixformer import variant_of
+
         super().__init__(visible_above=visible_above, batch=batch)
         self.search_factor = search_factor or _search_factor(backbone, size, online)
         self.update_every, self.score_decay = update_every, score_decay
         self.online_size = online_size if online else 1
-        network, self._template_size, self._search_size = make_network(backbone, size, online)
-        from vtlab.nets.mixformer import variant_of
-
-        what = f"mixformer-{backbone}{'-large' if size == 'large' else ''}{'' if online else '-offline'}"
-        load(network, weights, _FILES[checkpoint], what=what, variant_of=variant_of)
+        network = load(
+            lambda: make_network(backbone, size, online),
+            weights,
+            _FILES[checkpoint],
+            what=f"mixformer-{backbone}{'-large' if size == 'large' else ''}{'' if online else '-offline'}",
+            variant_of=variant_of,
+        )
         self._network, self._device, self._dtype = place(
             network, device=device, dtype=dtype, channels_last=channels_last, compile=compile
         )
         self._channels_last = channels_last
+        self._template_size, self._search_size = crop_sizes(backbone, size)
         self._merged: tuple[list[Memory], Memory] | None = None
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
@@ -342,22 +351,21 @@ class MixFormer(BatchedTracker[_Target]):
         return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
 
 
-def make_network(backbone: str, size: str, online: bool) -> tuple[Any, int, int]:
-    """Make the network of a variant, without weights; also the sides of its template and search crops in pixels.
-
-    Raises:
-        InputError: There is no such variant.
-    """
+def make_network(backbone: str, size: str, online: bool) -> Any:
+    """Make the network of a variant without weights; arguments as those of `MixFormer`."""
     from vtlab.nets import mixformer_cvt, mixformer_vit
 
-    if backbone not in ("cvt", "vit") or size not in ("base", "large"):
-        raise InputError(
-            f"MixFormer has backbones 'cvt' and 'vit' in sizes 'base' and 'large'; got {backbone!r}, {size!r}."
-        )
+    make = mixformer_cvt.mixformer_cvt if backbone == "cvt" else mixformer_vit.mixformer_vit
+    return make(size, online=online)
+
+
+def crop_sizes(backbone: str, size: str) -> tuple[int, int]:
+    """Sides of the template and the search crop of a variant in pixels."""
     if backbone == "cvt":
-        return mixformer_cvt.mixformer_cvt(size, online=online), 128, 320
-    config = mixformer_vit.CONFIGS[size]
-    return mixformer_vit.mixformer_vit(size, online=online), config.template, config.search
+        return 128, 320
+    from vtlab.nets.mixformer_vit import CONFIGS
+
+    return CONFIGS[size].template, CONFIGS[size].search
 
 
 def _search_factor(backbone: str, size: str, online: bool) -> float:

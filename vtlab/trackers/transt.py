@@ -116,20 +116,24 @@ class TransT(BatchedTracker[_Target]):
         compile: bool = False,
         batch: int = 64,
     ):
-        from vtlab.nets import transt
-
         if fusion_layers not in _FILES:
             raise InputError(f"fusion_layers must be 4 (TransT-N4) or 2 (TransT-N2), got {fusion_layers!r}.")
+        from vtlab.nets import transt
+
         super().__init__(visible_above=visible_above, batch=batch)
-        network = transt.TransT(fusion_layers)
-        what = "transt" if fusion_layers == 4 else f"transt-n{fusion_layers}"
-        load(network, weights, _FILES[fusion_layers], what=what, variant_of=transt.variant_of)
+        network = load(
+            lambda: transt.TransT(fusion_layers),
+            weights,
+            _FILES[fusion_layers],
+            what="transt" if fusion_layers == 4 else f"transt-n{fusion_layers}",
+            variant_of=transt.variant_of,
+        )
         self._network, self._device, self._dtype = place(
             network, device=device, dtype=dtype, channels_last=channels_last, compile=compile
         )
         self._channels_last = channels_last
         self.window = window
-        self._hann = hann_window(SEARCH // network.stride).ravel()
+        self._hann = hann_window(SEARCH // self._network.stride).ravel()
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         import torch

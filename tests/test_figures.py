@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vtlab.draw import colour, figures
 from vtlab.errors import InputError, PromptError
 from vtlab.figures import Figures, carry, figures_at
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
@@ -30,12 +31,12 @@ def similarity(xy, scale=1.0, turn=0.0, shift=(0.0, 0.0)):
 
 def track(prompts, move, frames=4, lost=()):
     """Tracks of figures whose every row moves by `move(xy, t)`; rows in `lost` are never seen after frame 0."""
-    figures, builder = Figures(prompts), TracksBuilder((200, 200))
-    seen = ~np.isin(np.arange(len(figures)), lost)
+    followed, builder = Figures(prompts), TracksBuilder((200, 200))
+    seen = ~np.isin(np.arange(len(followed)), lost)
     for t in range(frames):
-        xy = move(figures.xy, t)
+        xy = move(followed.xy, t)
         xy = np.where(seen[:, None], xy, -999.0)
-        builder.add(t, figures.answer(t, xy, seen | (t == 0), np.where(seen, 0.9, 0.1)))
+        builder.add(t, followed.answer(t, xy, seen | (t == 0), np.where(seen, 0.9, 0.1)))
     return builder.build()
 
 
@@ -107,41 +108,41 @@ def test_a_figure_that_is_lost_whole_stays_where_it_was_and_is_not_visible():
 
 
 def test_a_vertex_that_comes_back_is_where_it_is_seen():
-    figures = Figures([PointPrompt(SQUARE, shape="polyline")])
-    start = figures.xy
-    figures.answer(0, start, np.ones(4, bool), np.ones(4))
-    hidden = figures.answer(1, start + 3, np.array([True, True, False, True]), np.ones(4))
-    back = figures.answer(2, start + 8, np.ones(4, bool), np.ones(4))
+    made = Figures([PointPrompt(SQUARE, shape="polyline")])
+    start = made.xy
+    made.answer(0, start, np.ones(4, bool), np.ones(4))
+    hidden = made.answer(1, start + 3, np.array([True, True, False, True]), np.ones(4))
+    back = made.answer(2, start + 8, np.ones(4, bool), np.ones(4))
     np.testing.assert_allclose(hidden.points, start + 3)
     np.testing.assert_allclose(back.points, start + 8)
 
 
 def test_separate_points_keep_the_trackers_own_estimate_when_lost():
-    figures = Figures([PointPrompt(SQUARE)])
-    figures.answer(0, figures.xy, np.ones(4, bool), np.ones(4))
-    guess = np.add(figures.xy, [[1, 0], [2, 0], [3, 0], [4, 0]])
-    answer = figures.answer(1, guess, np.array([True, False, True, True]), np.ones(4))
+    made = Figures([PointPrompt(SQUARE)])
+    made.answer(0, made.xy, np.ones(4, bool), np.ones(4))
+    guess = np.add(made.xy, [[1, 0], [2, 0], [3, 0], [4, 0]])
+    answer = made.answer(1, guess, np.array([True, False, True, True]), np.ones(4))
     np.testing.assert_allclose(answer.points, guess)
     assert answer.point_visible.tolist() == [True, False, True, True]
 
 
 def test_occluded_nodes_are_not_followed_but_stay_in_the_figure():
-    figures = Figures([SKELETON])
-    assert len(figures) == 3
-    answer = figures.answer(0, figures.xy, np.ones(3, bool), np.ones(3))
+    made = Figures([SKELETON])
+    assert len(made) == 3
+    answer = made.answer(0, made.xy, np.ones(3, bool), np.ones(3))
     np.testing.assert_allclose(answer.points, SQUARE)
-    answer = figures.answer(1, np.add(figures.xy, (4, -2)), np.ones(3, bool), np.ones(3))
+    answer = made.answer(1, np.add(made.xy, (4, -2)), np.ones(3, bool), np.ones(3))
     np.testing.assert_allclose(answer.points, np.add(SQUARE, (4, -2)))
     assert answer.point_visible.tolist() == [True, True, False, True]
 
 
 def test_an_oriented_box_shrugs_off_a_quarter_of_points_that_went_astray():
-    figures = Figures([TURNED])
+    made = Figures([TURNED])
     rng = np.random.default_rng(0)
-    xy = similarity(figures.xy, 1.2, 0.3, (7, 3))
+    xy = similarity(made.xy, 1.2, 0.3, (7, 3))
     xy[::4] += rng.uniform(-30, 30, (len(xy[::4]), 2))
-    figures.answer(0, figures.xy, np.ones(len(figures), bool), np.ones(len(figures)))
-    answer = figures.answer(1, xy, np.ones(len(figures), bool), np.ones(len(figures)))
+    made.answer(0, made.xy, np.ones(len(made), bool), np.ones(len(made)))
+    answer = made.answer(1, xy, np.ones(len(made), bool), np.ones(len(made)))
     wanted = similarity(TURNED.corners(), 1.2, 0.3, (7, 3))
     assert np.abs(answer.points - wanted).max() < 1.5
     assert answer.point_ids.tolist() == [0, 1, 2, 3]
@@ -149,18 +150,18 @@ def test_an_oriented_box_shrugs_off_a_quarter_of_points_that_went_astray():
 
 def test_a_later_prompt_takes_over_and_an_object_has_no_answer_before_its_first():
     prompts = [PointPrompt((5, 5), frame=1), PointPrompt(((80, 80), (90, 90)), frame=3)]
-    figures = Figures(prompts)
+    made = Figures(prompts)
     xy = np.array([[6.0, 6.0], [81.0, 81.0], [91.0, 91.0]])
     ones = np.ones(3)
-    counts = [len(figures.answer(t, xy, ones.astype(bool), ones).points) for t in range(5)]
+    counts = [len(made.answer(t, xy, ones.astype(bool), ones).points) for t in range(5)]
     assert counts == [0, 1, 1, 2, 2]
-    np.testing.assert_allclose(figures.answer(5, xy, ones.astype(bool), ones).points, xy[1:])
+    np.testing.assert_allclose(made.answer(5, xy, ones.astype(bool), ones).points, xy[1:])
 
 
 def test_sources_and_labels_and_order():
-    figures = Figures([PointPrompt((5, 5), object_id=9, label="b"), PointPrompt((1, 1), object_id=2)])
-    xy, ones = figures.xy, np.ones(2)
-    first, second = (figures.answer(t, xy, ones.astype(bool), ones) for t in (0, 1))
+    made = Figures([PointPrompt((5, 5), object_id=9, label="b"), PointPrompt((1, 1), object_id=2)])
+    xy, ones = made.xy, np.ones(2)
+    first, second = (made.answer(t, xy, ones.astype(bool), ones) for t in (0, 1))
     assert first.object_ids.tolist() == [2, 9]
     assert (first.source, second.source) == (("manual",) * 2, ("tracked",) * 2)
     assert first.labels == (None, "b")
@@ -168,20 +169,20 @@ def test_sources_and_labels_and_order():
 
 
 def test_add_and_remove_say_which_rows_change():
-    figures = Figures([PointPrompt(SQUARE, object_id=1), PointPrompt((1, 1), object_id=2)])
-    assert figures.add([PointPrompt((2, 2), object_id=3, frame=4)]) == slice(5, 6)
-    assert figures.frames.tolist() == [0, 0, 0, 0, 0, 4]
-    figures.answer(4, np.zeros((6, 2)), np.ones(6, bool), np.ones(6))
-    assert figures.remove([1, 77]).tolist() == [False] * 4 + [True] * 2
-    assert figures.owners.tolist() == [2, 3]
-    assert figures.answer(5, figures.xy, np.ones(2, bool), np.ones(2)).object_ids.tolist() == [3]
+    made = Figures([PointPrompt(SQUARE, object_id=1), PointPrompt((1, 1), object_id=2)])
+    assert made.add([PointPrompt((2, 2), object_id=3, frame=4)]) == slice(5, 6)
+    assert made.frames.tolist() == [0, 0, 0, 0, 0, 4]
+    made.answer(4, np.zeros((6, 2)), np.ones(6, bool), np.ones(6))
+    assert made.remove([1, 77]).tolist() == [False] * 4 + [True] * 2
+    assert made.owners.tolist() == [2, 3]
+    assert made.answer(5, made.xy, np.ones(2, bool), np.ones(2)).object_ids.tolist() == [3]
 
 
 def test_no_prompts_give_empty_answers():
-    figures = Figures()
-    assert len(figures) == 0
-    assert figures.xy.shape == (0, 2)
-    assert len(figures.answer(0, np.empty((0, 2)), [], [])) == 0
+    made = Figures()
+    assert len(made) == 0
+    assert made.xy.shape == (0, 2)
+    assert len(made.answer(0, np.empty((0, 2)), [], [])) == 0
 
 
 def test_carry_needs_no_more_than_one_guide_and_does_not_turn_for_noise():
@@ -201,3 +202,23 @@ def test_wrong_input_is_named():
     tracks = track(Prompts(PointPrompt(SQUARE)), lambda xy, t: xy)
     with pytest.raises(PromptError, match="has 1 points, the tracks have 4"):
         figures_at(tracks, [PointPrompt((1, 1))], 2)
+
+
+def test_figures_are_drawn_as_what_they_are():
+    blank = np.zeros((60, 80, 3), np.uint8)
+    prompts = [
+        PointPrompt(SQUARE, object_id=1, shape="polygon"),
+        SkeletonPrompt(((60, 20), (70, 20)), edges=((0, 1),), occluded=(False, True), object_id=2),
+        PointPrompt((-1e9, 1e9), object_id=3),
+        MaskPrompt.of(np.eye(4), object_id=4),
+    ]
+    image = figures(blank, prompts)
+    assert not blank.any()
+    assert image[10, 30].tolist() == list(colour(1))
+    assert image[25, 10].tolist() == list(colour(1))
+    assert image[25, 30].tolist() == [0, 0, 0]
+    assert image[20, 60].tolist() == list(colour(2))
+    assert image[20, 70].tolist() != list(colour(2))
+    turned = figures(blank, [TURNED])
+    for x, y in TURNED.corners().astype(int):
+        assert turned[y - 1 : y + 2, x - 1 : x + 2].any()

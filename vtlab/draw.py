@@ -5,12 +5,13 @@ The palette is for colour-blind readers too: Okabe and Ito, "Color Universal Des
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.prompts import BoxPrompt, PointPrompt, Prompt, SkeletonPrompt
 from vtlab.tracks import Tracks
 
 Image = NDArray[np.uint8]
@@ -90,6 +91,65 @@ def overlay(
     if title:
         _text(canvas, title, (2, 0), (255, 255, 255), weight + 1, below=True)
     return canvas
+
+
+def figures(image: Image, prompts: Iterable[Prompt]) -> Image:
+    """Draw figures made of points, such as `vtlab.figures.figures_at` returns.
+
+    Args:
+        image: RGB (H, W, 3), uint8; not changed.
+        prompts: Boxes (upright and oriented), points, polylines, polygons and skeletons; an occluded node is
+            hollow. Prompts of other kinds are not drawn.
+
+    Returns:
+        A new image (H, W, 3).
+    """
+    canvas = np.array(image, order="C")
+    weight = max(1, round(min(canvas.shape[:2]) / 240))
+    for prompt in prompts:
+        shade = colour(prompt.object_id)
+        if isinstance(prompt, BoxPrompt):
+            corners = prompt.corners()
+            _lines(canvas, corners, [(i, (i + 1) % 4) for i in range(4)], shade, weight)
+        elif isinstance(prompt, PointPrompt | SkeletonPrompt):
+            xy = np.asarray(prompt.points)
+            _lines(canvas, xy, _edges(prompt), shade, weight)
+            hidden = prompt.occluded if isinstance(prompt, SkeletonPrompt) else (False,) * len(xy)
+            for point, hollow in zip(_whole(xy, canvas), hidden, strict=True):
+                _dot(canvas, point, shade, weight, hollow)
+    return canvas
+
+
+def _edges(prompt: PointPrompt | SkeletonPrompt) -> list[tuple[int, int]]:
+    if isinstance(prompt, SkeletonPrompt):
+        return list(prompt.edges)
+    if prompt.shape == "points":
+        return []
+    n = len(prompt.points)
+    return [(i, (i + 1) % n) for i in range(n if prompt.shape == "polygon" else n - 1)]
+
+
+def _whole(xy: NDArray[np.float64], canvas: Image) -> list[tuple[int, int]]:
+    """Pixels that hold points (K, 2), bounded so that a point far outside does not overflow OpenCV's integers."""
+    limit = 4 * max(canvas.shape)
+    return [(int(x), int(y)) for x, y in np.clip(np.floor(xy), -limit, limit)]
+
+
+def _lines(
+    canvas: Image, xy: NDArray[np.float64], edges: Iterable[tuple[int, int]], shade: Colour, weight: int
+) -> None:
+    import cv2
+
+    ends = _whole(xy, canvas)
+    for a, b in edges:
+        cv2.line(canvas, ends[a], ends[b], shade, 2 * weight, cv2.LINE_AA)
+
+
+def _dot(canvas: Image, centre: tuple[int, int], shade: Colour, weight: int, hollow: bool) -> None:
+    import cv2
+
+    cv2.circle(canvas, centre, 2 * weight + 1, (24, 24, 24) if hollow else shade, -1, cv2.LINE_AA)
+    cv2.circle(canvas, centre, 2 * weight + 1, shade, weight, cv2.LINE_AA)
 
 
 def side_by_side(panels: Sequence[Image], columns: int | None = None, gap: int = 4) -> Image:

@@ -218,7 +218,7 @@ def evaluate(
 
       vtlab evaluate --truth truth.parquet --tracks tracks.parquet
     """
-    from vtlab.metrics.folders import evaluate_folders
+    from vtlab.folders import evaluate_folders
 
     result = evaluate_folders(truth, tracks, layout)
     if out is not None:

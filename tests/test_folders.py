@@ -1,0 +1,249 @@
+"""Benchmarks on disk as they lie: trees of every layout, errors that name file and remedy, tables."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from vtlab.errors import FormatError, InputError
+from vtlab.folders import LAYOUTS, evaluate_folders
+from vtlab.formats.boxes import read_boxes, write_boxes
+from vtlab.tracks import Tracks
+
+GOLDEN = Path(__file__).parent / "metrics/golden"
+
+
+def mot_file(path, rows, truth=False):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tail = "1,1,1" if truth else "0.9,-1,-1,-1"
+    path.write_text("".join(f"{f},{i},{x},{y},20,40,{tail}\n" for f, i, x, y in rows))
+
+
+@pytest.fixture
+def mot_tree(tmp_path):
+    """TrackEval's tree: two sequences, two trackers, one with every tenth frame missing."""
+    rng = np.random.default_rng(0)
+    for name in ("MOT17-90", "MOT17-91", "MOT17-92"):
+        rows = [(f, i, 100 * i + 2 * f, 50) for f in range(1, 41) for i in range(1, 4)]
+        folder = tmp_path / "gt/mot_challenge/MOT17-train" / name
+        mot_file(folder / "gt/gt.txt", rows, truth=True)
+        (folder / "seqinfo.ini").write_text(
+            "[Sequence]\nname=x\nframeRate=30\nseqLength=40\nimWidth=640\nimHeight=480\n"
+        )
+        results = tmp_path / "trackers/mot_challenge/MOT17-train"
+        mot_file(results / f"good/data/{name}.txt", rows)
+        lost = [r for r in rows if rng.random() > 0.2 * (1 + (name == "MOT17-91"))]
+        mot_file(results / f"lossy/data/{name}.txt", lost)
+    return tmp_path
+
+
+def test_trackeval_tree_as_it_lies(mot_tree, tmp_path):
+    result = evaluate_folders(mot_tree / "gt", mot_tree / "trackers", "mot17")
+    names = [name.split("/")[-1] for name in result.parts]
+    assert names == ["good", "lossy"]
+    assert result.table.loc[(next(iter(result.parts)), "all"), "HOTA"] == pytest.approx(1)
+    board = result.leaderboard
+    assert board.index[0].endswith("good")
+    assert board.value.iloc[1] < 1
+    text = _render(result.to_rich())
+    assert "HOTA ↑" in text
+    assert "IDSW ↓" in text
+    assert "protocol: mot17" in text
+    assert r"\toprule" in result.to_latex()
+    assert r"HOTA $\uparrow$" in result.to_latex()
+    assert "HOTA" in result.styled().to_html()
+    for ending in (".parquet", ".csv", ".tex"):
+        assert result.save(tmp_path / f"out/table{ending}").stat().st_size > 100
+    again = pd.read_parquet(tmp_path / "out/table.parquet")
+    assert set(again.columns) == {"tracker", "sequence", "object_id", "metric", "value", "protocol"}
+    with pytest.raises(InputError, match=r"can't write '\.xlsx'"):
+        result.save(tmp_path / "table.xlsx")
+
+
+def test_one_tracker_flat_folder_and_processes(mot_tree):
+    flat = mot_tree / "trackers/mot_challenge/MOT17-train/lossy/data"
+    result = evaluate_folders(mot_tree / "gt", flat, "mot17")
+    assert result.table.index.get_level_values("sequence").tolist() == [
+        "MOT17-90",
+        "MOT17-91",
+        "MOT17-92",
+        "all",
+    ]
+    assert "MOT17-91" in _render(result.to_rich())
+    parallel = evaluate_folders(mot_tree / "gt", flat, "mot17", workers=2)
+    pd.testing.assert_frame_equal(result.table, parallel.table)
+
+
+def test_missing_and_foreign_results(mot_tree):
+    folder = mot_tree / "trackers/mot_challenge/MOT17-train/good/data"
+    (folder / "MOT17-91.txt").unlink()
+    with pytest.raises(FormatError, match=r"has no result for MOT17-91 \(1 of 3 sequences\).*--missing skip"):
+        evaluate_folders(mot_tree / "gt", folder, "mot17")
+    result = evaluate_folders(mot_tree / "gt", folder, "mot17", missing="skip")
+    assert "1 of 3 sequences left out: MOT17-91" in result.notes[0]
+    for path in folder.glob("*.txt"):
+        path.rename(path.with_name("KITTI-" + path.name))
+    with pytest.raises(
+        FormatError, match=r"no results for the sequences MOT17-90.*There are KITTI-MOT17-90\.txt"
+    ):
+        evaluate_folders(mot_tree / "gt", folder, "mot17")
+    with pytest.raises(FormatError, match="no ground truth in the layout 'mot17'"):
+        evaluate_folders(folder, folder, "mot17")
+    with pytest.raises(FormatError, match="there is no such file or folder"):
+        evaluate_folders(mot_tree / "nowhere", folder, "mot17")
+    with pytest.raises(InputError, match="Did you mean 'mot17'"):
+        evaluate_folders(mot_tree, folder, "mot-17")
+
+
+def test_zero_based_results_name_file_and_line(mot_tree):
+    folder = mot_tree / "trackers/mot_challenge/MOT17-train/good/data"
+    for path in folder.glob("*.txt"):
+        rows = [line.split(",", 1) for line in path.read_text().splitlines()]
+        path.write_text("".join(f"{int(f) - 1},{rest}\n" for f, rest in rows))
+    with pytest.raises(FormatError, match=r"MOT17-90\.txt, line 1: frames count from 1"):
+        evaluate_folders(mot_tree / "gt", folder, "mot17")
+    fixed = evaluate_folders(mot_tree / "gt", folder, "mot17", first_frame=0)
+    assert fixed.table.iloc[-1]["HOTA"] == pytest.approx(1)
+
+
+def test_truth_without_classes_is_named(mot_tree):
+    for path in mot_tree.rglob("gt.txt"):
+        path.write_text("".join(line.rsplit(",", 2)[0] + "\n" for line in path.read_text().splitlines()))
+    with pytest.raises(FormatError, match=r"gt\.txt: the protocol 'mot17' needs the class.*--as mot15"):
+        evaluate_folders(mot_tree / "gt", mot_tree / "trackers", "mot17")
+
+
+def walk(n=30, seed=0, shift=0.0):
+    rng = np.random.default_rng(seed)
+    corner = 100 + rng.normal(0, 2, (n, 2)).cumsum(axis=0) + shift
+    return np.concatenate([corner, corner + np.array([30, 50])], axis=1)
+
+
+def test_single_object_layouts(tmp_path):
+    for seed, name in enumerate(("Car", "Dog")):
+        truth = walk(seed=seed)
+        write_boxes(truth, tmp_path / f"otb/{name}/groundtruth_rect.txt")
+        write_boxes(truth, tmp_path / f"lasot/{name}/{name}-1/groundtruth.txt")
+        write_boxes(truth, tmp_path / f"got/val/{name}/groundtruth.txt")
+        for beside in ("full_occlusion", "out_of_view"):
+            (tmp_path / f"lasot/{name}/{name}-1/{beside}.txt").write_text(",".join(["0"] * 29 + ["1"]))
+        (tmp_path / f"got/val/{name}/cover.label").write_text("\n".join(["8"] * 20 + ["0"] * 10))
+        (tmp_path / f"got/val/{name}/meta_info.ini").write_text("[METAINFO]\nresolution: (640, 480)\n")
+        far = truth.copy()
+        far[20:] += 500
+        write_boxes(far, tmp_path / f"results/mine/{name}.txt")
+        write_boxes(far, tmp_path / f"results/mine/{name}-1.txt")
+        write_boxes(far, tmp_path / f"results/mine/{name}/{name}_001.txt")
+        write_boxes(truth, tmp_path / f"results/mine/{name}/{name}_002.txt")
+    otb = evaluate_folders(tmp_path / "otb", tmp_path / "results", "otb")
+    assert list(otb.parts) == ["mine"]
+    assert otb.table.loc[("mine", "all"), "ao"] == pytest.approx(20 / 30)
+    lasot = evaluate_folders(tmp_path / "lasot", tmp_path / "results", "lasot")
+    assert lasot.table.loc[("mine", "all"), "ao"] == pytest.approx(20 / 29)
+    got = evaluate_folders(tmp_path / "got", tmp_path / "results", "got10k")
+    assert got.table.loc[("mine", "all"), "ao"] == pytest.approx(1)
+    (tmp_path / "results/mine/Dog.txt").write_text("1,2,3,4\n")
+    with pytest.raises(FormatError, match=r"Dog\.txt: 1 boxes for 30 frames"):
+        evaluate_folders(tmp_path / "otb", tmp_path / "results", "otb")
+
+
+def test_two_targets_in_one_otb_sequence(tmp_path):
+    for k in (1, 2):
+        write_boxes(walk(seed=k), tmp_path / f"otb/Jogging/groundtruth_rect.{k}.txt")
+        write_boxes(walk(seed=k), tmp_path / f"mine/Jogging.{k}.txt")
+    result = evaluate_folders(tmp_path / "otb", tmp_path / "mine", "otb")
+    assert result.table.loc[("mine", "all"), "precision_20px"] == 1
+
+
+def test_boxes_in_text():
+    assert read_boxes(b"1,2\t3 4\n5, 6, 7, 8\n\n").tolist() == [[1, 2, 4, 6], [5, 6, 12, 14]]
+    assert np.isnan(read_boxes(b"nan,nan,nan,nan")).all()
+    for text, message in [
+        (b"1,2,3,4\n1,2,3\n", r"line 2: expected 4 numbers .*got 3"),
+        (b"1,2,3,x\n", r"line 1: expected a number, got 'x'"),
+        (b"1,2,3,-4\n", r"line 1: width and height must not be negative"),
+    ]:
+        with pytest.raises(FormatError, match=message):
+            read_boxes(text)
+    corners = "\n".join(f"{300 + i},{200 + i},{340 + i},{260 + i}" for i in range(30)).encode()
+    with pytest.raises(FormatError, match="as in x1, y1, x2, y2"):
+        read_boxes(corners, size=(400, 300))
+
+
+def palette(path, labels, mode="P"):
+    from PIL import Image
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(labels.astype(np.uint8))
+    if mode == "P":
+        image = image.convert("P")
+        image.putdata(labels.astype(np.uint8).ravel().tolist())
+        image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    image.convert("RGB" if mode == "RGB" else image.mode).save(path)
+
+
+def test_davis_tree(tmp_path):
+    for frame in range(6):
+        labels = np.zeros((48, 64), np.uint8)
+        labels[10:20, 10 + frame : 30 + frame], labels[30:40, 5:25] = 1, 2
+        palette(tmp_path / f"DAVIS/Annotations/480p/bike/{frame:05d}.png", labels)
+        answer = np.where(labels == 2, 0, labels) if frame > 2 else labels
+        palette(tmp_path / f"results/mine/bike/{frame:05d}.png", answer)
+    result = evaluate_folders(tmp_path / "DAVIS", tmp_path / "results", "davis")
+    # Frames 1 to 4 count: object 1 is perfect, object 2 lost on two of four.
+    assert result.table.loc[("mine", "bike"), "J"] == pytest.approx((1 + 0.5) / 2)
+    assert set(result.tidy.object_id) == {1, 2, "all"}
+    (tmp_path / "results/mine/bike/00003.png").unlink()
+    with pytest.raises(FormatError, match=r"00003\.png: there is no mask for this frame"):
+        evaluate_folders(tmp_path / "DAVIS", tmp_path / "results", "davis")
+    palette(tmp_path / "results/mine/bike/00003.png", labels, "RGB")
+    with pytest.raises(FormatError, match="mode RGB where a palette PNG"):
+        evaluate_folders(tmp_path / "DAVIS", tmp_path / "results", "davis")
+    palette(tmp_path / "results/mine/bike/00003.png", labels[:, :-1])
+    with pytest.raises(FormatError, match="63 x 48 px, the truth is 64 x 48"):
+        evaluate_folders(tmp_path / "DAVIS", tmp_path / "results", "davis")
+
+
+def test_parquet_files(tmp_path):
+    tracks = Tracks.of(np.arange(20), 1, walk(20))
+    truth, result = tracks.save(tmp_path / "truth.parquet"), tracks.save(tmp_path / "run.parquet")
+    assert evaluate_folders(truth, result).table.iloc[0]["ao"] == 1
+    assert "mot15" in LAYOUTS
+
+
+@pytest.mark.shared
+@pytest.mark.parity
+def test_real_trees(shared, tmp_path):
+    golden = json.loads((GOLDEN / "mot_trackeval.json").read_text())["MOT15"]
+    result = evaluate_folders(
+        shared / "data/mot", shared / "data/mot/results/CEM_MOT15", "mot15", missing="skip"
+    )
+    tracker = next(iter(result.parts))
+    assert result.table.loc[(tracker, "all"), "HOTA"] == pytest.approx(
+        golden["COMBINED_SEQ"]["HOTA"], abs=1e-9
+    )
+    davis = evaluate_folders(shared / "data/vos/Annotations", shared / "data/vos/results_osvos", "davis")
+    expected = json.loads((shared / "data/expected.json").read_text())["davis2016_osvos_official_code"]
+    for name, numbers in expected.items():
+        assert davis.table.loc[("results_osvos", name), "J"] == pytest.approx(numbers["J_mean"], abs=5.1e-7)
+    with zipfile.ZipFile(shared / "data/sot/benchmarks/DTB70/results_5trackers.zip") as archive:
+        archive.extractall(tmp_path)
+    otb = evaluate_folders(
+        shared / "data/sot/benchmarks/DTB70/anno", tmp_path / "DTB70", "otb", protocol="pysot"
+    )
+    board = otb.leaderboard
+    assert len(board) == 5
+    assert board.index[0] == "SiamAPN++"
+    assert board.group.iloc[0] == board.group.iloc[1] == 1
+
+
+def _render(table):
+    console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+    console.print(table)
+    return console.export_text()

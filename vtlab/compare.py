@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as SequenceOf
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,10 +111,8 @@ def compare(
     sequences = _sequences(video, prompts, truth)
     both_ways = forward_backward if forward_backward is not None else all(s.truth is None for s in sequences)
     runs: list[Run] = []
-    kept: list[Sequence] = []
     for sequence in sequences:
-        footage, once = _decoded(sequence.video, memory_budget)
-        kept.append(replace(sequence, video=footage) if not once else sequence)
+        footage = _decoded(sequence.video, memory_budget)
         for label, (spec, params) in specs.items():
             if callable(progress):
                 progress(f"{label} on {sequence.name}")
@@ -181,7 +179,6 @@ class Comparison:
     sequences: tuple[Sequence, ...]
     runs: tuple[Run, ...]
     protocol: str | Mapping[str, str] | None = None
-    _titles: dict[str, str] = field(default_factory=dict, repr=False)
 
     # -- numbers ----------------------------------------------------------------------------------------------
 
@@ -206,11 +203,22 @@ class Comparison:
         """Tidy scores: tracker, family, sequence, object_id, metric, value, protocol; proxies where truth is missing."""
         import pandas as pd
 
-        parts = [self._measure(r) for r in self.runs if r.tracks is not None]
-        parts += [self._proxies(s) for s in self.sequences]
-        parts = [p for p in parts if len(p)]
-        columns = ["tracker", "family", "sequence", "object_id", "metric", "value", "protocol"]
-        return pd.concat(parts, ignore_index=True)[columns] if parts else pd.DataFrame(columns=columns)
+        from vtlab.metrics import score, table
+
+        scored = [
+            (r, s)
+            for r in self.runs
+            for s in self.sequences
+            if s.name == r.sequence and self._can_score(r, s)
+        ]
+        parts = [
+            score(r.tracks, s, r.family, self._rule(r.family)) for r, s in scored if r.tracks is not None
+        ]
+        measured = table(parts, [r.tracker for r, _ in scored])
+        families = {r.tracker: r.family for r in self.runs}
+        proxies = pd.concat([self._proxies(s) for s in self.sequences], ignore_index=True)
+        found = pd.concat([t for t in (measured, proxies) if len(t)] or [measured], ignore_index=True)
+        return found.assign(family=found["tracker"].map(families))
 
     @cached_property
     def table(self) -> pd.DataFrame:
@@ -280,7 +288,7 @@ class Comparison:
         """Write scores.parquet, table.csv and the tracks of every run into a folder; return it."""
         target = Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        self.scores.to_parquet(target / "scores.parquet")
+        self.scores.astype({"object_id": str}).to_parquet(target / "scores.parquet")
         self.table.to_csv(target / "table.csv")
         for r in self.runs:
             if r.tracks is not None:
@@ -311,17 +319,11 @@ class Comparison:
 
     # -- how it is made ---------------------------------------------------------------------------------------
 
-    def _measure(self, run: Run) -> pd.DataFrame:
-        import pandas as pd
+    def _can_score(self, run: Run, sequence: Sequence) -> bool:
+        return sequence.truth is not None and run.ok and run.tracks is not None
 
-        from vtlab.metrics import evaluate
-
-        sequence = next(s for s in self.sequences if s.name == run.sequence)
-        if sequence.truth is None or run.tracks is None or not run.ok:
-            return pd.DataFrame()
-        protocol = self.protocol.get(run.family) if isinstance(self.protocol, Mapping) else self.protocol
-        found = evaluate(run.tracks, sequence, family=run.family, protocol=protocol)
-        return found.assign(tracker=run.tracker, family=run.family, sequence=run.sequence)
+    def _rule(self, family: str) -> str | None:
+        return self.protocol.get(family) if isinstance(self.protocol, Mapping) else self.protocol
 
     def _proxies(self, sequence: Sequence) -> pd.DataFrame:
         """Forward-backward consistency and agreement: what can be said without truth, named as such."""
@@ -341,10 +343,10 @@ class Comparison:
                 rows += [(r, "agreement", shared[r.tracker]) for r in runs if r.tracker in shared]
         return pd.DataFrame(
             [
-                (r.tracker, r.family, sequence.name, "all", metric, value, "proxy, without truth")
+                (r.tracker, sequence.name, "all", metric, value, "proxy, without truth")
                 for r, metric, value in rows
             ],
-            columns=["tracker", "family", "sequence", "object_id", "metric", "value", "protocol"],
+            columns=["tracker", "sequence", "object_id", "metric", "value", "protocol"],
         )
 
     def _row(self, label: str) -> dict[str, Any]:
@@ -354,7 +356,8 @@ class Comparison:
         scores = self.scores
         if len(scores):
             mine = scores[(scores["tracker"] == label) & (scores["object_id"].astype(str) == "all")]
-            means = mine.groupby("metric")["value"].mean()
+            combined = mine[mine["sequence"] == "all"]
+            means = {**mine.groupby("metric")["value"].mean(), **combined.set_index("metric")["value"]}
             row.update({m: means.get(m, np.nan) for m in (*TABLE_METRICS[family], *PROXY_METRICS)})
         row["main"] = row.get(MAIN_METRIC[family], np.nan)
         if not np.isfinite(row["main"]):
@@ -556,16 +559,16 @@ class _Kept(FrameSource):
         return self._digest
 
 
-def _decoded(video: Video, budget: int) -> tuple[Video, bool]:
-    """The video with its frames decoded once if they fit into `budget` bytes, and whether they do."""
+def _decoded(video: Video, budget: int) -> Video:
+    """The video with its frames decoded once if they fit into `budget` bytes, else as it is."""
     n = count_frames(video)
     if n < 0:
         raise InputError(
             f"{video.name!r} is a stream, which can be read only once. Record it to a file to compare."
         )
     if n * video.width * video.height * 3 > budget:
-        return video, False
-    return Video(_Kept(video)), True
+        return video
+    return Video(_Kept(video))
 
 
 def _as_tracks(tracks: object) -> Tracks | None:

@@ -86,6 +86,13 @@ def pareto(
         ax.legend(frameon=False, fontsize="small")
     ax.set_xscale("log")
     ax.margins(x=0.18, y=0.12)
+    low, high = ax.get_xlim()
+    if high / low < 10:  # a decade at least, so that small differences look small
+        middle = (low * high) ** 0.5
+        ax.set_xlim(middle / 10**0.5, middle * 10**0.5)
+    bottom, top = ax.get_ylim()
+    if top - bottom < 0.2:
+        ax.set_ylim((bottom + top) / 2 - 0.1, (bottom + top) / 2 + 0.1)
     ax.set(xlabel=xlabel, ylabel=ylabel, title="Quality against cost; the line is the Pareto front")
     ax.grid(alpha=0.25, which="both")
     return ax
@@ -138,7 +145,7 @@ def bars(ax: Axes, values: Mapping[str, float], *, xlabel: str = "", title: str 
     for i, name in enumerate(order):
         text = f"{values[name]:.3f}" if np.isfinite(values[name]) else "n/a"
         ax.text(heights[i], i, f" {text}", va="center", fontsize="small")
-    ax.invert_yaxis()
+    ax.set_ylim(max(len(order), 4) - 0.5, -0.5)  # few bars stay slim
     ax.margins(x=0.15)
     ax.set(xlabel=xlabel, title=title)
     ax.spines[["top", "right"]].set_visible(False)

@@ -140,7 +140,7 @@ class OpenCVTracker(SingleObjectTracker):
         """Follow the object; a lost one keeps its last box."""
         found, box = self._tracker.update(_bgr(frame))
         score = float(bool(found))
-        if found and hasattr(self._tracker, "getTrackingScore"):
+        if found and _METHODS[self.method].weights:  # only the networks have a score
             score = float(np.clip(self._tracker.getTrackingScore(), 0.0, 1.0))
             found = score >= self.visible_above
         if found:

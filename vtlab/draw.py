@@ -77,10 +77,12 @@ def overlay(
             _box(canvas, box, TRUTH, max(1, weight // 2), dashed=False)
     if trail:
         _trails(canvas, tracks, frame, trail, weight)
+    owners = set(now.points.object_id.tolist())
     for i in range(len(now)):
         shade = colour(int(now.object_id[i]))
         has_mask = now.rle is not None and now.rle[i] is not None
-        if not has_mask or not now.visible[i]:
+        has_points = now.object_id[i] in owners
+        if not has_points and (not has_mask or not now.visible[i]):
             _box(canvas, now.boxes[i], shade, weight, dashed=not now.visible[i])
         if labels and np.isfinite(now.boxes[i]).all():
             parts = [f"{now.object_id[i]}", now.label[i] or ""]

@@ -400,6 +400,22 @@ def combine(parts: Iterable[Counts]) -> Counts:
     return total
 
 
+@dataclass(frozen=True)
+class CountStack:
+    """Counts of many sequences, field by field, so that any selection is added quickly."""
+
+    columns: dict[str, Array]
+
+    @classmethod
+    def of(cls, parts: Sequence[Counts]) -> CountStack:
+        """Stack the counts of sequences."""
+        return cls({f.name: np.array([getattr(p, f.name) for p in parts], float) for f in fields(Counts)})
+
+    def combine(self, index: Ints) -> Counts:
+        """Add the counts at `index`; repeats are allowed."""
+        return Counts(**{name: column[index].sum(axis=0) for name, column in self.columns.items()})
+
+
 def class_average(classes: Iterable[Counts]) -> dict[str, float]:
     """Average the metrics of classes, each class weighing the same; counts are summed. Empty classes are left out."""
     rows = [c.values() for c in classes if c.GT_Dets or c.Dets]

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import InputError
-from vtlab.metrics.evaluation import Part, combine
+from vtlab.metrics.evaluation import Part, combine, combiner
 from vtlab.metrics.records import METRICS
 
 if TYPE_CHECKING:
@@ -116,10 +116,12 @@ def paired(
         return Difference(observed, np.nan, np.nan, np.nan, n)
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, n, (samples, n))
-    drawn = np.array(
-        [_one([first[i] for i in d], metric) - _one([second[i] for i in d], metric) for d in draws]
+    select = combiner([*first, *second])
+    drawn = np.array([select(d)[metric] - select(d + n)[metric] for d in draws])
+    here = np.arange(n)
+    swapped = np.array(
+        [select(here + n * s)[metric] - select(here + n * ~s)[metric] for s in _swaps(n, samples, rng)]
     )
-    swapped = np.array([_swapped(first, second, s, metric) for s in _swaps(n, samples, rng)])
     extreme = np.abs(swapped) >= abs(observed) - 1e-12
     # All swaps are tried, or a random sample to which the observed arrangement itself is added.
     p = extreme.mean() if 2**n <= samples else (extreme.sum() + 1) / (len(swapped) + 1)
@@ -182,14 +184,11 @@ def _holm(p: Mapping[str, float], alpha: float) -> set[str]:
     return fallen
 
 
-def _one(parts: Sequence[Part], metric: str) -> float:
-    return combine(parts)[metric]
-
-
 def _bootstrap(parts: Sequence[Part], names: Sequence[str], samples: int, seed: int) -> Array:
     rng = np.random.default_rng(seed)
     draws = rng.integers(0, len(parts), (samples, len(parts)))
-    rows = (combine([parts[i] for i in draw]) for draw in draws)
+    select = combiner(parts)
+    rows = (select(draw) for draw in draws)
     return np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
 
 
@@ -205,9 +204,3 @@ def _swaps(n: int, samples: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     if 2**n <= samples:
         return np.array(list(itertools.product([False, True], repeat=n)))
     return rng.random((samples, n)) < 0.5
-
-
-def _swapped(first: Sequence[Part], second: Sequence[Part], swap: NDArray[np.bool_], metric: str) -> float:
-    a = [y if s else x for x, y, s in zip(first, second, swap, strict=True)]
-    b = [x if s else y for x, y, s in zip(first, second, swap, strict=True)]
-    return _one(a, metric) - _one(b, metric)

@@ -590,19 +590,23 @@ def _facts(title: str, facts: dict[str, Any]) -> None:
 def _table(frame: pd.DataFrame, title: str) -> None:
     from rich.table import Table
 
-    from vtlab.report import _format, _heading
+    from vtlab.report import heading, number_format
 
     table = Table(title=_escape(title))
     for column in frame.columns:
         text = frame[column].dtype.kind not in "fi"
-        table.add_column(str(column) if text else _heading(str(column)), justify="left" if text else "right")
+        table.add_column(str(column) if text else heading(str(column)), justify="left" if text else "right")
     for row in frame.itertuples(index=False):
         cells = []
         for column, value in zip(frame.columns, row, strict=True):
             missing = isinstance(value, float) and value != value
             number = frame[column].dtype.kind in "fi"
             cells.append(
-                "–" if missing else _format(str(column)).format(value) if number else _escape(str(value))
+                "–"
+                if missing
+                else number_format(str(column)).format(value)
+                if number
+                else _escape(str(value))
             )
         table.add_row(*cells)
     _stdout().print(table)

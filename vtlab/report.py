@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOWER_IS_BETTER = frozenset({"latency_ms", "latency_p95_ms", "memory_mb", "IDSW", "FP", "FN", "Frag"})
-_COUNTS = frozenset({"IDSW", "FP", "FN", "Frag", "MT", "PT", "ML"})
+_COUNTS = frozenset({"IDSW", "FP", "FN", "Frag", "MT", "PT", "ML", "cells"})
 _VIDEO_LIMIT = 24 << 20
 POINT_NEAR = 4.0
 """Pixels within which a point counts as right in the timeline (the metrics use all of their thresholds)."""
@@ -135,9 +135,9 @@ def _points_near(now: Tracks, there: Tracks) -> float:
 
 def styled(table: pd.DataFrame) -> Any:
     """The leaderboard of a family with arrows for direction, per cent for fractions, and the best in bold."""
-    names = {c: _heading(c) for c in table.columns}
+    names = {c: heading(c) for c in table.columns}
     shown = table.rename(columns=names)
-    formats = {names[c]: _format(c) for c in table.columns if c != "note"}
+    formats = {names[c]: number_format(c) for c in table.columns if c != "note"}
     style = shown.style.format(formats, na_rep="–")
     for column in table.columns:
         values = table[column]
@@ -149,15 +149,17 @@ def styled(table: pd.DataFrame) -> Any:
     return style
 
 
-def _heading(column: str) -> str:
-    if column == "note":
-        return "note"
+def heading(column: str) -> str:
+    """Heading of a column of a leaderboard: its name, unit and direction."""
+    if column in ("note", "cells") or column.endswith("_std"):
+        return column.replace("_std", " ±")
     arrow = "↓" if column in LOWER_IS_BETTER else "↑"
     unit = {"latency_ms": "latency ms", "latency_p95_ms": "p95 ms", "memory_mb": "memory MB", "fps": "fps"}
     return f"{unit.get(column, column)} {arrow}"
 
 
-def _format(column: str) -> str:
+def number_format(column: str) -> str:
+    """Format of a column of a leaderboard: per cent for fractions, plain for counts, speed and memory."""
     if column in _COUNTS:
         return "{:.0f}"
     if column in SPEED_COLUMNS:

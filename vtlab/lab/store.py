@@ -39,7 +39,7 @@ class Store:
         """All finished cells: their parameters, key and the rows of the table that their notebook wrote."""
         import pandas as pd
 
-        parts = []
+        parts, names = [], set()
         for file in sorted(self.folder.glob(f"*/{CELL_FILE}")):
             table = file.with_name(TABLE_FILE)
             if file.parent.suffix or not table.is_file():
@@ -50,12 +50,15 @@ class Store:
                 k: v if isinstance(v, (int, float, str, bool)) else json.dumps(v)
                 for k, v in record["parameters"].items()
             }
+            names |= set(parameters)
             parts.append(
                 rows.assign(**{k: v for k, v in parameters.items() if k not in rows}, key=record["key"])
             )
         if not parts:
             raise ExperimentError(f"{self.folder}: no cell has finished, so there are no results.")
-        return pd.concat(parts, ignore_index=True)
+        table = pd.concat(parts, ignore_index=True)
+        table.attrs["parameters"] = sorted(names)
+        return table
 
     def failed(self) -> list[str]:
         """What failed: parameters and the error, one line each."""
@@ -69,7 +72,8 @@ class Store:
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
     """Mean over the cells of each tracker, the standard deviation of its main metric, best first."""
     group = results.groupby(["family", "tracker"], sort=False)
-    numbers = [c for c in results.columns if results[c].dtype.kind == "f"]
+    parameters = results.attrs.get("parameters", ())
+    numbers = [c for c in results.columns if results[c].dtype.kind == "f" and c not in parameters]
     table = group[numbers].mean()
     table.insert(0, "cells", group.size())
     main = next((c for c in _MAIN if c in table), None)

@@ -162,16 +162,14 @@ def test_unpublished_hash_is_recorded_and_holds(server: Server, cache: Path) -> 
     assert (cache / "net.onnx.sha256").read_text().strip() == SHA
     path.write_bytes(b"something else")
     assert weights.verify(file).state == "wrong"
-    with pytest.raises(WeightsError, match=r"not the ones expected.*recorded in .*delete"):
+    with pytest.raises(WeightsError, match=r"not the one expected.*recorded in .*delete"):
         weights.fetch(file)
 
 
 def test_damaged_cache(server: Server, cache: Path) -> None:
     path = weights.fetch(weight(server), progress=False)
     path.write_bytes(DATA[:-1])
-    with pytest.raises(
-        WeightsError, match=r"net\.onnx' are not the ones expected: sha256 .*Remedy: delete the file"
-    ):
+    with pytest.raises(WeightsError, match=r"net\.onnx' is not the one expected: sha256 .*Remedy: delete it"):
         weights.fetch(weight(server))
 
 
@@ -186,7 +184,7 @@ def test_local_folder_comes_first(
     assert server.starts == []
     assert not cache.exists()
     (local / "net.onnx").write_bytes(b"other")
-    with pytest.raises(WeightsError, match="not the ones expected"):
+    with pytest.raises(WeightsError, match="not the one expected"):
         weights.fetch(weight(server))
     monkeypatch.setenv("VTLAB_WEIGHTS", str(tmp_path / "nowhere"))
     with pytest.raises(WeightsError, match=r"VTLAB_WEIGHTS names .*nowhere'.*Remedy"):
@@ -203,7 +201,7 @@ def test_local_folder_comes_first(
 )
 def test_offline_says_which_file_goes_where(cache: Path, url: str, reason: str) -> None:
     file = WeightFile("net.onnx", url, SHA, 0, "MIT", "https://example.org/net")
-    message = rf"'net\.onnx' are not on this machine .*{reason}.*Remedy: get {url} \(see .*put it at {cache}/net\.onnx"
+    message = rf"'net\.onnx' is not on this machine .*{reason}.*Remedy: get {url} \(see .*put it at {cache}/net\.onnx"
     with pytest.raises(WeightsError, match=message):
         weights.fetch(file)
 

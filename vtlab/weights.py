@@ -131,11 +131,29 @@ def fetch(file: WeightFile | str, *, progress: bool = True) -> Path:
     file = _resolve(file)
     path = locate(file)
     if path is None:
-        target = cache_folder() / _plain(file.name)
-        with _locked(target.parent):
-            path = target if target.is_file() else _download(file, target, progress)
+        return download(file, cache_folder(), put=place(file), progress=progress)
     _check(file, path)
     return path
+
+
+def download(file: WeightFile, folder: Path, *, put: Path | None = None, progress: bool = True) -> Path:
+    """Return the path of a published file in `folder`, fetching it if it is not there; its sha256 is checked.
+
+    Args:
+        file: What to fetch; `fetch` does this for weights.
+        folder: Where it is kept.
+        put: Where an error message tells to put the file by hand; by default in `folder`.
+        progress: Show a progress bar.
+
+    Raises:
+        WeightsError: As `fetch`.
+    """
+    target = folder / _plain(file.name)
+    with _locked(folder):
+        if not target.is_file():
+            _download(file, target, put or target, progress)
+    _check(file, target)
+    return target
 
 
 # -- what is known --------------------------------------------------------------------------------------------
@@ -211,8 +229,8 @@ def _check(file: WeightFile, path: Path) -> None:
         told = "published" if file.sha256 else f"recorded in {_record(file)}"
         meant = "" if file.sha256 else f" If you replaced it on purpose, delete {_record(file)}."
         raise WeightsError(
-            f"The weights {str(path)!r} are not the ones expected: sha256 {found}, {told}: {expected}. "
-            f"Remedy: delete the file and run 'vtlab weights fetch {file.name}'.{meant}"
+            f"The file {str(path)!r} is not the one expected: sha256 {found}, {told}: {expected}. "
+            f"Remedy: delete it; it is then fetched again.{meant}"
         )
 
 
@@ -237,24 +255,24 @@ def _locked(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _download(file: WeightFile, target: Path, progress: bool) -> Path:
+def _download(file: WeightFile, target: Path, put: Path, progress: bool) -> None:
     """Download `file` to `target`; a part that a broken download left is continued."""
     part = target.with_name(target.name + ".part")
     if os.environ.get("VTLAB_OFFLINE", "") not in ("", "0"):
-        raise _unreachable(file, "VTLAB_OFFLINE forbids it")
+        raise _unreachable(file, put, "VTLAB_OFFLINE forbids it")
     if not file.url.startswith(("https://", "http://")):
-        raise _unreachable(file, f"{file.url!r} is no http address")
+        raise _unreachable(file, put, f"{file.url!r} is no http address")
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            _transfer(file, part, progress)
+            _transfer(file, part, put, progress)
             break
         except urllib.error.HTTPError as error:
-            raise _unreachable(file, f"the server answered {error.code} {error.reason}") from error
+            raise _unreachable(file, put, f"the server answered {error.code} {error.reason}") from error
         except urllib.error.URLError as error:
-            raise _unreachable(file, str(error.reason)) from error
+            raise _unreachable(file, put, str(error.reason)) from error
         except (http.client.HTTPException, ConnectionError, TimeoutError) as error:
             if attempt == _ATTEMPTS:
-                raise _unreachable(file, f"the connection broke {attempt} times: {error}") from error
+                raise _unreachable(file, put, f"the connection broke {attempt} times: {error}") from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
                 _forget(part)
@@ -266,22 +284,21 @@ def _download(file: WeightFile, target: Path, progress: bool) -> Path:
         _forget(part)
         raise WeightsError(
             f"The download of {file.name!r} from {file.url} has sha256 {found}, published is {file.sha256}; it was "
-            f"removed. Remedy: try again later, or put the right file at {place(file)} (source: {file.source})."
+            f"removed. Remedy: try again later, or put the right file at {put} (source: {file.source})."
         )
     os.replace(part, target)
     _forget(part)
-    return target
 
 
-def _unreachable(file: WeightFile, reason: str) -> WeightsError:
+def _unreachable(file: WeightFile, put: Path, reason: str) -> WeightsError:
     page = f" (see {file.source})" if file.source and file.source != file.url else ""
     return WeightsError(
-        f"The weights {file.name!r} are not on this machine and can't be downloaded: {reason}. "
-        f"Remedy: get {file.url}{page} elsewhere and put it at {place(file)}."
+        f"The file {file.name!r} is not on this machine and can't be downloaded: {reason}. "
+        f"Remedy: get {file.url}{page} elsewhere and put it at {put}."
     )
 
 
-def _transfer(file: WeightFile, part: Path, progress: bool) -> None:
+def _transfer(file: WeightFile, part: Path, put: Path, progress: bool) -> None:
     """Read the address to the end of `part`, from where it stops if the server still has the same file."""
     start, tag = _resumable(file, part)
     headers = {"User-Agent": "vtlab", "Accept-Encoding": "identity"}
@@ -296,17 +313,17 @@ def _transfer(file: WeightFile, part: Path, progress: bool) -> None:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not start:
             raise
         _forget(part)
-        return _transfer(file, part, progress)
+        return _transfer(file, part, put, progress)
     with answer:
         if answer.headers.get_content_type() == "text/html":
-            raise _unreachable(file, "the address is a web page, not the file itself")
+            raise _unreachable(file, put, "the address is a web page, not the file itself")
         if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
             start = 0
         length = answer.headers.get("Content-Length")
         total = start + int(length) if length else None
         _check_room(file, part, total, start)
         _tag_file(part).write_text(answer.headers.get("ETag") or "")
-        _copy(file, answer, part, start, total, progress)
+        _copy(file, answer, part, put, (start, total), progress)
     return None
 
 
@@ -321,10 +338,13 @@ def _resumable(file: WeightFile, part: Path) -> tuple[int, str]:
     return (part.stat().st_size, tag) if safe else (0, "")
 
 
-def _copy(file: WeightFile, answer: Any, part: Path, start: int, total: int | None, progress: bool) -> None:
+def _copy(
+    file: WeightFile, answer: Any, part: Path, put: Path, span: tuple[int, int | None], progress: bool
+) -> None:
     from tqdm.auto import tqdm
 
-    limit, done = (2 * file.size if file.size else _LARGEST), start
+    (start, total), limit = span, 2 * file.size if file.size else _LARGEST
+    done = start
     hidden = None if progress else True  # None: hidden unless on a terminal
     with (
         part.open("r+b" if start else "wb") as target,
@@ -335,7 +355,7 @@ def _copy(file: WeightFile, answer: Any, part: Path, start: int, total: int | No
         while block := answer.read(_BLOCK):
             done += len(block)
             if done > limit:
-                raise _unreachable(file, f"the server sends more than {limit} bytes")
+                raise _unreachable(file, put, f"the server sends more than {limit} bytes")
             target.write(block)
             bar.update(len(block))
     if total is not None and done < total:

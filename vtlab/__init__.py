@@ -27,7 +27,7 @@ _NAMES = {
     "Sequence": "vtlab.datasets",
     "Session": "vtlab.session",
     "track": "vtlab.run",
-    "create_tracker": "vtlab.run",
+    "create_tracker": "vtlab.trackers.per_object",
     "compare": "vtlab.compare",
     "evaluate": "vtlab.metrics",
     "profile": "vtlab.compare",
@@ -50,8 +50,9 @@ if TYPE_CHECKING:
     from vtlab.metrics import evaluate
     from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
     from vtlab.registry import list_trackers, register, register_associator, register_detector, tracker_card
-    from vtlab.run import create_tracker, track
+    from vtlab.run import track
     from vtlab.session import Session
+    from vtlab.trackers.per_object import create_tracker
     from vtlab.tracks import Tracks
     from vtlab.video import Video, open_video
     from vtlab.widgets import annotate

@@ -122,7 +122,11 @@ class SingleObjectTracker(ABC):
 
 
 class OnlineTracker(ABC):
-    """Follows all objects, frame by frame. Constructor parameters are keyword-only and documented with units."""
+    """Follows all objects, frame by frame. Constructor parameters are keyword-only and documented with units.
+
+    A tracker that has something to tell about its objects keeps a list `events` of dictionaries (`frame`,
+    `object_id`, `event`, `reason`); the loop puts it into the tracks' `meta["events"]`.
+    """
 
     card: ClassVar[Card]
 

@@ -17,10 +17,11 @@ from typing import Any, Literal, Protocol
 import numpy as np
 
 from vtlab import provenance
-from vtlab.errors import InputError, PromptError, RegistryError, TrackingError, VtlabError
+from vtlab.errors import InputError, PromptError, TrackingError, VtlabError
 from vtlab.prompts import Prompt, Prompts
-from vtlab.protocols import Card, OfflineTracker, OnlineTracker, SingleObjectTracker, Tracker
+from vtlab.protocols import Card, OfflineTracker, OnlineTracker, Tracker
 from vtlab.registry import TRACKERS
+from vtlab.trackers.per_object import create_tracker
 from vtlab.tracks import FrameTracks, Tracks, TracksBuilder
 from vtlab.video import Frame, StreamVideo, Video, open_video
 
@@ -35,42 +36,6 @@ class Cancel(Protocol):
     def is_set(self) -> bool:
         """True when tracking should stop."""
         ...
-
-
-def create_tracker(spec: Any, **params: Any) -> Tracker:
-    """Make a tracker.
-
-    Args:
-        spec: A name (`vtlab.list_trackers()`), `path/to/file.py:Class`, a registered class, or an instance.
-        params: Parameters of its constructor.
-
-    Returns:
-        An online or offline tracker; a single-object method comes wrapped so that it serves many objects.
-
-    Raises:
-        RegistryError: The name is unknown, or a parameter is.
-        MissingDependencyError: A package that it needs is not installed.
-        WeightsError: A checkpoint that it needs can't be had.
-    """
-    from vtlab.trackers.per_object import PerObject
-
-    made = TRACKERS.create(spec, **params)
-    if isinstance(made, SingleObjectTracker):
-        if not isinstance(spec, (str, type)):
-            raise RegistryError(
-                f"{type(spec).__name__} follows one object, so vtlab needs to make one instance for each: "
-                "give the class or its name (and parameters) instead of an instance."
-            )
-        ready = [made]  # the first object gets the instance that proved the parameters right
-        tracker = PerObject(lambda: ready.pop() if ready else TRACKERS.create(spec, **params), made.card)
-        tracker.params = made.params  # type: ignore[attr-defined]
-        return tracker
-    if not isinstance(made, (OnlineTracker, OfflineTracker)):
-        raise RegistryError(
-            f"{type(made).__name__} is not a tracker: it must inherit from SingleObjectTracker, OnlineTracker or "
-            "OfflineTracker (see vtlab/protocols.py)."
-        )
-    return made
 
 
 def as_prompts(prompts: Any) -> Prompts:
@@ -230,6 +195,8 @@ def _run(job: _Job, direction: Direction, span: tuple[int, int], report: Report)
 
     def partial(complete: bool) -> Tracks:
         meta["complete"] = complete
+        if events := getattr(job.tracker, "events", None):
+            meta["events"] = provenance.plain(events)
         meta["memory"] = job.memory.record()
         meta["wall_seconds"] = round(time.perf_counter() - started, 6)
         return Tracks.concat([*parts, builder.build()], meta=meta).replace(step_seconds=np.array(job.seconds))

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
-from vtlab.geometry import box_centers, paired_iou
 from vtlab.metrics.protocols import SOT, SotProtocol
 
 Array = NDArray[np.float64]
@@ -54,7 +54,6 @@ class SotScores:
         success: (S, 21) counted frames whose overlap exceeds each threshold.
         precision: (S, K) counted frames whose centre error is within each threshold.
         norm_precision: (S, K) the same for the normalised centre error.
-        passed: (S, 2) counted frames whose overlap exceeds 0.5 and 0.75.
     """
 
     protocol: SotProtocol
@@ -63,7 +62,11 @@ class SotScores:
     success: Ints
     precision: Ints
     norm_precision: Ints
-    passed: Ints
+
+    @property
+    def passed(self) -> Ints:
+        """(S, 2) counted frames whose overlap exceeds 0.5 and 0.75, the eleventh and sixteenth threshold."""
+        return self.success[:, [10, 15]]
 
     def curve(self, which: str = "success") -> Array:
         """Return the combined curve `success`, `precision` or `norm_precision` as fractions."""
@@ -111,7 +114,6 @@ class SotScores:
             self.success[i],
             self.precision[i],
             self.norm_precision[i],
-            self.passed[i],
         )
 
     def _area(self, curve: Array) -> float:
@@ -162,35 +164,43 @@ def evaluate(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"
         InputError: Answer and truth of a sequence differ in length, or the protocol needs the image size.
     """
     flat = _flatten(sequences, protocol)
-    answer, truth, visible, owner = flat.answer, flat.truth, flat.visible, flat.owner
+    a, t = flat.answer, flat.truth
     if protocol.rounded:
-        answer, truth = _round(answer), _round(truth)
-    valid = visible & (truth[:, 2:] > truth[:, :2]).all(axis=1)
-    bounded = _bound(answer, flat.size, protocol.bounds), _bound(truth, flat.size, protocol.bounds)
-    with np.errstate(invalid="ignore"):
-        overlap = np.nan_to_num(paired_iou(*bounded), nan=0.0)
-        error = np.nan_to_num(center_errors(answer, truth), nan=np.inf)
-        normalized = np.nan_to_num(center_errors(answer, truth, normalized=True), nan=np.inf)
-    # A frame that counts without visible truth is a miss: an overlap below every threshold.
-    score = np.where(valid, overlap, -1.0)
-    located = visible & ~np.isnan(truth).any(axis=1) if protocol.empty_truth == "point" else valid
-    error, normalized = np.where(located, error, np.inf), np.where(valid, normalized, np.inf)
+        a, t = _round(a), _round(t)
+    real = (t[2] > t[0]) & (t[3] > t[1])
+    valid = real if flat.visible is None else real & flat.visible
+    overlap = _iou(_bound(a, flat.size, protocol.bounds), _bound(t, flat.size, protocol.bounds))
+    dx, dy = ((a[i] + a[i + 2] - t[i] - t[i + 2]) * 0.5 for i in (0, 1))
+    error = np.sqrt(dx * dx + dy * dy)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        dx /= t[2] - t[0]
+        dy /= t[3] - t[1]
+        normalized = np.sqrt(dx * dx + dy * dy)
+    # A frame that counts without visible truth is a miss: an overlap below every threshold, an error above.
+    overlap = np.where(valid, overlap, -1.0)
+    located: Bools = valid
+    if protocol.empty_truth == "point":
+        located = ~np.isnan(t[0]) if flat.visible is None else flat.visible & ~np.isnan(t[0])
+    # fmin turns NaN (no answer) into infinity.
+    error = np.fmin(np.where(located, error, np.inf), np.inf)
+    normalized = np.fmin(np.where(valid, normalized, np.inf), np.inf)
     if protocol.center_outside == "hit":
-        outside = (box_centers(truth) - 0.5 <= 0).any(axis=1)
+        outside = (t[0] + t[2] <= 1) | (t[1] + t[3] <= 1)
         error, normalized = np.where(outside, 0.0, error), np.where(outside, 0.0, normalized)
-    start = np.isin(np.arange(len(valid)), flat.first)
-    counted = valid if protocol.absent == "excluded" else np.ones_like(valid)
+    counted: Any = valid.copy() if protocol.absent == "excluded" else np.ones(len(valid), bool)
     if protocol.first_frame == "dropped":
-        counted = counted & ~start
-    return _count(protocol, len(sequences), owner, counted, score, error, normalized)
+        counted[flat.first] = False
+    return _count(protocol, len(sequences), flat.owner, counted, overlap, error, normalized)
 
 
 @dataclass(frozen=True)
 class _Flat:
+    """All sequences end to end; boxes as four contiguous columns (4, N)."""
+
     answer: Array
     truth: Array
-    visible: Bools
-    size: Array
+    visible: Bools | None
+    size: Array | None
     owner: Ints
     first: Ints
 
@@ -198,23 +208,32 @@ class _Flat:
 def _flatten(sequences: Sequence[BoxSequence], protocol: SotProtocol) -> _Flat:
     if not sequences:
         raise InputError("No sequences were given to score.")
-    pairs = [_checked(s, protocol) for s in sequences]
-    lengths = np.array([len(a) for a, _, _ in pairs])
-    first = np.concatenate([[0], np.cumsum(lengths)[:-1]])
-    answer, truth, visible = (np.concatenate(part) for part in zip(*pairs, strict=True))
+    answers, truths = (
+        [np.asarray(getattr(s, side), dtype=np.float64) for s in sequences] for side in ("answer", "truth")
+    )
+    for s, a, t in zip(sequences, answers, truths, strict=True):
+        _check(s, a, t, protocol)
+    lengths = np.array([len(t) for t in truths])
+    first = np.cumsum(lengths) - lengths
+    # Transposing copies, so nothing given is changed below.
+    answer, truth = (np.ascontiguousarray(np.concatenate(side).T) for side in (answers, truths))
     if protocol.no_answer == "repeated":
         answer = _repeat_last(answer, first)
     if protocol.first_frame == "truth":
-        answer[first] = truth[first]
-    owner = np.repeat(np.arange(len(pairs)), lengths)
-    size = np.array([s.size or (np.inf, np.inf) for s in sequences], dtype=np.float64)[owner]
-    return _Flat(answer, truth, visible, size, owner, first)
+        answer[:, first] = truth[:, first]
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    size = (
+        np.array([s.size for s in sequences], dtype=np.float64)[owner].T
+        if protocol.bounds != "none"
+        else None
+    )
+    return _Flat(answer, truth, _visible(sequences, lengths), size, owner, first)
 
 
-def _checked(s: BoxSequence, protocol: SotProtocol) -> tuple[Array, Array, Bools]:
-    answer = np.array(s.answer, dtype=np.float64).reshape(-1, 4)
-    truth = np.asarray(s.truth, dtype=np.float64).reshape(-1, 4)
+def _check(s: BoxSequence, answer: Array, truth: Array, protocol: SotProtocol) -> None:
     where = f"Sequence {s.name!r}: " if s.name else ""
+    if answer.ndim != 2 or truth.ndim != 2 or answer.shape[1] != 4 or truth.shape[1] != 4:
+        raise InputError(f"{where}expected boxes of shape (N, 4), got {answer.shape} and {truth.shape}.")
     if len(answer) != len(truth) or not len(truth):
         raise InputError(
             f"{where}{len(answer)} answers for {len(truth)} frames of truth. Give one box for each frame, NaN "
@@ -222,35 +241,50 @@ def _checked(s: BoxSequence, protocol: SotProtocol) -> tuple[Array, Array, Bools
         )
     if protocol.bounds != "none" and s.size is None:
         raise InputError(f"{where}the protocol {protocol.name!r} cuts boxes to the image: give its size.")
-    if s.visible is None:
-        return answer, truth, np.ones(len(truth), dtype=bool)
-    visible = np.asarray(s.visible, dtype=bool)
-    if visible.shape != (len(truth),):
-        raise InputError(f"{where}visible has shape {visible.shape}, expected ({len(truth)},).")
-    return answer, truth, visible
+    if s.visible is not None and np.shape(s.visible) != (len(truth),):
+        raise InputError(f"{where}visible has shape {np.shape(s.visible)}, expected ({len(truth)},).")
+
+
+def _visible(sequences: Sequence[BoxSequence], lengths: Ints) -> Bools | None:
+    if all(s.visible is None for s in sequences):
+        return None
+    everywhere = np.ones(int(lengths.max()), bool)
+    parts = [
+        everywhere[:n] if s.visible is None else s.visible for s, n in zip(sequences, lengths, strict=True)
+    ]
+    return np.concatenate([np.asarray(p, dtype=bool) for p in parts])
+
+
+def _iou(a: Array, t: Array) -> Array:
+    """Overlap of two sets of boxes (4, N), 0 where either has no area or is missing."""
+    width = np.minimum(a[2], t[2]) - np.maximum(a[0], t[0])
+    height = np.minimum(a[3], t[3]) - np.maximum(a[1], t[1])
+    inter = width * height
+    inter[~((width > 0) & (height > 0))] = 0.0
+    union = (a[2] - a[0]) * (a[3] - a[1]) + (t[2] - t[0]) * (t[3] - t[1]) - inter
+    return np.divide(inter, union, out=np.zeros_like(inter), where=inter > 0)
 
 
 def _repeat_last(answer: Array, first: Ints) -> Array:
     """Replace answers that are missing or have no area by the last good one of the same sequence."""
-    rows = np.arange(len(answer))
-    good = (answer[:, 2:] > answer[:, :2]).all(axis=1) | np.isin(rows, first)
-    index = np.maximum.accumulate(np.where(good, rows, 0))
-    return answer[index]
+    good: Any = (answer[2] > answer[0]) & (answer[3] > answer[1])
+    good[first] = True
+    return answer[:, np.maximum.accumulate(np.where(good, np.arange(len(good)), 0))]
 
 
 def _round(boxes: Array) -> Array:
     """Round left, top, width and height to whole pixels."""
-    corner = np.round(boxes[:, :2])
-    return np.concatenate([corner, corner + np.round(boxes[:, 2:] - boxes[:, :2])], axis=1)
+    corner = np.round(boxes[:2])
+    return np.concatenate([corner, corner + np.round(boxes[2:] - boxes[:2])])
 
 
-def _bound(boxes: Array, size: Array, rule: str) -> Array:
-    if rule == "none":
+def _bound(boxes: Array, size: Array | None, rule: str) -> Array:
+    if size is None:
         return boxes
-    low = np.clip(boxes[:, :2], 0, size)
+    low = np.clip(boxes[:2], 0, size)
     if rule == "image":
-        return np.concatenate([low, np.clip(boxes[:, 2:], 0, size)], axis=1)
-    return np.concatenate([low, low + np.clip(boxes[:, 2:] - boxes[:, :2], 0, size - low)], axis=1)
+        return np.concatenate([low, np.clip(boxes[2:], 0, size)])
+    return np.concatenate([low, low + np.clip(boxes[2:] - boxes[:2], 0, size - low)])
 
 
 def _count(
@@ -262,28 +296,44 @@ def _count(
     error: Array,
     normalized: Array,
 ) -> SotScores:
-    owner, overlap = owner[counted], overlap[counted]
-    side = "left" if protocol.strict else "right"
+    if not counted.all():
+        owner = owner[counted]
+        overlap, error, normalized = (x[counted] for x in (overlap, error, normalized))
 
     def reached(values: Array, thresholds: Array) -> Ints:
         """Frames of each sequence whose value exceeds each threshold (sequences, len(thresholds))."""
-        exceeded = np.searchsorted(thresholds, values, side=side)  # type: ignore[call-overload]
+        exceeded = _below(values, thresholds, equal=not protocol.strict)
         return _histogram(owner, exceeded, sequences, len(thresholds) + 1)[:, ::-1].cumsum(axis=1)[:, -2::-1]
 
     def within(values: Array, thresholds: Array) -> Ints:
         """Frames of each sequence whose value is at most each threshold."""
-        index = np.searchsorted(thresholds, values, side="left")
+        index = _below(values, thresholds, equal=False)
         return _histogram(owner, index, sequences, len(thresholds) + 1).cumsum(axis=1)[:, :-1]
 
     return SotScores(
         protocol,
         np.bincount(owner, minlength=sequences),
-        np.bincount(owner, weights=np.maximum(overlap, 0.0), minlength=sequences).astype(np.float64),
+        np.bincount(owner, np.maximum(overlap, 0.0), sequences).astype(np.float64),
         reached(overlap, protocol.overlap_thresholds()),
-        within(error[counted], protocol.center_thresholds()),
-        within(normalized[counted], protocol.normalized_thresholds()),
-        reached(overlap, np.array([0.5, 0.75])),
+        within(error, protocol.center_thresholds()),
+        within(normalized, protocol.normalized_thresholds()),
     )
+
+
+def _below(values: Array, thresholds: Array, *, equal: bool) -> Ints:
+    """How many of the evenly spaced thresholds lie below each value (or are equal to it): an exact `searchsorted`.
+
+    The place is guessed by division and then corrected by comparing with the thresholds on either side.
+    """
+    n = len(thresholds)
+    guess = (values - thresholds[0]) * (1.0 / (thresholds[1] - thresholds[0]))
+    place = np.clip(guess, -1.0, n).astype(np.int64) + 1
+    place[place > n] = n
+    edges = np.concatenate([[-np.inf], thresholds, [np.inf]])
+    under, over = edges[place], edges[place + 1]
+    if equal:
+        return place + (over <= values) - (under > values)
+    return place + (over < values) - (under >= values)
 
 
 def _histogram(owner: Ints, index: Ints, sequences: int, bins: int) -> Ints:

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vtlab.association.assignment import assign
+from vtlab.association.assignment import assign, assign_sparse
 from vtlab.association.kalman import MOTIONS, BoxFilter
 from vtlab.association.lifecycle import Clock, Lifecycle
-from vtlab.association.similarity import biou, buffered, cosine, diou, gallery_cosine, giou, iou, overlap
+from vtlab.association.similarity import biou, buffered, cosine, diou, gallery_cosine, giou, iou, overlap, overlapping
 from vtlab.errors import InputError
 from vtlab.geometry import box_iou
 
@@ -195,16 +195,16 @@ def test_the_two_rules_differ():
 def test_life_cycle():
     life = Lifecycle(lost_seconds=0.1, min_hits=2, drop_tentative=True)
     life.add(2, 0.0)
-    life.advance()
+    life.misses += 1
     life.observe(np.array([0]), 0.04)
     life.number(np.array([0]))
-    assert life.rows["id"].tolist() == [1, 0]
+    assert life.id.tolist() == [1, 0]
     alive = life.alive(0.04)
-    assert alive.tolist() == [True, False]
+    assert alive.tolist() == [0]
     life.keep(alive)
-    life.advance()
+    life.misses += 1
     assert life.alive(0.14) is None
-    assert life.alive(0.15).tolist() == [False]
+    assert life.alive(0.15).tolist() == []
 
 
 @pytest.mark.parametrize("bad", [{"lost_seconds": -1.0}, {"min_hits": 0}, {"lost_seconds": float("nan")}])
@@ -222,3 +222,32 @@ def test_clock_runs_in_either_direction_but_does_not_turn():
         clock.tick(4.8, 7)
     with pytest.raises(InputError, match="nan"):
         clock.tick(float("nan"), 8)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(0, 10_000))
+def test_sparse_assignment_equals_the_dense_one(n, m, seed):
+    rng = np.random.default_rng(seed)
+    low = rng.uniform(0, 100, (n + m, 2))
+    boxes = np.concatenate([low, low + rng.uniform(5, 30, (n + m, 2))], axis=1)
+    a, b = boxes[:n], boxes[n:]
+    rows, columns, values = overlapping(a, b)
+    dense = np.zeros((n, m))
+    dense[rows, columns] = values
+    np.testing.assert_allclose(dense, iou(a, b))
+    for rule in ("all", "gain"):
+        want = set(zip(*(x.tolist() for x in assign(dense, 0.2, rule=rule)), strict=True))
+        got = set(zip(*(x.tolist() for x in assign_sparse(rows, columns, values, (n, m), 0.2, rule=rule)), strict=True))
+        assert got == want
+
+
+def test_sparse_assignment_of_a_large_crowd_equals_the_dense_one(monkeypatch):
+    rng = np.random.default_rng(0)
+    low = rng.uniform(0, 300, (300, 2))
+    a = np.concatenate([low, low + 40], axis=1)
+    b = a[rng.permutation(300)] + rng.normal(0, 4, (300, 4))
+    rows, columns, values = overlapping(a, b)
+    monkeypatch.setattr("vtlab.association.assignment._DENSE", 100)
+    got = assign_sparse(rows, columns, values, (300, 300), 0.1, rule="all")
+    want = assign(iou(a, b), 0.1)
+    assert set(zip(*got, strict=True)) == set(zip(*want, strict=True))

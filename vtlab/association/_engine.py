@@ -6,18 +6,18 @@ of the hooks `_pairs`, `_correct`, `_new_columns`, `_before_predict`, `_after_pr
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.association.assignment import assign
+from vtlab.association.assignment import assign, assign_sparse
 from vtlab.association.kalman import BoxFilter, MotionModel
 from vtlab.association.lifecycle import Clock, Lifecycle
-from vtlab.association.similarity import overlap
+from vtlab.association.similarity import buffered, overlap, overlapping
 from vtlab.errors import InputError
 from vtlab.protocols import Associator
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+_CROWD = 5000  # pairs from which only overlapping ones are looked at, where that gives the same
 _OTHER_CLASS = (
     -1e3
 )  # similarity of pairs of different classes: below every threshold, finite for the assignment
@@ -40,11 +41,12 @@ class Stage:
     Attributes:
         tracks: "all", "numbered" (confirmed, also lost ones), "recent" (numbered and seen on the frame before) or
             "tentative".
-        detections: "high", "low", or "any" (both).
+        detections: "high", "low", or "any" (also those below "low").
         threshold: Lowest similarity of a match.
         overlap: A name of `similarity.OVERLAPS`.
         fuse: Multiply the overlap by the detection's confidence.
         rule: Rule of `assignment.assign`.
+        buffer: Grow all boxes on each side by this part of their size before the overlap (C-BIoU).
         name: What hooks call the stage.
     """
 
@@ -54,6 +56,7 @@ class Stage:
     overlap: str = "iou"
     fuse: bool = False
     rule: str = "all"
+    buffer: float = 0.0
     name: str = ""
 
 
@@ -66,6 +69,7 @@ class Scene:
         boxes: (n, 4) usable boxes.
         scores: (n,) confidences.
         class_ids: (n,), or None.
+        high: (n,) strong detections.
         track_of: (n,) row of the matched track, -1 = none yet.
         predicted: (N, 4) boxes of the tracks.
         free: (N,) tracks without a detection yet.
@@ -77,6 +81,7 @@ class Scene:
     boxes: Array
     scores: Array
     class_ids: Rows | None
+    high: NDArray[np.bool_]
     track_of: Rows
     predicted: Array
     free: NDArray[np.bool_]
@@ -96,9 +101,10 @@ class KalmanAssociator(Associator):
         lost_seconds: Seconds without a detection after which a track is removed.
         min_hits: Detections that confirm a track, its first one included.
         drop_tentative: Remove a tentative track at its first miss.
-        needs_streak: An object is shown only while its last `min_hits` detections came on successive frames
+        needs_streak: An object is shown only while, after its first detection, it had `min_hits` on successive frames
             (SORT, OC-SORT); otherwise once confirmed is enough.
-        warmup: On so many first frames a track is shown from its second detection on (`needs_streak` only).
+        warmup: On so many frames after the first with detections a track is shown from its second detection on
+            (`needs_streak` only).
         instant_start: Tracks that begin on the first frame are confirmed at once.
         class_aware: Never match a track with a detection of another class.
         fps: Frames per second in which the filter's noise is meant; the motion step is then the elapsed time times
@@ -134,7 +140,7 @@ class KalmanAssociator(Associator):
         if fps is not None and not fps > 0:
             raise InputError(f"{self._name}: fps must be more than 0, got {fps!r}.")
         self._stages = tuple(stages)
-        self._overlap = {stage: overlap(stage.overlap) for stage in self._stages}
+        self._overlaps = {stage.overlap: overlap(stage.overlap) for stage in self._stages}
         self._motion = motion
         self._high, self._low, self._new = float(high), float(low), float(new)
         self._needs_streak, self._warmup, self._instant = needs_streak, int(warmup), instant_start
@@ -172,12 +178,12 @@ class KalmanAssociator(Associator):
         """
         self._clock.tick(frame.timestamp, frame.index)
         self._before_predict()
-        self._life.advance()
+        self._life.misses += 1
         self._filter.predict(1.0 if self._fps is None else self._clock.elapsed * self._fps)
         scene = self._read(detections, frame)
         self._after_predict(scene)
-        scene.predicted = self._filter.boxes()
-        if len(scene.boxes) and len(scene.predicted):
+        if len(scene.boxes) and len(self._filter):
+            scene.predicted = self._filter.boxes()
             for stage in self._stages:
                 self._run(stage, scene)
         ids = self._settle(scene)
@@ -185,7 +191,7 @@ class KalmanAssociator(Associator):
             every = np.full(len(detections), -1, dtype=np.int64)
             every[scene.usable] = ids
             ids = every
-        return self._answer(detections, ids, scene)
+        return self._answer(detections, ids)
 
     def waiting(self) -> set[int]:
         """Indices of the frames that tentative tracks may still claim (`backfill`)."""
@@ -205,12 +211,16 @@ class KalmanAssociator(Associator):
 
     def _pairs(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array | None]:
         """Similarity of tracks `rows` and detections `columns`, and what the assignment maximises if different."""
-        similarity = self._overlap[stage](scene.predicted[rows], scene.boxes[columns])
+        similarity = self._overlaps[stage.overlap](*_boxes_of(stage, scene, rows, columns))
         if stage.fuse:
-            similarity *= scene.scores[columns]
+            similarity *= scene.scores.take(columns)
         return similarity, None
 
-    def _correct(self, rows: Rows, boxes: Array, scores: Array, scene: Scene, chosen: Rows) -> None:
+    def _plain(self, stage: Stage) -> bool:
+        """Whether a stage looks at nothing but overlaps, so that pairs without one need not be looked at."""
+        return stage.overlap == "iou" and not stage.name and stage.threshold > 0
+
+    def _correct(self, rows: Rows, boxes: Array, scene: Scene, chosen: Rows) -> None:
         """Correct the tracks `rows` by their detections, rows `chosen` of the scene."""
         self._filter.update(rows, boxes)
 
@@ -228,123 +238,162 @@ class KalmanAssociator(Associator):
         if self._class_aware and detections.class_id is not None:
             class_ids = detections.class_id.astype(np.int64)
         usable = None
-        if n:
-            size = boxes[:, 2:] - boxes[:, :2]
-            if not (size.min() > 0 and np.isfinite(size.sum() + scores.sum())):
-                good = (size > 0).all(axis=1) & np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
-                usable = np.flatnonzero(good)
-                boxes, scores = boxes[usable], scores[usable]
-                class_ids = None if class_ids is None else class_ids[usable]
-        unmatched = np.full(len(boxes), -1, dtype=np.int64)
-        free = np.ones(len(self._life), dtype=bool)
-        return Scene(frame, boxes, scores, class_ids, unmatched, boxes[:0], free, detections, usable)
+        flat = boxes.ravel()
+        if not (isfinite(flat.dot(flat)) and (boxes[:, 2:] > boxes[:, :2]).all()):
+            good = np.isfinite(boxes).all(axis=1)
+            good &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+            usable = good.nonzero()[0]
+            boxes, scores = boxes[usable], scores[usable]
+            class_ids = None if class_ids is None else class_ids[usable]
+        track_of = np.empty(len(boxes), dtype=np.int64)
+        track_of.fill(-1)
+        free = self._life.misses > 0
+        return Scene(
+            frame,
+            boxes,
+            scores,
+            class_ids,
+            scores >= self._high,
+            track_of,
+            boxes[:0],
+            free,
+            detections,
+            usable,
+        )
 
     def _run(self, stage: Stage, scene: Scene) -> None:
-        rows, columns = self._tracks(stage, scene), self._detections(stage, scene)
-        if not len(rows) or not len(columns):
+        columns = self._detections(stage, scene)
+        if not len(columns):
             return
-        similarity, value = self._pairs(stage, scene, rows, columns)
-        if scene.class_ids is not None:
-            other = self._life.rows["class_id"][rows][:, None] != scene.class_ids[columns]
-            similarity[other] = _OTHER_CLASS
-            if value is not None:
-                value[other] = _OTHER_CLASS
-        r, c = assign(similarity, stage.threshold, rule=stage.rule, value=value)
+        rows = self._tracks(stage, scene)
+        if not len(rows):
+            return
+        if len(rows) * len(columns) >= _CROWD and self._plain(stage):
+            r, c = self._match_sparse(stage, scene, rows, columns)
+        else:
+            r, c = self._match(stage, scene, rows, columns)
         if len(r):
             matched = rows[r]
             scene.track_of[columns[c]] = matched
             scene.free[matched] = False
 
+    def _match(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Rows, Rows]:
+        similarity, value = self._pairs(stage, scene, rows, columns)
+        if scene.class_ids is not None:
+            other = self._life.class_id[rows][:, None] != scene.class_ids[columns]
+            similarity[other] = _OTHER_CLASS
+            if value is not None:
+                value[other] = _OTHER_CLASS
+        return assign(similarity, stage.threshold, rule=stage.rule, value=value)
+
+    def _match_sparse(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Rows, Rows]:
+        r, c, similarity = overlapping(*_boxes_of(stage, scene, rows, columns))
+        if scene.class_ids is not None:
+            same = self._life.class_id[rows[r]] == scene.class_ids[columns[c]]
+            r, c, similarity = r[same], c[same], similarity[same]
+        if stage.fuse:
+            similarity *= scene.scores[columns[c]]
+        return assign_sparse(r, c, similarity, (len(rows), len(columns)), stage.threshold, rule=stage.rule)
+
     def _tracks(self, stage: Stage, scene: Scene) -> Rows:
-        table = self._life.rows
+        chosen = scene.free
         if stage.tracks == "all":
-            return np.flatnonzero(scene.free)
+            return chosen.nonzero()[0]
         if stage.tracks == "tentative":
-            return np.flatnonzero(scene.free & (table["id"] == 0))
-        chosen = scene.free & (table["id"] > 0)
-        return np.flatnonzero(chosen & (table["misses"] == 1) if stage.tracks == "recent" else chosen)
+            chosen = chosen & (self._life.id == 0)
+        else:
+            chosen = chosen & (self._life.id > 0)
+            if stage.tracks == "recent":
+                chosen &= self._life.misses == 1
+        return chosen.nonzero()[0]
 
     def _detections(self, stage: Stage, scene: Scene) -> Rows:
-        free = scene.track_of < 0
+        chosen = scene.track_of < 0
         if stage.detections == "high":
-            return np.flatnonzero(free & (scene.scores >= self._high))
-        if stage.detections == "low":
-            return np.flatnonzero(free & (scene.scores < self._high) & (scene.scores > self._low))
-        return np.flatnonzero(free & (scene.scores > self._low))
+            chosen &= scene.high
+        elif stage.detections == "low":
+            chosen &= ~scene.high
+            chosen &= scene.scores > self._low
+        return chosen.nonzero()[0]
 
     def _settle(self, scene: Scene) -> Rows:
         """Correct, number, remove and begin tracks; return the ids (n,) of the detections."""
         life, now = self._life, self._clock.now
-        ids = np.full(len(scene.boxes), -1, dtype=np.int64)
+        ids = np.empty(len(scene.boxes), dtype=np.int64)
+        ids.fill(-1)
         self.late = []
-        matched = np.flatnonzero(scene.track_of >= 0)
+        matched = (scene.track_of >= 0).nonzero()[0]
         if len(matched):
             rows = scene.track_of[matched]
-            self._correct(rows, scene.boxes[matched], scene.scores[matched], scene, matched)
+            self._correct(rows, scene.boxes.take(matched, axis=0), scene, matched)
             life.observe(rows, now, None if scene.class_ids is None else scene.class_ids[matched])
-            shown = self._shown(rows)
-            life.number(rows if shown is None else rows[shown])
-            found = life.rows["id"][rows]
-            ids[matched] = np.where((found > 0) if shown is None else shown, found, -1)
+            shown = self._shown(rows).nonzero()[0]
+            rows_shown = rows[shown]
+            life.number(rows_shown)
+            ids[matched[shown]] = life.id[rows_shown]
             if self._backfill:
                 self._remember(scene, matched, rows)
-        alive = life.alive(now)
-        if alive is not None:
-            self._keep(alive)
-        self._begin(scene, ids)
-        if self._frames or len(life):
+        if len(matched) < len(life):
+            alive = life.alive(now)
+            if alive is not None:
+                self._keep(alive)
+        if len(matched) < len(ids):
+            self._begin(scene, ids)
+        if self._frames or len(scene.detections):
             self._frames += 1
         return ids
 
     def _shown(self, rows: Rows) -> NDArray[np.bool_]:
         """Which of these matched tracks are shown, and numbered if they are not yet."""
-        table = self._life.rows[rows]
+        life = self._life
         if not self._needs_streak:
-            return (table["id"] > 0) | (table["hits"] >= self._life.min_hits)
+            return (life.hits[rows] >= life.min_hits) | (life.id[rows] > 0)
         if self._frames <= self._warmup:
             return np.ones(len(rows), dtype=bool)
-        return table["streak"] >= self._life.min_hits
+        return life.streak[rows] >= life.min_hits
 
     def _begin(self, scene: Scene, ids: Rows) -> None:
-        fresh = np.flatnonzero((scene.track_of < 0) & (scene.scores >= max(self._high, self._new)))
+        fresh = ((scene.track_of < 0) & scene.high & (scene.scores >= self._new)).nonzero()[0]
         if not len(fresh):
             return
         start = len(self._life)
         classes = None if scene.class_ids is None else scene.class_ids[fresh]
-        self._life.add(len(fresh), self._clock.now, classes)
-        self._filter.add(scene.boxes[fresh])
-        for name, column in self._new_columns(scene.boxes[fresh], scene, fresh).items():
+        boxes = scene.boxes.take(fresh, axis=0)
+        self._life.add(len(fresh), self._clock.now, classes, streak=0 if self._needs_streak else 1)
+        self._filter.add(boxes)
+        for name, column in self._new_columns(boxes, scene, fresh).items():
             self._columns[name] = np.concatenate([self._columns[name], column])
         rows = np.arange(start, start + len(fresh))
-        if self._life.min_hits == 1 or (self._instant and self._frames == 0):
+        if (self._life.min_hits == 1 and not self._needs_streak) or (self._instant and self._frames == 0):
             self._life.number(rows)
-            ids[fresh] = self._life.rows["id"][rows]
+            ids[fresh] = self._life.id[rows]
         elif self._backfill:
             self._remember(scene, fresh, rows)
 
-    def _keep(self, alive: NDArray[np.bool_]) -> None:
+    def _keep(self, alive: Rows) -> None:
         if self._backfill:
-            for serial in self._life.rows["serial"][~alive].tolist():
+            for serial in np.setdiff1d(self._life.serial, self._life.serial[alive]).tolist():
                 self._tentative.pop(serial, None)
         self._life.keep(alive)
         self._filter.keep(alive)
         for name, column in self._columns.items():
-            self._columns[name] = column[alive]
+            self._columns[name] = column.take(alive, axis=0)
 
     def _remember(self, scene: Scene, chosen: Rows, rows: Rows) -> None:
         """Note what tentative tracks saw, and hand it out once they are confirmed."""
-        table = self._life.rows[rows]
         given = chosen if scene.usable is None else scene.usable[chosen]
-        for row, serial, object_id in zip(
-            given.tolist(), table["serial"].tolist(), table["id"].tolist(), strict=True
-        ):
+        serials, object_ids = self._life.serial[rows].tolist(), self._life.id[rows].tolist()
+        for row, serial, object_id in zip(given.tolist(), serials, object_ids, strict=True):
             if object_id:
                 self.late += [(index, r, object_id) for index, r in self._tentative.pop(serial, [])]
             else:
                 self._tentative.setdefault(serial, []).append((scene.frame.index, row))
 
-    def _answer(self, detections: sv.Detections, ids: Rows, scene: Scene) -> sv.Detections:
-        answer = copy.copy(detections)
+    def _answer(self, detections: sv.Detections, ids: Rows) -> sv.Detections:
+        answer = object.__new__(
+            type(detections)
+        )  # a shallow copy; copy.copy takes as long as a round of matching
+        vars(answer).update(vars(detections))
         answer.tracker_id = ids
         answer.data = dict(detections.data)
         if self._velocities:
@@ -354,10 +403,17 @@ class KalmanAssociator(Associator):
     def _velocity_of(self, ids: Rows) -> Array:
         """Velocity (n, 2) in pixels per second of the objects with these ids; NaN without one."""
         velocity = np.full((len(ids), 2), np.nan)
-        row_of = {int(i): row for row, i in enumerate(self._life.rows["id"]) if i}
-        at = np.array([row_of.get(int(i), -1) for i in ids], dtype=np.int64)
+        row_of = {i: row for row, i in enumerate(self._life.id.tolist()) if i}
+        at = np.array([row_of.get(i, -1) for i in ids.tolist()], dtype=np.int64)
         seen = at >= 0
         if self._clock.elapsed > 0:
             steps = 1.0 if self._fps is None else self._clock.elapsed * self._fps
             velocity[seen] = self._filter.velocities()[at[seen]] * (steps / self._clock.elapsed)
         return velocity
+
+
+def _boxes_of(stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array]:
+    """Boxes of the tracks `rows` and the detections `columns`, as the stage compares them."""
+    a = scene.predicted if len(rows) == len(scene.predicted) else scene.predicted.take(rows, axis=0)
+    b = scene.boxes if len(columns) == len(scene.boxes) else scene.boxes.take(columns, axis=0)
+    return (buffered(a, stage.buffer), buffered(b, stage.buffer)) if stage.buffer else (a, b)

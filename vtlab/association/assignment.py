@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
+_DENSE = 60_000  # entries up to which a dense matrix is faster than a sparse graph
 
 
 def assign(
@@ -45,3 +46,68 @@ def assign(
         rows, columns = linear_sum_assignment(similarity if value is None else value, maximize=True)
         good = similarity[rows, columns] >= threshold
     return rows[good], columns[good]
+
+
+def assign_sparse(
+    rows: Rows,
+    columns: Rows,
+    similarity: NDArray[np.float64],
+    shape: tuple[int, int],
+    threshold: float,
+    *,
+    rule: str,
+) -> tuple[Rows, Rows]:
+    """`assign` for pairs instead of a matrix; pairs that are not given have similarity 0. The same matches.
+
+    A pair whose row and column are in no other pair is matched at once; the rest is solved together.
+
+    Args:
+        rows: (K,) rows of the pairs, no pair twice.
+        columns: (K,) columns of the pairs.
+        similarity: (K,), above 0.
+        shape: Number of rows and columns.
+        threshold: Lowest similarity of a match, above 0.
+        rule: "all" or "gain".
+    """
+    value = similarity
+    if rule == "gain":
+        value = similarity - threshold
+        use = (value > 0).nonzero()[0]
+        rows, columns, similarity, value = rows[use], columns[use], similarity[use], value[use]
+    alone = (np.bincount(rows, minlength=shape[0])[rows] == 1) & (
+        np.bincount(columns, minlength=shape[1])[columns] == 1
+    )
+    tied = (~alone).nonzero()[0]
+    chosen = alone
+    if len(tied):
+        chosen[tied[_best(rows[tied], columns[tied], value[tied])]] = True
+    chosen &= similarity >= threshold
+    return rows[chosen], columns[chosen]
+
+
+def _best(rows: Rows, columns: Rows, value: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which of these pairs (K,) make the largest sum."""
+    from scipy.optimize import linear_sum_assignment
+
+    r, row_of = np.unique(rows, return_inverse=True)
+    c, column_of = np.unique(columns, return_inverse=True)
+    n, m = len(r), len(c)
+    partner = np.full(n, -1)
+    if n * m <= _DENSE:
+        matrix = np.zeros((n, m))
+        matrix[row_of, column_of] = value
+        matched = linear_sum_assignment(matrix, maximize=True)
+        partner[matched[0]] = matched[1]
+        return partner[row_of] == column_of
+    from scipy.sparse import csr_matrix
+    from scipy.sparse.csgraph import min_weight_full_bipartite_matching
+
+    # A column of its own for each row stands for "no match", so that a full matching exists.
+    cost = np.concatenate([2.0 - value, np.full(n, 2.0)])
+    graph = csr_matrix(
+        (cost, (np.concatenate([row_of, np.arange(n)]), np.concatenate([column_of, m + np.arange(n)]))),
+        shape=(n, m + n),
+    )
+    found = min_weight_full_bipartite_matching(graph)
+    partner[found[0]] = found[1]
+    return partner[row_of] == column_of

@@ -164,9 +164,9 @@ class BoxFilter:
             motion = MOTIONS[motion]
         self.motion = motion
         self._to, self._from = _TO[motion.coordinates], _FROM[motion.coordinates]
-        self._noise = np.array(
-            [motion.drift, motion.drift_velocity, motion.measured, motion.first, motion.first_velocity]
-        )
+        self._drift = np.array([motion.drift, motion.drift_velocity])[:, None]
+        self._measured = np.array(motion.measured)
+        self._first = np.array([motion.first, motion.first_velocity])[:, None]
         self.state = np.empty((5, 0, 4))
 
     def __len__(self) -> int:
@@ -185,13 +185,12 @@ class BoxFilter:
         """Start new tracks at boxes (K, 4)."""
         new = np.zeros((5, len(boxes), 4))
         new[0] = self._to(boxes)
-        unit = self._unit(new[0])
-        new[2], new[4] = self._noise[3] * unit, self._noise[4] * unit
+        new[2::2] = self._first * self._unit(new[0])
         self.state = np.concatenate([self.state, new], axis=1)
 
-    def keep(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> None:
+    def keep(self, rows: NDArray[np.int64]) -> None:
         """Keep only these tracks."""
-        self.state = self.state[:, rows]
+        self.state = self.state.take(rows, axis=1)
 
     def predict(self, steps: float = 1.0) -> None:
         """Move all tracks on by `steps` (frames)."""
@@ -206,54 +205,56 @@ class BoxFilter:
             scores: (K,) confidences, which scale the standard deviation of the detection by 1 - score (NSA Kalman);
                 None for the same trust in all.
         """
-        part = self.state[:, rows]
+        part = self.state.take(rows, axis=1)
         self.correct(part, self._to(boxes), scores)
         self.state[:, rows] = part
 
     def advance(self, state: Array, steps: float = 1.0) -> None:
         """Predict the (5, N, 4) array `state` in place."""
-        x, v, var, cov, vel = state
-        unit = self._unit(x)
-        drift, drift_velocity = self._noise[0] * unit, self._noise[1] * unit
-        if self.motion.coordinates == "xysr":
-            v[x[:, 2] + steps * v[:, 2] <= 0, 2] = 0.0
+        drift = self._drift
+        if self.motion.scaled:
+            drift = drift * self._unit(state[0])
         if steps == 1.0:
-            x += v
+            var, cov = state[2], state[3]
             var += cov
-            cov += vel
+            state[0::3] += state[1::3]  # coordinates by velocities, covariances by the velocities' variances
             var += cov
         else:
+            x, v, var, cov, vel = state
             x += steps * v
             var += steps * (2 * cov + steps * vel)
             cov += steps * vel
-            drift, drift_velocity = steps * drift, steps * drift_velocity
-        var += drift
-        vel += drift_velocity
-        self._clamp(x)
+            drift = steps * drift
+        state[2::2] += drift
+        if self.motion.coordinates == "xysr":
+            area = state[0, :, 2]
+            if (
+                len(area) and area.min() <= 0
+            ):  # an area can't shrink to nothing: take the step back and stop it
+                gone = area <= 0
+                area[gone] -= steps * state[1, gone, 2]
+                state[1, gone, 2] = 0.0
+        self._clamp(state[0])
 
     def correct(self, state: Array, measured: Array, scores: Array | None = None) -> None:
         """Update the (5, K, 4) array `state` in place by measurements (K, 4) in the model's coordinates."""
-        x, v, var, cov, vel = state
-        noise = self._noise[2] * self._unit(x)
+        x, var = state[0], state[2]
+        noise = self._measured
+        if self.motion.scaled:
+            noise = noise * self._unit(x)
         if scores is not None:
             noise = noise * np.maximum(1.0 - scores, 1e-3)[:, None] ** 2
-        total = var + noise
-        gain = var / total
-        gain_velocity = cov / total
-        error = measured - x
-        x += gain * error
-        v += gain_velocity * error
-        vel -= gain_velocity * cov
-        rest = 1.0 - gain
-        cov *= rest
-        var *= rest
+        gains = state[2:4] / (var + noise)  # of the coordinates, of the velocities
+        state[0:2] += gains * (measured - x)
+        state[4] -= gains[1] * state[3]
+        state[2:4] *= 1.0 - gains[0]
         self._clamp(x)
 
     def gate(self, boxes: Array, *, position_only: bool = False) -> Array:
         """Squared Mahalanobis distance (N, M) of each track to each box (M, 4); chi-square with 4 (or 2) degrees."""
         used = 2 if position_only else 4
         x, var = self.state[0], self.state[2]
-        total = var + self._noise[2] * self._unit(x)
+        total = var + self._measured * self._unit(x)
         error = self._to(boxes)[None, :, :used] - x[:, None, :used]
         return (error**2 / total[:, None, :used]).sum(axis=2)
 

@@ -1,4 +1,4 @@
-"""Life cycle of tracks: tentative, confirmed, lost, removed; one row of an array for each track.
+"""Life cycle of tracks: tentative, confirmed, lost, removed; one column of an array for each track.
 
 A track begins tentative with a detection, is confirmed (and numbered, from 1 without gaps) by its `min_hits`-th
 detection, is lost while it has no detection, and is removed after `lost_seconds`. Paper: Bewley et al., "Simple Online
@@ -7,24 +7,11 @@ and Realtime Tracking", ICIP 2016; Zhang et al., "ByteTrack", ECCV 2022 for numb
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import InputError
 
-_ROW = np.dtype(
-    [
-        ("id", np.int64),  # 0 = not numbered yet
-        ("hits", np.int64),  # detections so far
-        ("streak", np.int64),  # detections in a row
-        ("misses", np.int64),  # frames since the last detection; 0 = seen on this frame
-        ("last", np.float64),  # seconds, time of the last detection
-        ("serial", np.int64),  # own number of the track, also while tentative
-        ("class_id", np.int64),
-    ]
-)
 _TOLERANCE = 1e-3  # seconds; containers round time stamps to milliseconds
 Rows = NDArray[np.int64]
 
@@ -76,7 +63,13 @@ class Lifecycle:
         drop_tentative: Remove a tentative track at its first miss.
 
     Attributes:
-        rows: Structured array (N,) with the fields `id, hits, streak, misses, last, serial, class_id`.
+        id: (N,) int64, 0 = not numbered yet.
+        hits: (N,) int64, detections so far.
+        streak: (N,) int64, detections in a row.
+        misses: (N,) int64, frames since the last detection; 0 = seen on this frame.
+        serial: (N,) int64, own number of the track, also while tentative.
+        class_id: (N,) int64, class of the last detection.
+        last: (N,) float64, seconds, time of the last detection.
     """
 
     def __init__(
@@ -95,54 +88,56 @@ class Lifecycle:
 
     def reset(self) -> None:
         """Forget all tracks; numbers start at 1."""
-        self.rows: NDArray[Any] = np.empty(0, _ROW)
+        self._set(np.empty((6, 0), np.int64), np.empty(0))
         self._next_id, self._next_serial = 1, 0
 
-    def __len__(self) -> int:
-        return len(self.rows)
+    def _set(self, table: NDArray[np.int64], last: NDArray[np.float64]) -> None:
+        self._table, self.last = table, last
+        self.id, self.hits, self.streak, self.misses, self.serial, self.class_id = table
 
-    def advance(self) -> None:
-        """Go to the next frame: every track has missed it until `observe`."""
-        self.rows["misses"] += 1
+    def __len__(self) -> int:
+        return len(self.last)
 
     def observe(self, rows: Rows, now: float, class_ids: NDArray[np.int64] | None = None) -> None:
         """Take note that tracks have a detection on this frame."""
-        part = self.rows[rows]
-        part["streak"] = np.where(part["misses"] > 1, 1, part["streak"] + 1)
-        part["hits"] += 1
-        part["misses"] = 0
-        part["last"] = now
+        self.streak[self.misses > 1] = 0
+        self.streak[rows] += 1
+        self.hits[rows] += 1
+        self.misses[rows] = 0
+        self.last[rows] = now
         if class_ids is not None:
-            part["class_id"] = class_ids
-        self.rows[rows] = part
+            self.class_id[rows] = class_ids
 
     def number(self, rows: Rows) -> None:
         """Give numbers to those of these tracks that have none."""
-        ids = self.rows["id"]
-        fresh = rows[ids[rows] == 0]
+        fresh = rows[self.id[rows] == 0]
         if len(fresh):
-            ids[fresh] = np.arange(self._next_id, self._next_id + len(fresh))
+            self.id[fresh] = np.arange(self._next_id, self._next_id + len(fresh))
             self._next_id += len(fresh)
 
-    def alive(self, now: float) -> NDArray[np.bool_] | None:
-        """Which tracks go on (N,), or None when all do."""
-        misses = self.rows["misses"]
-        gone = (misses > 0) & (now - self.rows["last"] > self.lost_seconds + _TOLERANCE)
+    def alive(self, now: float) -> NDArray[np.int64] | None:
+        """Rows of the tracks that go on, or None when all do."""
+        stays = self.last >= now - self.lost_seconds - _TOLERANCE
+        stays |= self.misses == 0
         if self.drop_tentative:
-            gone |= (misses > 0) & (self.rows["id"] == 0)
-        return ~gone if gone.any() else None
+            stays &= (self.id > 0) | (self.misses == 0)
+        rows = stays.nonzero()[0]
+        return None if len(rows) == len(stays) else rows
 
-    def keep(self, rows: NDArray[np.bool_]) -> None:
+    def keep(self, rows: Rows) -> None:
         """Keep only these tracks."""
-        self.rows = self.rows[rows]
+        self._set(self._table.take(rows, axis=1), self.last.take(rows))
 
-    def add(self, count: int, now: float, class_ids: NDArray[np.int64] | None = None) -> None:
-        """Begin tracks with a detection on this frame."""
-        new = np.zeros(count, _ROW)
-        new["hits"] = new["streak"] = 1
-        new["last"] = now
-        new["serial"] = np.arange(self._next_serial, self._next_serial + count)
+    def add(
+        self, count: int, now: float, class_ids: NDArray[np.int64] | None = None, *, streak: int = 1
+    ) -> None:
+        """Begin tracks with a detection on this frame, which counts for their streak or (0) does not."""
+        new = np.zeros((6, count), np.int64)
+        new[1], new[2] = 1, streak
+        new[4] = np.arange(self._next_serial, self._next_serial + count)
         if class_ids is not None:
-            new["class_id"] = class_ids
+            new[5] = class_ids
         self._next_serial += count
-        self.rows = np.concatenate([self.rows, new])
+        self._set(
+            np.concatenate([self._table, new], axis=1), np.concatenate([self.last, np.full(count, now)])
+        )

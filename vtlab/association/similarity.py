@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vtlab.errors import InputError
 
 Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
 
 
 def _overlap(a: Array, b: Array) -> tuple[Array, Array]:
@@ -38,6 +39,33 @@ def iou(a: Array, b: Array) -> Array:
     inter, union = _overlap(a, b)
     inter /= union
     return inter
+
+
+def overlapping(a: Array, b: Array) -> tuple[Rows, Rows, Array]:
+    """The pairs that overlap and their IoU, without the matrix of all pairs: for crowds.
+
+    Returns:
+        Rows (K,) of `a`, rows (K,) of `b`, IoU (K,), in (0, 1].
+    """
+    order = b[:, 0].argsort()
+    left = b[:, 0].take(order)
+    first = left.searchsorted(a[:, 0] - (b[:, 2] - b[:, 0]).max())
+    # Boxes whose left edge lets them reach into the row's x-range; a filter of corners may predict an inverted box.
+    counts = np.maximum(left.searchsorted(a[:, 2]) - first, 0)
+    ends = counts.cumsum()
+    rows = np.arange(len(a)).repeat(counts)
+    columns = order.take(np.arange(ends[-1]) + (first - ends + counts).repeat(counts))
+    p, q = a.take(rows, axis=0).T, b.take(columns, axis=0).T
+    height = np.minimum(p[3], q[3]) - np.maximum(p[1], q[1])
+    width = np.minimum(p[2], q[2]) - np.maximum(p[0], q[0])
+    hit = ((height > 0) & (width > 0)).nonzero()[0]
+    rows, columns = rows.take(hit), columns.take(hit)
+    inter = height.take(hit) * width.take(hit)
+    union = ((a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])).take(rows)
+    union += ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])).take(columns)
+    union -= inter
+    inter /= union
+    return rows, columns, inter
 
 
 def _hull(a: Array, b: Array) -> tuple[Array, Array]:

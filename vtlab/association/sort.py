@@ -31,9 +31,9 @@ class Sort(KalmanAssociator):
         motion: Motion model of the Kalman filter: "xyxy", "xysr" (the paper's), "xywh" or "xyah".
         overlap: "iou", "giou", "diou" or "biou".
         class_aware: Never match a track with a detection of another class.
-        needs_streak: Show an object only while its last `min_hits` detections came on successive frames; tentative
-            tracks then outlive a miss, as in the official code.
-        warmup: On so many first frames tracks are shown from their second detection on (`needs_streak` only).
+        needs_streak: Show an object only while, after its first detection, it had `min_hits` on successive frames;
+            tentative tracks then outlive a miss, as in the official code.
+        warmup: On so many frames after the first tracks are shown from their second detection on (`needs_streak` only).
         fps: See `KalmanAssociator`.
         backfill: See `KalmanAssociator`.
         velocities: See `KalmanAssociator`.

@@ -14,7 +14,7 @@ LEVELS = (
     {"nets", "formats"},
     {"trackers", "detectors", "association", "segmenters", "metrics", "datasets"},
     {"run", "folders", "plot", "export"},
-    {"compare", "session", "lab"},
+    {"comparison", "session", "lab"},
     {"report", "doctor", "widgets"},
     {"cli", "__main__", "__init__"},
 )
@@ -68,8 +68,8 @@ def test_imports_point_downwards():
             allowed = LEVEL[other] < LEVEL[here] or any({here, other} <= group for group in TOGETHER)
             # `Comparison` and `Tracks` offer their report, player and session as methods, imported when called.
             if not allowed and (here, other) not in {
-                ("compare", "report"),
-                ("compare", "widgets"),
+                ("comparison", "report"),
+                ("comparison", "widgets"),
                 ("tracks", "widgets"),
             }:
                 wrong.append(f"{path.relative_to(ROOT)} imports {other}")

@@ -28,9 +28,9 @@ _NAMES = {
     "Session": "vtlab.session",
     "track": "vtlab.run",
     "create_tracker": "vtlab.trackers.per_object",
-    "compare": "vtlab.compare",
+    "compare": "vtlab.comparison",
     "evaluate": "vtlab.metrics",
-    "profile": "vtlab.compare",
+    "profile": "vtlab.lab.profiling",
     "annotate": "vtlab.widgets",
     "register": "vtlab.registry",
     "list_trackers": "vtlab.registry",
@@ -44,9 +44,10 @@ _NAMES = {
 __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:
-    from vtlab.compare import compare, profile
+    from vtlab.comparison import compare
     from vtlab.datasets import Sequence
     from vtlab.errors import VtlabError, VtlabWarning
+    from vtlab.lab.profiling import profile
     from vtlab.metrics import evaluate
     from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
     from vtlab.registry import list_trackers, register, register_associator, register_detector, tracker_card

@@ -157,7 +157,7 @@ def compare(
 
       vtlab compare OTB/Crossing --as otb -t csrt,nanotrack-v2
     """
-    from vtlab.compare import compare as run_compare
+    from vtlab.comparison import compare as run_compare
 
     given = _prompts(prompts, box, point, frame)
     subject: Any = _sequences(video, layout) if layout else video
@@ -182,7 +182,7 @@ def compare(
     if as_json:
         _print_json(json.loads(result.table.reset_index().to_json(orient="records")))
         return
-    from vtlab.compare import FAMILY_TITLES
+    from vtlab.comparison import FAMILY_TITLES
     from vtlab.report import answer
 
     for family in result.families:
@@ -555,7 +555,7 @@ def _render(video: Any, tracks: Any, path: Path) -> None:
 
 
 def _show_run(tracks: Any, out: Path, render: Path | None, as_json: bool) -> None:
-    from vtlab.compare import speed
+    from vtlab.comparison import speed
 
     facts = {
         "tracker": tracks.name,

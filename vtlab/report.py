@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab import plot, provenance
-from vtlab.compare import FAMILY_TITLES, MAIN_METRIC, PROXY_METRICS, SPEED_COLUMNS, Comparison, Run
+from vtlab.comparison import FAMILY_TITLES, MAIN_METRIC, PROXY_METRICS, SPEED_COLUMNS, Comparison, Run
 from vtlab.datasets import Sequence
 from vtlab.errors import VtlabError
 from vtlab.geometry import box_iou, paired_iou

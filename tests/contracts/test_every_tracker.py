@@ -12,7 +12,7 @@ import pytest
 
 import vtlab
 from tests.conftest import moving_square, square_box
-from vtlab.compare import fitting_prompts
+from vtlab.comparison import fitting_prompts
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
 from vtlab.registry import TRACKERS
 from vtlab.video import open_video

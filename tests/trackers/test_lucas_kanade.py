@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtlab.compare import fitting_prompts
+from vtlab.comparison import fitting_prompts
 from vtlab.errors import InputError, PromptError
 from vtlab.figures import figures_at
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt

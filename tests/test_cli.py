@@ -1,0 +1,178 @@
+"""The command line: what it prints, what it writes, how it exits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.conftest import moving_square, square_box
+from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.tracks import Tracks
+from vtlab.video import open_video, write_video
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cli")
+    write_video(folder / "clip.mp4", moving_square(20), 25)
+    Prompts(BoxPrompt(square_box(0))).save(folder / "prompts.json")
+    return folder
+
+
+def vtlab(*arguments, cwd=None, code=0):
+    result = subprocess.run(
+        [sys.executable, "-m", "vtlab", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=120,
+    )
+    assert result.returncode == code, f"{result.returncode}\n{result.stdout}\n{result.stderr}"
+    return result
+
+
+def test_track_writes_tracks_and_a_video(clip, tmp_path):
+    result = vtlab(
+        "track", clip / "clip.mp4", "-t", "ncc", "-p", clip / "prompts.json", "-o", tmp_path / "t.parquet",
+        "--render", tmp_path / "t.mp4", "-P", "search=2", "--json",
+    )  # fmt: skip
+    facts = json.loads(result.stdout)
+    assert facts["frames"] == 20
+    tracks = Tracks.load(tmp_path / "t.parquet")
+    assert tracks.meta["tracker"]["params"]["search"] == 2
+    assert len(open_video(tmp_path / "t.mp4")) == 20
+
+
+def test_boxes_on_the_command_line_and_csv(clip, tmp_path):
+    out = tmp_path / "t.csv"
+    vtlab(
+        "track",
+        clip / "clip.mp4",
+        "-t",
+        "identity",
+        "-b",
+        "20,16,44,40",
+        "-b",
+        "1,1,9,9",
+        "-f",
+        "5",
+        "-o",
+        out,
+    )
+    lines = out.read_text().splitlines()
+    assert lines[0].startswith("frame,object_id,label,x1")
+    assert len(lines) == 1 + 2 * 15
+
+
+def test_compare_prints_the_table_and_the_answer(clip, tmp_path):
+    result = vtlab(
+        "compare", clip / "clip.mp4", "-t", "ncc,identity,nanotrack-v1", "-p", clip / "prompts.json",
+        "--report", tmp_path / "r.html", "--save", tmp_path / "out",
+    )  # fmt: skip
+    assert "ncc is best with fb_consistency" in " ".join(result.stdout.split())
+    assert (tmp_path / "r.html").stat().st_size > 10_000
+    assert (tmp_path / "out" / "table.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (("track", "none.mp4", "-b", "1,1,9,9"), 1, "none.mp4' does not exist"),
+        (("track", "{clip}", "-t", "cssrt", "-b", "1,1,9,9"), 1, "Did you mean 'csrt'"),
+        (("track", "{clip}", "-b", "1,1,9"), 1, "expected 4 numbers"),
+        (("track", "{clip}", "-b", "1,1,9,9", "-o", "t.txt"), 1, "must be .parquet or .csv"),
+        (("track", "{clip}", "-b", "1,1,9,9", "-P", "x"), 1, "expected NAME=VALUE"),
+        (("track",), 2, "Missing argument"),
+        (("nonsense",), 2, "No such command"),
+        (("info", "nothing-like-it"), 1, "neither a tracker"),
+        (("weights", "path", "no-such-weights"), 1, "no-such-weights"),
+    ],
+)
+def test_errors_are_one_message_without_a_traceback(arguments, code, message, clip, tmp_path):
+    result = vtlab(*(a.format(clip=clip / "clip.mp4") for a in arguments), cwd=tmp_path, code=code)
+    assert message in " ".join(result.stderr.split())
+    assert "Traceback" not in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_half_way_keeps_the_partial_result(clip, tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import vtlab\n"
+        "from vtlab.protocols import Observation, SingleObjectTracker\n"
+        "@vtlab.register('mine', family='sot', accepts={vtlab.BoxPrompt}, licence='MIT')\n"
+        "class Mine(SingleObjectTracker):\n"
+        "    def init(self, frame, prompt): pass\n"
+        "    def step(self, frame):\n"
+        "        if frame.index == 7: raise RuntimeError('no more')\n"
+        "        return Observation((1, 1, 5, 5))\n"
+    )
+    result = vtlab("track", clip / "clip.mp4", "-t", "mine.py:Mine", "-b", "1,1,9,9", cwd=tmp_path, code=3)
+    assert "'mine' failed on frame 7" in " ".join(result.stderr.split())
+    assert Tracks.load(tmp_path / "tracks.parquet").frames.tolist() == list(range(7))
+
+
+def test_ctrl_c_keeps_the_partial_result(clip, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "import time, vtlab\n"
+        "from vtlab.protocols import Observation, SingleObjectTracker\n"
+        "@vtlab.register('slow', family='sot', accepts={vtlab.BoxPrompt}, licence='MIT')\n"
+        "class Slow(SingleObjectTracker):\n"
+        "    def init(self, frame, prompt): open('started', 'w').close()\n"
+        "    def step(self, frame):\n"
+        "        time.sleep(0.2)\n"
+        "        return Observation((1, 1, 5, 5))\n"
+    )
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "vtlab",
+            "track",
+            str(clip / "clip.mp4"),
+            "-t",
+            "slow.py:Slow",
+            "-b",
+            "1,1,9,9",
+        ],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for _ in range(300):
+        if (tmp_path / "started").exists():
+            break
+        time.sleep(0.1)
+    time.sleep(0.7)
+    os.kill(process.pid, signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "What was tracked is in tracks.parquet" in stderr
+    assert 0 < len(Tracks.load(tmp_path / "tracks.parquet").frames) < 20
+
+
+def test_lists_and_info(clip):
+    names = {c["name"]: c for c in json.loads(vtlab("trackers", "--json").stdout)}
+    assert names["csrt"]["accepts"] == ["box"]
+    assert {c["name"] for c in json.loads(vtlab("trackers", "sot", "--json").stdout)} < set(names)
+    assert "hog" in vtlab("detectors").stdout
+    files = {f["file"]: f for f in json.loads(vtlab("weights", "list", "--json").stdout)}
+    assert files["nanotrackv2_head.onnx"]["used by"] == ["nanotrack-v2"]
+    assert json.loads(vtlab("info", "ncc", "--json").stdout)["parameters"] == {
+        "search": 3.0,
+        "visible_above": 0.4,
+    }
+    assert json.loads(vtlab("info", clip / "clip.mp4", "--json").stdout)["frames"] == 20
+    checks = {c["name"]: c["state"] for c in json.loads(vtlab("doctor", "--json").stdout)}
+    assert checks["OpenCV"] == "ok"
+
+
+def test_help_has_examples():
+    text = vtlab("track", "--help").stdout
+    assert "vtlab track street.mp4" in text
+    assert "--direction" in text

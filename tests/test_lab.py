@@ -1,0 +1,96 @@
+"""Batch experiments: the specification, resuming, failing cells, the leaderboard; and the notebooks themselves."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from vtlab.errors import ExperimentError
+from vtlab.lab import leaderboard, load_experiment, run_experiment
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+CODE = """
+import json, pathlib
+log = pathlib.Path(OUT).parents[1] / "log.txt"
+log.write_text((log.read_text() if log.exists() else "") + f"{TRACKER}{SEED}\\n")
+if TRACKER == "bad" and not (log.parent / "mended").exists():
+    raise ValueError("can not")
+row = f"tracker,family,success_auc\\n{TRACKER},sot,{0.5 + SEED / 10}\\n"
+pathlib.Path(OUT, "table.csv").write_text(row)
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path):
+    notebook = nbformat.v4.new_notebook()
+    parameters = nbformat.v4.new_code_cell("TRACKER = 'x'\nSEED = 0\nOUT = '.'")
+    parameters.metadata["tags"] = ["parameters"]
+    notebook.cells = [parameters, nbformat.v4.new_code_cell(CODE)]
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    nbformat.write(notebook, tmp_path / "n.ipynb")
+    spec = tmp_path / "e.yaml"
+    spec.write_text("notebook: n.ipynb\ngrid:\n  TRACKER: [good, bad]\n  SEED: [1]\n")
+    return spec
+
+
+@pytest.mark.notebook
+def test_a_failed_cell_does_not_stop_the_others_and_is_retried(experiment, tmp_path):
+    seen = []
+    store = run_experiment(experiment, tmp_path / "runs", progress=lambda d, t: seen.append((d, t)))
+    assert seen == [(1, 2), (2, 2)]
+    assert store.results()["tracker"].tolist() == ["good"]
+    assert "ValueError: can not" in store.failed()[0]
+    assert [p for p in store.folder.iterdir() if p.suffix == ".part"] == []
+    (tmp_path / "runs" / "mended").touch()
+    again = run_experiment(experiment, tmp_path / "runs")
+    assert again.failed() == []
+    assert (tmp_path / "runs" / "log.txt").read_text().split() == ["good1", "bad1", "bad1"]
+    board = leaderboard(again.results())
+    assert board.loc["good", "cells"] == 1
+    assert board.loc["good", "success_auc"] == pytest.approx(0.6)
+    cell = json.loads(next(again.folder.glob("*/cell.json")).read_text())
+    assert {"parameters", "versions", "hardware", "created"} <= set(cell)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("notebook: none.ipynb\n", "there is no such notebook"),
+        ("notebook: n.ipynb\ngrid: {SEEED: [1]}\n", "has no parameter 'SEEED'; it has OUT, SEED, TRACKER"),
+        ("notebook: n.ipynb\ngrid: {SEED: 3}\n", "grid.SEED must be a non-empty list, got 3"),
+        ("notebook: n.ipynb\nloops: 3\n", "expected the keys notebook, fixed and grid"),
+        ("- a\n", "expected the keys"),
+        ("a: [\n", "not a readable YAML file"),
+        ("notebook: n.ipynb\nfixed: [1]\n", "fixed must map"),
+    ],
+)
+def test_bad_specifications_are_named(experiment, text, message):
+    experiment.write_text(text)
+    with pytest.raises(ExperimentError, match=message) as caught:
+        load_experiment(experiment)
+    assert "e.yaml" in str(caught.value) or "none.ipynb" in str(caught.value)
+
+
+def test_keys_follow_the_inputs(experiment):
+    first = load_experiment(experiment)
+    assert first == load_experiment(experiment)
+    experiment.write_text(experiment.read_text().replace("[1]", "[2]"))
+    assert not {c.key for c in first.cells} & {c.key for c in load_experiment(experiment).cells}
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_notebooks_are_short_stripped_and_parametrised(path):
+    notebook = nbformat.read(path, as_version=4)
+    code = [c for c in notebook.cells if c.cell_type == "code"]
+    assert not any(c.outputs or c.execution_count for c in code), "strip the outputs (nbstripout)"
+    assert sum("parameters" in c.metadata.get("tags", ()) for c in code) == 1
+    assert len(code) <= 16
+    assert notebook.cells[0].cell_type == "markdown"
+    for cell in code:
+        lines = cell.source.splitlines()
+        assert len(lines) <= 18, lines[0]
+        assert not any(line.startswith(("!", "%pip")) for line in lines)

@@ -328,6 +328,7 @@ def test_image_folder_glob_and_list(folder: Path) -> None:
             np.testing.assert_array_equal(image, picture(index))
     assert open_video(folder).fps == 30
     assert [f.index for f in open_video(folder).frames(step=-5)] == [11, 6, 1]
+    assert open_video(folder, name="walk").name == "walk"
     one = open_video(folder / "7.png")
     assert len(one) == 1
     assert number(one[0]) == 7

@@ -536,7 +536,7 @@ def _index(path: str, verify: bool) -> FileIndex:
             f"{path!r} is damaged or cut short: its header announces {index.promise}, "
             f"{len(index.pts)} frames can be decoded and are used.",
             VtlabWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     return index
 
@@ -642,7 +642,12 @@ VideoLike = Video | str | os.PathLike[str] | NDArray[np.uint8] | Sequence[str | 
 
 
 def open_video(
-    source: VideoLike, *, fps: float | None = None, verify: bool = False, cache_bytes: int = CACHE_BYTES
+    source: VideoLike,
+    *,
+    fps: float | None = None,
+    name: str | None = None,
+    verify: bool = False,
+    cache_bytes: int = CACHE_BYTES,
 ) -> Video:
     """Open a video file, a folder or glob of images, a list of image files, an address or an array.
 
@@ -651,6 +656,7 @@ def open_video(
     Args:
         source: What to open. A `Video` is returned as it is; an array has shape (N, H, W, 3), uint8 RGB.
         fps: Frames per second of images and arrays (30 by default); for a file, replaces its time stamps.
+        name: Name of the video; by default the file's or the folder's.
         verify: Decode a file once at opening and list only the frames that decode. Files that look damaged are
             treated so in any case.
         cache_bytes: Bound on the images kept for random access.
@@ -665,25 +671,31 @@ def open_video(
         raise InputError(f"Expected fps above 0 (frames per second), got {fps}.")
     if isinstance(source, Video):
         return source
-    if isinstance(source, np.ndarray):
-        return Video(_ArraySource(_check_array(source), fps or IMAGE_FPS), cache_bytes=cache_bytes)
-    if isinstance(source, str | os.PathLike):
-        return _open_path(os.fspath(source), fps, verify, cache_bytes)
-    paths = [Path(path) for path in source]
-    if not paths:
-        raise VideoError("The list of images is empty. Remedy: give at least one image.")
-    name = paths[0].resolve().parent.name
-    return Video(_ImageSource(paths, str(paths[0].parent), name, fps or IMAGE_FPS), cache_bytes=cache_bytes)
-
-
-def _open_path(source: str, fps: float | None, verify: bool, cache_bytes: int) -> Video:
-    scheme = urlsplit(source).scheme if "://" in source else ""
-    if scheme:
+    if isinstance(source, str) and "://" in source:
+        scheme = urlsplit(source).scheme
         if scheme not in _ADDRESSES:
             raise VideoError(
                 f"Addresses of kind {scheme!r} can't be opened. Known: {', '.join(sorted(_ADDRESSES))}."
             )
         return StreamVideo(source)
+    frames = _find_source(source, fps, verify)
+    if name is not None:
+        frames.name = name
+    return Video(frames, cache_bytes=cache_bytes)
+
+
+def _find_source(source: Any, fps: float | None, verify: bool) -> FrameSource:
+    if isinstance(source, np.ndarray):
+        return _ArraySource(_check_array(source), fps or IMAGE_FPS)
+    if isinstance(source, str | os.PathLike):
+        return _find_files(os.fspath(source), fps, verify)
+    paths = [Path(path) for path in source]
+    if not paths:
+        raise VideoError("The list of images is empty. Remedy: give at least one image.")
+    return _images(paths, str(paths[0].parent), fps)
+
+
+def _find_files(source: str, fps: float | None, verify: bool) -> FrameSource:
     path = Path(source)
     if path.is_dir():
         files = _sorted_images(path.iterdir())
@@ -692,23 +704,25 @@ def _open_path(source: str, fps: float | None, verify: bool, cache_bytes: int) -
                 f"The folder {source!r} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}). "
                 "Remedy: give the folder that holds the images themselves, or a glob."
             )
-        name = path.resolve().name
-        return Video(_ImageSource(files, source, name, fps or IMAGE_FPS), cache_bytes=cache_bytes)
+        return _images(files, source, fps)
     if path.is_file():
         if path.stat().st_size == 0:
             raise VideoError(f"The file {source!r} is empty (0 bytes). Remedy: copy or download it again.")
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            return Video(_ImageSource([path], source, path.stem, fps or IMAGE_FPS), cache_bytes=cache_bytes)
-        return Video(_FileSource(source, fps, verify), cache_bytes=cache_bytes)
+            return _ImageSource([path], source, path.stem, fps or IMAGE_FPS)
+        return _FileSource(source, fps, verify)
     if glob.has_magic(source):
         files = _sorted_images(Path(found) for found in glob.glob(source, recursive=True))
         if not files:
             raise VideoError(f"No image matches {source!r}. Remedy: check the pattern.")
-        name = files[0].resolve().parent.name
-        return Video(_ImageSource(files, source, name, fps or IMAGE_FPS), cache_bytes=cache_bytes)
+        return _images(files, source, fps)
     raise VideoError(
         f"The video {source!r} does not exist. Remedy: check the path (working folder: {os.getcwd()!r})."
     )
+
+
+def _images(files: list[Path], source: str, fps: float | None) -> FrameSource:
+    return _ImageSource(files, source, files[0].resolve().parent.name, fps or IMAGE_FPS)
 
 
 def _sorted_images(paths: Iterable[Path]) -> list[Path]:

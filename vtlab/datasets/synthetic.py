@@ -122,7 +122,7 @@ def synthetic(
     truth, ignore, whole = source.truth()
     prompts = first_prompts(truth.take(whole))
     tags = frozenset(k for k, value in asdict(level).items() if value >= 0.5)
-    return Sequence(source.name, Video(source), truth, prompts, ignore, "plain", tags)
+    return Sequence(source.name, Video(source), truth, prompts, ignore, attributes=tags)
 
 
 def _difficulty(difficulty: str | Difficulty, knobs: Mapping[str, float]) -> Difficulty:
@@ -187,7 +187,8 @@ class SyntheticSource(FrameSource):
         rows = _Rows()
         for index, time in enumerate(self.timestamps):
             self._scene.locate(index, float(time), rows)
-        size, meta = (self.height, self.width), {"source": self.source}
+        size = (self.height, self.width)
+        meta = {"source": self.source, "frames": len(self.timestamps)}
         real = np.array(rows.target, dtype=bool)
         table = Tracks.of(
             rows.frame,

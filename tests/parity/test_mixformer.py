@@ -7,8 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
-from sot_fixture import BOX, FPS, PIXELS, SotFixture, outputs_of  # noqa: E402
-
+from tests.parity.sot_fixture import BOX, FPS, PIXELS, SotFixture, outputs_of  # noqa: E402
 from vtlab.nets.layers import precise_roi_pool, to_map  # noqa: E402
 from vtlab.nets.mixformer import Memory, variant_of  # noqa: E402
 from vtlab.trackers import _crops  # noqa: E402

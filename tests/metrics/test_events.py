@@ -1,0 +1,118 @@
+"""Events and component points: cases worked by hand, and agreement with CLEAR's counts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vtlab.metrics import events, score
+from vtlab.tracks import Tracks
+
+N = 20
+
+
+def track(rows, **kwargs):
+    """(frame, id, x) rows as 10 x 20 boxes at x."""
+    f, i, x = np.array(rows, dtype=float).T
+    return Tracks.of(f, i, np.stack([x, x * 0, x + 10, x * 0 + 20], axis=1), size=(100, 400), **kwargs)
+
+
+TRUTH = track([(f, 1, 50.0) for f in range(N)] + [(f, 2, 200.0) for f in range(N)])
+
+
+def counts(answer, truth=TRUTH):
+    return events.events(answer, truth).kind.value_counts().to_dict()
+
+
+def test_perfect_answer_has_no_events():
+    assert len(events.events(TRUTH, TRUTH)) == 0
+    assert list(events.events(TRUTH, TRUTH).columns) == list(events.COLUMNS)
+    points = events.component_points(TRUTH, TRUTH)
+    assert points.points.abs().max() == pytest.approx(0)
+
+
+def test_swap_of_two_objects():
+    answer = track(
+        [(f, 1 if f < 10 else 2, 50.0) for f in range(N)] + [(f, 2 if f < 10 else 1, 200.0) for f in range(N)]
+    )
+    found = events.events(answer, TRUTH)
+    assert found.kind.tolist() == ["id_switch"] * 2
+    assert found.frame.tolist() == [10, 10]
+    assert found.cause.tolist() == ["swap"] * 2
+    assert found[["object_id", "answer_id", "previous_id"]].to_numpy().tolist() == [[1, 2, 1], [2, 1, 2]]
+    points = events.component_points(answer, TRUTH)
+    assert points.value["association"] == pytest.approx(1)
+    assert points.points["detection"] == pytest.approx(0)
+    assert points.points["localisation"] == pytest.approx(0)
+    assert points.points["reid"] == pytest.approx(0)
+
+
+def test_gap_with_a_new_identity_is_for_reid():
+    answer = track(
+        [(f, 1 if f < 8 else 7, 50.0) for f in range(N) if f not in (8, 9)]
+        + [(f, 2, 200.0) for f in range(N)]
+    )
+    found = events.events(answer, TRUTH)
+    assert found.kind.tolist() == ["loss", "fragment", "id_switch", "recovery"]
+    assert found.cause.tolist() == [
+        "missed detection",
+        "missed detection",
+        "missed detection",
+        "reappearance",
+    ]
+    points = events.component_points(answer, TRUTH)
+    assert points.points["reid"] == pytest.approx(points.points["association"])
+    assert points.points["reid"] > 0
+    assert points.points["camera compensation"] == 0
+    # The two missing boxes are filled, the switch stays.
+    assert points.points["detection"] > 0
+
+
+def test_false_positives():
+    extra = [(3, 9, 300.0), (4, 8, 51.0), (5, 6, 205.5)]
+    answer = track([(f, 1, 50.0) for f in range(N)] + [(f, 2, 200.0) for f in range(N) if f != 5] + extra)
+    found = events.events(answer, TRUTH)
+    false = found[found.kind == "false_positive"]
+    assert false.cause.tolist() == ["background", "duplicate", "localisation"]
+    assert false.object_id.isna().all()
+
+
+def test_occlusion_and_out_of_view():
+    truth = track([(f, 1, 50.0 + 2 * f) for f in range(N)] + [(f, 2, 90.0) for f in range(N)])
+    lost = track([(f, 1, 50.0 + 2 * f) for f in range(N) if f < 18] + [(f, 2, 90.0) for f in range(N)])
+    found = events.events(lost, truth)
+    assert found.kind.tolist() == ["loss"]
+    assert found.cause.tolist() == ["occlusion"]
+    leaving = track([(f, 1, -4.0 if f > 10 else 5.0) for f in range(N)])
+    found = events.events(leaving.take(leaving.frame <= 10), leaving)
+    assert found.cause.tolist() == ["out of view"]
+
+
+def test_camera_motion():
+    move = np.where(np.arange(N) >= 10, 30.0, 0.0)
+    truth = track([(f, 1, 50.0 + move[f]) for f in range(N)])
+    answer = track([(f, 1 if f < 10 else 2, 50.0 + move[f]) for f in range(N)])
+    points = events.component_points(answer, truth)
+    assert points.value["camera compensation"] == pytest.approx(1)
+    still = events.component_points(answer, truth, camera_motion=np.zeros(N))
+    assert still.points["camera compensation"] == 0
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_as_many_events_as_clear_counts(seed):
+    rng = np.random.default_rng(seed)
+    truth = [
+        (f, i, 15.0 * i + rng.normal(0, 1)) for f in range(40) for i in range(1, 8) if rng.random() < 0.9
+    ]
+    answer = [
+        (f, i + 10 * (rng.random() < 0.1), x + rng.normal(0, 2)) for f, i, x in truth if rng.random() < 0.85
+    ] + [(f, 99, 350.0) for f in range(0, 40, 7)]
+    found, values = counts(track(answer), track(truth)), score(track(answer), track(truth), "mot").values()
+    assert found.get("id_switch", 0) == values["IDSW"]
+    assert found.get("fragment", 0) == values["Frag"]
+    assert found.get("false_positive", 0) == values["CLR_FP"]
+    points = events.component_points(track(answer), track(truth))
+    assert points.value["as it is"] == pytest.approx(values["HOTA"])
+    for component in ("detection", "association", "localisation"):
+        assert points.points[component] > 0
+    assert (points.value <= 1 + 1e-12).all()

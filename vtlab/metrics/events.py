@@ -1,0 +1,363 @@
+"""What went wrong, event by event, and what each component would give back if it were perfect.
+
+Events follow CLEAR's matching (Bernardin and Stiefelhagen 2008), so as many identity switches, fragments and false
+positives are listed as CLEAR counts; causes are read from the truth around them. Component points come from oracle
+substitution: one kind of error is repaired in the answer and the sequence is scored again, which carries the idea of
+TIDE (Bolya et al., ECCV 2020) to tracking.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab.geometry import box_area, box_centers
+from vtlab.metrics import mot
+from vtlab.metrics.evaluation import mot_pairs
+from vtlab.metrics.protocols import find
+from vtlab.tracks import Tracks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+COLUMNS = ("frame", "kind", "object_id", "answer_id", "previous_id", "similarity", "cause")
+KINDS = ("id_switch", "fragment", "false_positive", "loss", "recovery")
+CAUSES = {
+    "occlusion": "another true object covers this one",
+    "missed detection": "the object was not answered on the frames before",
+    "swap": "the object's former identity is now on another object",
+    "association": "the object was seen throughout, its identity changed all the same",
+    "localisation": "an answer lies on the object, but too loosely to match",
+    "duplicate": "a second answer lies on an object that is already matched",
+    "background": "no true object is near",
+    "out of view": "the object leaves the picture",
+    "reappearance": "the object comes back",
+}
+"""What each cause in the table of events means."""
+_COVERED = 0.3
+_NEAR = 0.1
+
+
+def events(
+    tracks: Tracks, truth: Any, protocol: str | None = None, *, size: tuple[int, int] | None = None
+) -> pd.DataFrame:
+    """List every identity switch, fragment, false positive, loss and recovery of a multi-object answer.
+
+    Args:
+        tracks: What a tracker answered.
+        truth: Ground-truth `Tracks`, or a sequence that has them.
+        protocol: Rule of the family `mot` by which both sides are prepared.
+        size: (height, width) of the picture, to tell objects that leave it; default: the tracks' own.
+
+    Returns:
+        A DataFrame ordered by frame: frame (0-based), kind, object_id (of truth; <NA> for false positives),
+        answer_id, previous_id (id before a switch), similarity, cause (see `CAUSES`).
+    """
+    import pandas as pd
+
+    scene = _Scene.of(tracks, truth, protocol, size)
+    rows = [*scene.identity_rows(), *scene.presence_rows(), *scene.false_rows()]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    for name in ("object_id", "answer_id", "previous_id"):
+        frame[name] = frame[name].astype("Int64")
+    return frame.sort_values(["frame", "kind", "object_id"], kind="stable", ignore_index=True)
+
+
+def component_points(
+    tracks: Tracks,
+    truth: Any,
+    protocol: str | None = None,
+    *,
+    camera_motion: ArrayLike | None = None,
+    metric: str = "HOTA",
+) -> pd.DataFrame:
+    """Points that each component would return if it were perfect, by substituting its oracle.
+
+    - `detection`: misses are filled with the identity that the object had last, false positives vanish.
+    - `localisation`: matched answers get the true box.
+    - `association`: every matched answer gets one identity for each true object.
+    - `reid`: only identities that changed after a gap are joined to the former one.
+    - `camera compensation`: only identities that changed without a gap while the picture moved by more than a
+      tenth of the object's size are joined.
+
+    Args:
+        tracks: What a tracker answered; boxes.
+        truth: Ground-truth `Tracks`, or a sequence that has them.
+        protocol: Rule of the family `mot`.
+        camera_motion: (T,) motion of the picture in pixels from the frame before; default: the median motion of
+            true objects.
+        metric: Name of the metric whose points are counted.
+
+    Returns:
+        DataFrame indexed by component: value (with that oracle), points (gain over the answer as it is).
+    """
+    import pandas as pd
+
+    scene = _Scene.of(tracks, truth, protocol, None)
+    base = mot.evaluate(scene.pairs, vace=False).values()[metric]
+    motion = scene.median_motion() if camera_motion is None else np.asarray(camera_motion, dtype=np.float64)
+    answers = {
+        "detection": scene.with_perfect_detection(),
+        "localisation": scene.with_perfect_localisation(),
+        "association": scene.with_perfect_association(),
+        "reid": scene.with_joined(scene.gaps() > 0),
+        "camera compensation": scene.with_joined((scene.gaps() == 0) & scene.shaken(motion)),
+    }
+    rows = {"as it is": (base, 0.0)}
+    for name, answer in answers.items():
+        value = mot.evaluate(scene.score_against(answer), vace=False).values()[metric]
+        rows[name] = (value, value - base)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "points"]).rename_axis("component")
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """Rows of an answer that has been repaired."""
+
+    frame: Ints
+    object_id: Ints
+    box: Array
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """A prepared sequence with the boxes of both sides and CLEAR's matches."""
+
+    pairs: mot.Pairs
+    truth_box: Array
+    answer_box: Array
+    match: Ints
+    similarity: Array
+    previous: Ints
+    size: tuple[int, int] | None
+
+    @classmethod
+    def of(cls, tracks: Tracks, truth: Any, protocol: str | None, size: tuple[int, int] | None) -> _Scene:
+        true: Tracks = truth if isinstance(truth, Tracks) else truth.truth
+        rule = find("mot", protocol)
+        pairs = mot_pairs(tracks, true, rule)
+        previous = mot.previous_rows(pairs)
+        match, similarity = mot.clear_matches(pairs, rule.threshold, previous)
+        boxes = (_boxes_of(side, rows) for side, rows in ((true, pairs.truth), (tracks, pairs.answer)))
+        truth_box, answer_box = boxes
+        return cls(
+            pairs, truth_box, answer_box, match, similarity, previous, size or true.size or tracks.size
+        )
+
+    # -- events -----------------------------------------------------------------------------------------------
+
+    def identity_rows(self) -> list[tuple[Any, ...]]:
+        """Identity switches with their causes."""
+        now, before = mot.switches(self.pairs, self.match)
+        gaps, covered = self.gaps(), self.coverage
+        holder = {(int(self.pairs.truth.frame[r]), int(self.pairs.answer.track[self.match[r]])): r
+                  for r in np.flatnonzero(self.match >= 0)}  # fmt: skip
+        rows = []
+        for row, last in zip(now.tolist(), before.tolist(), strict=True):
+            frame = int(self.pairs.truth.frame[row])
+            former = int(self.pairs.answer.track[self.match[last]])
+            if (frame, former) in holder:
+                cause = "swap"
+            elif max(covered[row], covered[last]) > _COVERED:
+                cause = "occlusion"
+            else:
+                cause = "missed detection" if gaps[row] > 0 else "association"
+            rows.append(self._row(row, "id_switch", cause, previous=last))
+        return rows
+
+    def presence_rows(self) -> list[tuple[Any, ...]]:
+        """Losses, recoveries, and fragments as CLEAR counts them: a match that does not follow on one, but the first."""
+        rows = []
+        found = self.match >= 0
+        follows = np.where(self.previous >= 0, found[self.previous], False)
+        for run in self._tracks_of_truth():
+            matched = np.flatnonzero(found[run])
+            lost = np.flatnonzero(found[run[:-1]] & ~found[run[1:]]) + 1
+            rows += [self._row(int(run[i]), "loss", self._why_lost(int(run[i]))) for i in lost]
+            for i in matched[1:].tolist():
+                if follows[run[i]]:
+                    continue
+                gone = int(run[i - 1])
+                cause = "reappearance" if found[gone] else self._why_lost(gone)
+                rows.append(self._row(int(run[i]), "fragment", cause))
+                if not found[gone]:
+                    rows.append(self._row(int(run[i]), "recovery", "reappearance"))
+        return rows
+
+    def false_rows(self) -> list[tuple[Any, ...]]:
+        """False positives with their causes."""
+        taken = np.zeros(len(self.pairs.answer), bool)
+        taken[self.match[self.match >= 0]] = True
+        best, partner = np.zeros(len(taken)), np.full(len(taken), -1)
+        order = np.argsort(self.pairs.similarity, kind="stable")
+        best[self.pairs.a[order]], partner[self.pairs.a[order]] = (
+            self.pairs.similarity[order],
+            self.pairs.t[order],
+        )
+        rows = []
+        for a in np.flatnonzero(~taken).tolist():
+            if best[a] < _NEAR:
+                cause = "background"
+            else:
+                cause = "duplicate" if self.match[partner[a]] >= 0 else "localisation"
+            frame, name = int(self.pairs.answer.frame[a]), int(self.pairs.answer.object_id[a])
+            rows.append((frame, "false_positive", None, name, None, float(best[a]), cause))
+        return rows
+
+    def _row(self, row: int, kind: str, cause: str, previous: int | None = None) -> tuple[Any, ...]:
+        ids, match = self.pairs.answer.object_id, self.match
+        return (
+            int(self.pairs.truth.frame[row]),
+            kind,
+            int(self.pairs.truth.object_id[row]),
+            int(ids[match[row]]) if match[row] >= 0 else None,
+            None if previous is None else int(ids[match[previous]]),
+            float(self.similarity[row]),
+            cause,
+        )
+
+    def _why_lost(self, row: int) -> str:
+        if self.coverage[row] > _COVERED:
+            return "occlusion"
+        if self.size is not None:
+            x1, y1, x2, y2 = self.truth_box[row]
+            if x1 < 0 or y1 < 0 or x2 > self.size[1] or y2 > self.size[0]:
+                return "out of view"
+        return "localisation" if self._best_similarity()[row] >= _NEAR else "missed detection"
+
+    # -- measures ---------------------------------------------------------------------------------------------
+
+    @cached_property
+    def coverage(self) -> Array:
+        """Part of each true box that lies under the true box that covers it most and reaches further down."""
+        t, other = self.pairs.truth, self.truth_box
+        both = mot.pairs_of_boxes(
+            (t.frame, np.arange(len(t)), other), (t.frame, np.arange(len(t)), other), self.pairs.frames
+        )
+        i, j = both.truth.source[both.t], both.answer.source[both.a]
+        keep = (i != j) & (other[j, 3] >= other[i, 3])
+        i, j = i[keep], j[keep]
+        area = box_area(other)
+        inter = both.similarity[keep] / (1 + both.similarity[keep]) * (area[i] + area[j])
+        covered = np.zeros(len(t))
+        np.maximum.at(covered, i, inter / np.maximum(area[i], 1e-9))
+        return covered
+
+    def gaps(self) -> Ints:
+        """Frames for which each true object went unmatched before each of its rows (0: matched the frame before)."""
+        out = np.zeros(len(self.pairs.truth), np.int64)
+        for run in self._tracks_of_truth():
+            frames, found = self.pairs.truth.frame[run], self.match[run] >= 0
+            last = np.maximum.accumulate(np.where(found, frames, -1))
+            before = np.concatenate([[-1], last[:-1]])
+            out[run] = np.where(before >= 0, frames - before - 1, 0)
+        return out
+
+    def median_motion(self) -> Array:
+        """Median motion of true objects from the frame before, in pixels (T,); 0 where none is on both frames."""
+        rows = np.flatnonzero(self.previous >= 0)
+        step = np.linalg.norm(
+            box_centers(self.truth_box[rows]) - box_centers(self.truth_box[self.previous[rows]]), axis=1
+        )
+        out = np.zeros(self.pairs.frames)
+        for frame in np.unique(self.pairs.truth.frame[rows]):
+            out[frame] = np.median(step[self.pairs.truth.frame[rows] == frame])
+        return out
+
+    def shaken(self, motion: Array) -> NDArray[np.bool_]:
+        """Rows of truth on frames on which the picture moved by more than a tenth of the object's size."""
+        return motion[self.pairs.truth.frame] > 0.1 * np.sqrt(box_area(self.truth_box))
+
+    def _best_similarity(self) -> Array:
+        best = np.zeros(len(self.pairs.truth))
+        np.maximum.at(best, self.pairs.t, self.pairs.similarity)
+        return best
+
+    def _tracks_of_truth(self) -> list[Ints]:
+        track = self.pairs.truth.track
+        order = np.argsort(track, kind="stable")
+        return np.split(order, np.flatnonzero(np.diff(track[order])) + 1) if len(order) else []
+
+    # -- oracles ----------------------------------------------------------------------------------------------
+
+    def score_against(self, answer: _Answer) -> mot.Pairs:
+        """Pair truth with a repaired answer."""
+        t = self.pairs.truth
+        return mot.pairs_of_boxes(
+            (t.frame, t.object_id, self.truth_box),
+            (answer.frame, answer.object_id, answer.box),
+            self.pairs.frames,
+        )
+
+    def with_perfect_detection(self) -> _Answer:
+        """Every true box is answered where it was matched as it was, elsewhere by truth; nothing else is."""
+        ids, fresh = self._matched_ids(), int(self.pairs.answer.object_id.max(initial=0)) + 1
+        for number, run in enumerate(self._tracks_of_truth()):
+            known = np.flatnonzero(ids[run] >= 0)
+            if not len(known):
+                ids[run] = fresh + number
+                continue
+            nearest = known[np.clip(np.searchsorted(known, np.arange(len(run)), side="right") - 1, 0, None)]
+            ids[run] = ids[run][nearest]
+        box = np.where((self.match >= 0)[:, None], self.answer_box[self.match], self.truth_box)
+        clash = np.ones(len(ids), bool)
+        clash[_first_of_each(self.pairs.truth.frame, ids, self.match >= 0)] = False
+        ids[clash] = fresh + self.pairs.truth.tracks + self.pairs.truth.track[clash]
+        return _Answer(self.pairs.truth.frame, ids, box)
+
+    def with_perfect_localisation(self) -> _Answer:
+        """Matched answers lie on their true boxes."""
+        found = self.match >= 0
+        box = self.answer_box.copy()
+        box[self.match[found]] = self.truth_box[found]
+        return _Answer(self.pairs.answer.frame, self.pairs.answer.object_id, box)
+
+    def with_perfect_association(self) -> _Answer:
+        """Matched answers carry one identity for each true object, unlike any other."""
+        ids = self.pairs.answer.object_id.copy()
+        found = self.match >= 0
+        ids[self.match[found]] = self.pairs.truth.track[found] + int(ids.max(initial=0)) + 1
+        return _Answer(self.pairs.answer.frame, ids, self.answer_box)
+
+    def with_joined(self, where: NDArray[np.bool_]) -> _Answer:
+        """Identities that switch on the given rows of truth are joined to the one before, for that object."""
+        ids = self.pairs.answer.object_id.copy()
+        now, _ = mot.switches(self.pairs, self.match)
+        switched = np.zeros(len(self.match), bool)
+        switched[now] = True
+        fresh = int(ids.max(initial=0)) + 1
+        for run in self._tracks_of_truth():
+            rows = run[self.match[run] >= 0]
+            for chain in np.split(rows, np.flatnonzero(switched[rows] & ~where[rows])):
+                if switched[chain[1:]].any():
+                    ids[self.match[chain]] = fresh
+                    fresh += 1
+        return _Answer(self.pairs.answer.frame, ids, self.answer_box)
+
+    def _matched_ids(self) -> Ints:
+        return np.where(self.match >= 0, self.pairs.answer.object_id[self.match], -1)
+
+
+def _boxes_of(tracks: Tracks, rows: mot.Rows) -> Array:
+    """Boxes of the rows that are scored."""
+    width = int(max(tracks.object_id.max(initial=0), 0)) + 1
+    keys = tracks.frame * width + tracks.object_id
+    order = np.argsort(keys, kind="stable")
+    return tracks.boxes[order[np.searchsorted(keys[order], rows.frame * width + rows.object_id)]]
+
+
+def _first_of_each(frame: Ints, ids: Ints, preferred: NDArray[np.bool_]) -> Ints:
+    """One row for each frame and identity, a preferred one where there is one."""
+    order = np.lexsort((~preferred, ids, frame))
+    same = (np.diff(frame[order]) == 0) & (np.diff(ids[order]) == 0)
+    return np.sort(order[np.concatenate([[True], ~same])]) if len(order) else order
+
+
+__all__ = ["CAUSES", "COLUMNS", "KINDS", "component_points", "events"]

@@ -13,7 +13,17 @@ from hypothesis.extra.numpy import arrays
 from vtlab.association.assignment import assign, assign_sparse
 from vtlab.association.kalman import MOTIONS, BoxFilter
 from vtlab.association.lifecycle import Clock, Lifecycle
-from vtlab.association.similarity import biou, buffered, cosine, diou, gallery_cosine, giou, iou, overlap, overlapping
+from vtlab.association.similarity import (
+    biou,
+    buffered,
+    cosine,
+    diou,
+    gallery_cosine,
+    giou,
+    iou,
+    overlap,
+    overlapping,
+)
 from vtlab.errors import InputError
 from vtlab.geometry import box_iou
 
@@ -237,7 +247,12 @@ def test_sparse_assignment_equals_the_dense_one(n, m, seed):
     np.testing.assert_allclose(dense, iou(a, b))
     for rule in ("all", "gain"):
         want = set(zip(*(x.tolist() for x in assign(dense, 0.2, rule=rule)), strict=True))
-        got = set(zip(*(x.tolist() for x in assign_sparse(rows, columns, values, (n, m), 0.2, rule=rule)), strict=True))
+        got = set(
+            zip(
+                *(x.tolist() for x in assign_sparse(rows, columns, values, (n, m), 0.2, rule=rule)),
+                strict=True,
+            )
+        )
         assert got == want
 
 

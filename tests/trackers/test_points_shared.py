@@ -90,6 +90,21 @@ def test_windows_answer_every_frame_once_and_overlap_enough(length, size, data):
             assert len(items) - keep.stop == overlap // 2
 
 
+@given(st.integers(0, 100), st.integers(1, 20), st.booleans(), st.data())
+def test_later_windows_can_answer_what_is_shared(length, size, short, data):
+    overlap = data.draw(st.integers(0, size - 1))
+    windows = list(stream_windows(range(length), size, overlap, later_wins=True, short_last=short))
+    assert [f for w in windows for f in w.items[w.keep]] == list(range(length))
+    for i, (items, keep) in enumerate(windows):
+        last = i == len(windows) - 1
+        assert keep.stop == (len(items) if last else size - overlap)
+        if short:
+            assert items[0] == i * (size - overlap)
+            assert keep.start == 0
+        else:
+            assert len(items) == min(size, length)
+
+
 def test_windows_hold_no_more_than_one_window_ahead():
     pulled = 0
 

@@ -49,7 +49,10 @@ class Motion(NamedTuple):
 
 
 class Attention(nn.Module):
-    """Multi-head attention whose keys and values may come from another sequence."""
+    """Multi-head attention whose keys and values may come from another sequence.
+
+    Written out because PyTorch's fused kernel for CPUs doubles the rounding error, which windows amplify.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,7 +64,8 @@ class Attention(nn.Module):
         """Map x (B, L, 384) with context (B, M, 384) to (B, L, 384)."""
         key, value = self.to_kv(context).chunk(2, dim=-1)
         q, k, v = (t.unflatten(-1, (HEADS, -1)).transpose(1, 2) for t in (self.to_q(x), key, value))
-        return cast(Tensor, self.to_out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)))
+        weights = (q @ k.transpose(-2, -1) * (WIDTH // HEADS) ** -0.5).softmax(dim=-1)
+        return cast(Tensor, self.to_out((weights @ v).transpose(1, 2).flatten(2)))
 
 
 class Mlp(nn.Module):
@@ -174,12 +178,14 @@ class CoTracker3(nn.Module):
         maps = self.fnet(2 * (images / 255.0) - 1.0)
         return cast(Tensor, maps * torch.rsqrt((maps * maps).sum(dim=1, keepdim=True).clamp(min=1e-12)))
 
-    def templates(self, maps: Tensor, frames: Tensor, xy: Tensor) -> Tensor:
-        """What is around points at `xy` (N, 2) on frames (N,) of `maps` (T, 128, h, w): (N, 4, 49, 128)."""
+    def templates(self, maps: Tensor, xy: Tensor) -> Tensor:
+        """What is around points at `xy` (N, 2) on one frame with `maps` (1, 128, h, w): (N, 4, 49, 128)."""
         levels = []
         for level, features in enumerate(pyramid(maps)):
             near = (xy / 2**level)[:, None] + _offsets(xy)
-            levels.append(_read(features, frames, near))
+            levels.append(
+                sample_at(features, near.flatten(0, 1)[None], "border")[0].unflatten(0, (-1, PATCH))
+            )
         return torch.stack(levels, dim=1)
 
     def forward(self, maps: Tensor, templates: Tensor, start: Motion, *, iterations: int = 6) -> Motion:
@@ -248,16 +254,6 @@ def pyramid(maps: Tensor) -> list[Tensor]:
     for _ in range(LEVELS - 1):
         levels.append(F.avg_pool2d(levels[-1], 2, stride=2))
     return levels
-
-
-def _read(features: Tensor, frames: Tensor, near: Tensor) -> Tensor:
-    """Samples (N, 49, 128) of maps (T, 128, h, w) at near (N, 49, 2) on each point's own frame (N,)."""
-    values = near.new_empty(*near.shape[:2], features.shape[1])
-    for frame in frames.unique():
-        mine = frames == frame
-        positions = near[mine].flatten(0, 1)[None]
-        values[mine] = sample_at(features[frame][None], positions, "border")[0].unflatten(0, (-1, PATCH))
-    return values
 
 
 def _offsets(like: Tensor) -> Tensor:

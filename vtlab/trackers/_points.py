@@ -95,12 +95,21 @@ class Window(NamedTuple, Generic[Item]):
     keep: slice
 
 
-def stream_windows(items: Iterable[Item], size: int, overlap: int) -> Iterator[Window[Item]]:
-    """Cover a stream of unknown length by windows of `size` items that overlap by at least `overlap`.
+def stream_windows(
+    items: Iterable[Item], size: int, overlap: int, *, later_wins: bool = False, short_last: bool = False
+) -> Iterator[Window[Item]]:
+    """Cover a stream of unknown length by windows of `size` items that overlap by `overlap`.
 
-    At most `size` items are held. The hand-over is in the middle of an overlap: each item is answered in the
-    window in which it lies farther from a border. The last window ends with the stream and is as long as the
-    others; only a stream shorter than `size` gives a shorter one.
+    Few more than `size` items are held. A stream shorter than `size` gives one window as short as itself.
+
+    Args:
+        items: The stream.
+        size: Items of a window.
+        overlap: Items that successive windows share.
+        later_wins: Answer what two windows share in the later one. Otherwise the hand-over is in the middle: each
+            item is answered in the window in which it lies farther from a border.
+        short_last: Begin the last window where its turn is, however few items are left. Otherwise it ends with
+            the stream, is as long as the others and overlaps by more.
 
     Raises:
         InputError: The overlap is not smaller than the window.
@@ -111,7 +120,7 @@ def stream_windows(items: Iterable[Item], size: int, overlap: int) -> Iterator[W
     answered, fresh, due = 0, 0, size
     for item in items:
         if fresh == due:
-            stop = size - overlap // 2
+            stop = size - (overlap if later_wins else overlap // 2)
             yield Window(held, slice(answered, stop))
             answered, fresh, due = stop, 0, size - overlap
         fresh += 1
@@ -119,7 +128,8 @@ def stream_windows(items: Iterable[Item], size: int, overlap: int) -> Iterator[W
             held, answered = held[1:], answered - 1
         held = [*held, item]
     if fresh:
-        yield Window(held, slice(answered, len(held)))
+        extra = max(len(held) - overlap - fresh, 0) if short_last else 0
+        yield Window(held[extra:], slice(answered - extra, len(held) - extra))
 
 
 def chunks(count: int, size: int) -> Iterator[slice]:

@@ -1,0 +1,160 @@
+"""Point trackers: points x frames per second, and the official procedures' time against ours.
+
+    python -m benchmarks.points_speed [--only pips,tapnext++] [--points 12]
+
+Every network has random weights, which cost the same as trained ones, and the clip is synthetic, of the size of the
+parity fixtures (216 x 384). The official times are CPU seconds recorded when the fixtures were made, on two cores
+with 12 points (TAPNext: 11); ours are CPU seconds of this run, so the ratio holds between like machines only. For
+PIPs the unit is one window of one point, for the others one frame.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from vtlab.datasets.synthetic import synthetic
+from vtlab.prompts import PointPrompt, Prompts
+from vtlab.run import create_tracker
+from vtlab.video import Frame
+
+SIZE = (384, 216)
+
+
+class Method(NamedTuple):
+    """A tracker, how many frames are enough to time it, its network, and the official CPU seconds per unit."""
+
+    frames: int
+    network: Callable[[], Any] | None
+    official: float | None
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+def pips() -> Any:
+    from vtlab.nets.pips import Pips
+
+    return Pips()
+
+
+def tapnext() -> Any:
+    from vtlab.nets.tapnext import TapNext
+
+    return TapNext()
+
+
+def tapir(**options: Any) -> Callable[[], Any]:
+    def build() -> Any:
+        from vtlab.nets.tapir import Tapir
+
+        return Tapir(pyramid_level=1, extra_convs=True, **options)
+
+    return build
+
+
+def cotracker(window: int) -> Callable[[], Any]:
+    def build() -> Any:
+        from vtlab.nets.cotracker3 import CoTracker3
+
+        return CoTracker3(window=window)
+
+    return build
+
+
+METHODS = {
+    "lucas-kanade": Method(60, None, None),
+    "pips": Method(20, pips, 8.949, (("size", (216, 384)),)),
+    "bootstapir": Method(12, tapir(causal=False), 1.112),
+    "bootstapir-online": Method(12, tapir(causal=True), 1.335),
+    "tapnext++": Method(3, tapnext, 6.371),
+    "cotracker3-offline": Method(14, cotracker(60), 1.599),
+    "cotracker3-online": Method(24, cotracker(16), 2.187),
+}
+
+
+def random_weights(build: Callable[[], Any], folder: Path) -> Path:
+    import torch
+
+    torch.manual_seed(0)
+    path = folder / "random.pth"
+    torch.save({"state_dict": build().state_dict()}, path)
+    return path
+
+
+def windows_of(tracker: Any) -> list[int]:
+    """Filled with the points of every window that PIPs refines."""
+    counts: list[int] = []
+    tracker._net.register_forward_pre_hook(lambda _, given: counts.append(len(given[1])))
+    return counts
+
+
+def measure(name: str, method: Method, points: int, images: list[np.ndarray]) -> dict[str, float]:
+    rng = np.random.default_rng(0)
+    prompts = Prompts(PointPrompt(rng.uniform((20, 20), (SIZE[0] - 20, SIZE[1] - 20), (points, 2))))
+    with tempfile.TemporaryDirectory() as folder:
+        options = dict(method.options)
+        if method.network is not None:
+            options.update(weights=random_weights(method.network, Path(folder)), device="cpu")
+        tracker = create_tracker(name, **options)
+    counts = windows_of(tracker) if name == "pips" else []
+    frames = [Frame(i, i / 25, image) for i, image in enumerate(images[: method.frames])]
+    wall, cpu = time.perf_counter(), time.process_time()
+    if hasattr(tracker, "run"):
+        answers = sum(1 for _ in tracker.run(iter(frames), prompts, len(frames)))
+    else:
+        tracker.init(frames[0], prompts)
+        answers = 1 + sum(1 for frame in frames[1:] if tracker.step(frame))
+    wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    assert answers == len(frames)
+    return {
+        "rate": points * len(frames) / wall,
+        "cpu": cpu / len(frames),
+        "unit": cpu / (sum(counts) or len(frames)),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--only", default=",".join(METHODS), help="names, separated by commas")
+    parser.add_argument("--points", type=int, default=12)
+    given = parser.parse_args()
+    video = synthetic(seconds=60 / 25, fps=25, size=SIZE, seed=3).video
+    images = [video[i] for i in range(60)]
+    table = Table(title=f"{given.points} points on {SIZE[0]} x {SIZE[1]} px, CPU")
+    for column in (
+        "method",
+        "frames",
+        "points x frames / s",
+        "CPU s / frame",
+        "CPU s / unit",
+        "official",
+        "ratio",
+    ):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    for name in given.only.split(","):
+        method = METHODS[name]
+        found = measure(name, method, given.points, images)
+        official = method.official if given.points == 12 else None
+        table.add_row(
+            name,
+            str(method.frames),
+            f"{found['rate']:.1f}",
+            f"{found['cpu']:.3f}",
+            f"{found['unit']:.3f}",
+            f"{official:.3f}" if official else "-",
+            f"{official / found['unit']:.1f}" if official else "-",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

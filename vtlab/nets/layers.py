@@ -206,7 +206,7 @@ def _bin_weights(low: Tensor, high: Tensor, cells: int, bins: int) -> Tensor:
     u = (edges[:, :, None] - torch.arange(cells, device=low.device, dtype=low.dtype)).clamp(-1, 1)
     integral = torch.where(u < 0, (u + 1) ** 2 / 2, 0.5 + u - u**2 / 2)
     width = ((high - low) / bins)[:, None, None]
-    return torch.where(width > 0, integral.diff(dim=1) / width.clamp(min=1e-12), 0.0)
+    return torch.where(width > 0, (integral[:, 1:] - integral[:, :-1]) / width.clamp(min=1e-12), 0.0)
 
 
 class CornerHead(nn.Module):

@@ -281,7 +281,8 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, N, C)."""
-        return F.rms_norm(x, (x.shape[-1],), self.weight, 1e-5)
+        wide = x.float()
+        return (wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + 1e-5)).to(x.dtype) * self.weight
 
 
 class StateLayer(nn.Module):

@@ -181,7 +181,7 @@ class ScorePrediction(nn.Module):
             boxes: (B, 4) xyxy as fractions of the search region.
         """
         region = precise_roi_pool(search, boxes * search.shape[-1], self.bins)
-        x = self.norm1(self.score_token).expand(len(search), -1, -1)
+        x = self.norm1(self.score_token)  # one row, broadcast over the batch by the attention
         for i, tokens in enumerate((to_tokens(region), to_tokens(template))):
             q, k, v = (
                 split_heads(self._layer(name, i, y), self.heads)

@@ -63,11 +63,11 @@ class ConvAttention(MixedAttention):
 
     def project(self, x: Tensor, maps: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, heads, N, D) of tokens (B, maps * size * size, C)."""
-        image = to_map(x.reshape(len(x) * maps, size * size, -1), size, size)
+        image = to_map(x.reshape(-1, size * size, x.shape[-1]), size, size)
 
         def one(name: str) -> Tensor:
             tokens = self.get_submodule(f"conv_proj_{name}")(image)
-            joined = tokens.reshape(len(x), -1, tokens.shape[-1])
+            joined = tokens.reshape(-1, maps * tokens.shape[1], tokens.shape[2])
             return split_heads(self.get_submodule(f"proj_{name}")(joined), self.heads)
 
         return one("q"), one("k"), one("v")

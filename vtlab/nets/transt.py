@@ -240,7 +240,7 @@ class TransT(nn.Module):
             width, height in fractions of the search region, for its M = H W / 64 tokens in row-major order.
         """
         features = self.features(search)
-        template_side = round(template.shape[1] ** 0.5)
+        template_side = round(int(template.shape[1]) ** 0.5)
         fused = self.featurefusion_network(
             template,
             self.position(template_side, template),

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError, near
 from vtlab.geometry import xyxy_to_cxcywh
-from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.prompts import BoxPrompt
 from vtlab.protocols import Image, WeightFile
 from vtlab.registry import register
 from vtlab.trackers._batch import BatchedTracker, Target, load, place
@@ -36,13 +36,11 @@ from vtlab.trackers._crops import (
     limit_corners,
     network_input,
 )
-from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
     import torch
 
     from vtlab.nets.mcitrack import MCITrackConfig, State
-    from vtlab.video import Frame
 
 SEARCH_FACTOR, TEMPLATE_FACTOR = 4.0, 2.0
 _SOURCE = "https://drive.google.com/drive/folders/1x6hTaBpF8dO_G8TsBn9z-or7FtKBF1mb"
@@ -164,12 +162,6 @@ class MCITrack(BatchedTracker[Followed]):
         self._channels_last = channels_last
         self._config: MCITrackConfig = self._network.config
         self._window = self._tensor(hann_window(self._config.search_cells, ends=False)).flatten()
-        self._now = 0.0
-
-    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
-        """Follow every target in one batch; a prompt starts, or starts afresh, its own."""
-        self._now = frame.timestamp
-        return super().step(frame, prompts)
 
     def _start(self, image: Image, boxes: Boxes) -> list[Followed]:
         targets = []
@@ -189,8 +181,12 @@ class MCITrack(BatchedTracker[Followed]):
                 self._images(crops), self._tokens(targets), self._state(targets)
             )
             predicted, scores = decode(score, size, offset, self._window)
+            finite = (
+                torch.stack([rows.isfinite().flatten(1).all(dim=1) for rows in state]).all(dim=0).tolist()
+            )
         for i, target in enumerate(targets):
-            target.proposed = [rows[i] for rows in state]
+            target.proposed = [rows[i] for rows in state] if finite[i] else None
+            target.state = target.state if finite[i] else None
         previous = np.stack([t.box for t in targets])
         boxes = boxes_from_crops(predicted.cpu().numpy(), previous, [w.side for w in windows])
         height, width = image.shape[:2]

@@ -1,0 +1,203 @@
+"""MCITrack as a tracker, on a narrow random network: its state, its memory of templates, odd input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
+
+from vtlab.checkpoints import load_into  # noqa: E402
+from vtlab.errors import InputError, VtlabWarning, WeightsError  # noqa: E402
+from vtlab.nets.mcitrack import CONFIGS, MCITrackConfig, variant_of  # noqa: E402
+from vtlab.nets.mcitrack import MCITrack as Network  # noqa: E402
+from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
+from vtlab.registry import TRACKERS  # noqa: E402
+from vtlab.trackers import mcitrack  # noqa: E402
+from vtlab.video import Frame  # noqa: E402
+
+BOXES = {1: (20, 15, 60, 65), 2: (90, 60, 130, 90), 3: (100, 5, 128, 50)}
+
+
+@pytest.fixture(scope="module")
+def network():
+    torch.manual_seed(0)
+    net = Network(MCITrackConfig(dim=64, stem=1, depth=4, search=64, template=32)).eval()
+    for name, value in net.named_parameters():
+        if value.dim() == 1 and not name.endswith("norm.weight"):
+            torch.nn.init.normal_(value, 1.0 if name.endswith(("weight", "gamma", "D")) else 0.0, 0.1)
+    return net
+
+
+@pytest.fixture
+def make(network, monkeypatch):
+    def make(**options):
+        monkeypatch.setattr(mcitrack, "load", lambda *_, **__: network)
+        return mcitrack.MCITrack(**{"device": "cpu", "update_every": 0.2, "memory": 6, **options})
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def frames():
+    """Eight smooth random images of 160 x 120 px, ten per second."""
+    rng = np.random.default_rng(3)
+    coarse = rng.integers(0, 256, (8, 15, 20, 3), dtype=np.uint8)
+    return [Frame(i, i / 10, np.kron(c, np.ones((8, 8, 1), np.uint8))) for i, c in enumerate(coarse)]
+
+
+def prompts(*ids, at=0):
+    return Prompts(BoxPrompt(BOXES[i], object_id=i, frame=at) for i in ids)
+
+
+def run(tracker, frames, *ids):
+    answers = [tracker.init(frames[0], prompts(*ids, at=frames[0].index))]
+    return [*answers, *(tracker.step(frame) for frame in frames[1:])]
+
+
+def test_objects_that_join_leave_and_are_corrected_equal_lone_ones(make, frames):
+    probe = run(make(), frames, 1, 2, 3)
+    middle = float(np.median([a.scores for a in probe[1:]]))  # some states are kept, some dropped
+    options = {"keep_state_above": middle, "update_above": middle}
+    tracker = make(**options)
+    seen = {i: [] for i in BOXES}
+    for frame in frames:
+        now = {0: prompts(1, 2), 2: prompts(3, at=2), 4: prompts(2, at=4)}.get(frame.index, Prompts())
+        if frame.index == 5:
+            tracker.remove([1])
+        answer = tracker.step(frame, now) if frame.index else tracker.init(frame, now)
+        for object_id, box in zip(answer.object_ids.tolist(), answer.boxes, strict=True):
+            seen[object_id].append(box)
+    kept = [t.state is not None for t in tracker._targets.values()]
+    assert len(kept) == 2
+    lone = {
+        1: run(make(**options), frames[:5], 1),
+        2: run(make(**options), frames[:4], 2) + run(make(**options), frames[4:], 2),
+        3: run(make(**options), frames[2:], 3),
+    }
+    for object_id, answers in lone.items():
+        np.testing.assert_allclose(seen[object_id], [a.boxes[0] for a in answers], rtol=0, atol=1e-3)
+
+
+def test_the_size_of_the_batch_does_not_matter(make, frames):
+    boxes = [[a.boxes for a in run(make(batch=n), frames[:4], 1, 2, 3)] for n in (1, 2, 16)]
+    np.testing.assert_allclose(boxes[1], boxes[0], rtol=0, atol=1e-3)
+    np.testing.assert_allclose(boxes[2], boxes[0], rtol=0, atol=1e-3)
+
+
+def test_the_state_is_kept_above_its_threshold_only(make, frames):
+    tracker = make(keep_state_above=0.0)
+    run(tracker, frames[:3], 1)
+    kept = tracker._targets[1].state
+    assert [tuple(rows.shape) for rows in kept] == [(16, 128, 16)] * 4
+    tracker.keep_state_above = 1.0
+    tracker.step(frames[3])
+    assert tracker._targets[1].state is None
+
+
+def test_templates_come_from_the_memory_when_they_are_due(make, frames):
+    tracker = make(update_above=0.0)
+    tracker.init(frames[0], prompts(1))
+    target = tracker._targets[1]
+    first = target.templates[0]
+    for n, frame in enumerate(frames[1:7], start=1):
+        tracker.step(frame)
+        assert target.changes == n // 2
+        assert target.templates[0] is first
+        assert len(target.memory) == 6
+        if n % 2 == 0:
+            assert target.templates[1:] == target.memory[1:5]
+    assert first not in target.memory
+    assert all(t.tokens is not None for t in target.templates[:1])
+
+
+def test_nothing_is_learned_below_the_threshold(make, frames):
+    tracker = make(update_above=1.0)
+    run(tracker, frames, 1)
+    target = tracker._targets[1]
+    assert set(map(id, target.memory + target.templates)) == {id(target.templates[0])}
+
+
+@pytest.mark.parametrize(
+    "box",
+    [(50, 50, 51, 51), (-500, -400, 900, 800), (10, 60, 150, 61), (150, 110, 400, 300), (-40, 20, 5, 60)],
+    ids=["pixel", "larger", "flat", "corner", "left"],
+)
+def test_odd_targets_give_boxes_in_the_image(make, frames, box):
+    tracker = make()
+    tracker.init(frames[0], Prompts(BoxPrompt(box)))
+    small = Frame(2, 0.2, frames[2].image[:50, :70].copy())
+    for frame in (frames[1], small, frames[3]):
+        answer = tracker.step(frame)
+        height, width = frame.image.shape[:2]
+        x1, y1, x2, y2 = answer.boxes[0]
+        assert 0 <= x1 < x2 <= width + 10
+        assert 0 <= y1 < y2 <= height + 10
+        assert min(x2 - x1, y2 - y1) >= 10 - 1e-9
+
+
+def test_an_answer_that_is_no_number_does_no_harm(make, frames, network, monkeypatch):
+    tracker = make(keep_state_above=0.0)
+    before = run(tracker, frames[:2], 1, 2)[-1]
+    forward = network.forward
+
+    def broken(*args):
+        score, size, offset, state = forward(*args)
+        score = score.clone()
+        score[0] = float("nan")
+        return score, size, offset, [torch.full_like(s, float("nan")) for s in state]
+
+    monkeypatch.setattr(network, "forward", broken)
+    with pytest.warns(VtlabWarning, match=r"\[1\]"):
+        answer = tracker.step(frames[2])
+    np.testing.assert_array_equal(answer.boxes[0], before.boxes[0])
+    assert answer.scores[0] == 0
+    assert answer.visible.tolist()[0] is False
+    monkeypatch.setattr(network, "forward", forward)
+    assert [t.state for t in tracker._targets.values()] == [None, None]
+    again = tracker.step(frames[3])
+    assert np.isfinite(again.boxes).all()
+    assert (again.scores > 0).all()
+
+
+@pytest.mark.parametrize("options", [{"dtype": "bfloat16"}, {"dtype": "float16"}, {"channels_last": True}])
+def test_other_formats_stay_near(make, frames, network, monkeypatch, options):
+    import copy
+
+    plain = run(make(), frames[:2], 1, 2)[-1].boxes
+    monkeypatch.setattr(mcitrack, "load", lambda *_, **__: copy.deepcopy(network))
+    tracker = mcitrack.MCITrack(device="cpu", **options)
+    other = run(tracker, frames[:2], 1, 2)[-1].boxes
+    np.testing.assert_allclose(other, plain, rtol=0, atol=0.05 if "channels_last" in options else 3.0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"variant": "x999"},
+        {"update_every": 0},
+        {"memory": 0},
+        {"batch": 0},
+        {"dtype": "int8"},
+        {"device": "abacus"},
+    ],
+)
+def test_bad_options_are_refused(make, options):
+    with pytest.raises(InputError):
+        make(**options)
+
+
+def test_the_checkpoint_of_another_variant_is_named(tmp_path, network):
+    with torch.device("meta"):
+        state = Network(CONFIGS["s224"]).state_dict()
+    tensors = {name: torch.zeros(()) for name in state}
+    tensors["encoder.body.pos_embed"] = torch.zeros(state["encoder.body.pos_embed"].shape)
+    torch.save({"net": tensors}, tmp_path / "MCITRACK_ep0300.pth.tar")
+    with pytest.raises(WeightsError, match=r"does not fit narrow.*a checkpoint of mcitrack-s224"):
+        load_into(network, tmp_path / "MCITRACK_ep0300.pth.tar", what="narrow", variant_of=variant_of)
+
+
+def test_every_variant_is_registered():
+    cards = [TRACKERS.card(f"mcitrack-{name}") for name in CONFIGS]
+    assert len({w.name for card in cards for w in card.weights}) == 5
+    assert all(card.notice and card.paper_url and card.requires == "torch" for card in cards)

@@ -1,0 +1,82 @@
+"""py-motmetrics' event log and summary from vtlab's distances (py-motmetrics 1.4.0, MIT; its own IoU fails on NumPy 2).
+
+People who live in py-motmetrics find their accumulator, their events and their table; the package does the counting.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab.errors import needs
+from vtlab.metrics import mot
+from vtlab.metrics.evaluation import mot_pairs
+from vtlab.metrics.protocols import find
+from vtlab.tracks import Tracks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def accumulator(tracks: Tracks, truth: Any, protocol: str | None = None) -> Any:
+    """Return a filled `motmetrics.MOTAccumulator`; frames are named by their 0-based index.
+
+    Args:
+        tracks: What a tracker answered.
+        truth: Ground-truth `Tracks`, or a sequence that has them.
+        protocol: Rule of the family `mot` by which both sides are prepared.
+
+    Raises:
+        MissingDependencyError: py-motmetrics is not installed.
+    """
+    rule = find("mot", protocol)
+    true = truth if isinstance(truth, Tracks) else truth.truth
+    return of_pairs(mot_pairs(tracks, true, rule), rule.threshold)
+
+
+def of_pairs(pairs: mot.Pairs, threshold: float = 0.5) -> Any:
+    """Return a filled `motmetrics.MOTAccumulator` of a prepared sequence; distance = 1 - similarity."""
+    try:
+        import motmetrics
+    except ImportError:
+        raise needs("motmetrics", "mot", "py-motmetrics' event log") from None
+    out = motmetrics.MOTAccumulator(auto_id=False)
+    frame = pairs.truth.frame[pairs.t]
+    order = np.argsort(frame, kind="stable")
+    for index in range(pairs.frames):
+        t = slice(*np.searchsorted(pairs.truth.frame, (index, index + 1)))
+        a = slice(*np.searchsorted(pairs.answer.frame, (index, index + 1)))
+        distance = np.full((t.stop - t.start, a.stop - a.start), np.nan)
+        mine = order[slice(*np.searchsorted(frame[order], (index, index + 1)))]
+        close = mine[pairs.similarity[mine] >= threshold - np.finfo(float).eps]
+        distance[pairs.t[close] - t.start, pairs.a[close] - a.start] = 1.0 - pairs.similarity[close]
+        out.update(
+            pairs.truth.object_id[t].tolist(), pairs.answer.object_id[a].tolist(), distance, frameid=index
+        )
+    return out
+
+
+def event_log(tracks: Tracks, truth: Any, protocol: str | None = None) -> pd.DataFrame:
+    """Return py-motmetrics' table of events: FrameId, Event, Type, OId, HId, D."""
+    return accumulator(tracks, truth, protocol).mot_events
+
+
+def summary(
+    accumulators: Mapping[str, Any], metrics: list[str] | None = None, *, names: bool = False
+) -> pd.DataFrame:
+    """Return py-motmetrics' summary of several sequences with their OVERALL row.
+
+    Args:
+        accumulators: Sequence -> accumulator.
+        metrics: Names of its metrics; default: `motmetrics.metrics.motchallenge_metrics`.
+        names: Use MOTChallenge's column names (IDF1, MOTA, ...).
+    """
+    import motmetrics
+
+    chosen = metrics or motmetrics.metrics.motchallenge_metrics
+    table = motmetrics.metrics.create().compute_many(
+        list(accumulators.values()), names=list(accumulators), metrics=chosen, generate_overall=True
+    )
+    return table.rename(columns=motmetrics.io.motchallenge_metric_names) if names else table

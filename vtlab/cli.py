@@ -599,7 +599,7 @@ def _table(frame: pd.DataFrame, title: str) -> None:
     for row in frame.itertuples(index=False):
         cells = []
         for column, value in zip(frame.columns, row, strict=True):
-            missing = isinstance(value, float) and value != value
+            missing = value is None or (isinstance(value, float) and value != value)
             number = frame[column].dtype.kind in "fi"
             cells.append(
                 "–"

@@ -8,8 +8,9 @@ missing, a package missing, a failure) has a row that says why; the others are n
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from collections.abc import Sequence as SequenceOf
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 
 from vtlab import draw
 from vtlab.datasets import Sequence
-from vtlab.errors import InputError, PromptError, TrackingError, VtlabError
+from vtlab.errors import InputError, PromptError, TrackingError, VtlabError, VtlabWarning
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.protocols import Card
 from vtlab.registry import TRACKERS
@@ -139,8 +140,10 @@ class _Trial:
         family = _family(self.card, self.sequence)
         try:
             prompts, note = fitting_prompts(self.card, self.sequence.prompts, self.video)
-            tracks = self._track(prompts, self.direction)
-            backward = self._return(tracks) if self.both_ways and self.card.accepts else None
+            with _collected() as notices:
+                tracks = self._track(prompts, self.direction)
+                backward = self._return(tracks) if self.both_ways and self.card.accepts else None
+            note = " ".join(filter(None, [note, *dict.fromkeys(notices)]))
             return Run(self.label, self.sequence.name, family, tracks, note, True, backward)
         except TrackingError as error:
             return Run(self.label, self.sequence.name, family, _as_tracks(error.tracks), str(error), False)
@@ -148,11 +151,9 @@ class _Trial:
             return Run(self.label, self.sequence.name, family, None, str(error), False)
 
     def _track(self, prompts: Prompts, direction: Direction) -> Tracks:
-        with warnings.catch_warnings():
-            warnings.simplefilter("once")
-            return track(
-                self.video, prompts, self.spec, direction=direction, progress=self.progress, **self.params
-            )
+        return track(
+            self.video, prompts, self.spec, direction=direction, progress=self.progress, **self.params
+        )
 
     def _return(self, tracks: Tracks) -> Tracks | None:
         prompts = prompts_from(tracks, int(tracks.frame[-1]), self.card) if len(tracks) else Prompts()
@@ -164,6 +165,20 @@ class _Trial:
             return (
                 None  # lost at the end: there is nothing to go back from, which the metric shows as missing
             )
+
+
+@contextmanager
+def _collected() -> Iterator[list[str]]:
+    """Collect the texts of vtlab's own warnings, which become notes in the table; others are given as ever."""
+    notices: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", VtlabWarning)
+        yield notices
+    for w in caught:
+        if issubclass(w.category, VtlabWarning):
+            notices.append(str(w.message))
+        else:
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
 
 
 @dataclass(frozen=True)
@@ -230,7 +245,9 @@ class Comparison:
         main = table["main"]
         rank = pd.Series([FAMILIES.index(f) for f in table["family"]], index=table.index)
         order = np.lexsort((-main.fillna(-np.inf).to_numpy(float), rank.to_numpy()))
-        return table.iloc[order].drop(columns="main").dropna(axis="columns", how="all")
+        metrics = [m for f in self.families for m in TABLE_METRICS[f]]
+        columns = ["family", *metrics, *PROXY_METRICS, *SPEED_COLUMNS, "note"]
+        return table.iloc[order].reindex(columns=columns).dropna(axis="columns", how="all")
 
     def leaderboard(self, family: str) -> pd.DataFrame:
         """The rows of one family with the columns that concern it, best first."""
@@ -363,7 +380,7 @@ class Comparison:
         if not np.isfinite(row["main"]):
             row["main"] = row.get("fb_consistency", np.nan)
         row.update(speed([r.tracks for r in runs if r.tracks is not None]))
-        row["note"] = " ".join(dict.fromkeys(r.note for r in runs if r.note))
+        row["note"] = " ".join(dict.fromkeys(r.note for r in runs if r.note)) or None
         return row
 
     def _panel(

@@ -136,9 +136,15 @@ def _points_near(now: Tracks, there: Tracks) -> float:
 def styled(table: pd.DataFrame) -> Any:
     """The leaderboard of a family with arrows for direction, per cent for fractions, and the best in bold."""
     names = {c: heading(c) for c in table.columns}
-    shown = table.rename(columns=names)
+    shown = table.rename(columns=names).rename_axis(None)
+    if "note" in shown:
+        shown["note"] = [_short(n) for n in shown["note"]]
     formats = {names[c]: number_format(c) for c in table.columns if c != "note"}
     style = shown.style.format(formats, na_rep="–")
+    if "note" in shown:
+        style = style.set_properties(
+            subset=["note"], **{"text-align": "left", "font-size": "85%", "max-width": "28rem"}
+        )
     for column in table.columns:
         values = table[column]
         if column != "note" and values.notna().any() and len(table) > 1:
@@ -147,6 +153,12 @@ def styled(table: pd.DataFrame) -> Any:
                 lambda v, best=best: "font-weight: 700" if v == best else "", subset=[names[column]]
             )
     return style
+
+
+def _short(note: Any) -> str:
+    """The first sentence of a note; the whole of it is in `Comparison.table`."""
+    text = note if isinstance(note, str) else ""
+    return text if len(text) < 100 else text.split(". ")[0].rstrip(".") + "."
 
 
 def heading(column: str) -> str:
@@ -178,8 +190,12 @@ def answer(comparison: Comparison) -> list[str]:
             continue
         top = board[metric].astype(float).idxmax()
         row = board.loc[top]
+        if row[metric] <= 0:
+            said.append(f"{FAMILY_TITLES[family]}: no tracker found any of the objects ({metric} 0 %).")
+            continue
+        verb = "is best with" if board[metric].notna().sum() > 1 else "reaches"
         text = (
-            f"{FAMILY_TITLES[family]}: {top} is best with {metric} {100 * row[metric]:.1f} % at "
+            f"{FAMILY_TITLES[family]}: {top} {verb} {metric} {100 * row[metric]:.1f} % at "
             f"{row['latency_ms']:.2f} ms a frame"
         )
         near = board[(board[metric] >= 0.95 * row[metric]) & (board["latency_ms"] < 0.5 * row["latency_ms"])]
@@ -246,7 +262,7 @@ def _pictures(comparison: Comparison) -> str:
     for k, sequence in enumerate(comparison.sequences):
         n = len(sequence.video)
         for family in comparison.families:
-            for frame in sorted({0, n // 3, 2 * n // 3, n - 1}):
+            for frame in sorted({0, n // 2, n - 1}):
                 try:
                     image = comparison.frame(frame, sequence=k, family=family, width=420)
                 except VtlabError:
@@ -272,7 +288,7 @@ def _videos(comparison: Comparison) -> str:
                 continue
             data = base64.b64encode(file.read_bytes()).decode("ascii")
             parts.append(
-                f"<figure><video controls muted loop playsinline src='data:video/mp4;base64,{data}'></video>"
+                f"<figure><video controls autoplay muted loop playsinline src='data:video/mp4;base64,{data}'></video>"
                 f"<figcaption>{html.escape(FAMILY_TITLES[family])}, {html.escape(comparison.sequences[0].name)}"
                 "</figcaption></figure>"
             )
@@ -325,8 +341,8 @@ h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-to
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right }
-th:first-child, td:last-child { text-align: left }
-td:last-child { max-width: 30rem; font-size: .85rem }
+th:first-child { text-align: left }
+th { white-space: nowrap }
 figure { margin: 1rem 0 } img, video { max-width: 100%; height: auto; border-radius: 6px; background: #fff }
 pre { background: var(--soft); padding: 1rem; overflow: auto; font-size: .78rem; border-radius: 8px }
 </style></head><body>

@@ -64,6 +64,8 @@ def test_a_file_that_computes_something_else_is_removed(tmp_path, monkeypatch):
     with pytest.raises(VtlabError, match="differs from PyTorch"):
         export("transt", tmp_path / "out.onnx")
     assert not list(tmp_path.iterdir())
+    assert export("transt", tmp_path / "out.onnx", check=False).difference == {}
+    assert [p.name for p in tmp_path.iterdir()] == ["out.onnx"]
 
 
 def test_what_can_not_be_exported_is_refused_before_anything_is_loaded(tmp_path):

@@ -15,7 +15,7 @@ from tests.trackers.blobs import SIZE, blobs, find, positions
 from vtlab.errors import InputError, WeightsError
 from vtlab.prompts import PointPrompt, Prompts
 from vtlab.trackers import pips
-from vtlab.trackers.pips import Pips, hand_over, unpacked
+from vtlab.trackers.pips import Pips, hand_over, padded, unpacked
 from vtlab.video import Frame
 
 torch = pytest.importorskip("torch")
@@ -160,6 +160,10 @@ def test_the_stream_is_read_no_further_than_a_window_ahead(make):
 
     for i, _ in make().run(stream(), Prompts(PointPrompt(wanted[0])), 0):
         assert max(read) <= i + 7
+
+
+def test_batches_have_few_sizes():
+    assert [padded(n) for n in (1, 2, 3, 5, 8, 9, 16, 17, 33, 128)] == [1, 2, 4, 8, 8, 16, 16, 32, 48, 128]
 
 
 def test_hand_over_lowers_the_bar_until_a_frame_passes():

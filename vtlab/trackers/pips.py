@@ -28,7 +28,7 @@ from vtlab.prompts import Prompts
 from vtlab.protocols import OfflineTracker, WeightFile
 from vtlab.registry import register
 from vtlab.trackers._batch import find_device
-from vtlab.trackers._points import Array, chunks, convert_points, resize_frames
+from vtlab.trackers._points import Array, checkpoint, chunks, convert_points, resize_frames
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
@@ -165,11 +165,16 @@ class _Chain:
         window = torch.stack(maps + maps[-1:] * (FRAMES - len(maps)))
         for part in chunks(len(due), self._batch):
             rows = due[part]
-            index = torch.from_numpy(rows).to(window.device)
+            count = len(rows)
+            filled = np.resize(rows, padded(count))
+            index = torch.from_numpy(filled).to(window.device)
             with torch.inference_mode():
-                start = torch.from_numpy(self._xy[0, rows].astype(np.float32)).to(window.device)
+                start = torch.from_numpy(self._xy[0, filled].astype(np.float32)).to(window.device)
                 found = self._net(window, start, self._template[index], self._iterations)
-                xy, seen = found.xy[-1].cpu().numpy(), found.visibility.sigmoid().cpu().numpy()
+                xy, seen = (
+                    found.xy[-1, :, :count].cpu().numpy(),
+                    found.visibility[:, :count].sigmoid().cpu().numpy(),
+                )
             self._xy[:, rows], self._seen[:, rows] = xy, seen
             self._due[rows] = [hand_over(seen[:, i]) for i in range(len(rows))]
 
@@ -180,6 +185,14 @@ class _Chain:
         self._seen = np.concatenate([self._seen[1:], np.full_like(self._seen[:1], np.nan)])
         self._due[self._due >= 0] -= 1
         return xy, seen
+
+
+def padded(count: int) -> int:
+    """Points that a batch of `count` is filled up to: powers of two, then multiples of 16.
+
+    How many windows start on a frame changes from frame to frame, and PyTorch keeps memory for every size it meets.
+    """
+    return min(1 << (count - 1).bit_length(), -(-count // 16) * 16)
 
 
 def hand_over(seen: NDArray[np.floating]) -> int:
@@ -201,12 +214,9 @@ def _load(weights: str | Path | None, device: str) -> tuple[Any, torch.device]:
     from vtlab.checkpoints import load_into
     from vtlab.nets.pips import Pips as Network
 
-    if weights is None:
-        from vtlab.weights import fetch
-
-        weights = fetch(WEIGHTS)
+    path = unpacked(checkpoint(weights, WEIGHTS))
     net = Network()
-    load_into(net, unpacked(Path(weights)), what="pips")
+    load_into(net, path, what="pips")
     return net.to(target).eval().requires_grad_(False), target
 
 

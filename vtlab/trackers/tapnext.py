@@ -26,7 +26,7 @@ from vtlab.prompts import Prompts
 from vtlab.protocols import OfflineTracker, WeightFile
 from vtlab.registry import register
 from vtlab.trackers._batch import find_device
-from vtlab.trackers._points import chunks, convert_points, pack_queries, resize_frames
+from vtlab.trackers._points import checkpoint, chunks, convert_points, pack_queries, resize_frames
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
@@ -157,14 +157,11 @@ def _load(variant: str, weights: str | Path | None, device: str) -> tuple[Any, t
     from vtlab.checkpoints import load_into
     from vtlab.nets.tapnext import TapNext as Network
 
-    if weights is None:
-        from vtlab.weights import fetch
-
-        weights = fetch(VARIANTS[variant].file)
+    path = checkpoint(weights, VARIANTS[variant].file)
     with torch.device("meta"):
         net = Network()
     net.to_empty(device="cpu")
-    load_into(net, weights, what=variant, read=read_official)
+    load_into(net, path, what=variant, read=read_official)
     return net.to(target).eval().requires_grad_(False), target
 
 

@@ -117,6 +117,29 @@ def test_masks_in_multi_object_scoring_and_ignore_regions():
     assert value(evaluate(both, labelled, "mot", "mots"), "MOTA") == 1
 
 
+def test_ignore_regions_and_benchmark_of_a_sequence():
+    region = Tracks.of(np.arange(N), 1, np.tile([200.0, 0, 260, 60], (N, 1)))
+    stray = Tracks.concat([boxes(), Tracks.of([3], [9], [[210.0, 10, 230, 30]], size=(120, 160))])
+    sequence = SimpleNamespace(truth=boxes(), name="s", ignore=region, prompts=(), benchmark="")
+    assert value(evaluate(stray, sequence, "mot"), "CLR_FP") == 0
+    assert value(evaluate(stray, boxes(), "mot"), "CLR_FP") == 1
+    named = SimpleNamespace(truth=boxes(), name="s", prompts=(), benchmark="got10k")
+    assert set(evaluate(boxes(), named, "sot").protocol) == {"got10k"}
+    assert set(evaluate(boxes(), named, "mot").protocol) == {"plain"}
+    assert set(evaluate(boxes(), named, "sot", "otb").protocol) == {"otb"}
+
+
+def test_void_pixels_of_a_sequence():
+    void = np.zeros((120, 160), bool)
+    void[:, 80:] = True
+    spill = [masks().mask(i) | void for i in range(N)]
+    answer = Tracks.of(np.arange(N), 1, masks=spill)
+    ignore = Tracks.of(np.arange(N), 1, masks=[void] * N)
+    sequence = SimpleNamespace(truth=masks(), name="s", ignore=ignore, prompts=(), benchmark="davis")
+    assert value(evaluate(answer, sequence, "vos"), "J") == 1
+    assert value(evaluate(answer, masks(), "vos"), "J") < 0.5
+
+
 def test_sparse_truth_counts_annotated_frames_only():
     every_fifth = masks().take(np.arange(0, N, 5))
     found = evaluate(masks(), every_fifth, "vos", "youtube-vos")

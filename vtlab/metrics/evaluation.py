@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import InputError
+from vtlab.geometry import box_area
 from vtlab.metrics import mot, points, sot, vos
 from vtlab.metrics.protocols import DEFAULTS, FAMILIES, Protocol, find
 from vtlab.tracks import Tracks
@@ -62,7 +63,8 @@ def evaluate(
         truth: Ground-truth `Tracks`, or a sequence that has them (`.truth`, and `.prompts`, `.video`, `.name`).
         family: `sot` (boxes, matched by object id), `mot` (boxes or masks, matched by overlap), `vos` (masks by
             id) or `points`; default: the family of the tracker that made the tracks, else what they hold.
-        protocol: Name of the benchmark's rule (`vtlab.metrics.protocols`); default: the family's.
+        protocol: Name of the benchmark's rule (`vtlab.metrics.protocols`); default: the sequence's own benchmark
+            where that is a rule of the family, else the family's default.
         by_class: For `mot`: also score each label of truth alone, and the average over labels.
 
     Returns:
@@ -88,6 +90,8 @@ def score(
     """
     case = _Case.of(tracks, truth)
     family = family or infer_family(tracks, case.truth)
+    if protocol is None and case.benchmark in FAMILIES.get(family, ()):
+        protocol = case.benchmark
     rule = find(family, protocol)
     if family == "mot":
         counts, objects = _score_mot(case, rule, by_class)
@@ -162,6 +166,8 @@ class _Case:
     frames: int
     size: tuple[int, int] | None
     starts: Mapping[int, int]
+    ignore: Tracks | None = None
+    benchmark: str = ""
 
     @classmethod
     def of(cls, tracks: Tracks, truth: Any) -> _Case:
@@ -188,8 +194,10 @@ class _Case:
         for prompt in prompts:
             starts[prompt.object_id] = min(prompt.frame, starts.get(prompt.object_id, prompt.frame))
         frames = max(last, int(given.meta.get("frames") or video.get("frames") or 0))
-        name = "" if truth is given else str(getattr(truth, "name", ""))
-        return cls(tracks, given, name, frames, size, starts)
+        if truth is given:
+            return cls(tracks, given, "", frames, size, starts)
+        ignore, benchmark = getattr(truth, "ignore", None), str(getattr(truth, "benchmark", "") or "")
+        return cls(tracks, given, str(getattr(truth, "name", "")), frames, size, starts, ignore, benchmark)
 
     def object_ids(self, ids: Iterable[Any]) -> list[int]:
         """Ids of the objects of truth, having checked that the tracks know any of them."""
@@ -238,7 +246,8 @@ def _fill(
 
 
 def _score_mot(case: _Case, rule: Any, by_class: bool) -> tuple[mot.Counts, dict[str, dict[str, float]]]:
-    counts = mot.evaluate(mot_pairs(case.tracks, case.truth, rule, case.frames), threshold=rule.threshold)
+    prepared = mot_pairs(case.tracks, case.truth, rule, case.frames, case.ignore)
+    counts = mot.evaluate(prepared, threshold=rule.threshold)
     if not by_class:
         return counts, {}
     labels = sorted({x for x in case.truth.label if x is not None and x != "ignore"})
@@ -251,15 +260,28 @@ def _score_mot(case: _Case, rule: Any, by_class: bool) -> tuple[mot.Counts, dict
     return counts, {**objects, "class average": mot.class_average(classes.values())}
 
 
-def mot_pairs(tracks: Tracks, truth: Tracks, protocol: Any = None, frames: int | None = None) -> mot.Pairs:
+def mot_pairs(
+    tracks: Tracks,
+    truth: Tracks,
+    protocol: Any = None,
+    frames: int | None = None,
+    ignore: Tracks | None = None,
+) -> mot.Pairs:
     """Pair the objects of tracks with those of truth by overlap, prepared by a protocol.
 
     Masks are compared where both sides have them and the protocol is `mots`, or where boxes are missing.
+
+    Args:
+        tracks: What a tracker answered.
+        truth: Ground truth; rows labelled "ignore" are regions that are not scored.
+        protocol: Rule of the family `mot`.
+        frames: Number of frames.
+        ignore: More regions that are not scored, boxes or masks by frame.
     """
     rule = find("mot", protocol)
     tracks = tracks.take(tracks.visible)
     truth = truth if rule.hidden else truth.take(truth.visible)
-    ignore = truth.take(truth.label == "ignore")
+    regions = [truth.take(truth.label == "ignore"), *([] if ignore is None else [ignore])]
     truth = truth.take(truth.label != "ignore")
     boxed = np.isfinite(tracks.boxes).all() and np.isfinite(truth.boxes).all()
     if tracks.rle is not None and truth.rle is not None and (rule.name == "mots" or not boxed):
@@ -272,8 +294,8 @@ def mot_pairs(tracks: Tracks, truth: Tracks, protocol: Any = None, frames: int |
     label = truth.label
     scored = np.array([not rule.classes or x is None or x in rule.classes for x in label], bool)
     covered = None
-    if rule.ignore_coverage is not None and len(ignore):
-        covered = _coverage(tracks, ignore) > rule.ignore_coverage
+    if rule.ignore_coverage is not None:
+        covered = np.max([_coverage(tracks, r) for r in regions], axis=0, initial=0) > rule.ignore_coverage
     return mot.preprocess(pairs, scored & (truth.score != 0), np.isin(label, rule.distractors), covered)
 
 
@@ -292,17 +314,34 @@ def _masked(tracks: Tracks) -> Tracks:
 
 
 def _coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
-    """Fraction of each mask that lies in the ignore regions of its frame."""
+    """Fraction of each object that lies in the ignore regions of its frame: of its mask in their union where both
+    have masks, else of its box in the region that covers it most."""
+    if tracks.rle is not None and ignore.rle is not None:
+        return _mask_coverage(tracks, ignore)
+    out = np.zeros(len(tracks))
+    if not len(tracks) or not len(ignore):
+        return out
+    pairs = mot.pairs_of_boxes(
+        (ignore.frame, np.arange(len(ignore)), ignore.boxes),
+        (tracks.frame, np.arange(len(tracks)), tracks.boxes),
+    )
+    region, row = pairs.truth.source[pairs.t], pairs.answer.source[pairs.a]
+    area, region_area = box_area(tracks.boxes)[row], box_area(ignore.boxes)[region]
+    inter = pairs.similarity / (1 + pairs.similarity) * (area + region_area)
+    np.maximum.at(out, row, inter / area)
+    return out
+
+
+def _mask_coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
     from pycocotools import mask as coco
 
     size = list(ignore.size or tracks.size or ())
     out = np.zeros(len(tracks))
-    regions = {int(f): _rles(ignore.at(int(f)), size) for f in ignore.frames}
-    for frame, region in regions.items():
+    for frame in ignore.frames.tolist():
         rows = np.flatnonzero(tracks.frame == frame)
         if len(rows):
-            masks = _rles(tracks.take(rows), size)
-            out[rows] = np.asarray(coco.iou(masks, [coco.merge(region)], [1]))[:, 0]
+            union = coco.merge(_rles(ignore.at(frame), size))
+            out[rows] = np.asarray(coco.iou(_rles(tracks.take(rows), size), [union], [1]))[:, 0]
     return out
 
 
@@ -313,7 +352,7 @@ def _rles(tracks: Tracks, size: list[int]) -> list[dict[str, Any]]:
 
 
 def _score_vos(case: _Case, rule: Any) -> tuple[list[dict[str, float]], dict[int, dict[str, float]]]:
-    truth = _masked(case.truth)
+    truth = _masked(case.truth.seen())
     if truth.rle is None or not len(truth):
         raise InputError("The ground truth has no masks; score boxes with family='sot'.")
     if case.tracks.rle is None and len(case.tracks):
@@ -330,11 +369,18 @@ def _score_vos(case: _Case, rule: Any) -> tuple[list[dict[str, float]], dict[int
         series = vos.evaluate_object(
             (answers.mask(found[f]) if f in found else None for f in frames.tolist()),
             (truth.mask(true[f]) if f in true else None for f in frames.tolist()),
+            None if case.ignore is None else (_void(case.ignore, f) for f in frames.tolist()),
             frames=frames.tolist(),
             tolerance=rule.tolerance,
         )
         objects[object_id] = series.values()
     return list(objects.values()), objects if len(objects) > 1 else {}
+
+
+def _void(ignore: Tracks, frame: int) -> NDArray[np.bool_] | None:
+    """Pixels of a frame that are not judged, or None."""
+    found = list(ignore.masks_at(frame).values())
+    return np.logical_or.reduce(found) if found else None
 
 
 def _rows_of(tracks: Tracks, object_id: int) -> list[tuple[int, int]]:

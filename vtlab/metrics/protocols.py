@@ -175,7 +175,9 @@ MOT: dict[str, MotProtocol] = {
         MotProtocol("mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5),
         MotProtocol(
             "plain",
-            "vtlab: all truth counts that is visible and has no score of 0 (MOTChallenge's flag)",
+            "vtlab: all truth counts that is visible and has no score of 0 (MOTChallenge's flag); answers in ignore "
+            "regions do not",
+            ignore_coverage=0.5,
             hidden=False,
         ),
     )

@@ -226,6 +226,7 @@ class Figures:
     def __init__(self, prompts: Iterable[Prompt] = ()):
         self._figures: list[_Figure] = []
         self._active: dict[int, int] = {}
+        self._labels: dict[int, str] = {}
         self._ends = np.zeros(1, dtype=np.int64)
         self.add(prompts)
 
@@ -263,6 +264,8 @@ class Figures:
                 )
             known.add(key)
             self._figures.append(_figure(prompt))
+            if prompt.label is not None:
+                self._labels[prompt.object_id] = prompt.label
         self._ends = np.cumsum([0, *(len(f.start) for f in self._figures)])
         return slice(first, len(self))
 
@@ -311,13 +314,12 @@ class Figures:
         if not shapes:
             return FrameTracks.empty()
         prompts = [self._figures[self._active[i]].prompt for i in shapes]
-        labels = {f.prompt.object_id: f.prompt.label for f in self._figures if f.prompt.label is not None}
         answer = FrameTracks.of(
             list(shapes),
             [s.box for s in shapes.values()],
             [s.score for s in shapes.values()],
             [s.visible for s in shapes.values()],
-            labels=[labels.get(i) for i in shapes] if labels else None,
+            labels=[self._labels.get(i) for i in shapes] if self._labels else None,
             source=["manual" if p.frame == frame else "tracked" for p in prompts],
         )
         counts = [len(s.xy) for s in shapes.values()]

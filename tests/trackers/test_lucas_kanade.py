@@ -152,12 +152,13 @@ def test_a_later_prompt_corrects_and_removal_ends():
     video = moving(6)
     tracks = follow(
         video,
-        PointPrompt((100, 80)),
+        PointPrompt((100, 80), label="eye"),
         PointPrompt((60, 50), frame=3),
         PointPrompt((50, 50), object_id=2),
         remove={2: 4},
     )
     np.testing.assert_allclose(tracks.of_object(1).points.xy[3], (60, 50))
+    assert set(tracks.of_object(1).label) == {"eye"}
     np.testing.assert_allclose(tracks.of_object(1).points.xy[5], np.add((60, 50), 2 * SHIFT), atol=0.1)
     assert tracks.of_object(2).frames.tolist() == [0, 1, 2, 3]
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tests.trackers.blobs import SIZE, blobs, find, positions
 from vtlab.errors import InputError, WeightsError
 from vtlab.prompts import PointPrompt, Prompts
+from vtlab.run import track
 from vtlab.trackers import pips
 from vtlab.trackers.pips import Pips, hand_over, padded, unpacked
 from vtlab.video import Frame
@@ -115,6 +116,18 @@ def test_late_backward_and_last_frame_queries(make):
         np.testing.assert_allclose(xy[t:, k], wanted[t:, k], atol=0.05)
     back, _ = follow(make(), video, [PointPrompt(wanted[19], frame=19)], order=list(range(19, -1, -1)))
     np.testing.assert_allclose(back, wanted, atol=0.05)
+
+
+def test_both_directions_through_the_loop(make):
+    make()
+    wanted = positions(12)
+    prompts = [
+        PointPrompt(wanted[5], frame=5, shape="polygon"),
+        PointPrompt(wanted[3][:1], object_id=2, frame=3),
+    ]
+    tracks = track(blobs(wanted), prompts, "pips", direction="both", progress=False)
+    np.testing.assert_allclose(tracks.of_object(1).points.xy.reshape(12, 3, 2), wanted, atol=0.05)
+    np.testing.assert_allclose(tracks.of_object(2).points.xy, wanted[:, 0], atol=0.05)
 
 
 def test_a_hidden_point_is_reported_and_the_chain_steps_over_it(make):

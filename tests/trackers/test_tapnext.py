@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tests.trackers.blobs import SIZE, blobs, find, positions
 from vtlab.errors import InputError, WeightsError
 from vtlab.prompts import PointPrompt, Prompts, SkeletonPrompt
+from vtlab.run import track
 from vtlab.trackers import tapnext
 from vtlab.trackers.tapnext import TapNext, read_official
 from vtlab.video import Frame
@@ -103,6 +104,18 @@ def test_late_backward_and_last_frame_queries(make):
     begun = [PointPrompt(wanted[3][:1], frame=3), PointPrompt(wanted[7][1:2], object_id=2, frame=7)]
     shifted, _ = follow(make(), video, begun, order=list(range(3, 10)))
     np.testing.assert_allclose(shifted[7:, 1], wanted[7:, 1], atol=0.05)
+
+
+def test_both_directions_through_the_loop(make):
+    make()
+    wanted = positions(12)
+    prompts = [
+        PointPrompt(wanted[5], frame=5, shape="polygon"),
+        PointPrompt(wanted[3][:1], object_id=2, frame=3),
+    ]
+    tracks = track(blobs(wanted), prompts, "tapnext++", direction="both", progress=False)
+    np.testing.assert_allclose(tracks.of_object(1).points.xy.reshape(12, 3, 2), wanted, atol=0.05)
+    np.testing.assert_allclose(tracks.of_object(2).points.xy, wanted[:, 0], atol=0.05)
 
 
 def test_hidden_points_chunks_duplicates_and_one_frame(make):

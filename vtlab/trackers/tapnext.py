@@ -79,7 +79,7 @@ def _named(name: str, summary: str) -> Any:
 @_named("tapnext", "Points as tokens of a recurrent transformer; causal, constant memory.")
 @_named("bootstapnext", "TAPNext trained on real video too.")
 @_named("tapnext++", "TAPNext trained on longer videos.")
-@_named("tapnext++-512", "TAPNext++ on frames of 512 x 512 pixels: finer, about five times slower.")
+@_named("tapnext++-512", "TAPNext++ on frames of 512 x 512 pixels: finer and slower.")
 class TapNext(OfflineTracker):
     """Points as tokens of a recurrent vision transformer. Causal: an answer comes with its frame.
 

@@ -14,6 +14,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
+from vtlab.checkpoints import load_into  # noqa: E402
 from vtlab.figures import Figures  # noqa: E402
 from vtlab.nets.cotracker3 import CoTracker3  # noqa: E402
 from vtlab.prompts import PointPrompt, Prompts  # noqa: E402
@@ -124,11 +125,9 @@ def small(checkpoints):
     """Networks that take frames of 96 x 128 as they are, as in the fixture's network runs."""
 
     def make(variant: str) -> Network:
-        network = Network(
-            f"cotracker3-{variant}", WINDOWS[variant], checkpoints[variant], torch.device("cpu")
-        )
-        network.size = (96, 128)
-        return network
+        net = CoTracker3(window=WINDOWS[variant])
+        load_into(net, checkpoints[variant], what=variant)
+        return Network(net, torch.device("cpu"), (96, 128))
 
     return make
 

@@ -223,7 +223,9 @@ def test_online_tracker(fixtures, checkpoint, clip, see_once):
 def test_online_protocol_from_the_first_frame(fixtures, checkpoint, clip, see_once):
     """All queries are looked up first, then all points run from frame 0: the protocol of the official colab."""
     fixture, run = fixtures["bootstapir-online"], "track/online_all"
-    holder = SimpleNamespace(_network=Network("bootstapir", True, checkpoint, torch.device("cpu"), 256, 20.0))
+    holder = SimpleNamespace(
+        _network=Network.load("bootstapir", True, checkpoint, torch.device("cpu"), 256, 20.0)
+    )
     see_once(holder)
     network, size = holder._network, clip.shape[1:3]
     queries = np.array(fixture.params["queries_txy"])

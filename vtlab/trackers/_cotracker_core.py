@@ -41,18 +41,22 @@ class Network:
     """A loaded network and what it sees of single frames.
 
     Args:
-        variant: "cotracker3-online" or "cotracker3-offline".
-        window: Frames of the checkpoint's time embedding: 16 or 60.
-        weights: Checkpoint file.
-        device: Where to compute.
+        net: The network, ready for inference.
+        device: Where it is.
+        size: (height, width) that frames are resized to; None = what the network was made for.
     """
 
-    def __init__(self, variant: str, window: int, weights: Path, device: torch.device):
-        net = CoTracker3(window=window)
-        load_into(net, weights, what=variant, variant_of=variant_of)  # type: ignore[arg-type]
+    def __init__(self, net: CoTracker3, device: torch.device, size: Size | None = None):
         self.net = net.to(device).eval().requires_grad_(False)
         self.device = device
-        self.size: Size = net.model_resolution
+        self.size: Size = size or net.model_resolution
+
+    @classmethod
+    def load(cls, variant: str, window: int, weights: Path, device: torch.device) -> Network:
+        """Load the checkpoint `weights` of a variant, whose time embedding has `window` frames."""
+        net = CoTracker3(window=window)
+        load_into(net, weights, what=variant, variant_of=variant_of)  # type: ignore[arg-type]
+        return cls(net, device)
 
     def see(self, image: Image) -> Tensor:
         """Feature maps (1, 128, h, w) of one image; computed once for all points and windows."""

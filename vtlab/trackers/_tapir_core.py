@@ -44,31 +44,33 @@ class Network:
     """A loaded network and what it sees of single frames.
 
     Args:
-        variant: One of `VARIANTS`.
-        causal: Whether the mixers see only the past.
-        weights: Checkpoint file.
-        device: Where to compute.
+        net: The network, ready for inference.
+        device: Where it is.
         resolution: Side in pixels of the square that frames are resized to.
-        softmax_temperature: See `nets.tapir.Tapir`.
     """
 
-    def __init__(
-        self,
-        variant: str,
-        causal: bool,
-        weights: Path,
-        device: torch.device,
-        resolution: int,
-        softmax_temperature: float,
-    ):
-        net = Tapir(causal=causal, softmax_temperature=softmax_temperature, **VARIANTS[variant])  # type: ignore[arg-type]
-        load_into(net, weights, what=variant, variant_of=variant_of)  # type: ignore[arg-type]
+    def __init__(self, net: Tapir, device: torch.device, resolution: int):
         self.net = net.to(device).eval().requires_grad_(False)
         self.device = device
         self.resolution = resolution
         used = [net.initial_resolution, *net.resolutions((resolution, resolution))]
         self.sizes = list(dict.fromkeys(used))
         self.levels = [self.sizes.index(size) for size in used]
+
+    @classmethod
+    def load(
+        cls,
+        variant: str,
+        causal: bool,
+        weights: Path,
+        device: torch.device,
+        resolution: int,
+        softmax_temperature: float,
+    ) -> Network:
+        """Load the checkpoint `weights` of one of `VARIANTS`; raises `WeightsError` if it is another's."""
+        net = Tapir(causal=causal, softmax_temperature=softmax_temperature, **VARIANTS[variant])  # type: ignore[arg-type]
+        load_into(net, weights, what=variant, variant_of=variant_of)  # type: ignore[arg-type]
+        return cls(net, device, resolution)
 
     def see(self, image: Image) -> list[Grids]:
         """Feature maps of one image at each of `sizes`; computed once for all points."""

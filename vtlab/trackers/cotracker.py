@@ -122,7 +122,7 @@ class CoTracker(OfflineTracker):
         file = OFFLINE_WEIGHTS if self._offline else ONLINE_WEIGHTS
         side = (6 if self._offline else 0) if support_grid is None else support_grid
         self._settings = Settings(size, size // 2, not self._offline, iterations, side, points_at_once)
-        self._network = Network(f"cotracker3-{variant}", trained, checkpoint(weights, file), target)
+        self._network = Network.load(f"cotracker3-{variant}", trained, checkpoint(weights, file), target)
 
     def run(
         self, frames: Iterator[Frame], prompts: Prompts, n_frames: int

@@ -75,7 +75,7 @@ def _network(
     target = find_device(device)
     from vtlab.trackers._tapir_core import Network
 
-    return Network(variant, causal, checkpoint(weights, file), target, **options)
+    return Network.load(variant, causal, checkpoint(weights, file), target, **options)
 
 
 @register(

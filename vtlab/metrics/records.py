@@ -14,6 +14,7 @@ _NET = "Mueller et al., TrackingNet, ECCV 2018"
 _DAVIS = "Perazzi et al., DAVIS, CVPR 2016; Pont-Tuset et al., DAVIS 2017"
 _TAP = "Doersch et al., TAP-Vid, NeurIPS 2022"
 _VIS = "Yang et al., Video Instance Segmentation, ICCV 2019"
+_TAO = "Dave et al., TAO, ECCV 2020"
 _PROXY = "vtlab: a proxy, measured without ground truth"
 
 
@@ -110,7 +111,12 @@ _ALL = (
     _count("IDs", "Identities of the tracker", None, _HOTA),
     _count("GT_IDs", "Identities of truth", None, _HOTA),
     _count("Frames", "Frames", None, _HOTA),
-    Metric("mAP", "mot", "Track average precision over IoU 0.5 to 0.95", paper=_VIS),
+    Metric("mAP", "mot", "Track average precision over track overlaps 0.5 to 0.95", paper=_VIS),
+    Metric("mAR", "mot", "Track average recall over track overlaps 0.5 to 0.95", paper=_VIS),
+    Metric("AP_50", "mot", "Track average precision at track overlap 0.5", paper=_VIS),
+    Metric("AP_75", "mot", "Track average precision at track overlap 0.75", paper=_VIS),
+    *(Metric(f"mAP_{g}", "mot", f"mAP of the group {g}", paper=_TAO) for g in ("area_s", "area_m", "area_l")),
+    *(Metric(f"mAP_{g}", "mot", f"mAP of the group {g}", paper=_TAO) for g in ("time_s", "time_m", "time_l")),
     Metric("J&F", "vos", "Mean of J and F", paper=_DAVIS),
     Metric("J", "vos", "Region similarity: overlap of masks", paper=_DAVIS),
     Metric("J_recall", "vos", "Frames with J above 0.5", paper=_DAVIS),

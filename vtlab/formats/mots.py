@@ -1,0 +1,111 @@
+"""MOTS text (KITTI MOTS, MOTSChallenge): `frame id class height width rle`, separated by blanks.
+
+Differs from vtlab's convention: frames count from 1 in MOTSChallenge and from 0 in KITTI; the object id is the class
+times 1000 plus the instance; id 10000 (class 10) is a region that is ignored. Masks are COCO's compressed counts.
+
+Format: Voigtlaender et al., "MOTS: Multi-Object Tracking and Segmentation", CVPR 2019.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from vtlab.errors import FormatError, TracksError
+from vtlab.tracks import Tracks
+
+CLASSES = {1: "car", 2: "pedestrian", 10: "ignore"}
+"""Class ids of the format and vtlab's labels for them."""
+
+
+def read_mots(path: str | Path, *, frames: int | None = None, first_frame: int = 1) -> Tracks:
+    """Read a MOTS text file; regions that are ignored carry the label "ignore".
+
+    Args:
+        path: The file.
+        frames: Number of frames of the sequence; a later frame is an error.
+        first_frame: Index of the first frame in the file: 1 in MOTSChallenge, 0 in KITTI MOTS.
+
+    Raises:
+        FormatError: The file is missing or wrong: file, line, what was expected; also masks of one frame that overlap.
+    """
+    try:
+        lines = Path(path).read_text(encoding="ascii").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: can't be read as MOTS text ({error}).") from None
+    rows: list[tuple[int, int, int, bytes]] = []
+    size: tuple[int, int] | None = None
+    for number, line in enumerate(lines, start=1):
+        cells = line.split()
+        if not cells:
+            continue
+        row, here = _row(cells, f"{path}, line {number}", first_frame, frames)
+        if size is not None and here != size:
+            raise FormatError(
+                f"{path}, line {number}: the mask is {here[0]} x {here[1]}, those before {size[0]} x {size[1]}."
+            )
+        size = here
+        rows.append(row)
+    if not rows:
+        return Tracks.empty()
+    frame, object_id, label, masks = zip(*rows, strict=True)
+    # Several ignore regions share the id 10000 on a frame: each gets an id of its own.
+    ids = [i if c != 10 else 10_000_000 + n for n, (i, c) in enumerate(zip(object_id, label, strict=True))]
+    try:
+        tracks = Tracks.of(
+            frame,
+            ids,
+            masks=list(masks),
+            label=[CLASSES[c] for c in label],
+            size=size,
+            meta={"format": "mots"},
+        )
+    except TracksError as error:
+        raise FormatError(f"{path}: {error}") from None
+    _refuse_overlap(tracks, str(path), first_frame)
+    return _boxed(tracks)
+
+
+def _row(
+    cells: list[str], where: str, first_frame: int, frames: int | None
+) -> tuple[tuple[int, int, int, bytes], tuple[int, int]]:
+    if len(cells) != 6 or not all(c.lstrip("-").isdigit() for c in cells[:5]):
+        raise FormatError(
+            f"{where}: expected 'frame id class height width rle', got {' '.join(cells)[:60]!r}."
+        )
+    frame, object_id, label, height, width = map(int, cells[:5])
+    if frame < first_frame:
+        raise FormatError(
+            f"{where}: frames count from {first_frame}. If this file counts from 0, use first_frame=0."
+        )
+    if frames is not None and frame >= frames + first_frame:
+        raise FormatError(f"{where}: the sequence has {frames} frames. Is this the result of another one?")
+    if label not in CLASSES:
+        known = ", ".join(f"{k} ({v})" for k, v in CLASSES.items())
+        raise FormatError(f"{where}: unknown class {label}. Known: {known}.")
+    if not 0 < height * width <= 1 << 28:
+        raise FormatError(f"{where}: a mask of {height} x {width} pixels is out of range.")
+    return (frame - first_frame, object_id, label, cells[5].encode()), (height, width)
+
+
+def _refuse_overlap(tracks: Tracks, where: str, first_frame: int) -> None:
+    """Each pixel belongs to one object at most."""
+    from pycocotools import mask as coco
+
+    size = list(tracks.size or ())
+    for frame in tracks.frames.tolist():
+        found = [{"size": size, "counts": r} for r in tracks.at(frame).rle]  # type: ignore[union-attr]
+        if int(coco.area(coco.merge(found))) != int(np.sum(coco.area(found))):
+            raise FormatError(
+                f"{where}: masks overlap in frame {frame + first_frame}. Give each pixel to one object at most."
+            )
+
+
+def _boxed(tracks: Tracks) -> Tracks:
+    """Fill in the boxes of encoded masks."""
+    from pycocotools import mask as coco
+
+    size = list(tracks.size or ())
+    boxes = np.asarray(coco.toBbox([{"size": size, "counts": r} for r in tracks.rle]))  # type: ignore[union-attr]
+    return tracks.replace(boxes=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1))

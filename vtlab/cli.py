@@ -203,8 +203,19 @@ def evaluate(
     ],
     layout: Annotated[
         str,
-        typer.Option("--as", help="mot15, mot16, mot17, mot20, davis, otb, got10k, lasot, tapvid, vtlab."),
+        typer.Option(
+            "--as",
+            help="mot15, mot16, mot17, mot20, mots, davis, youtube-vos, otb, got10k, lasot, trackingnet, tapvid, vtlab.",
+        ),
     ] = "vtlab",
+    protocol: Annotated[
+        str | None, typer.Option(help="Another rule of the same family, such as pysot for --as otb.")
+    ] = None,
+    missing: Annotated[
+        str, typer.Option(help="What to do about sequences without a result: error, or skip.")
+    ] = "error",
+    first_frame: Annotated[int, typer.Option(help="First frame in MOTChallenge results: 1, or 0.")] = 1,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default as many as pay.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the table: .parquet, .csv or .tex.")
     ] = None,
@@ -220,7 +231,17 @@ def evaluate(
     """
     from vtlab.folders import evaluate_folders
 
-    result = evaluate_folders(truth, tracks, layout)
+    result = evaluate_folders(
+        truth,
+        tracks,
+        layout,
+        protocol=protocol,
+        missing=missing,
+        first_frame=first_frame,
+        workers=workers,
+    )
+    for note in result.notes:
+        _stderr().print(note, highlight=False)
     if out is not None:
         result.save(out)
         _stderr().print(f"Table: {out}")

@@ -11,6 +11,7 @@ w = W / 16. All K objects of a frame are one batch and share the image features:
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
@@ -353,16 +354,20 @@ class XMem(nn.Module):
             Probabilities (K, H, W) of each object on its own, before `aggregate`, and the hidden state.
         """
         logits, hidden = self.decoder(features, readout, hidden, update_hidden=update_hidden)
-        return logits[:, 0].sigmoid(), hidden
-
-
-def aggregate_logits(probabilities: Tensor) -> Tensor:
-    """Return logits (1 + K, H, W) of background and objects from each object's own probability (K, H, W)."""
-    background = (1 - probabilities).prod(dim=0, keepdim=True)
-    p = torch.cat([background, probabilities]).clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
-    return torch.log(p / (1 - p))
+        return logits[:, 0].float().sigmoid(), hidden
 
 
 def aggregate(probabilities: Tensor) -> Tensor:
-    """Return probabilities (1 + K, H, W) that add up to 1 (soft aggregation, Oh et al., ICCV 2019)."""
-    return aggregate_logits(probabilities).softmax(dim=0)
+    """Return (1 + K, H, W) that add up to 1 from each object's own (K, H, W) (Oh et al., ICCV 2019)."""
+    background = (1 - probabilities).prod(dim=0, keepdim=True)
+    p = torch.cat([background, probabilities]).clamp(PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    return torch.log(p / (1 - p)).softmax(dim=0)
+
+
+def variant_of(tensors: Mapping[str, Tensor]) -> str | None:
+    """Name the variant that a state dict belongs to, None for none of XMem's."""
+    if "key_proj.key_proj.weight" not in tensors or "value_encoder.conv1.weight" not in tensors:
+        return None
+    if "decoder.hidden_update.transform.weight" not in tensors:
+        return "xmem without sensory memory"
+    return "xmem" if tensors["value_encoder.conv1.weight"].shape[1] == 5 else "xmem for a single object"

@@ -278,12 +278,12 @@ class Core:
         Returns:
             Probabilities (1 + K, H, W) of background and of `objects` in their order; they add up to 1.
         """
-        masks = masks or {}
+        masks = {i: m.float() for i, m in (masks or {}).items()}
         self.time += 1
         size = image.shape[-2:]
         image = _pad(image)
         if not self.objects and not masks:
-            return image.new_ones((1, *size))
+            return torch.ones((1, *size), device=image.device)
         settings = self.settings
         remember = (self.time - self.last_memory >= settings.every or bool(masks)) and not last
         if settings.deep_every is None:
@@ -292,7 +292,7 @@ class Core:
             deep = self.time - self.last_deep >= settings.deep_every and not last
         update_hidden = (settings.deep_every is not None or not deep) and not last
         features = self.network.encode_image(image)
-        probabilities = image.new_zeros((1 + len(self.objects), *image.shape[-2:]))
+        probabilities = torch.zeros((1 + len(self.objects), *image.shape[-2:]), device=image.device)
         if set(self.objects) - set(masks):
             probabilities = self._segment(features, update_hidden=update_hidden)
         if masks:
@@ -337,7 +337,7 @@ class Core:
         return aggregate(channels)
 
     def _remember(self, image: Tensor, features: ImageFeatures, masks: Tensor, *, deep: bool) -> None:
-        values = self.network.encode_value(image, features, masks)
+        values = self.network.encode_value(image, features, masks.to(image.dtype))
         self.memory.add(features, values)
         self.last_memory = self.time
         if deep:

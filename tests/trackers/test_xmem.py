@@ -1,0 +1,157 @@
+"""The XMem tracker with a seeded checkpoint in the official file's layout; parity is in tests/parity."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import http.server
+import re
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
+
+import vtlab  # noqa: E402
+from vtlab import weights  # noqa: E402
+from vtlab.errors import InputError, WeightsError  # noqa: E402
+from vtlab.nets.xmem import XMem  # noqa: E402
+from vtlab.prompts import BoxPrompt, MaskPrompt, Prompts  # noqa: E402
+from vtlab.trackers import xmem  # noqa: E402
+
+VIDEO = np.random.default_rng(0).integers(0, 255, (14, 70, 90, 3), dtype=np.uint8)
+SMALL = {
+    "size": None,
+    "memory_every": 1,
+    "max_frames": 4,
+    "min_frames": 2,
+    "prototypes": 8,
+    "max_long_term": 24,
+}
+SQUARE = MaskPrompt(polygon=((10, 10), (40, 10), (40, 40), (10, 40)))
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory) -> Path:
+    """A state dict as `XMem.pth` holds it: flat, by the official names."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "XMem.pth"
+    torch.save(XMem().state_dict(), path)
+    return path
+
+
+class RangeHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files with ranges; the first answer breaks off half way."""
+
+    broken = True
+
+    def do_GET(self) -> None:
+        data = Path(self.translate_path(self.path)).read_bytes()
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(wanted[1]) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("ETag", '"v1"')
+        self.end_headers()
+        cut = len(data) // 2 if RangeHandler.broken else len(data)
+        RangeHandler.broken = False
+        self.wfile.write(memoryview(data)[start:cut])
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_fetch_verify_load_track(checkpoint, tmp_path, monkeypatch):
+    """The whole way of an official checkpoint: a broken download, resumed; hash; strict load; masks."""
+    monkeypatch.setenv("VTLAB_CACHE", str(tmp_path))
+    monkeypatch.delenv("VTLAB_WEIGHTS", raising=False)
+    monkeypatch.delenv("VTLAB_OFFLINE", raising=False)
+    handler = functools.partial(RangeHandler, directory=str(checkpoint.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        file = dataclasses.replace(
+            xmem._FILES["xmem"], url=f"http://127.0.0.1:{server.server_port}/XMem.pth", size=0
+        )
+        monkeypatch.setitem(xmem._FILES, "xmem", file)
+        tracks = vtlab.track(VIDEO[:3], SQUARE, "xmem", progress=False, **SMALL)
+        server.shutdown()
+        thread.join()
+    assert weights.verify(file).state == "ok"
+    assert weights.digest(file) is not None
+    assert tracks.frames.tolist() == [0, 1, 2]
+    Path(weights.locate(file)).write_bytes(b"changed after the first download")
+    with pytest.raises(WeightsError, match="sha256"):
+        vtlab.track(VIDEO[:3], SQUARE, "xmem", progress=False, **SMALL)
+
+
+def test_objects_come_are_corrected_and_go(checkpoint):
+    prompts = Prompts(
+        [
+            SQUARE,
+            dataclasses.replace(
+                SQUARE, object_id=7, frame=3, polygon=((50, 20), (70, 20), (70, 60), (50, 60))
+            ),
+            dataclasses.replace(SQUARE, object_id=7, frame=8),
+        ]
+    )
+    tracks = vtlab.track(VIDEO, prompts, "xmem", weights=checkpoint, progress=False, remove={1: 11}, **SMALL)
+    assert tracks.of_object(1).frames.tolist() == list(range(11))
+    assert tracks.of_object(7).frames.tolist() == list(range(3, 14))
+    for t in range(3, 11):
+        found = tracks.masks_at(t)
+        assert not (found[1] & found[7]).any()
+    assert tracks.of_object(7).at(8).source[0] == "manual"
+    assert ((tracks.score >= 0) & (tracks.score <= 1)).all()
+
+
+def test_memory_is_bounded(checkpoint):
+    """Also after removals, which leave groups with fewer values than keys."""
+    tracker = vtlab.create_tracker("xmem", weights=checkpoint, **SMALL)
+    frames = list(vtlab.open_video(np.concatenate([VIDEO] * 3)).frames())
+    tracker.init(frames[0], Prompts(SQUARE))
+    sizes = []
+    for t, frame in enumerate(frames[1:], start=1):
+        late = Prompts(dataclasses.replace(SQUARE, object_id=2, frame=t)) if t == 9 else Prompts()
+        if t == 20:
+            tracker.remove([1])
+        tracker.step(frame, late)
+        memory = tracker._core.memory
+        sizes.append((len(memory.work), len(memory.long)))
+    cells = 5 * 6
+    assert max(work for work, _ in sizes) <= 4 * cells
+    assert max(long for _, long in sizes) <= 24
+    tracker.remove([2])
+    assert len(tracker.step(frames[0])) == 0
+    tracker.close()
+
+
+def test_one_pixel_object_on_a_wide_frame(checkpoint):
+    video = np.zeros((2, 60, 1000, 3), np.uint8)
+    pixel = np.zeros((60, 1000), bool)
+    pixel[7, 901] = True
+    tracks = vtlab.track(video, MaskPrompt.of(pixel), "xmem", weights=checkpoint, progress=False, size=32)
+    assert len(tracks) == 2
+
+
+def test_a_checkpoint_of_another_variant(tmp_path):
+    torch.save(XMem(c_hidden=0).state_dict(), tmp_path / "XMem-no-sensory.pth")
+    with pytest.raises(WeightsError, match=r"missing \(first: .*checkpoint of xmem without sensory memory"):
+        vtlab.create_tracker("xmem", weights=tmp_path / "XMem-no-sensory.pth")
+
+
+@pytest.mark.parametrize(
+    "options", [{"min_frames": 1}, {"variant": "x"}, {"prototypes": 0}, {"device": "moon"}]
+)
+def test_options_are_checked(checkpoint, options):
+    with pytest.raises(InputError):
+        vtlab.create_tracker("xmem", weights=checkpoint, **options)
+
+
+def test_boxes_go_through_the_segmenter(checkpoint):
+    box = BoxPrompt((10, 10, 40, 40))
+    tracks = vtlab.track(VIDEO[:2], box, "xmem", weights=checkpoint, progress=False, **SMALL)
+    assert tracks.at(0).source[0] == "manual"

@@ -1,0 +1,308 @@
+"""The session's rules, by example and on random sequences of edits."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import vtlab
+from tests.conftest import moving_square
+from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
+from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt
+from vtlab.protocols import Card, Observation, SingleObjectTracker
+from vtlab.session import Session
+from vtlab.trackers.interpolation import morph
+
+N = 12
+VIDEO = moving_square(N)
+
+
+class Drifts(SingleObjectTracker):
+    """Moves its box by one pixel a frame from where it was started, so that its start can be read off its boxes."""
+
+    card = Card("drifts", "sot", accepts=frozenset({BoxPrompt}))
+
+    def __init__(self, *, fail_at: int = -1, seconds: float = 0.0):
+        self.fail_at, self.seconds = fail_at, seconds
+
+    def init(self, frame, prompt):
+        self.box = prompt.box(*frame.image.shape[:2])
+
+    def step(self, frame):
+        if frame.index == self.fail_at:
+            raise RuntimeError("broken")
+        time.sleep(self.seconds)
+        self.box = self.box + 1
+        return Observation(self.box, 0.5)
+
+
+def box(x: float, frame: int = 0, object_id: int = 1, label=None) -> BoxPrompt:
+    return BoxPrompt((x, 10, x + 10, 20), object_id=object_id, frame=frame, label=label)
+
+
+def session(*prompts, **params) -> Session:
+    made = Session(VIDEO, Drifts, **params)
+    if prompts:
+        made.add(prompts)
+    return made
+
+
+def lefts(made: Session, object_id: int = 1) -> list[float]:
+    return made.tracks.of_object(object_id).boxes[:, 0].tolist()
+
+
+def test_track_correct_track_again():
+    made = session(box(10))
+    made.retrack(progress=False)
+    assert lefts(made) == [10 + i for i in range(N)]
+    made.correct(box(50, frame=5))
+    assert made.tracks.frames.tolist() == list(range(6))  # what rested on the drifted box is gone
+    made.retrack(5, progress=False)
+    assert lefts(made) == [10, 11, 12, 13, 14, *(50 + i for i in range(7))]
+    assert made.tracks.of_object(1).source.tolist().count("manual") == 2
+
+
+def test_a_correction_reaches_to_the_next_key_figure_only():
+    made = session(box(10), box(80, frame=8), box(30, object_id=2))
+    made.retrack(progress=False)
+    before = made.tracks
+    made.correct(box(50, frame=4))
+    assert made.tracks.of_object(1).frames.tolist() == [0, 1, 2, 3, 4, 8, 9, 10, 11]
+    np.testing.assert_array_equal(made.tracks.of_object(2).boxes, before.of_object(2).boxes)
+    np.testing.assert_array_equal(
+        made.tracks.of_object(1).between(8, N).boxes, before.of_object(1).between(8, N).boxes
+    )
+
+
+def test_tracking_again_starts_from_the_key_figure_and_not_from_a_prediction():
+    made = session(box(10))
+    made.retrack(progress=False)
+    made.retrack(6, 9, progress=False)
+    assert lefts(made) == [10 + i for i in range(N)]  # frame 6 is six steps from the person's box
+
+
+def test_both_directions():
+    made = session(box(10, frame=6))
+    made.retrack(direction="both", progress=False)
+    assert made.tracks.frames.tolist() == list(range(N))
+    assert lefts(made)[:7] == [16, 15, 14, 13, 12, 11, 10]
+
+
+def test_absent_and_gone():
+    made = session(box(10))
+    made.retrack(progress=False)
+    made.mark_absent(1, 3)
+    made.mark_gone(1, 9)
+    tracks = made.tracks
+    assert tracks.frames.tolist() == list(range(9))
+    assert tracks.visible.tolist() == [f != 3 for f in range(9)]
+    made.retrack(progress=False)
+    assert made.tracks.visible.tolist() == [f != 3 for f in range(9)]
+    with pytest.raises(InputError, match="has key figures on .3."):
+        made.mark_gone(1, 2)
+
+
+def test_swap_split_merge():
+    made = session(box(10, object_id=1, label="a"), box(60, object_id=2, label="b"))
+    made.retrack(progress=False)
+    made.swap(1, 2, 5)
+    assert lefts(made, 1) == [10, 11, 12, 13, 14, 65, 66, 67, 68, 69, 70, 71]
+    new = made.split(1, 5)
+    assert made.tracks.of_object(new).frames.tolist() == list(range(5, N))
+    made.merge(1, new)
+    assert lefts(made, 1) == [10, 11, 12, 13, 14, 65, 66, 67, 68, 69, 70, 71]
+    with pytest.raises(InputError, match=r"both have key figures on frames \[0\]"):
+        made.merge(1, 2)
+    assert made.tracks.labels == {1: "a", 2: "b"}
+
+
+def test_remove_an_object_or_one_key_figure():
+    made = session(box(10), box(50, frame=6), box(30, object_id=2))
+    made.retrack(progress=False)
+    made.remove(1, 6)
+    assert made.tracks.of_object(1).frames.tolist() == list(range(6))
+    made.remove(2)
+    assert made.object_ids == [1]
+    with pytest.raises(InputError, match="no key figure on frame 7; it has them on .0."):
+        made.remove(1, 7)
+
+
+def test_a_failure_and_a_stop_keep_what_is_done():
+    made = session(box(10), fail_at=7)
+    with pytest.raises(TrackingError, match="failed on frame 7"):
+        made.retrack(progress=False)
+    assert made.tracks.frames.tolist() == list(range(7))
+    slow = session(box(10), seconds=0.05)
+    thread = threading.Timer(0.2, slow.stop)
+    thread.start()
+    slow.retrack(progress=False)
+    assert 1 < len(slow.tracks) < N
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (lambda s: s.correct(box(1, object_id=9)), "There is no object 9; there are .1."),
+        (lambda s: s.add(box(500)), "outside the frame"),
+        (lambda s: s.add(PointPrompt(((1, 1),))), "can't take PointPrompt"),
+        (lambda s: s.mark_absent(1, 99), "There is no frame 99"),
+        (lambda s: s.retrack(object_ids=[7]), "There is no object 7"),
+        (lambda s: s.add(box(1, frame=3, label="x")) or s.add(box(1, frame=4, label="y")), "two labels"),
+    ],
+)
+def test_bad_requests_change_nothing(act, message):
+    made = session(box(10))
+    with pytest.raises((InputError, PromptError), match=message):
+        act(made)
+    assert 0 in made.key_frames(1)
+
+
+def test_an_empty_session_can_not_track():
+    with pytest.raises(PromptError, match="No key figure to track from"):
+        session().retrack(progress=False)
+
+
+def test_a_file_carries_everything(tmp_path):
+    made = Session(VIDEO, "ncc", search=2.0)
+    made.add([box(20, label="it"), box(25, frame=4)])
+    made.retrack(progress=False)
+    made.mark_absent(1, 8)
+    path = made.save(tmp_path / "work.parquet")
+    again = Session.load(path, VIDEO)
+    assert_same(again, made)
+    assert (again.tracker, again.params) == ("ncc", {"search": 2.0})
+    with pytest.warns(VtlabWarning, match="another video"):
+        Session.load(path, moving_square(N, step=1))
+    with pytest.raises(FormatError, match="not a session"):
+        Session.load(made.tracks.replace(meta={}).save(tmp_path / "t.parquet"), VIDEO)
+
+
+def assert_same(a: Session, b: Session) -> None:
+    assert a.state.keys == b.state.keys
+    assert (a.state.absent, dict(a.state.gone)) == (b.state.absent, dict(b.state.gone))
+    assert a.tracks.to_frame().equals(b.tracks.to_frame())
+
+
+EDITS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["add", "retrack", "remove", "absent", "gone", "swap", "split", "merge", "interpolate", "undo"]
+        ),
+        st.integers(1, 3),
+        st.integers(0, N - 1),
+        st.integers(0, 90),
+    ),
+    max_size=10,
+)
+
+
+def edit(made: Session, what: str, object_id: int, frame: int, x: int) -> None:
+    if what == "add":
+        made.add(box(x, frame, object_id))
+    elif what == "retrack":
+        made.retrack(
+            frame if x % 2 else None, direction=("forward", "backward", "both")[x % 3], progress=False
+        )
+    elif what == "remove":
+        made.remove(object_id, frame if x % 2 else None)
+    elif what == "absent":
+        made.mark_absent(object_id, frame)
+    elif what == "gone":
+        made.mark_gone(object_id, frame)
+    elif what == "swap":
+        made.swap(object_id, object_id % 3 + 1, frame)
+    elif what == "split":
+        made.split(object_id, frame)
+    elif what == "merge":
+        made.merge(object_id, object_id % 3 + 1)
+    elif what == "interpolate":
+        made.interpolate()
+    else:
+        made.undo()
+
+
+@settings(max_examples=40, deadline=None)
+@given(EDITS)
+def test_rules_hold_over_random_edits(tmp_path_factory, edits):
+    made = session(box(10))
+    for step in edits:
+        keys, table = dict(made.state.keys), made.tracks.to_frame()
+        try:
+            edit(made, *step)
+        except (InputError, PromptError):
+            assert made.state.keys == keys  # a refused edit changes nothing
+            assert made.tracks.to_frame().equals(table)
+            continue
+        if step[0] in ("retrack", "interpolate", "absent", "gone"):
+            kept = {k: p for k, p in keys.items() if step[0] != "absent" or k[:2] != (step[1], step[2])}
+            assert made.state.keys == kept  # tracking never touches a person's work
+        if step[0] != "undo" and made.tracks.to_frame().equals(table) is False:
+            after = made.tracks.to_frame()
+            steps = 0
+            while made.undo():
+                steps += 1
+            for _ in range(steps):
+                made.redo()
+            assert made.tracks.to_frame().equals(after)  # undo and redo restore the exact table
+        manual = made.tracks.take(made.tracks.source == "manual")
+        said = {k[:2] for k in made.state.keys} | made.state.absent
+        assert {(int(i), int(f)) for f, i in zip(manual.frame, manual.object_id, strict=True)} == said
+        gone = made.state.gone
+        assert all(
+            f < gone.get(int(i), N) for f, i in zip(made.tracks.frame, made.tracks.object_id, strict=True)
+        )
+    made.tracker, made.params = "ncc", {}
+    again = Session.load(made.save(tmp_path_factory.mktemp("s") / "s.parquet"), VIDEO)
+    assert_same(again, made)
+
+
+def test_interpolation_by_hand():
+    made = Session(VIDEO, "interpolation")
+    made.add(
+        [
+            box(10),
+            box(30, frame=4),
+            PointPrompt(((0, 0), (8, 4)), object_id=2),
+            PointPrompt(((8, 4), (16, 8)), object_id=2, frame=8),
+        ]
+    )
+    made.interpolate()
+    assert lefts(made) == [10, 15, 20, 25, 30]
+    points = made.tracks.of_object(2).at(2).points.xy
+    np.testing.assert_allclose(points, [[2, 1], [10, 5]])
+    assert made.tracks.of_object(1).source.tolist() == [
+        "manual",
+        "interpolated",
+        "interpolated",
+        "interpolated",
+        "manual",
+    ]
+
+
+def test_interpolation_as_a_tracker():
+    prompts = [box(10), box(30, frame=4), box(60, frame=2, object_id=2)]
+    tracks = vtlab.track(VIDEO, prompts, "interpolation", progress=False)
+    assert tracks.of_object(1).boxes[:, 0].tolist() == [10, 15, 20, 25, 30, *[30] * 7]
+    assert tracks.of_object(2).frames[0] == 2
+    back = vtlab.track(VIDEO, prompts, "interpolation", direction="backward", progress=False)
+    assert back.of_object(1).boxes[:, 0].tolist() == [10, 15, 20, 25, 30]
+    assert back.of_object(2).frames.tolist() == [0, 1, 2]
+    mask = MaskPrompt(polygon=((1, 1), (9, 1), (9, 9)), frame=4)
+    with pytest.raises(vtlab.VtlabError, match="Can't interpolate between"):
+        vtlab.track(VIDEO, [box(10), mask], "interpolation", progress=False)
+
+
+def test_masks_morph_from_one_to_the_other():
+    a, b = np.zeros((40, 60), bool), np.zeros((40, 60), bool)
+    a[10:20, 5:15] = True
+    b[10:30, 35:55] = True
+    half = morph(a, b, 0.5)
+    rows, cols = np.flatnonzero(half.any(1)), np.flatnonzero(half.any(0))
+    assert (rows[0], rows[-1], cols[0], cols[-1]) == (10, 24, 20, 34)
+    np.testing.assert_array_equal(morph(a, b, 0), a)
+    np.testing.assert_array_equal(morph(a, b, 1), b)

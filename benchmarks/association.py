@@ -33,7 +33,7 @@ from vtlab.video import Frame
 REAL = (
     "TUD-Campus", "PETS09-S2L1-169", "MOT17-02-DPM", "MOT17-04-DPM", "MOT17-05-DPM", "MOT17-10-DPM", "MOT17-11-DPM"
 )  # fmt: skip
-METHODS = ("sort", "bytetrack", "ocsort", "botsort")
+METHODS = ("sort", "bytetrack", "ocsort", "botsort", "c-biou")
 TARGETS = {"real": 4.0, "crowd": 8.0}
 Stream = list[sv.Detections]
 
@@ -94,6 +94,7 @@ def reference(name: str, stream: Stream) -> tuple[list[np.ndarray], float]:
         "bytetrack": trackers.ByteTrackTracker,
         "ocsort": trackers.OCSORTTracker,
         "botsort": lambda: trackers.BoTSORTTracker(enable_cmc=False),
+        "c-biou": trackers.CBIoUTracker,
     }
     tracker = make[name]()
     given = [

@@ -109,6 +109,7 @@ class KalmanAssociator(Associator):
         class_aware: Never match a track with a detection of another class.
         fps: Frames per second in which the filter's noise is meant; the motion step is then the elapsed time times
             `fps`. None: one frame is one step, as in the papers.
+        min_area: Detections of fewer square pixels belong to no track.
         backfill: Keep what tentative tracks saw, see `late`.
         velocities: Put the velocity (n, 2) in pixels per second into `data["velocity"]` of the answer.
 
@@ -133,6 +134,7 @@ class KalmanAssociator(Associator):
         instant_start: bool = False,
         class_aware: bool = False,
         fps: float | None = None,
+        min_area: float = 0.0,
         backfill: bool = False,
         velocities: bool = False,
     ):
@@ -143,6 +145,7 @@ class KalmanAssociator(Associator):
         self._overlaps = {stage.overlap: overlap(stage.overlap) for stage in self._stages}
         self._motion = motion
         self._high, self._low, self._new = float(high), float(low), float(new)
+        self._min_area = float(min_area)
         self._needs_streak, self._warmup, self._instant = needs_streak, int(warmup), instant_start
         self._class_aware, self._fps, self._backfill, self._velocities = (
             class_aware,
@@ -239,9 +242,10 @@ class KalmanAssociator(Associator):
             class_ids = detections.class_id.astype(np.int64)
         usable = None
         flat = boxes.ravel()
-        if not (isfinite(flat.dot(flat)) and (boxes[:, 2:] > boxes[:, :2]).all()):
-            good = np.isfinite(boxes).all(axis=1)
-            good &= (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        if self._min_area or not (isfinite(flat.dot(flat)) and (boxes[:, 2:] > boxes[:, :2]).all()):
+            size = boxes[:, 2:] - boxes[:, :2]
+            good = np.isfinite(size).all(axis=1) & (size > 0).all(axis=1)
+            good &= size[:, 0] * size[:, 1] >= self._min_area
             usable = good.nonzero()[0]
             boxes, scores = boxes[usable], scores[usable]
             class_ids = None if class_ids is None else class_ids[usable]

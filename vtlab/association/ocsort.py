@@ -4,7 +4,8 @@ Paper: Cao et al., "Observation-Centric SORT: Rethinking SORT for Robust Multi-O
 arXiv 2203.14360. Official code: https://github.com/noahcao/OC_SORT (MIT). Same tracks as Roboflow `trackers` 2.6.1
 (Apache-2.0).
 Differs from the official code, as `trackers` does: the recovery round is not skipped when no overlap exceeds the
-threshold, and the first `warmup` frames are one more.
+threshold, and the first `warmup` frames are one more. "deep-ocsort" is written from its paper: Maggiolino et al., "Deep
+OC-SORT: Multi-Pedestrian Tracking by Adaptive Re-Identification", ICIP 2023, arXiv 2302.11813.
 """
 
 from __future__ import annotations
@@ -14,12 +15,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.association._engine import Array, KalmanAssociator, Rows, Scene, Stage
+from vtlab.association._engine import Array, Rows, Scene, Stage
+from vtlab.association._image import ImageAssociator
+from vtlab.association.kalman import BoxFilter
 from vtlab.association.similarity import iou
 from vtlab.errors import InputError
 from vtlab.registry import register_associator
 
 
+@register_associator(
+    "deep-ocsort",
+    family="associator",
+    summary="OC-SORT with camera motion and appearance whose weight adapts to how telling it is.",
+    options={"camera": "flow", "embedder": "histogram"},
+    paper="Maggiolino et al.: Deep OC-SORT: Multi-Pedestrian Tracking by Adaptive Re-Identification, ICIP 2023",
+    paper_url="https://arxiv.org/abs/2302.11813",
+    code="https://github.com/GerardMaggiolino/Deep-OC-SORT",
+    licence="Apache-2.0",
+)
 @register_associator(
     "ocsort",
     family="associator",
@@ -29,7 +42,7 @@ from vtlab.registry import register_associator
     code="https://github.com/noahcao/OC_SORT",
     licence="Apache-2.0 (vtlab); official code MIT",
 )
-class OcSort(KalmanAssociator):
+class OcSort(ImageAssociator):
     """OC-SORT.
 
     Args:
@@ -44,6 +57,12 @@ class OcSort(KalmanAssociator):
         lost_seconds: Seconds without a detection after which a track is removed.
         min_hits: A track is shown while, after its first detection, it had so many on successive frames.
         warmup: On so many first frames (and the one after) tracks are shown from their second detection on.
+        camera: Camera motion: "flow", "orb", "ecc", a `CameraMotion`, or None.
+        embedder: Appearance: "histogram", "osnet-x0.25", "timm:NAME", a path, an `Embedder`, or None.
+        weight: Weight of the cosine in what the assignment maximises.
+        ambiguity: Ratio of the second best to the best cosine from which appearance begins to count less; 1 switches
+            the adaptive weight off.
+        memory: Part of its old vector that a track keeps when the detection is fully sure.
         motion: Motion model of the Kalman filter: "xysr" (the paper's), "xyxy", "xywh" or "xyah".
         overlap: "iou", "giou", "diou" or "biou", of the first round.
         class_aware: Never match a track with a detection of another class.
@@ -66,6 +85,11 @@ class OcSort(KalmanAssociator):
         lost_seconds: float = 1.0,
         min_hits: int = 3,
         warmup: int = 3,
+        camera: Any = None,
+        embedder: Any = None,
+        weight: float = 0.75,
+        ambiguity: float = 0.5,
+        memory: float = 0.95,
         motion: str = "xysr",
         overlap: str = "iou",
         class_aware: bool = False,
@@ -75,6 +99,7 @@ class OcSort(KalmanAssociator):
     ):
         if isinstance(lookback, bool) or not isinstance(lookback, int) or lookback < 1:
             raise InputError(f"OcSort: lookback must be an int of at least 1, got {lookback!r}.")
+        self._weight, self._ambiguity = float(weight), float(ambiguity)
         self._momentum, self._lookback, self._reupdate = float(momentum), lookback, reupdate
         stages = [Stage("all", "high", threshold, overlap, name="momentum")]
         if weak:
@@ -96,6 +121,9 @@ class OcSort(KalmanAssociator):
             fps=fps,
             backfill=backfill,
             velocities=velocities,
+            camera=camera,
+            embedder=embedder,
+            memory=memory,
         )
 
     def reset(self) -> None:
@@ -105,7 +133,7 @@ class OcSort(KalmanAssociator):
 
     def _new_columns(self, boxes: Array, scene: Scene | None, chosen: Rows) -> dict[str, NDArray[Any]]:
         n = len(boxes)
-        return {
+        return super()._new_columns(boxes, scene, chosen) | {
             "last": boxes.copy(),  # last observation
             "direction": np.zeros((n, 2)),  # unit vector (x, y) of the motion; 0 = not known
             "history": np.zeros(
@@ -124,6 +152,7 @@ class OcSort(KalmanAssociator):
 
     def _after_predict(self, scene: Scene) -> None:
         """Find each track's observation `lookback` frames ago, or the oldest one since, or its last one."""
+        super()._after_predict(scene)
         previous, history, ages = (self._columns[name] for name in ("last", "history", "history_age"))
         for back in range(2, self._lookback + 1):
             slot = (self._age - back) % self._lookback
@@ -135,12 +164,30 @@ class OcSort(KalmanAssociator):
         if stage.name == "recovery":
             return iou(self._columns["last"][rows], scene.boxes[columns]), None
         similarity, _ = super()._pairs(stage, scene, rows, columns)
-        if stage.name != "momentum" or self._momentum == 0:
-            return similarity, None
-        agreement = self._agreement(rows, scene.boxes[columns])
-        agreement *= self._momentum * scene.scores[columns]
-        agreement += similarity
-        return similarity, agreement
+        value = None
+        if stage.name == "momentum" and self._momentum:
+            value = self._agreement(rows, scene.boxes[columns])
+            value *= self._momentum * scene.scores[columns]
+            value += similarity
+        if stage.name == "momentum" and self._embedder is not None:
+            likeness = np.where(similarity > 0, self._likeness(rows, columns), 0.0)
+            told = (self._telling(likeness) + self._telling(likeness.T).T) / 2
+            value = (similarity if value is None else value) + self._weight * told * likeness
+        return similarity, value
+
+    def _telling(self, likeness: Array) -> Array:
+        """Weight (N, 1), in [0, 1], of each row's appearance: low where two candidates look alike."""
+        if likeness.shape[1] < 2:
+            return np.ones((len(likeness), 1))
+        second, best = np.partition(likeness, -2, axis=1)[:, -2:].T
+        ratio = np.divide(second, best, out=np.ones_like(best), where=best > 0)
+        lost = np.maximum(ratio - self._ambiguity, 0) / max(1 - self._ambiguity, 1e-9)
+        return (1 - lost)[:, None]
+
+    def _keep_of(self, scene: Scene, chosen: Rows) -> Array:
+        """The surer a detection, the more it teaches (dynamic appearance)."""
+        trust = np.clip((scene.scores[chosen] - self._high) / max(1 - self._high, 1e-9), 0, 1)
+        return self._memory + (1 - self._memory) * (1 - trust)
 
     def _agreement(self, rows: Rows, boxes: Array) -> Array:
         """Agreement (N, M), in [-0.5, 0.5], of the tracks' directions with the way to each box."""
@@ -177,6 +224,19 @@ class OcSort(KalmanAssociator):
         columns["history"][rows, slot] = boxes
         columns["history_age"][rows, slot] = self._age
         columns["last"][rows] = boxes
+        if self._embedder is not None:
+            self._learn(rows, scene, chosen)
+
+    def _warp(self, affine: Array) -> None:
+        super()._warp(affine)
+        columns = self._columns
+        for name in ("last", "history"):
+            columns[name] = _moved(columns[name], affine)
+        columns["direction"] = columns["direction"] @ affine[:, :2].T
+        lost = BoxFilter(self._motion)
+        lost.state = np.ascontiguousarray(columns["frozen"].transpose(1, 0, 2))
+        lost.warp(affine)
+        columns["frozen"] = lost.state.transpose(1, 0, 2)
 
     def _replay(self, rows: Rows, boxes: Array, gaps: Rows) -> None:
         """Run the filters of re-found tracks again, as if observed on a straight line during the loss."""
@@ -197,3 +257,11 @@ class OcSort(KalmanAssociator):
             if running[i + 1]:
                 self._filter.advance(state[:, : running[i + 1]])
         self._filter.state[:, rows] = state
+
+
+def _moved(boxes: Array, affine: Array) -> Array:
+    """Boxes (..., 4) after an affine motion (2, 3) of the image: the centre moves, the size scales."""
+    centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
+    centre = centre @ affine[:, :2].T + affine[:, 2]
+    half = size * (np.sqrt(abs(np.linalg.det(affine[:, :2]))) / 2)
+    return np.concatenate([centre - half, centre + half], axis=-1)

@@ -210,6 +210,41 @@ def test_davis_tree(tmp_path):
         evaluate_folders(tmp_path / "DAVIS", tmp_path / "results", "davis")
 
 
+def test_tapvid_file(tmp_path):
+    import pickle
+
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0.2, 0.8, (4, 9, 2)).astype(np.float32)
+    entry = {
+        "video": np.zeros((9, 64, 64, 3), np.uint8),
+        "points": points,
+        "occluded": np.zeros((4, 9), bool),
+    }
+    path = tmp_path / "truth/tapvid.pkl"
+    path.parent.mkdir()
+    path.write_bytes(pickle.dumps({"goat": entry}))
+    for protocol in ("tapvid-first", "tapvid-strided"):
+        from vtlab.datasets.tapvid import TapVid
+
+        truth = TapVid(path, protocol.removeprefix("tapvid-")).load("goat").truth
+        truth.save(tmp_path / f"{protocol}/mine/goat.parquet")
+        result = evaluate_folders(tmp_path / "truth", tmp_path / protocol, "tapvid", protocol=protocol)
+        assert result.table.loc[("mine", "goat")].tolist() == [1, 1, 1]
+        assert result.protocol == protocol
+
+
+def test_mots_tree(tmp_path):
+    golden = json.loads((GOLDEN / "mots.json").read_text())
+    folder = tmp_path / "train/MOTS20-99"
+    (folder / "gt").mkdir(parents=True)
+    (folder / "gt/gt.txt").write_text("\n".join(golden["truth"]))
+    (folder / "seqinfo.ini").write_text("[Sequence]\nseqLength=12\nimWidth=90\nimHeight=60\n")
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/MOTS20-99.txt").write_text("\n".join(golden["answer"]))
+    result = evaluate_folders(tmp_path / "train", tmp_path / "results", "mots")
+    assert result.table.iloc[0]["HOTA"] == pytest.approx(golden["values"]["HOTA"], abs=1e-9)
+
+
 def test_parquet_files(tmp_path):
     tracks = Tracks.of(np.arange(20), 1, walk(20))
     truth, result = tracks.save(tmp_path / "truth.parquet"), tracks.save(tmp_path / "run.parquet")

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,9 +22,11 @@ from numpy.typing import NDArray
 from vtlab.errors import FormatError, InputError, near
 from vtlab.formats.boxes import read_boxes
 from vtlab.formats.mot import CLASSES, read_mot_rows
+from vtlab.formats.mots import read_mots
 from vtlab.metrics import METRICS, evaluation, mot, sot, statistics, vos
 from vtlab.metrics.evaluation import Part
 from vtlab.metrics.protocols import find
+from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -389,6 +391,11 @@ def _mask_results(root: Path, known: Mapping[str, Path]) -> list[tuple[str, str,
     return [(_tracker(root, f), f.name, f) for f in folders if f.name in known]
 
 
+def _tapvid_truth(root: Path) -> dict[str, Path]:
+    files = [root] if root.is_file() else sorted(root.rglob("*.pkl"))
+    return _unique(((name, p) for p in files for name in _tapvid(p, False).names), root)
+
+
 def _parquet_truth(root: Path) -> dict[str, Path]:
     files = [root] if root.is_file() else sorted(root.rglob("*.parquet"))
     return _unique(((p.stem, p) for p in files), root)
@@ -521,9 +528,34 @@ def _read_labels(path: Path) -> NDArray[np.uint8]:
         raise FormatError(f"{path}: not a PNG of object numbers ({error}).") from None
 
 
-def _score_parquet(job: _Job) -> Part:
-    from vtlab.tracks import Tracks
+def _score_mots(job: _Job) -> Part:
+    info = _info(job.truth.parent.parent / "seqinfo.ini", "Sequence")
+    frames = int(info["seqlength"]) if "seqlength" in info else None
+    truth, tracks = (
+        read_mots(path, frames=frames, first_frame=first)
+        for path, first in ((job.truth, 1), (job.results[0], job.first_frame))
+    )
+    if frames is not None:
+        truth = truth.replace(meta={**truth.meta, "frames": frames})
+    part = evaluation.score(tracks, truth, "mot", job.protocol)
+    return Part("mot", part.protocol, part.counts, part.objects, job.sequence)
 
+
+@lru_cache(maxsize=1)
+def _tapvid(path: Path, strided: bool) -> Any:
+    """Open the file that is being scored; it is read as a whole, so one is kept."""
+    from vtlab.datasets.tapvid import TapVid
+
+    return TapVid(path, queries="strided" if strided else "first")
+
+
+def _score_tapvid(job: _Job) -> Part:
+    sequence = _tapvid(job.truth, "strided" in job.protocol).load(job.sequence)
+    part = evaluation.score(Tracks.load(job.results[0]), sequence, "points", job.protocol)
+    return Part("points", part.protocol, part.counts, part.objects, job.sequence)
+
+
+def _score_parquet(job: _Job) -> Part:
     truth, tracks = Tracks.load(job.truth), Tracks.load(job.results[0])
     part = evaluation.score(tracks, truth, None, job.protocol or None)
     return Part(part.family, part.protocol, part.counts, part.objects, job.sequence)
@@ -539,6 +571,8 @@ def _layouts() -> dict[str, Layout]:
         Layout("lasot", "sot", "lasot", _folder_truth, _result_files, _score_sot),
         Layout("got10k", "sot", "got10k", _folder_truth, _got10k_results, _score_sot),
         Layout("trackingnet", "sot", "trackingnet", _flat_truth, _result_files, _score_sot),
+        Layout("mots", "mot", "mots", _mot_truth, _result_files, _score_mots),
+        Layout("tapvid", "points", "tapvid-first", _tapvid_truth, _parquet_results, _score_tapvid),
         Layout("davis", "vos", "davis", _mask_truth, _mask_results, _score_masks),
         Layout("youtube-vos", "vos", "youtube-vos", _mask_truth, _mask_results, _score_masks),
         Layout("vtlab", "", "", _parquet_truth, _parquet_results, _score_parquet),

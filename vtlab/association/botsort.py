@@ -20,7 +20,7 @@ from vtlab.association.similarity import iou
 from vtlab.errors import InputError
 from vtlab.registry import register_associator
 
-_PAPER = {
+_PAPER: dict[str, Any] = {
     "paper": "Aharon et al.: BoT-SORT: Robust Associations Multi-Pedestrian Tracking, arXiv 2022",
     "paper_url": "https://arxiv.org/abs/2206.14651",
     "code": "https://github.com/NirAharon/BoT-SORT",
@@ -126,7 +126,7 @@ class BotSort(ImageAssociator):
             float(duplicates),
         )
         name = "" if embedder is None else "appearance"
-        first = {"fuse": fuse, "rule": rule, "buffer": float(buffer), "name": name}
+        first: dict[str, Any] = {"fuse": fuse, "rule": rule, "buffer": float(buffer), "name": name}
         super().__init__(
             stages=[
                 Stage("numbered", "high", threshold, **first),

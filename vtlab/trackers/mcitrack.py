@@ -164,9 +164,10 @@ class MCITrack(BatchedTracker[Followed]):
         self._window = self._tensor(hann_window(self._config.search_cells, ends=False)).flatten()
 
     def _start(self, image: Image, boxes: Boxes) -> list[Followed]:
+        templates = [self._template(image, box) for box in boxes]
+        self._embed(templates)
         targets = []
-        for box in boxes:
-            template = self._template(image, box)
+        for box, template in zip(boxes, templates, strict=True):
             copies = [template] * self._config.templates
             targets.append(Followed(box, None, self._now, list(copies), list(copies)))
         return targets
@@ -213,17 +214,26 @@ class MCITrack(BatchedTracker[Followed]):
         fractions = np.concatenate([low, side]) / (size - 1)
         return Template(crop(image, window, size, cut_last=True), fractions.astype(np.float32))
 
+    def _embed(self, templates: Sequence[Template]) -> None:
+        """Compute the tokens of the templates that have none yet."""
+        import torch
+
+        new = list({id(t): t for t in templates if t.tokens is None}.values())
+        for begin in range(0, len(new), self.batch):
+            part = new[begin : begin + self.batch]
+            with torch.inference_mode():
+                tokens = self._network.embed_templates(
+                    self._images([t.image for t in part]), self._tensor([t.box for t in part])
+                )
+            for template, row in zip(part, tokens, strict=True):
+                template.tokens = row.clone()
+
     def _tokens(self, targets: Sequence[Followed]) -> torch.Tensor:
-        """Tokens (B, 5 (T / 16)^2, D) of the templates in use; those met for the first time are computed."""
+        """Tokens (B, 5 (T / 16)^2, D) of the templates in use."""
         import torch
 
         used = [template for target in targets for template in target.templates]
-        new = list({id(t): t for t in used if t.tokens is None}.values())
-        if new:
-            images = self._images([t.image for t in new])
-            tokens = self._network.embed_templates(images, self._tensor([t.box for t in new]))
-            for template, row in zip(new, tokens, strict=True):
-                template.tokens = row.clone()
+        self._embed(used)
         rows = torch.stack([cast("torch.Tensor", t.tokens) for t in used])
         return rows.unflatten(0, (len(targets), -1)).flatten(1, 2)
 

@@ -4,7 +4,7 @@ Both sides are vtlab's own trackers, with the same options, the same frames and 
 says what a batch saves. Where the official checkpoint is not at hand the network has random weights, which costs
 the same. Times are of a step without decoding, templates already taken; the best of the repeats counts.
 
-    python benchmarks/multi_sot.py [--methods transt,mixformer-cvt,nanotrack-v2] [--objects 1,4,16,64]
+    python -m benchmarks.multi_sot [--methods transt,mixformer-cvt,nanotrack-v2] [--objects 1,4,16,64]
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def prompts(n: int) -> Prompts:
 
 
 @contextmanager
-def maker(method: str) -> Iterator[tuple[Callable[[], Any], str]]:
+def maker(method: str) -> Iterator[tuple[Callable[..., Any], str]]:
     """A function that makes a tracker of `method`, and where its weights come from."""
     try:
         vtlab.create_tracker(method).close()
@@ -62,9 +62,9 @@ def maker(method: str) -> Iterator[tuple[Callable[[], Any], str]]:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "random.pth"
             save_random(method, path)
-            yield lambda: vtlab.create_tracker(method, weights=path), "random"
+            yield lambda **options: vtlab.create_tracker(method, weights=path, **options), "random"
     else:
-        yield lambda: vtlab.create_tracker(method), "official"
+        yield lambda **options: vtlab.create_tracker(method, **options), "official"
 
 
 def save_random(method: str, path: Path) -> None:
@@ -81,6 +81,10 @@ def save_random(method: str, path: Path) -> None:
         from vtlab.trackers.mixformer import make_network
 
         network = make_network(options["backbone"], options["size"], options.get("online", True))
+    elif method.startswith("mcitrack"):
+        from vtlab.nets.mcitrack import CONFIGS, MCITrack
+
+        network = MCITrack(CONFIGS[options["variant"]])
     else:
         raise WeightsError(f"{method}: the checkpoint is missing, and there is no network to fill at random.")
     torch.save({"net": network.state_dict()}, path)
@@ -130,7 +134,7 @@ def main() -> None:
     )
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--objects", default=",".join(map(str, OBJECTS)))
-    parser.add_argument("--frames", type=int, default=2, help="timed steps; the fastest counts")
+    parser.add_argument("--frames", type=int, default=1, help="timed steps; the fastest counts")
     chosen = parser.parse_args()
     table = Table(
         "method", "weights", "objects", "together ms", "apart ms", "ratio", "CPU ratio", f"<= {TARGET} for 16",

@@ -34,6 +34,14 @@ class SotFixture:
         self._state: dict[str, Tensor] | None = None
         self._frames = shared / "parity" / "_frames_bedroom"
 
+    def network(self, make: Callable[[], nn.Module], *, tracker: bool) -> Any:
+        """Make a network and fill it."""
+        with torch.device("meta"):
+            net = make()
+        net.to_empty(device="cpu")
+        self.fill(net, tracker=tracker)
+        return net
+
     def fill(self, net: nn.Module, *, tracker: bool) -> None:
         """Give `net` the seeded weights, with the factors of the tracker's runs if asked for."""
         if self._state is None:

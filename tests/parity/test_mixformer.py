@@ -32,16 +32,17 @@ def fixture(request, shared, parity_module):
 
 @pytest.fixture(scope="module")
 def net(fixture):
-    made = trackers.make_network(fixture.backbone, "base", fixture.online)
-    fixture.fill(made, tracker=False)
-    return made
+    return fixture.network(
+        lambda: trackers.make_network(fixture.backbone, "base", fixture.online), tracker=False
+    )
 
 
 @pytest.fixture(scope="module")
 def make_tracker(fixture):
     """Return a function that makes a tracker; all share one network."""
-    shared_net = trackers.make_network(fixture.backbone, "base", fixture.online)
-    fixture.fill(shared_net, tracker=True)
+    shared_net = fixture.network(
+        lambda: trackers.make_network(fixture.backbone, "base", fixture.online), tracker=True
+    )
 
     def make(**options):
         with pytest.MonkeyPatch.context() as patch:

@@ -23,8 +23,7 @@ def fixture(shared, parity_module):
 
 @pytest.fixture(scope="module")
 def tracker(fixture):
-    net = nets.TransT(4)
-    fixture.fill(net, tracker=True)
+    net = fixture.network(lambda: nets.TransT(4), tracker=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(trackers, "load", lambda *_, **__: net)
         return trackers.TransT(device="cpu")
@@ -45,8 +44,7 @@ def test_n2_has_the_published_number_of_parameters():
 
 @torch.inference_mode()
 def test_network_outputs_and_activations(fixture):
-    net = nets.TransT(4)
-    fixture.fill(net, tracker=False)
+    net = fixture.network(lambda: nets.TransT(4), tracker=False)
     stages = outputs_of(net, ["backbone.0.body.layer1", "backbone.0.body.layer2", "backbone.0.body.layer3"])
     fused = outputs_of(net, ["featurefusion_network.decoder.norm", "input_proj"])
     template = net.template(fixture.input("template"))
@@ -71,8 +69,7 @@ def test_positional_encodings(fixture):
 
 @torch.inference_mode()
 def test_each_fusion_layer(fixture):
-    net = nets.TransT(4)
-    fixture.fill(net, tracker=False)
+    net = fixture.network(lambda: nets.TransT(4), tracker=False)
     norms = [f"featurefusion_network.encoder.layers.{i}.norm{side}3" for i in range(4) for side in (1, 2)]
     found = outputs_of(net, norms)
     net(net.template(fixture.input("template")), fixture.input("search"))
@@ -84,8 +81,7 @@ def test_each_fusion_layer(fixture):
 
 @torch.inference_mode()
 def test_network_with_the_scaled_weights(fixture):
-    net = nets.TransT(4)
-    fixture.fill(net, tracker=True)
+    net = fixture.network(lambda: nets.TransT(4), tracker=True)
     logits, boxes = net(net.template(fixture.input("template")), fixture.input("search"))
     fixture.assert_close("net_scaled_pred_logits", logits, 2e-4)
     fixture.assert_close("net_scaled_pred_boxes", boxes, BOX)

@@ -756,7 +756,12 @@ class TracksBuilder:
         if answer.masks is not None:
             if self._size is None:
                 self._size = (answer.masks.shape[1], answer.masks.shape[2])
-            rle: list[bytes | None] = [_masks.encode(m) for m in answer.masks]
+            # Something seen without a single pixel is an object of another geometry: it has no mask.
+            seen = answer.visible.tolist()
+            rle: list[bytes | None] = [
+                None if s and not m.any() else _masks.encode(m)
+                for m, s in zip(answer.masks, seen, strict=True)
+            ]
             answer = replace(answer, masks=None)
         else:
             rle = [None] * len(answer)

@@ -39,7 +39,8 @@ class Store:
         """All finished cells: their parameters, key and the rows of the table that their notebook wrote."""
         import pandas as pd
 
-        parts, names = [], set()
+        parts: list[pd.DataFrame] = []
+        names: set[str] = set()
         for file in sorted(self.folder.glob(f"*/{CELL_FILE}")):
             table = file.with_name(TABLE_FILE)
             if file.parent.suffix or not table.is_file():
@@ -56,9 +57,9 @@ class Store:
             )
         if not parts:
             raise ExperimentError(f"{self.folder}: no cell has finished, so there are no results.")
-        table = pd.concat(parts, ignore_index=True)
-        table.attrs["parameters"] = sorted(names)
-        return table
+        joined = pd.concat(parts, ignore_index=True)
+        joined.attrs["parameters"] = sorted(names)
+        return joined
 
     def failed(self) -> list[str]:
         """What failed: parameters and the error, one line each."""

@@ -101,8 +101,8 @@ def _at(
 
 def _blend(a: Prompt, b: Prompt, t: float, size: tuple[int, int], source: str) -> FrameTracks:
     ids, label = [a.object_id], None if a.label is None else [a.label]
-    if isinstance(a, (PointPrompt, SkeletonPrompt)):
-        xy = (1 - t) * np.asarray(a.points) + t * np.asarray(b.points)  # type: ignore[attr-defined]
+    if isinstance(a, (PointPrompt, SkeletonPrompt)) and isinstance(b, (PointPrompt, SkeletonPrompt)):
+        xy = (1 - t) * np.array(a.points) + t * np.array(b.points)
         labels = None if a.label is None else {a.object_id: a.label}
         answer = FrameTracks.of_points([a.object_id] * len(xy), np.arange(len(xy)), xy, labels=labels)
         return replace(answer, source=source)
@@ -123,7 +123,7 @@ def morph(a: NDArray[np.bool_], b: NDArray[np.bool_], t: float) -> NDArray[np.bo
     """
     if t <= 0 or t >= 1:
         return (a if t <= 0 else b).copy()
-    target = (1 - t) * to_box(a) + t * to_box(b)
+    target = np.asarray((1 - t) * to_box(a) + t * to_box(b))
     return (1 - t) * _distance(a, target) + t * _distance(b, target) > 0
 
 

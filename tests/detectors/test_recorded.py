@@ -1,0 +1,113 @@
+"""Recordings and noisy truth: what was seen comes back as it was, once for each video, detector and parameters."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import supervision as sv
+
+from vtlab.detectors.callable import CallableDetector
+from vtlab.detectors.motion import Motion
+from vtlab.detectors.noisy_truth import NoisyTruth
+from vtlab.detectors.recorded import RecordedDetector, record
+from vtlab.errors import FormatError, InputError
+from vtlab.tracks import Tracks
+from vtlab.video import open_video
+
+
+@pytest.fixture
+def video():
+    frames = np.full((5, 40, 60, 3), 50, np.uint8)
+    for i in range(5):
+        frames[i, 10:20, 5 * i : 5 * i + 10] = 250
+    return open_video(frames)
+
+
+class Counting(CallableDetector):
+    calls = 0
+
+    def detect(self, frames):
+        type(self).calls += len(frames)
+        return super().detect(frames)
+
+
+def square(image):
+    ys, xs = np.nonzero(image[..., 0] == 250)
+    box = np.array([[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]], dtype=float)
+    return sv.Detections(
+        xyxy=box, mask=(image[..., 0] == 250)[None], class_id=np.array([1]), confidence=np.array([0.5])
+    )
+
+
+def test_recordings_give_back_what_was_seen_and_run_the_detector_once(video, tmp_path):
+    detector = Counting(function=square, names=("a", "b"))
+    Counting.calls = 0
+    for _ in range(2):
+        recorded = record(video, detector, tmp_path)
+    assert Counting.calls == 5
+    for frame in video.frames():
+        a, b = detector.detect_frame(frame), recorded.detect_frame(frame)
+        np.testing.assert_array_equal(a.xyxy, b.xyxy)
+        np.testing.assert_array_equal(a.mask, b.mask)
+        np.testing.assert_array_equal(a.confidence, b.confidence)
+        assert b.data["class_name"].tolist() == ["b"]
+    assert len(recorded.detect([np.zeros((1, 1, 3), np.uint8)] * 6)[5]) == 0
+
+
+def test_other_parameters_make_another_recording(video, tmp_path):
+    record(video, "motion", tmp_path)
+    record(video, "motion", tmp_path, params={"history": 3.0})
+    assert len(list(tmp_path.glob("motion-*.parquet"))) == 2
+    record(video, "motion", tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_a_failing_detector_leaves_no_file(video, tmp_path):
+    def fails(image):
+        raise MemoryError("no more")
+
+    with pytest.raises(MemoryError):
+        record(video, CallableDetector(function=fails), tmp_path)
+    assert not list(tmp_path.glob("*"))
+
+
+def test_a_file_that_is_no_recording(tmp_path):
+    (tmp_path / "x.parquet").write_text("no")
+    with pytest.raises(FormatError, match=r"x\.parquet"):
+        RecordedDetector(path=tmp_path / "x.parquet")
+    with pytest.raises(InputError, match="record"):
+        RecordedDetector(path=tmp_path / "y.parquet")
+
+
+def test_nothing_found_is_recorded_too(video, tmp_path):
+    recorded = record(video, CallableDetector(function=lambda image: []), tmp_path)
+    assert len(recorded.at(0)) == 0
+    assert isinstance(Motion().detect([video[0]])[0], sv.Detections)
+
+
+def truth() -> Tracks:
+    frames = np.repeat(np.arange(50), 2)
+    boxes = np.tile([[10.0, 10, 50, 90], [100, 10, 140, 90]], (50, 1))
+    return Tracks.of(frames, np.tile([1, 2], 50), boxes, label=["cat", "dog"] * 50)
+
+
+def test_noisy_truth_without_noise_is_the_truth():
+    detector = NoisyTruth(truth=truth(), miss=0, jitter=0, false=0)
+    found = detector.at(3)
+    order = np.argsort(found.xyxy[:, 0])
+    np.testing.assert_array_equal(found.xyxy[order], truth().at(3).boxes)
+    assert found.data["class_name"][order].tolist() == ["cat", "dog"]
+    assert len(detector.at(99)) == 0
+
+
+def test_noisy_truth_has_its_doses_and_its_seed():
+    detector = NoisyTruth(truth=truth(), miss=0.3, jitter=0.02, false=0.0)
+    counts = [len(detector.at(i)) for i in range(50)]
+    assert 55 < sum(counts) < 85
+    np.testing.assert_array_equal(
+        detector.at(7).xyxy, NoisyTruth(truth=truth(), miss=0.3, jitter=0.02, false=0).at(7).xyxy
+    )
+    many = NoisyTruth(truth=truth(), miss=0, false=2.0)
+    assert np.mean([len(many.at(i)) for i in range(50)]) == pytest.approx(4, abs=0.6)
+    with pytest.raises(InputError, match="jitter"):
+        NoisyTruth(truth=truth(), jitter=-1)

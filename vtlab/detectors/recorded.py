@@ -1,0 +1,190 @@
+"""Detections of a whole video in one Parquet file, so that ten associators cost one detector pass.
+
+The file's name is a hash of the video, the detector, its parameters and its weights; a finished file is read instead
+of running the detector again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab import masks as _masks
+from vtlab.errors import FormatError, InputError
+from vtlab.protocols import Detector, Image
+from vtlab.registry import DETECTORS, register_detector
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+    from vtlab.video import Frame, Video
+
+_VERSION = 1
+
+
+@register_detector(
+    "recorded",
+    family="detector",
+    summary="Detections that were recorded before in a Parquet file, by frame.",
+)
+class RecordedDetector(Detector):
+    """Reads detections back, with the masks and classes they had.
+
+    Args:
+        path: File written by `record`.
+
+    Raises:
+        FormatError: It is no such file.
+    """
+
+    def __init__(self, *, path: str | Path):
+        import pyarrow.parquet as pq
+
+        file = Path(path)
+        if not file.is_file():
+            raise InputError(
+                f"There are no recorded detections at {str(file)!r}; make them with record(video, detector)."
+            )
+        try:
+            table = pq.read_table(file)
+            self.meta: dict[str, Any] = json.loads((table.schema.metadata or {})[b"vtlab.detections"])
+        except (OSError, ValueError, KeyError) as error:
+            raise FormatError(
+                f"{str(file)!r} holds no recorded detections ({error}). Remove it and record again."
+            ) from None
+        self.names = tuple(self.meta["names"])
+        columns = {n: table.column(n).to_numpy(zero_copy_only=False) for n in table.column_names}
+        self._frame = columns["frame"]
+        self._boxes = np.stack([columns[c] for c in ("x1", "y1", "x2", "y2")], axis=1)
+        self._confidence, self._class_id = columns["confidence"], columns["class_id"]
+        self._label, self._mask = columns["class_name"], columns.get("mask")
+        self.reset()
+
+    def reset(self) -> None:
+        """Go back to frame 0."""
+        self._next = 0
+
+    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
+        """Return the detections of the next frames, from frame 0 after `reset`; the images are not looked at."""
+        found = [self.at(self._next + i) for i in range(len(frames))]
+        self._next += len(frames)
+        return found
+
+    def detect_frame(self, frame: Frame) -> sv.Detections:
+        """Return the detections of the frame with this index."""
+        return self.at(frame.index)
+
+    def at(self, index: int) -> sv.Detections:
+        """Return the detections of one frame (0-based)."""
+        import supervision as sv
+
+        low, high = np.searchsorted(self._frame, [index, index + 1])
+        masks = None
+        if self._mask is not None and high > low:
+            size = tuple(self.meta["size"])
+            masks = np.stack([_masks.decode(m, *size) for m in self._mask[low:high]])
+        return sv.Detections(
+            xyxy=self._boxes[low:high].copy(),
+            confidence=self._confidence[low:high].copy(),
+            class_id=self._class_id[low:high].astype(np.int64),
+            mask=masks,
+            data={"class_name": self._label[low:high].astype(np.str_)},
+        )
+
+
+def record(
+    video: Video, detector: Any, folder: str | Path, *, params: Mapping[str, Any] | None = None
+) -> RecordedDetector:
+    """Run a detector over a video once, or find what it found before.
+
+    Args:
+        video: The footage.
+        detector: Name, `file.py:Class`, class or instance of a detector.
+        folder: Where recordings are kept, one file for each video, detector, parameters and weights.
+        params: Parameters of the detector's constructor.
+
+    Returns:
+        A detector that reads the recording.
+    """
+    made: Detector = DETECTORS.create(detector, **(params or {}))
+    key = _key(video, made)
+    path = (
+        Path(folder)
+        / f"{key['detector']}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.parquet"
+    )
+    if not path.is_file():
+        made.reset()
+        _write(
+            path,
+            [(f.index, made.detect_frame(f)) for f in video.frames()],
+            made,
+            key,
+            (video.height, video.width),
+        )
+    return RecordedDetector(path=path)
+
+
+def _key(video: Video, detector: Detector) -> dict[str, Any]:
+    """Everything that the detections depend on."""
+    from vtlab.provenance import plain
+    from vtlab.weights import digest
+
+    return {
+        "version": _VERSION,
+        "video": video.digest(),
+        "detector": detector.card.name,
+        "params": plain(getattr(detector, "params", {})),
+        "weights": {w.name: digest(w) for w in detector.card.weights},
+    }
+
+
+def _write(
+    path: Path,
+    found: list[tuple[int, sv.Detections]],
+    detector: Detector,
+    key: dict[str, Any],
+    size: tuple[int, int],
+) -> None:
+    """Write one row for each detection; the file appears only when it is whole."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    boxes = np.concatenate([d.xyxy for _, d in found] or [np.empty((0, 4))]).astype(np.float64)
+    columns: dict[str, Any] = {
+        "frame": np.repeat([i for i, _ in found], [len(d) for _, d in found]).astype(np.int64)
+    }
+    columns |= {name: boxes[:, i] for i, name in enumerate(("x1", "y1", "x2", "y2"))}
+    columns["confidence"] = _joined(found, "confidence", 1.0, np.float64)
+    columns["class_id"] = _joined(found, "class_id", 0, np.int64)
+    labels = [str(x) for _, d in found for x in d.data.get("class_name", [""] * len(d))]
+    columns["class_name"] = pa.array(labels, pa.string())
+    if any(d.mask is not None for _, d in found):
+        encoded = [
+            _masks.encode(np.asarray(m, bool))
+            for _, d in found
+            for m in (d.mask if d.mask is not None else ())
+        ]
+        columns["mask"] = pa.array(encoded, pa.binary())
+    header = {**key, "names": list(getattr(detector, "names", ())), "size": list(size)}
+    table = pa.table(columns).replace_schema_metadata({"vtlab.detections": json.dumps(header)})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        pq.write_table(table, part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _joined(found: list[tuple[int, sv.Detections]], name: str, default: float, dtype: Any) -> Any:
+    parts = [
+        np.full(len(d), default) if getattr(d, name) is None else np.asarray(getattr(d, name))
+        for _, d in found
+    ]
+    return np.concatenate(parts or [np.empty(0)]).astype(dtype)

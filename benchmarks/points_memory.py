@@ -34,7 +34,7 @@ def frames(count: int) -> Iterator[Frame]:
 
 
 def resident(name: str, count: int, points: int) -> tuple[float, float, float]:
-    """MB before tracking, the most in the first tenth, and the most in the rest."""
+    """MB before tracking, the most in the first 3/10 of the frames, and the most in the rest."""
     rng = np.random.default_rng(0)
     prompts = Prompts(PointPrompt(rng.uniform((5, 5), (SIZE[1] - 5, SIZE[0] - 5), (points, 2))))
     build, options = METHODS[name].network, dict(SMALL.get(name, {}))
@@ -49,7 +49,7 @@ def resident(name: str, count: int, points: int) -> tuple[float, float, float]:
     else:
         answers = ((f.index, tracker.step(f, prompts if f.index == 0 else Prompts())) for f in frames(count))
     for i, _ in answers:
-        late = i >= count // 10
+        late = i >= count * 3 // 10
         peaks[late] = max(peaks[late], process.memory_info().rss / 2**20)
     return before, peaks[0], peaks[1]
 
@@ -62,15 +62,15 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1000)
     parser.add_argument("--points", type=int, default=200)
     given = parser.parse_args()
-    tenth = given.frames // 10
+    early = given.frames * 3 // 10
     table = Table(
         title=f"Resident memory in MB, {given.points} points, {given.frames} frames of 160 x 120 px"
     )
-    for column in ("method", "before", f"peak, frames 0-{tenth - 1}", f"peak, frames {tenth}-", "growth"):
+    for column in ("method", "before", f"peak, frames 0-{early - 1}", f"peak, frames {early}-", "growth"):
         table.add_column(column, justify="left" if column == "method" else "right")
     for name in given.only.split(","):
-        before, early, late = resident(name, given.frames, given.points)
-        table.add_row(name, f"{before:.0f}", f"{early:.0f}", f"{late:.0f}", f"{late - early:+.1f}")
+        before, first, rest = resident(name, given.frames, given.points)
+        table.add_row(name, f"{before:.0f}", f"{first:.0f}", f"{rest:.0f}", f"{rest - first:+.1f}")
     Console().print(table)
 
 

@@ -10,7 +10,6 @@ stream; at most eight feature maps are held, and each frame's is computed once f
 
 from __future__ import annotations
 
-import itertools
 import re
 import tarfile
 import zlib
@@ -106,7 +105,7 @@ class Pips(OfflineTracker):
         figures = Figures(prompts)
         chain = _Chain(self._net, len(figures), self._iterations, self._batch)
         held: deque[tuple[Frame, torch.Tensor]] = deque()
-        for _ in itertools.count():
+        while True:
             while len(held) < FRAMES and (coming := next(frames, None)) is not None:
                 held.append((coming, self._features(coming)))
             if not held:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -124,3 +127,17 @@ def test_equations_bounds_and_permutation(seed, mode):
     worse = answer.copy()
     worse[2] += 100
     assert points.evaluate(worse, seen_a, truth, seen_t, query, rule, (256, 256))["AJ"] <= v["AJ"] + 1e-12
+
+
+@pytest.mark.parametrize("mode", ["first", "strided"])
+def test_official_code(mode):
+    golden = json.loads((Path(__file__).parent / "golden/points_tapvid.json").read_text())
+    truth, answer, hidden = (np.array(golden[k]) for k in ("truth", "answer", "hidden"))
+    v = points.evaluate(
+        answer, ~hidden[1], truth, ~hidden[0], golden["query"], POINTS[f"tapvid-{mode}"], size=(256, 256)
+    )
+    names = {"AJ": "average_jaccard", "delta_avg": "average_pts_within_thresh", "OA": "occlusion_accuracy"}
+    names |= {f"jaccard_{d}": f"jaccard_{d}" for d in (1, 2, 4, 8, 16)}
+    names |= {f"delta_{d}": f"pts_within_{d}" for d in (1, 2, 4, 8, 16)}
+    for ours, theirs in names.items():
+        assert v[ours] == pytest.approx(golden[mode][theirs], abs=1e-12), ours

@@ -160,3 +160,21 @@ def test_official_tools_on_dtb70(shared, tracker):
     got = sot.evaluate(sequences, replace(SOT["got10k"], absent="miss"))
     assert got.values()["ao"] == pytest.approx(golden["got10k_ao"], abs=1e-9)
     assert got.values()["sr_50"] == pytest.approx(golden["got10k_sr_50"], abs=1e-9)
+
+
+@pytest.mark.shared
+@pytest.mark.parity
+@pytest.mark.parametrize(("dataset", "protocol"), [("otb", "pytracking"), ("lasot", "pytracking-lasot")])
+def test_pytracking_on_dtb70(shared, dataset, protocol):
+    golden = json.loads((GOLDEN / "sot_pytracking.json").read_text())[dataset]
+    sequences = []
+    for number, s in enumerate(dtb70(shared, "SiamAPN")):
+        answer = s.answer.copy()
+        answer[7 + number % 5 :: 11, 2:] = answer[7 + number % 5 :: 11, :2]
+        there = (s.truth[:, 2:] > s.truth[:, :2]).all(axis=1)
+        visible = (np.arange(len(answer)) % 9 != 4) & there if dataset == "lasot" else None
+        sequences.append(replace(s, answer=answer, visible=visible))
+    found = sot.evaluate(sequences, SOT[protocol])
+    assert found.curve("success") == pytest.approx(golden["success"], abs=1e-9)
+    assert found.curve("precision") == pytest.approx(golden["precision"], abs=1e-9)
+    assert found.curve("norm_precision") == pytest.approx(golden["norm"], abs=1e-9)

@@ -1,4 +1,4 @@
-"""Coordinates, windows, chunks and the feature cache that point trackers share."""
+"""Coordinates, windows and chunks that point trackers share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 
 from vtlab.errors import InputError
 from vtlab.trackers._points import (
-    FeatureCache,
     chunks,
     convert_points,
     pack_queries,
@@ -126,20 +125,3 @@ def test_chunks_cover_all_points_in_order():
     assert [(s.start, s.stop) for s in chunks(7, 3)] == [(0, 3), (3, 6), (6, 7)]
     assert [(s.start, s.stop) for s in chunks(7, 0)] == [(0, 7)]
     assert list(chunks(0, 3)) == []
-
-
-def test_feature_cache_encodes_each_frame_once_and_stays_small():
-    asked = []
-
-    def encode(keys):
-        asked.extend(keys)
-        return [key * 10 for key in keys]
-
-    cache = FeatureCache(encode, capacity=3)
-    assert cache.get([0, 1, 2]) == [0, 10, 20]
-    assert cache.get([1, 2, 3]) == [10, 20, 30]
-    assert cache.get([3, 3]) == [30, 30]
-    assert asked == [0, 1, 2, 3]
-    assert len(cache) == 3
-    assert cache.get([0, 1, 2, 3, 4]) == [0, 10, 20, 30, 40]
-    assert len(cache) == 3

@@ -1,12 +1,11 @@
-"""What point trackers share: coordinates, windows over frames, chunks of points, features computed once.
+"""What point trackers share: coordinates, windows over frames, chunks of points, resizing.
 
 Nothing here knows a method. torch is imported inside the functions that need it.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     import torch
 
 Item = TypeVar("Item")
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
 
 Array = NDArray[np.float64]
 Size = tuple[int, int]
@@ -137,36 +134,6 @@ def chunks(count: int, size: int) -> Iterator[slice]:
     step = size if size > 0 else max(count, 1)
     for start in range(0, count, step):
         yield slice(start, min(start + step, count))
-
-
-class FeatureCache(Generic[Key, Value]):
-    """Features of the last `capacity` frames, each computed once.
-
-    Args:
-        encode: Computes the features of the frames with these keys, in order; called with missing ones only.
-        capacity: Most entries that are kept; the least recently used one leaves first.
-    """
-
-    def __init__(self, encode: Callable[[list[Key]], Sequence[Value]], capacity: int):
-        self._encode = encode
-        self._capacity = capacity
-        self._entries: OrderedDict[Key, Value] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def get(self, keys: Sequence[Key]) -> list[Value]:
-        """Features of these frames, in order; all of them at once, even beyond the capacity."""
-        missing = [key for key in dict.fromkeys(keys) if key not in self._entries]
-        if missing:
-            self._entries.update(zip(missing, self._encode(missing), strict=True))
-        values = []
-        for key in keys:
-            self._entries.move_to_end(key)
-            values.append(self._entries[key])
-        while len(self._entries) > self._capacity:
-            self._entries.popitem(last=False)
-        return values
 
 
 def resize_frames(images: Sequence[NDArray[np.uint8]], size: Size, rule: Rule) -> torch.Tensor:

@@ -44,7 +44,7 @@ CACHE_BYTES = 128 * 2**20
 """Default bound on the images that a video keeps for random access."""
 
 BACKWARD_BYTES = 96 * 2**20
-"""Bound on the images held while reading a file backwards."""
+"""Bound on the frames held (as decoded) while reading a file backwards."""
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
 IMAGE_FPS = 30.0
@@ -445,11 +445,13 @@ class _FileSource(FrameSource):
         self._lock = threading.Lock()
         self._index = _index(path, verify)
         self._decoder: Decoder | None = self._new_decoder()
-        self._layout = Layout.of(self._decoder.get(0))
+        first = self._decoder.get(0)
+        self._layout = Layout.of(first)
+        self._frame_bytes = sum(plane.buffer_size for plane in first.planes)
         self._convert = Converter(self._layout)
         self._recent: OrderedDict[int, Any] = OrderedDict()
         self.width, self.height = self._layout.size
-        self._behind = min(_BEHIND, 1 + _RECENT_BYTES // (3 * self.width * self.height))
+        self._behind = min(_BEHIND, 1 + _RECENT_BYTES // (2 * self._frame_bytes))
         self.fps, self.timestamps = _clock(self._index, fps)
 
     def get(self, index: int) -> Image:
@@ -485,15 +487,15 @@ class _FileSource(FrameSource):
                     yield convert(decoder.get(index))
                 return
             for chunk in self._chunks(indices):
-                held = [convert(decoder.get(index)) for index in reversed(chunk)]
+                held = [decoder.get(index) for index in reversed(chunk)]
                 while held:
-                    yield held.pop()
+                    yield convert(held.pop())
         finally:
             decoder.close()
 
     def _chunks(self, indices: range) -> Iterator[range]:
         """Cut a falling range where a key frame lies, and where the images of a piece would need too much memory."""
-        limit = max(1, BACKWARD_BYTES // (self.width * self.height * 3))
+        limit = max(1, BACKWARD_BYTES // self._frame_bytes)
         while indices:
             key = self._index.keys[max(self._index.key_before(indices[0]), 0)]
             size = min(limit, max(1, (indices[0] - int(key)) // -indices.step + 1))

@@ -81,7 +81,7 @@ def test_torch_is_imported_late():
     heavy = {"torch", "transformers", "sam2", "cutie", "onnxruntime", "matplotlib", "papermill", "anywidget"}
     wrong = []
     for path in ROOT.rglob("*.py"):
-        if room(path) in ("nets", "widgets") or path.name.startswith("_") and path.name != "__init__.py":
+        if room(path) in ("nets", "widgets") or (path.name.startswith("_") and path.name != "__init__.py"):
             continue  # private parts are imported when a tracker is made
         for node in ast.parse(path.read_text(encoding="utf-8")).body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []

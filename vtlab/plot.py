@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe-Ito without the yellow and white that vanish on paper; line styles tell what colours can't.
-_LINES = (*tuple(tuple(v / 255 for v in PALETTE[i]) for i in (4, 5, 2, 6, 0, 1)), (0.2, 0.2, 0.2), (0.5, 0.35, 0.2))
+_LINES = (
+    *tuple(tuple(v / 255 for v in PALETTE[i]) for i in (4, 5, 2, 6, 0, 1)),
+    (0.2, 0.2, 0.2),
+    (0.5, 0.35, 0.2),
+)
 _STYLES = ("-", "--", "-.", ":")
 
 

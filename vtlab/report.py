@@ -50,7 +50,12 @@ def figure(comparison: Comparison) -> Figure:
             )
             continue
         values = board[metric].astype(float)
-        plot.bars(row[0], values.to_dict(), xlabel=metric, title=f"{FAMILY_TITLES[family]}: {metric}")
+        plot.bars(
+            row[0],
+            {str(k): v for k, v in values.items()},
+            xlabel=metric,
+            title=f"{FAMILY_TITLES[family]}: {metric}",
+        )
         plot.pareto(row[1], board["latency_ms"].tolist(), values.tolist(), list(board.index), ylabel=metric)
         _draw_timeline(row[2], comparison, family)
     return sheet
@@ -139,7 +144,7 @@ def styled(table: pd.DataFrame) -> Any:
     shown = table.rename(columns=names).rename_axis(None)
     if "note" in shown:
         shown["note"] = [_short(n) for n in shown["note"]]
-    formats = {names[c]: number_format(c) for c in table.columns if c != "note"}
+    formats: dict[Any, Any] = {names[c]: number_format(c) for c in table.columns if c != "note"}
     style = shown.style.format(formats, na_rep="–")
     if "note" in shown:
         style = style.set_properties(
@@ -200,7 +205,7 @@ def answer(comparison: Comparison) -> list[str]:
         )
         near = board[(board[metric] >= 0.95 * row[metric]) & (board["latency_ms"] < 0.5 * row["latency_ms"])]
         if len(near):
-            cheap = near["latency_ms"].astype(float).idxmin()
+            cheap = str(near["latency_ms"].astype(float).idxmin())
             text += (
                 f"; {cheap} comes within 5 % of it ({100 * near.loc[cheap, metric]:.1f} %) at "
                 f"{near.loc[cheap, 'latency_ms']:.2f} ms"

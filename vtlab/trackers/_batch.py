@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.device import find_device
 from vtlab.errors import InputError, PromptError, VtlabWarning, needs
 from vtlab.prompts import Prompt, Prompts
 from vtlab.protocols import Image, OnlineTracker, WeightFile
@@ -242,28 +243,3 @@ def place(
     if compile:
         network.compile(dynamic=True)
     return network, target, kind
-
-
-def find_device(name: str) -> torch.device:
-    """Return the device of a name; "auto" is a CUDA GPU, else Apple's, else the CPU.
-
-    Raises:
-        InputError: PyTorch doesn't know the device, or this machine doesn't have it.
-    """
-    try:
-        import torch
-    except ImportError as error:
-        raise needs("torch", "torch", "A neural tracker") from error
-    if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise InputError(
-            f"The device {name!r} can't be used ({str(error).splitlines()[0]}). Remedy: give 'auto', 'cpu' or "
-            "a device that this machine has."
-        ) from error
-    return device

@@ -15,12 +15,12 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vtlab.device import find_device
 from vtlab.errors import InputError
 from vtlab.figures import KINDS, Figures
 from vtlab.prompts import Prompts
 from vtlab.protocols import OfflineTracker, OnlineTracker, WeightFile
 from vtlab.registry import TRACKERS, register
-from vtlab.trackers._batch import find_device
 from vtlab.trackers._points import checkpoint, stream_windows
 
 if TYPE_CHECKING:

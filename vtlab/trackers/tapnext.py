@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from vtlab.device import find_device
 from vtlab.errors import InputError, WeightsError, near
 from vtlab.figures import KINDS, Figures
 from vtlab.prompts import Prompts
 from vtlab.protocols import OfflineTracker, WeightFile
 from vtlab.registry import register
-from vtlab.trackers._batch import find_device
 from vtlab.trackers._points import checkpoint, chunks, convert_points, pack_queries, resize_frames
 from vtlab.tracks import FrameTracks
 

@@ -10,6 +10,7 @@ import pytest
 
 from vtlab.errors import InputError
 from vtlab.metrics import vot
+from vtlab.tracks import Tracks
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/vot_toolkit.json").read_text())
 
@@ -74,3 +75,24 @@ def test_absence_quality_by_hand():
     found = vot.absence_quality(overlap, answered, visible)
     assert found == {"R": 0.5, "NRE": 0.25, "DRE": 0.25, "ADQ": 0.75}
     assert np.isnan(vot.absence_quality([0.5], [True], [True])["ADQ"])
+
+
+def test_numbers_of_tracks_that_were_started_once():
+    n = 60
+    box = np.tile([10.0, 10, 50, 50], (n, 1))
+    truth = Tracks.of(np.arange(n), 1, box, visible=np.arange(n) < 45)
+    # Followed exactly for 30 frames, then lost to the side; says nothing on the last 10 frames.
+    answer = Tracks.of(
+        np.arange(50),
+        1,
+        box[:50] + np.where(np.arange(50) < 30, 0, 100)[:, None],
+        np.where(np.arange(50) < 30, 0.9, 0.2),
+    )
+    found = vot.of_tracks([(answer, truth)])
+    assert found["accuracy"] == 1
+    assert found["robustness"] == pytest.approx(30 / 45)
+    assert (found["lt_precision"], found["lt_recall"]) == pytest.approx((1, 30 / 45))
+    assert (found["R"], found["NRE"], found["DRE"]) == pytest.approx((30 / 45, 0, 15 / 45))
+    assert found["ADQ"] == pytest.approx(10 / 15)
+    perfect = vot.of_tracks([(truth, truth)])
+    assert (perfect["eao"], perfect["lt_f"], perfect["ADQ"]) == (1, 1, 1)

@@ -1,6 +1,13 @@
-"""Metrics of every family, with truth and without: pure functions on arrays, and `evaluate` on `Tracks`."""
+"""Metrics of every family, with truth and without: pure functions on arrays, and `evaluate` on `Tracks`.
+
+`evaluate` (a tidy table), `explain` (why two benchmarks differ), `METRICS` (a record of each metric); by module:
+`sot`, `mot`, `vos`, `points`, `vot`, `track_map` (the families), `consistency` (without truth), `statistics`
+(intervals, tests, tie groups), `events` (errors one by one), `attributes`, `calibration`, `quality`,
+`motmetrics_bridge`, and `protocols` (the rule behind every number).
+"""
 
 from vtlab.metrics.evaluation import combine, evaluate, score, table
+from vtlab.metrics.explanation import explain
 from vtlab.metrics.records import METRICS, Metric
 
-__all__ = ["METRICS", "Metric", "combine", "evaluate", "score", "table"]
+__all__ = ["METRICS", "Metric", "combine", "evaluate", "explain", "score", "table"]

@@ -3,6 +3,7 @@ breakdowns by attribute and calibration."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -40,6 +41,43 @@ def of_truth(tracks: Tracks, truth: Any, family: str | None = None) -> pd.DataFr
         frame, object_id = seen.frame, seen.object_id
         quality = _matched(tracks, seen)[0] if kind == "mot" else _by_id(seen, tracks.seen(), kind)
     return pd.DataFrame({"frame": frame, "object_id": object_id, "quality": quality})
+
+
+@dataclass(frozen=True)
+class Series:
+    """One object of truth over time, from its prompt to its last frame.
+
+    Attributes:
+        overlap: (N,) IoU with the answer of the same id; 0 where either is missing.
+        score: (N,) the answer's score; NaN where there is no visible answer.
+        visible: (N,) bool, truth shows the object.
+    """
+
+    overlap: NDArray[np.float64]
+    score: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+
+
+def series(tracks: Tracks, truth: Any, object_id: int, family: str = "sot") -> Series:
+    """Quality of the answers for one object as arrays over time, as VOT's measures take them.
+
+    Args:
+        tracks: What a tracker answered.
+        truth: Ground-truth `Tracks`, or a sequence that has them.
+        object_id: The object.
+        family: `sot` (boxes) or `vos` (masks).
+    """
+    true, _ = _prepared(tracks, truth, family)
+    mine = true.take(true.object_id == object_id)
+    if not len(mine):
+        raise InputError(f"The ground truth has no object {object_id}.")
+    first, count = int(mine.frame[0]), int(mine.frame[-1] - mine.frame[0]) + 1
+    seen, answers = mine.seen(), tracks.of_object(object_id).between(first, first + count).seen()
+    overlap, score, visible = np.zeros(count), np.full(count, np.nan), np.zeros(count, bool)
+    overlap[seen.frame - first] = _by_id(seen, answers, family)
+    visible[seen.frame - first] = True
+    score[answers.frame - first] = answers.score
+    return Series(overlap, score, visible)
 
 
 def of_answers(tracks: Tracks, truth: Any, family: str | None = None) -> pd.DataFrame:

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
+from vtlab.metrics import quality
+from vtlab.tracks import Tracks
 
 Array = NDArray[np.float64]
 
@@ -294,3 +297,45 @@ def absence_quality(
         "DRE": float((v & ~tracked & a).sum() / seen) if seen else np.nan,
         "ADQ": float((~v & ~a).sum() / absent) if absent > minimum else np.nan,
     }
+
+
+def of_tracks(
+    pairs: Sequence[tuple[Tracks, Any]], family: str = "sot", *, eao_lengths: tuple[int, int] | None = None
+) -> dict[str, float]:
+    """VOT's numbers of runs that were started once, on the first frame of each object, and never reset.
+
+    Such a run is one anchor of the anchor-based experiment; for its long-term measures the scores count.
+
+    Args:
+        pairs: (tracks, truth) of each sequence; truth may be a sequence that has it.
+        family: `sot` (boxes) or `vos` (masks).
+        eao_lengths: Shortest and longest sequence length of the expected overlap; default: 10 frames up to the
+            longest run.
+
+    Returns:
+        `accuracy`, `robustness`, `eao` (anchors), `lt_precision`, `lt_recall`, `lt_f` (long-term), and `R`, `NRE`,
+        `DRE`, `ADQ` averaged over objects.
+    """
+    runs: list[list[quality.Series]] = []
+    for tracks, truth in pairs:
+        true = truth if isinstance(truth, Tracks) else truth.truth
+        runs.append([quality.series(tracks, true, int(i), family) for i in true.object_ids])
+    flat = [s for sequence in runs for s in sequence]
+    # An absent object is neither lost nor followed: such frames are left out of a run.
+    overlaps = [[s.overlap[s.visible] for s in sequence] for sequence in runs]
+    found = anchors(overlaps, [max(len(s.overlap) for s in sequence) for sequence in runs])
+    low, high = eao_lengths or (10, max(len(o) for sequence in overlaps for o in sequence))
+    lasting = long_term([s.overlap for s in flat], [s.score for s in flat], [s.visible for s in flat])
+    out = {
+        "accuracy": found.accuracy,
+        "robustness": found.robustness,
+        "eao": anchor_expected_overlap(overlaps, low, max(high, low + 1)),
+        "lt_precision": lasting.precision,
+        "lt_recall": lasting.recall,
+        "lt_f": lasting.f,
+    }
+    shares = [absence_quality(s.overlap, ~np.isnan(s.score), s.visible) for s in flat]
+    for name in ("R", "NRE", "DRE", "ADQ"):
+        values = np.array([share[name] for share in shares])
+        out[name] = float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
+    return out

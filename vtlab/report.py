@@ -193,23 +193,17 @@ def answer(comparison: Comparison) -> list[str]:
         if metric is None or board[metric].notna().sum() == 0:
             said.append(f"{FAMILY_TITLES[family]}: no tracker could be judged; the notes say why.")
             continue
-        top = board[metric].astype(float).idxmax()
-        row = board.loc[top]
-        if row[metric] <= 0:
+        quality, latency = board[metric].astype(float), board["latency_ms"].astype(float)
+        top = str(quality.idxmax())
+        if quality[top] <= 0:
             said.append(f"{FAMILY_TITLES[family]}: no tracker found any of the objects ({metric} 0 %).")
             continue
-        verb = "is best with" if board[metric].notna().sum() > 1 else "reaches"
-        text = (
-            f"{FAMILY_TITLES[family]}: {top} {verb} {metric} {100 * row[metric]:.1f} % at "
-            f"{row['latency_ms']:.2f} ms a frame"
-        )
-        near = board[(board[metric] >= 0.95 * row[metric]) & (board["latency_ms"] < 0.5 * row["latency_ms"])]
+        verb = "is best with" if quality.notna().sum() > 1 else "reaches"
+        text = f"{FAMILY_TITLES[family]}: {top} {verb} {metric} {quality[top]:.1%} at {latency[top]:.2f} ms a frame"
+        near = latency[(quality >= 0.95 * quality[top]) & (latency < 0.5 * latency[top])]
         if len(near):
-            cheap = str(near["latency_ms"].astype(float).idxmin())
-            text += (
-                f"; {cheap} comes within 5 % of it ({100 * near.loc[cheap, metric]:.1f} %) at "
-                f"{near.loc[cheap, 'latency_ms']:.2f} ms"
-            )
+            cheap = str(near.idxmin())
+            text += f"; {cheap} comes within 5 % of it ({quality[cheap]:.1%}) at {latency[cheap]:.2f} ms"
         if metric in PROXY_METRICS:
             text += " (a proxy: there is no ground truth)"
         said.append(text + ".")

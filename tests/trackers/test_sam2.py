@@ -1,0 +1,299 @@
+"""SAM 2 against the package's own video predictor, and what the predictor can't do; seeded weights, small frames."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
+pytest.importorskip("sam2", reason="the package sam2 is not installed: pip install 'vtlab[sam2]'")
+
+import vtlab  # noqa: E402
+from vtlab import masks  # noqa: E402
+from vtlab.errors import InputError, PromptError, WeightsError  # noqa: E402
+from vtlab.nets import sam2 as networks  # noqa: E402
+from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts  # noqa: E402
+from vtlab.segmenters import create_segmenter  # noqa: E402
+from vtlab.video import Frame  # noqa: E402
+
+VARIANT, SIDE, HEIGHT, WIDTH = "sam2.1-tiny", 128, 120, 160
+OPTIONS = {"image_size": SIDE, "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def network():
+    """Random weights under which objects appear, and masks are neither empty nor everything."""
+    torch.manual_seed(3)
+    net = networks.build(VARIANT, image_size=SIDE)
+    state = {
+        k: torch.randn_like(v) / max(v[0].numel(), 1) ** 0.5 if v.ndim > 1 and v.is_floating_point() else v
+        for k, v in net.state_dict().items()
+    }
+    state["sam_mask_decoder.pred_obj_score_head.layers.2.bias"] += 1.0
+    net.load_state_dict(state)
+    return net
+
+
+@pytest.fixture(scope="module")
+def checkpoint(network, tmp_path_factory) -> Path:
+    """A file as the official ones: the state dict under "model"."""
+    path = tmp_path_factory.mktemp("weights") / "sam2.1_hiera_tiny.pt"
+    torch.save({"model": network.state_dict()}, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory) -> tuple[Path, list[np.ndarray]]:
+    """A folder of 40 JPEG files, which is what the package reads, and the images in them."""
+    from PIL import Image
+
+    folder = tmp_path_factory.mktemp("frames")
+    ground = np.random.default_rng(0).integers(0, 255, (20, 30, 3))
+    ground = np.kron(ground, np.ones((8, 8, 1))).astype(np.uint8)
+    for i in range(40):
+        image = np.roll(ground, (i, 2 * i), (0, 1))[:HEIGHT, :WIDTH]
+        Image.fromarray(image).save(folder / f"{i:05d}.jpg", quality=95)
+    return folder, [np.array(Image.open(folder / f"{i:05d}.jpg")) for i in range(40)]
+
+
+@pytest.fixture(scope="module")
+def predictor(network):
+    """The package's own video predictor with the same settings and weights."""
+    import sam2
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.load(Path(sam2.__path__[0]) / networks.CONFIGS[VARIANT]).model
+    config._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
+    config.image_size = SIDE
+    config.binarize_mask_from_pts_for_mem_enc = True
+    config.add_all_frames_to_correct_as_cond = True
+    config.sam_mask_decoder_extra_args = {
+        "dynamic_multimask_via_stability": True,
+        "dynamic_multimask_stability_delta": 0.05,
+        "dynamic_multimask_stability_thresh": 0.98,
+    }
+    made = instantiate(config, _recursive_=True).eval()
+    made.load_state_dict(network.state_dict())
+    return made
+
+
+def propagate(predictor, state, start: int, stop: int) -> dict[int, dict[int, np.ndarray]]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        steps = predictor.propagate_in_video(
+            state, start_frame_idx=start, max_frame_num_to_track=stop - 1 - start
+        )
+        return {t: {i: logits[k, 0].numpy() for k, i in enumerate(ids)} for t, ids, logits in steps}
+
+
+def streamed(checkpoint, images, prompts: Prompts, **options):
+    """Logits at the frames' size and masks of vtlab's tracker, by frame and object."""
+    tracker = vtlab.create_tracker(VARIANT, weights=checkpoint, overlap=True, **OPTIONS, **options)
+    inner, seen = tracker._core.__class__.step, {}
+
+    def step(core, image, given):
+        result = inner(core, image, given)
+        seen[core.time] = result
+        return result
+
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tracker._core.__class__, "step", step)
+        for t, image in enumerate(images):
+            frame, now = Frame(t, t / 25, image), prompts.at(t)
+            answer = tracker.init(frame, now) if t == 0 else tracker.step(frame, now)
+            found[t] = dict(zip(answer.object_ids.tolist(), answer.masks, strict=True))
+    size = images[0].shape[:2]
+    logits = {
+        t: {
+            i: torch.nn.functional.interpolate(r.logits[None, None], size, mode="bilinear")[0, 0].numpy()
+            for i, r in results.items()
+        }
+        for t, results in seen.items()
+    }
+    return logits, found
+
+
+@torch.inference_mode()
+def test_the_same_as_the_packages_predictor(checkpoint, predictor, frames):
+    """40 frames, two objects, one added on frame 10, one corrected on frame 20."""
+    folder, images = frames
+    state = predictor.init_state(str(folder))
+    predictor.add_new_points_or_box(state, 0, 1, box=np.array([20, 20, 80, 90], np.float32))
+    expected = propagate(predictor, state, 0, 10)
+    predictor.add_new_points_or_box(
+        state, 10, 2, points=np.array([[100, 60]], np.float32), labels=np.array([1])
+    )
+    expected |= propagate(predictor, state, 10, 21)
+    predictor.add_new_points_or_box(
+        state, 20, 1, points=np.array([[50, 50], [10, 10]], np.float32), labels=np.array([1, 0])
+    )
+    expected |= propagate(predictor, state, 20, 40)
+
+    prompts = Prompts(
+        [
+            BoxPrompt((20.5, 20.5, 80.5, 90.5)),
+            ClickPrompt(((100.5, 60.5),), object_id=2, frame=10),
+            ClickPrompt(((50.5, 50.5), (10.5, 10.5)), (True, False), frame=20),
+        ]
+    )
+    logits, found = streamed(checkpoint, images, prompts)
+    areas = []
+    for t in range(40):
+        assert set(found[t]) == set(expected[t]) == ({1} if t < 10 else {1, 2})
+        for i, truth in expected[t].items():
+            np.testing.assert_allclose(logits[t][i], truth, atol=1e-4, err_msg=f"frame {t}, object {i}")
+            np.testing.assert_array_equal(found[t][i], truth > 0, err_msg=f"frame {t}, object {i}")
+            areas.append(found[t][i].mean())
+    assert 0.01 < np.median(areas) < 0.9
+
+
+@torch.inference_mode()
+def test_masks_as_prompts_and_backward(checkpoint, predictor, frames):
+    """Mask prompts, one of them late; the package tracks in reverse, vtlab gets the frames in reverse."""
+    folder, images = frames
+    given = np.zeros((HEIGHT, WIDTH), bool)
+    given[30:80, 40:100] = True
+    state = predictor.init_state(str(folder))
+    predictor.add_new_mask(state, 6, 1, given)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        steps = list(predictor.propagate_in_video(state, start_frame_idx=6, reverse=True))
+    expected = {6 - t: logits[0, 0].numpy() for t, _, logits in steps}
+    logits, found = streamed(checkpoint, images[6::-1], Prompts(MaskPrompt.of(given)))
+    for t, truth in expected.items():
+        np.testing.assert_allclose(logits[t][1], truth, atol=1e-4)
+        np.testing.assert_array_equal(found[t][1], truth > 0)
+
+
+def test_batches_answer_as_single_objects(checkpoint, frames):
+    boxes = [BoxPrompt((10 + 30 * k, 20, 50 + 30 * k, 80), object_id=k + 1) for k in range(3)]
+    together, _ = streamed(checkpoint, frames[1][:4], Prompts(boxes))
+    parts, _ = streamed(checkpoint, frames[1][:4], Prompts(boxes), batch=2)
+    alone, _ = streamed(checkpoint, frames[1][:4], Prompts(boxes[1]))
+    for t in range(4):
+        np.testing.assert_allclose(together[t][2], alone[t][2], atol=1e-4)
+        np.testing.assert_allclose(together[t][3], parts[t][3], atol=1e-4)
+
+
+def test_memory_holds_what_is_in_reach(checkpoint, frames):
+    tracker = vtlab.create_tracker(VARIANT, weights=checkpoint, max_prompted=2, **OPTIONS)
+    image = frames[1][0]
+    tracker.init(Frame(0, 0.0, image), Prompts(BoxPrompt((20, 20, 80, 90))))
+    for t in range(1, 24):
+        box = BoxPrompt((20, 20, 80, 90), frame=t)
+        tracker.step(Frame(t, t / 25, image), Prompts(box) if t in (3, 4, 5) else Prompts())
+    target = tracker._core.objects[1]
+    assert sorted(target.prompted) == [4, 5]
+    assert sorted(target.recent) == list(range(9, 24))
+    assert [t for t, e in target.recent.items() if e.memory is not None] == list(range(18, 24))
+    tracker.remove([1])
+    assert len(tracker.step(Frame(24, 1.0, image))) == 0
+
+
+def test_without_overlap_and_removal(checkpoint, frames):
+    prompts = [BoxPrompt((10, 10, 90, 90)), BoxPrompt((15, 15, 95, 95), object_id=2)]
+    tracks = vtlab.track(
+        np.stack(frames[1][:5]),
+        prompts,
+        VARIANT,
+        weights=checkpoint,
+        progress=False,
+        remove={2: 3},
+        **OPTIONS,
+    )
+    for t in range(3):
+        found = tracks.masks_at(t)
+        assert not (found[1] & found[2]).any()
+    assert tracks.of_object(2).frames.tolist() == [0, 1, 2]
+    assert ((tracks.score >= 0) & (tracks.score <= 1)).all()
+
+
+def test_one_pixel_on_4k_portrait(checkpoint):
+    video = np.zeros((2, 3840, 2160, 3), np.uint8)
+    pixel = np.zeros((3840, 2160), bool)
+    pixel[3000, 7] = True
+    tracks = vtlab.track(video, MaskPrompt.of(pixel), VARIANT, weights=checkpoint, progress=False, **OPTIONS)
+    assert tracks.mask(0)[3000, 7]
+    assert len(tracks) == 2
+
+
+def test_a_checkpoint_of_another_variant(network, tmp_path):
+    state = {k: v for k, v in network.state_dict().items() if k != "no_obj_embed_spatial"}
+    torch.save({"model": state}, tmp_path / "sam2_hiera_tiny.pt")
+    with pytest.raises(WeightsError, match="1 missing .first: no_obj_embed_spatial.*checkpoint of sam2-tiny"):
+        vtlab.create_tracker(VARIANT, weights=tmp_path / "sam2_hiera_tiny.pt", **OPTIONS)
+
+
+@pytest.mark.parametrize(
+    "options", [{"image_size": 100}, {"dtype": "int8"}, {"batch": 0}, {"max_prompted": 0}]
+)
+def test_options_are_checked(checkpoint, options):
+    with pytest.raises(InputError):
+        vtlab.create_tracker(VARIANT, weights=checkpoint, **{**OPTIONS, **options})
+
+
+def test_half_precision_runs(checkpoint, frames):
+    tracks = vtlab.track(
+        np.stack(frames[1][:3]),
+        BoxPrompt((20, 20, 80, 90)),
+        VARIANT,
+        weights=checkpoint,
+        dtype="bfloat16",
+        progress=False,
+        **OPTIONS,
+    )
+    assert len(tracks) == 3
+
+
+@pytest.fixture(scope="module")
+def segmenter(checkpoint):
+    return create_segmenter(VARIANT, weights=checkpoint, **OPTIONS)
+
+
+class TestSegmenter:
+    """The image model as a segmenter."""
+
+    def test_three_masks_for_a_click(self, segmenter, frames):
+        found, scores = segmenter.propose(frames[1][0], points=[(60, 50)])
+        assert found.shape == (3, HEIGHT, WIDTH)
+        assert ((scores >= 0) & (scores <= 1)).all()
+        mask, score = segmenter.segment(frames[1][0], points=[(60, 50)])
+        np.testing.assert_array_equal(mask, found[scores.argmax()])
+        assert score == scores.max()
+
+    def test_as_the_first_frame_of_the_video_model(self, segmenter, checkpoint, frames):
+        """Both scale frames by filters of their own, which is all that differs."""
+        box = (20.0, 20.0, 80.0, 90.0)
+        mask, _ = segmenter.segment(frames[1][0], box=box, points=[(50, 50)], positive=[True])
+        _, found = streamed(checkpoint, frames[1][:1], Prompts(ClickPrompt(((50, 50),), (True,), box)))
+        assert masks.iou(mask, found[0][1]) > 0.9
+
+    def test_the_last_image_is_kept(self, segmenter, frames):
+        segmenter.segment(frames[1][0], box=(10, 10, 60, 60))
+        before = segmenter._seen[1]
+        segmenter.segment(frames[1][0].copy(), box=(20, 10, 60, 60))
+        assert segmenter._seen[1] is before
+        segmenter.segment(frames[1][1], box=(20, 10, 60, 60))
+        assert segmenter._seen[1] is not before
+
+    def test_bad_input(self, segmenter, frames):
+        with pytest.raises(InputError, match="box or at least one click"):
+            segmenter.segment(frames[1][0])
+        with pytest.raises(InputError, match="outside the image"):
+            segmenter.segment(frames[1][0], points=[(500, 3)])
+
+
+def test_too_many_objects_and_changing_sizes(checkpoint, frames):
+    tracker = vtlab.create_tracker(VARIANT, weights=checkpoint, **OPTIONS)
+    image = frames[1][0]
+    many = Prompts(BoxPrompt((1, 1, 9, 9), object_id=k) for k in range(1, 257))
+    with pytest.raises(PromptError, match="256 objects; a tracker of masks follows 255"):
+        tracker.init(Frame(0, 0.0, image), many)
+    tracker.init(Frame(0, 0.0, image), many[:1])
+    with pytest.raises(InputError, match="Frame 1 is 100 x 120 px, those before were 160 x 120"):
+        tracker.step(Frame(1, 0.1, image[:, :100]))

@@ -1,0 +1,215 @@
+"""SAM 2 on single images: clicks and a box to masks, three of them where the prompt is ambiguous.
+
+Paper: Ravi et al., "SAM 2: Segment Anything in Images and Videos", ICLR 2025, arXiv:2408.00714. Official code:
+https://github.com/facebookresearch/sam2 (Apache-2.0); the networks come from the package `sam2` (wheel `rf-sam-2`).
+
+Differs from the package's image predictor: resizing and normalising are our own, so torchvision is not needed.
+Coordinates: SAM 2 counts pixel centres at integers, vtlab at +0.5; they are converted here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab.device import find_device
+from vtlab.errors import InputError
+from vtlab.masks import Mask
+from vtlab.protocols import Image, WeightFile
+from vtlab.segmenters import SAM2_NAMES
+from vtlab.segmenters.grabcut import as_clicks
+
+if TYPE_CHECKING:
+    import torch
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+"""ImageNet's mean and deviation of RGB in [0, 1], by which images are normalised."""
+
+_SITE = "https://dl.fbaipublicfiles.com/segment_anything_2"
+_FOLDERS = {"sam2": "072824", "sam2.1": "092824"}
+_BYTES = {"tiny": 156_000_000, "small": 184_000_000, "base-plus": 323_000_000, "large": 898_000_000}
+
+
+def _file(variant: str) -> WeightFile:
+    version, _, size = variant.partition("-")
+    name = f"{version}_hiera_{size.replace('-', '_')}.pt"
+    return WeightFile(
+        name,
+        f"{_SITE}/{_FOLDERS[version]}/{name}",
+        size=_BYTES[size],
+        licence="Apache-2.0",
+        source="https://github.com/facebookresearch/sam2",
+    )
+
+
+FILES = {variant: _file(variant) for variant in SAM2_NAMES}
+"""Variant -> official checkpoint."""
+
+
+def load_network(
+    variant: str, weights: str | Path | None, *, image_size: int | None = None, device: str = "auto"
+) -> Any:
+    """Return a SAM 2 network with its weights on a device.
+
+    Raises:
+        WeightsError: The checkpoint is missing, damaged or of another variant.
+        MissingDependencyError: PyTorch or the package `sam2` is not installed.
+        InputError: An unknown variant, size or device.
+    """
+    if variant not in FILES:
+        raise InputError(f"variant must be one of {', '.join(FILES)}; got {variant!r}.")
+    target = find_device(device)
+    from vtlab import checkpoints
+    from vtlab.nets import sam2
+    from vtlab.weights import fetch
+
+    network = sam2.build(variant, image_size=image_size)
+    path = Path(weights) if weights is not None else fetch(FILES[variant])
+    checkpoints.load_into(network, path, what=variant, key="model", variant_of=sam2.variant_of)
+    return network.to(target)
+
+
+def to_network(
+    xy: ArrayLike, height: int, width: int, side: int, device: torch.device | None = None
+) -> torch.Tensor:
+    """Points (K, 2) of an image in the network's input of `side` pixels."""
+    import torch
+
+    points = (np.asarray(xy, dtype=np.float64).reshape(-1, 2) - 0.5) / (width, height) * side
+    return torch.tensor(points, dtype=torch.float32, device=device)
+
+
+def prompt_points(
+    box: ArrayLike | None, points: NDArray[np.float64], positive: NDArray[np.bool_]
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """Box corners, then clicks, as SAM 2 reads them: positions (P, 2) and labels (P,) of 2, 3, 1 and 0."""
+    labels = positive.astype(np.int32)
+    if box is None:
+        return points, labels
+    corners = np.asarray(box, dtype=np.float64).reshape(2, 2)
+    return np.concatenate([corners, points]), np.concatenate([np.array([2, 3], np.int32), labels])
+
+
+def normalise(image: torch.Tensor) -> torch.Tensor:
+    """Normalise (3, H, W) in [0, 1]."""
+    return (image - image.new_tensor(MEAN)[:, None, None]) / image.new_tensor(STD)[:, None, None]
+
+
+class SAM2Segmenter:
+    """Segmenter by SAM 2's image model. Features of the last image are kept, so more clicks on it are quick.
+
+    Args:
+        variant: "sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2.1-large", or the same of "sam2".
+        weights: Checkpoint file; None = the official one, looked up by `vtlab.weights`.
+        image_size: Side in pixels to which images are scaled; None = 1024, as in training.
+        device: "auto", "cpu", "cuda", ...
+
+    Raises:
+        WeightsError: The checkpoint is missing, damaged or of another variant.
+        MissingDependencyError: PyTorch or the package `sam2` is not installed.
+        InputError: An unknown variant, size or device.
+    """
+
+    def __init__(
+        self,
+        *,
+        variant: str = "sam2.1-tiny",
+        weights: str | Path | None = None,
+        image_size: int | None = None,
+        device: str = "auto",
+    ):
+        self._network = load_network(variant, weights, image_size=image_size, device=device)
+        self._seen: tuple[bytes, list[torch.Tensor]] | None = None
+
+    def segment(
+        self,
+        image: Image,
+        *,
+        box: ArrayLike | None = None,
+        points: ArrayLike | None = None,
+        positive: Sequence[bool] | None = None,
+    ) -> tuple[Mask, float]:
+        """Return the mask (H, W) that the network rates best for a box (4,) xyxy and/or clicks (K, 2).
+
+        A single click is ambiguous (a button, a shirt, a person): the best of three masks is taken; `propose`
+        gives all three. The score is the estimated IoU, in [0, 1].
+
+        Raises:
+            InputError: Neither a box nor a click is given.
+        """
+        clicks, _ = as_clicks(points, positive)
+        masks, scores = self.propose(
+            image, box=box, points=points, positive=positive, several=box is None and len(clicks) == 1
+        )
+        best = int(scores.argmax())
+        return masks[best], float(scores[best])
+
+    def propose(
+        self,
+        image: Image,
+        *,
+        box: ArrayLike | None = None,
+        points: ArrayLike | None = None,
+        positive: Sequence[bool] | None = None,
+        several: bool = True,
+    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+        """Return masks (M, H, W) and their estimated IoUs (M,); M is 3, or 1 unless `several`.
+
+        Raises:
+            InputError: Neither a box nor a click is given, or one lies outside the image.
+        """
+        import torch
+        import torch.nn.functional as F
+
+        height, width = image.shape[:2]
+        xy, labels = prompt_points(box, *as_clicks(points, positive))
+        if not len(xy):
+            raise InputError("Segmenting needs a box or at least one click.")
+        inside = np.logical_and.reduce((xy >= 0) & (xy <= [width, height]), axis=1)
+        if not inside[labels < 2].all():
+            raise InputError(
+                f"A click lies outside the image of {width} x {height} px: {xy[~inside].tolist()}."
+            )
+        network = self._network
+        with torch.inference_mode():
+            *fine, features = self._features(image)
+            at = to_network(xy, height, width, network.image_size, network.device)
+            marks = torch.tensor(labels, device=network.device)
+            sparse, dense = network.sam_prompt_encoder(points=(at[None], marks[None]), boxes=None, masks=None)
+            logits, ious, _, _ = network.sam_mask_decoder(
+                image_embeddings=features,
+                image_pe=network.sam_prompt_encoder.get_dense_pe(),
+                sparse_prompt_embeddings=sparse,
+                dense_prompt_embeddings=dense,
+                multimask_output=several,
+                repeat_image=False,
+                high_res_features=fine,
+            )
+            masks = (
+                F.interpolate(logits.float(), (height, width), mode="bilinear", align_corners=False)[0] > 0
+            )
+        return masks.cpu().numpy(), ious[0].double().clamp(0, 1).cpu().numpy()
+
+    def _features(self, image: Image) -> list[torch.Tensor]:
+        """Feature maps (1, C, h, w) of an image, from fine to coarse."""
+        import torch
+        import torch.nn.functional as F
+
+        key = hashlib.sha256(image.tobytes()).digest() + str(image.shape).encode()
+        if self._seen is not None and self._seen[0] == key:
+            return self._seen[1]
+        network = self._network
+        x = torch.from_numpy(np.ascontiguousarray(image)).to(network.device).permute(2, 0, 1).float() / 255
+        size = (network.image_size, network.image_size)
+        x = F.interpolate(x[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
+        _, tokens, _, sizes = network._prepare_backbone_features(network.forward_image(normalise(x)[None]))
+        if network.directly_add_no_mem_embed:
+            tokens[-1] = tokens[-1] + network.no_mem_embed
+        maps = [t.permute(1, 2, 0).unflatten(2, tuple(s)) for t, s in zip(tokens, sizes, strict=True)]
+        self._seen = key, maps
+        return maps

@@ -1,0 +1,308 @@
+"""SAM 2's inference over a stream of frames: what is remembered, and all objects of a frame in one batch.
+
+Paper: SAM 2, arXiv:2408.00714. The networks are those of the package `sam2` (Apache-2.0), whose own video predictor
+holds all frames of a clip and the outputs for each of them; the masks here are the same as its own.
+
+A frame is in the network's reach if it was prompted, or lies among the last few: `num_maskmem - 1` as a spatial
+memory, `max_obj_ptrs_in_encoder - 1` as an object pointer (6 and 15). Nothing else is kept. Image features live for
+one frame. Time runs in the direction of tracking, so forward and backward are the same.
+
+Differs from the package: objects with equally many memories are one batch; a corrected frame counts as prompted (the
+package's `add_all_frames_to_correct_as_cond`), so that corrections hold; small holes are not filled (the package's
+extension for that, in CUDA, is absent from its wheels); at most 16 pointers are read also in a clip of fewer frames,
+where the package scales their temporal code by the clip's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+LOGIT_LIMIT = 32.0
+"""Bound on the logits of an earlier mask that a correction starts from."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is given for one object on one frame, in pixels of the network's input of side S.
+
+    Attributes:
+        points: (P, 2) as (x, y), pixel centres at integers; a box is its two corners, first.
+        labels: (P,) int: 1 positive, 0 negative, 2 and 3 the corners of a box.
+        mask: (S, S), 0 or 1; then there are no points.
+    """
+
+    points: Tensor | None = None
+    labels: Tensor | None = None
+    mask: Tensor | None = None
+
+
+@dataclass
+class Result:
+    """What the network says of one object on one frame.
+
+    Attributes:
+        logits: (S / 4, S / 4), positive inside the mask.
+        score: In [0, 1]: probability that the object is seen, times the estimated IoU of its mask.
+        appears: Whether it is seen.
+    """
+
+    logits: Tensor
+    score: float
+    appears: bool
+
+
+@dataclass
+class _Entry:
+    """One remembered frame of one object: memory (h * w, C_mem), or None, and pointer (C,)."""
+
+    memory: Tensor | None
+    pointer: Tensor
+
+
+@dataclass
+class _Object:
+    prompted: dict[int, _Entry] = field(default_factory=dict)
+    recent: dict[int, _Entry] = field(default_factory=dict)
+
+
+@dataclass
+class _Heads:
+    """Output of the mask decoder for B objects: (B, 1, S/4, S/4), (B, 1, S, S), (B, C), (B,), (B, 1)."""
+
+    low: Tensor
+    high: Tensor
+    pointers: Tensor
+    ious: Tensor
+    appears: Tensor
+
+
+class Core:
+    """SAM 2 over the frames of one clip.
+
+    Args:
+        network: `sam2.modeling.sam2_base.SAM2Base` in eval mode.
+        max_prompted: Most recent prompted frames of an object that are read; None = all.
+        batch: Most objects in one pass of the network.
+    """
+
+    def __init__(self, network: Any, *, max_prompted: int | None = None, batch: int = 64):
+        self.network, self.max_prompted, self.batch = network, max_prompted, batch
+        self.objects: dict[int, _Object] = {}
+        self.time = -1
+        self.memory_reach = network.num_maskmem - 1
+        self.pointer_reach = network.max_obj_ptrs_in_encoder - 1 if network.use_obj_ptrs_in_encoder else 0
+        self._position: Tensor | None = None
+
+    def step(self, image: Tensor, given: Mapping[int, Given]) -> dict[int, Result]:
+        """Go to the next frame.
+
+        Args:
+            image: (3, S, S), normalised.
+            given: What starts (unknown id) or corrects (known id) objects on this frame.
+
+        Returns:
+            A result for each object, by id, in order of arrival.
+        """
+        self.time += 1
+        if not self.objects and not given:
+            return {}
+        _, features, positions, sizes = self.network._prepare_backbone_features(
+            self.network.forward_image(image[None])
+        )
+        frame = _Features(features, positions, sizes)
+        results: dict[int, Result] = {}
+        fixes: dict[int, tuple[Tensor, Tensor]] = {}
+        for ids in self._groups():
+            conditioned = self._conditioned(frame, ids)
+            heads = self._decode(frame, conditioned)
+            results |= _results(ids, heads)
+            fixes |= {
+                i: (conditioned[k : k + 1], heads.low[k : k + 1]) for k, i in enumerate(ids) if i in given
+            }
+            rest = [k for k, i in enumerate(ids) if i not in given]
+            if rest:
+                memory = self._encode(frame, heads.high[rest], heads.appears[rest], prompted=False)
+                self._store([ids[k] for k in rest], memory, heads.pointers[rest], prompted=False)
+        for object_id, hint in given.items():
+            heads = self._prompted(frame, hint, *fixes.get(object_id, (None, None)))
+            results |= _results([object_id], heads)
+            self.objects.setdefault(object_id, _Object())
+            high = F.interpolate(heads.low, heads.high.shape[-2:], mode="bilinear", align_corners=False)
+            memory = self._encode(frame, high, heads.appears, prompted=True)
+            self._store([object_id], memory, heads.pointers, prompted=True)
+        self._forget()
+        return {i: results[i] for i in self.objects}
+
+    def remove(self, object_ids: Iterable[int]) -> None:
+        """Forget these objects."""
+        for object_id in object_ids:
+            del self.objects[object_id]
+
+    # -- memory ----------------------------------------------------------------------------------------------
+
+    def _store(self, ids: Sequence[int], memory: Tensor, pointers: Tensor, *, prompted: bool) -> None:
+        for k, object_id in enumerate(ids):
+            target = self.objects[object_id]
+            where = target.prompted if prompted else target.recent
+            where[self.time] = _Entry(memory[k], pointers[k])
+
+    def _forget(self) -> None:
+        """Drop what the network can't reach from the next frame on."""
+        last_memory, last_pointer = self.time + 1 - self.memory_reach, self.time + 1 - self.pointer_reach
+        oldest = min(last_memory, last_pointer)
+        for target in self.objects.values():
+            if self.max_prompted is not None:
+                for t in sorted(target.prompted)[: -self.max_prompted]:
+                    target.recent[t] = target.prompted.pop(t)
+            target.recent = {t: e for t, e in target.recent.items() if t >= oldest}
+            for t, entry in target.recent.items():
+                if t < last_memory:
+                    entry.memory = None
+
+    def _reach(self, target: _Object) -> tuple[list[tuple[int, Tensor]], list[tuple[int, Tensor]]]:
+        """What an object's next answer attends to.
+
+        Returns:
+            Memories as (index of the temporal code, memory) and pointers as (frames ago, pointer).
+        """
+        last = self.network.num_maskmem - 1
+        memories = [(last, e.memory) for e in target.prompted.values() if e.memory is not None]
+        pointers = [(self.time - t, e.pointer) for t, e in target.prompted.items()]
+        for ago in range(self.memory_reach, 0, -1):
+            entry = target.recent.get(self.time - ago)
+            if entry is not None and entry.memory is not None:
+                memories.append((ago - 1, entry.memory))
+        for ago in range(1, self.pointer_reach + 1):
+            entry = target.recent.get(self.time - ago)
+            if entry is not None:
+                pointers.append((ago, entry.pointer))
+        return memories, pointers if self.network.use_obj_ptrs_in_encoder else []
+
+    def _groups(self) -> list[list[int]]:
+        """Objects that attend to equally many things, in parts of at most `batch`."""
+        groups: dict[tuple[int, int], list[int]] = {}
+        for object_id, target in self.objects.items():
+            memories, pointers = self._reach(target)
+            groups.setdefault((len(memories), len(pointers)), []).append(object_id)
+        return [ids[k : k + self.batch] for ids in groups.values() for k in range(0, len(ids), self.batch)]
+
+    def _conditioned(self, frame: _Features, ids: Sequence[int]) -> Tensor:
+        """Image features (B, C, h, w) fused with what each object's memory holds."""
+        network = self.network
+        reached = [self._reach(self.objects[i]) for i in ids]
+        memory = torch.stack([torch.cat([m for _, m in memories]) for memories, _ in reached], dim=1).float()
+        position = self._spatial_code(frame)
+        codes = network.maskmem_tpos_enc[:, 0, 0]
+        place = torch.stack(
+            [torch.cat([position + codes[index] for index, _ in memories]) for memories, _ in reached], dim=1
+        )
+        tokens = 0
+        if reached[0][1]:
+            pointers, times = self._pointer_tokens([p for _, p in reached])
+            memory, place, tokens = torch.cat([memory, pointers]), torch.cat([place, times]), len(pointers)
+        current = [x.expand(-1, len(ids), -1) for x in (frame.tokens, frame.positions)]
+        fused = network.memory_attention(
+            curr=current[0], curr_pos=current[1], memory=memory, memory_pos=place, num_obj_ptr_tokens=tokens
+        )
+        return fused.permute(1, 2, 0).unflatten(2, frame.size)
+
+    def _pointer_tokens(self, pointers: Sequence[Sequence[tuple[int, Tensor]]]) -> tuple[Tensor, Tensor]:
+        """Pointers as tokens (N, B, C_mem) and their temporal codes (N, B, C_mem)."""
+        from sam2.modeling.sam2_utils import get_1d_sine_pe
+
+        network = self.network
+        stacked = torch.stack([torch.stack([p for _, p in own]) for own in pointers], dim=1).float()
+        split = network.hidden_dim // network.mem_dim
+        tokens = stacked.unflatten(2, (split, network.mem_dim)).transpose(1, 2).flatten(0, 1)
+        if not network.add_tpos_enc_to_obj_ptrs:
+            return tokens, torch.zeros_like(tokens)
+        ago = torch.tensor([[t for t, _ in own] for own in pointers], device=stacked.device)
+        width = network.hidden_dim if network.proj_tpos_enc_in_obj_ptrs else network.mem_dim
+        code = network.obj_ptr_tpos_proj(get_1d_sine_pe(ago / self.pointer_reach, dim=width))
+        return tokens, code.transpose(0, 1).repeat_interleave(split, dim=0)
+
+    def _spatial_code(self, frame: _Features) -> Tensor:
+        """Positional code of a memory's cells (h * w, C_mem), the same for all."""
+        if self._position is None:
+            network = self.network
+            cells = torch.zeros((1, network.mem_dim, *frame.size), device=frame.tokens.device)
+            self._position = network.memory_encoder.position_encoding(cells).flatten(2)[0].T
+        return self._position
+
+    # -- network ---------------------------------------------------------------------------------------------
+
+    def _decode(self, frame: _Features, features: Tensor, **inputs: Any) -> _Heads:
+        """Masks for B objects from their features (B, C, h, w)."""
+        network = self.network
+        if not inputs:
+            inputs = {"multimask_output": network._use_multimask(False, None)}
+        _, _, ious, low, high, pointers, appears = network._forward_sam_heads(
+            backbone_features=features, high_res_features=frame.fine, **inputs
+        )
+        return _Heads(low, high, pointers, ious.amax(dim=1), appears)
+
+    def _prompted(
+        self, frame: _Features, hint: Given, conditioned: Tensor | None, before: Tensor | None
+    ) -> _Heads:
+        """The mask of one prompted object; a known one is corrected from its mask `before`."""
+        network = self.network
+        if hint.mask is not None:
+            features = frame.tokens.permute(1, 2, 0).unflatten(2, frame.size)
+            _, _, ious, low, high, pointers, appears = network._use_mask_as_output(
+                features, frame.fine, hint.mask[None, None]
+            )
+            return _Heads(low, high, pointers, ious.amax(dim=1), appears)
+        assert hint.points is not None
+        assert hint.labels is not None
+        if conditioned is None:
+            features = network._prepare_memory_conditioned_features(
+                frame_idx=self.time,
+                is_init_cond_frame=True,
+                current_vision_feats=[frame.tokens],
+                current_vision_pos_embeds=[frame.positions],
+                feat_sizes=[frame.size],
+                output_dict={},
+                num_frames=None,
+            )
+        else:
+            features = conditioned
+        points = {"point_coords": hint.points[None].float(), "point_labels": hint.labels[None].int()}
+        return self._decode(
+            frame,
+            features,
+            point_inputs=points,
+            mask_inputs=None if before is None else before.clamp(-LOGIT_LIMIT, LOGIT_LIMIT),
+            multimask_output=network._use_multimask(conditioned is None, points),
+        )
+
+    def _encode(self, frame: _Features, masks: Tensor, appears: Tensor, *, prompted: bool) -> Tensor:
+        """Memories (B, h * w, C_mem) of masks (B, 1, S, S), in bfloat16 as the package keeps them."""
+        memory, _ = self.network._encode_new_memory(
+            current_vision_feats=[frame.tokens],
+            feat_sizes=[frame.size],
+            pred_masks_high_res=masks,
+            object_score_logits=appears,
+            is_mask_from_pts=prompted,
+        )
+        return memory.to(torch.bfloat16).flatten(2).transpose(1, 2).contiguous()
+
+
+class _Features:
+    """Features of one image, shared by all objects: tokens and positions (h * w, 1, C), finer maps."""
+
+    def __init__(self, features: list[Tensor], positions: list[Tensor], sizes: list[tuple[int, int]]):
+        self.tokens, self.positions, self.size = features[-1], positions[-1], tuple(sizes[-1])
+        maps = [x.permute(1, 2, 0).unflatten(2, tuple(s)) for x, s in zip(features, sizes, strict=True)]
+        self.fine = maps[:-1] or None
+
+
+def _results(ids: Sequence[int], heads: _Heads) -> dict[int, Result]:
+    scores = (heads.appears[:, 0].float().sigmoid() * heads.ious.float().clamp(0, 1)).tolist()
+    seen = (heads.appears[:, 0] > 0).tolist()
+    return {i: Result(heads.low[k, 0], scores[k], seen[k]) for k, i in enumerate(ids)}

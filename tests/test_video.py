@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import http.server
 import os
@@ -488,6 +489,26 @@ def test_start_without_key_frame(tmp_path: Path) -> None:
     with pytest.warns(VtlabWarning, match="can be decoded"):
         video = open_video(path)
     assert [number(image) for image in video][-48:] == list(range(12, 60))
+
+
+@pytest.mark.parametrize("name", ["h264_bframes.mp4", "h264.ts", "mpeg2.ts", "vp9.webm", "mpeg4.avi"])
+def test_any_damage_gives_frames_or_our_own_error(tmp_path: Path, name: str) -> None:
+    whole, rng = encode(tmp_path / name, 30, **VARIANTS[name]).read_bytes(), np.random.default_rng(len(name))
+    path = tmp_path / f"damaged_{name}"
+    for trial in range(12):
+        data, place = bytearray(whole), int(rng.integers(len(whole)))
+        if trial % 3 == 0:
+            del data[place:]
+        elif trial % 3 == 1:
+            data[place : place + 300] = rng.bytes(min(300, len(whole) - place))
+        else:
+            del data[place : place + 100]
+        path.write_bytes(bytes(data))
+        with warnings.catch_warnings(), contextlib.suppress(VideoError):
+            warnings.simplefilter("ignore", VtlabWarning)
+            video = open_video(path)
+            for frame in (*video.frames(), *video.frames(step=-4), video.frame(len(video) // 2)):
+                assert frame.image.shape == (HEIGHT, WIDTH, 3)
 
 
 # -- errors --------------------------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ class FileIndex:
 
     Attributes:
         pts: Time stamp that tells each frame from the others, strictly increasing, int64 (N,).
-        keys: Index of each frame that decoding can start from, increasing, int64 (K,).
+        keys: Index of each frame that decoding can start from, increasing, int64 (K,); the first frame is one.
         seconds: Recorded time of each frame, never falling, float64 (N,).
         rate: Nominal frames per second of the file, None where it names none.
         promise: What the header announces where the frames fall short of it ("60 frames"), else None.
@@ -82,6 +82,13 @@ def open_container(path: str, **options: Any) -> tuple[InputContainer, VideoStre
         container.close()
         raise VideoError(f"{path!r} holds no pictures (only sound or data). Remedy: give a video file.")
     stream = container.streams.video[0]
+    if (
+        getattr(stream, "codec_context", None) is None
+    ):  # PyAV's answer for a codec that FFmpeg has no decoder for
+        container.close()
+        raise VideoError(
+            f"The codec of {path!r} is unknown: the file is damaged or of a rare kind. Remedy: re-encode it."
+        )
     stream.thread_type = "AUTO"
     return container, stream
 
@@ -102,7 +109,7 @@ def index_packets(path: str) -> FileIndex | None:
         keys: list[int] = []
         announced = _announced(container, stream)
         packets, end = 0, 0.0
-        for packet in _demux(container):
+        for packet in _demux(container, pictures_only=False):
             if packet.pts is not None:
                 end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
             if packet.stream_index != stream.index or packet.size == 0:
@@ -116,14 +123,9 @@ def index_packets(path: str) -> FileIndex | None:
                     keys.append(packet.pts)
         short = packets < announced if announced is not None else _ends_early(container, end)
         pts = np.array(sorted(times), dtype=np.int64)
-        if (
-            short
-            or stream.codec_context.name in _UNSEEN_PACKETS
-            or pts.size == 0
-            or (np.diff(pts) == 0).any()
-        ):
+        if short or stream.codec_context.name in _UNSEEN_PACKETS or not keys or (np.diff(pts) == 0).any():
             return None
-        key_indices = np.searchsorted(pts, np.array(sorted(keys), dtype=np.int64))
+        key_indices = np.union1d(0, np.searchsorted(pts, np.array(keys, dtype=np.int64)))
         return FileIndex(pts, key_indices, _seconds(pts, stream), _rate(stream))
 
 
@@ -136,7 +138,7 @@ def index_frames(path: str) -> FileIndex:
     container, stream = open_container(path)
     with container:
         announced = _announced(container, stream)
-        found = [(f.pts, bool(f.key_frame)) for f in _decode(container, stream) if not f.is_corrupt]
+        found = [(f.pts, bool(f.key_frame)) for f in _decode(container) if not f.is_corrupt]
         if not found:
             raise VideoError(
                 f"No frame of {path!r} can be decoded: it is empty or damaged. Remedy: copy or download it again."
@@ -145,7 +147,9 @@ def index_frames(path: str) -> FileIndex:
         timed = len(times) == len(found) and all(a <= b for a, b in itertools.pairwise(times))
         numbered = not timed or any(a == b for a, b in itertools.pairwise(times))
         pts = np.array(range(len(found)) if numbered else times, dtype=np.int64)
-        keys = np.array([0] if numbered else [i for i, (_, key) in enumerate(found) if key], dtype=np.int64)
+        keys = np.array(
+            [0] if numbered else [i for i, (_, key) in enumerate(found) if key or i == 0], dtype=np.int64
+        )
         rate = _rate(stream)
         seconds = _seconds(np.array(times), stream) if timed else np.arange(len(found)) / float(rate or 25)
         promise = f"{announced} frames" if announced and len(found) < announced else None
@@ -177,14 +181,18 @@ def _rate(stream: VideoStream) -> Fraction | None:
     return rate if rate else None
 
 
-def _demux(container: InputContainer, stream: VideoStream | None = None) -> Iterator[av.Packet]:
+def _demux(container: InputContainer, pictures_only: bool = True) -> Iterator[av.Packet]:
     """Yield packets up to the end, or up to where the file can't be read any further."""
     import av
 
-    packets: Iterator[Any] = container.demux(stream) if stream is not None else container.demux()
+    chosen = {"video": 0} if pictures_only else {}
+    packets = container.demux(**chosen)
     while True:
         try:
             packet = next(packets, None)
+        except IndexError:  # PyAV's, for a packet of a stream that appears in the middle of a damaged file
+            packets = container.demux(**chosen)
+            continue
         except av.FFmpegError:
             return
         if packet is None:
@@ -202,8 +210,8 @@ def _frames_of(packet: av.Packet) -> list[Any]:
         return []
 
 
-def _decode(container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    for packet in _demux(container, stream):
+def _decode(container: InputContainer) -> Iterator[av.VideoFrame]:
+    for packet in _demux(container):
         yield from _frames_of(packet)
 
 
@@ -258,7 +266,7 @@ class Decoder:
     def _restart(self) -> None:
         self.close()
         self._container, self._stream = open_container(self._path)
-        self._frames = _decode(self._container, self._stream)
+        self._frames = _decode(self._container)
         self._next = self._floor = self._count = 0
 
     def _seek(self, index: int) -> bool:
@@ -282,7 +290,7 @@ class Decoder:
             self._container.seek(int(self._index.pts[key]), stream=self._stream)
         except av.FFmpegError:
             return False
-        packets = _demux(self._container, self._stream)
+        packets = _demux(self._container)
         landed = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
         if landed is None or landed.pts is None or landed.pts > self._index.pts[index]:
             return False
@@ -376,8 +384,10 @@ class Converter:
     """
 
     def __init__(self, layout: Layout):
+        import av
         from av.video.reformatter import VideoReformatter
 
+        self._failure = av.FFmpegError
         self._reformatter = VideoReformatter()
         self._layout = layout
         _reuse_freed_memory()
@@ -386,7 +396,7 @@ class Converter:
         """Return a new RGB image (H, W, 3), uint8, contiguous.
 
         Raises:
-            VideoError: If the frame has another size than the first one.
+            VideoError: If the frame has another size than the first one, or colours that can't be converted.
         """
         if (frame.width, frame.height) != self._layout.stored:
             raise VideoError(
@@ -394,7 +404,13 @@ class Converter:
                 f"{(frame.width, frame.height)} (width, height) at {frame.time} s. "
                 "Remedy: re-encode it at one size, or cut it there."
             )
-        image = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
+        try:
+            image = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
+        except self._failure as error:
+            raise VideoError(
+                f"The picture at {frame.time} s ({frame.format.name}) can't be converted to RGB: {_reason(error)}. "
+                "Remedy: re-encode the file."
+            ) from error
         if self._layout.turns:
             image = np.rot90(image, self._layout.turns)
         if self._layout.mirrored:

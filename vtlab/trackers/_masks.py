@@ -22,6 +22,8 @@ from vtlab.trackers._batch import check_image
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
+    import torch
+
     from vtlab.video import Frame
 
 MAX_OBJECTS = 255
@@ -206,3 +208,40 @@ def as_labels(masks: Mapping[int, Mask], height: int, width: int) -> NDArray[np.
     for k, mask in enumerate(masks.values()):
         labels[mask] = k + 1
     return labels
+
+
+def scale_mask(mask: Mask, size: tuple[int, int], device: torch.device) -> torch.Tensor:
+    """A mask scaled to `size`, 0 and 1; a small one keeps at least the pixel in which its centre lies."""
+    import torch
+    import torch.nn.functional as F
+
+    x = torch.from_numpy(mask).to(device).float()
+    scaled = F.interpolate(x[None, None], size)[0, 0]
+    if not scaled.any():
+        row, column = np.argwhere(mask).mean(axis=0)
+        scaled[int((row + 0.5) * size[0] / mask.shape[0]), int((column + 0.5) * size[1] / mask.shape[1])] = 1
+    return scaled
+
+
+def label_image(p: torch.Tensor, height: int, width: int) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+    """Enlarge probabilities (1 + K, h, w), one channel at a time: the best channel (height, width), scores (K,).
+
+    The score of an object is its mean probability where it is the best, or its largest one where it nowhere is.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    def channel(k: int) -> torch.Tensor:
+        return F.interpolate(p[k][None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
+
+    best = channel(0)
+    labels = torch.zeros((height, width), dtype=torch.int16, device=p.device)
+    for k in range(1, len(p)):
+        value = channel(k)
+        better = value > best
+        labels[better] = k
+        best = torch.where(better, value, best)
+    n = torch.bincount(labels.flatten().int(), minlength=len(p))[1:].double()
+    total = torch.bincount(labels.flatten().int(), best.flatten().double(), minlength=len(p))[1:]
+    scores = torch.where(n > 0, total / n.clamp(min=1), p[1:].flatten(1).amax(dim=1).double())
+    return labels.cpu().numpy(), scores.cpu().numpy()

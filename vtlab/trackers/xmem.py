@@ -18,12 +18,12 @@ from vtlab.protocols import Segmenter, WeightFile
 from vtlab.registry import register
 from vtlab.segmenters import create_segmenter
 from vtlab.trackers._batch import load, place
-from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, mask_of
+from vtlab.trackers._crops import IMAGENET_MEAN, IMAGENET_STD
+from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, label_image, mask_of, scale_mask
 
 if TYPE_CHECKING:
     import torch
 
-    from vtlab.masks import Mask
     from vtlab.video import Frame
 
 _RELEASE = "https://github.com/hkchengrex/XMem/releases"
@@ -166,7 +166,7 @@ class XMemTracker(MaskTracker):
         height, width = frame.image.shape[:2]
         masks = {i: mask_of(hint, frame.image, self._segmenter) for i, hint in hints.items()}
         size = self._scaled(height, width)
-        given = {i: self._mask(m, size) for i, m in masks.items()}
+        given = {i: scale_mask(m, size, self._device) for i, m in masks.items()}
         with torch.inference_mode():
             p = self._core.step(self._image(frame.image, size), given)
             labels, scores = label_image(p, height, width)
@@ -184,49 +184,7 @@ class XMemTracker(MaskTracker):
         import torch.nn.functional as F
 
         x = torch.from_numpy(image).to(self._device).permute(2, 0, 1).float() / 255
-        x = (x - x.new_tensor(MEAN)[:, None, None]) / x.new_tensor(STD)[:, None, None]
+        x = (x - x.new_tensor(IMAGENET_MEAN)[:, None, None]) / x.new_tensor(IMAGENET_STD)[:, None, None]
         if x.shape[1:] != size:
             x = F.interpolate(x[None], size, mode="bilinear", align_corners=False)[0]
         return x.to(self._dtype)
-
-    def _mask(self, mask: Mask, size: tuple[int, int]) -> torch.Tensor:
-        """A mask scaled to `size`; a small one keeps at least the pixel in which its centre lies."""
-        import torch
-        import torch.nn.functional as F
-
-        x = torch.from_numpy(mask).to(self._device).float()
-        scaled = F.interpolate(x[None, None], size)[0, 0]
-        if not scaled.any():
-            row, column = np.argwhere(mask).mean(axis=0)
-            scaled[
-                int((row + 0.5) * size[0] / mask.shape[0]), int((column + 0.5) * size[1] / mask.shape[1])
-            ] = 1
-        return scaled
-
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's mean and deviation of RGB in [0, 1], by which images are normalised."""
-
-
-def label_image(p: torch.Tensor, height: int, width: int) -> tuple[Any, Any]:
-    """Enlarge probabilities (1 + K, h, w), one channel at a time: the best channel (height, width), scores (K,).
-
-    The score of an object is its mean probability where it is the best, or its largest one where it nowhere is.
-    """
-    import torch
-    import torch.nn.functional as F
-
-    def channel(k: int) -> torch.Tensor:
-        return F.interpolate(p[k][None, None], (height, width), mode="bilinear", align_corners=False)[0, 0]
-
-    best = channel(0)
-    labels = torch.zeros((height, width), dtype=torch.int16, device=p.device)
-    for k in range(1, len(p)):
-        value = channel(k)
-        better = value > best
-        labels[better] = k
-        best = torch.where(better, value, best)
-    n = torch.bincount(labels.flatten().int(), minlength=len(p))[1:].double()
-    total = torch.bincount(labels.flatten().int(), best.flatten().double(), minlength=len(p))[1:]
-    scores = torch.where(n > 0, total / n.clamp(min=1), p[1:].flatten(1).amax(dim=1).double())
-    return labels.cpu().numpy(), scores.cpu().numpy()

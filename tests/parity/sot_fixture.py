@@ -122,6 +122,23 @@ class SotFixture:
             np.concatenate([a.scores for a in answers]),
         )
 
+    def assert_many_equal_lone_ones(self, tracker: Any) -> None:
+        """Three objects followed together, one of them from frame 1 on, are where each is when followed alone."""
+        boxes = {1: self.box, 2: self.forced[1], 3: self.forced[4]}
+
+        def prompts(*ids: int, at: int) -> Prompts:
+            return Prompts(BoxPrompt(tuple(boxes[i]), object_id=i, frame=at) for i in ids)
+
+        tracker.init(self.frame(0), prompts(1, 2, at=0))
+        tracker.step(self.frame(1), prompts(3, at=1))
+        together = [tracker.step(self.frame(n)).boxes for n in (2, 3)]
+        for row, object_id in enumerate(boxes):
+            start = 1 if object_id == 3 else 0
+            tracker.init(self.frame(start), prompts(object_id, at=start))
+            alone = [tracker.step(self.frame(n)).boxes[0] for n in range(start + 1, 4)][-2:]
+            for a, b in zip(together, alone, strict=True):
+                np.testing.assert_allclose(a[row], b, rtol=0, atol=1e-3)
+
 
 def outputs_of(net: nn.Module, names: list[str]) -> dict[str, Tensor]:
     """A dict that the outputs of the named submodules will be put in when `net` runs."""

@@ -231,6 +231,11 @@ def test_tracker_on_prescribed_states_with_other_updates(fixture, make_tracker):
     check_run(fixture, make_tracker, "forced_os1" if fixture.online else "forced")
 
 
+@pytest.mark.slow
+def test_many_objects_equal_lone_ones(fixture, make_tracker):
+    fixture.assert_many_equal_lone_ones(make_tracker(update_every=2 / FPS))
+
+
 def test_crops(fixture):
     factor = fixture.params["tracker_config"]["search_factor"]
     size = fixture.params["tracker_config"]["search_size"]

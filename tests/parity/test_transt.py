@@ -94,6 +94,11 @@ def test_tracker_boxes_and_scores(fixture, tracker, mode):
     np.testing.assert_allclose(scores[1:], fixture.stored[f"trk_{mode}_score"][1:], rtol=0, atol=2e-5)
 
 
+@pytest.mark.slow
+def test_many_objects_equal_lone_ones(fixture, tracker):
+    fixture.assert_many_equal_lone_ones(tracker)
+
+
 def test_crops(fixture):
     image = fixture.frame(0).image
     fill = image.mean(axis=(0, 1))

@@ -611,6 +611,12 @@ class Tracks:
             data={"label": np.array([x if x is not None else "" for x in now.label], dtype=str)},
         )
 
+    def player(self, video: Any, *, truth: Tracks | None = None, width: int = 720) -> Any:
+        """A widget that plays the video with these tracks drawn on it (in a notebook); see `TrackPlayer`."""
+        from vtlab.widgets import TrackPlayer
+
+        return TrackPlayer(video, self, truth=truth, width=width)
+
     # -- at rest ----------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> Path:

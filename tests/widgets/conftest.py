@@ -54,7 +54,10 @@ FAKE_MODEL = """async ({ esm, css, state }) => {
     for (const k of names) fire('change:' + k, window.model, values[k]);
     if (names.length) fire('change'); };
   const call = async message => { window.waiting++;
-    try { window.push(await window.to_python(message)); } finally { window.waiting--; } };
+    try { const { __messages__: messages, ...changed } = await window.to_python(message);
+      window.push(changed);
+      for (const m of messages || []) fire('msg:custom', m.content, m.buffers.map(bytes));
+    } finally { window.waiting--; } };
   window.waiting = 0; window.sent = [];
   window.model = {
     get: k => values[k],
@@ -110,6 +113,8 @@ class Shown:
     def __init__(self, page: Any, widget: Any):
         self.page, self.widget, self.errors = page, widget, []
         self._sent: dict[str, Any] = {}
+        self._messages: list[dict[str, Any]] = []
+        widget.send = self._send  # what the widget sends by itself goes along with the next answer
         page.on("pageerror", lambda e: self.errors.append(str(e)))
         page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
         page.set_content("<!doctype html><meta charset=utf-8><body><div id=host></div>")
@@ -125,7 +130,12 @@ class Shown:
         for name, value in message.get("set", {}).items():
             self._sent[name] = value
             setattr(self.widget, name, value)
-        return self._changes()
+        messages, self._messages = self._messages, []
+        return {**self._changes(), "__messages__": messages}
+
+    def _send(self, content: Any, buffers: Sequence[bytes] | None = None) -> None:
+        encoded = [base64.b64encode(b).decode() for b in buffers or ()]
+        self._messages.append({"content": content, "buffers": encoded})
 
     def _changes(self) -> dict[str, Any]:
         own = {k: v for k, v in self.widget.get_state().items() if not k.startswith("_")}

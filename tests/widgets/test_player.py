@@ -1,0 +1,236 @@
+"""The player: what it sends without a browser, and what a person sees in one."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import pytest
+
+from tests.conftest import moving_square, square_box
+from vtlab.errors import InputError
+from vtlab.prompts import MaskPrompt
+from vtlab.tracks import FrameTracks, PointRows, Tracks, TracksBuilder
+from vtlab.video import FrameSource, Video, open_video
+from vtlab.widgets.player_data import MOST_FRAMES, PlayerData
+
+N = 60
+
+
+class Numbered(FrameSource):
+    """Frames that carry their number: column k of the upper row of blocks is white if bit k of the number is set."""
+
+    name = source = "numbered"
+    width, height, fps = 160, 90, 30.0
+
+    def __init__(self, n: int):
+        self.timestamps = np.arange(n) / self.fps
+
+    def get(self, index: int):
+        image = np.full((self.height, self.width, 3), 40, np.uint8)
+        for bit in range(16):
+            if index >> bit & 1:
+                image[60:80, 10 * bit : 10 * bit + 8] = 255
+        return image
+
+    def digest(self) -> str:
+        return "sha256:numbered"
+
+
+READ_NUMBER = """canvas => {
+  const g = canvas.getContext('2d'), k = canvas.width / 160; let n = 0;
+  for (let bit = 0; bit < 16; bit++)
+    if (g.getImageData(Math.round((10 * bit + 4) * k), Math.round(70 * k), 1, 1).data[0] > 128) n += 1 << bit;
+  return n;
+}"""
+# The tracked box moves two pixels a frame; its left edge is the first orange pixel of row 30.
+READ_BOX = """canvas => {
+  const g = canvas.getContext('2d'), row = g.getImageData(0, 30, canvas.width, 1).data;
+  for (let x = 0; x < canvas.width; x++) if (row[4 * x] > 150 && row[4 * x + 2] < 90) return x;
+  return -1;
+}"""
+
+
+def boxes(n: int = N, object_id: int = 1, step: float = 2.0, **kwargs) -> Tracks:
+    x = 5 + step * np.arange(n)
+    rows = np.stack([x, np.full(n, 20.0), x + 20, np.full(n, 50.0)], axis=-1)
+    return Tracks.of(np.arange(n), np.full(n, object_id), rows, 0.8, **kwargs)
+
+
+def test_frames_come_as_asked_and_bounded():
+    data = PlayerData(open_video(moving_square(12)), {"a": boxes(12)}, width=64)
+    overlays, pictures = data.frames([3, 3, 99, -1, 4])
+    assert [o["frame"] for o in overlays] == [3, 4]
+    assert all(p.startswith(b"\xff\xd8") for p in pictures)
+    assert data.info()["scale"] == 0.5
+    long = PlayerData(Video(Numbered(1000)), {"a": boxes(10)})
+    assert len(long.frames(range(1000))[0]) == MOST_FRAMES
+
+
+def test_opening_a_long_video_decodes_nothing():
+    class Never(Numbered):
+        def get(self, index):
+            raise AssertionError("decoded")
+
+    begin = time.perf_counter()
+    data = PlayerData(Video(Never(36_000)), {"a": boxes(36_000, step=0.001)})
+    info = data.info()
+    assert time.perf_counter() - begin < 2
+    assert info["bins"] == 400
+    assert len(info["timelines"]["a"][0]["score"]) == 400
+
+
+def test_overlays_of_masks_points_and_truth():
+    builder = TracksBuilder((90, 160))
+    mask = np.zeros((1, 90, 160), bool)
+    mask[0, 10:20, 30:50] = True
+    builder.add(0, FrameTracks.of([2], masks=mask))
+    points = Tracks.of([0], [3], points=PointRows.of(0, 3, [0, 1], [[4.0, 5], [np.nan, 1]], [True, False]))
+    data = PlayerData(Video(Numbered(3)), {"m": builder.build(), "p": points}, truth=boxes(3))
+    overlay = data.overlay(0)
+    (outline,) = overlay["panels"]["m"]["outlines"]
+    assert sorted(map(tuple, outline["lines"][0])) == [(30, 10), (30, 19), (49, 10), (49, 19)]
+    assert [p["xy"] for p in overlay["panels"]["p"]["points"]] == [[4.0, 5.0], None]
+    assert overlay["truth"] == [[5.0, 20.0, 25.0, 50.0]]
+
+
+def test_timeline_has_presence_overlap_and_events():
+    keep = np.ones(N, bool)
+    keep[20:30] = False
+    tracks = boxes().take(keep)
+    source = tracks.source.copy()
+    source[40] = "manual"
+    tracks = tracks.replace(
+        source=source, meta={"events": [{"frame": 7, "object_id": 1, "event": "born", "reason": "x"}]}
+    )
+    data = PlayerData(Video(Numbered(N)), {"a": tracks}, truth=boxes())
+    (line,) = data.info()["timelines"]["a"]
+    assert line["present"][25] is None
+    assert line["overlap"][5] == 1
+    assert [(e["frame"], e["kind"]) for e in line["events"]] == [
+        (7, "born"),
+        (20, "lost"),
+        (30, "found"),
+        (50, "corrected"),
+    ]
+
+
+def test_identity_switches_are_events():
+    truth = boxes()
+    ids = np.where(np.arange(N) < 30, 1, 2)
+    tracks = Tracks.of(np.arange(N), ids, boxes().boxes, meta={"tracker": {"name": "x", "family": "mot"}})
+    lines = PlayerData(Video(Numbered(N)), {"x": tracks}, truth=truth).info()["timelines"]["x"]
+    switched = [e for line in lines for e in line["events"] if e["kind"] == "switched"]
+    assert [(e["frame"], e["text"]) for e in switched] == [(30, "switched from 1")]
+
+
+def test_nothing_to_play_is_said():
+    with pytest.raises(InputError, match="nothing to play"):
+        PlayerData(Video(Numbered(3)), {})
+
+
+@pytest.fixture
+def player(show):
+    from vtlab.widgets.player import TrackPlayer
+
+    def open_player(n: int = N, panels=("one",), **kwargs):
+        video = Video(Numbered(n))
+        return show(TrackPlayer(video, {p: boxes(min(n, N)) for p in panels}, **kwargs))
+
+    return open_player
+
+
+def wait_for(shown, frame: int) -> None:
+    shown.page.wait_for_function(
+        f"document.querySelector('.vt-player').dataset.frame === '{frame}'", timeout=15_000
+    )
+
+
+@pytest.mark.browser
+def test_frame_k_shows_the_overlay_of_frame_k_in_every_panel(player):
+    shown = player(panels=("one", "two", "three"))
+    for frame in (0, 7, 31, 59, 12):
+        shown.page.locator("input[type=number]").fill(str(frame))
+        shown.page.locator("input[type=number]").press("Enter")
+        wait_for(shown, frame)
+        for canvas in shown.page.locator("canvas.vt-panel").all():
+            assert canvas.evaluate(READ_NUMBER) == frame
+            assert abs(canvas.evaluate(READ_BOX) - (5 + 2 * frame)) <= 2
+    shown.settle()
+    assert shown.widget.frame == 12
+    assert shown.errors == []
+
+
+@pytest.mark.browser
+def test_keys_filter_and_timeline(player):
+    shown = player()
+    wait_for(shown, 0)
+    root = shown.page.locator(".vt-player")
+    root.focus()
+    for key, frame in (
+        ("ArrowRight", 1),
+        ("Shift+ArrowRight", 11),
+        ("ArrowLeft", 10),
+        ("End", 59),
+        ("Home", 0),
+    ):
+        root.press(key)
+        wait_for(shown, frame)
+    shown.page.locator(".vt-objects button").click()
+    assert shown.page.locator("canvas.vt-panel").evaluate(READ_BOX) == -1
+    line = shown.page.locator(".vt-line canvas").bounding_box()
+    shown.page.mouse.click(line["x"] + line["width"] * 30.5 / N, line["y"] + 10)
+    wait_for(shown, 30)
+    root.press("?")
+    assert shown.page.locator(".vt-help").is_visible()
+    assert shown.errors == []
+
+
+@pytest.mark.browser
+def test_plays_at_the_videos_rate_and_python_can_seek(player):
+    shown = player()
+    wait_for(shown, 0)
+    shown.page.locator("button[title^=play]").click()
+    shown.page.wait_for_function("+document.querySelector('.vt-player').dataset.frame > 20", timeout=20_000)
+    shown.page.locator("button[title^=play]").click()
+    shown.settle()
+    shown.widget.frame = 3
+    shown.pull()
+    wait_for(shown, 3)
+    assert shown.errors == []
+
+
+@pytest.mark.browser
+def test_a_long_video_opens_at_once_seeks_quickly_and_keeps_few_frames(player):
+    shown = player(36_000)
+    wait_for(shown, 0)
+    spent = []
+    for frame in (30_000, 123, 17_000):
+        begin = time.perf_counter()
+        shown.widget.frame = frame
+        shown.pull()
+        wait_for(shown, frame)
+        spent.append(time.perf_counter() - begin)
+    assert shown.page.locator("canvas.vt-panel").evaluate(READ_NUMBER) == 17_000
+    assert min(spent) < 0.3
+    assert sum(len(m.get("frames", [])) for m in shown.page.evaluate("window.sent")) < 100
+
+
+@pytest.mark.browser
+def test_masks_are_drawn(show, tmp_path):
+    from vtlab.widgets.player import TrackPlayer
+
+    builder = TracksBuilder((96, 128))
+    for i in range(3):
+        builder.add(i, FrameTracks.of([1], masks=MaskPrompt(polygon=_corners(i)).mask(96, 128)[None]))
+    shown = show(TrackPlayer(open_video(moving_square(3)), builder.build({"tracker": {"name": "masks"}})))
+    wait_for(shown, 0)
+    inside = "c => [...c.getContext('2d').getImageData(32, 28, 1, 1).data]"
+    red, _, blue, _ = shown.page.locator("canvas.vt-panel").evaluate(inside)
+    plain = moving_square(1)[0, 28, 32]
+    assert red - blue > int(plain[0]) - int(plain[2])  # orange lies over it
+
+
+def _corners(i: int):
+    x1, y1, x2, y2 = square_box(i)
+    return ((x1, y1), (x2, y1), (x2, y2), (x1, y2))

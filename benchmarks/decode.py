@@ -99,26 +99,16 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     args = parser.parse_args()
-    table = Table(title=f"Decoding, frames per second (CPU second); goal: ratio of at least {GOAL}")
-    for column in (
-        "file",
-        "raw PyAV",
-        "vtlab",
-        "ratio (clock)",
-        "ratio (CPU)",
-        "backwards",
-        "random: raw",
-        "vtlab",
-    ):
+    table = Table(title=f"Decoding, frames per second; goal: ratio of at least {GOAL}")
+    for column in ("file", "raw PyAV", "vtlab", "ratio", "ratio (CPU)", "backwards", "raw random", "random"):
         table.add_column(column, justify="right")
     with tempfile.TemporaryDirectory() as folder:
         for file in args.files or sample_files(Path(folder)):
             r = measure(file, args.rounds)
-            cells = [f"{r[k].wall:.0f} ({r[k].cpu:.0f})" for k in ("raw", "vtlab")]
-            cells += [f"{r['vtlab'].wall / r['raw'].wall:.2f}", f"{r['vtlab'].cpu / r['raw'].cpu:.2f}"]
-            cells += [
-                f"{r[k].wall:.0f} ({r[k].cpu:.0f})" for k in ("vtlab backwards", "raw random", "vtlab random")
-            ]
+            other, own = r["raw"], r["vtlab"]
+            cells = [f"{other.wall:.0f}", f"{own.wall:.0f}"]
+            cells += [f"{own.wall / other.wall:.2f}", f"{own.cpu / other.cpu:.2f}"]
+            cells += [f"{r[k].wall:.0f}" for k in ("vtlab backwards", "raw random", "vtlab random")]
             table.add_row(file.name, *cells)
     Console().print(table)
 

@@ -1,0 +1,32 @@
+"""The notebook on many objects runs from a clean kernel on a small scene; a correction changes its own object only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+papermill = pytest.importorskip("papermill")
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_multi_object_prompts.ipynb"
+
+
+@pytest.mark.notebook
+def test_it_runs(tmp_path):
+    small = {
+        "TRACKER": "ncc",
+        "SECONDS": 1.0,
+        "SIZE": [320, 180],
+        "OBJECTS": 3,
+        "CORRECT": 1,
+        "OUT": str(tmp_path / "out"),
+    }
+    papermill.execute_notebook(
+        NOTEBOOK, tmp_path / "done.ipynb", small, progress_bar=False, kernel_name="python3", cwd=tmp_path
+    )
+    kept = {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"table.csv", "tracks.parquet", "prompts.json", "session.parquet", "after.png"} <= kept
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert table["corrected"].sum() <= 1
+    others = table[~table["corrected"]]
+    assert (others["before"] == others["after"]).all()

@@ -19,15 +19,20 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,test
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
+ifeq ($(UV),0)
+INSTALL := $(BIN)/python -m pip install -q -c constraints.txt
+else
+INSTALL := $(BIN)/uv pip install -q -p $(V) $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -c constraints.txt
+endif
+
 # One stamp for each set of extras: an environment is reinstalled only when its pins or its extras change.
+# The packages of SAM 2 and Cutie name torchvision, which vtlab doesn't use and which must match torch's build:
+# the tests take them without it.
 $(V)/.ok-%: pyproject.toml constraints.txt
 	@test -x $(BIN)/python || $(PY) -m venv $(V)
-ifeq ($(UV),0)
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[$*]"
-else
-	@test -x $(BIN)/uv || $(BIN)/python -m pip install -q "uv>=0.8"
-	$(BIN)/uv pip install -q -p $(V) $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -c constraints.txt -e ".[$*]"
-endif
+	@test "$(UV)" = 0 || test -x $(BIN)/uv || $(BIN)/python -m pip install -q "uv>=0.8"
+	$(INSTALL) -e ".[$*]"
+	$(if $(findstring test,$*),$(INSTALL) --no-deps rf-sam-2 rf-cutie)
 	@touch $@
 
 demo: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, run the demo notebook, leave a report to open

@@ -1,0 +1,133 @@
+"""RT-DETR, RT-DETRv2 and D-FINE through transformers, from the hub or a local folder in its layout.
+
+Papers: Zhao et al., "DETRs Beat YOLOs on Real-time Object Detection", CVPR 2024, arXiv 2304.08069; Lv et al.,
+"RT-DETRv2", arXiv 2407.17140; Peng et al., "D-FINE", ICLR 2025, arXiv 2410.13842. Code: huggingface/transformers
+(Apache-2.0). Only the network is taken from there: resizing and decoding are a few lines here and need no torchvision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab.detectors._common import check_fraction, check_image, class_ids, select
+from vtlab.errors import InputError, WeightsError, needs
+from vtlab.protocols import Detector, Image
+from vtlab.registry import register_detector
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+_SHARED: dict[str, Any] = {
+    "family": "detector",
+    "code": "https://github.com/huggingface/transformers",
+    "licence": "Apache-2.0",
+    "requires": "transformers",
+}
+
+
+@register_detector(
+    "d-fine",
+    summary="D-FINE (small, COCO): real-time detection transformer with distributions of edges.",
+    options={"model": "ustc-community/dfine-small-coco"},
+    paper="Peng et al.: D-FINE: Redefine Regression Task of DETRs as Fine-grained Distribution Refinement, ICLR 2025",
+    paper_url="https://arxiv.org/abs/2410.13842",
+    **_SHARED,
+)
+@register_detector(
+    "rtdetr-v2",
+    summary="RT-DETRv2 (R18, COCO): real-time detection transformer.",
+    options={"model": "PekingU/rtdetr_v2_r18vd"},
+    paper="Lv et al.: RT-DETRv2: Improved Baseline with Bag-of-Freebies, arXiv 2024",
+    paper_url="https://arxiv.org/abs/2407.17140",
+    **_SHARED,
+)
+@register_detector(
+    "rtdetr",
+    summary="RT-DETR (R18, COCO): real-time detection transformer.",
+    options={"model": "PekingU/rtdetr_r18vd"},
+    paper="Zhao et al.: DETRs Beat YOLOs on Real-time Object Detection, CVPR 2024",
+    paper_url="https://arxiv.org/abs/2304.08069",
+    **_SHARED,
+)
+class DetectionTransformer(Detector):
+    """A detection transformer with one score for each class (RT-DETR, RT-DETRv2, D-FINE).
+
+    Args:
+        model: Name on the hub, or a local folder with config.json and model.safetensors.
+        confidence: Lowest confidence that stays.
+        classes: Names of the classes that stay; None for all.
+        size: Side of the square input in pixels.
+        most: Most objects of a frame.
+        device: "cpu", "cuda", ... or "auto".
+    """
+
+    def __init__(
+        self,
+        *,
+        model: str | Path,
+        confidence: float = 0.4,
+        classes: Sequence[str] | str | None = None,
+        size: int = 640,
+        most: int = 300,
+        device: str = "auto",
+    ):
+        owner = self.card.name
+        self._confidence = check_fraction("confidence", confidence, owner)
+        if size < 32 or most < 1:
+            raise InputError(
+                f"{owner}: size must be at least 32 and most at least 1, got {size!r} and {most!r}."
+            )
+        try:
+            import torch
+            from transformers import AutoModelForObjectDetection
+        except ImportError as error:
+            raise needs(error.name or "transformers", "transformers", f"The detector {owner!r}") from None
+        self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        try:
+            network: Any = AutoModelForObjectDetection.from_pretrained(str(model), use_safetensors=True)
+        except (OSError, ValueError, KeyError) as error:
+            raise WeightsError(
+                f"{owner}: {str(model)!r} can't be loaded: {error}. Give a hub name that this machine can reach, or a local "
+                "folder with config.json and model.safetensors."
+            ) from error
+        self._network = network.eval().to(self._device)
+        labels = self._network.config.id2label
+        self.names = tuple(str(labels[i]) for i in sorted(labels))
+        self._wanted = class_ids(classes, self.names, owner)
+        self._size, self._most, self._owner = int(size), int(most), owner
+
+    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
+        """Return the objects of each frame; all frames go through the network together."""
+        import torch
+
+        if not frames:
+            return []
+        batch = np.stack([self._prepare(check_image(image, self._owner)) for image in frames])
+        with torch.inference_mode():
+            answer = self._network(pixel_values=torch.from_numpy(batch).to(self._device))
+        logits, boxes = answer.logits.float().cpu().numpy(), answer.pred_boxes.float().cpu().numpy()
+        return [self._one(*rows) for rows in zip(logits, boxes, frames, strict=True)]
+
+    def _prepare(self, image: Image) -> np.ndarray:
+        """Square input (3, size, size) in [0, 1], as these models' processors make it."""
+        import cv2
+
+        small = cv2.resize(image, (self._size, self._size), interpolation=cv2.INTER_LINEAR)
+        return small.transpose(2, 0, 1).astype(np.float32) / 255
+
+    def _one(self, logits: np.ndarray, boxes: np.ndarray, image: Image) -> sv.Detections:
+        """Best (query, class) pairs; a query may answer with several classes."""
+        height, width = image.shape[:2]
+        scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
+        order = np.argsort(-scores, axis=None, kind="stable")[: self._most]
+        query, number = np.unravel_index(order, scores.shape)
+        centre, half = boxes[query, :2].astype(np.float64), boxes[query, 2:].astype(np.float64) / 2
+        xyxy = np.concatenate([centre - half, centre + half], axis=1) * (width, height, width, height)
+        return select(
+            xyxy, scores[query, number], number, self.names,
+            size=(height, width), threshold=self._confidence, nms=1.0, wanted=self._wanted,
+        )  # fmt: skip

@@ -217,6 +217,11 @@ def check_run(fixture, make_tracker, name):
         np.testing.assert_allclose(got, expected, rtol=0, atol=INPUT)
 
 
+@pytest.mark.parametrize(
+    "fixture",
+    [*list(VARIANTS)[:2], pytest.param("mixformer_vit_online_base", marks=pytest.mark.slow)],
+    indirect=True,
+)
 def test_tracker_on_prescribed_states(fixture, make_tracker):
     check_run(fixture, make_tracker, "forced_os2" if fixture.online else "forced_upd2")
 

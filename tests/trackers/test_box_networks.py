@@ -286,6 +286,7 @@ def test_decay_lets_a_later_template_win(make, frames):
         ("cvt", {"checkpoint": "nonsense"}),
         ("cvt", {"update_every": 0}),
         ("cvt", {"online_size": 0}),
+        ("cvt", {"search_factor": 0}),
     ],
 )
 def test_bad_options_are_refused(make, kind, options):

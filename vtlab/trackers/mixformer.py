@@ -242,15 +242,16 @@ class MixFormer(BatchedTracker[_Target]):
             )
         if checkpoint not in _FILES:
             raise InputError(f"Unknown checkpoint {checkpoint!r} of MixFormer. {near(checkpoint, _FILES)}")
-        if not update_every > 0 or online_size < 1:
+        factor = _search_factor(backbone, size, online) if search_factor is None else search_factor
+        if not (update_every > 0 and factor > 0) or online_size < 1:
             raise InputError(
-                "update_every must be above 0 s and online_size at least 1; "
-                f"got {update_every!r} and {online_size!r}."
+                "update_every must be above 0 s, search_factor above 0 and online_size at least 1; got "
+                f"{update_every!r}, {search_factor!r} and {online_size!r}."
             )
         from vtlab.nets.mixformer import variant_of
 
         super().__init__(visible_above=visible_above, batch=batch)
-        self.search_factor = search_factor or _search_factor(backbone, size, online)
+        self.search_factor = factor
         self.update_every, self.score_decay = update_every, score_decay
         self.online_size = online_size if online else 1
         network = load(

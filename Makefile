@@ -52,6 +52,7 @@ lint: $(V)/.ok-$(TEST_EXTRAS)  ## ruff, mypy, stripped notebooks
 
 docs: $(V)/.ok-$(DOCS_EXTRAS)  ## build the documentation into site/
 	$(BIN)/mkdocs build -q
+	$(BIN)/python .ci/render_notebooks.py
 
 bench: $(V)/.ok-$(BENCH_EXTRAS)  ## run the benchmarks, print their ratios
 	$(BIN)/python -m benchmarks

@@ -110,7 +110,14 @@ def main() -> None:
             cells += [f"{own.wall / other.wall:.2f}", f"{own.cpu / other.cpu:.2f}"]
             cells += [f"{r[k].wall:.0f}" for k in ("vtlab backwards", "raw random", "vtlab random")]
             table.add_row(file.name, *cells)
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load > 1.5 * cores:
+        console.print(
+            f"The machine is busy (load {load:.0f} on {cores} cores): read the ratio by CPU time. Raw PyAV starts threads "
+            "for each frame, and a busy system serves new threads first."
+        )
 
 
 if __name__ == "__main__":

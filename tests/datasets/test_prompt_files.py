@@ -12,6 +12,6 @@ from vtlab.prompts import Prompts
 FOLDER = Path(__file__).parents[2] / "data" / "prompts"
 
 
-@pytest.mark.parametrize("name", CLIPS)
+@pytest.mark.parametrize("name", [n for n, c in CLIPS.items() if len(c.prompts)])
 def test_prompt_files_agree_with_the_samples(name):
     assert Prompts.load(FOLDER / f"{name}.json") == CLIPS[name].prompts

@@ -7,9 +7,11 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 from vtlab.datasets.base import Dataset, Sequence, first_prompts
+from vtlab.errors import InputError, near
 
 if TYPE_CHECKING:
     from vtlab.datasets.davis import Davis
@@ -17,9 +19,26 @@ if TYPE_CHECKING:
     from vtlab.datasets.otb import Otb
     from vtlab.datasets.tapvid import TapVid
 
-__all__ = ["Dataset", "Davis", "MotChallenge", "Otb", "Sequence", "TapVid", "first_prompts"]
+__all__ = ["Dataset", "Davis", "MotChallenge", "Otb", "Sequence", "TapVid", "first_prompts", "open_dataset"]
 
 _LAYOUTS = {"Davis": "davis", "MotChallenge": "mot", "Otb": "otb", "TapVid": "tapvid"}
+
+
+def open_dataset(root: str | os.PathLike[str], layout: str) -> Dataset:
+    """Open a benchmark that lies on disk in its official layout.
+
+    Args:
+        root: Its folder, or that of one sequence; for TAP-Vid its file.
+        layout: "otb", "mot", "davis" or "tapvid".
+
+    Raises:
+        InputError: An unknown layout, or nothing of that layout at `root`.
+    """
+    readers = {name.lower().removesuffix("challenge"): name for name in _LAYOUTS}
+    if layout not in readers:
+        raise InputError(f"Unknown layout {layout!r}. {near(layout, readers)}")
+    dataset: Dataset = __getattr__(readers[layout])(root)
+    return dataset
 
 
 def __getattr__(name: str) -> Any:

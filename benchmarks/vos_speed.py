@@ -1,0 +1,152 @@
+"""SAM 2's frames per second with 1, 4 and 16 objects: vtlab against the package's own video predictor.
+
+Same network (seeded weights), same clip, same device, one process; the two take turns and the best of three rounds
+counts. Frames are prepared beforehand for both, so inference alone is timed; on a CPU by CPU time, as machines are
+shared. Targets: vtlab is not slower with one object and at least 1.5 times as fast with 16.
+
+    python -m benchmarks.vos_speed [image_size] [variant]
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import sys
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from vtlab.device import find_device
+from vtlab.nets import sam2 as networks
+from vtlab.trackers._sam2_core import Core, Given
+
+OBJECTS = (1, 4, 16)
+FRAMES, ROUNDS = 10, 3
+
+
+def seeded(variant: str, image_size: int) -> torch.nn.Module:
+    """A network with random weights under which objects appear."""
+    torch.manual_seed(3)
+    network = networks.build(variant, image_size=image_size)
+    state = network.state_dict()
+    for name, value in state.items():
+        if value.ndim > 1 and value.is_floating_point():
+            state[name] = torch.randn_like(value) / max(value[0].numel(), 1) ** 0.5
+    state["sam_mask_decoder.pred_obj_score_head.layers.2.bias"] += 1.0
+    network.load_state_dict(state)
+    return network
+
+
+def upstream(variant: str, network: Any) -> Any:
+    """The package's predictor with the weights and settings of `network`."""
+    import sam2
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    config = OmegaConf.load(Path(sam2.__path__[0]) / networks.CONFIGS[variant]).model
+    config._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
+    config.image_size = network.image_size
+    made = instantiate(config, _recursive_=True).eval()
+    made.load_state_dict(network.state_dict())
+    return made
+
+
+def clip(frames: int, image_size: int) -> torch.Tensor:
+    """A moving texture, normalised: (frames, 3, S, S)."""
+    generator = torch.Generator().manual_seed(0)
+    ground = torch.randn((3, image_size // 8 + 8, image_size // 8 + 8), generator=generator)
+    ground = ground.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    return torch.stack([ground[:, t : t + image_size, t : t + image_size] for t in range(frames)])
+
+
+def box(k: int, image_size: int) -> np.ndarray:
+    """The box of object k, in pixels of the network's input."""
+    x, y = (k % 4) * image_size / 4, (k // 4) * image_size / 4
+    return np.array([x, y, x + image_size / 4, y + image_size / 4], np.float32)
+
+
+@torch.inference_mode()
+def run_upstream(predictor: Any, images: torch.Tensor, objects: int) -> float:
+    """Seconds for the clip by the package's predictor."""
+    size = images.shape[-1]
+    state = predictor_state(predictor, images)
+    begin = clock(images)
+    for k in range(objects):
+        predictor.add_new_points_or_box(state, 0, k + 1, box=box(k, size))
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bar
+        for _ in predictor.propagate_in_video(state):
+            pass
+    return clock(images) - begin
+
+
+def predictor_state(predictor: Any, images: torch.Tensor) -> dict[str, Any]:
+    """The state that `init_state` makes of a folder of images, made of images at hand."""
+    from sam2 import sam2_video_predictor
+
+    before = sam2_video_predictor.load_video_frames
+    sam2_video_predictor.load_video_frames = lambda **_: (images, images.shape[-1], images.shape[-1])
+    try:
+        state = predictor.init_state("")
+        state["cached_features"] = {}  # else the first frame's features would be for free
+        return state
+    finally:
+        sam2_video_predictor.load_video_frames = before
+
+
+@torch.inference_mode()
+def run_vtlab(network: Any, images: torch.Tensor, objects: int) -> float:
+    """Seconds for the clip by vtlab's inference."""
+    size = images.shape[-1]
+    core = Core(network)
+    begin = clock(images)
+    for t, image in enumerate(images):
+        given = {}
+        if t == 0:
+            corners = [torch.from_numpy(box(k, size).reshape(2, 2)).to(image.device) for k in range(objects)]
+            given = {
+                k + 1: Given(c, torch.tensor([2, 3], device=image.device)) for k, c in enumerate(corners)
+            }
+        for result in core.step(image, given).values():
+            full = result.logits[None, None]
+            torch.nn.functional.interpolate(full, (size, size), mode="bilinear", align_corners=False)
+    return clock(images) - begin
+
+
+def clock(images: torch.Tensor) -> float:
+    """Seconds: of the wall clock after everything queued on a GPU is done, of this process's work on a CPU."""
+    if images.is_cuda:
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.process_time()
+
+
+def main() -> None:
+    warnings.simplefilter("ignore")
+    size = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 128
+    variant = sys.argv[2] if len(sys.argv) > 2 else "sam2.1-tiny"
+    device = find_device("auto")
+    network = seeded(variant, size).to(device)
+    predictor, images = upstream(variant, network).to(device), clip(FRAMES, size).to(device)
+    table = Table(
+        title=f"{variant}, {size} px, {device}, {torch.get_num_threads()} thread(s): frames per second"
+    )
+    for column in ("objects", "package", "vtlab", "ratio"):
+        table.add_column(column, justify="right")
+    for objects in OBJECTS:
+        seconds = [
+            (run_upstream(predictor, images, objects), run_vtlab(network, images, objects))
+            for _ in range(ROUNDS)
+        ]
+        theirs, ours = (FRAMES / min(column) for column in zip(*seconds, strict=True))
+        table.add_row(str(objects), f"{theirs:.2f}", f"{ours:.2f}", f"{ours / theirs:.2f}")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,29 @@
+"""The notebook on masks runs from a clean kernel on a small scene, and keeps its table, figure and report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+papermill = pytest.importorskip("papermill")
+NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_masks.ipynb"
+
+
+@pytest.mark.notebook
+def test_it_runs(tmp_path):
+    small = {
+        "TRACKERS": ["flow", "xmem"],
+        "SIDES": [],
+        "SECONDS": 0.4,
+        "SIZE": [320, 180],
+        "OUT": str(tmp_path / "out"),
+    }
+    papermill.execute_notebook(
+        NOTEBOOK, tmp_path / "done.ipynb", small, progress_bar=False, kernel_name="python3", cwd=tmp_path
+    )
+    kept = {p.name for p in (tmp_path / "out").iterdir()}
+    assert {"table.csv", "scores.parquet", "masks.png", "report.html"} <= kept
+    table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert table["J&F"].max() > 0.6

@@ -1,0 +1,291 @@
+"""The annotator in a real browser: the page is joined to the Python object, so gestures end in prompts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("anywidget", reason="anywidget is not installed")
+
+from tests.conftest import moving_square
+from vtlab.errors import InputError, PromptError, VtlabWarning
+from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
+from vtlab.video import StreamVideo, open_video
+from vtlab.widgets import PromptAnnotator, annotate
+from vtlab.widgets.annotator import Skeleton
+
+ARM = Skeleton(("hand", "elbow", "shoulder"), ((0, 1), (1, 2)))
+
+
+WHEEL = """({ x, y, turn }) => { for (let i = 0; i < 2; i++) document.querySelector('.vt-canvas').dispatchEvent(
+  new WheelEvent('wheel', { clientX: x, clientY: y, deltaY: turn, bubbles: true, cancelable: true })); }"""
+
+
+@pytest.fixture
+def clip():
+    return open_video(moving_square(n=6, height=240, width=320, side=60, step=12))
+
+
+class Hand:
+    """Gestures at coordinates of the full-size frame."""
+
+    def __init__(self, shown):
+        self.shown, self.page = shown, shown.page
+        self.page.wait_for_selector(".vt-annotator[data-ready]")
+
+    def at(self, x: float, y: float) -> tuple[float, float]:
+        r = self.page.locator(".vt-canvas").bounding_box()
+        w, h = self.shown.widget.view["width"], self.shown.widget.view["height"]
+        s = min(r["width"] / w, r["height"] / h)
+        return r["x"] + r["width"] / 2 + (x - w / 2) * s, r["y"] + r["height"] / 2 + (y - h / 2) * s
+
+    def drag(self, a, b, at=None) -> None:
+        at = at or self.at
+        self.page.mouse.move(*at(*a))
+        self.page.mouse.down()
+        self.page.mouse.move(*at(*b), steps=3)
+        self.page.mouse.up()
+        self.shown.settle()
+
+    def click(self, x, y, **options) -> None:
+        self.page.mouse.click(*self.at(x, y), **options)
+        self.shown.settle()
+
+    def press(self, *keys) -> None:
+        self.page.locator(".vt-annotator").focus()
+        for key in keys:
+            self.page.keyboard.press(key)
+            self.shown.settle()
+
+    def tool(self, name) -> None:
+        self.page.click(f".vt-annotator [data-tool={name}]")
+
+
+@pytest.fixture
+def hand(show, clip):
+    hand = Hand(show(annotate(clip, autosave=False, skeleton=ARM)))
+    yield hand
+    assert hand.shown.errors == []
+
+
+def boxes(hand) -> dict[int, tuple[float, ...]]:
+    return {p.object_id: p.xyxy for p in hand.shown.widget.prompts if isinstance(p, BoxPrompt)}
+
+
+# -- in a browser ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("scale", [1.0, 2.0])
+@pytest.mark.parametrize("zoom", [1, 2])
+def test_a_drawn_box_is_read_back_within_a_pixel(show, clip, scale, zoom):
+    hand = Hand(show(annotate(clip, autosave=False), scale=scale))
+    at = hand.at
+    if zoom == 2:
+        hand.page.locator(".vt-annotator").focus()
+        hand.page.evaluate(
+            WHEEL, {"x": hand.at(160, 120)[0], "y": hand.at(160, 120)[1], "turn": -200 * np.log(2)}
+        )
+        assert hand.page.text_content(".vt-percent") == "200%"
+        middle = np.array(hand.at(160, 120))
+
+        def at(x, y):
+            return tuple(middle + 2 * (np.array(hand.at(x, y)) - middle))
+
+    hand.drag((110, 90), (190.5, 160), at)
+    assert boxes(hand)[1] == pytest.approx((110, 90, 190.5, 160), abs=1)
+    assert hand.shown.errors == []
+
+
+@pytest.mark.browser
+def test_boxes_move_resize_nudge_and_more_of_them_are_more_objects(hand):
+    hand.drag((40, 50), (100, 120))
+    hand.drag((70, 85), (80, 95))
+    assert boxes(hand)[1] == pytest.approx((50, 60, 110, 130), abs=1)
+    hand.drag((110, 130), (130, 150))
+    assert boxes(hand)[1] == pytest.approx((50, 60, 130, 150), abs=1)
+    hand.press("Alt+ArrowRight", "Alt+Shift+ArrowUp")
+    assert boxes(hand)[1] == pytest.approx((51, 50, 131, 140), abs=1)
+    hand.drag((200, 100), (260, 160))
+    assert boxes(hand)[2] == pytest.approx((200, 100, 260, 160), abs=1)
+    hand.drag((90, 90), (90, 400))  # out of the frame: the box stops at its edge and keeps its size
+    assert boxes(hand)[1] == pytest.approx((51, 150, 131, 240), abs=1)
+    assert hand.shown.widget.view["selected"] == 1
+    hand.press("Delete")
+    assert list(boxes(hand)) == [2]
+
+
+@pytest.mark.browser
+def test_a_click_that_slips_makes_no_box(hand):
+    hand.drag((40, 50), (41, 50.5))
+    assert boxes(hand) == {}
+
+
+@pytest.mark.browser
+def test_undo_redo_by_keys_and_buttons(hand):
+    hand.drag((40, 50), (100, 120))
+    hand.press("Control+z")
+    assert boxes(hand) == {}
+    hand.press("Control+Shift+Z")
+    assert len(boxes(hand)) == 1
+    hand.page.click("[aria-label^=Undo]")
+    hand.shown.settle()
+    assert boxes(hand) == {}
+
+
+@pytest.mark.browser
+def test_positive_and_negative_clicks_change_the_mask(hand):
+    annotator = hand.shown.widget
+    hand.tool("click")
+    hand.click(50, 46)
+    first = annotator.mask
+    assert first
+    hand.click(24, 20, button="right")
+    assert annotator.mask
+    assert annotator.mask != first
+    assert next(p for p in annotator.prompts if p.kind == "click").positive == (True, False)
+    hand.page.keyboard.down("Alt")
+    hand.click(76, 72)
+    hand.page.keyboard.up("Alt")
+    assert next(p for p in annotator.prompts if p.kind == "click").positive == (True, False, False)
+
+
+@pytest.mark.browser
+def test_polygon_brush_eraser(hand):
+    annotator = hand.shown.widget
+    hand.press("g")
+    for corner in ((100, 100), (180, 100), (180, 160), (100, 160)):
+        hand.click(*corner)
+    hand.press("Enter")
+    mask = annotator.prompts[0].mask(240, 320)
+    assert mask.sum() == pytest.approx(80 * 60, rel=0.05)
+    hand.press("p")
+    hand.drag((180, 130), (240, 130))
+    assert annotator.prompts[0].mask(240, 320)[130, 230]
+    hand.press("e")
+    hand.drag((140, 80), (140, 190))
+    assert not annotator.prompts[0].mask(240, 320)[130, 140]
+
+
+@pytest.mark.browser
+def test_points_and_skeleton(hand):
+    annotator = hand.shown.widget
+    hand.press("o")
+    hand.click(30, 40)
+    hand.click(90, 40)
+    hand.drag((90, 40), (100, 60))
+    (points,) = (p for p in annotator.prompts if isinstance(p, PointPrompt))
+    assert np.array(points.points) == pytest.approx(np.array([[30, 40], [100, 60]]), abs=1)
+    hand.click(30, 40, button="right")
+    hand.press("k")
+    for node in ((200, 60), (220, 120), (200, 180), (10, 10)):  # the template has three
+        hand.click(*node)
+    hand.click(220, 120, button="right")
+    (skeleton,) = (p for p in annotator.prompts if isinstance(p, SkeletonPrompt))
+    assert skeleton.names == ARM.names
+    assert skeleton.occluded == (False, True, False)
+    assert len(next(p for p in annotator.prompts if isinstance(p, PointPrompt)).points) == 1
+
+
+@pytest.mark.browser
+def test_frames_by_key_and_number_and_scrubber(hand):
+    annotator, page = hand.shown.widget, hand.page
+    hand.press("ArrowRight", "ArrowRight")
+    assert annotator.view["frame"] == 2
+    hand.press("End", "Shift+ArrowRight")
+    assert annotator.view["frame"] == 5
+    page.fill(".vt-number", "3")
+    page.keyboard.press("Enter")
+    hand.shown.settle()
+    assert annotator.view["frame"] == 3
+    page.fill(".vt-track input", "1")
+    hand.shown.until(lambda: annotator.view["frame"] == 1)
+    page.wait_for_selector(".vt-annotator[data-frame='1']")
+    hand.drag((40, 50), (100, 120))
+    hand.press("d")
+    assert annotator.prompts.frames == (1, 2)
+    assert annotator.view["frame"] == 2
+
+
+@pytest.mark.browser
+def test_objects_are_named_hidden_deleted(hand):
+    annotator, page = hand.shown.widget, hand.page
+    hand.drag((40, 50), (100, 120))
+    hand.press("n")
+    assert annotator.view["selected"] == 2
+    page.fill(".vt-row[data-id='1'] input", "car")
+    page.keyboard.press("Enter")
+    hand.shown.settle()
+    assert annotator.prompts.labels == {1: "car"}
+    hand.press("1", "h")
+    assert annotator.view["figures"] == []
+    hand.press("h", "Shift+Delete")
+    assert len(annotator.prompts) == 0
+
+
+@pytest.mark.browser
+def test_nothing_jumps_and_help_opens(hand):
+    box = hand.page.locator(".vt-annotator").bounding_box()
+    hand.drag((40, 50), (100, 120))
+    hand.press("g", "p", "n", "n", "n", "n", "n", "n", "?")
+    assert hand.page.locator(".vt-help").is_visible()
+    hand.shown.widget.act({"do": "box", "xyxy": [0, 0]})
+    hand.shown.pull()
+    hand.shown.settle()
+    assert hand.page.locator(".vt-annotator").bounding_box() == box
+    hand.press("Escape")
+    assert not hand.page.locator(".vt-help").is_visible()
+
+
+# -- without one -----------------------------------------------------------------------------------------------
+
+
+def test_without_a_front_end_the_saved_prompts_are_there(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first = annotate(clip)
+    assert isinstance(first, PromptAnnotator)
+    first.act({"do": "box", "xyxy": [10, 10, 50, 60]})
+    again = annotate(clip)
+    assert again.prompts == first.prompts
+    assert len(again.prompts) == 1
+    assert "Restored 1 prompts" in again.view["message"]
+    assert [f.name for f in tmp_path.iterdir()] == [f"{clip.name}.prompts.json"]
+
+
+def test_a_given_file_is_made_and_followed(clip, tmp_path):
+    file = tmp_path / "mine.json"
+    annotator = annotate(clip, file)
+    annotator.act({"do": "box", "xyxy": [10, 10, 50, 60]})
+    assert Prompts.load(file) == annotator.prompts == annotate(clip, file).prompts
+
+
+def test_saved_work_wins_over_given_prompts_with_a_warning(clip, tmp_path):
+    file = tmp_path / "mine.json"
+    saved, other = Prompts(BoxPrompt((1, 1, 9, 9))), Prompts(BoxPrompt((2, 2, 9, 9)))
+    assert annotate(clip, other, autosave=file).prompts == other
+    saved.save(file)
+    with pytest.warns(VtlabWarning, match="not used"):
+        assert annotate(clip, other, autosave=file).prompts == saved
+
+
+def test_prompts_of_another_video_are_not_overwritten(clip, tmp_path):
+    file = tmp_path / "mine.json"
+    Prompts(MaskPrompt.of(np.ones((4, 4)))).save(file)
+    with pytest.raises(PromptError, match="another video"):
+        annotate(clip, autosave=file)
+
+
+def test_a_stream_is_refused(monkeypatch):
+    class Live(StreamVideo):
+        name = "street"
+
+        def __init__(self):
+            pass
+
+    monkeypatch.setattr("vtlab.widgets.annotator.open_video", lambda _: Live())
+    with pytest.raises(InputError, match="'street' is a stream"):
+        annotate("rtsp://camera/street")
+
+
+def test_repr_is_short(clip):
+    assert repr(annotate(clip, autosave=False)).startswith("PromptAnnotator(")

@@ -1,0 +1,601 @@
+// Annotator and corrector: one stage (frame, figures, zoom), tools that turn gestures into edits, a list of objects,
+// a scrubber. What there is lives in Python: an edit is sent as {do: name, ...}, and `view` says what to draw.
+// Coordinates are those of the full-size frame; only `Stage.at` and `Stage.draw` know of zoom and device pixels.
+
+const GRIP = 7; // half of what counts as hitting a handle, in CSS pixels
+const EDGES = [[0, 0], [1, 0], [2, 0], [2, 1], [2, 2], [1, 2], [0, 2], [0, 1]]; // handles: column, row of 0..2
+
+const TOOLS = {
+  box: { key: "b", name: "Box", icon: "M2.5 4.5h11v7h-11z", hint: "Drag a box (Shift: inside another). Drag it to move, its handles to resize; Alt+arrows nudge." },
+  click: { key: "c", name: "Click", icon: "M8 1v5M8 10v5M1 8h5M10 8h5", hint: "Click on the object; right-click (or Alt) beside it. The mask follows." },
+  polygon: { key: "g", name: "Polygon", icon: "M8 1.5 14.5 6 12 14H4L1.5 6z", hint: "Click the outline; Enter, double-click or the first point closes it. Esc gives up." },
+  brush: { key: "p", name: "Brush", icon: "M13.5 2.5 6 10M6 10c-2 0-3 1-3.5 3.5C5 13 6 12 6 10z", hint: "Paint the mask. [ and ] change the size; Alt erases." },
+  eraser: { key: "e", name: "Eraser", icon: "M6 13 2 9l6.5-6.5 5 5L8 13zM6 13h8", hint: "Erase from the mask. [ and ] change the size." },
+  points: { key: "o", name: "Points", icon: "M4 5.5h.1M12 4h.1M8 12h.1", hint: "Click points to follow; drag one to move, right-click one to remove." },
+  skeleton: { key: "k", name: "Skeleton", icon: "M8 2v6M8 8l-4 6M8 8l4 6M4 5h8", hint: "Click the nodes in order; drag one to move, right-click one to mark it occluded." },
+};
+
+const KEYS = [
+  ["b c g p e o k", "tools: box, click, polygon, brush, eraser, points, skeleton"],
+  ["n", "new object"], ["1 … 9", "select an object"], ["h", "hide or show the object"],
+  ["d", "duplicate to the next frame"], ["Delete", "delete its figures on this frame (Shift: everywhere)"],
+  ["Alt+arrows", "nudge by 1 px (with Shift 10)"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
+  ["← →", "one frame (Shift: 10)"], ["Home End", "first, last frame"],
+  ["wheel, + − 0", "zoom, fit (the wheel once the widget has the focus)"], ["Space+drag", "pan (or the middle button)"],
+  ["[ ]", "brush size"], ["Enter Esc", "close, give up a polygon"], ["?", "this list"],
+];
+const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["s", "stop tracking"], ["a", "absent on this frame"]];
+
+const round = v => Math.round(v * 100) / 100;
+const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
+const near = (a, b, r) => Math.hypot(a[0] - b[0], a[1] - b[1]) <= r;
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [k, v] of Object.entries(attributes)) {
+    if (k.startsWith("on")) node[k] = v;
+    else if (v !== false && v !== null) node.setAttribute(k, v === true ? "" : v);
+  }
+  node.append(...children);
+  return node;
+}
+
+function icon(path) {
+  const ns = "http://www.w3.org/2000/svg", svg = document.createElementNS(ns, "svg"), p = document.createElementNS(ns, "path");
+  svg.setAttribute("viewBox", "0 0 16 16");
+  svg.setAttribute("aria-hidden", "true");
+  p.setAttribute("d", path);
+  svg.append(p);
+  return svg;
+}
+
+const ICONS = {
+  undo: "M3 6h7a3.5 3.5 0 0 1 0 7H6M6 3 3 6l3 3", redo: "M13 6H6a3.5 3.5 0 0 0 0 7h4M10 3l3 3-3 3",
+  eye: "M1.5 8S4 3.5 8 3.5 14.5 8 14.5 8 12 12.5 8 12.5 1.5 8 1.5 8zM8 6.5v3", hidden: "M1.5 8S4 3.5 8 3.5 14.5 8 14.5 8 12 12.5 8 12.5 1.5 8 1.5 8zM2.5 13.5l11-11",
+  copy: "M5.5 5.5h8v8h-8zM10.5 5.5v-3h-8v8h3", trash: "M3 4.5h10M6 4.5v-2h4v2M4.5 4.5l.6 9h5.8l.6-9", plus: "M8 3v10M3 8h10", minus: "M3 8h10",
+  fit: "M2.5 6V2.5H6M10 2.5h3.5V6M13.5 10v3.5H10M6 13.5H2.5V10", back: "M10.5 3 5.5 8l5 5", forth: "M5.5 3l5 5-5 5", save: "M3 2.5h8l2.5 2.5v8.5H2.5v-11zM5 2.5v4h5v-4M5 13.5v-4h6v4",
+};
+
+const button = (name, path, onclick, text = "") =>
+  make("button", { type: "button", title: name, "aria-label": name, onclick }, path ? icon(path) : text, ...(path && text ? [text] : []));
+
+// -- stage: the frame and the figures on it ------------------------------------------------------------------
+
+class Stage {
+  constructor(onchange) {
+    this.canvas = make("canvas", { class: "vt-canvas" });
+    this.zoom = 1; this.centre = null; this.image = this.mask = this.view = null;
+    this.onchange = onchange;
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.canvas);
+  }
+
+  resize() {
+    const ratio = window.devicePixelRatio || 1;
+    const w = Math.round(this.canvas.clientWidth * ratio), h = Math.round(this.canvas.clientHeight * ratio);
+    if (w !== this.canvas.width || h !== this.canvas.height) { this.canvas.width = w; this.canvas.height = h; }
+    this.onchange();
+  }
+
+  get size() { return [this.view?.width ?? 1, this.view?.height ?? 1]; }
+  get scale() { // CSS pixels per pixel of the frame
+    const [w, h] = this.size;
+    return this.zoom * (Math.min(this.canvas.clientWidth / w, this.canvas.clientHeight / h) || 1);
+  }
+  get origin() { // where the frame's upper left corner lies, in CSS pixels of the canvas
+    const [cx, cy] = this.centre ?? this.size.map(v => v / 2);
+    return [this.canvas.clientWidth / 2 - cx * this.scale, this.canvas.clientHeight / 2 - cy * this.scale];
+  }
+
+  at(event, inside = true) {
+    const r = this.canvas.getBoundingClientRect(), [ox, oy] = this.origin, [w, h] = this.size;
+    const x = ((event.clientX - r.left) * (this.canvas.clientWidth / r.width) - ox) / this.scale;
+    const y = ((event.clientY - r.top) * (this.canvas.clientHeight / r.height) - oy) / this.scale;
+    return inside ? [clamp(x, 0, w), clamp(y, 0, h)] : [x, y];
+  }
+
+  zoomBy(factor, anchor = null) {
+    const old = this.scale, centre = this.centre ?? this.size.map(v => v / 2);
+    this.zoom = clamp(this.zoom * factor, 1, 40);
+    if (this.zoom === 1) this.centre = null;
+    else {
+      const p = anchor ?? centre, k = old / this.scale;
+      this.moveTo([p[0] + (centre[0] - p[0]) * k, p[1] + (centre[1] - p[1]) * k]);
+    }
+    this.onchange();
+  }
+  moveTo(centre) { this.centre = centre.map((v, i) => clamp(v, 0, this.size[i])); }
+
+  draw(draft, brush) {
+    const g = this.canvas.getContext("2d"), ratio = this.canvas.width / (this.canvas.clientWidth || 1), [ox, oy] = this.origin, s = this.scale;
+    g.setTransform(1, 0, 0, 1, 0, 0);
+    g.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    if (!this.view) return;
+    g.setTransform(ratio * s, 0, 0, ratio * s, ratio * ox, ratio * oy);
+    g.imageSmoothingEnabled = s < 2;
+    if (this.image) g.drawImage(this.image, 0, 0, ...this.size);
+    if (this.mask) g.drawImage(this.mask, 0, 0, ...this.size);
+    g.setTransform(ratio, 0, 0, ratio, ratio * ox, ratio * oy); // lines keep their width at any zoom
+    const redrawn = f => draft && f.id === draft.id && f.kind === draft.kind;
+    for (const figure of this.view.figures) if (!redrawn(figure)) this.figure(g, s, figure);
+    if (draft) this.figure(g, s, draft);
+    if (brush) { ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#000", 3); ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#fff", 1); }
+  }
+
+  figure(g, s, f) {
+    const colour = this.view.objects.find(o => o.id === f.id)?.colour ?? "#fff", chosen = f.id === this.view.selected;
+    const at = p => [p[0] * s, p[1] * s];
+    g.setLineDash(f.dashed ? [6, 4] : []);
+    if (f.kind === "box") {
+      const c = corners(f).map(at);
+      path(g, c, true, colour, chosen ? 2.5 : 1.75);
+      if (chosen) for (const p of handles(f).map(at)) square(g, p, colour);
+      this.caption(g, f, c[0], colour);
+    } else if (f.kind === "mask") { if (!this.view.figures.some(o => o.id === f.id && o.kind === "box")) this.caption(g, f, at(f.at), colour); }
+    else if (f.kind === "click") f.points.forEach((p, i) => mark(g, at(p), f.positive[i]));
+    else if (f.kind === "stroke") path(g, f.points.map(at), false, f.erase ? "rgba(0,0,0,.45)" : colour + "99", 2 * f.radius * s);
+    else if (f.kind === "outline") { path(g, f.points.map(at), false, colour, 2); f.points.forEach(p => dot(g, at(p), colour, 4)); }
+    else this.dots(g, f, at, colour);
+    g.setLineDash([]);
+  }
+
+  dots(g, f, at, colour) {
+    const edges = f.edges ?? (f.shape === "points" ? [] : f.points.map((_, i) => [i, i + 1]).slice(0, f.shape === "polygon" ? undefined : -1));
+    for (const [a, b] of edges) if (f.points[a] && f.points[b % f.points.length]) path(g, [at(f.points[a]), at(f.points[b % f.points.length])], false, colour, 2);
+    f.points.forEach((p, i) => dot(g, at(p), colour, 4.5, f.occluded?.[i]));
+    if (f.names && f.id === this.view.selected) f.points.forEach((p, i) => tag(g, f.names[i], at(p)[0] + 8, at(p)[1] - 6, colour));
+    else if (f.points.length) this.caption(g, f, at(f.points[0]), colour);
+  }
+
+  caption(g, f, [x, y], colour) {
+    const label = this.view.objects.find(o => o.id === f.id)?.label;
+    tag(g, [f.id, label, f.note].filter(Boolean).join(" "), x, y - 9, colour);
+  }
+}
+
+function path(g, points, closed, colour, width) {
+  g.beginPath();
+  points.forEach((p, i) => (i ? g.lineTo(...p) : g.moveTo(...p)));
+  if (points.length === 1) g.lineTo(...points[0]);
+  if (closed) g.closePath();
+  g.lineJoin = g.lineCap = "round";
+  if (width < 6) { g.strokeStyle = "rgba(0,0,0,.55)"; g.lineWidth = width + 1.5; g.stroke(); }
+  g.strokeStyle = colour; g.lineWidth = width; g.stroke();
+}
+function ring(g, x, y, r, colour, width) { g.beginPath(); g.arc(x, y, Math.max(r, 1), 0, 7); g.strokeStyle = colour; g.lineWidth = width; g.stroke(); }
+function dot(g, [x, y], colour, r, hollow = false) {
+  g.beginPath(); g.arc(x, y, r, 0, 7); g.fillStyle = hollow ? "rgba(0,0,0,.5)" : colour; g.fill();
+  g.lineWidth = 1.5; g.strokeStyle = hollow ? colour : "rgba(0,0,0,.8)"; g.stroke();
+}
+function square(g, [x, y], colour) {
+  g.setLineDash([]); g.fillStyle = "#fff"; g.strokeStyle = "#000"; g.lineWidth = 1;
+  g.fillRect(x - 3.5, y - 3.5, 7, 7); g.strokeRect(x - 3.5, y - 3.5, 7, 7);
+}
+function mark(g, [x, y], positive) {
+  dot(g, [x, y], positive ? "#009e73" : "#d55e00", 7);
+  g.beginPath(); g.moveTo(x - 3.5, y); g.lineTo(x + 3.5, y);
+  if (positive) { g.moveTo(x, y - 3.5); g.lineTo(x, y + 3.5); }
+  g.strokeStyle = "#fff"; g.lineWidth = 2; g.stroke();
+}
+function tag(g, text, x, y, colour) {
+  if (!text) return;
+  g.font = "600 12px system-ui, sans-serif"; g.textBaseline = "middle";
+  const w = g.measureText(text).width;
+  g.fillStyle = "rgba(0,0,0,.72)"; g.fillRect(x - 1, y - 8, w + 8, 16);
+  g.fillStyle = colour; g.fillText(text, x + 3, y + 0.5);
+}
+
+const middle = b => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2];
+function turn(p, [cx, cy], angle) {
+  const c = Math.cos(angle), s = Math.sin(angle), x = p[0] - cx, y = p[1] - cy;
+  return [cx + c * x - s * y, cy + s * x + c * y];
+}
+function corners({ xyxy: [x1, y1, x2, y2], angle = 0 }) {
+  const m = middle([x1, y1, x2, y2]);
+  return [[x1, y1], [x2, y1], [x2, y2], [x1, y2]].map(p => turn(p, m, angle));
+}
+function handles({ xyxy: b, angle = 0 }) {
+  const xs = [b[0], (b[0] + b[2]) / 2, b[2]], ys = [b[1], (b[1] + b[3]) / 2, b[3]];
+  return EDGES.map(([i, j]) => turn([xs[i], ys[j]], middle(b), angle));
+}
+
+// -- gestures: each returns {move, up}; `up` sends the edit --------------------------------------------------
+
+const GESTURES = {
+  box(w, p) {
+    const reach = GRIP / w.stage.scale, own = w.figure("box");
+    const handle = own ? handles(own).findIndex(q => near(p, q, reach)) : -1;
+    if (handle >= 0) return resizing(w, own, handle);
+    const inside = f => { const [x, y] = turn(p, middle(f.xyxy), -(f.angle ?? 0)), b = f.xyxy; return x > b[0] - reach && x < b[2] + reach && y > b[1] - reach && y < b[3] + reach; };
+    const area = f => (f.xyxy[2] - f.xyxy[0]) * (f.xyxy[3] - f.xyxy[1]);
+    const hit = w.view.figures.filter(f => f.kind === "box" && inside(f)).sort((a, b) => (b.id === w.view.selected) - (a.id === w.view.selected) || area(a) - area(b))[0];
+    return hit && !w.redraw ? moving(w, hit, p) : drawing(w, p, own);
+  },
+  click(w, p, event) {
+    w.send({ do: "click", x: round(p[0]), y: round(p[1]), positive: !(event.altKey || event.button === 2) });
+  },
+  polygon(w, p) {
+    const points = w.outline ?? [];
+    if (points.length > 2 && near(p, points[0], GRIP / w.stage.scale)) return w.close();
+    w.outline = [...points, p.map(round)];
+    w.draw();
+  },
+  brush: (w, p, event) => painting(w, p, event.altKey || event.button === 2),
+  eraser: (w, p) => painting(w, p, true),
+  points(w, p, event) {
+    const own = w.figure("point"), points = own?.points ?? [], i = points.findIndex(q => near(p, q, (GRIP + 2) / w.stage.scale));
+    const put = list => w.send({ do: "points", points: list, shape: own?.shape ?? "points" });
+    if (event.button === 2) return i < 0 ? undefined : put(points.filter((_, k) => k !== i));
+    return i < 0 ? put([...points, p.map(round)]) : dragging(w, own, i, put);
+  },
+  skeleton(w, p, event) {
+    const own = w.figure("skeleton"), points = own?.points ?? [], hidden = own?.occluded ?? [], names = w.view.skeleton?.names ?? [];
+    const i = points.findIndex(q => near(p, q, (GRIP + 2) / w.stage.scale));
+    const put = (list, occluded = hidden) => w.send({ do: "nodes", points: list, occluded });
+    if (event.button === 2) return i < 0 ? undefined : put(points, points.map((_, k) => (k === i) !== Boolean(hidden[k])));
+    if (i >= 0) return dragging(w, own, i, put);
+    if (points.length < names.length || !names.length) return put([...points, p.map(round)]);
+  },
+};
+
+function drawing(w, start, own) {
+  const id = own && !w.view.tracking ? Math.max(...w.view.objects.map(o => o.id)) + 1 : w.view.selected; // a second box is a second object
+  const box = p => [Math.min(p[0], start[0]), Math.min(p[1], start[1]), Math.max(p[0], start[0]), Math.max(p[1], start[1])].map(round);
+  const large = b => (b[2] - b[0]) * w.stage.scale > 3 && (b[3] - b[1]) * w.stage.scale > 3;
+  return {
+    move: p => (w.draft = large(box(p)) ? { id, kind: "box", xyxy: box(p) } : null),
+    up(p) {
+      if (!large(box(p))) return w.select(w.view.selected);
+      if (id !== w.view.selected) w.send({ do: "select", object_id: id });
+      w.send({ do: "box", xyxy: box(p) });
+    },
+  };
+}
+
+function moving(w, figure, start) {
+  const [W, H] = w.stage.size, b = figure.xyxy;
+  const moved = p => { const dx = clamp(p[0] - start[0], Math.min(-b[0], 0), Math.max(W - b[2], 0)), dy = clamp(p[1] - start[1], Math.min(-b[1], 0), Math.max(H - b[3], 0)); return [b[0] + dx, b[1] + dy, b[2] + dx, b[3] + dy].map(round); };
+  return {
+    move: p => (w.draft = { ...figure, xyxy: moved(p) }),
+    up(p) {
+      if (figure.id !== w.view.selected) w.send({ do: "select", object_id: figure.id });
+      if (near(p, start, 1.5 / w.stage.scale)) w.draft = null;
+      else w.send({ do: "box", xyxy: moved(p), angle: figure.angle ?? 0 });
+      w.draw();
+    },
+  };
+}
+
+function resizing(w, figure, handle) {
+  const [i, j] = EDGES[handle], m = middle(figure.xyxy);
+  const sized = p => {
+    const [x, y] = turn(p, m, -(figure.angle ?? 0)), b = [...figure.xyxy];
+    if (i !== 1) b[i] = x;
+    if (j !== 1) b[j + 1] = y;
+    return [Math.min(b[0], b[2]), Math.min(b[1], b[3]), Math.max(b[0], b[2]), Math.max(b[1], b[3])].map(round);
+  };
+  return { move: p => (w.draft = { ...figure, xyxy: sized(p) }), up: p => w.send({ do: "box", xyxy: sized(p), angle: figure.angle ?? 0 }) };
+}
+
+function painting(w, start, erase) {
+  const points = [start.map(round)], radius = w.radius;
+  const stroke = () => (w.draft = { id: w.view.selected, kind: "stroke", points, radius, erase });
+  stroke();
+  return {
+    move(p) { if (!near(p, points[points.length - 1], 1 / w.stage.scale)) points.push(p.map(round)); stroke(); },
+    up: () => w.send({ do: "paint", path: points, radius, erase }),
+  };
+}
+
+function dragging(w, figure, i, put) {
+  const moved = p => figure.points.map((q, k) => (k === i ? p.map(round) : q));
+  return { move: p => (w.draft = { ...figure, points: moved(p) }), up: p => put(moved(p), figure.occluded) };
+}
+
+// -- the widget ----------------------------------------------------------------------------------------------
+
+class Annotator {
+  constructor(model, el) {
+    this.model = model;
+    this.tool = "box"; this.draft = this.outline = this.gesture = this.hover = null; this.redraw = this.space = false;
+    this.turn = 0; this.cache = {}; this.wanted = null; this.flying = false;
+    this.stage = new Stage(() => this.draw());
+    this.build(el);
+    this.listen();
+    this.refresh();
+  }
+
+  get view() { return this.stage.view; }
+  get radius() { return this.brush ?? Math.max(Math.round(Math.min(...this.stage.size) / 40), 2); }
+  figure(kind) { return this.view.figures.find(f => f.kind === kind && f.id === this.view.selected); }
+  send(edit) { this.model.send(edit); }
+  select(id) { this.send({ do: "select", object_id: id }); }
+
+  go(frame) { // the newest wish waits for the answer to the one before: scrubbing never queues up frames
+    this.wanted = clamp(Math.round(frame) || 0, 0, this.view.n_frames - 1);
+    this.place(this.wanted);
+    if (this.flying) return;
+    this.flying = this.wanted !== this.view.frame;
+    if (this.flying) this.send({ do: "go", frame: this.wanted });
+  }
+  get frame() { return this.wanted ?? this.view.frame; }
+
+  async decode(key) {
+    const data = this.model.get(key), known = this.cache[key];
+    if (known?.data === data) return known.bitmap;
+    const bitmap = data?.byteLength ? await createImageBitmap(new Blob([data])) : null;
+    this.cache[key] = { data, bitmap };
+    return bitmap;
+  }
+
+  async refresh() { // figures appear with their frame, never before it
+    const turn = ++this.turn, view = this.model.get("view");
+    const [image, mask] = await Promise.all([this.decode("image"), this.decode("mask")]);
+    if (turn !== this.turn) return;
+    Object.assign(this.stage, { view, image, mask });
+    if (!this.gesture) this.draft = null;
+    if (this.flying && this.wanted !== view.frame) this.send({ do: "go", frame: this.wanted });
+    else { this.flying = false; this.wanted = null; }
+    this.update();
+  }
+
+  // -- looks ---------------------------------------------------------------------------------------------------
+
+  build(el) {
+    const canvas = this.stage.canvas;
+    this.buttons = {};
+    for (const [name, t] of Object.entries(TOOLS)) {
+      this.buttons[name] = button(`${t.name} (${t.key})`, t.icon, () => this.choose(name));
+      this.buttons[name].dataset.tool = name;
+    }
+    this.undo = button("Undo (Ctrl+Z)", ICONS.undo, () => this.send({ do: "undo" }));
+    this.redo = button("Redo (Ctrl+Shift+Z)", ICONS.redo, () => this.send({ do: "redo" }));
+    this.percent = make("output", { class: "vt-percent" });
+    const zoom = [button("Zoom out (−)", ICONS.minus, () => this.stage.zoomBy(1 / 1.5)), this.percent, button("Zoom in (+)", ICONS.plus, () => this.stage.zoomBy(1.5)), button("Fit (0)", ICONS.fit, () => this.stage.zoomBy(0))];
+    this.help = make("div", { class: "vt-help", hidden: true, role: "dialog", "aria-label": "Keyboard shortcuts" });
+    const help = button("Shortcuts (?)", null, () => this.toggleHelp(), "?");
+    const bar = make("div", { class: "vt-bar", role: "toolbar" }, make("span", { class: "vt-group" }, ...Object.values(this.buttons)), make("span", { class: "vt-group" }, this.undo, this.redo), make("span", { class: "vt-group" }, ...zoom), make("span", { class: "vt-gap" }), help);
+    this.list = make("div", { class: "vt-list", role: "listbox", "aria-label": "Objects" });
+    const side = make("div", { class: "vt-side" }, make("div", { class: "vt-head" }, make("span", {}, "Objects"), button("New object (n)", ICONS.plus, () => this.send({ do: "new_object" }), "New")), this.list);
+    this.status = make("div", { class: "vt-status", role: "status", "aria-live": "polite" });
+    this.root = make("div", { class: "vt-annotator", tabindex: 0, "data-lm-suppress-shortcuts": "true", "aria-label": "Annotator" }, bar,
+      make("div", { class: "vt-main" }, make("div", { class: "vt-stage" }, canvas, this.help), side), this.scrubber(), this.status);
+    el.append(this.root);
+  }
+
+  scrubber() {
+    this.slider = make("input", { type: "range", min: 0, "aria-label": "Frame", oninput: () => this.go(+this.slider.value) });
+    this.number = make("input", { type: "number", min: 0, class: "vt-number", "aria-label": "Frame number", onchange: () => this.go(+this.number.value) });
+    this.total = make("span", { class: "vt-total" });
+    this.lanes = make("canvas", { class: "vt-lanes", "aria-hidden": "true", onpointerdown: e => { const r = this.lanes.getBoundingClientRect(); this.go(Math.floor(((e.clientX - r.left) / r.width) * this.view.n_frames)); } });
+    this.strip = make("div", { class: "vt-strip" }, button("Previous frame (←)", ICONS.back, () => this.go(this.frame - 1)), make("div", { class: "vt-track" }, this.slider, this.lanes), button("Next frame (→)", ICONS.forth, () => this.go(this.frame + 1)), this.number, this.total);
+    this.tracking = make("div", { class: "vt-tracking", hidden: true });
+    return make("div", { class: "vt-scrub" }, this.strip, this.tracking);
+  }
+
+  buildTracking() {
+    const run = direction => this.send({ do: "track", direction });
+    this.runners = [button("Track backward (r)", ICONS.back, () => run("backward"), "Backward"), button("Track both ways (t)", null, () => run("both"), "Both ways"), button("Track forward (f)", ICONS.forth, () => run("forward"), "Forward")];
+    this.stop = button("Stop tracking (s)", null, () => this.send({ do: "stop" }), "Stop");
+    this.progress = make("progress", { max: 1, value: 0, "aria-label": "Progress of tracking" });
+    this.done = make("output", { class: "vt-done" });
+    this.words = [button("Not visible on this frame (a)", null, () => this.say("absent"), "Absent here"), button("No longer exists from this frame on", null, () => this.say("gone"), "Gone from here")];
+    this.keep = button("Save the session", ICONS.save, () => this.send({ do: "save" }), "Save");
+    this.tracking.append(make("span", { class: "vt-group" }, ...this.runners, this.stop), this.progress, this.done, make("span", { class: "vt-group" }, ...this.words), make("span", { class: "vt-gap" }), this.keep);
+    this.tracking.hidden = false;
+    this.root.classList.add("vt-corrector");
+  }
+  say(what) { this.send({ do: what, object_id: this.view.selected }); }
+
+  update() {
+    const v = this.view, t = v.tracking;
+    if (t && this.tracking.hidden) this.buildTracking();
+    this.stage.canvas.style.aspectRatio = `${v.width} / ${v.height}`;
+    for (const name in this.buttons) this.buttons[name].hidden = !v.tools.includes(name);
+    if (!v.tools.includes(this.tool)) this.tool = v.tools[0];
+    this.undo.disabled = !v.undo; this.redo.disabled = !v.redo;
+    this.slider.max = this.number.max = v.n_frames - 1;
+    this.total.textContent = `/ ${v.n_frames - 1}`;
+    this.place(this.frame);
+    this.rows();
+    if (t) {
+      for (const b of [...this.runners, ...this.words, this.keep]) b.disabled = t.running;
+      this.stop.disabled = !t.running;
+      this.progress.value = t.total ? t.done / t.total : 0;
+      this.done.textContent = t.running ? `${t.done} / ${t.total || "…"}` : "";
+    }
+    this.draw();
+    this.root.dataset.frame = v.frame; // tells tests, and style sheets, what is shown
+    this.root.dataset.ready = "true";
+  }
+
+  place(frame) {
+    this.slider.value = frame;
+    if (this.number !== this.root.getRootNode().activeElement) this.number.value = frame;
+  }
+
+  draw() {
+    if (!this.view) return;
+    const paints = this.tool === "brush" || this.tool === "eraser", outline = this.outline && { id: this.view.selected, kind: "outline", points: this.hover ? [...this.outline, this.hover] : this.outline };
+    this.stage.draw(this.draft ?? outline, paints && this.hover && !this.space ? { at: this.hover, radius: this.radius } : null);
+    for (const name in this.buttons) this.buttons[name].setAttribute("aria-pressed", name === this.tool);
+    this.percent.textContent = `${Math.round(this.stage.zoom * 100)}%`;
+    this.status.textContent = this.view.message || TOOLS[this.tool].hint;
+    this.status.classList.toggle("vt-said", Boolean(this.view.message));
+    this.stage.canvas.style.cursor = this.space ? "grab" : paints ? "none" : "crosshair";
+    this.drawLanes();
+  }
+
+  drawLanes() {
+    const c = this.lanes, ratio = window.devicePixelRatio || 1, n = this.view.n_frames, objects = this.view.objects;
+    c.width = c.clientWidth * ratio; c.height = c.clientHeight * ratio;
+    const g = c.getContext("2d"), lane = Math.min(c.height / Math.max(objects.length, 1), 7 * ratio), x = f => (f / n) * c.width;
+    objects.forEach((o, row) => {
+      const bar = (a, b, alpha) => { g.globalAlpha = alpha; g.fillRect(x(a), row * lane, Math.max(x(b) - x(a), 2 * ratio), Math.max(lane - ratio, 1)); };
+      g.fillStyle = o.colour;
+      for (const [a, b, source] of o.runs ?? []) bar(a, b, source === "absent" ? 0.12 : 0.45);
+      for (const f of o.frames) bar(f, f + 1, 1);
+    });
+    g.globalAlpha = 1;
+    g.fillStyle = getComputedStyle(this.root).color;
+    g.fillRect(Math.round(x(this.view.frame + 0.5)), 0, ratio, c.height);
+  }
+
+  rows() { // rows are kept, so that a label being typed is not lost
+    const known = new Map([...this.list.children].map(row => [+row.dataset.id, row]));
+    for (const o of this.view.objects) {
+      const row = known.get(o.id) ?? this.row(o.id);
+      known.delete(o.id);
+      this.list.append(row);
+      row.setAttribute("aria-selected", o.id === this.view.selected);
+      row.style.setProperty("--vt-colour", o.colour);
+      const [, , label, note, eye] = row.children;
+      if (label !== this.root.getRootNode().activeElement) label.value = o.label;
+      note.textContent = o.note ?? (o.frames.length ? `${o.frames.length} fr.` : "");
+      note.title = o.note ?? `Figures on frames ${o.frames.join(", ") || "none"}`;
+      eye.replaceChildren(icon(o.shown ? ICONS.eye : ICONS.hidden));
+      eye.setAttribute("aria-pressed", o.shown);
+      row.classList.toggle("vt-hidden", !o.shown);
+    }
+    for (const row of known.values()) row.remove();
+  }
+
+  row(id) {
+    const label = make("input", { type: "text", placeholder: "label", "aria-label": `Label of object ${id}`, list: this.labels(), onchange: () => this.send({ do: "label", object_id: id, text: label.value }) });
+    const shown = () => this.view.objects.find(o => o.id === id).shown;
+    const copy = button("Duplicate to the next frame (d)", ICONS.copy, () => this.duplicate(id));
+    copy.hidden = Boolean(this.view.tracking);
+    label.onkeydown = e => { e.stopPropagation(); if (e.key === "Enter" || e.key === "Escape") this.root.focus({ preventScroll: true }); };
+    return make("div", { class: "vt-row", role: "option", "data-id": id, onclick: e => { if (e.target.closest("button, input") === null) { this.select(id); this.root.focus({ preventScroll: true }); } } },
+      make("span", { class: "vt-swatch" }), make("span", { class: "vt-id" }, String(id)), label, make("span", { class: "vt-note" }),
+      button("Show or hide (h)", ICONS.eye, () => this.send({ do: "show", object_id: id, shown: !shown() })), copy,
+      button("Delete the object everywhere (Shift+Delete)", ICONS.trash, () => this.send({ do: "delete", object_id: id, everywhere: true })));
+  }
+
+  labels() { // offers the labels that are in use
+    if (!this.known) { this.known = make("datalist", { id: `vt-labels-${Math.random().toString(36).slice(2)}` }); this.root.append(this.known); }
+    this.known.replaceChildren(...[...new Set(this.view.labels)].map(value => make("option", { value })));
+    return this.known.id;
+  }
+
+  duplicate(id) {
+    const to = this.view.frame + 1;
+    this.send({ do: "duplicate", object_id: id, frame: to });
+    if (to < this.view.n_frames) this.go(to);
+  }
+
+  toggleHelp() {
+    const table = make("table");
+    for (const [key, what] of [...KEYS, ...(this.view.tracking ? TRACK_KEYS : [])]) table.append(make("tr", {}, make("th", {}, key), make("td", {}, what)));
+    this.help.replaceChildren(table);
+    this.help.hidden = !this.help.hidden;
+  }
+
+  // -- hands ---------------------------------------------------------------------------------------------------
+
+  choose(name) { this.tool = name; this.outline = null; this.draw(); }
+
+  close() {
+    const points = this.outline ?? [];
+    this.outline = null;
+    if (points.length > 2) this.send({ do: "polygon", points });
+    this.draw();
+  }
+
+  listen() {
+    const canvas = this.stage.canvas, root = this.root;
+    canvas.onpointerdown = e => this.down(e);
+    canvas.onpointermove = e => { this.hover = this.stage.at(e); this.gesture?.move?.(this.hover, e); this.draw(); };
+    canvas.onpointerup = canvas.onpointercancel = e => {
+      const gesture = this.gesture;
+      this.gesture = null;
+      if (e.type === "pointerup") gesture?.up?.(this.stage.at(e), e);
+      else this.draft = null;
+    };
+    canvas.onpointerleave = () => { this.hover = null; this.draw(); };
+    canvas.ondblclick = () => { if (this.tool === "polygon") { this.outline?.pop(); this.close(); } };
+    canvas.oncontextmenu = e => e.preventDefault();
+    canvas.addEventListener("wheel", e => {
+      if (!e.ctrlKey && !root.contains(root.getRootNode().activeElement)) return; // the notebook scrolls
+      e.preventDefault();
+      this.stage.zoomBy(Math.exp(-clamp(e.deltaY, -200, 200) / 400), this.stage.at(e));
+    }, { passive: false });
+    root.onkeydown = e => { if (this.key(e)) { e.preventDefault(); e.stopPropagation(); } };
+    root.onkeyup = e => { if (e.key === " ") { this.space = false; this.draw(); } };
+    let asked = false;
+    this.model.on("change:view change:image change:mask", this.changed = () => {
+      if (!asked) { asked = true; queueMicrotask(() => { asked = false; this.refresh(); }); }
+    });
+  }
+
+  down(e) {
+    this.root.focus({ preventScroll: true });
+    if (!this.view) return;
+    this.stage.canvas.setPointerCapture(e.pointerId);
+    if (e.button === 1 || this.space) {
+      e.preventDefault();
+      const grabbed = this.stage.at(e, false), centre = () => this.stage.centre ?? this.stage.size.map(v => v / 2);
+      this.gesture = { move: (_, f) => { const p = this.stage.at(f, false), c = centre(); this.stage.moveTo([c[0] + grabbed[0] - p[0], c[1] + grabbed[1] - p[1]]); } };
+    } else if (e.button === 0 || e.button === 2) {
+      this.redraw = e.shiftKey;
+      const p = this.stage.at(e, false), [w, h] = this.stage.size;
+      if (p[0] < 0 || p[1] < 0 || p[0] > w || p[1] > h) return;
+      this.gesture = GESTURES[this.tool](this, p, e) ?? null;
+      this.draw();
+    }
+  }
+
+  nudge(dx, dy) {
+    const shift = p => [round(p[0] + dx), round(p[1] + dy)], box = this.figure("box"), points = this.figure("point"), skeleton = this.figure("skeleton");
+    if (this.tool === "points" && points) this.send({ do: "points", points: points.points.map(shift), shape: points.shape });
+    else if (this.tool === "skeleton" && skeleton) this.send({ do: "nodes", points: skeleton.points.map(shift), occluded: skeleton.occluded });
+    else if (box) this.send({ do: "box", xyxy: [...shift(box.xyxy), ...shift(box.xyxy.slice(2))], angle: box.angle ?? 0 });
+  }
+
+  key(e) { // true when the key meant something here
+    const target = e.composedPath()[0];
+    if (!this.view || (target !== this.root && ["text", "number"].includes(target.type))) return false;
+    const v = this.view, many = e.shiftKey ? 10 : 1, id = v.selected, step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
+    if (step && e.altKey) return this.nudge(step[0] * many, step[1] * many), true;
+    if (step) return step[0] ? (this.go(this.frame + step[0] * many), true) : false;
+    if (e.ctrlKey || e.metaKey) {
+      const name = { z: e.shiftKey ? "redo" : "undo", y: "redo" }[e.key.toLowerCase()];
+      return name ? (this.send({ do: name }), true) : false;
+    }
+    if (e.key === "Enter" || e.key === " ") { // a focused button keeps its keys
+      if (target !== this.root) return false;
+      if (e.key === "Enter") return this.close(), true;
+      return (this.space = true), this.draw(), true;
+    }
+    const tool = Object.keys(TOOLS).find(name => TOOLS[name].key === e.key && v.tools.includes(name));
+    if (tool) return this.choose(tool), true;
+    if (/^[1-9]$/.test(e.key)) return v.objects[e.key - 1] ? (this.select(v.objects[e.key - 1].id), true) : false;
+    const track = v.tracking && { f: () => this.send({ do: "track", direction: "forward" }), r: () => this.send({ do: "track", direction: "backward" }), t: () => this.send({ do: "track", direction: "both" }), s: () => this.send({ do: "stop" }), a: () => this.say("absent") }[e.key];
+    const act = track || {
+      n: () => this.send({ do: "new_object" }), d: () => !v.tracking && this.duplicate(id),
+      h: () => this.send({ do: "show", object_id: id, shown: !v.objects.find(o => o.id === id).shown }),
+      Delete: () => this.send({ do: "delete", object_id: id, everywhere: e.shiftKey }), Backspace: () => this.send({ do: "delete", object_id: id, everywhere: e.shiftKey }),
+      Home: () => this.go(0), End: () => this.go(v.n_frames - 1),
+      "+": () => this.stage.zoomBy(1.5), "=": () => this.stage.zoomBy(1.5), "-": () => this.stage.zoomBy(1 / 1.5), 0: () => this.stage.zoomBy(0),
+      "[": () => this.size(1 / 1.25), "]": () => this.size(1.25), "?": () => this.toggleHelp(),
+      Escape: () => { this.outline = this.draft = this.gesture = null; this.help.hidden = true; this.draw(); },
+    }[e.key];
+    return act ? (act(), true) : false;
+  }
+
+  size(factor) { this.brush = clamp(this.radius * factor, 1, Math.max(...this.stage.size) / 2); this.draw(); }
+
+  close_down() {
+    this.model.off("change:view", this.changed); this.model.off("change:image", this.changed); this.model.off("change:mask", this.changed);
+    this.stage.observer.disconnect();
+    for (const { bitmap } of Object.values(this.cache)) bitmap?.close();
+    this.root.remove();
+  }
+}
+
+function render({ model, el }) {
+  const annotator = new Annotator(model, el);
+  return () => annotator.close_down();
+}
+
+export default { render };

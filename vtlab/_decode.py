@@ -108,10 +108,12 @@ def index_packets(path: str) -> FileIndex | None:
         times: list[int] = []
         keys: list[int] = []
         announced = _announced(container, stream)
-        packets, end = 0, 0.0
+        packets, ends = 0, dict.fromkeys(range(len(container.streams)), 0)
         for packet in _demux(container, pictures_only=False):
             if packet.pts is not None:
-                end = max(end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                ends[packet.stream_index] = max(
+                    ends[packet.stream_index], packet.pts + (packet.duration or 0)
+                )
             if packet.stream_index != stream.index or packet.size == 0:
                 continue
             packets += 1
@@ -121,6 +123,7 @@ def index_packets(path: str) -> FileIndex | None:
                 times.append(packet.pts)
                 if packet.is_keyframe:
                     keys.append(packet.pts)
+        end = max(float(ticks * (container.streams[i].time_base or 0)) for i, ticks in ends.items())
         short = packets < announced if announced is not None else _ends_early(container, end)
         pts = np.array(sorted(times), dtype=np.int64)
         if short or stream.codec_context.name in _UNSEEN_PACKETS or not keys or (np.diff(pts) == 0).any():

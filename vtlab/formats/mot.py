@@ -193,14 +193,16 @@ def _parse(data: bytes, where: str) -> NDArray[np.float64]:
         )
     except pa.ArrowInvalid:
         raise _bad_line(data, columns, where) from None
-    arrays = [table.column(i).to_numpy() for i in range(columns)]
-    if np.isnan(arrays[-1]).all() and columns > 7:  # lines that end in a comma
-        arrays = arrays[:-1]
-    if len(arrays) < 6:
+    if columns > 7 and table.column(columns - 1).null_count == table.num_rows:  # lines that end in a comma
+        columns -= 1
+    if columns < 6:
         raise FormatError(
             f"{where}, line 1: expected at least 6 columns (frame, id, left, top, width, height), got {columns}."
         )
-    return np.stack(arrays, axis=1)
+    out = np.empty((columns, table.num_rows))
+    for i in range(columns):
+        out[i] = table.column(i).to_numpy()
+    return out.T
 
 
 def _bad_line(data: bytes, columns: int, where: str) -> FormatError:

@@ -7,6 +7,8 @@ it is taken without search; what is left falls into small connected components, 
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
@@ -17,6 +19,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _ROUNDS = 4
+_SEARCHED = 6
 
 
 def max_weight_matching(rows: Ints, cols: Ints, weights: Array, n_rows: int, n_cols: int) -> Ints:
@@ -50,18 +53,21 @@ def max_weight_matching(rows: Ints, cols: Ints, weights: Array, n_rows: int, n_c
         left = left[free_r[r] & free_c[c]]
     for group in components(rows[left], cols[left], n_rows, n_cols):
         pairs = left[group]
-        chosen.append(pairs[solve_component(rows[pairs], cols[pairs], weights[pairs])])
+        picked = solve_component(rows[pairs].tolist(), cols[pairs].tolist(), weights[pairs].tolist())
+        chosen.append(pairs[picked])
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
 
-def components(rows: Ints, cols: Ints, n_rows: int, n_cols: int) -> list[Ints]:
-    """Split pairs into connected components; each is an ascending array of positions."""
+def components(rows: Ints, cols: Ints, n_rows: int, n_cols: int) -> list[list[int]]:
+    """Split pairs into connected components; each is an ascending list of positions."""
     if not len(rows):
         return []
     graph = coo_array((np.ones(len(rows), np.int8), (rows, cols + n_rows)), shape=(n_rows + n_cols,) * 2)
     label = connected_components(graph, directed=False)[1][rows]
     order = np.argsort(label, kind="stable")
-    return np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+    cuts = [0, *(np.flatnonzero(np.diff(label[order])) + 1).tolist(), len(order)]
+    positions = order.tolist()
+    return [positions[i:j] for i, j in itertools.pairwise(cuts)]
 
 
 def _top(ends: Ints, weights: Array, n: int) -> tuple[Bools, Array]:
@@ -76,14 +82,37 @@ def _top(ends: Ints, weights: Array, n: int) -> tuple[Bools, Array]:
     return top, other
 
 
-def solve_component(rows: Ints, cols: Ints, weights: Array) -> Ints:
-    """Positions of the optimal pairs of one small component."""
+def solve_component(rows: list[int], cols: list[int], weights: list[float]) -> list[int]:
+    """Positions of the optimal pairs of one component; plain lists, as most components have two or three pairs."""
+    by_row: dict[int, list[int]] = {}
+    for k, row in enumerate(rows):
+        by_row.setdefault(row, []).append(k)
+    if len(by_row) == 1 or len(set(cols)) == 1:
+        return [max(range(len(weights)), key=weights.__getitem__)]
+    if len(rows) > _SEARCHED:
+        return _hungarian(rows, cols, weights)
+    choices = list(by_row.values())
+
+    def best(depth: int, taken: frozenset[int]) -> tuple[float, list[int]]:
+        """Best total and pairs of the rows from `depth` on, columns in `taken` being used."""
+        if depth == len(choices):
+            return 0.0, []
+        value, picked = best(depth + 1, taken)
+        for k in choices[depth]:
+            if cols[k] not in taken:
+                rest, others = best(depth + 1, taken | {cols[k]})
+                if rest + weights[k] > value:
+                    value, picked = rest + weights[k], [k, *others]
+        return value, picked
+
+    return sorted(best(0, frozenset())[1])
+
+
+def _hungarian(rows: list[int], cols: list[int], weights: list[float]) -> list[int]:
     unique_r, r = np.unique(rows, return_inverse=True)
     unique_c, c = np.unique(cols, return_inverse=True)
-    if len(unique_r) == 1 or len(unique_c) == 1:
-        return np.array([weights.argmax()])
     dense = np.zeros((len(unique_r), len(unique_c)))
     dense[r, c] = weights
     picked = np.zeros(dense.shape, bool)
     picked[linear_sum_assignment(dense, maximize=True)] = True
-    return np.flatnonzero(picked[r, c])
+    return np.flatnonzero(picked[r, c] & (np.asarray(weights) > 0)).tolist()

@@ -534,15 +534,19 @@ def clear_matches(pairs: Pairs, threshold: float, previous: Ints | None = None) 
     crowded = crowded[np.argsort(pairs.truth.frame[t[crowded]], kind="stable")]
     groups = components(t[crowded], a[crowded], len(pairs.truth), len(pairs.answer))
     groups.sort(key=lambda g: g[0])
-    track = pairs.answer.track
+    # Plain lists: a group has few pairs, and there are thousands of groups.
+    rows, cols, weight = t[crowded].tolist(), a[crowded].tolist(), sim[crowded].tolist()
+    before, track, found = previous.tolist(), pairs.answer.track.tolist(), match.tolist()
     for group in groups:
-        pick = crowded[group]
-        rows, cols = t[pick], a[pick]
-        before = np.where(previous[rows] >= 0, match[previous[rows]], -1)
-        kept = (before >= 0) & (track[before] == track[cols])
-        won = pick[solve_component(rows, cols, 1000.0 * kept + sim[pick])]
-        match[t[won]], similarity[t[won]] = a[won], sim[won]
-    return match, similarity
+        held = [found[before[rows[k]]] if before[rows[k]] >= 0 else -1 for k in group]
+        value = [
+            weight[k] + (1000.0 if h >= 0 and track[h] == track[cols[k]] else 0.0)
+            for k, h in zip(group, held, strict=True)
+        ]
+        for won in solve_component([rows[k] for k in group], [cols[k] for k in group], value):
+            k = group[won]
+            found[rows[k]], similarity[rows[k]] = cols[k], weight[k]
+    return np.array(found, dtype=np.int64), similarity
 
 
 def switches(pairs: Pairs, match: Ints) -> tuple[Ints, Ints]:

@@ -244,6 +244,6 @@ def test_online_protocol_from_the_first_frame(fixtures, checkpoint, clip, see_on
     close(torch.cat([e.distance for e in found], dim=1), fixture, f"{run}/expected_dist")
     sure = torch.cat([probability_visible(e) for e in found], dim=1).numpy()
     assert ((sure > 0.5) == fixture.stored[f"{run}/visible"]).all()
-    memory = state.inputs[-1, -1].transpose(1, 2).reshape(-1)
+    memory = state.inputs[-1, -1].reshape(-1)
     stored = fixture.stored[f"{run}/state_last_causal_1/sample"]
     assert np.abs(memory[:: memory.numel() // 64][:64].numpy() - stored).max() < 1e-3

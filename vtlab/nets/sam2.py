@@ -8,6 +8,7 @@ the official package; both have the same networks and configurations.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,12 @@ CONFIGS = {
 """Variant -> the package's configuration file."""
 
 _TRUNKS = {(96, 12): "tiny", (96, 16): "small", (112, 24): "base-plus", (144, 48): "large"}
+
+
+def check_installed(what: str) -> None:
+    """Raise `MissingDependencyError` unless the package is here; `what` needs it."""
+    if find_spec("sam2") is None or find_spec("hydra") is None:
+        raise needs("rf-sam-2", "sam2", repr(what))
 
 
 def build(variant: str, *, image_size: int | None = None) -> nn.Module:
@@ -45,12 +52,11 @@ def build(variant: str, *, image_size: int | None = None) -> nn.Module:
         raise InputError(f"Unknown SAM 2 variant {variant!r}. Known: {', '.join(CONFIGS)}.")
     if image_size is not None and (image_size < 64 or image_size % 32):
         raise InputError(f"image_size must be a multiple of 32 from 64 on, got {image_size}.")
-    try:
-        import sam2
-        from hydra.utils import instantiate
-        from omegaconf import OmegaConf
-    except ImportError as error:
-        raise needs("rf-sam-2", "sam2", f"{variant!r}") from error
+    check_installed(variant)
+    import sam2
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
     config: Any = OmegaConf.load(Path(sam2.__path__[0]) / CONFIGS[variant])
     model = config.model
     if image_size is not None:

@@ -68,8 +68,9 @@ def load_network(
     from vtlab.nets import sam2
     from vtlab.weights import fetch
 
-    network = sam2.build(variant, image_size=image_size)
+    sam2.check_installed(variant)
     path = Path(weights) if weights is not None else fetch(FILES[variant])
+    network = sam2.build(variant, image_size=image_size)
     checkpoints.load_into(network, path, what=variant, key="model", variant_of=sam2.variant_of)
     return network.to(target)
 

@@ -140,8 +140,8 @@ class CutieTracker(MaskTracker):
         config.long_term.max_mem_frames, config.long_term.min_mem_frames = max_frames, min_frames
         config.long_term.num_prototypes, config.long_term.max_num_tokens = prototypes, max_long_term
         config.long_term.buffer_tokens = max(min(2000, max_long_term // 5), prototypes)
-        self._config, network = config, cutie.build(config)
         path = Path(weights) if weights is not None else fetch(_FILES[model])
+        self._config, network = config, cutie.build(config)
         checkpoints.load_into(network, path, what=f"cutie-{model}", variant_of=cutie.variant_of)
         self._network = network.to(self._device)
         self._reset()

@@ -28,7 +28,7 @@ _RANDOM_ORDERS = 60
 _MAIN = {"sot": "success_auc", "mot": "HOTA", "vos": "J&F", "points": "AJ"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
     """How one metric moves from one protocol to another.
 
@@ -46,7 +46,7 @@ class Explanation:
     second_value: float
     rules: pd.DataFrame
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         scale = 100 if METRICS[self.metric].unit == "fraction" else 1
         change = scale * (self.second_value - self.first_value)
         lines = [

@@ -12,6 +12,7 @@ from vtlab.association.deepsort import DeepSort
 from vtlab.association.ocsort import OcSort
 from vtlab.association.reid import HistogramEmbedder, OnnxEmbedder, TimmEmbedder, crops, make_embedder
 from vtlab.errors import InputError
+from vtlab.registry import ASSOCIATORS
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +181,23 @@ def test_camera_motion_carries_tracks_over_a_pan(scenery):
     for make in (BotSort, OcSort):
         assert ids(make(camera="flow"))[4:] == [1] * 6
         assert set(ids(make())[4:]) != {1}
+
+
+@pytest.mark.parametrize("name", ["ocsort", "deep-ocsort", "botsort", "strongsort"])
+def test_a_camera_that_turns_and_zooms(scenery, name):
+    """Random shaking, turning and zooming must not break the arithmetic of any method."""
+    import cv2
+
+    rng = np.random.default_rng(4)
+    associator = ASSOCIATORS.create(name, camera="flow")
+    path = rng.uniform(150, 350, (8, 2))
+    for i in range(25):
+        turn = cv2.getRotationMatrix2D((300, 250), 4 * np.sin(i), 1 + 0.1 * np.sin(i / 2))
+        view = cv2.warpAffine(scenery, turn, (600, 500))
+        centre = (path + 3 * i) @ turn[:, :2].T + turn[:, 2]
+        boxes = np.concatenate([centre - 20, centre + 20], axis=1)[rng.random(8) > 0.2]
+        ids = associator.update(detections(boxes), frame(i, image=view)).tracker_id
+    assert (ids > 0).any()
 
 
 def test_duplicates_are_removed():

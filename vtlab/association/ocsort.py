@@ -232,7 +232,11 @@ class OcSort(ImageAssociator):
         columns = self._columns
         for name in ("last", "history"):
             columns[name] = _moved(columns[name], affine)
-        columns["direction"] = columns["direction"] @ affine[:, :2].T
+        turned = columns["direction"] @ affine[:, :2].T
+        length = np.maximum(np.hypot(turned[:, 0], turned[:, 1]), 1e-9)
+        columns["direction"] = (
+            turned * (np.hypot(*columns["direction"].T) / length)[:, None]
+        )  # stays a unit vector
         lost = BoxFilter(self._motion)
         lost.state = np.ascontiguousarray(columns["frozen"].transpose(1, 0, 2))
         lost.warp(affine)

@@ -195,7 +195,7 @@ class YoloxOnnx(_OnnxDetector):
 
     def _prepare(self, image: Image) -> tuple[NDArray[np.float32], float, tuple[float, float]]:
         picture, ratio, shift = letterbox(image[..., ::-1], self._size, centred=False)
-        return picture * np.float32(255), ratio, shift
+        return (picture * 255).astype(np.float32), ratio, shift
 
     def _decode(self, output: NDArray[Any]) -> Raw:
         rows = output.astype(np.float64)

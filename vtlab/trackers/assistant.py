@@ -111,13 +111,13 @@ class Assistant(OnlineTracker):
         self,
         *,
         detector: Any = "auto",
-        follower: Any = "csrt",
+        follower: Any = "kcf",
         detector_params: Mapping[str, Any] | None = None,
         follower_params: Mapping[str, Any] | None = None,
         every: float = 0.5,
         confirm: int = 2,
         new: float = 0.4,
-        same: float = 0.3,
+        same: float = 0.1,
         refresh: float = 0.6,
         duplicate: float = 0.8,
         lost_looks: int = 3,
@@ -286,12 +286,13 @@ class Assistant(OnlineTracker):
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
             self._agree(self._live[row], seen, column, float(overlap[row, column]), frame)
         matched = set(rows.tolist())
-        for row, item in enumerate(self._live):
-            if row not in matched:
-                item.misses += 1
+        missed = [item for row, item in enumerate(self._live) if row not in matched]
+        for item in missed:
+            item.misses += 1
         covered = overlap.max(axis=0, initial=0.0) >= 0.5  # a second detection of what is followed
         free = [c for c in range(len(seen.boxes)) if c not in set(columns.tolist()) and not covered[c]]
-        self._discover([c for c in free if seen.scores[c] >= self._new], seen, frame)
+        drifted = [o for o in missed if not o.manual and o.object_id is not None]
+        self._discover([c for c in free if seen.scores[c] >= self._new], drifted, seen, frame)
         self._tidy(frame)
 
     def _detect(self, frame: Frame) -> _Seen:
@@ -339,13 +340,13 @@ class Assistant(OnlineTracker):
             item.object_id, self._next_id = self._next_id, self._next_id + 1
             self._note(item, frame, "born", seen.by[column])
 
-    def _discover(self, columns: list[int], seen: _Seen, frame: Frame) -> None:
-        """Find lost objects again by appearance; begin new ones with the rest."""
+    def _discover(self, columns: list[int], drifted: list[_Object], seen: _Seen, frame: Frame) -> None:
+        """Find lost objects, and those whose follower drifted off, by appearance; begin new ones with the rest."""
         if not columns:
             return
         vectors = self._embedder.embed(frame.image, seen.boxes[columns])
         taken: dict[int, _Object] = {}
-        pool = [o for o in self._lost if o.vector is not None]
+        pool = [o for o in [*self._lost, *drifted] if o.vector is not None]
         if pool:
             likeness = np.array([o.vector for o in pool]) @ vectors.T
             rows, found = assign(likeness.astype(np.float64), self._appearance, rule="gain")
@@ -357,17 +358,16 @@ class Assistant(OnlineTracker):
                 self._begin(seen, column, vectors[i], frame)
 
     def _revive(self, item: _Object, seen: _Seen, column: int, frame: Frame) -> None:
-        self._lost = [o for o in self._lost if o is not item]
-        item.box, item.score, item.misses, item.lost_at = (
-            seen.boxes[column].copy(),
-            float(seen.scores[column]),
-            0,
-            None,
-        )
-        item.visible, item.unseen_since, item.source = True, None, "detected"
+        """Follow a lost object, or one whose follower drifted off, from a detection on."""
+        item.box, item.score = seen.boxes[column].copy(), float(seen.scores[column])
+        item.misses, item.source = 0, "detected"
         self._start(item, frame)
-        self._live.append(item)
-        self._note(item, frame, "found", "appearance")
+        item.box, item.visible, item.unseen_since = seen.boxes[column].copy(), True, None
+        if item.lost_at is not None:
+            self._lost = [o for o in self._lost if o is not item]
+            self._live.append(item)
+            item.lost_at = None
+            self._note(item, frame, "found", "appearance")
 
     def _begin(self, seen: _Seen, column: int, vector: Any, frame: Frame) -> None:
         label, score = seen.labels[column], float(seen.scores[column])

@@ -162,6 +162,19 @@ def test_a_correction_takes_over_from_its_frame(make, kind):
     assert np.abs(xy[4:, 0] - centres[4:, 2]).max() < 0.1
 
 
+def test_an_online_correction_replaces_points_and_keeps_the_label(make):
+    tracker, centres = make(OnlineTAPIR), positions(4)
+    frames = [Frame(i, i / 25, image) for i, image in enumerate(blobs(centres))]
+    first = PointPrompt((tuple(centres[0, 0]), tuple(centres[0, 1])), object_id=1, label="ball")
+    tracker.init(frames[0], Prompts([first, point(centres, 0, 1, 2)]))
+    tracker.step(frames[1])
+    answer = tracker.step(frames[2], Prompts([point(centres, 2, 2, 1)]))
+    assert answer.labels == ("ball", None)
+    assert tracker._run._state.inputs[0, 0, :, 0, 0].tolist() == [3, 1]
+    answer = tracker.step(frames[3])
+    assert np.abs(answer.points - centres[3, [2, 1]]).max() < 0.1
+
+
 @BOTH
 def test_one_frame_duplicates_and_the_last_frame(make, kind):
     centres = positions(1)

@@ -7,7 +7,7 @@ inside the network, which counts in a raster of 256 x 256 (see `_points.convert_
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from torch.nn.functional import interpolate
 from vtlab.checkpoints import load_into
 from vtlab.figures import Figures
 from vtlab.nets.tapir import CausalState, Estimate, Grids, QueryVectors, Tapir, average, probability_visible
+from vtlab.prompts import Prompt
 from vtlab.protocols import Image
 from vtlab.trackers._points import Array, Size, Window, chunks, convert_points, resize_frames
 from vtlab.tracks import FrameTracks
@@ -232,16 +233,20 @@ class OnlineRun:
     def __init__(self, network: Network, at_once: int):
         self._network, self._at_once = network, at_once
         self.figures = Figures()
+        self._labels: dict[int, str] = {}
         self._queries = Queries(network)
         like = torch.zeros(0, device=network.device)
         self._state = network.net.empty_state(0, len(network.levels) - 1, like)
 
-    def step(self, frame: Frame, prompts: Iterable) -> FrameTracks:
-        """Go to the next frame, on which the points of `prompts` start."""
+    def step(self, frame: Frame, prompts: Iterable[Prompt]) -> FrameTracks:
+        """Go to the next frame, on which the points of `prompts` start; they replace their objects' earlier ones."""
+        given = list(prompts)
+        self._labels.update({p.object_id: p.label for p in given if p.label is not None})
+        self.remove([p.object_id for p in given])
         with torch.no_grad():
             size = (frame.image.shape[0], frame.image.shape[1])
             grids = self._network.see(frame.image)
-            new = self.figures.add(prompts)
+            new = self.figures.add(replace(p, label=self._labels.get(p.object_id)) for p in given)
             self._enter(np.arange(new.start, new.stop), grids, size)
             xy, sure = self._follow(grids, size)
         return self.figures.answer(frame.index, xy, sure > VISIBLE_ABOVE, sure)
@@ -249,6 +254,8 @@ class OnlineRun:
     def remove(self, object_ids: Iterable[int]) -> None:
         """Forget objects and the memory of their points."""
         stay = self.figures.remove(object_ids)
+        if stay.all():
+            return
         self._queries.keep(stay)
         rows = torch.from_numpy(np.flatnonzero(stay)).to(self._network.device)
         self._state = CausalState(*(memory.index_select(2, rows) for memory in self._state))
@@ -259,6 +266,9 @@ class OnlineRun:
         self._queries.grow(len(self.figures))
         self._queries.fill(rows, 0, grids, self._network.inside(self.figures.xy[rows], size))
         empty = self._network.net.empty_state(len(rows), len(self._network.levels) - 1, self._state.inputs)
+        if not self._state.inputs.shape[2]:
+            self._state = empty
+            return
         self._state = CausalState(*(torch.cat(both, dim=2) for both in zip(self._state, empty, strict=True)))
 
     def _follow(self, grids: list[Grids], size: Size) -> tuple[Array, Array]:

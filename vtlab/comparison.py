@@ -214,11 +214,9 @@ class Comparison:
         return any(s.truth is not None for s in self.sequences)
 
     @cached_property
-    def scores(self) -> pd.DataFrame:
-        """Tidy scores: tracker, family, sequence, object_id, metric, value, protocol; proxies where truth is missing."""
-        import pandas as pd
-
-        from vtlab.metrics import score, table
+    def _parts(self) -> list[tuple[Run, Any]]:
+        """Every run that can be judged, with its score (`vtlab.metrics.evaluation.Part`)."""
+        from vtlab.metrics import score
 
         scored = [
             (r, s)
@@ -226,10 +224,42 @@ class Comparison:
             for s in self.sequences
             if s.name == r.sequence and self._can_score(r, s)
         ]
-        parts = [
-            score(r.tracks, s, r.family, self._rule(r.family)) for r, s in scored if r.tracks is not None
+        return [
+            (r, score(r.tracks, s, r.family, self._rule(r.family))) for r, s in scored if r.tracks is not None
         ]
-        measured = table(parts, [r.tracker for r, _ in scored])
+
+    def curves(self, which: str = "success") -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Success or precision over its thresholds for the single-object trackers: (K,), label -> (K,).
+
+        Args:
+            which: "success" (overlap above a threshold) or "precision" (centre error within pixels).
+
+        Raises:
+            InputError: No single-object tracker was measured against truth.
+        """
+        from vtlab.metrics import sot
+
+        mine = {
+            r.tracker: [p for q, p in self._parts if q.tracker == r.tracker]
+            for r, p in self._parts
+            if p.family == "sot"
+        }
+        if not mine:
+            raise InputError(
+                "There are no success curves: no single-object tracker was measured against truth."
+            )
+        rule = next(iter(mine.values()))[0].protocol
+        x = rule.overlap_thresholds() if which == "success" else rule.center_thresholds()
+        return x, {label: sot.concat([p.counts for p in parts]).curve(which) for label, parts in mine.items()}
+
+    @cached_property
+    def scores(self) -> pd.DataFrame:
+        """Tidy scores: tracker, family, sequence, object_id, metric, value, protocol; proxies where truth is missing."""
+        import pandas as pd
+
+        from vtlab.metrics import table
+
+        measured = table([part for _, part in self._parts], [r.tracker for r, _ in self._parts])
         families = {r.tracker: r.family for r in self.runs}
         proxies = pd.concat([self._proxies(s) for s in self.sequences], ignore_index=True)
         found = pd.concat([t for t in (measured, proxies) if len(t)] or [measured], ignore_index=True)

@@ -81,7 +81,6 @@ def pareto(
             edgecolor="black" if best else "none",
             zorder=3,
         )
-    _label_points(ax, cost_array, quality_array, names, front)
     if budget is not None:
         ax.axvline(budget, color="0.3", linestyle=":", label=f"budget {budget:g} ms")
         ax.legend(frameon=False, fontsize="small")
@@ -94,6 +93,7 @@ def pareto(
     bottom, top = ax.get_ylim()
     if top - bottom < 0.2:
         ax.set_ylim((bottom + top) / 2 - 0.1, (bottom + top) / 2 + 0.1)
+    _label_points(ax, cost_array, quality_array, names, front)
     ax.set(xlabel=xlabel, ylabel=ylabel, title="Quality against cost; the line is the Pareto front")
     ax.grid(alpha=0.25, which="both")
     return ax
@@ -160,11 +160,14 @@ def _label_points(
     for rank, i in enumerate(np.lexsort((x, y))):
         if not (np.isfinite(x[i]) and np.isfinite(y[i])):
             continue
+        across = ax.transAxes.inverted().transform(ax.transData.transform((x[i], y[i])))[0]
+        left = across > 0.6  # near the right edge the name stands on the left
         ax.annotate(
             names[i],
             (x[i], y[i]),
-            xytext=(6, 6 if rank % 2 else -12),
+            xytext=(-6 if left else 6, 6 if rank % 2 else -12),
             textcoords="offset points",
+            ha="right" if left else "left",
             fontsize="small",
             fontweight="bold" if i in front else "normal",
         )

@@ -33,32 +33,61 @@ POINT_NEAR = 4.0
 
 
 def figure(comparison: Comparison) -> Figure:
-    """Draw for each family: quality, quality against latency, overlap over time (of the first sequence)."""
+    """Draw for each family its quality, its quality against latency, and overlap over time (of the first sequence).
+
+    Single-object trackers with truth have their success and precision curves above.
+    """
     from matplotlib.figure import Figure
 
-    families = comparison.families
-    sheet = Figure(figsize=(15, 4.2 * len(families)), layout="constrained")
-    rows = sheet.subplots(len(families), 3, squeeze=False, width_ratios=(1, 1.1, 1.3))
-    for row, family in zip(rows, families, strict=True):
-        board = comparison.leaderboard(family)
-        metric = next((m for m in (MAIN_METRIC[family], *PROXY_METRICS) if m in board), None)
-        if metric is None:
-            for ax in row:
-                ax.axis("off")
-            row[0].text(
-                0.5, 0.5, f"{FAMILY_TITLES[family]}:\nno tracker has a score", ha="center", va="center"
-            )
-            continue
+    families = [f for f in comparison.families if _main_metric(comparison, f) is not None]
+    curves = MAIN_METRIC["sot"] in comparison.table and "sot" in families
+    heights = [4.2] * (len(families) + curves) or [1.0]
+    sheet = Figure(figsize=(15, sum(heights)), layout="constrained")
+    rows = list(sheet.subfigures(len(heights), 1, squeeze=False)[:, 0])
+    if not families:
+        rows[0].text(0.5, 0.5, "no tracker has a score; the notes say why", ha="center", va="center")
+    if curves:
+        _draw_curves(rows.pop(0), comparison)
+    for row, family in zip(rows, families, strict=False):
+        left, middle, right = row.subplots(1, 3, width_ratios=(1, 1.1, 1.3))
+        board, metric = comparison.leaderboard(family), str(_main_metric(comparison, family))
         values = board[metric].astype(float)
         plot.bars(
-            row[0],
+            left,
             {str(k): v for k, v in values.items()},
             xlabel=metric,
             title=f"{FAMILY_TITLES[family]}: {metric}",
         )
-        plot.pareto(row[1], board["latency_ms"].tolist(), values.tolist(), list(board.index), ylabel=metric)
-        _draw_timeline(row[2], comparison, family)
+        plot.pareto(middle, board["latency_ms"].tolist(), values.tolist(), list(board.index), ylabel=metric)
+        _draw_timeline(right, comparison, family)
     return sheet
+
+
+def _main_metric(comparison: Comparison, family: str) -> str | None:
+    board = comparison.leaderboard(family)
+    return next((m for m in (MAIN_METRIC[family], *PROXY_METRICS) if m in board), None)
+
+
+def _draw_curves(row: Any, comparison: Comparison) -> None:
+    left, right = row.subplots(1, 2)
+    board = comparison.leaderboard("sot")
+    for ax, which, metric, label in (
+        (left, "success", "success_auc", "overlap threshold"),
+        (right, "precision", "precision_20px", "centre error threshold (px)"),
+    ):
+        x, lines = comparison.curves(which)
+        order = [name for name in board.index if name in lines]
+        summary = {name: float(board.loc[name, metric]) for name in order}
+        title = f"{which.capitalize()} plot [{metric} in %]"
+        plot.curves(
+            ax,
+            x,
+            {n: lines[n] for n in order},
+            summary=summary,
+            xlabel=label,
+            ylabel="share of frames",
+            title=title,
+        )
 
 
 def _draw_timeline(ax: Any, comparison: Comparison, family: str) -> None:
@@ -189,7 +218,7 @@ def answer(comparison: Comparison) -> list[str]:
     said = []
     for family in comparison.families:
         board = comparison.leaderboard(family)
-        metric = next((m for m in (MAIN_METRIC[family], *PROXY_METRICS) if m in board), None)
+        metric = _main_metric(comparison, family)
         if metric is None or board[metric].notna().sum() == 0:
             said.append(f"{FAMILY_TITLES[family]}: no tracker could be judged; the notes say why.")
             continue

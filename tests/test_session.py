@@ -56,6 +56,18 @@ def lefts(made: Session, object_id: int = 1) -> list[float]:
     return made.tracks.of_object(object_id).boxes[:, 0].tolist()
 
 
+def test_relabel_names_key_figures_and_predictions_and_is_undone():
+    made = session(box(10, label="cat"), box(40, object_id=2))
+    made.retrack(progress=False)
+    before = made.state
+    made.relabel(1, "dog")
+    assert set(made.tracks.of_object(1).label) == {"dog"}
+    assert set(made.tracks.of_object(2).label) == {None}
+    assert len(made.tracks) == 2 * N
+    made.undo()
+    assert made.state is before
+
+
 def test_track_correct_track_again():
     made = session(box(10))
     made.retrack(progress=False)

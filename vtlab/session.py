@@ -193,6 +193,17 @@ class Session:
         predicted = self._without(s.predicted, object_id, frame, len(self.video))
         self._commit(gone={**s.gone, object_id: frame}, predicted=predicted)
 
+    def relabel(self, object_id: int, label: str | None) -> None:
+        """Name an object, everywhere; None takes its name away."""
+        self._known(object_id)
+        s = self._state
+        names = s.predicted.label.copy()
+        names[s.predicted.object_id == object_id] = label
+        self._commit(
+            keys={k: replace(p, label=label) if k[0] == object_id else p for k, p in s.keys.items()},
+            predicted=s.predicted.replace(label=names),
+        )
+
     # -- identities -------------------------------------------------------------------------------------------
 
     def swap(self, first: int, second: int, frame: int) -> None:
@@ -310,6 +321,16 @@ class Session:
         return self.tracks
 
     # -- undo, file -------------------------------------------------------------------------------------------
+
+    @property
+    def can_undo(self) -> bool:
+        """True if there is a step to go back."""
+        return bool(self._undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """True if there is an undo to take back."""
+        return bool(self._redo)
 
     def undo(self) -> bool:
         """Go back one step; False if there is none."""

@@ -374,14 +374,16 @@ class Annotator {
   }
 
   buildTracking() {
-    const run = direction => this.send({ do: "track", direction });
+    const run = direction => this.send({ do: "track", direction, everything: this.all.checked });
+    this.run = run;
+    this.all = make("input", { type: "checkbox" });
     this.runners = [button("Track backward (r)", ICONS.back, () => run("backward"), "Backward"), button("Track both ways (t)", null, () => run("both"), "Both ways"), button("Track forward (f)", ICONS.forth, () => run("forward"), "Forward")];
     this.stop = button("Stop tracking (s)", null, () => this.send({ do: "stop" }), "Stop");
     this.progress = make("progress", { max: 1, value: 0, "aria-label": "Progress of tracking" });
     this.done = make("output", { class: "vt-done" });
     this.words = [button("Not visible on this frame (a)", null, () => this.say("absent"), "Absent here"), button("No longer exists from this frame on", null, () => this.say("gone"), "Gone from here")];
     this.keep = button("Save the session", ICONS.save, () => this.send({ do: "save" }), "Save");
-    this.tracking.append(make("span", { class: "vt-group" }, ...this.runners, this.stop), this.progress, this.done, make("span", { class: "vt-group" }, ...this.words), make("span", { class: "vt-gap" }), this.keep);
+    this.tracking.append(make("span", {}, "Track"), make("span", { class: "vt-group" }, ...this.runners, this.stop), make("label", { class: "vt-check", title: "Track every object, not only the selected one" }, this.all, "all objects"), this.progress, this.done, make("span", { class: "vt-group" }, ...this.words), make("span", { class: "vt-gap" }), this.keep);
     this.tracking.hidden = false;
     this.root.classList.add("vt-corrector");
   }
@@ -570,7 +572,7 @@ class Annotator {
     const tool = Object.keys(TOOLS).find(name => TOOLS[name].key === e.key && v.tools.includes(name));
     if (tool) return this.choose(tool), true;
     if (/^[1-9]$/.test(e.key)) return v.objects[e.key - 1] ? (this.select(v.objects[e.key - 1].id), true) : false;
-    const track = v.tracking && { f: () => this.send({ do: "track", direction: "forward" }), r: () => this.send({ do: "track", direction: "backward" }), t: () => this.send({ do: "track", direction: "both" }), s: () => this.send({ do: "stop" }), a: () => this.say("absent") }[e.key];
+    const track = v.tracking && { f: () => this.run("forward"), r: () => this.run("backward"), t: () => this.run("both"), s: () => this.send({ do: "stop" }), a: () => this.say("absent") }[e.key];
     const act = track || {
       n: () => this.send({ do: "new_object" }), d: () => !v.tracking && this.duplicate(id),
       h: () => this.send({ do: "show", object_id: id, shown: !v.objects.find(o => o.id === id).shown }),

@@ -6,6 +6,7 @@ and batch.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,6 +46,7 @@ class FigureWidget(anywidget.AnyWidget):
     def __init__(self, state: AnnotatorState):
         self._state = state
         self._shown = -1
+        self._lock = threading.Lock()  # work in the background refreshes too
         super().__init__()
         self.on_msg(lambda _, edit, __: self.act(edit))
         self.refresh()
@@ -58,7 +60,7 @@ class FigureWidget(anywidget.AnyWidget):
         """Send what changed to the browser."""
         state = self._state
         overlay = state.overlay()
-        with self.hold_sync():
+        with self._lock, self.hold_sync():
             if state.frame != self._shown:
                 self.image = _encode(".jpg", state.video[state.frame])
                 self._shown = state.frame

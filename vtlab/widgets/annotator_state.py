@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ class AnnotatorState:
     """Figures of objects on frames, and the edits that a person makes.
 
     All coordinates are pixels of the full-size frame. Each edit is one step of `undo`. Every edit writes the
-    autosave file, whole or not at all.
+    autosave file, whole or not at all. `edits` names the methods that a browser may call.
 
     Args:
         video: What is annotated.
@@ -57,6 +57,11 @@ class AnnotatorState:
     Raises:
         PromptError: A figure to begin with doesn't fit the video.
     """
+
+    edits: ClassVar[frozenset[str]] = frozenset({
+        "go", "select", "new_object", "label", "show", "box", "click", "polygon", "paint", "points", "nodes",
+        "delete", "duplicate", "undo", "redo",
+    })  # fmt: skip
 
     def __init__(
         self,
@@ -89,6 +94,11 @@ class AnnotatorState:
         )
 
     @property
+    def names(self) -> Mapping[int, str]:
+        """Label of each object that has one."""
+        return self._now.labels
+
+    @property
     def tools(self) -> list[str]:
         """Names of the tools that the browser offers."""
         masks = [] if self.segmenter is None else ["click"]
@@ -111,31 +121,20 @@ class AnnotatorState:
 
     def view(self) -> dict[str, Any]:
         """What the browser needs to draw: JSON values only."""
-        frames: dict[int, list[int]] = {}
-        for i, f, _ in self._now.figures:
-            frames.setdefault(i, []).append(f)
         return {
             "frame": self.frame,
             "n_frames": len(self.video),
             "width": self.video.width,
             "height": self.video.height,
             "selected": self.selected,
-            "objects": [
-                {
-                    "id": i,
-                    "label": self._now.labels.get(i, ""),
-                    "colour": "#{:02x}{:02x}{:02x}".format(*colour(i)),
-                    "shown": i not in self.hidden,
-                    "frames": sorted(set(frames.get(i, []))),
-                }
-                for i in self.object_ids
-            ],
+            "objects": [self._object(i) for i in self.object_ids],
             "figures": [self._figure(p) for p in self.at(self.frame) if p.object_id not in self.hidden],
             "skeleton": None
             if self.skeleton is None
             else {"names": list(self.skeleton.names), "edges": [list(e) for e in self.skeleton.edges]},
             "tools": self.tools,
-            "labels": sorted({*self.labels, *self._now.labels.values()}),
+            "labels": sorted({*self.labels, *self.names.values()}),
+            "tracking": None,
             "undo": bool(self._undo),
             "redo": bool(self._redo),
             "message": self.message,
@@ -162,12 +161,11 @@ class AnnotatorState:
         """Carry out an edit sent by the browser: {"do": name, ...}; a refused one leaves its reason in `message`."""
         self.message = ""
         name = edit.get("do")
-        method = _EDITS.get(str(name))
         values = {k: v for k, v in edit.items() if k != "do"}
         try:
-            if method is None:
+            if name not in self.edits:
                 raise InputError(f"Unknown edit {name!r}.")
-            method(self, **values)
+            getattr(self, name)(**values)
         except VtlabError as error:
             self.message = str(error)
         except (TypeError, ValueError, KeyError, OverflowError) as error:
@@ -332,6 +330,16 @@ class AnnotatorState:
     def _here(self) -> dict[str, Any]:
         return {"object_id": self.selected, "frame": self.frame}
 
+    def _object(self, object_id: int) -> dict[str, Any]:
+        """An object as the browser lists it."""
+        return {
+            "id": object_id,
+            "label": self.names.get(object_id, ""),
+            "colour": "#{:02x}{:02x}{:02x}".format(*colour(object_id)),
+            "shown": object_id not in self.hidden,
+            "frames": sorted({f for i, f, _ in self._now.figures if i == object_id}),
+        }
+
     def _figure(self, p: Prompt) -> dict[str, Any]:
         """A figure as the browser draws it; masks travel as an image instead."""
         data: dict[str, Any] = {"id": p.object_id, "kind": p.kind}
@@ -383,12 +391,3 @@ class AnnotatorState:
             self.message = (
                 f"Autosave to {self.autosave} failed: {error}. Save with annotator.prompts.save(path)."
             )
-
-
-_EDITS: dict[str, Callable[..., Any]] = {
-    name: getattr(AnnotatorState, name)
-    for name in (
-        "go", "select", "new_object", "label", "show", "box", "click", "polygon", "paint", "points", "nodes",
-        "delete", "duplicate", "undo", "redo",
-    )
-}  # fmt: skip

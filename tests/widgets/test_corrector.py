@@ -1,0 +1,233 @@
+"""The corrector: its rules without a browser, and a correction by hand in a real one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("anywidget", reason="anywidget is not installed")
+
+from tests.conftest import moving_square
+from tests.test_session import Drifts
+from tests.widgets.test_annotator import Hand
+from vtlab.prompts import BoxPrompt, MaskPrompt, SkeletonPrompt
+from vtlab.protocols import Card, Observation, SingleObjectTracker
+from vtlab.session import Session
+from vtlab.widgets import Corrector
+
+N = 12
+VIDEO = moving_square(n=N, height=120, width=160)
+
+
+class Still(SingleObjectTracker):
+    """Answers with the mask that it was given."""
+
+    card = Card(
+        "still", "vos", accepts=frozenset({BoxPrompt, MaskPrompt}), emits=frozenset({"boxes", "masks"})
+    )
+
+    def init(self, frame, prompt):
+        self.mask = np.zeros(frame.image.shape[:2], bool)
+        if isinstance(prompt, MaskPrompt):
+            self.mask = prompt.mask(*self.mask.shape)
+
+    def step(self, frame):
+        return Observation(mask=self.mask)
+
+
+def box(x: float, frame: int = 0, object_id: int = 1, label=None) -> BoxPrompt:
+    return BoxPrompt((x, 20, x + 30, 60), object_id=object_id, frame=frame, label=label)
+
+
+def corrector(*prompts, tracker=Drifts, **params) -> Corrector:
+    session = Session(VIDEO, tracker, **params)
+    if prompts:
+        session.add(prompts)
+    return Corrector(session)
+
+
+def act(made: Corrector, do: str, **values) -> str:
+    made.act({"do": do, **values})
+    made.wait(20)
+    return made.view["message"]
+
+
+def lefts(made: Corrector, object_id: int = 1) -> list[float]:
+    return made.tracks.of_object(object_id).boxes[:, 0].tolist()
+
+
+def test_tracks_corrects_and_tracks_again():
+    made = corrector(box(10))
+    assert "Tracked" in act(made, "track", direction="forward")
+    assert lefts(made) == [10.0 + i for i in range(N)]
+    act(made, "go", frame=5)
+    assert made.view["figures"][0]["dashed"] is True
+    assert made.view["objects"][0]["note"] == "tracked 0.50"
+    act(made, "box", xyxy=[100, 20, 130, 60])
+    assert made.view["figures"][0]["dashed"] is False
+    assert made.view["objects"][0]["note"] == "manual"
+    keys = dict(made.session.state.keys)
+    assert lefts(made) == [10, 11, 12, 13, 14, 100]
+    act(made, "track", direction="forward")
+    assert lefts(made) == [10, 11, 12, 13, 14, 100, 101, 102, 103, 104, 105, 106]
+    assert made.session.state.keys == keys
+    assert made.view["objects"][0]["frames"] == [0, 5]
+    assert made.view["objects"][0]["runs"] == [
+        [0, 1, "manual"],
+        [1, 5, "tracked"],
+        [5, 6, "manual"],
+        [6, 12, "tracked"],
+    ]
+    act(made, "undo")
+    act(made, "undo")
+    assert lefts(made) == [10.0 + i for i in range(N)]
+    act(made, "redo")
+    assert lefts(made) == [10, 11, 12, 13, 14, 100]
+
+
+def test_backward_and_only_the_selected_object_unless_all_are_asked_for():
+    made = corrector(box(50, frame=6), box(80, frame=6, object_id=2))
+    act(made, "go", frame=6)
+    act(made, "track", direction="backward")
+    assert made.tracks.of_object(1).frame.tolist() == list(range(7))
+    assert made.tracks.of_object(2).frame.tolist() == [6]
+    act(made, "track", direction="both", everything=True)
+    assert len(made.tracks) == 2 * N
+
+
+def test_a_new_object_with_a_label():
+    made = corrector(box(10))
+    act(made, "new_object")
+    act(made, "label", object_id=2, text="cat")
+    act(made, "box", xyxy=[70, 20, 100, 60])
+    act(made, "label", object_id=1, text="dog")
+    assert made.session.prompts.labels == {1: "dog", 2: "cat"}
+    assert {o["label"] for o in made.view["objects"]} == {"cat", "dog"}
+
+
+def test_absent_and_gone():
+    made = corrector(box(10))
+    act(made, "track", direction="forward")
+    act(made, "go", frame=3)
+    act(made, "absent", object_id=1)
+    assert made.view["objects"][0]["note"] == "absent"
+    assert made.view["figures"] == []
+    act(made, "go", frame=8)
+    act(made, "gone", object_id=1)
+    assert made.view["objects"][0]["note"] == "gone"
+    assert made.tracks.frame.max() == 7
+    act(made, "track", direction="forward")
+    assert made.tracks.frame.max() == 7
+
+
+def test_clicks_polygon_and_brush_correct_masks():
+    made = corrector(box(10), tracker=Still)
+    assert made.view["tools"] == ["box", "click", "polygon", "brush", "eraser"]
+    act(made, "go", frame=4)
+    act(made, "click", x=44, y=36)
+    first = made.mask
+    assert first
+    act(made, "click", x=35, y=26, positive=False)
+    assert made.mask != first
+    act(made, "polygon", points=[[10, 10], [40, 10], [40, 40], [10, 40]])
+    act(made, "track", direction="forward")
+    assert made.tracks.masks_at(9)[1].sum() == 900
+    act(made, "go", frame=9)
+    act(made, "paint", path=[[60, 60]], radius=4)
+    key = next(p for p in made.session.prompts if isinstance(p, MaskPrompt) and p.frame == 9)
+    assert key.mask(120, 160)[60, 60]
+    assert key.mask(120, 160)[20, 20]
+
+
+def test_skeletons_are_shown_with_their_names():
+    session = Session(VIDEO, "interpolation")
+    for frame, x in ((0, 10.0), (6, 40.0)):
+        session.add(SkeletonPrompt(((x, 10), (x, 30)), ("a", "b"), ((0, 1),), frame=frame))
+    session.interpolate()
+    made = Corrector(session)
+    act(made, "go", frame=3)
+    (figure,) = made.view["figures"]
+    assert figure["names"] == ["a", "b"]
+    assert figure["points"][0] == pytest.approx([25, 10])
+    act(made, "nodes", points=[[20, 10], [20, 30]])
+    assert made.view["objects"][0]["frames"] == [0, 3, 6]
+
+
+def test_while_tracking_runs_only_looking_and_stopping():
+    made = corrector(box(10), seconds=0.2)
+    made.act({"do": "track", "direction": "forward"})
+    made.act({"do": "box", "xyxy": [1, 1, 9, 9]})
+    assert "Tracking runs" in made.view["message"]
+    made.act({"do": "go", "frame": 2})
+    assert made.view["frame"] == 2
+    while not made.view["tracking"]["done"]:
+        assert made.view["tracking"]["running"]
+        made.wait(0.02)
+    made.act({"do": "stop"})
+    made.wait(5)
+    assert not made.view["tracking"]["running"]
+    assert "Stopped after" in made.view["message"]
+    assert len(made.tracks) < N
+    assert made.session.prompts[0].xyxy == (10, 20, 40, 60)
+
+
+def test_a_failing_tracker_is_said_and_its_frames_are_kept():
+    made = corrector(box(10), fail_at=5)
+    assert "broken" in act(made, "track", direction="forward")
+    assert made.tracks.frame.tolist() == [0, 1, 2, 3, 4]
+    assert not made.view["tracking"]["running"]
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        {"do": "track", "direction": "sideways"},
+        {"do": "gone", "object_id": 1},
+        {"do": "absent", "object_id": 9},
+        {"do": "delete", "object_id": 9},
+        {"do": "polygon", "points": [[1, 1], [9, 1], [9, 9]]},
+        {"do": "duplicate", "object_id": 1, "frame": 3},
+    ],
+)
+def test_a_refused_edit_says_why(edit):
+    made = corrector(box(10, frame=5))
+    before = made.session.state
+    assert act(made, **edit)
+    assert made.session.state is before
+
+
+def test_save_and_open_again(tmp_path):
+    session = Session(VIDEO, "identity")
+    session.add(box(10))
+    made = Corrector(session, path=tmp_path / "work.parquet")
+    act(made, "track", direction="forward")
+    assert "Saved to" in act(made, "save")
+    again = Corrector(Session.load(tmp_path / "work.parquet", VIDEO))
+    assert again.tracks.frame.tolist() == made.tracks.frame.tolist()
+
+
+@pytest.mark.browser
+def test_a_correction_by_hand_changes_later_frames_and_leaves_key_figures_alone(show):
+    made = corrector(box(10), box(20, frame=9))
+    hand = Hand(show(made))
+    hand.page.click("text=Forward")
+    hand.shown.until(lambda: len(made.tracks) == N and not made.view["tracking"]["running"])
+    before = lefts(made)
+    hand.press("ArrowRight", "ArrowRight", "ArrowRight")
+    hand.drag((30, 40), (70, 50))  # the prediction's box by its inside: 40 px right, 10 down
+    assert made.session.prompts.frames == (0, 3, 9)
+    assert lefts(made)[3] == pytest.approx(before[3] + 40, abs=1)
+    hand.press("f")
+    hand.shown.until(lambda: len(made.tracks) == N and not made.view["tracking"]["running"])
+    after = lefts(made)
+    assert after[:3] == before[:3]
+    assert after[4:9] == pytest.approx([after[3] + i for i in range(1, 6)])
+    assert after[9:] == before[9:]
+    keys = {p.frame: p.xyxy for p in made.session.prompts}
+    assert keys[0] == (10, 20, 40, 60)
+    assert keys[9] == (20, 20, 50, 60)
+    hand.press("Control+z", "Control+z")
+    assert lefts(made) == before
+    hand.press("a")
+    assert made.view["objects"][0]["note"] == "absent"
+    assert hand.shown.errors == []

@@ -208,6 +208,14 @@ def test_matching_is_optimal(seed, n, m):
     assert weight[rows[picked], cols[picked]].sum() == pytest.approx(best, abs=1e-12)
 
 
+def test_one_box_far_away_changes_nothing():
+    truth, answer = random_case(3)
+    plain = values(truth, answer, 30)
+    far = values(truth, [*answer, (29, 777, 1e11)], 30)
+    assert far["CLR_TP"] == plain["CLR_TP"]
+    assert far["LocA"] == pytest.approx(plain["LocA"], abs=1e-9)
+
+
 def prepared(gt, results, benchmark, frames):
     """A sequence after MOTChallenge's preprocessing."""
     pairs = mot.pairs_of_boxes(

@@ -218,6 +218,10 @@ def _score_sot(case: _Case, rule: Any) -> tuple[sot.SotScores, dict[int, dict[st
     truth = case.truth
     boxed = np.isfinite(truth.boxes).all(axis=1)
     ids = case.object_ids(np.unique(truth.object_id[boxed & truth.visible]))
+    if not ids:
+        raise InputError(
+            "The ground truth has no visible boxes; score masks with 'vos' and points with 'points'."
+        )
     size = None if case.size is None else (float(case.size[1]), float(case.size[0]))
     sequences = []
     for object_id in ids:

@@ -685,7 +685,8 @@ def _stable_order(values: Ints, bound: int) -> Ints:
 def _overlapping_in_x(t_base: Array, t_box: Array, a_base: Array, a_box: Array) -> tuple[Ints, Ints]:
     """Rows of the same frame whose x extents overlap; both sides sorted by frame and left edge."""
     t_left, a_left = t_base + t_box[0], a_base + a_box[0]
-    slack = 1e-6  # the keys are rounded; candidates are checked exactly below
+    # The keys are rounded, the more the larger they are; candidates are checked exactly below.
+    slack = 1e-6 + 16 * _EPS * max(np.abs(t_left).max(initial=0.0), np.abs(a_left).max(initial=0.0))
     t1, a1 = _ranges(a_left, t_left - slack, t_base + t_box[2] + slack)
     first = (a_box[0][a1] >= t_box[0][t1]) & (a_box[0][a1] < t_box[2][t1])
     a2, t2 = _ranges(t_left, a_left - slack, a_base + a_box[2] + slack)

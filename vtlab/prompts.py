@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -55,7 +56,7 @@ def _points(values: ArrayLike, what: str, at_least: int) -> Points:
 
 
 @dataclass(frozen=True)
-class Prompt:
+class Prompt(ABC):
     """What all prompts have.
 
     Attributes:
@@ -81,13 +82,13 @@ class Prompt:
     def __str__(self) -> str:
         return f"{self.kind} prompt of object {self.object_id} on frame {self.frame}"
 
+    @abstractmethod
     def box(self, height: int, width: int) -> NDArray[np.float64]:
         """Tight xyxy extent of the prompt on a frame of that size, shape (4,)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _xy(self) -> NDArray[np.float64]:
         """Every coordinate pair of the prompt, for the check against the frame's edges: (K, 2)."""
-        raise NotImplementedError
 
     def check(self, video: _Sized) -> None:
         """Raise `PromptError` unless the prompt lies on an existing frame and touches the image."""

@@ -138,9 +138,9 @@ class OnlineTracker(ABC):
     def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
         """Go to the next frame. A prompt for a new object starts it, for a known object corrects it."""
 
+    @abstractmethod
     def remove(self, object_ids: Iterable[int]) -> None:
         """Stop following these objects; unknown ids are ignored."""
-        raise NotImplementedError(f"{type(self).__name__} can't remove objects")
 
     def close(self) -> None:  # noqa: B027 - optional
         """Free what the tracker holds; called once by the loop at the end."""

@@ -8,7 +8,6 @@ import sys
 import tomllib
 from pathlib import Path
 
-import pytest
 import yaml
 
 import vtlab
@@ -48,24 +47,3 @@ def test_make_help_lists_every_command():
     text = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for command in ("demo", "test", "lab", "lint", "docs", "bench"):
         assert f"make {command} " in text
-
-
-@pytest.mark.parametrize(
-    ("code", "limit"),
-    [
-        ("import vtlab", 0.3),
-        ("import sys; sys.argv = ['vtlab', '--help']; from vtlab.cli import main; main()", 0.5),
-    ],
-)
-def test_start_is_light(code, limit):
-    """CPU seconds beyond those of a bare interpreter; generous by a factor of two, the benchmark has the number."""
-
-    def cpu(source: str) -> float:
-        tail = "import resource as r; u = r.getrusage(r.RUSAGE_SELF); print(u.ru_utime + u.ru_stime)"
-        script = f"try:\n    exec({source!r})\nexcept SystemExit:\n    pass\n{tail}"
-        out = subprocess.run(
-            [sys.executable, "-c", script], capture_output=True, text=True, check=True
-        ).stdout
-        return float(out.split()[-1])
-
-    assert min(cpu(code) for _ in range(3)) - min(cpu("pass") for _ in range(3)) < 2 * limit

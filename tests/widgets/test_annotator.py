@@ -122,6 +122,18 @@ def test_a_click_that_slips_makes_no_box(hand):
 
 
 @pytest.mark.browser
+def test_a_new_object_can_be_drawn_inside_another_and_a_click_selects(hand):
+    hand.drag((40, 50), (200, 200))
+    hand.press("n")
+    hand.click(60, 60)
+    assert hand.shown.widget.view["selected"] == 1
+    hand.press("n")
+    hand.drag((80, 80), (120, 120))
+    assert boxes(hand)[1] == pytest.approx((40, 50, 200, 200), abs=1)
+    assert boxes(hand)[2] == pytest.approx((80, 80, 120, 120), abs=1)
+
+
+@pytest.mark.browser
 def test_undo_redo_by_keys_and_buttons(hand):
     hand.drag((40, 50), (100, 120))
     hand.press("Control+z")

@@ -209,7 +209,7 @@ const GESTURES = {
     const inside = f => { const [x, y] = turn(p, middle(f.xyxy), -(f.angle ?? 0)), b = f.xyxy; return x > b[0] - reach && x < b[2] + reach && y > b[1] - reach && y < b[3] + reach; };
     const area = f => (f.xyxy[2] - f.xyxy[0]) * (f.xyxy[3] - f.xyxy[1]);
     const hit = w.view.figures.filter(f => f.kind === "box" && inside(f)).sort((a, b) => (b.id === w.view.selected) - (a.id === w.view.selected) || area(a) - area(b))[0];
-    return hit && !w.redraw ? moving(w, hit, p) : drawing(w, p, own);
+    return hit && own && !w.redraw ? moving(w, hit, p) : drawing(w, p, own, hit); // an object without a box gets one
   },
   click(w, p, event) {
     w.send({ do: "click", x: round(p[0]), y: round(p[1]), positive: !(event.altKey || event.button === 2) });
@@ -238,14 +238,14 @@ const GESTURES = {
   },
 };
 
-function drawing(w, start, own) {
+function drawing(w, start, own, hit) {
   const id = own && !w.view.tracking ? Math.max(...w.view.objects.map(o => o.id)) + 1 : w.view.selected; // a second box is a second object
   const box = p => [Math.min(p[0], start[0]), Math.min(p[1], start[1]), Math.max(p[0], start[0]), Math.max(p[1], start[1])].map(round);
   const large = b => (b[2] - b[0]) * w.stage.scale > 3 && (b[3] - b[1]) * w.stage.scale > 3;
   return {
     move: p => (w.draft = large(box(p)) ? { id, kind: "box", xyxy: box(p) } : null),
     up(p) {
-      if (!large(box(p))) return w.select(w.view.selected);
+      if (!large(box(p))) return w.select(hit?.id ?? w.view.selected);
       if (id !== w.view.selected) w.send({ do: "select", object_id: id });
       w.send({ do: "box", xyxy: box(p) });
     },

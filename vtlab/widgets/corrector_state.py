@@ -317,7 +317,7 @@ class CorrectorState(AnnotatorState):
             return "absent"
         source = str(now.source[0])
         if not now.visible[0]:
-            return f"{source}, hidden"
+            return "hidden"
         return source if source in ("manual", "interpolated") else f"{source} {now.score[0]:.2f}"
 
 

@@ -1,6 +1,6 @@
 """Metrics against the tools people use: the same files, the same numbers, medians of user CPU in one run.
 
-    python -m benchmarks.metrics [--repeats 5] [--only mot17,real,mot20,masks,boxes] [--crowd 1.0]
+    python -m benchmarks.metrics [--repeats 5] [--only mot17,real,mot20,growth,masks,boxes] [--crowd 1.0]
 
 Peers are measured where they are installed (extra `bench`; davis2017-evaluation on PYTHONPATH). MOT data is
 synthetic, with the number of frames and of truth boxes of each MOT17 and MOT20 train sequence, so it needs no
@@ -258,6 +258,29 @@ def rows(task: str, times: dict[str, float], goals: dict[str, str]) -> list[Row]
     return [(task, name, t, t / times["vtlab"], goals.get(name, "")) for name, t in times.items()]
 
 
+def growth(repeats: int) -> list[Row]:
+    """Cost and peak memory of one sequence of 1,000 and of 4,000 frames, and of four sequences of 1,000."""
+    import tracemalloc
+
+    found = []
+    for label, sequences in (
+        ("1 x 1,000 frames", {"a": (1000, 40_000)}),
+        ("1 x 4,000 frames", {"a": (4000, 160_000)}),
+        ("4 x 1,000 frames", dict.fromkeys("abcd", (1000, 40000))),
+    ):
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            write_benchmark(root, "MOT17", sequences)
+            by_vtlab(root, "MOT17")
+            seconds = race({"vtlab": lambda root=root: by_vtlab(root, "MOT17")}, repeats)["vtlab"]  # type: ignore[misc]
+            tracemalloc.start()
+            by_vtlab(root, "MOT17")
+            peak = tracemalloc.get_traced_memory()[1] / 1e6
+            tracemalloc.stop()
+        found.append((f"growth: {label}, peak {peak:.0f} MB", "vtlab", seconds, 1.0, "linear"))
+    return found
+
+
 # -- masks ----------------------------------------------------------------------------------------------------------
 
 
@@ -341,7 +364,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--only", default="mot17,real,mot20,masks,boxes")
+    parser.add_argument("--only", default="mot17,real,mot20,growth,masks,boxes")
     parser.add_argument("--crowd", type=float, default=1.0, help="part of MOT20's frames and boxes to use")
     options = parser.parse_args(sys.argv[1:])
     crowd = {k: (int(f * options.crowd), int(n * options.crowd)) for k, (f, n) in MOT20.items()}
@@ -349,6 +372,7 @@ def main() -> None:
         "mot17": lambda: mot("MOT17", MOT17, options.repeats),
         "real": lambda: real(options.repeats),
         "mot20": lambda: mot("MOT20", crowd, options.repeats),
+        "growth": lambda: growth(options.repeats),
         "masks": lambda: masks(options.repeats),
         "boxes": lambda: boxes(max(options.repeats, 9)),
     }

@@ -96,6 +96,9 @@ def test_quality_of_boxes_masks_and_points():
     answers = quality.of_answers(extra, one(), "mot")
     assert answers[answers.object_id == 2].quality.tolist() == [0] * N
 
+    flagged = Tracks.concat([one(), one(150).renamed({1: 2}).replace(score=np.zeros(N))])
+    assert set(quality.of_truth(half, flagged, "mot").object_id) == {1}
+
     def masked(shift):
         mask = np.zeros((4, 40, 40), bool)
         mask[:, 10:20, 10 + shift : 20 + shift] = True

@@ -230,7 +230,7 @@ class _Scene:
             x1, y1, x2, y2 = self.truth_box[row]
             if x1 < 0 or y1 < 0 or x2 > self.size[1] or y2 > self.size[0]:
                 return "out of view"
-        return "localisation" if self._best_similarity()[row] >= _NEAR else "missed detection"
+        return "localisation" if self.best_similarity[row] >= _NEAR else "missed detection"
 
     # -- measures ---------------------------------------------------------------------------------------------
 
@@ -275,7 +275,9 @@ class _Scene:
         """Rows of truth on frames on which the picture moved by more than a tenth of the object's size."""
         return motion[self.pairs.truth.frame] > 0.1 * np.sqrt(box_area(self.truth_box))
 
-    def _best_similarity(self) -> Array:
+    @cached_property
+    def best_similarity(self) -> Array:
+        """Largest overlap of each true object with any answer."""
         best = np.zeros(len(self.pairs.truth))
         np.maximum.at(best, self.pairs.t, self.pairs.similarity)
         return best

@@ -102,7 +102,9 @@ def _prepared(tracks: Tracks, truth: Any, family: str | None) -> tuple[Tracks, s
     true = truth if isinstance(truth, Tracks) else getattr(truth, "truth", None)
     if not isinstance(true, Tracks) or not len(true):
         raise InputError("Quality needs ground truth with rows.")
-    return true, family or infer_family(tracks, true)
+    kind = family or infer_family(tracks, true)
+    # A score of 0 in truth of many objects is MOTChallenge's flag: not counted.
+    return true.take(true.score != 0) if kind == "mot" else true, kind
 
 
 def _by_id(rows: Tracks, others: Tracks, kind: str) -> NDArray[np.float64]:
@@ -128,7 +130,7 @@ def _by_id(rows: Tracks, others: Tracks, kind: str) -> NDArray[np.float64]:
 
 def _matched(tracks: Tracks, truth: Tracks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Overlap of each row of truth, and of each visible row of the answer, with its best match on the frame."""
-    pairs = mot_pairs(tracks, truth.replace(score=np.ones(len(truth))))
+    pairs = mot_pairs(tracks, truth)
     best = pairs.best()
     boxed_t = np.flatnonzero(np.isfinite(truth.boxes).all(axis=1))
     seen = tracks.seen()

@@ -75,5 +75,7 @@ def test_what_can_not_be_exported_is_refused_before_anything_is_loaded(tmp_path)
         export("transd", tmp_path / "out.onnx")
     with pytest.raises(InputError, match="leave out dtype"):
         export("transt", tmp_path / "out.onnx", dtype="float16")
+    with pytest.raises(InputError, match="folder that exists"):
+        export("transt", tmp_path / "absent" / "out.onnx")
     with pytest.raises(InputError, match="opset"):
         export("transt", tmp_path / "out.onnx", opset=11)

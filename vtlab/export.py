@@ -97,6 +97,8 @@ def export(
     if opset < 14:
         raise InputError(f"opset must be at least 14, got {opset}.")
     path = Path(path)
+    if path.is_dir() or not path.parent.is_dir():
+        raise InputError(f"Can't write the ONNX file {path}: give a file in a folder that exists.")
     graph = _graph(tracker, params)
     part = path.with_name(f"{path.name}.part")
     try:

@@ -210,6 +210,20 @@ def test_davis_tree(tmp_path):
         evaluate_folders(tmp_path / "DAVIS", tmp_path / "results", "davis")
 
 
+def test_youtube_vos_objects_start_in_the_middle(tmp_path):
+    for frame in range(0, 30, 5):
+        labels = np.zeros((48, 64), np.uint8)
+        labels[10:20, 10:30] = 1
+        if frame >= 10:
+            labels[30:40, 5:25] = 2
+        palette(tmp_path / f"valid/Annotations/cat/{frame:05d}.png", labels)
+        answer = np.where((labels == 2) & (frame == 20), 0, labels)
+        palette(tmp_path / f"mine/cat/{frame:05d}.png", answer)
+    result = evaluate_folders(tmp_path / "valid", tmp_path / "mine", "youtube-vos")
+    # Object 2 starts at 10, so 15, 20 and 25 count; it is lost on one of them.
+    assert result.table.iloc[0]["J"] == pytest.approx((1 + 2 / 3) / 2)
+
+
 def test_tapvid_file(tmp_path):
     import pickle
 

@@ -40,6 +40,7 @@ MAIN = {
 }
 """Columns of the table of each family; the first ranks the trackers."""
 _PARALLEL_BYTES = 40_000_000
+_VOID = {254, 255}
 
 
 @dataclass(frozen=True)
@@ -481,31 +482,37 @@ def _flags(path: Path, frames: int) -> NDArray[np.int64]:
 
 def _score_masks(job: _Job) -> Part:
     rule = find("vos", job.protocol)
-    files = sorted(job.truth.glob("*.png"))
-    labels = {int(p.stem) if p.stem.isdigit() else i: p for i, p in enumerate(files)}
-    frames = sorted(labels)
-    first = _read_labels(labels[frames[0]])
-    binary = set(np.unique(first)) <= {0, 255}
-    ids = [1] if binary else [int(i) for i in np.unique(first) if i not in (0, 255)]
-    counted = vos.counted_frames(frames, frames[0], frames[-1], rule)
+    files = {int(p.stem) if p.stem.isdigit() else i: p for i, p in enumerate(sorted(job.truth.glob("*.png")))}
+    truth = {frame: _read_labels(path) for frame, path in sorted(files.items())}
+    values = {frame: set(np.unique(labels).tolist()) - {0} for frame, labels in truth.items()}
+    # DAVIS 2016 has one object, written as 255; elsewhere 254 and 255 are void.
+    binary = set().union(*values.values()) <= {255}
+    ids = [255] if binary else sorted(set().union(*values.values()) - _VOID)
+    frames = list(truth)
+    starts = {i: next((f for f in frames if i in values[f]), frames[-1]) for i in ids}
+    counted = {i: vos.counted_frames(frames, start, frames[-1], rule).tolist() for i, start in starts.items()}
     series: dict[int, list[tuple[float, float]]] = {i: [] for i in ids}
-    for frame in counted.tolist():
-        truth = _read_labels(labels[frame])
-        answer = _read_labels(job.results[0] / labels[frame].name)
-        if answer.shape != truth.shape:
-            raise FormatError(
-                f"{job.results[0] / labels[frame].name}: {answer.shape[1]} x {answer.shape[0]} px, the truth is "
-                f"{truth.shape[1]} x {truth.shape[0]}. Resize it without mixing labels (nearest neighbour)."
-            )
-        void = truth == 255 if not binary and (truth == 255).any() else None
-        for i in ids:
-            a, t = (answer > 0, truth > 0) if binary else (answer == i, truth == i)
+    for frame in sorted(set().union(*counted.values())):
+        answer = _answer_labels(job.results[0] / files[frame].name, truth[frame].shape)
+        void = np.isin(truth[frame], list(_VOID)) if not binary and values[frame] & _VOID else None
+        for i in (i for i in ids if frame in counted[i]):
+            a, t = (answer > 0, truth[frame] > 0) if binary else (answer == i, truth[frame] == i)
             series[i].append(vos.measure(a, t, void, rule.tolerance))
     objects = {}
-    for i, values in series.items():
-        j, f = np.array(values, dtype=np.float64).reshape(-1, 2).T
-        objects[i] = vos.ObjectScores(counted, j, f).values()
+    for number, i in enumerate(ids, start=1):
+        j, f = np.array(series[i], dtype=np.float64).reshape(-1, 2).T
+        objects[number if binary else i] = vos.ObjectScores(np.array(counted[i]), j, f).values()
     return Part("vos", rule, list(objects.values()), objects if len(objects) > 1 else {}, job.sequence)
+
+
+def _answer_labels(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    answer = _read_labels(path)
+    if answer.shape != shape:
+        raise FormatError(
+            f"{path}: {answer.shape[1]} x {answer.shape[0]} px, the truth is {shape[1]} x {shape[0]}. Resize it without "
+            "mixing labels (nearest neighbour)."
+        )
+    return answer
 
 
 def _read_labels(path: Path) -> NDArray[np.uint8]:

@@ -228,6 +228,38 @@ def mot(stem: str, sequences: dict[str, tuple[int, int]], repeats: int) -> list[
         return rows(task, race(tools, repeats, loose), goals)
 
 
+def real(repeats: int) -> list[Row]:
+    """The MOT17 sequences of the shared data with Lif_T's published output: distractors and all."""
+    shared = Path(os.environ.get("VTLAB_SHARED", "../shared")) / "data/mot"
+    if not shared.is_dir():
+        return []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        zipfile.ZipFile(shared / "results/Lif_T_MOT17-train.zip") as archive,
+    ):
+        root = Path(folder)
+        results = root / "trackers/it/data"
+        results.mkdir(parents=True)
+        count = 0
+        for source in sorted(shared.glob("MOT17-*")):
+            shutil.copytree(source, root / "gt" / source.name, ignore=shutil.ignore_patterns("det"))
+            (results / f"{source.name}.txt").write_bytes(archive.read(f"Lif_T/{source.name}.txt"))
+            count += len((source / "gt/gt.txt").read_bytes().splitlines())
+        tools: dict[str, Tool] = {"vtlab": lambda: by_vtlab(root, "MOT17")}
+        if has("trackeval"):
+            tools["TrackEval"] = lambda: by_trackeval(root, "MOT17")
+        if has("motrics"):
+            tools["motrics (Rust)"] = lambda: by_motrics(root, "MOT17")
+        task = f"real MOT17, 5 sequences, {count:,} rows of truth"
+        # motrics 0.3 matches distractors differently: 8 boxes of MOTA, and IDs that follow from them.
+        times = race(tools, repeats, {"motrics (Rust)": 10.0})
+        return rows(task, times, {"TrackEval": "8", "motrics (Rust)": "1"})
+
+
+def rows(task: str, times: dict[str, float], goals: dict[str, str]) -> list[Row]:
+    return [(task, name, t, t / times["vtlab"], goals.get(name, "")) for name, t in times.items()]
+
+
 def growth(repeats: int) -> list[Row]:
     """Cost and peak memory of one sequence of 1,000 and of 4,000 frames, and of four sequences of 1,000."""
     import tracemalloc

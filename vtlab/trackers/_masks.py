@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 MAX_OBJECTS = 255
 """Objects at a time: label images of the field (DAVIS, YouTube-VOS) are 8 bits, 0 is the background."""
 
-ACCEPTS = frozenset({BoxPrompt, ClickPrompt, MaskPrompt})
+ACCEPTS: frozenset[type[Prompt]] = frozenset({BoxPrompt, ClickPrompt, MaskPrompt})
 
 
 @dataclass(frozen=True)

@@ -281,8 +281,37 @@ class Comparison:
 
     def leaderboard(self, family: str) -> pd.DataFrame:
         """The rows of one family with the columns that concern it, best first."""
-        table = self.table[self.table["family"] == family].drop(columns="family")
-        return table.dropna(axis="columns", how="all")
+        table = (
+            self.table[self.table["family"] == family]
+            .drop(columns="family")
+            .dropna(axis="columns", how="all")
+        )
+        if MAIN_METRIC[family] not in table or len(table) < 2 or self._scored(family) < 2:
+            return table
+        found = self.intervals(family).reindex(table.index)
+        table.insert(1, "tie_group", found["group"])
+        table.insert(2, "ci_low", found["low"])
+        table.insert(3, "ci_high", found["high"])
+        return table
+
+    def intervals(self, family: str, metric: str | None = None) -> pd.DataFrame:
+        """Trackers of a family ranked with bootstrap intervals over sequences and tie groups (1 = best).
+
+        Trackers that share a group can't be told apart on these sequences (`vtlab.metrics.statistics`). Only those that
+        ran on every sequence with truth are ranked.
+        """
+        from vtlab.metrics import statistics
+
+        mine: dict[str, list[Any]] = {}
+        for run, part in self._parts:
+            if run.family == family:
+                mine.setdefault(run.tracker, []).append(part)
+        whole = {t: parts for t, parts in mine.items() if len(parts) == self._scored(family)}
+        return statistics.leaderboard(whole, metric or MAIN_METRIC[family], samples=500)
+
+    def _scored(self, family: str) -> int:
+        """Number of sequences on which the trackers of a family were scored."""
+        return len({run.sequence for run, _ in self._parts if run.family == family})
 
     def best(self, family: str | None = None) -> str:
         """Label of the tracker with the highest main metric (of a family)."""
@@ -407,10 +436,15 @@ class Comparison:
             means = {**mine.groupby("metric")["value"].mean(), **combined.set_index("metric")["value"]}
             row.update({m: means.get(m, np.nan) for m in (*TABLE_METRICS[family], *PROXY_METRICS)})
         row["main"] = row.get(MAIN_METRIC[family], np.nan)
+        notes = [r.note for r in runs if r.note]
+        tracks = [r.tracks for r in runs if r.tracks is not None]
         if not np.isfinite(row["main"]):
             row["main"] = row.get("fb_consistency", np.nan)
-        row.update(speed([r.tracks for r in runs if r.tracks is not None]))
-        row["note"] = " ".join(dict.fromkeys(r.note for r in runs if r.note)) or None
+            if tracks and all(_stands_still(t) for t in tracks):  # it always comes home
+                row |= {"main": np.nan, "fb_consistency": np.nan}
+                notes.append("It never moves, so proxies say nothing of it.")
+        row.update(speed(tracks))
+        row["note"] = " ".join(dict.fromkeys(notes)) or None
         return row
 
     def _panel(
@@ -433,6 +467,19 @@ class Comparison:
         if not panels:
             raise InputError("There is nothing to show: no tracker ran. The notes in the table say why.")
         return draw.side_by_side(panels)
+
+
+def _stands_still(tracks: Tracks) -> bool:
+    """True if no object's box and no point ever moves."""
+    for i in tracks.object_ids.tolist():
+        mine = tracks.of_object(i)
+        if np.nanmax(np.ptp(np.nan_to_num(mine.boxes), axis=0), initial=0.0) > 0:
+            return False
+        for k in np.unique(mine.points.point_id):
+            xy = mine.points.xy[mine.points.point_id == k]
+            if np.ptp(np.nan_to_num(xy), axis=0).max(initial=0.0) > 0:
+                return False
+    return True
 
 
 def speed(tracks: SequenceOf[Tracks]) -> dict[str, float]:

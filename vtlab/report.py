@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LOWER_IS_BETTER = frozenset({"latency_ms", "latency_p95_ms", "memory_mb", "IDSW", "FP", "FN", "Frag"})
-_COUNTS = frozenset({"IDSW", "FP", "FN", "Frag", "MT", "PT", "ML", "cells"})
+_COUNTS = frozenset({"IDSW", "FP", "FN", "Frag", "MT", "PT", "ML", "cells", "tie_group"})
 _VIDEO_LIMIT = 24 << 20
 POINT_NEAR = 4.0
 """Pixels within which a point counts as right in the timeline (the metrics use all of their thresholds)."""
@@ -181,7 +181,11 @@ def styled(table: pd.DataFrame) -> Any:
         )
     for column in table.columns:
         values = table[column]
-        if column != "note" and values.notna().any() and len(table) > 1:
+        if (
+            column not in ("note", "tie_group", "ci_low", "ci_high")
+            and values.notna().any()
+            and len(table) > 1
+        ):
             best = values.min() if column in LOWER_IS_BETTER else values.max()
             style = style.map(
                 lambda v, best=best: "font-weight: 700" if v == best else "", subset=[names[column]]
@@ -197,8 +201,8 @@ def _short(note: Any) -> str:
 
 def heading(column: str) -> str:
     """Heading of a column of a leaderboard: its name, unit and direction."""
-    if column in ("note", "cells") or column.endswith("_std"):
-        return column.replace("_std", " ±")
+    if column in ("note", "cells", "tie_group", "ci_low", "ci_high") or column.endswith("_std"):
+        return column.replace("_std", " ±").replace("_", " ")
     arrow = "↓" if column in LOWER_IS_BETTER else "↑"
     unit = {"latency_ms": "latency ms", "latency_p95_ms": "p95 ms", "memory_mb": "memory MB", "fps": "fps"}
     return f"{unit.get(column, column)} {arrow}"

@@ -299,5 +299,16 @@ def test_a_stream_is_refused(monkeypatch):
         annotate("rtsp://camera/street")
 
 
+def test_a_failing_segmenter_is_seen(clip):
+    class Broken:
+        def segment(self, image, *, box=None, points=None, positive=None):
+            raise RuntimeError("out of memory")
+
+    annotator = annotate(clip, autosave=False, segmenter=Broken())
+    with pytest.raises(RuntimeError):
+        annotator.act({"do": "click", "x": 5, "y": 5})
+    assert annotator.view["message"] == "RuntimeError: out of memory"
+
+
 def test_repr_is_short(clip):
     assert repr(annotate(clip, autosave=False)).startswith("PromptAnnotator(")

@@ -117,7 +117,8 @@ class Stage {
     if (this.mask) g.drawImage(this.mask, 0, 0, ...this.size);
     g.setTransform(ratio, 0, 0, ratio, ratio * ox, ratio * oy); // lines keep their width at any zoom
     const redrawn = f => draft && f.id === draft.id && f.kind === draft.kind;
-    for (const figure of this.view.figures) if (!redrawn(figure)) this.figure(g, s, figure);
+    const chosen = f => f.id === this.view.selected; // on top of the others
+    for (const figure of [...this.view.figures].sort((a, b) => chosen(a) - chosen(b))) if (!redrawn(figure)) this.figure(g, s, figure);
     if (draft) this.figure(g, s, draft);
     if (brush) { ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#000", 3); ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#fff", 1); }
   }
@@ -332,7 +333,9 @@ class Annotator {
     const turn = ++this.turn, view = this.model.get("view");
     const [image, mask] = await Promise.all([this.decode("image"), this.decode("mask")]);
     if (turn !== this.turn) return;
+    const old = [this.stage.image, this.stage.mask];
     Object.assign(this.stage, { view, image, mask });
+    for (const bitmap of old) if (bitmap && bitmap !== image && bitmap !== mask) bitmap.close();
     if (!this.gesture) this.draft = null;
     if (this.flying && this.wanted !== view.frame) this.send({ do: "go", frame: this.wanted });
     else { this.flying = false; this.wanted = null; }
@@ -382,7 +385,7 @@ class Annotator {
     this.progress = make("progress", { max: 1, value: 0, "aria-label": "Progress of tracking" });
     this.done = make("output", { class: "vt-done" });
     this.words = [button("Not visible on this frame (a)", null, () => this.say("absent"), "Absent here"), button("No longer exists from this frame on", null, () => this.say("gone"), "Gone from here")];
-    this.keep = button("Save the session", ICONS.save, () => this.send({ do: "save" }), "Save");
+    this.keep = button("Save the session", ICONS.save, () => this.send({ do: "save" }));
     this.tracking.append(make("span", {}, "Track"), make("span", { class: "vt-group" }, ...this.runners, this.stop), make("label", { class: "vt-check", title: "Track every object, not only the selected one" }, this.all, "all objects"), this.progress, this.done, make("span", { class: "vt-group" }, ...this.words), make("span", { class: "vt-gap" }), this.keep);
     this.tracking.hidden = false;
     this.root.classList.add("vt-corrector");
@@ -460,6 +463,7 @@ class Annotator {
       row.classList.toggle("vt-hidden", !o.shown);
     }
     for (const row of known.values()) row.remove();
+    this.labels();
   }
 
   row(id) {
@@ -523,6 +527,7 @@ class Annotator {
       this.stage.zoomBy(Math.exp(-clamp(e.deltaY, -200, 200) / 400), this.stage.at(e));
     }, { passive: false });
     root.onkeydown = e => { if (this.key(e)) { e.preventDefault(); e.stopPropagation(); } };
+    root.addEventListener("focusout", () => { this.space = false; });
     root.onkeyup = e => { if (e.key === " ") { this.space = false; this.draw(); } };
     let asked = false;
     this.model.on("change:view change:image change:mask", this.changed = () => {

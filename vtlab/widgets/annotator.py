@@ -53,8 +53,13 @@ class FigureWidget(anywidget.AnyWidget):
 
     def act(self, edit: Mapping[str, Any]) -> None:
         """Carry out an edit, as the browser sends it: {"do": "box", "xyxy": [1, 2, 30, 40]}."""
-        self._state.act(edit)
-        self.refresh()
+        try:
+            self._state.act(edit)
+        except Exception as error:  # of a segmenter, say: seen by the person, and in the kernel's log
+            self._state.message = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            self.refresh()
 
     def refresh(self) -> None:
         """Send what changed to the browser."""

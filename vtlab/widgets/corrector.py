@@ -17,7 +17,7 @@ class Corrector(FigureWidget):
     """Widget on a session. Solid figures are a person's, dashed ones are predictions; drawing corrects.
 
     Args:
-        session: What is corrected; it may be used from other cells at the same time.
+        session: What is corrected. Call `refresh()` after changing it from another cell.
         segmenter: What turns clicks into masks (see `vtlab.segmenters`); None for no clicks.
         labels: Labels to choose from; others can be typed.
         path: File of the "Save" button; `<name of the video>.session.parquet` in the working folder by default.

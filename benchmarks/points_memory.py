@@ -40,15 +40,17 @@ def frames(count: int) -> Iterator[Frame]:
 
 
 def shrink(name: str, tracker: Any) -> None:
-    """Give TAPIR one block and 64 x 64 px, CoTracker3 96 x 128 px, so that a frame takes a fraction of a second."""
+    """Give TAPIR and CoTracker3 one block and few pixels, so that a frame takes a fraction of a second."""
     if "tapir" in name:
         from vtlab.trackers._tapir_core import Network
 
         net = tracker._network.net
         net.torch_pips_mixer.blocks = net.torch_pips_mixer.blocks[:1]
-        net.initial_resolution = (64, 64)
+        net.extra_convs, net.initial_resolution = None, (64, 64)
         tracker._network = Network(net, tracker._network.device, 64)
     elif "cotracker3" in name:
+        former = tracker._network.net.updateformer
+        former.time_blocks = former.time_blocks[:1]
         tracker._network.size = (96, 128)
 
 

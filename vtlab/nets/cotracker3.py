@@ -134,8 +134,8 @@ class UpdateFormer(nn.Module):
         """Map tokens (N, T, 1110) to updates (N, T, 4) of x, y, visibility and confidence."""
         points, frames, _ = tokens.shape
         x = torch.cat([self.input_transform(tokens), self.virual_tracks[0].expand(-1, frames, -1)])
-        for i in range(ROUNDS):
-            x = self._over_time(self.time_blocks[i], x)
+        for i, over_time in enumerate(self.time_blocks):
+            x = self._over_time(over_time, x)
             by_frame = x.transpose(0, 1)
             real, virtual = by_frame[:, :points], by_frame[:, points:]
             virtual = self.space_virtual2point_blocks[i](virtual, real)

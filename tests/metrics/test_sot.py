@@ -178,3 +178,14 @@ def test_pytracking_on_dtb70(shared, dataset, protocol):
     assert found.curve("success") == pytest.approx(golden["success"], abs=1e-9)
     assert found.curve("precision") == pytest.approx(golden["precision"], abs=1e-9)
     assert found.curve("norm_precision") == pytest.approx(golden["norm"], abs=1e-9)
+
+
+@pytest.mark.shared
+@pytest.mark.parity
+def test_trackingnet_devkit_on_dtb70(shared):
+    success, precision, norm = json.loads((GOLDEN / "sot_trackingnet.json").read_text())
+    sequences = [s for s in dtb70(shared, "SiamTPN") if s.name != "Car6"]
+    values = sot.evaluate(sequences, SOT["trackingnet"]).values()
+    assert values["success_auc"] == pytest.approx(success, abs=1e-9)
+    assert values["precision_auc"] == pytest.approx(precision, abs=1e-9)
+    assert values["norm_precision_auc"] == pytest.approx(norm, abs=1e-9)

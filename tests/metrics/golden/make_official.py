@@ -1,7 +1,8 @@
 """Writes sot_pytracking.json and points_tapvid.json with the official functions. Run: make_official.py SHARED.
 
 Needs on PYTHONPATH `pytracking_official.py` (calc_seq_err_robust and what it calls, from pytracking's
-analysis/extract_results.py) and `tapvid_official.py` (compute_tapvid_metrics from tapnet).
+analysis/extract_results.py), `trackingnet_official.py` (the arithmetic of TrackingNet-devkit's metrics.py as a function of
+pairs of arrays) and `tapvid_official.py` (compute_tapvid_metrics from tapnet).
 """
 
 import json
@@ -13,6 +14,7 @@ import numpy as np
 import torch
 from pytracking_official import calc_seq_err_robust
 from tapvid_official import compute_tapvid_metrics
+from trackingnet_official import evaluate as trackingnet
 
 here, folder = Path(__file__).parent, Path(sys.argv[1]) / "data/sot/benchmarks/DTB70"
 archive = zipfile.ZipFile(folder / "results_5trackers.zip")
@@ -42,6 +44,13 @@ for dataset in ("otb", "lasot"):
         n: np.mean(c, axis=0).tolist() for n, c in zip(("success", "precision", "norm"), curves, strict=True)
     }
 (here / "sot_pytracking.json").write_text(json.dumps(out))
+
+pairs = []
+for path in sorted((folder / "anno").glob("*.txt")):
+    if path.stem != "Car6":  # its boxes of zeros have no normalised error there
+        answer = np.loadtxt(archive.open(f"DTB70/SiamTPN/{path.name}"), delimiter=",")
+        pairs.append((np.loadtxt(path, delimiter=","), answer))
+(here / "sot_trackingnet.json").write_text(json.dumps([float(v) for v in trackingnet(pairs)]))
 
 rng = np.random.default_rng(0)
 truth = np.round(rng.uniform(0, 256, (6, 15, 2)), 2)

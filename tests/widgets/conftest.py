@@ -233,6 +233,9 @@ def _start_lab(folder: Path, home: Path) -> tuple[str, subprocess.Popen[bytes]]:
     places += ("JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR")
     env = {**os.environ, **{k: str(home / k.lower()) for k in places}}
     env["PYTHONPATH"] = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+    quiet = home / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
+    quiet.mkdir(parents=True)  # no question about news over the notebook
+    (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
     command += [f"--port={port}", "--IdentityProvider.token=x", f"--ServerApp.root_dir={folder}"]
     command += ["--LabApp.expose_app_in_browser=True"]

@@ -217,6 +217,8 @@ def test_frames_by_key_and_number_and_scrubber(hand):
     hand.press("d")
     assert annotator.prompts.frames == (1, 2)
     assert annotator.view["frame"] == 2
+    hand.press("Control+c", "End", "Control+v")
+    assert annotator.prompts.frames == (1, 2, 5)
 
 
 @pytest.mark.browser

@@ -95,6 +95,16 @@ def test_backward_and_only_the_selected_object_unless_all_are_asked_for():
     assert len(made.tracks) == 2 * N
 
 
+def test_interpolation_between_key_figures():
+    made = corrector(box(10), box(40, frame=10), box(5, object_id=2))
+    assert "two frames" in act(made, "select", object_id=2) + act(made, "interpolate")
+    act(made, "select", object_id=1)
+    act(made, "interpolate")
+    assert lefts(made) == pytest.approx(list(range(10, 41, 3)))
+    act(made, "go", frame=5)
+    assert made.view["objects"][0]["note"] == "interpolated"
+
+
 def test_a_new_object_with_a_label():
     made = corrector(box(10))
     act(made, "new_object")

@@ -18,7 +18,7 @@ const TOOLS = {
 const KEYS = [
   ["b c g p e o k", "tools: box, click, polygon, brush, eraser, points, skeleton"],
   ["n", "new object"], ["1 … 9", "select an object"], ["h", "hide or show the object"],
-  ["d", "duplicate to the next frame"], ["Delete", "delete its figures on this frame (Shift: everywhere)"],
+  ["d", "duplicate to the next frame"], ["Ctrl+C, Ctrl+V", "copy the object's figures, put them on another frame"], ["Delete", "delete its figures on this frame (Shift: everywhere)"],
   ["Alt+arrows", "nudge by 1 px (with Shift 10)"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
   ["← →", "one frame (Shift: 10)"], ["Home End", "first, last frame"],
   ["wheel, + − 0", "zoom, fit (the wheel once the widget has the focus)"], ["Space+drag", "pan (or the middle button)"],
@@ -381,6 +381,7 @@ class Annotator {
     this.run = run;
     this.all = make("input", { type: "checkbox" });
     this.runners = [button("Track backward (r)", ICONS.back, () => run("backward"), "Backward"), button("Track both ways (t)", null, () => run("both"), "Both ways"), button("Track forward (f)", ICONS.forth, () => run("forward"), "Forward")];
+    this.runners.push(button("Fill the frames between key figures by interpolation", null, () => this.send({ do: "interpolate", everything: this.all.checked }), "Interpolate"));
     this.stop = button("Stop tracking (s)", null, () => this.send({ do: "stop" }), "Stop");
     this.progress = make("progress", { max: 1, value: 0, "aria-label": "Progress of tracking" });
     this.done = make("output", { class: "vt-done" });
@@ -566,8 +567,11 @@ class Annotator {
     if (step && e.altKey) return this.nudge(step[0] * many, step[1] * many), true;
     if (step) return step[0] ? (this.go(this.frame + step[0] * many), true) : false;
     if (e.ctrlKey || e.metaKey) {
-      const name = { z: e.shiftKey ? "redo" : "undo", y: "redo" }[e.key.toLowerCase()];
-      return name ? (this.send({ do: name }), true) : false;
+      const key = e.key.toLowerCase(), name = { z: e.shiftKey ? "redo" : "undo", y: "redo" }[key];
+      if (name) return this.send({ do: name }), true;
+      if (v.tracking || target !== this.root) return false;
+      if (key === "c") return (this.copied = { object_id: id, source: v.frame }), true;
+      return key === "v" && this.copied ? (this.send({ do: "duplicate", ...this.copied, frame: v.frame }), true) : false;
     }
     if (e.key === "Enter" || e.key === " ") { // a focused button keeps its keys
       if (target !== this.root) return false;

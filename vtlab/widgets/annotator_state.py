@@ -303,14 +303,15 @@ class AnnotatorState:
         if everywhere and i == self.selected and left:
             self.selected = min(left)
 
-    def duplicate(self, object_id: int, frame: int) -> None:
-        """Copy an object's figures of this frame to another frame."""
-        mine = [p for p in self.at(self.frame) if p.object_id == int(object_id)]
+    def duplicate(self, object_id: int, frame: int, source: int | None = None) -> None:
+        """Copy an object's figures from the frame `source` (this one by default) to another frame."""
+        i, start, end = int(object_id), self.frame if source is None else int(source), int(frame)
+        mine = [p for p in self.at(start) if p.object_id == i]
         if not mine:
-            raise InputError(f"Object {object_id} has no figure on frame {self.frame} to copy.")
-        if not 0 <= int(frame) < len(self.video):
-            raise PromptError(f"There is no frame {frame}: the video has frames 0 to {len(self.video) - 1}.")
-        copies = [replace(p, frame=int(frame)) for p in mine]
+            raise InputError(f"Object {i} has no figure on frame {start} to copy.")
+        if not 0 <= end < len(self.video):
+            raise PromptError(f"There is no frame {end}: the video has frames 0 to {len(self.video) - 1}.")
+        copies = [replace(p, frame=end) for p in mine]
         self._commit(figures={**self._now.figures, **{self._key(p): p for p in copies}})
 
     def undo(self) -> None:

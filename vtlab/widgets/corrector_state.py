@@ -51,6 +51,7 @@ class CorrectorState(AnnotatorState):
     edits: ClassVar[frozenset[str]] = (AnnotatorState.edits - {"duplicate"}) | {
         "absent",
         "gone",
+        "interpolate",
         "track",
         "stop",
         "save",
@@ -210,6 +211,18 @@ class CorrectorState(AnnotatorState):
         if self.path is None:
             raise InputError("The corrector has no file to save to: open it with path=...")
         self.message = f"Saved to {self.session.save(self.path)}."
+
+    def interpolate(self, everything: bool = False) -> None:
+        """Fill the frames between the key figures of the selected object (or of all) by interpolation.
+
+        Raises:
+            InputError: The selected object has fewer than two key figures.
+        """
+        if not everything and len(self.session.key_frames(self.selected)) < 2:
+            raise InputError(
+                f"Object {self.selected} needs key figures on two frames to interpolate between."
+            )
+        self.session.interpolate(None if everything else [self.selected])
 
     # -- tracking ---------------------------------------------------------------------------------------------
 

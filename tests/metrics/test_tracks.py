@@ -12,6 +12,7 @@ from vtlab.errors import FormatError
 from vtlab.formats.mots import read_mots
 from vtlab.geometry import xywh_to_xyxy
 from vtlab.metrics import score, track_map
+from vtlab.tracks import Tracks
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -56,6 +57,17 @@ def test_track_map_by_hand():
     assert np.isnan(
         track_map.combine([track_map.evaluate(side(np.empty((0, 6))), side(truth), [1.0] * 8)])["mAP"]
     )
+
+
+def test_track_map_of_tracks_by_class():
+    frame = np.tile(np.arange(5), 2)
+    box = np.repeat([[0.0, 0, 20, 20], [100, 0, 120, 20]], 5, axis=0)
+    truth = Tracks.of(frame, np.repeat([1, 2], 5), box, label=["car"] * 5 + ["dog"] * 5)
+    answer = truth.take(truth.label == "car")
+    found = track_map.of_tracks([(answer, truth), (answer, truth)])
+    assert (found["car"]["mAP"], found["dog"]["mAP"], found["mean"]["mAP"]) == (1, 0, 0.5)
+    plain = Tracks.of(frame, np.repeat([1, 2], 5), box)
+    assert track_map.of_tracks([(plain, plain)])["object"]["mAP"] == 1
 
 
 def test_mots_equals_trackeval(tmp_path):

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.geometry import box_area
 from vtlab.metrics import mot
+from vtlab.tracks import Tracks
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -117,6 +119,38 @@ def combine(parts: Sequence[Part]) -> dict[str, float]:
         else:
             out[f"mAP_{name}"] = float(precision.mean())
     return out
+
+
+def of_tracks(pairs: Sequence[tuple[Tracks, Any]]) -> dict[str, dict[str, float]]:
+    """Track-mAP of several sequences by class (the labels of truth), and its mean over classes.
+
+    Args:
+        pairs: (tracks, truth) of each sequence; truth may be a sequence that has it. Where truth has no labels, all is
+            one class "object".
+
+    Returns:
+        Class -> metrics, and "mean" -> their means over the classes in which they are defined.
+    """
+    found: dict[str, list[Part]] = {}
+    for tracks, truth in pairs:
+        true = truth if isinstance(truth, Tracks) else truth.truth
+        labels = sorted({x for x in true.label if x is not None and x != "ignore"})
+        for label in labels or [None]:
+            sides = [_boxes(t if label is None else t.take(t.label == label)) for t in (true, tracks)]
+            (t_rows, _), (a_rows, score) = sides
+            found.setdefault(label or "object", []).append(evaluate(t_rows, a_rows, score))
+    out = {label: combine(parts) for label, parts in found.items()}
+    names = list(next(iter(out.values()), {}))
+    out["mean"] = {}
+    for name in names:
+        values = np.array([out[label][name] for label in found])
+        out["mean"][name] = float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
+    return out
+
+
+def _boxes(tracks: Tracks) -> tuple[tuple[Ints, Ints, Array], Array]:
+    seen = tracks.take(tracks.visible & np.isfinite(tracks.boxes).all(axis=1))
+    return (seen.frame, seen.object_id, seen.boxes), seen.score
 
 
 def _tracks(rows: mot.Rows, boxes: Array, score: Array | None) -> TrackTable:

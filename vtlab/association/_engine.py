@@ -144,7 +144,7 @@ class KalmanAssociator(Associator):
         self._stages = tuple(stages)
         self._overlaps = {stage.overlap: overlap(stage.overlap) for stage in self._stages}
         self._motion = motion
-        self._high, self._low, self._new = float(high), float(low), float(new)
+        self._high, self._low, self._begins = float(high), float(low), max(float(high), float(new))
         self._min_area = float(min_area)
         self._needs_streak, self._warmup, self._instant = needs_streak, int(warmup), instant_start
         self._class_aware, self._fps, self._backfill, self._velocities = (
@@ -357,7 +357,7 @@ class KalmanAssociator(Associator):
         return life.streak[rows] >= life.min_hits
 
     def _begin(self, scene: Scene, ids: Rows) -> None:
-        fresh = ((scene.track_of < 0) & scene.high & (scene.scores >= self._new)).nonzero()[0]
+        fresh = ((scene.track_of < 0) & (scene.scores >= self._begins)).nonzero()[0]
         if not len(fresh):
             return
         start = len(self._life)

@@ -65,7 +65,7 @@ class Lifecycle:
     Attributes:
         id: (N,) int64, 0 = not numbered yet.
         hits: (N,) int64, detections so far.
-        streak: (N,) int64, detections in a row.
+        streak: (N,) int64, detections in a row; kept only where tentative tracks outlive a miss.
         misses: (N,) int64, frames since the last detection; 0 = seen on this frame.
         serial: (N,) int64, own number of the track, also while tentative.
         class_id: (N,) int64, class of the last detection.
@@ -100,8 +100,9 @@ class Lifecycle:
 
     def observe(self, rows: Rows, now: float, class_ids: NDArray[np.int64] | None = None) -> None:
         """Take note that tracks have a detection on this frame."""
-        self.streak[self.misses > 1] = 0
-        self.streak[rows] += 1
+        if not self.drop_tentative:  # otherwise a tentative track has no gaps, and its hits are its streak
+            self.streak[self.misses > 1] = 0
+            self.streak[rows] += 1
         self.hits[rows] += 1
         self.misses[rows] = 0
         self.last[rows] = now
@@ -117,8 +118,7 @@ class Lifecycle:
 
     def alive(self, now: float) -> NDArray[np.int64] | None:
         """Rows of the tracks that go on, or None when all do."""
-        stays = self.last >= now - self.lost_seconds - _TOLERANCE
-        stays |= self.misses == 0
+        stays = self.last >= now - self.lost_seconds - _TOLERANCE  # which holds for those seen now
         if self.drop_tentative:
             stays &= (self.id > 0) | (self.misses == 0)
         rows = stays.nonzero()[0]

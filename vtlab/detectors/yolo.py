@@ -227,7 +227,8 @@ def letterbox(
     canvas[top : top + new[0], left : left + new[1]] = cv2.resize(
         np.ascontiguousarray(image), (new[1], new[0]), interpolation=cv2.INTER_LINEAR
     )
-    return canvas.transpose(2, 0, 1).astype(np.float32) / 255, ratio, (float(left), float(top))
+    picture: NDArray[np.float32] = np.divide(canvas.transpose(2, 0, 1), 255, dtype=np.float32)
+    return picture, ratio, (float(left), float(top))
 
 
 def layout_of(output: NDArray[Any]) -> str:

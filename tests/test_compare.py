@@ -120,6 +120,8 @@ def test_without_truth_only_proxies_are_measured_and_named():
     assert set(found.scores["protocol"]) == {"proxy, without truth"}
     assert found.table.loc["perfect", "fb_consistency"] == pytest.approx(1)
     assert "success_auc" not in found.table
+    assert np.isnan(found.table.loc["identity", "fb_consistency"])  # it always comes home, which says nothing
+    assert "never moves" in found.table.loc["identity", "note"]
     assert found.table.loc["perfect", "agreement"] > found.table.loc["identity", "agreement"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 
 import numpy as np
@@ -189,6 +190,18 @@ def test_provenance():
     assert meta["hardware"]["cores"]
     assert meta["memory"]["rss_peak_bytes"] >= meta["memory"]["rss_before_bytes"] > 0
     assert len(tracks.step_seconds) == 12
+
+
+def test_weights_of_ones_own_are_recorded(tmp_path):
+    class Own(Counter):
+        def __init__(self, *, weights: str = ""):
+            super().__init__()
+
+    file = tmp_path / "mine.pth"
+    file.write_bytes(b"tensors")
+    tracks = vtlab.track(moving_square(2), BOX, Own, progress=False, weights=str(file))
+    digest = hashlib.sha256(b"tensors").hexdigest()
+    assert tracks.meta["tracker"]["weights"] == {"mine.pth": digest}
 
 
 def test_prompts_of_a_wrong_kind_fail_before_anything_loads():

@@ -370,7 +370,7 @@ def _meta(job: _Job, direction: Direction) -> dict[str, Any]:
             "name": card.name,
             "family": card.family,
             "params": provenance.plain(getattr(tracker, "params", {})),
-            "weights": _weights(card),
+            "weights": _weights(card, getattr(tracker, "params", {})),
         },
         "video": {
             "name": video.name,
@@ -388,7 +388,12 @@ def _meta(job: _Job, direction: Direction) -> dict[str, Any]:
     }
 
 
-def _weights(card: Card) -> dict[str, str | None]:
+def _weights(card: Card, params: Mapping[str, Any]) -> dict[str, str | None]:
+    """Name -> sha256 of the files that a tracker loaded: the official ones, or the one given as `weights`."""
+    own = params.get("weights")
+    if isinstance(own, (str, Path)) and Path(own).is_file():
+        with Path(own).open("rb") as file:
+            return {Path(own).name: hashlib.file_digest(file, "sha256").hexdigest()}
     if not card.weights:
         return {}
     from vtlab import weights

@@ -85,6 +85,18 @@ def test_which_frames_count():
     assert vos.combine([one, dict.fromkeys(vos.NAMES, np.nan)])["J"] == 1
 
 
+def test_seen_and_unseen_categories():
+    def scores(j, f):
+        return dict.fromkeys(vos.NAMES, 0.0) | {"J": j, "F": f}
+
+    objects = [("dog", scores(0.8, 0.6)), ("dog", scores(0.6, 0.6)), ("whale", scores(0.4, 0.2))]
+    found = vos.combine_seen_unseen(objects, {"dog", "cat"})
+    assert found == pytest.approx(
+        {"G": (0.7 + 0.6 + 0.4 + 0.2) / 4, "J_seen": 0.7, "F_seen": 0.6, "J_unseen": 0.4, "F_unseen": 0.2}
+    )
+    assert np.isnan(vos.combine_seen_unseen(objects[:2], {"dog"})["G"])
+
+
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**31), st.integers(0, 20), st.integers(0, 20))
 def test_bounds_symmetry_and_translation(seed, dx, dy):

@@ -190,6 +190,29 @@ def combine(objects: Iterable[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([r[name] for r in rows])) if rows else np.nan for name in NAMES}
 
 
+def combine_seen_unseen(
+    objects: Iterable[tuple[str, dict[str, float]]], seen: Iterable[str]
+) -> dict[str, float]:
+    """YouTube-VOS's overall score: J and F over objects of seen and of unseen categories, and their mean G.
+
+    Paper: Xu et al., "YouTube-VOS: A Large-Scale Video Object Segmentation Benchmark", arXiv:1809.03327, 2018.
+
+    Args:
+        objects: (category, scores as of `ObjectScores.values`) of every object of every video.
+        seen: Categories of the training set.
+
+    Returns:
+        `G`, `J_seen`, `F_seen`, `J_unseen`, `F_unseen`; NaN where there is no such object, and then G is NaN too.
+    """
+    known, rows = set(seen), list(objects)
+    groups = {
+        "seen": combine(values for category, values in rows if category in known),
+        "unseen": combine(values for category, values in rows if category not in known),
+    }
+    out = {f"{name}_{group}": values[name] for group, values in groups.items() for name in ("J", "F")}
+    return {"G": float(np.mean(list(out.values()))), **out}
+
+
 def _measure_optional(
     answer: Mask | None, truth: Mask | None, void: Mask | None, tolerance: float
 ) -> tuple[float, float]:

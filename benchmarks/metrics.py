@@ -71,16 +71,14 @@ def write_sequence(root: Path, name: str, frames: int, boxes: int, seed: int) ->
     """Pedestrians that walk, and an answer with noise, gaps, false boxes and switched identities."""
     rng = np.random.default_rng(seed)
     crowd = boxes / frames
-    tracks = round(boxes / min(frames, 150))
-    start = rng.integers(0, frames, tracks)
-    length = rng.integers(40, 260, tracks)
-    frame = np.concatenate([np.arange(s, min(s + n, frames)) for s, n in zip(start, length, strict=True)])
-    owner = np.repeat(np.arange(tracks), np.minimum(start + length, frames) - start)
-    while len(frame) < boxes:  # more walkers until the count is reached
-        s, n = int(rng.integers(0, frames)), int(rng.integers(40, 260))
-        more = np.arange(s, min(s + n, frames))
-        frame, owner = np.concatenate([frame, more]), np.concatenate([owner, np.full(len(more), tracks)])
-        tracks += 1
+    walks: list[np.ndarray] = []
+    count = 0
+    while count < boxes:
+        first, length = int(rng.integers(0, frames)), int(rng.integers(40, 260))
+        walks.append(np.arange(first, min(first + length, frames)))
+        count += len(walks[-1])
+    tracks = len(walks)
+    frame, owner = np.concatenate(walks), np.repeat(np.arange(tracks), [len(w) for w in walks])
     frame, owner = frame[:boxes], owner[:boxes]
     origin, speed = rng.uniform((0, 300), (1900, 800), (tracks, 2)), rng.normal(0, 2, (tracks, 2))
     height = rng.uniform(60, 260, tracks) * min(1.0, 3 / np.sqrt(crowd) + 0.25)

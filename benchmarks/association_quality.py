@@ -96,9 +96,8 @@ def assistant(dataset: MotChallenge, name: str) -> Table:
     options = {"detector": "fastestdet", "detector_params": {"classes": "person", "confidence": 0.3}}
     ways = {
         "bytetrack, every frame": ("bytetrack", {**options, "high": 0.4, "new": 0.4}, len(video)),
-        "assistant, kcf, every 0.5 s": ("assistant", options, 0),
-        "assistant, csrt, every 0.5 s": ("assistant", {**options, "follower": "csrt"}, 0),
-        "assistant, csrt, every frame": ("assistant", {**options, "follower": "csrt", "every": 0.0}, 0),
+        "assistant, every 0.5 s": ("assistant", options, 0),
+        "assistant, every frame": ("assistant", {**options, "every": 0.0}, 0),
     }
     for label, (spec, params, looks) in ways.items():
         tracker = create_tracker(spec, **params)

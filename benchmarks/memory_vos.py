@@ -81,23 +81,25 @@ def run(method: str, frames: int) -> list[int]:
 
 
 def run_vtlab(method: str, frames: int, path: Path | None) -> list[int]:
-    """The method through `vtlab.track`, as users run it."""
+    """The method frame by frame; its answers are not kept (encoded, they are results and grow by their nature)."""
     import psutil
 
     import vtlab
-    from vtlab.prompts import MaskPrompt
+    from vtlab.prompts import MaskPrompt, Prompts
+    from vtlab.video import Frame
 
-    prompts = [
+    prompts = Prompts(
         MaskPrompt(polygon=((x, 10), (x + 24, 10), (x + 24, 50), (x, 50)), object_id=k + 1, frame=20 * k)
         for k, x in enumerate((4, 34, 64))
-    ]
+    )
     options = METHODS[method] | ({} if path is None else {"weights": path})
     process, resident = psutil.Process(), []
-    video = np.stack([frame(t) for t in range(frames)])
-    tracks = vtlab.track(
-        video, prompts, method, progress=lambda *_: resident.append(process.memory_info().rss), **options
-    )
-    assert len(tracks.frames) == frames
+    tracker = vtlab.create_tracker(method, **options)
+    for t in range(frames):
+        now = Frame(t, t / 25, frame(t))
+        answer = tracker.step(now, prompts.at(t)) if t else tracker.init(now, prompts.at(t))
+        assert len(answer) == 1 + min(t // 20, 2)
+        resident.append(process.memory_info().rss)
     return resident
 
 

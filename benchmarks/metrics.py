@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import importlib.util
 import io
 import os
@@ -376,6 +377,18 @@ def main() -> None:
         "masks": lambda: masks(options.repeats),
         "boxes": lambda: boxes(max(options.repeats, 9)),
     }
+    for module in (
+        "pandas",
+        "vtlab.folders",
+        "trackeval",
+        "motrics",
+        "trackers.eval",
+        "motmetrics",
+        "got10k.utils.metrics",
+    ):
+        if has(module.split(".")[0]):  # nobody's import time counts
+            importlib.import_module(module)
+
     from rich.console import Console
     from rich.table import Table
 

@@ -154,17 +154,8 @@ class FolderResult:
         lines = [r"\begin{tabular}{ll" + "r" * len(self._names()) + "}", r"\toprule"]
         lines += [" & ".join(plain(n) for n in names) + r" \\", r"\midrule"]
         lines += [" & ".join(plain(c) for c in cells) + r" \\" for cells, _ in self._cells()]
-        return (
-            "\n".join(
-                [
-                    *lines,
-                    r"\bottomrule",
-                    r"\end{tabular}",
-                    f"% protocol: {self.protocol}; fractions in per cent",
-                ]
-            )
-            + "\n"
-        )
+        lines += [r"\bottomrule", r"\end{tabular}", f"% protocol: {self.protocol}; fractions in per cent"]
+        return "\n".join(lines) + "\n"
 
     def styled(self) -> Any:
         """Return the table as a styled DataFrame for a notebook."""

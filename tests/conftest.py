@@ -7,8 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The machine's load is no property of the code: no deadline, no complaint about slow drawing.
+settings.register_profile("vtlab", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("vtlab")
 
 ROOT = Path(__file__).parents[1]
 SHARED = Path(os.environ.get("VTLAB_SHARED", ROOT.parent / "shared"))

@@ -9,6 +9,7 @@ samples from a generator that can't be seeded, so that no two of its runs agree.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -123,17 +124,16 @@ class OpenCVTracker(SingleObjectTracker):
 
     def __init__(self, *, method: str = "csrt", visible_above: float = 0.3):
         self.method, self.visible_above = method, visible_above
+        _seed()
         self._tracker = _build(_METHODS[method])
 
     def init(self, frame: Frame, prompt: Prompt) -> None:
         """Start on the prompt's box, cut to the frame and rounded to whole pixels (at least 1 x 1)."""
-        import cv2
-
         height, width = frame.image.shape[:2]
         self._box = prompt.box(height, width)
         x, y, w, h = np.rint(xyxy_to_xywh(clip_boxes(self._box, width, height))).astype(int)
         x, y = min(x, width - 1), min(y, height - 1)
-        cv2.setRNGSeed(0)  # MIL and Boosting draw samples: the same run gives the same tracks
+        _seed()
         self._tracker.init(_bgr(frame), (int(x), int(y), max(int(w), 1), max(int(h), 1)))
 
     def step(self, frame: Frame) -> Observation:
@@ -150,6 +150,16 @@ class OpenCVTracker(SingleObjectTracker):
 
 def _bgr(frame: Frame) -> Any:
     return np.ascontiguousarray(frame.image[..., ::-1])
+
+
+def _seed() -> None:
+    """Start OpenCV's and C's generators anew: MIL and Boosting draw from both, and the same run must give the same."""
+    import ctypes
+
+    import cv2
+
+    cv2.setRNGSeed(0)
+    ctypes.CDLL(None if sys.platform != "win32" else "msvcrt").srand(0)
 
 
 def _find(factory: str) -> Callable[..., Any] | None:

@@ -87,17 +87,17 @@ def births(tracks: Tracks, truth: Tracks, rate: float) -> tuple[float, float]:
     return float(np.median(waits)) if waits else float("nan"), twice / max(matched, 1)
 
 
-def assistant(dataset: MotChallenge, name: str) -> Table:
-    """The assistant beside plain tracking by detection, both with FastestDet's people."""
+def assistant(folder: Path, dataset: MotChallenge, name: str) -> Table:
+    """The assistant beside plain tracking by detection, both with the public detections."""
     video, truth = dataset.video(name), dataset.truth(name)
-    table = Table(title=f"Labelling {name} with FastestDet")
+    table = Table(title=f"Labelling {name} with the public detections")
     for column in ("way", *METRICS, "birth s", "duplicates %", "looks", "ms a frame"):
         table.add_column(column, justify="left" if column == "way" else "right")
-    options = {"detector": "fastestdet", "detector_params": {"classes": "person", "confidence": 0.3}}
+    options = {"detector": PublicDetections(path=folder / name / "det" / "det.txt")}
     ways = {
-        "bytetrack, every frame": ("bytetrack", {**options, "high": 0.4, "new": 0.4}, len(video)),
-        "assistant, every 0.5 s": ("assistant", options, 0),
-        "assistant, every frame": ("assistant", {**options, "every": 0.0}, 0),
+        "bytetrack, every frame": ("bytetrack", {**options, "high": 0.6, "new": 0.6}, len(video)),
+        "assistant, every 0.5 s": ("assistant", {**options, "new": 0.6}, 0),
+        "assistant, every frame": ("assistant", {**options, "new": 0.6, "every": 0.0}, 0),
     }
     for label, (spec, params, looks) in ways.items():
         tracker = create_tracker(spec, **params)
@@ -113,6 +113,7 @@ def assistant(dataset: MotChallenge, name: str) -> Table:
             detector.detect_frame = counted
         started = time.process_time()
         tracks = track(video, None, tracker, progress=False)
+        options["detector"].__dict__.pop("detect_frame", None)
         cost = (time.process_time() - started) / len(video) * 1e3
         values = score(tracks, truth, "mot", rule(name)).values()
         latency, duplicates = births(tracks, truth, video.fps)
@@ -138,7 +139,7 @@ def main() -> None:
         console.print(quality(folder, dataset, list(dataset.names), PLAIN))
         console.print(quality(folder, dataset, filmed, PLAIN + LOOKING))
     for name in filmed:
-        console.print(assistant(dataset, name))
+        console.print(assistant(folder, dataset, name))
 
 
 if __name__ == "__main__":

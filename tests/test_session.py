@@ -56,6 +56,24 @@ def lefts(made: Session, object_id: int = 1) -> list[float]:
     return made.tracks.of_object(object_id).boxes[:, 0].tolist()
 
 
+def test_a_figure_after_the_end_takes_gone_back():
+    made = session(box(10))
+    made.mark_gone(1, 5)
+    with pytest.raises(InputError, match="gone from frame 5"):
+        made.mark_absent(1, 7)
+    made.add(box(30, frame=8))
+    assert made.state.gone == {}
+    made.undo()
+    assert made.state.gone == {1: 5}
+
+
+def test_a_correction_of_another_geometry_replaces_the_figure():
+    made = Session(VIDEO, "flow")
+    made.add(box(10))
+    made.correct(MaskPrompt(polygon=((10, 10), (30, 10), (30, 30))))
+    assert [p.kind for p in made.prompts] == ["mask"]
+
+
 def test_relabel_names_key_figures_and_predictions_and_is_undone():
     made = session(box(10, label="cat"), box(40, object_id=2))
     made.retrack(progress=False)

@@ -5,7 +5,8 @@ Rules:
 - A key figure is what a person gave on one frame for one object. Tracking never changes or removes it.
 - A correction makes stale only the predictions from its frame to the next key figure of the same object.
 - Tracking again starts from key figures, never from a prediction, and keeps what lies outside the range asked for.
-- An object may be absent on a frame, or gone from a frame on; both are a person's word too.
+- An object may be absent on a frame, or gone from a frame on; both are a person's word too. A figure on a later
+  frame takes "gone" back.
 - Every row knows its source: manual, tracked, detected or interpolated.
 
 A session is one Parquet file; undo and redo restore the exact state.
@@ -120,11 +121,17 @@ class Session:
         Raises:
             PromptError: A prompt that doesn't fit the video, or that the tracker can't take.
         """
-        given = as_prompts(prompts)
+        self._say(as_prompts(prompts))
+
+    def _say(self, given: Prompts, *, instead: bool = False) -> None:
+        """Take in key figures; `instead` of the boxes, clicks and masks of the same objects on the same frames."""
         given.check(self.video)
         check_prompts(TRACKERS.card(self.tracker), given)
         keys, predicted, absent = dict(self._state.keys), self._state.predicted, set(self._state.absent)
         for p in given:
+            if instead and p.kind in ("box", "click", "mask"):
+                for kind in ("box", "click", "mask"):
+                    keys.pop((p.object_id, p.frame, kind), None)
             keys[(p.object_id, p.frame, p.kind)] = p
             absent.discard((p.object_id, p.frame))
         Prompts(keys.values())  # two labels of one object are refused here
@@ -135,13 +142,13 @@ class Session:
         self._commit(keys=keys, absent=frozenset(absent), predicted=predicted)
 
     def correct(self, prompt: Prompt) -> None:
-        """Say where a known object really is on a frame.
+        """Say where a known object really is on a frame; a box, clicks or a mask replace one another.
 
         Raises:
             InputError: The object is unknown: `add` it.
         """
         self._known(prompt.object_id)
-        self.add(prompt)
+        self._say(Prompts(prompt), instead=True)
 
     def remove(self, object_id: int, frame: int | None = None) -> None:
         """Remove an object, or what a person said of it on one frame (and the predictions that rest on that)."""
@@ -169,6 +176,10 @@ class Session:
         self._known(object_id)
         self._frame(frame)
         s = self._state
+        if frame >= s.gone.get(object_id, len(self.video)):
+            raise InputError(
+                f"Object {object_id} is gone from frame {s.gone[object_id]} on: it can't be absent at {frame}."
+            )
         keys = {k: p for k, p in s.keys.items() if k[:2] != (object_id, frame)}
         self._commit(
             keys=keys,
@@ -412,7 +423,16 @@ class Session:
     def _commit(self, **changes: Any) -> None:
         self._undo = [*self._undo[-UNDO_STEPS + 1 :], self._state]
         self._redo = []
-        self._state = replace(self._state, **changes)
+        state = replace(self._state, **changes)
+        gone = {i: f for i, f in state.gone.items() if self._last(state, i) < f}  # seen later: not gone
+        self._state = state if gone == state.gone else replace(state, gone=gone)
+
+    @staticmethod
+    def _last(state: State, object_id: int) -> int:
+        """Last frame on which something is said or predicted of an object; -1 if on none."""
+        rows = state.predicted.frame[state.predicted.object_id == object_id]
+        said = {k[:2] for k in state.keys} | state.absent
+        return max([int(rows.max(initial=-1)), *(f for i, f in said if i == object_id)])
 
     def _known(self, object_id: int) -> None:
         if object_id not in self.object_ids:

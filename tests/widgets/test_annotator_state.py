@@ -76,7 +76,7 @@ def test_clicks_give_a_mask_and_a_negative_one_changes_it():
     second = state.mask(1, 0)
     assert (first != second).any()
     assert not second[int(y1) + 4, int(x1) + 4]
-    clicks = next(p for p in state.prompts if isinstance(p, ClickPrompt))
+    clicks = next(p for p in state.at(0) if isinstance(p, ClickPrompt))
     assert clicks.positive == (True, False)
     state.act({"do": "undo"})
     assert (state.mask(1, 0) == first).all()
@@ -86,7 +86,11 @@ def test_a_box_guides_the_clicks():
     state = AnnotatorState(VIDEO, segmenter=create_segmenter("grabcut"))
     state.box(square_box(0))
     state.act({"do": "click", "x": 32, "y": 28})
-    assert next(p for p in state.prompts if isinstance(p, ClickPrompt)).xyxy == square_box(0)
+    assert next(p for p in state.at(0) if isinstance(p, ClickPrompt)).xyxy == square_box(0)
+    first = state.mask(1, 0)
+    state.box((20, 16, 32, 40))  # the mask follows the box
+    assert (state.mask(1, 0) != first).any()
+    assert state.prompts.kinds == {MaskPrompt}
 
 
 def test_clicks_on_nothing_say_so():
@@ -105,6 +109,19 @@ def test_polygon_covers_the_pixels_whose_centres_it_holds(state):
     mask = state.mask(1, 0)
     assert mask.sum() == 50
     assert mask[10:15, 10:20].all()
+
+
+def test_what_is_made_can_be_tracked():
+    import vtlab
+
+    state = AnnotatorState(VIDEO, segmenter=create_segmenter("grabcut"))
+    state.box(square_box(0))
+    state.act({"do": "click", "x": 32, "y": 28})
+    assert len(vtlab.track(VIDEO, state.prompts, "flow", progress=False)) == len(VIDEO)
+    state.act({"do": "polygon", "points": [[10, 10], [20, 10], [20, 15]]})
+    assert {p.kind for p in state.at(0)} == {"mask"}
+    state.box(square_box(0))
+    assert len(vtlab.track(VIDEO, state.prompts, "ncc", progress=False)) == len(VIDEO)
 
 
 def test_brush_and_eraser(state):

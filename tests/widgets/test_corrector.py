@@ -140,6 +140,10 @@ def test_clicks_polygon_and_brush_correct_masks():
     act(made, "click", x=35, y=26, positive=False)
     assert made.mask != first
     act(made, "polygon", points=[[10, 10], [40, 10], [40, 40], [10, 40]])
+    assert [p.kind for p in made.session.prompts.at(4)] == ["mask"]
+    act(made, "box", xyxy=[1, 1, 9, 9])
+    assert [p.kind for p in made.session.prompts.at(4)] == ["box"]
+    act(made, "undo")
     act(made, "track", direction="forward")
     assert made.tracks.masks_at(9)[1].sum() == 900
     act(made, "go", frame=9)

@@ -19,6 +19,7 @@ from vtlab.video import Video
 
 Key = tuple[int, int, str]
 UNDO_STEPS = 100
+REGIONS = ("box", "click", "mask")  # ways to say where an object is; of one object on one frame, one counts
 
 
 @dataclass(frozen=True)
@@ -88,9 +89,15 @@ class AnnotatorState:
 
     @property
     def prompts(self) -> Prompts:
-        """All figures as prompts."""
+        """All figures as prompts. Clicks and the box around them are means: where they gave a mask, it alone counts."""
+        figures = self._now.figures
+        means = {
+            (i, f, kind)
+            for i, f, given in figures
+            for kind in {"mask": ("box", "click"), "click": ("box",)}.get(given, ())
+        }
         return Prompts(
-            replace(p, label=self._now.labels.get(p.object_id)) for p in self._now.figures.values()
+            replace(p, label=self._now.labels.get(p.object_id)) for k, p in figures.items() if k not in means
         )
 
     @property
@@ -196,37 +203,26 @@ class AnnotatorState:
         (self.hidden.discard if shown else self.hidden.add)(int(object_id))
 
     def box(self, xyxy: Sequence[float], angle: float = 0.0) -> None:
-        """Give the selected object a box on this frame, cut to the frame."""
+        """Give the selected object a box on this frame, cut to the frame; where it has clicks, their mask follows."""
         x1, y1, x2, y2 = (float(v) for v in xyxy)
         x1, x2 = sorted((min(max(x1, 0.0), self.video.width), min(max(x2, 0.0), self.video.width)))
         y1, y2 = sorted((min(max(y1, 0.0), self.video.height), min(max(y2, 0.0), self.video.height)))
-        self._put(BoxPrompt((x1, y1, x2, y2), float(angle), **self._here()))
+        box = BoxPrompt((x1, y1, x2, y2), float(angle), **self._here())
+        clicks = self._now.figures.get((self.selected, self.frame, "click"))
+        if isinstance(clicks, ClickPrompt) and self.segmenter is not None:
+            self._segment(replace(clicks, xyxy=box.xyxy), box)
+        else:
+            self._put(box)
 
     def click(self, x: float, y: float, positive: bool = True) -> None:
         """Click on (or beside) the selected object; with a segmenter its mask follows at once."""
         old = self._now.figures.get((self.selected, self.frame, "click"))
         points, marks = (old.points, old.positive) if isinstance(old, ClickPrompt) else ((), ())
         box = self._now.figures.get((self.selected, self.frame, "box"))
-        clicks = ClickPrompt(
-            (*points, (float(x), float(y))),
-            (*marks, bool(positive)),
-            box.xyxy if isinstance(box, BoxPrompt) else None,
-            **self._here(),
+        xyxy = box.xyxy if isinstance(box, BoxPrompt) else None
+        self._segment(
+            ClickPrompt((*points, (float(x), float(y))), (*marks, bool(positive)), xyxy, **self._here()), box
         )
-        clicks.check(self.video)
-        figures = {**self._now.figures, self._key(clicks): clicks}
-        if self.segmenter is not None:
-            mask, _ = self.segmenter.segment(
-                self.video[self.frame], box=clicks.xyxy, points=clicks.points, positive=clicks.positive
-            )
-            if mask.any():
-                found = MaskPrompt.of(mask, **self._here())
-                figures[self._key(found)] = found
-            else:
-                self.message = (
-                    "These clicks give no mask: click on the object, or draw a box around it first."
-                )
-        self._commit(figures=figures)
 
     def polygon(self, points: Sequence[Sequence[float]]) -> None:
         """Give the selected object a mask on this frame by its outline."""
@@ -365,9 +361,29 @@ class AnnotatorState:
     def _key(p: Prompt) -> Key:
         return p.object_id, p.frame, p.kind
 
-    def _put(self, prompt: Prompt) -> None:
-        prompt.check(self.video)
-        self._commit(figures={**self._now.figures, self._key(prompt): prompt})
+    def _put(self, *prompts: Prompt) -> None:
+        """Set figures of one object on one frame; those that say where it is replace the others that do."""
+        for p in prompts:
+            p.check(self.video)
+        replaced = {(p.object_id, p.frame, kind) for p in prompts if p.kind in REGIONS for kind in REGIONS}
+        kept = {k: p for k, p in self._now.figures.items() if k not in replaced}
+        self._commit(figures=kept | {self._key(p): p for p in prompts})
+
+    def _segment(self, clicks: ClickPrompt, box: Prompt | None) -> None:
+        """Set clicks, the box around them if there is one, and the mask that the segmenter makes of them."""
+        clicks.check(self.video)
+        means = [clicks] if box is None else [clicks, box]
+        if self.segmenter is None:
+            self._put(*means)
+            return
+        mask, _ = self.segmenter.segment(
+            self.video[self.frame], box=clicks.xyxy, points=clicks.points, positive=clicks.positive
+        )
+        if mask.any():
+            self._put(*means, MaskPrompt.of(mask, **self._here()))
+            return
+        self._put(*means)
+        self.message = "These clicks give no mask: click on the object, or draw a box around it first."
 
     def _step_to(self, other: _Snapshot) -> None:
         changed = set(self._now.figures.items()) ^ set(other.figures.items())

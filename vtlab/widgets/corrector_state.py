@@ -279,9 +279,11 @@ class CorrectorState(AnnotatorState):
 
     # -- how ---------------------------------------------------------------------------------------------------
 
-    def _put(self, prompt: Prompt) -> None:
-        label = self.names.get(prompt.object_id)
-        self.session.add(replace(prompt, label=label or None))
+    def _put(self, *prompts: Prompt) -> None:
+        for p in prompts:
+            known = p.object_id in self.session.object_ids
+            say = self.session.correct if known else self.session.add
+            say(replace(p, label=self.names.get(p.object_id) or None))
 
     def _predicted(self, now: Tracks, row: int, frame: int) -> Prompt | None:
         """A row as a figure; None where there is nothing to draw."""

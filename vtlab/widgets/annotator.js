@@ -596,7 +596,7 @@ class Annotator {
 
   size(factor) { this.brush = clamp(this.radius * factor, 1, Math.max(...this.stage.size) / 2); this.draw(); }
 
-  close_down() {
+  dispose() {
     this.model.off("change:view", this.changed); this.model.off("change:image", this.changed); this.model.off("change:mask", this.changed);
     this.stage.observer.disconnect();
     for (const { bitmap } of Object.values(this.cache)) bitmap?.close();
@@ -606,7 +606,7 @@ class Annotator {
 
 function render({ model, el }) {
   const annotator = new Annotator(model, el);
-  return () => annotator.close_down();
+  return () => annotator.dispose();
 }
 
 export default { render };

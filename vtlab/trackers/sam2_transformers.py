@@ -105,7 +105,7 @@ class TransformersMaskTracker(MaskTracker):
         InputError: An option is out of range, or the device is not there.
     """
 
-    memory_policy = "Prompted frames, the last 6 frames as spatial memories and the last 15 as object pointers, for each object."
+    memory_policy = "For each object the prompted frames, the last 6 frames as spatial memories, the last 15 as object pointers."
 
     def __init__(self, *, model: str = "edgetam", weights: str | Path | None = None, device: str = "auto"):
         super().__init__()
@@ -114,6 +114,7 @@ class TransformersMaskTracker(MaskTracker):
         self._device = find_device(device)
         self._network, self._session_class = _load(model, weights)
         self._network.to(self._device)
+        _repair_mask_prompts(self._network)
         self._side = int(self._network.config.image_size)
         self._reset()
 
@@ -214,6 +215,22 @@ class TransformersMaskTracker(MaskTracker):
                 out.pop("pred_masks", None)
             for name in ("point_inputs_per_obj", "mask_inputs_per_obj", "frames_tracked_per_obj"):
                 getattr(session, name)[position] = {}
+
+
+def _repair_mask_prompts(network: Any) -> None:
+    """Give the score of a mask prompt the shape (B, 1, 1) that other scores have.
+
+    In EdgeTAM of transformers 5.23 it has one axis less, so that a mask prompt on a frame with other objects fails.
+    """
+    inner = network._use_mask_as_output
+
+    def use_mask_as_output(*args: Any, **kwargs: Any) -> Any:
+        out = inner(*args, **kwargs)
+        if out.object_score_logits.ndim == 2:
+            out.object_score_logits = out.object_score_logits[..., None]
+        return out
+
+    network._use_mask_as_output = use_mask_as_output
 
 
 def _load(model: str, weights: str | Path | None) -> tuple[Any, type]:

@@ -23,7 +23,7 @@ from vtlab.errors import FormatError, InputError, near
 from vtlab.formats.boxes import read_boxes
 from vtlab.formats.mot import CLASSES, read_mot_rows
 from vtlab.formats.mots import read_mots
-from vtlab.metrics import METRICS, evaluation, mot, sot, statistics, vos
+from vtlab.metrics import METRICS, evaluation, mot, pairing, sot, statistics, vos
 from vtlab.metrics.evaluation import Part
 from vtlab.metrics.protocols import find
 from vtlab.tracks import Tracks
@@ -417,7 +417,7 @@ def _score_mot(job: _Job) -> Part:
     size = (int(info["imwidth"]), int(info["imheight"])) if "imwidth" in info and "imheight" in info else None
     gt = read_mot_rows(job.truth, "truth", frames=frames, size=size)
     result = read_mot_rows(job.results[0], "results", frames=frames, size=size, first_frame=job.first_frame)
-    pairs = mot.pairs_of_boxes(
+    pairs = pairing.pairs_of_boxes(
         (gt.frame, gt.object_id, gt.boxes), (result.frame, result.object_id, result.boxes), frames
     )
     scored = gt.confidence != 0
@@ -431,7 +431,7 @@ def _score_mot(job: _Job) -> Part:
         ids = {label: number for number, label in CLASSES.items()}
         scored &= np.isin(gt.class_id, [ids[c] for c in rule.classes])
         distractor = np.isin(gt.class_id, [ids[c] for c in rule.distractors])
-    counts = mot.evaluate(mot.preprocess(pairs, scored, distractor), threshold=rule.threshold, vace=False)
+    counts = mot.evaluate(pairing.preprocess(pairs, scored, distractor), threshold=rule.threshold, vace=False)
     return Part("mot", rule, counts, {}, job.sequence)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from vtlab.errors import InputError
 from vtlab.formats.mot import CLASSES, read_mot_rows
-from vtlab.metrics import mot
+from vtlab.metrics import mot, pairing
 from vtlab.metrics.assignment import max_weight_matching
 from vtlab.metrics.protocols import MOT
 
@@ -30,7 +30,7 @@ def table(rows):
 
 
 def values(truth, answer, frames=None):
-    return mot.evaluate(mot.pairs_of_boxes(table(truth), table(answer), frames)).values()
+    return mot.evaluate(pairing.pairs_of_boxes(table(truth), table(answer), frames)).values()
 
 
 def test_hand_worked_switch_and_gap():
@@ -96,8 +96,8 @@ def test_empty_answer_and_no_truth():
 
 def test_combination_adds_counts_and_classes_weigh_the_same():
     truth = [(f, 1, 0) for f in range(6)]
-    good = mot.evaluate(mot.pairs_of_boxes(table(truth), table(truth)))
-    bad = mot.evaluate(mot.pairs_of_boxes(table(truth[:2]), table([])))
+    good = mot.evaluate(pairing.pairs_of_boxes(table(truth), table(truth)))
+    bad = mot.evaluate(pairing.pairs_of_boxes(table(truth[:2]), table([])))
     assert mot.combine([good, bad]).values()["MOTA"] == pytest.approx(6 / 8)
     assert mot.class_average([good, bad, mot.Counts()])["MOTA"] == pytest.approx((1 + 0) / 2)
 
@@ -218,13 +218,13 @@ def test_one_box_far_away_changes_nothing():
 
 def prepared(gt, results, benchmark, frames):
     """A sequence after MOTChallenge's preprocessing."""
-    pairs = mot.pairs_of_boxes(
+    pairs = pairing.pairs_of_boxes(
         (gt.frame, gt.object_id, gt.boxes), (results.frame, results.object_id, results.boxes), frames
     )
     rule = MOT[benchmark]
     of = {label: number for number, label in CLASSES.items()}
     scored = np.isin(gt.class_id, [of[c] for c in rule.classes]) if rule.classes else True
-    return mot.preprocess(
+    return pairing.preprocess(
         pairs, scored & (gt.confidence != 0), np.isin(gt.class_id, [of[c] for c in rule.distractors])
     )
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError
 from vtlab.geometry import box_area, box_centers
-from vtlab.metrics import mot, quality
+from vtlab.metrics import pairing, quality
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def _differs(value: NDArray[np.float64], reference: NDArray[np.float64]) -> NDAr
 def _covered(rows: Tracks) -> NDArray[np.float64]:
     """Part of each box behind the box of another object that reaches further down."""
     side = (rows.frame, rows.object_id, rows.boxes)
-    pairs = mot.pairs_of_boxes(side, side)
+    pairs = pairing.pairs_of_boxes(side, side)
     i, j = pairs.truth.source[pairs.t], pairs.answer.source[pairs.a]
     keep = (i != j) & (rows.boxes[j, 3] >= rows.boxes[i, 3])
     i, j, iou = i[keep], j[keep], pairs.similarity[keep]

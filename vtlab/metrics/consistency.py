@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from vtlab import masks
 from vtlab.errors import InputError
 from vtlab.geometry import box_centers, paired_iou
+from vtlab.metrics import pairing
 from vtlab.tracks import Tracks
 
 _POINT_SCALE = 8.0
@@ -138,12 +139,10 @@ def correlation(proxy: Sequence[float], metric: Sequence[float]) -> dict[str, fl
 def _agree(a: Tracks, b: Tracks) -> float:
     if np.isin(a.object_ids, b.object_ids).any() and not _numbered_by_themselves(a, b):
         return similarity(a, b)
-    from vtlab.metrics import mot
-
     first, second = (t.take(t.visible & np.isfinite(t.boxes).all(axis=1)) for t in (a, b))
     if not len(first) and not len(second):
         return np.nan
-    pairs = mot.pairs_of_boxes(
+    pairs = pairing.pairs_of_boxes(
         (first.frame, first.object_id, first.boxes), (second.frame, second.object_id, second.boxes)
     )
     best = pairs.best()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError
 from vtlab.geometry import box_area
-from vtlab.metrics import mot, points, sot, vos
+from vtlab.metrics import mot, pairing, points, sot, vos
 from vtlab.metrics.protocols import DEFAULTS, FAMILIES, Protocol, find
 from vtlab.tracks import Tracks
 
@@ -270,7 +270,7 @@ def mot_pairs(
     protocol: Any = None,
     frames: int | None = None,
     ignore: Tracks | None = None,
-) -> mot.Pairs:
+) -> pairing.Pairs:
     """Pair the objects of tracks with those of truth by overlap, prepared by a protocol.
 
     Masks are compared where both sides have them and the protocol is `mots`, or where boxes are missing.
@@ -291,16 +291,16 @@ def mot_pairs(
     if tracks.rle is not None and truth.rle is not None and (rule.name == "mots" or not boxed):
         tracks, truth = _masked(tracks), _masked(truth)
         size = truth.size or tracks.size or (0, 0)
-        pairs = mot.pairs_of_masks(_rle_columns(truth), _rle_columns(tracks), size, frames)
+        pairs = pairing.pairs_of_masks(_rle_columns(truth), _rle_columns(tracks), size, frames)
     else:
         tracks, truth = (t.take(np.isfinite(t.boxes).all(axis=1)) for t in (tracks, truth))
-        pairs = mot.pairs_of_boxes(_columns(truth), _columns(tracks), frames)
+        pairs = pairing.pairs_of_boxes(_columns(truth), _columns(tracks), frames)
     label = truth.label
     scored = np.array([not rule.classes or x is None or x in rule.classes for x in label], bool)
     covered = None
     if rule.ignore_coverage is not None:
         covered = np.max([_coverage(tracks, r) for r in regions], axis=0, initial=0) > rule.ignore_coverage
-    return mot.preprocess(pairs, scored & (truth.score != 0), np.isin(label, rule.distractors), covered)
+    return pairing.preprocess(pairs, scored & (truth.score != 0), np.isin(label, rule.distractors), covered)
 
 
 def _columns(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
@@ -325,7 +325,7 @@ def _coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
     out = np.zeros(len(tracks))
     if not len(tracks) or not len(ignore):
         return out
-    pairs = mot.pairs_of_boxes(
+    pairs = pairing.pairs_of_boxes(
         (ignore.frame, np.arange(len(ignore)), ignore.boxes),
         (tracks.frame, np.arange(len(tracks)), tracks.boxes),
     )

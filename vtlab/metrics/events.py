@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.geometry import box_area, box_centers
-from vtlab.metrics import mot
+from vtlab.metrics import mot, pairing
 from vtlab.metrics.evaluation import mot_pairs
 from vtlab.metrics.protocols import find
 from vtlab.tracks import Tracks
@@ -130,7 +130,7 @@ class _Answer:
 class _Scene:
     """A prepared sequence with the boxes of both sides and CLEAR's matches."""
 
-    pairs: mot.Pairs
+    pairs: pairing.Pairs
     truth_box: Array
     answer_box: Array
     match: Ints
@@ -238,7 +238,7 @@ class _Scene:
     def coverage(self) -> Array:
         """Part of each true box that lies under the true box that covers it most and reaches further down."""
         t, other = self.pairs.truth, self.truth_box
-        both = mot.pairs_of_boxes(
+        both = pairing.pairs_of_boxes(
             (t.frame, np.arange(len(t)), other), (t.frame, np.arange(len(t)), other), self.pairs.frames
         )
         i, j = both.truth.source[both.t], both.answer.source[both.a]
@@ -289,10 +289,10 @@ class _Scene:
 
     # -- oracles ----------------------------------------------------------------------------------------------
 
-    def score_against(self, answer: _Answer) -> mot.Pairs:
+    def score_against(self, answer: _Answer) -> pairing.Pairs:
         """Pair truth with a repaired answer."""
         t = self.pairs.truth
-        return mot.pairs_of_boxes(
+        return pairing.pairs_of_boxes(
             (t.frame, t.object_id, self.truth_box),
             (answer.frame, answer.object_id, answer.box),
             self.pairs.frames,
@@ -347,7 +347,7 @@ class _Scene:
         return np.where(self.match >= 0, self.pairs.answer.object_id[self.match], -1)
 
 
-def _boxes_of(tracks: Tracks, rows: mot.Rows) -> Array:
+def _boxes_of(tracks: Tracks, rows: pairing.Rows) -> Array:
     """Boxes of the rows that are scored."""
     width = int(max(tracks.object_id.max(initial=0), 0)) + 1
     keys = tracks.frame * width + tracks.object_id

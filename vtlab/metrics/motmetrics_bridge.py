@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.errors import needs
-from vtlab.metrics import mot
+from vtlab.metrics import pairing
 from vtlab.metrics.evaluation import mot_pairs
 from vtlab.metrics.protocols import find
 from vtlab.tracks import Tracks
@@ -36,7 +36,7 @@ def accumulator(tracks: Tracks, truth: Any, protocol: str | None = None) -> Any:
     return of_pairs(mot_pairs(tracks, true, rule), rule.threshold)
 
 
-def of_pairs(pairs: mot.Pairs, threshold: float = 0.5) -> Any:
+def of_pairs(pairs: pairing.Pairs, threshold: float = 0.5) -> Any:
     """Return a filled `motmetrics.MOTAccumulator` of a prepared sequence; distance = 1 - similarity."""
     try:
         import motmetrics

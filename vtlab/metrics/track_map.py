@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.geometry import box_area
-from vtlab.metrics import mot
+from vtlab.metrics import pairing
 from vtlab.tracks import Tracks
 
 Array = NDArray[np.float64]
@@ -92,7 +92,7 @@ def evaluate(
     Returns:
         Group -> matches; give those of all sequences to `combine`.
     """
-    pairs = mot.pairs_of_boxes(truth, answer)
+    pairs = pairing.pairs_of_boxes(truth, answer)
     t_rows = _tracks(pairs.truth, np.asarray(truth[2], float).reshape(-1, 4), None)
     a_rows = _tracks(pairs.answer, np.asarray(answer[2], float).reshape(-1, 4), np.asarray(score, float))
     overlap = _track_overlap(pairs, t_rows, a_rows, truth, answer)
@@ -153,7 +153,7 @@ def _boxes(tracks: Tracks) -> tuple[tuple[Ints, Ints, Array], Array]:
     return (seen.frame, seen.object_id, seen.boxes), seen.score
 
 
-def _tracks(rows: mot.Rows, boxes: Array, score: Array | None) -> TrackTable:
+def _tracks(rows: pairing.Rows, boxes: Array, score: Array | None) -> TrackTable:
     ids = np.zeros(rows.tracks, np.int64)
     ids[rows.track] = rows.object_id
     length = np.bincount(rows.track, minlength=rows.tracks).astype(np.float64)
@@ -168,7 +168,7 @@ def _tracks(rows: mot.Rows, boxes: Array, score: Array | None) -> TrackTable:
 
 
 def _track_overlap(
-    pairs: mot.Pairs,
+    pairs: pairing.Pairs,
     truth: TrackTable,
     answer: TrackTable,
     truth_rows: tuple[ArrayLike, ArrayLike, ArrayLike],

@@ -105,7 +105,9 @@ class TransformersMaskTracker(MaskTracker):
         InputError: An option is out of range, or the device is not there.
     """
 
-    memory_policy = "For each object: prompted frames, the last 6 frames as spatial memories, the last 15 as object pointers."
+    memory_policy = (
+        "For each object: prompted frames, the last 6 frames as spatial memories, 15 as object pointers."
+    )
 
     def __init__(self, *, model: str = "edgetam", weights: str | Path | None = None, device: str = "auto"):
         super().__init__()

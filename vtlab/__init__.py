@@ -32,6 +32,8 @@ _NAMES = {
     "evaluate": "vtlab.metrics",
     "profile": "vtlab.lab.profiling",
     "annotate": "vtlab.widgets",
+    "Corrector": "vtlab.widgets",
+    "figures_at": "vtlab.figures",
     "register": "vtlab.registry",
     "list_trackers": "vtlab.registry",
     "tracker_card": "vtlab.registry",
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from vtlab.comparison import compare
     from vtlab.datasets import Sequence
     from vtlab.errors import VtlabError, VtlabWarning
+    from vtlab.figures import figures_at
     from vtlab.lab.profiling import profile
     from vtlab.metrics import evaluate
     from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
@@ -56,7 +59,8 @@ if TYPE_CHECKING:
     from vtlab.trackers.per_object import create_tracker
     from vtlab.tracks import Tracks
     from vtlab.video import Video, open_video
-    from vtlab.widgets import annotate
+    from vtlab.widgets.annotator import annotate
+    from vtlab.widgets.corrector import Corrector
 
 
 def __getattr__(name: str) -> Any:

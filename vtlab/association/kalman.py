@@ -104,7 +104,7 @@ def _identity(boxes: Array) -> Array:
 def _centre_and(
     boxes: Array, third: Callable[[Array, Array], Array], fourth: Callable[[Array, Array], Array]
 ) -> Array:
-    out = np.empty_like(boxes)
+    out = np.empty(boxes.shape)
     low, high = boxes[:, :2], boxes[:, 2:]
     out[:, :2] = (low + high) / 2
     size = high - low

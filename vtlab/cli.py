@@ -393,16 +393,19 @@ def export(
     tracker: Annotated[str, typer.Argument(help="Tracker whose network is exported.")],
     out: Annotated[Path, typer.Argument(help="ONNX file to write.")],
     check: Annotated[bool, typer.Option(help="Run the file with onnxruntime and compare.")] = True,
+    param: Params = None,
 ) -> None:
     """Export a tracker's network to ONNX with a dynamic batch.
 
     [bold]Example[/]
 
       vtlab export transt out.onnx
+
+      vtlab export transt out.onnx -P weights=my_transt.pth
     """
     from vtlab.export import export as run_export
 
-    run_export(tracker, out, check=check)
+    run_export(tracker, out, check=check, **_params(param))
     _stderr().print(f"Written: {out}")
 
 

@@ -8,7 +8,7 @@ import supervision as sv
 
 from vtlab.association.bytetrack import ByteTrack
 from vtlab.detectors.callable import CallableDetector
-from vtlab.errors import PromptError, RegistryError, TrackingError
+from vtlab.errors import PromptError, RegistryError, TrackingError, VtlabWarning, WeightsError
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.registry import ASSOCIATORS, TRACKERS
 from vtlab.run import track
@@ -169,3 +169,15 @@ def test_people_of_a_street(shared, shared_weights, monkeypatch):
     )  # fmt: skip
     assert len(tracks.object_ids) >= 4
     assert set(tracks.label) == {"person"}
+
+
+def test_without_weights_the_default_detector_says_what_it_uses_instead(clip, monkeypatch):
+    def unreachable(file, **kwargs):
+        raise WeightsError(f"{file.name} can't be fetched")
+
+    monkeypatch.setattr("vtlab.weights.fetch", unreachable)
+    with pytest.warns(VtlabWarning, match=r"'hog-people' is used.*FastestDet\.onnx can't be fetched"):
+        tracker = ByDetection(associator="sort")
+    assert tracker._linked.detector.card.name == "hog-people"
+    with pytest.raises(WeightsError):
+        ByDetection("fastestdet", "sort")

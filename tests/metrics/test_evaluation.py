@@ -85,6 +85,16 @@ def test_prompts_say_where_an_object_starts():
     assert value(found, "ao", 2) == pytest.approx(21 / N)
 
 
+@pytest.mark.parametrize(("make", "family", "metric"), [(boxes, "sot", "ao"), (points, "points", "AJ")])
+def test_objects_that_nobody_asked_for_are_not_judged(make, family, metric):
+    asked = Prompts([BoxPrompt((10, 5, 18, 25), object_id=1)])
+    answer = make().take(make().object_id == 1)
+    assert (
+        value(evaluate(answer, SimpleNamespace(truth=make(), prompts=asked, name="s"), family), metric) == 1
+    )
+    assert value(evaluate(answer, make(), family), metric) < 1
+
+
 def test_invisible_answers_and_uncounted_truth():
     answer = boxes(visible=np.repeat(np.arange(N) % 2 == 0, 2))
     assert value(evaluate(answer, boxes(), "mot"), "CLR_TP") == N

@@ -200,8 +200,13 @@ class _Case:
         return cls(tracks, given, str(getattr(truth, "name", "")), frames, size, starts, ignore, benchmark)
 
     def object_ids(self, ids: Iterable[Any]) -> list[int]:
-        """Ids of the objects of truth, having checked that the tracks know any of them."""
+        """Ids of the objects of truth that were prompted, having checked that the tracks know any of them.
+
+        An object that nobody asked for is not judged; without prompts all objects of truth are.
+        """
         wanted = [int(i) for i in ids]
+        if self.starts and any(i in self.starts for i in wanted):
+            wanted = [i for i in wanted if i in self.starts]
         if len(self.tracks) and not np.isin(wanted, self.tracks.object_id).any():
             raise InputError(
                 f"The tracks hold the objects {_some(self.tracks.object_ids)}, the truth {_some(wanted)}: none in "
@@ -406,9 +411,8 @@ def _score_points(case: _Case, rule: Any) -> tuple[dict[str, float], dict[int, d
     t, a = case.truth.points, case.tracks.points
     if not len(t):
         raise InputError("The ground truth has no points.")
-    key = np.stack([t.object_id, t.point_id], axis=1)
-    known, index = np.unique(key, axis=0, return_inverse=True)
-    case.object_ids(np.unique(t.object_id))
+    t = t.take(np.isin(t.object_id, case.object_ids(np.unique(t.object_id))))
+    known, index = np.unique(np.stack([t.object_id, t.point_id], axis=1), axis=0, return_inverse=True)
     shape = (len(known), case.frames)
     truth, annotated, visible = np.full((*shape, 2), np.nan), np.zeros(shape, bool), np.zeros(shape, bool)
     index = index.reshape(-1)

@@ -71,6 +71,11 @@ def test_tie_groups():
     assert (board.value <= board.high).all()
 
 
+def test_a_tracker_without_a_value_comes_last():
+    board = statistics.leaderboard({"none": runs([np.nan] * 4), "some": runs([0.1, 0.2, 0.3, 0.4])}, "AJ")
+    assert board.index.tolist() == ["some", "none"]
+
+
 def test_seed_makes_it_repeatable_and_errors_say_why():
     a, b = runs(np.linspace(0, 1, 12)), runs(np.linspace(0, 1, 12)[::-1])
     assert statistics.intervals(a, seed=3) == statistics.intervals(a, seed=3)

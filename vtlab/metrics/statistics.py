@@ -159,7 +159,8 @@ def leaderboard(
     found = {
         name: intervals(mine, level=level, samples=samples, seed=seed)[metric] for name, mine in parts.items()
     }
-    order = sorted(found, key=lambda name: -found[name].value if up else found[name].value)
+    worth = {name: i.value if up else -i.value for name, i in found.items()}
+    order = sorted(found, key=lambda name: -worth[name] if np.isfinite(worth[name]) else np.inf)
     group, p_values = dict.fromkeys(order, np.nan), dict.fromkeys(order, np.nan)
     left, number = list(order), 1
     while left and len(parts[left[0]]) > 1:

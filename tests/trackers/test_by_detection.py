@@ -50,7 +50,7 @@ def associators():
         yield pytest.param(card.name, marks=[pytest.mark.skip(reason=reason)] if lacking else [])
 
 
-@pytest.mark.parametrize("name", associators())
+@pytest.mark.parametrize("name", list(associators()))
 def test_every_associator_follows_both_squares(clip, name):
     tracks = track(clip, None, name, detector=squares(), progress=False)
     assert tracks.labels == {1: "red", 2: "blue"}
@@ -60,7 +60,7 @@ def test_every_associator_follows_both_squares(clip, name):
     np.testing.assert_allclose(last.score, 0.9)
 
 
-@pytest.mark.parametrize("name", associators())
+@pytest.mark.parametrize("name", list(associators()))
 def test_the_offline_form_has_the_first_frames_too(clip, name):
     tracks = track(clip, None, f"{name}-offline", detector=squares(), progress=False)
     assert tracks.of_object(1).frame.tolist() == list(range(20))

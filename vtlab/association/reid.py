@@ -114,7 +114,7 @@ class OnnxEmbedder:
 
 
 class TimmEmbedder:
-    """Any image model of timm, its pooled features (extra `transformers` brings timm).
+    """Any image model of timm, its pooled features (extra `transformers` brings timm, which itself needs torchvision).
 
     Args:
         name: Name of the model, for instance "resnet18.a1_in1k".
@@ -135,8 +135,8 @@ class TimmEmbedder:
     ):
         try:
             import timm
-        except ImportError:
-            raise needs("timm", "transformers", f"The embedder 'timm:{name}'") from None
+        except ImportError as error:
+            raise needs(error.name or "timm", "transformers", f"The embedder 'timm:{name}'") from None
         if not timm.is_model(name.split(".")[0]):
             raise InputError(f"timm has no model {name!r}; timm.list_models() names them.")
         self._model = timm.create_model(name, pretrained=pretrained, num_classes=0).eval().to(device)

@@ -163,6 +163,16 @@ def test_thousands_of_points_go_in_groups(make, variant):
     assert [len(t) for _, t, _ in tracker._network.net.calls] == [2009, 2009, 1009]
 
 
+def test_a_group_waits_for_the_first_of_its_points(make):
+    tracker = make(variant="online", points_at_once=2, support_grid=2)
+    centres = positions(10).repeat(4, axis=0)
+    queries = [point(centres, t, k, i + 1) for i, (t, k) in enumerate([(0, 0), (2, 1), (26, 1), (36, 2)])]
+    xy, _ = follow(tracker, blobs(centres), queries)
+    assert np.abs(xy - centres[:, [0, 1, 1, 2]])[~np.isnan(xy)].max() < 0.1
+    begun = [templates.tolist() for _, templates, _ in tracker._network.net.calls]
+    assert begun == [[1] * 6, [1] * 6, [1] * 6, [1, 0, 1, 1, 1, 1], [1] * 6, [1] * 6]
+
+
 def test_the_support_grid_lies_on_the_earliest_frame(make):
     """As in the official code, whose backward pass flips the grid's time with that of the queries."""
     tracker = make(support_grid=2)

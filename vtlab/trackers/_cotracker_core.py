@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vtlab.checkpoints import load_into
 from vtlab.figures import Figures
-from vtlab.nets.cotracker3 import CHANNELS, LEVELS, PATCH, STRIDE, CoTracker3, Motion
+from vtlab.nets.cotracker3 import STRIDE, CoTracker3, Motion
 from vtlab.protocols import Image
 from vtlab.trackers._points import Array, Size, Window, chunks, convert_points, resize_frames
 from vtlab.tracks import FrameTracks
@@ -117,10 +117,10 @@ LATER = 1 << 40
 
 
 class Group:
-    """Points that are followed together, the support grid last.
+    """Points that are followed together, from the window on in which the first of them starts; the support grid last.
 
-    The grid lies on the earliest frame in time of the first window, also when tracking goes backward: the official
-    code flips the grid's time with that of the queries.
+    The grid lies on the earliest frame in time of that window, also when tracking goes backward: the official code
+    flips the grid's time with that of the queries.
 
     Args:
         network: The network.
@@ -143,13 +143,20 @@ class Group:
         self._templates[rows] = new
         self._start[rows] = place
 
+    def begins(self, end: int) -> bool:
+        """Whether the window that ends before place `end` is the first in which a point has started."""
+        return self._found is None and bool((self._start < end).any())
+
     def enter_support(self, place: int, maps: Tensor) -> None:
         """Look up the support grid on the frame at `place` with `maps`."""
         if self._support:
             self.enter(torch.arange(len(self._xy), device=maps.device)[-self._support :], place, maps)
 
     def follow(self, maps: Tensor, begin: int, shared: int, iterations: int) -> Motion:
-        """Follow over the window of `maps` that begins at place `begin`; the last window answered `shared` of it."""
+        """Follow over the window of `maps` that begins at place `begin`; the last window answered `shared` of it.
+
+        Before any point has started, all stand at their queries.
+        """
         frames = len(maps)
         start = Motion(
             self._xy.expand(frames, -1, -1),
@@ -162,12 +169,12 @@ class Group:
             start = Motion(
                 *(_continued(a, b, first, shared, known) for a, b in zip(self._found, start, strict=True))
             )
-        templates = self._templates
-        if templates is None:
-            templates = self._xy.new_zeros(len(self._xy), LEVELS, PATCH, CHANNELS)
-        templates = templates * (self._start < begin + frames)[:, None, None, None]
-        self._found, self._found_at = self._net(maps, templates, start, iterations=iterations), begin
-        return Motion(*(values[:, : len(self._xy) - self._support] for values in self._found))
+        found, started = start, self._start < begin + frames
+        if self._templates is not None and started.any():
+            templates = self._templates * started[:, None, None, None]
+            found = self._found = self._net(maps, templates, start, iterations=iterations)
+            self._found_at = begin
+        return Motion(*(values[:, : len(self._xy) - self._support] for values in found))
 
 
 def _continued(before: Tensor, new: Tensor, first: int, shared: int, known: Tensor) -> Tensor:
@@ -226,9 +233,9 @@ class Run:
             maps = torch.cat([item.maps for item in items])
             if self._settings.pad:
                 maps = torch.cat([maps, maps[-1:].expand(self._settings.window - frames, -1, -1, -1)])
-            if self._end == 0:
-                earliest = min(items, key=lambda item: item.index)
-                for _, group in self._groups:
+            earliest = min(items, key=lambda item: item.index)
+            for _, group in self._groups:
+                if group.begins(begin + frames):
                     group.enter_support(earliest.place, earliest.maps)
             shared = max(self._end - begin, 0)
             found = [

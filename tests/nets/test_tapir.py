@@ -24,7 +24,7 @@ def look(net, frames: int = 5, points: int = 3):
     grids = [net.encode(images)] * 2
     xy = torch.tensor([[20.0, 30.0], [40.5, 10.0], [63.0, 1.0]])[:points]
     start = torch.zeros(points, dtype=torch.long)
-    return images, grids, [net.query_vectors(g, start, xy) for g in grids], (start, xy)
+    return images, grids, [net.query_vectors(type(g)(*(m[:1] for m in g)), xy) for g in grids], (start, xy)
 
 
 def test_frames_are_seen_independently(net):

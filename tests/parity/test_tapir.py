@@ -15,7 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 from vtlab.figures import Figures  # noqa: E402
-from vtlab.nets.tapir import Tapir, average, probability_visible  # noqa: E402
+from vtlab.nets.tapir import Grids, QueryVectors, Tapir, average, probability_visible  # noqa: E402
 from vtlab.prompts import PointPrompt, Prompts  # noqa: E402
 from vtlab.run import track  # noqa: E402
 from vtlab.trackers._tapir_core import Network, OfflineRun  # noqa: E402
@@ -98,6 +98,15 @@ def test_the_state_dict_is_the_official_one(fixtures, name):
     assert sum(p.numel() for p in net.parameters()) == fixtures[name].params["n_parameters"]
 
 
+def look_up(net: Tapir, grids: Grids, frames, xy) -> QueryVectors:
+    """Each point on its own frame."""
+    each = [
+        net.query_vectors(Grids(*(maps[t][None] for maps in grids)), point[None])
+        for t, point in zip(frames, xy, strict=True)
+    ]
+    return QueryVectors(*(torch.cat(parts) for parts in zip(*each, strict=True)))
+
+
 @pytest.fixture(scope="module", params=VARIANTS)
 def small(request, fixtures, weights):
     """The network at an initial resolution of 128 x 128, and how to run it on a video."""
@@ -116,7 +125,7 @@ def small(request, fixtures, weights):
             net.encode(images if s == (height, width) else resize(images, s, mode="bilinear")) for s in sizes
         ]
         frames, xy = queries[:, 0].long(), queries[:, [2, 1]] * scale
-        vectors = [net.query_vectors(g, frames, xy) for g in grids]
+        vectors = [look_up(net, g, frames, xy) for g in grids]
         found, _ = net.track(grids, vectors, known=(frames, xy))
         found = [e._replace(xy=e.xy / scale) for e in found]
         return SimpleNamespace(grids=grids, vectors=vectors, found=found, best=average(found))

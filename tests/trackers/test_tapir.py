@@ -39,7 +39,7 @@ class Oracle(torch.nn.Module):
         seen = images.amax(dim=(2, 3)) > -0.5
         return Grids(find(images, edge=True).float() * 256 / images.shape[-1], seen)
 
-    def query_vectors(self, grids, frames, xy):
+    def query_vectors(self, grids, xy):
         lowres = torch.zeros(len(xy), 256)
         lowres[torch.arange(len(xy)), torch.cdist(xy, grids.lowres[0]).argmin(dim=1)] = 1
         return QueryVectors(lowres, torch.zeros(len(xy), 128))

@@ -343,11 +343,11 @@ class Tapir(nn.Module):
             lowres = self.extra_convs(lowres)
         return Grids(_unit(lowres), _unit(hires))
 
-    def query_vectors(self, grids: Grids, frames: Tensor, xy: Tensor) -> QueryVectors:
-        """Features of points at `xy` (N, 2) on the frames with these positions (N,) in `grids`."""
+    def query_vectors(self, grids: Grids, xy: Tensor) -> QueryVectors:
+        """Features of points at `xy` (N, 2) on one frame, whose maps `grids` holds."""
 
         def read(maps: Tensor) -> Tensor:
-            return sample(maps[frames], self._cells(xy, maps)[:, None], padding="border")[:, 0]
+            return sample(maps, self._cells(xy, maps)[None], padding="border")[0]
 
         return QueryVectors(read(grids.lowres), read(grids.hires))
 

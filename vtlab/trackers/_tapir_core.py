@@ -97,8 +97,7 @@ class Network:
 
     def look_up(self, grids: list[Grids], xy: Tensor) -> list[QueryVectors]:
         """What points at xy (K, 2), in the network's raster, look like on one frame, at each of `sizes`."""
-        frame = torch.zeros(len(xy), dtype=torch.long, device=self.device)
-        return [self.net.query_vectors(g, frame, xy) for g in grids]
+        return [self.net.query_vectors(g, xy) for g in grids]
 
     def track(
         self,

@@ -89,7 +89,7 @@ def test_network(fixture, network, parity_module):
     np.testing.assert_allclose(hidden.numpy()[None], stored["net/hidden"], atol=1e-3)
 
 
-FRAMES = {"longterm": 24, "late_object": 12, "default": 7, "working_only": 7, "deep_async": 9}
+FRAMES = {"longterm": 24, "late_object": 10, "default": 7, "working_only": 7, "deep_async": 7}
 
 
 @pytest.mark.parametrize("name", FRAMES)

@@ -111,12 +111,12 @@ def test_objects_come_are_corrected_and_go(checkpoint):
 def test_memory_is_bounded(checkpoint):
     """Also after removals, which leave groups with fewer values than keys."""
     tracker = vtlab.create_tracker("xmem", weights=checkpoint, **SMALL)
-    frames = list(vtlab.open_video(np.concatenate([VIDEO] * 3)).frames())
+    frames = list(vtlab.open_video(np.concatenate([VIDEO] * 2)).frames())
     tracker.init(frames[0], Prompts(SQUARE))
     sizes = []
     for t, frame in enumerate(frames[1:], start=1):
         late = Prompts(dataclasses.replace(SQUARE, object_id=2, frame=t)) if t == 9 else Prompts()
-        if t == 20:
+        if t == 16:
             tracker.remove([1])
         tracker.step(frame, late)
         memory = tracker._core.memory

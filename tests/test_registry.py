@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import vtlab
-from vtlab.errors import RegistryError
+from vtlab.errors import MissingDependencyError, RegistryError
 from vtlab.prompts import BoxPrompt
 from vtlab.protocols import Observation, SingleObjectTracker
 from vtlab.registry import TRACKERS, Registry, register
@@ -149,6 +149,28 @@ def test_plugin_of_another_package(tmp_path):
         check=True,
         env={"PYTHONPATH": str(tmp_path), "PATH": ""},
     )
+
+
+def test_a_missing_package_names_its_extra():
+    registry = Registry("tracker", "vtlab.trackers", "none", ("sot",))
+
+    @registry.register("heavy", family="sot", licence="MIT", requires="torch")
+    class Heavy(SingleObjectTracker):
+        """Needs a package that nobody has."""
+
+        def __init__(self):
+            import a_package_that_nobody_has  # noqa: F401
+
+        def init(self, frame, prompt):
+            return None
+
+        def step(self, frame):
+            return Observation(np.zeros(4))
+
+    with pytest.raises(
+        MissingDependencyError, match=r"The tracker 'heavy' needs .*nobody_has.*pip install 'vtlab\[torch\]'"
+    ):
+        registry.create("heavy")
 
 
 def test_import_is_light():

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vtlab.errors import RegistryError, VtlabWarning, near
+from vtlab.errors import RegistryError, VtlabWarning, near, needs
 from vtlab.prompts import Prompt
 from vtlab.protocols import Card, WeightFile
 
@@ -141,6 +141,7 @@ class Registry:
 
         Raises:
             RegistryError: The name is unknown, or the part takes no such parameter.
+            MissingDependencyError: A package of the extra that the card requires is not installed.
         """
         card, target = self._resolve(spec)
         if not isinstance(target, type):
@@ -151,7 +152,14 @@ class Registry:
                 )
             return target
         self._check_parameters(target, params, card.name)
-        made = target(**{**card.options, **params})
+        try:
+            made = target(**{**card.options, **params})
+        except ModuleNotFoundError as error:
+            if not card.requires:
+                raise
+            raise needs(
+                error.name or card.requires, card.requires, f"The {self.kind} {card.name!r}"
+            ) from error
         made.card = card
         made.params = {**defaults(target), **card.options, **params}
         return made

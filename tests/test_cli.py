@@ -143,6 +143,8 @@ def test_ctrl_c_keeps_the_partial_result(clip, tmp_path):
         cwd=tmp_path,
         stderr=subprocess.PIPE,
         text=True,
+        # A shell that runs the tests in the background has SIGINT ignored, which children inherit.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     for _ in range(300):
         if (tmp_path / "started").exists():

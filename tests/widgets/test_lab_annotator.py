@@ -66,6 +66,9 @@ def test_two_annotators_and_a_corrector_in_one_notebook(lab):
     assert saved(page.folder / "first.json")[0].xyxy == pytest.approx((110, 90, 190.5, 160), abs=1)
     for key in ("x", "a", "n"):  # of the notebook: cut, insert; of the widget: new object
         page.keyboard.press(key)
+    page.wait_for_timeout(
+        2000
+    )  # the new object must be back from the kernel, or the next drag moves the first box
     for _ in range(4):
         page.keyboard.press("+")
     zoom = 1.5**4

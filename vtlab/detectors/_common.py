@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError, near
 from vtlab.geometry import as_boxes, clip_boxes
-from vtlab.protocols import Image
+from vtlab.protocols import Detector, Image
 
 if TYPE_CHECKING:
     import supervision as sv
+
+    from vtlab.video import Frame
 
 COCO80 = (
     "person bicycle car motorbike aeroplane bus train truck boat traffic_light fire_hydrant stop_sign "
@@ -125,3 +128,27 @@ def select(
         order = np.asarray(chosen, dtype=np.int64).reshape(-1)
         boxes, scores, ids = boxes[order], scores[order], ids[order]
     return make_detections(boxes, scores, ids, names)
+
+
+class ByFrame(Detector):
+    """Base of detectors whose answer is known for each frame number, so that no image is looked at."""
+
+    _next = 0
+
+    @abstractmethod
+    def at(self, index: int) -> sv.Detections:
+        """Return the detections of one frame (0-based)."""
+
+    def reset(self) -> None:
+        """Go back to frame 0."""
+        self._next = 0
+
+    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
+        """Return the detections of the next frames, from frame 0 after `reset`."""
+        found = [self.at(self._next + i) for i in range(len(frames))]
+        self._next += len(frames)
+        return found
+
+    def detect_frame(self, frame: Frame) -> sv.Detections:
+        """Return the detections of the frame with this index."""
+        return self.at(frame.index)

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtlab.detectors._common import check_fraction, make_detections
+from vtlab.detectors._common import ByFrame, check_fraction, make_detections
 from vtlab.errors import InputError
-from vtlab.protocols import Detector, Image
 from vtlab.registry import register_detector
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
     import supervision as sv
-
-    from vtlab.video import Frame
 
 
 @register_detector(
@@ -24,7 +20,7 @@ if TYPE_CHECKING:
     family="detector",
     summary="Ground truth with misses, jitter and false boxes in known doses; seeded.",
 )
-class NoisyTruth(Detector):
+class NoisyTruth(ByFrame):
     """Detections made of ground truth. The errors of a frame depend on the seed and the frame only.
 
     Args:
@@ -47,20 +43,6 @@ class NoisyTruth(Detector):
         self._truth = truth.take(truth.visible & np.isfinite(truth.boxes).all(axis=1))
         self.names = tuple(sorted({x or "object" for x in self._truth.label})) or ("object",)
         self.reset()
-
-    def reset(self) -> None:
-        """Go back to frame 0."""
-        self._next = 0
-
-    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
-        """Return the boxes of the next frames, from frame 0 after `reset`; the images are not looked at."""
-        found = [self.at(self._next + i) for i in range(len(frames))]
-        self._next += len(frames)
-        return found
-
-    def detect_frame(self, frame: Frame) -> sv.Detections:
-        """Return the boxes of the frame with this index."""
-        return self.at(frame.index)
 
     def at(self, index: int) -> sv.Detections:
         """Return the boxes of one frame (0-based), in random order."""

@@ -5,21 +5,17 @@ Format: `frame, id, left, top, width, height, confidence, ...`, frames and pixel
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtlab.detectors._common import make_detections
+from vtlab.detectors._common import ByFrame, make_detections
 from vtlab.errors import FormatError, InputError
-from vtlab.protocols import Detector, Image
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:
     import supervision as sv
-
-    from vtlab.video import Frame
 
 
 @register_detector(
@@ -29,7 +25,7 @@ if TYPE_CHECKING:
     paper="Milan et al.: MOT16: A Benchmark for Multi-Object Tracking, arXiv 2016",
     paper_url="https://arxiv.org/abs/1603.00831",
 )
-class PublicDetections(Detector):
+class PublicDetections(ByFrame):
     """Boxes of a det.txt, frame by frame.
 
     Args:
@@ -56,20 +52,6 @@ class PublicDetections(Detector):
         outside = bool(len(scores)) and (scores.min() < 0 or scores.max() > 1)
         self._scores = 1 / (1 + np.exp(-scores)) if (outside if logistic is None else logistic) else scores
         self.reset()
-
-    def reset(self) -> None:
-        """Go back to frame 0."""
-        self._next = 0
-
-    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
-        """Return the boxes of the next frames, from frame 0 after `reset`; the images are not looked at."""
-        found = [self.at(self._next + i) for i in range(len(frames))]
-        self._next += len(frames)
-        return found
-
-    def detect_frame(self, frame: Frame) -> sv.Detections:
-        """Return the boxes of the frame with this index."""
-        return self.at(frame.index)
 
     def at(self, index: int) -> sv.Detections:
         """Return the boxes of one frame (0-based)."""

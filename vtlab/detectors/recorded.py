@@ -9,21 +9,22 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vtlab import masks as _masks
+from vtlab.detectors._common import ByFrame
 from vtlab.errors import FormatError, InputError
-from vtlab.protocols import Detector, Image
+from vtlab.protocols import Detector
 from vtlab.registry import DETECTORS, register_detector
 
 if TYPE_CHECKING:
     import supervision as sv
 
-    from vtlab.video import Frame, Video
+    from vtlab.video import Video
 
 _VERSION = 1
 
@@ -33,7 +34,7 @@ _VERSION = 1
     family="detector",
     summary="Detections that were recorded before in a Parquet file, by frame.",
 )
-class RecordedDetector(Detector):
+class RecordedDetector(ByFrame):
     """Reads detections back, with the masks and classes they had.
 
     Args:
@@ -65,20 +66,6 @@ class RecordedDetector(Detector):
         self._confidence, self._class_id = columns["confidence"], columns["class_id"]
         self._label, self._mask = columns["class_name"], columns.get("mask")
         self.reset()
-
-    def reset(self) -> None:
-        """Go back to frame 0."""
-        self._next = 0
-
-    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
-        """Return the detections of the next frames, from frame 0 after `reset`; the images are not looked at."""
-        found = [self.at(self._next + i) for i in range(len(frames))]
-        self._next += len(frames)
-        return found
-
-    def detect_frame(self, frame: Frame) -> sv.Detections:
-        """Return the detections of the frame with this index."""
-        return self.at(frame.index)
 
     def at(self, index: int) -> sv.Detections:
         """Return the detections of one frame (0-based)."""

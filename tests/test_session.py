@@ -151,6 +151,31 @@ def test_swap_split_merge():
     assert made.tracks.labels == {1: "a", 2: "b"}
 
 
+def test_identities_follow_the_rules():
+    made = session(box(10, object_id=1, label="a"), box(60, object_id=2))
+    made.retrack(progress=False)
+    made.mark_gone(1, 4)
+    made.mark_gone(2, 9)
+    before = made.state
+    for act in (
+        lambda: made.swap(1, 1, 3),
+        lambda: made.merge(2, 2),
+        lambda: made.split(1, 0),
+        lambda: made.split(1, 6),
+        lambda: made.swap(1, 2, N),
+    ):
+        with pytest.raises(InputError):
+            act()
+    assert made.state is before
+    made.remove(2, 0)  # 1 is seen until 3, 2 has nothing
+    new = made.split(1, 2)
+    assert made.state.gone == {new: 4}
+    assert made.tracks.labels == {1: "a", new: "a"}
+    made.merge(new, 1)
+    assert made.state.gone == {new: 4}
+    assert made.tracks.of_object(new).frames.tolist() == [0, 1, 2, 3]
+
+
 def test_remove_an_object_or_one_key_figure():
     made = session(box(10), box(50, frame=6), box(30, object_id=2))
     made.retrack(progress=False)

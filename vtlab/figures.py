@@ -140,6 +140,19 @@ class _Rectangle(_Figure):
         return _Shape(_extent(corners), score, seen, points, flags, np.full(len(points), score))
 
 
+def corners_within(prompt: BoxPrompt, box: ArrayLike) -> Array:
+    """Corners (4, 2) of an oriented box carried to a new upright extent: same angle, same proportions.
+
+    Args:
+        prompt: The oriented box as it was given.
+        box: (4,) upright xyxy extent now.
+    """
+    corners, now = prompt.corners(), np.asarray(box, dtype=np.float64).reshape(2, 2)
+    before = np.stack([corners.min(axis=0), corners.max(axis=0)])
+    scale = np.sqrt(np.prod(now[1] - now[0]) / np.prod(before[1] - before[0]))
+    return np.asarray(now.mean(axis=0) + scale * (corners - corners.mean(axis=0)))
+
+
 def carry(points: Array, before: Array, after: Array) -> Array:
     """Move points as their surroundings moved: moving least squares with similarity transforms.
 
@@ -378,7 +391,7 @@ def _as_given(prompt: Prompt, frame: int, box: Array, xy: Array, seen: Seen) -> 
         return replace(prompt, frame=frame, points=checked(len(prompt.points)))
     if not isinstance(prompt, BoxPrompt):
         return _figure(prompt).prompt
-    if prompt.angle == 0:
+    if prompt.angle == 0 and len(xy) != 4:  # four points: it turned after it was given
         return replace(prompt, frame=frame, xyxy=tuple(box.tolist()))
     corner, right, _, below = _complex(np.asarray(checked(4)))
     centre, half = (right + below) / 2, np.array([abs(right - corner), abs(below - corner)]) / 2

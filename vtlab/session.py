@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
-from vtlab.prompts import MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
+from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.registry import TRACKERS
 from vtlab.run import Direction, Report, as_prompts, check_prompts, track
 from vtlab.trackers.interpolation import interpolate
@@ -218,16 +218,29 @@ class Session:
     # -- identities -------------------------------------------------------------------------------------------
 
     def swap(self, first: int, second: int, frame: int) -> None:
-        """Exchange two objects' identities from a frame on (an identity switch mended by hand)."""
-        self._known(first)
-        self._known(second)
+        """Exchange two objects' identities from a frame on (an identity switch mended by hand).
+
+        Raises:
+            InputError: An unknown object or frame, or twice the same object.
+        """
+        self._two(first, second)
         self._frame(frame)
         self._rename(lambda i, f: {first: second, second: first}.get(i, i) if f >= frame else i)
 
     def split(self, object_id: int, frame: int) -> int:
-        """Make what follows from a frame on an object of its own; return the new id."""
+        """Make what follows from a frame on an object of its own, with the same label; return the new id.
+
+        Raises:
+            InputError: An unknown object or frame, or one of the two parts would be empty.
+        """
         self._known(object_id)
         self._frame(frame)
+        mine = [*self.key_frames(object_id), *self._state.predicted.of_object(object_id).frame.tolist()]
+        if not min(mine) < frame <= max(mine):
+            raise InputError(
+                f"Object {object_id} spans frames {min(mine)} to {max(mine)}: splitting it at {frame} leaves one "
+                "part empty. Choose a frame after its first one."
+            )
         new = max([*self.object_ids, 0]) + 1
         self._rename(lambda i, f: new if i == object_id and f >= frame else i)
         return new
@@ -236,10 +249,9 @@ class Session:
         """Join two objects under the id `keep`; where both have a prediction, that of `keep` stays.
 
         Raises:
-            InputError: Both have key figures on one frame.
+            InputError: An unknown object, twice the same, or both have key figures on one frame.
         """
-        self._known(keep)
-        self._known(other)
+        self._two(keep, other)
         both = sorted(set(self.key_frames(keep)) & set(self.key_frames(other)))
         if both:
             raise InputError(
@@ -424,7 +436,8 @@ class Session:
         self._undo = [*self._undo[-UNDO_STEPS + 1 :], self._state]
         self._redo = []
         state = replace(self._state, **changes)
-        gone = {i: f for i, f in state.gone.items() if self._last(state, i) < f}  # seen later: not gone
+        # Seen later: not gone. Nothing left of it: nothing to be gone.
+        gone = {i: f for i, f in state.gone.items() if -1 < self._last(state, i) < f}
         self._state = state if gone == state.gone else replace(state, gone=gone)
 
     @staticmethod
@@ -437,6 +450,12 @@ class Session:
     def _known(self, object_id: int) -> None:
         if object_id not in self.object_ids:
             raise InputError(f"There is no object {object_id}; there are {self.object_ids or 'none'}.")
+
+    def _two(self, first: int, second: int) -> None:
+        self._known(first)
+        self._known(second)
+        if first == second:
+            raise InputError(f"Two different objects are needed, got {first} twice.")
 
     def _frame(self, frame: int) -> None:
         if not 0 <= frame < len(self.video):
@@ -455,25 +474,35 @@ class Session:
         return tracks.take(~((tracks.object_id == object_id) & (tracks.frame >= low) & (tracks.frame < high)))
 
     def _rename(self, new: Any, predicted: Tracks | None = None) -> None:
-        """Give every key figure and row of (object, frame) the id new(object, frame)."""
+        """Give every key figure and row of (object, frame) the id new(object, frame); labels stay with their ids."""
         s = self._state
         rows = s.predicted if predicted is None else predicted
+        owned = {(k[0], k[1]) for k in s.keys} | s.absent
+        owned |= set(zip(rows.object_id.tolist(), rows.frame.tolist(), strict=True))
+        labels = {**rows.labels, **self.prompts.labels}
+        for i, f in sorted(owned):  # an id that is new takes the label of what it is made of
+            if i in labels:
+                labels.setdefault(new(i, f), labels[i])
         keys = {
-            (new(i, f), f, kind): replace(p, object_id=new(i, f), label=None)
+            (new(i, f), f, kind): replace(p, object_id=new(i, f), label=labels.get(new(i, f)))
             for (i, f, kind), p in s.keys.items()
         }
-        labels = {p.object_id: p.label for p in s.keys.values() if p.label}
-        keys = {k: replace(p, label=labels.get(k[0])) for k, p in keys.items()}
         ids = [new(i, f) for i, f in zip(rows.object_id.tolist(), rows.frame.tolist(), strict=True)]
         p = rows.points
         owners = [new(i, f) for i, f in zip(p.object_id.tolist(), p.frame.tolist(), strict=True)]
         points = PointRows.of(p.frame, owners, p.point_id, p.xy, p.visible, p.score)
-        end = {i: new(i, f) for i, f in s.gone.items()}
+        gone: dict[int, int] = {}
+        for i, f in s.gone.items():
+            gone[new(i, f)] = max(f, gone.get(new(i, f), 0))
         self._commit(
             keys=keys,
             absent=frozenset((new(i, f), f) for i, f in s.absent),
-            gone={end[i]: f for i, f in s.gone.items()},
-            predicted=rows.replace(object_id=np.array(ids, np.int64), points=points),
+            gone=gone,
+            predicted=rows.replace(
+                object_id=np.array(ids, np.int64),
+                label=np.array([labels.get(i) for i in ids], object),
+                points=points,
+            ),
         )
 
     def _start_prompts(self, wanted: list[int], low: int, high: int, direction: Direction) -> Prompts:
@@ -524,6 +553,7 @@ class Session:
         rows: dict[tuple[int, int], dict[str, Any]] = {}
         points: list[PointRows] = []
         labels = {p.object_id: p.label for p in self._state.keys.values() if p.label}
+        made_of_points = {(i, f) for i, f, kind in self._state.keys if kind in ("point", "skeleton")}
         for (i, f, _), p in self._state.keys.items():
             row = rows.setdefault((f, i), {"box": p.box(height, width), "mask": None, "visible": True})
             if isinstance(p, MaskPrompt):
@@ -532,6 +562,8 @@ class Session:
             elif isinstance(p, (PointPrompt, SkeletonPrompt)):
                 seen = [not o for o in p.occluded] if isinstance(p, SkeletonPrompt) else True
                 points.append(PointRows.of(f, i, np.arange(len(p.points)), p.points, seen))
+            elif isinstance(p, BoxPrompt) and p.angle and (i, f) not in made_of_points:
+                points.append(PointRows.of(f, i, np.arange(4), p.corners(), True))
         for i, f in self._state.absent:
             rows[(f, i)] = {"box": np.full(4, np.nan), "mask": None, "visible": False}
         if not rows:

@@ -149,3 +149,27 @@ def test_a_prompt_brings_an_object_back(own, monkeypatch):
 def test_bad_parameters(params, message):
     with pytest.raises((InputError, vtlab.VtlabError), match=message):
         track(BoxPrompt(square_box(0)), **params)
+
+
+@pytest.mark.parametrize("method", ["script", "lucas-kanade"])
+def test_an_oriented_box_stays_one(own, monkeypatch, method):
+    prompt = BoxPrompt((20, 16, 44, 40), 0.4)
+    x1, y1, x2, y2 = prompt.box(96, 128)
+    monkeypatch.setattr(Script, "boxes", tuple((x1 + 2 * i, y1 + i, x2 + 2 * i, y2 + i) for i in range(N)))
+    tracks = track(prompt, table={"oriented box": (method,)})
+    now = vtlab.figures_at(tracks, Prompts(prompt), N - 1)[0]
+    assert now.angle == pytest.approx(0.4, abs=0.1)
+    if method == "script":
+        np.testing.assert_allclose(now.corners() - prompt.corners(), [[2 * (N - 1), N - 1]] * 4)
+
+
+def test_a_large_fast_object_does_not_leave(own, monkeypatch):
+    """It turns back at 24 px a frame, which is little for its size and much for a small one."""
+    there = [24.0 * i for i in range(20)]
+    x = np.array([*there, *reversed(there)])
+    for size, ends in ((200.0, False), (12.0, True)):
+        path = np.stack([x, np.full(40, 10.0), x + size, np.full(40, 10.0 + size)], axis=-1)
+        monkeypatch.setattr(Script, "boxes", tuple(map(tuple, path)))
+        video = np.zeros((40, 240, 800, 3), np.uint8)
+        tracks = track(BoxPrompt((0, 10, size, 10 + size)), video, table={"box": ("script",)})
+        assert any(e["event"] == "left" for e in tracks.meta["events"]) == ends

@@ -120,6 +120,35 @@ def test_boxes_move_resize_nudge_and_more_of_them_are_more_objects(hand):
 
 
 @pytest.mark.browser
+def test_a_box_is_turned_moved_and_resized(hand):
+    def own() -> BoxPrompt:
+        return next(p for p in hand.shown.widget.prompts if isinstance(p, BoxPrompt))
+
+    hand.drag((120, 100), (200, 140))
+    r = hand.page.locator(".vt-canvas").bounding_box()
+    far = 24 / min(r["width"] / 320, r["height"] / 240)
+    hand.drag((160, 100 - far), (260, 120))  # the knob above the box, to the right of its centre
+    assert own().angle == pytest.approx(np.pi / 2, abs=0.01)
+    assert own().xyxy == pytest.approx((120, 100, 200, 140), abs=1)
+    hand.press(",", "Shift+,")
+    assert own().angle == pytest.approx(np.pi / 2 - np.radians(11), abs=0.01)
+    hand.press(".", "Shift+.")
+    corners = own().corners()
+    hand.drag((160, 120), (180, 130))
+    assert own().corners() - corners == pytest.approx(np.tile([20, 10], (4, 1)), abs=1)
+    before = own().corners()
+    hand.drag((180, 170), (180, 190))  # the handle of the edge that now lies below
+    assert own().angle == pytest.approx(np.pi / 2, abs=0.01)
+    after = own().corners()
+    assert after[[0, 3]] == pytest.approx(before[[0, 3]], abs=1)  # the far edge stays
+    assert after[[1, 2]] - before[[1, 2]] == pytest.approx(np.tile([0, 20], (2, 1)), abs=1)
+    hand.drag((180, 140), (600, 140))  # its extent stays in the frame
+    assert own().corners().max(axis=0)[0] == pytest.approx(320, abs=1)
+    hand.press("Control+z", "Control+z")
+    assert own().corners() == pytest.approx(before, abs=1)
+
+
+@pytest.mark.browser
 def test_a_click_that_slips_makes_no_box(hand):
     hand.drag((40, 50), (41, 50.5))
     assert boxes(hand) == {}
@@ -254,6 +283,25 @@ def test_nothing_jumps_and_help_opens(hand):
     assert hand.page.locator(".vt-annotator").bounding_box() == box
     hand.press("Escape")
     assert not hand.page.locator(".vt-help").is_visible()
+
+
+@pytest.mark.browser
+def test_the_focus_is_seen_on_every_control(show, clip):
+    shown = show(annotate(clip, autosave=False), dark=True)
+    hand = Hand(shown)
+    hand.drag((40, 50), (100, 120))
+    hand.page.locator(".vt-annotator").focus()
+    seen = set()
+    for _ in range(30):
+        hand.page.keyboard.press("Tab")
+        name, outline = hand.page.evaluate(
+            "() => [document.activeElement.ariaLabel, getComputedStyle(document.activeElement).outlineStyle]"
+        )
+        if name is None:
+            break
+        assert outline == "solid", name
+        seen.add(name)
+    assert {"Box (b)", "Zoom in (+)", "Frame", "Frame number", "Label of object 1"} <= seen
 
 
 # -- without one -----------------------------------------------------------------------------------------------

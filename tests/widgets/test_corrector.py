@@ -130,6 +130,44 @@ def test_absent_and_gone():
     assert made.tracks.frame.max() == 7
 
 
+def test_swap_split_merge_and_undo():
+    made = corrector(box(10, label="cat"), box(80, object_id=2, label="dog"))
+    act(made, "track", direction="forward", everything=True)
+    before = made.tracks.to_frame()
+    act(made, "go", frame=5)
+    assert "exchanged from frame 5" in act(made, "swap", other=2)
+    assert lefts(made) == [10, 11, 12, 13, 14, 85, 86, 87, 88, 89, 90, 91]
+    assert set(made.tracks.of_object(1).label) == {"cat"}  # a label belongs to its id
+    assert "object 1 is object 3" in act(made, "split")
+    assert made.view["selected"] == 3
+    assert made.tracks.of_object(3).frame.tolist() == list(range(5, N))
+    assert made.session.prompts.labels == {1: "cat", 2: "dog"}
+    assert set(made.tracks.of_object(3).label) == {"cat"}
+    assert "is now object 3" in act(made, "merge", other=1)
+    assert made.session.object_ids == [2, 3]
+    act(made, "undo")
+    act(made, "undo")
+    assert made.view["selected"] == 1
+    act(made, "undo")
+    assert made.tracks.to_frame().equals(before)
+
+
+def test_turned_boxes_stay_turned_between_key_figures():
+    session = Session(VIDEO, "interpolation")
+    for frame, x, angle in ((0, 20.0, 0.0), (10, 60.0, 0.5)):
+        session.add(BoxPrompt((x, 40, x + 40, 60), angle, frame=frame))
+    made = Corrector(session)
+    act(made, "interpolate")
+    act(made, "go", frame=5)
+    (figure,) = made.view["figures"]
+    assert figure["dashed"]
+    assert figure["angle"] == pytest.approx(0.25)
+    assert figure["xyxy"] == pytest.approx([40, 40, 80, 60])
+    act(made, "box", xyxy=figure["xyxy"], angle=0.4)
+    assert made.view["figures"][0]["angle"] == pytest.approx(0.4)
+    assert len(made.tracks.at(5).points) == 4
+
+
 def test_clicks_polygon_and_brush_correct_masks():
     made = corrector(box(10), tracker=Still)
     assert made.view["tools"] == ["box", "click", "polygon", "brush", "eraser"]
@@ -201,6 +239,10 @@ def test_a_failing_tracker_is_said_and_its_frames_are_kept():
         {"do": "delete", "object_id": 9},
         {"do": "polygon", "points": [[1, 1], [9, 1], [9, 9]]},
         {"do": "duplicate", "object_id": 1, "frame": 3},
+        {"do": "swap", "other": 1},
+        {"do": "merge", "other": 1},
+        {"do": "merge", "other": 7},
+        {"do": "split"},
     ],
 )
 def test_a_refused_edit_says_why(edit):
@@ -244,4 +286,32 @@ def test_a_correction_by_hand_changes_later_frames_and_leaves_key_figures_alone(
     assert lefts(made) == before
     hand.press("a")
     assert made.view["objects"][0]["note"] == "absent"
+    assert hand.shown.errors == []
+
+
+@pytest.mark.browser
+def test_identities_are_mended_with_the_mouse(show):
+    made = corrector(box(10), box(80, object_id=2), box(40, object_id=3))
+    act(made, "track", direction="forward", everything=True)
+    act(made, "go", frame=6)
+    hand = Hand(show(made))
+    before = made.tracks.to_frame()
+    hand.page.get_by_label("The other object").select_option("2")
+    hand.page.get_by_role("button", name="From this frame on each is the other").click()
+    hand.shown.settle()
+    assert lefts(made)[5:7] == [15, 86]
+    assert hand.page.get_by_label("The other object").input_value() == "2"  # the choice stays
+    hand.page.get_by_role("button", name="From this frame on it is another object").click()
+    hand.shown.settle()
+    assert made.session.object_ids == [1, 2, 3, 4]
+    assert hand.page.text_content(".vt-who") == "Object 4"
+    hand.page.get_by_label("The other object").select_option("1")
+    hand.page.get_by_role("button", name="They are one object").click()
+    hand.shown.settle()
+    assert made.session.object_ids == [2, 3, 4]
+    hand.press("Control+z", "Control+z", "Control+z")
+    assert made.tracks.to_frame().equals(before)
+    hand.page.get_by_role("button", name="No longer exists").click()
+    hand.shown.settle()
+    assert made.tracks.of_object(1).frame.max() == 5
     assert hand.shown.errors == []

@@ -1,12 +1,14 @@
 """Interpolation between key figures, as a tracker: no image is looked at.
 
-Boxes and points move on straight lines in time; masks morph by their signed distance, each aligned by its box first
-(Schenk, Prause and Peitgen, "Efficient semiautomatic segmentation of 3D objects", MICCAI 2000, shape-based
-interpolation). Before an object's second key figure and after its last one, the nearest figure holds.
+Boxes and points move on straight lines in time, oriented boxes turn the short way; masks morph by their signed
+distance, each aligned by its box first (Schenk, Prause and Peitgen, "Efficient semiautomatic segmentation of 3D
+objects", MICCAI 2000, shape-based interpolation). Before an object's second key figure and after its last one, the
+nearest figure holds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -109,6 +111,12 @@ def _blend(a: Prompt, b: Prompt, t: float, size: tuple[int, int], source: str) -
     if isinstance(a, MaskPrompt) and isinstance(b, MaskPrompt):
         mask = morph(a.mask(*size), b.mask(*size), t)
         return FrameTracks.of(ids, masks=mask[None], labels=label, source=source)
+    if isinstance(a, BoxPrompt) and isinstance(b, BoxPrompt) and (a.angle or b.angle):
+        turn = math.remainder(b.angle - a.angle, 2 * math.pi)
+        x1, y1, x2, y2 = ((1 - t) * np.array(a.xyxy) + t * np.array(b.xyxy)).tolist()
+        corners = BoxPrompt((x1, y1, x2, y2), a.angle + t * turn).corners()
+        labels = None if a.label is None else {a.object_id: a.label}
+        return replace(FrameTracks.of_points(ids * 4, np.arange(4), corners, labels=labels), source=source)
     box = (1 - t) * a.box(*size) + t * b.box(*size)
     return FrameTracks.of(ids, [box], labels=label, source=source)
 

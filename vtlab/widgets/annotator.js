@@ -6,7 +6,7 @@ const GRIP = 7; // half of what counts as hitting a handle, in CSS pixels
 const EDGES = [[0, 0], [1, 0], [2, 0], [2, 1], [2, 2], [1, 2], [0, 2], [0, 1]]; // handles: column, row of 0..2
 
 const TOOLS = {
-  box: { key: "b", name: "Box", icon: "M2.5 4.5h11v7h-11z", hint: "Drag a box (Shift: inside another). Drag it to move, its handles to resize; Alt+arrows nudge." },
+  box: { key: "b", name: "Box", icon: "M2.5 4.5h11v7h-11z", hint: "Drag a box (Shift: inside another). Drag it to move, its handles to resize, its knob to turn; Alt+arrows nudge." },
   click: { key: "c", name: "Click", icon: "M8 1v5M8 10v5M1 8h5M10 8h5", hint: "Click on the object; right-click (or Alt) beside it. The mask follows." },
   polygon: { key: "g", name: "Polygon", icon: "M8 1.5 14.5 6 12 14H4L1.5 6z", hint: "Click the outline; Enter, double-click or the first point closes it. Esc gives up." },
   brush: { key: "p", name: "Brush", icon: "M13.5 2.5 6 10M6 10c-2 0-3 1-3.5 3.5C5 13 6 12 6 10z", hint: "Paint the mask. [ and ] change the size; Alt erases." },
@@ -19,7 +19,7 @@ const KEYS = [
   ["b c g p e o k", "tools: box, click, polygon, brush, eraser, points, skeleton"],
   ["n", "new object"], ["1 … 9", "select an object"], ["h", "hide or show the object"],
   ["d", "duplicate to the next frame"], ["Ctrl+C, Ctrl+V", "copy the object's figures, put them on another frame"], ["Delete", "delete its figures on this frame (Shift: everywhere)"],
-  ["Alt+arrows", "nudge by 1 px (with Shift 10)"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
+  ["Alt+arrows", "nudge by 1 px (with Shift 10)"], [", .", "turn the box by 1° (with Shift 10°)"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
   ["← →", "one frame (Shift: 10)"], ["Home End", "first, last frame"],
   ["wheel, + − 0", "zoom, fit (the wheel once the widget has the focus)"], ["Space+drag", "pan (or the middle button)"],
   ["[ ]", "brush size"], ["Enter Esc", "close, give up a polygon"], ["?", "this list"],
@@ -130,7 +130,12 @@ class Stage {
     if (f.kind === "box") {
       const c = corners(f).map(at);
       path(g, c, true, colour, chosen ? 2.5 : 1.75);
-      if (chosen) for (const p of handles(f).map(at)) square(g, p, colour);
+      if (chosen) {
+        const k = knob(f, s, this.size).map(at);
+        path(g, k, false, colour, 1.75);
+        for (const p of handles(f).map(at)) square(g, p, colour);
+        dot(g, k[1], "#fff", 5);
+      }
       this.caption(g, f, c[0], colour);
     } else if (f.kind === "mask") { if (!this.view.figures.some(o => o.id === f.id && o.kind === "box")) this.caption(g, f, at(f.at), colour); }
     else if (f.kind === "click") f.points.forEach((p, i) => mark(g, at(p), f.positive[i]));
@@ -200,6 +205,14 @@ function handles({ xyxy: b, angle = 0 }) {
   return EDGES.map(([i, j]) => turn([xs[i], ys[j]], middle(b), angle));
 }
 
+// Line from the middle of an edge to the knob that turns the box: above it, or where there is room.
+function knob({ xyxy: b, angle = 0 }, scale, [w, h]) {
+  const m = middle(b), far = 24 / scale;
+  const ways = [[m[0], b[1], 0, -far], [m[0], b[3], 0, far], [b[2], m[1], far, 0], [b[0], m[1], -far, 0], [m[0], b[1], 0, far]];
+  const lines = ways.map(([x, y, dx, dy]) => [turn([x, y], m, angle), turn([x + dx, y + dy], m, angle)]);
+  return lines.find(([, [x, y]]) => x > 0 && y > 0 && x < w && y < h) ?? lines[4];
+}
+
 // -- gestures: each returns {move, up}; `up` sends the edit --------------------------------------------------
 
 const GESTURES = {
@@ -207,6 +220,7 @@ const GESTURES = {
     const reach = GRIP / w.stage.scale, own = w.figure("box");
     const handle = own ? handles(own).findIndex(q => near(p, q, reach)) : -1;
     if (handle >= 0) return resizing(w, own, handle);
+    if (own && near(p, knob(own, w.stage.scale, w.stage.size)[1], reach)) return turning(w, own, p);
     const inside = f => { const [x, y] = turn(p, middle(f.xyxy), -(f.angle ?? 0)), b = f.xyxy; return x > b[0] - reach && x < b[2] + reach && y > b[1] - reach && y < b[3] + reach; };
     const area = f => (f.xyxy[2] - f.xyxy[0]) * (f.xyxy[3] - f.xyxy[1]);
     const hit = w.view.figures.filter(f => f.kind === "box" && inside(f)).sort((a, b) => (b.id === w.view.selected) - (a.id === w.view.selected) || area(a) - area(b))[0];
@@ -254,8 +268,12 @@ function drawing(w, start, own, hit) {
 }
 
 function moving(w, figure, start) {
-  const [W, H] = w.stage.size, b = figure.xyxy;
-  const moved = p => { const dx = clamp(p[0] - start[0], Math.min(-b[0], 0), Math.max(W - b[2], 0)), dy = clamp(p[1] - start[1], Math.min(-b[1], 0), Math.max(H - b[3], 0)); return [b[0] + dx, b[1] + dy, b[2] + dx, b[3] + dy].map(round); };
+  const c = corners(figure), b = figure.xyxy;
+  const along = (axis, by) => { // its extent stays in the frame
+    const low = Math.min(...c.map(q => q[axis])), high = Math.max(...c.map(q => q[axis]));
+    return clamp(by, Math.min(-low, 0), Math.max(w.stage.size[axis] - high, 0));
+  };
+  const moved = p => { const dx = along(0, p[0] - start[0]), dy = along(1, p[1] - start[1]); return [b[0] + dx, b[1] + dy, b[2] + dx, b[3] + dy].map(round); };
   return {
     move: p => (w.draft = { ...figure, xyxy: moved(p) }),
     up(p) {
@@ -273,9 +291,19 @@ function resizing(w, figure, handle) {
     const [x, y] = turn(p, m, -(figure.angle ?? 0)), b = [...figure.xyxy];
     if (i !== 1) b[i] = x;
     if (j !== 1) b[j + 1] = y;
-    return [Math.min(b[0], b[2]), Math.min(b[1], b[3]), Math.max(b[0], b[2]), Math.max(b[1], b[3])].map(round);
+    const c = middle(b), to = turn(c, m, figure.angle ?? 0), dx = to[0] - c[0], dy = to[1] - c[1]; // the far edge stays
+    return [Math.min(b[0], b[2]) + dx, Math.min(b[1], b[3]) + dy, Math.max(b[0], b[2]) + dx, Math.max(b[1], b[3]) + dy].map(round);
   };
   return { move: p => (w.draft = { ...figure, xyxy: sized(p) }), up: p => w.send({ do: "box", xyxy: sized(p), angle: figure.angle ?? 0 }) };
+}
+
+function turning(w, figure, start) {
+  const m = middle(figure.xyxy), direction = p => Math.atan2(p[1] - m[1], p[0] - m[0]);
+  const turned = (p, e) => {
+    const angle = (figure.angle ?? 0) + direction(p) - direction(start), step = Math.PI / 12;
+    return Math.round((e?.shiftKey ? Math.round(angle / step) * step : angle) * 1e4) / 1e4; // Shift: steps of 15°
+  };
+  return { move: (p, e) => (w.draft = { ...figure, angle: turned(p, e) }), up: (p, e) => w.send({ do: "box", xyxy: figure.xyxy, angle: turned(p, e) }) };
 }
 
 function painting(w, start, erase) {
@@ -372,7 +400,7 @@ class Annotator {
     this.total = make("span", { class: "vt-total" });
     this.lanes = make("canvas", { class: "vt-lanes", "aria-hidden": "true", onpointerdown: e => { const r = this.lanes.getBoundingClientRect(); this.go(Math.floor(((e.clientX - r.left) / r.width) * this.view.n_frames)); } });
     this.strip = make("div", { class: "vt-strip" }, button("Previous frame (←)", ICONS.back, () => this.go(this.frame - 1)), make("div", { class: "vt-track" }, this.slider, this.lanes), button("Next frame (→)", ICONS.forth, () => this.go(this.frame + 1)), this.number, this.total);
-    this.tracking = make("div", { class: "vt-tracking", hidden: true });
+    this.tracking = make("div", { hidden: true });
     return make("div", { class: "vt-scrub" }, this.strip, this.tracking);
   }
 
@@ -385,9 +413,16 @@ class Annotator {
     this.stop = button("Stop tracking (s)", null, () => this.send({ do: "stop" }), "Stop");
     this.progress = make("progress", { max: 1, value: 0, "aria-label": "Progress of tracking" });
     this.done = make("output", { class: "vt-done" });
-    this.words = [button("Not visible on this frame (a)", null, () => this.say("absent"), "Absent here"), button("No longer exists from this frame on", null, () => this.say("gone"), "Gone from here")];
+    this.words = [button("Not visible on this frame (a)", null, () => this.say("absent"), "Absent here"), button("No longer exists from this frame on", null, () => this.say("gone"), "Gone from here"),
+      button("From this frame on it is another object", null, () => this.send({ do: "split" }), "Split here")];
+    this.other = make("select", { "aria-label": "The other object" });
+    const pair = what => this.send({ do: what, other: +this.other.value });
+    this.pairs = [this.other, button("From this frame on each is the other", null, () => pair("swap"), "Swap from here"), button("They are one object: the other one takes the id of this one", null, () => pair("merge"), "Merge")];
+    this.who = make("output", { class: "vt-who" });
     this.keep = button("Save the session", ICONS.save, () => this.send({ do: "save" }));
-    this.tracking.append(make("span", {}, "Track"), make("span", { class: "vt-group" }, ...this.runners, this.stop), make("label", { class: "vt-check", title: "Track every object, not only the selected one" }, this.all, "all objects"), this.progress, this.done, make("span", { class: "vt-group" }, ...this.words), make("span", { class: "vt-gap" }), this.keep);
+    this.tracking.append(
+      make("div", { class: "vt-tracking" }, make("span", {}, "Track"), make("span", { class: "vt-group" }, ...this.runners, this.stop), make("label", { class: "vt-check", title: "Track every object, not only the selected one" }, this.all, "all objects"), this.progress, this.done),
+      make("div", { class: "vt-tracking" }, this.who, make("span", { class: "vt-group" }, ...this.words), make("span", { class: "vt-group" }, make("span", {}, "with"), ...this.pairs), make("span", { class: "vt-gap" }), this.keep));
     this.tracking.hidden = false;
     this.root.classList.add("vt-corrector");
   }
@@ -399,20 +434,32 @@ class Annotator {
     this.stage.canvas.style.aspectRatio = `${v.width} / ${v.height}`;
     for (const name in this.buttons) this.buttons[name].hidden = !v.tools.includes(name);
     if (!v.tools.includes(this.tool)) this.tool = v.tools[0];
-    this.undo.disabled = !v.undo; this.redo.disabled = !v.redo;
+    this.allow(v.undo, this.undo); this.allow(v.redo, this.redo);
     this.slider.max = this.number.max = v.n_frames - 1;
     this.total.textContent = `/ ${v.n_frames - 1}`;
     this.place(this.frame);
     this.rows();
     if (t) {
-      for (const b of [...this.runners, ...this.words, this.keep]) b.disabled = t.running;
-      this.stop.disabled = !t.running;
+      const others = v.objects.map(o => o.id).filter(id => id !== v.selected), chosen = +this.other.value;
+      this.other.replaceChildren(...others.map(id => make("option", { value: id, selected: id === chosen }, String(id))));
+      this.who.textContent = `Object ${v.selected}`;
+      this.allow(!t.running, ...this.runners, ...this.words, this.keep);
+      this.allow(!t.running && others.length > 0, ...this.pairs);
+      this.allow(t.running, this.stop);
       this.progress.value = t.total ? t.done / t.total : 0;
       this.done.textContent = t.running ? `${t.done} / ${t.total || "…"}` : "";
     }
     this.draw();
     this.root.dataset.frame = v.frame; // tells tests, and style sheets, what is shown
     this.root.dataset.ready = "true";
+  }
+
+  allow(allowed, ...controls) { // a control that is disabled would lose the focus, and then keys go to the notebook
+    const active = this.root.getRootNode().activeElement;
+    for (const control of controls) {
+      if (!allowed && control === active) this.root.focus({ preventScroll: true });
+      control.disabled = !allowed;
+    }
   }
 
   place(frame) {
@@ -521,7 +568,7 @@ class Annotator {
     };
     canvas.onpointerleave = () => { this.hover = null; this.draw(); };
     canvas.ondblclick = () => { if (this.tool === "polygon") { this.outline?.pop(); this.close(); } };
-    canvas.oncontextmenu = e => e.preventDefault();
+    canvas.oncontextmenu = e => { e.preventDefault(); e.stopPropagation(); }; // nor the notebook's menu
     canvas.addEventListener("wheel", e => {
       if (!e.ctrlKey && !root.contains(root.getRootNode().activeElement)) return; // the notebook scrolls
       e.preventDefault();
@@ -560,6 +607,11 @@ class Annotator {
     else if (box) this.send({ do: "box", xyxy: [...shift(box.xyxy), ...shift(box.xyxy.slice(2))], angle: box.angle ?? 0 });
   }
 
+  rotate(degrees) {
+    const box = this.figure("box");
+    if (box) this.send({ do: "box", xyxy: box.xyxy, angle: Math.round(((box.angle ?? 0) + (degrees * Math.PI) / 180) * 1e4) / 1e4 });
+  }
+
   key(e) { // true when the key meant something here
     const target = e.composedPath()[0];
     if (!this.view || (target !== this.root && ["text", "number"].includes(target.type))) return false;
@@ -588,6 +640,7 @@ class Annotator {
       Delete: () => this.send({ do: "delete", object_id: id, everywhere: e.shiftKey }), Backspace: () => this.send({ do: "delete", object_id: id, everywhere: e.shiftKey }),
       Home: () => this.go(0), End: () => this.go(v.n_frames - 1),
       "+": () => this.stage.zoomBy(1.5), "=": () => this.stage.zoomBy(1.5), "-": () => this.stage.zoomBy(1 / 1.5), 0: () => this.stage.zoomBy(0),
+      ",": () => this.rotate(-many), "<": () => this.rotate(-many), ".": () => this.rotate(many), ">": () => this.rotate(many),
       "[": () => this.size(1 / 1.25), "]": () => this.size(1.25), "?": () => this.toggleHelp(),
       Escape: () => { this.outline = this.draft = this.gesture = null; this.help.hidden = true; this.draw(); },
     }[e.key];

@@ -203,23 +203,38 @@ class AnnotatorState:
         (self.hidden.discard if shown else self.hidden.add)(int(object_id))
 
     def box(self, xyxy: Sequence[float], angle: float = 0.0) -> None:
-        """Give the selected object a box on this frame, cut to the frame; where it has clicks, their mask follows."""
+        """Give the selected object a box on this frame; where it has clicks, their mask follows.
+
+        An upright box is cut to the frame, an oriented one (angle in radians, clockwise) keeps its centre in it.
+        """
         x1, y1, x2, y2 = (float(v) for v in xyxy)
-        x1, x2 = sorted((min(max(x1, 0.0), self.video.width), min(max(x2, 0.0), self.video.width)))
-        y1, y2 = sorted((min(max(y1, 0.0), self.video.height), min(max(y2, 0.0), self.video.height)))
-        box = BoxPrompt((x1, y1, x2, y2), float(angle), **self._here())
+        (x1, x2), (y1, y2) = sorted((x1, x2)), sorted((y1, y2))
+        turn = math.remainder(float(angle), 2 * math.pi)
+        if turn:
+            x, y = (x1 + x2) / 2, (y1 + y2) / 2
+            dx, dy = min(max(x, 0.0), self.video.width) - x, min(max(y, 0.0), self.video.height) - y
+            x1, y1, x2, y2 = x1 + dx, y1 + dy, x2 + dx, y2 + dy
+        else:
+            x1, x2 = (min(max(x, 0.0), self.video.width) for x in (x1, x2))
+            y1, y2 = (min(max(y, 0.0), self.video.height) for y in (y1, y2))
+        box = BoxPrompt((x1, y1, x2, y2), turn, **self._here())
         clicks = self._now.figures.get((self.selected, self.frame, "click"))
         if isinstance(clicks, ClickPrompt) and self.segmenter is not None:
-            self._segment(replace(clicks, xyxy=box.xyxy), box)
+            self._segment(replace(clicks, xyxy=self._around(box)), box)
         else:
             self._put(box)
+
+    def _around(self, box: BoxPrompt) -> tuple[float, float, float, float]:
+        """Upright extent of a box, for a segmenter, which knows no other."""
+        x1, y1, x2, y2 = box.box(self.video.height, self.video.width).tolist()
+        return x1, y1, x2, y2
 
     def click(self, x: float, y: float, positive: bool = True) -> None:
         """Click on (or beside) the selected object; with a segmenter its mask follows at once."""
         old = self._now.figures.get((self.selected, self.frame, "click"))
         points, marks = (old.points, old.positive) if isinstance(old, ClickPrompt) else ((), ())
         box = self._now.figures.get((self.selected, self.frame, "box"))
-        xyxy = box.xyxy if isinstance(box, BoxPrompt) else None
+        xyxy = self._around(box) if isinstance(box, BoxPrompt) else None
         self._segment(
             ClickPrompt((*points, (float(x), float(y))), (*marks, bool(positive)), xyxy, **self._here()), box
         )

@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import InputError, VtlabError
+from vtlab.errors import InputError, PromptError, VtlabError
+from vtlab.figures import KINDS, figures_at
 from vtlab.prompts import (
     BoxPrompt,
     ClickPrompt,
@@ -51,6 +52,9 @@ class CorrectorState(AnnotatorState):
     edits: ClassVar[frozenset[str]] = (AnnotatorState.edits - {"duplicate"}) | {
         "absent",
         "gone",
+        "swap",
+        "split",
+        "merge",
         "interpolate",
         "track",
         "stop",
@@ -196,15 +200,40 @@ class CorrectorState(AnnotatorState):
         """Say that the object no longer exists from this frame on."""
         self.session.mark_gone(object_id, self.frame)
 
+    def swap(self, other: int) -> None:
+        """Exchange the identities of the selected object and another one from this frame on."""
+        self._clicks.clear()
+        self.session.swap(self.selected, int(other), self.frame)
+        self.message = f"Objects {self.selected} and {other} are exchanged from frame {self.frame} on."
+
+    def split(self) -> None:
+        """Make what the selected object is from this frame on an object of its own, and select it."""
+        self._clicks.clear()
+        old, self.selected = self.selected, self.session.split(self.selected, self.frame)
+        self.message = f"From frame {self.frame} on, object {old} is object {self.selected}."
+
+    def merge(self, other: int) -> None:
+        """Join another object to the selected one, which keeps its id."""
+        self._clicks.clear()
+        self.session.merge(self.selected, int(other))
+        self.message = f"Object {other} is now object {self.selected}."
+
     def undo(self) -> None:
         """Take back the session's last step."""
         self._clicks.clear()
         self.session.undo()
+        self._select_known()
 
     def redo(self) -> None:
         """Carry out again what was taken back."""
         self._clicks.clear()
         self.session.redo()
+        self._select_known()
+
+    def _select_known(self) -> None:
+        ids = self.session.object_ids
+        if ids and self.selected not in ids:
+            self.selected = ids[0]
 
     def save(self) -> None:
         """Write the session to its file."""
@@ -290,7 +319,7 @@ class CorrectorState(AnnotatorState):
         own: dict[str, Any] = {"object_id": int(now.object_id[row]), "frame": frame}
         points = now.points.xy[now.points.object_id == own["object_id"]]
         if len(points):
-            return self._predicted_points(points, own) if np.isfinite(points).all() else None
+            return self._predicted_points(now, points, own)
         if now.rle is not None and now.rle[row] is not None:
             return MaskPrompt(now.rle[row], (self.video.height, self.video.width), **own)
         box = now.boxes[row]
@@ -299,14 +328,17 @@ class CorrectorState(AnnotatorState):
         x1, y1, x2, y2 = box.tolist()
         return BoxPrompt((x1, y1, x2, y2), **own)
 
-    def _predicted_points(self, points: NDArray[np.float64], own: dict[str, Any]) -> Prompt:
-        xy = tuple((float(x), float(y)) for x, y in points)
-        for key in self.session.prompts.of(own["object_id"]):
-            if isinstance(key, SkeletonPrompt) and len(key.points) == len(xy):
-                return SkeletonPrompt(xy, key.names, key.edges, **own)
-            if isinstance(key, PointPrompt) and len(key.points) == len(xy):
-                return PointPrompt(xy, key.shape, **own)
-        return PointPrompt(xy, **own)
+    def _predicted_points(
+        self, now: Tracks, points: NDArray[np.float64], own: dict[str, Any]
+    ) -> Prompt | None:
+        """Points as the figure that the object's key figures are: a polygon, a skeleton, an oriented box."""
+        if not np.isfinite(points).all():
+            return None
+        keys = [p for p in self.session.prompts.of(own["object_id"]) if type(p) in KINDS]
+        try:
+            return figures_at(now, keys, own["frame"])[0]
+        except (PromptError, IndexError):  # another number of points, or no such key figure
+            return PointPrompt(tuple((float(x), float(y)) for x, y in points), **own)
 
     def _figure(self, p: Prompt) -> dict[str, Any]:
         key: Key = self._key(p)

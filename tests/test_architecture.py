@@ -10,7 +10,7 @@ LEVELS = (
     {"errors", "geometry", "masks", "provenance"},
     {"prompts", "tracks", "video", "_decode"},
     {"protocols", "figures", "draw"},
-    {"registry", "weights", "checkpoints", "device"},
+    {"registry", "weights", "checkpoints", "device", "memory"},
     {"nets", "formats"},
     {"trackers", "detectors", "association", "segmenters", "metrics", "datasets"},
     {"run", "folders", "plot", "export"},
@@ -24,7 +24,7 @@ TOGETHER = (
     {"errors", "geometry", "masks", "provenance"},
     {"prompts", "tracks", "video", "_decode"},
     {"protocols", "figures", "draw"},
-    {"registry", "weights", "checkpoints", "device"},
+    {"registry", "weights", "checkpoints", "device", "memory"},
     {"trackers", "detectors", "association", "segmenters"},
     {"cli", "__main__", "__init__"},
 )

@@ -21,6 +21,7 @@ import numpy as np
 from vtlab import draw
 from vtlab.datasets import Sequence
 from vtlab.errors import InputError, PromptError, TrackingError, VtlabError, VtlabWarning
+from vtlab.memory import grown_mb, settle
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.protocols import Card
 from vtlab.registry import TRACKERS
@@ -142,6 +143,7 @@ class _Trial:
         family = _family(self.card, self.sequence)
         try:
             prompts, note = fitting_prompts(self.card, self.sequence.prompts, self.video)
+            settle(self.card.requires)
             with _collected() as notices:
                 tracks = self._track(prompts, self.direction)
                 backward = self._return(tracks) if self.both_ways and self.card.accepts else None
@@ -488,21 +490,18 @@ def _stands_still(tracks: Tracks) -> bool:
 def speed(tracks: SequenceOf[Tracks]) -> dict[str, float]:
     """Frames per second, median and 95th percentile of the latency in ms, and memory in MB that the runs took.
 
-    Time is that of the tracker's steps alone, without decoding; memory is the growth of the process's resident
-    memory (plus the GPU's peak) over the run, the largest over the sequences.
+    Time is that of the tracker's steps alone, without decoding. Memory is the peak over the run less what was in use
+    before it, of the process and of the GPU, the largest over the sequences: weights and work of the tracker, not its
+    libraries.
     """
     seconds = np.concatenate([t.step_seconds for t in tracks]) if tracks else np.empty(0)
     if not len(seconds):
         return dict.fromkeys(SPEED_COLUMNS, np.nan)
-    memory = [t.meta.get("memory", {}) for t in tracks]
-    grown = [
-        m.get("rss_peak_bytes", 0) - m.get("rss_before_bytes", 0) + m.get("gpu_peak_bytes", 0) for m in memory
-    ]
     return {
         "fps": len(seconds) / float(seconds.sum()) if seconds.sum() > 0 else np.nan,
         "latency_ms": 1000 * float(np.median(seconds)),
         "latency_p95_ms": 1000 * float(np.percentile(seconds, 95)),
-        "memory_mb": max(grown) / 2**20,
+        "memory_mb": max(grown_mb(t.meta.get("memory", {})) for t in tracks),
     }
 
 

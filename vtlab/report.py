@@ -285,7 +285,9 @@ def _subtitle(comparison: Comparison) -> str:
 def _rules(comparison: Comparison, family: str) -> str:
     scores = comparison.scores
     rules = sorted(set(scores.loc[scores["family"] == family, "protocol"].astype(str)))
-    speed = "Latency and fps are the tracker's own steps without decoding; memory is what the run added."
+    speed = (
+        "Latency and fps are the tracker's own steps without decoding; memory is the peak that the run added."
+    )
     return f"<p class=note>Rule: {html.escape('; '.join(rules) or 'none')}. {speed}</p>"
 
 

@@ -7,7 +7,6 @@ progress, cancelling, timing of each step, memory, provenance; and it keeps what
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ import numpy as np
 
 from vtlab import provenance
 from vtlab.errors import InputError, PromptError, TrackingError, VtlabError
+from vtlab.memory import Memory
 from vtlab.prompts import Prompt, Prompts
 from vtlab.protocols import Card, OfflineTracker, OnlineTracker, Tracker
 from vtlab.registry import TRACKERS
@@ -121,33 +121,6 @@ def track(
     finally:
         if owned:
             footage.close()
-
-
-@dataclass
-class Memory:
-    """Resident memory of this process (and of the GPU) over a run, in bytes, sampled after each step."""
-
-    before: int = 0
-    peak: int = 0
-
-    def __post_init__(self) -> None:
-        import psutil
-
-        self._process = psutil.Process()
-        self.before = self.peak = self._process.memory_info().rss
-        self._cuda = None
-
-    def sample(self) -> None:
-        """Take note of the memory in use now."""
-        self.peak = max(self.peak, self._process.memory_info().rss)
-
-    def record(self) -> dict[str, int]:
-        """What a result records of memory."""
-        found = {"rss_before_bytes": self.before, "rss_peak_bytes": self.peak}
-        torch = sys.modules.get("torch")
-        if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized():
-            found["gpu_peak_bytes"] = int(torch.cuda.max_memory_allocated())
-        return found
 
 
 class _Size:

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import InputError
+from vtlab.memory import grown_mb, settle
+from vtlab.registry import TRACKERS
 from vtlab.run import as_prompts, track
 from vtlab.tracks import Tracks
 
@@ -24,7 +26,7 @@ class Profile:
         median_ms: Median of the other steps.
         p95_ms: 95th percentile of them.
         fps: Steps per second: the reciprocal of their mean.
-        memory_mb: Growth of the process's resident memory, in MB.
+        memory_mb: Peak over the run less what was in use before it, of the process and the GPU, in MB.
         tracks: What was tracked; its `meta` holds versions and hardware.
     """
 
@@ -61,14 +63,13 @@ def profile(
     Raises:
         InputError: Fewer steps than the warm-up needs, so that nothing could be measured.
     """
+    settle(TRACKERS.card(tracker).requires)
     tracks = track(video, as_prompts(prompts), tracker, stop=frames, progress=False, **params)
     seconds = tracks.step_seconds[1 + warmup :]
     if not len(seconds):
         raise InputError(
             f"{len(tracks.step_seconds)} steps are too few to measure after a warm-up of {warmup}."
         )
-    memory = tracks.meta["memory"]
-    grown = memory["rss_peak_bytes"] - memory["rss_before_bytes"] + memory.get("gpu_peak_bytes", 0)
     return Profile(
         tracks.name,
         len(seconds),
@@ -77,6 +78,6 @@ def profile(
         1000 * float(np.median(seconds)),
         1000 * float(np.percentile(seconds, 95)),
         float(1 / seconds.mean()),
-        grown / 2**20,
+        grown_mb(tracks.meta["memory"]),
         tracks,
     )

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+import pytest
+
+import vtlab
+from tests.conftest import moving_square
+from vtlab.memory import Memory, grown_mb, settle
+from vtlab.protocols import Observation, SingleObjectTracker
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel keeps the peak")
+
+
+@linux
+def test_what_is_taken_and_given_back_within_a_step_counts():
+    memory = Memory()
+    np.ones(100 << 20, np.uint8).sum()
+    record = memory.record()
+    assert record["exact"]
+    assert 95 < grown_mb(record) < 130
+
+
+@linux
+def test_an_earlier_peak_does_not_count():
+    np.ones(200 << 20, np.uint8).sum()
+    assert grown_mb(Memory().record()) < 50
+
+
+@linux
+def test_two_runs_of_one_tracker_cost_the_same():
+    """The second isn't cheaper because the first left freed pages behind."""
+
+    @vtlab.register("hungry", family="sot", accepts={vtlab.BoxPrompt}, licence="Apache-2.0")
+    class Hungry(SingleObjectTracker):
+        def init(self, frame, prompt):
+            self.kept = [np.ones(100_000, np.uint8) for _ in range(500)]  # small pieces, from the heap
+
+        def step(self, frame):
+            return Observation((0, 0, 5, 5))
+
+    video, box = moving_square(), vtlab.BoxPrompt((10, 10, 30, 30))
+    costs = []
+    for _ in range(2):
+        settle()
+        meta = vtlab.track(video, box, Hungry, progress=False).meta
+        costs.append(grown_mb(meta["memory"]))
+    assert costs == pytest.approx([48, 48], abs=12)
+
+
+def test_where_the_kernel_keeps_no_peak_it_is_sampled(monkeypatch, tmp_path):
+    monkeypatch.setattr("vtlab.memory._PROCESS", tmp_path / "nowhere")
+    memory = Memory()
+    held = np.ones(100 << 20, np.uint8)
+    memory.sample()
+    record = memory.record()
+    assert not record["exact"]
+    assert grown_mb(record) > 95
+    assert held.all()

@@ -67,6 +67,8 @@ def pareto(
     budget: float | None = None,
 ) -> Axes:
     """Quality (higher is better) against cost (lower is better) with the Pareto front and an optional budget."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
     cost_array, quality_array = np.asarray(cost, float), np.asarray(quality, float)
     front = pareto_front(cost_array, quality_array)
     order = front[np.argsort(cost_array[front])]
@@ -90,12 +92,15 @@ def pareto(
     if high / low < 10:  # a decade at least, so that small differences look small
         middle = (low * high) ** 0.5
         ax.set_xlim(middle / 10**0.5, middle * 10**0.5)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
     bottom, top = ax.get_ylim()
     if top - bottom < 0.2:
         ax.set_ylim((bottom + top) / 2 - 0.1, (bottom + top) / 2 + 0.1)
     _label_points(ax, cost_array, quality_array, names, front)
     ax.set(xlabel=xlabel, ylabel=ylabel, title="Quality against cost; the line is the Pareto front")
-    ax.grid(alpha=0.25, which="both")
+    ax.grid(alpha=0.25)
     return ax
 
 
@@ -148,6 +153,7 @@ def bars(ax: Axes, values: Mapping[str, float], *, xlabel: str = "", title: str 
         ax.text(heights[i], i, f" {text}", va="center", fontsize="small")
     ax.set_ylim(max(len(order), 4) - 0.5, -0.5)  # few bars stay slim
     ax.margins(x=0.15)
+    ax.locator_params(axis="x", nbins=6)
     ax.set(xlabel=xlabel, title=title)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

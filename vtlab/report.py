@@ -255,7 +255,7 @@ def write_report(comparison: Comparison, path: str | Path, *, title: str, video:
         board = comparison.leaderboard(family)
         body.append(f"<h2>{html.escape(FAMILY_TITLES[family])}</h2>")
         body.append(f"<div class=scroll>{styled(board).to_html()}</div>")
-        body.append(_rules(comparison, family))
+        body.append(_rules(comparison, family) + _notes(board))
     body.append("<h2>Plots</h2>" + _picture(_png(figure(comparison)), "Quality, cost and time"))
     body.append(_pictures(comparison))
     if video:
@@ -289,6 +289,19 @@ def _rules(comparison: Comparison, family: str) -> str:
         "Latency and fps are the tracker's own steps without decoding; memory is the peak that the run added."
     )
     return f"<p class=note>Rule: {html.escape('; '.join(rules) or 'none')}. {speed}</p>"
+
+
+def _notes(board: pd.DataFrame) -> str:
+    """What the column of notes cuts short, in full."""
+    whole: dict[str, list[str]] = {}
+    for name, note in board.get("note", {}).items():
+        if isinstance(note, str) and _short(note) != note:
+            whole.setdefault(note, []).append(str(name))
+    items = "".join(
+        f"<li><b>{html.escape(', '.join(names))}</b>: {html.escape(note)}</li>"
+        for note, names in whole.items()
+    )
+    return f"<details class=note><summary>Notes in full</summary><ul>{items}</ul></details>" if items else ""
 
 
 def _pictures(comparison: Comparison) -> str:

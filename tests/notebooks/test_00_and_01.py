@@ -17,7 +17,8 @@ FOLDER = Path(__file__).parents[2] / "notebooks"
 @pytest.mark.notebook
 def test_quickstart(tmp_path):
     small = {
-        "TRACKERS": ["ncc", "nanotrack-v1", "sort", "flow", "lucas-kanade"],
+        "TRACKERS": ["ncc", "nanotrack-v1", "flow", "lucas-kanade"],
+        "MOT_TRACKERS": ["sort"],
         "REAL_TRACKERS": ["ncc", "identity"],
         "SECONDS": 0.4,
         "REAL_FRAMES": 6,

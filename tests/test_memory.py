@@ -43,7 +43,7 @@ def test_two_runs_of_one_tracker_cost_the_same():
     video, box = moving_square(), vtlab.BoxPrompt((10, 10, 30, 30))
     costs = []
     for _ in range(2):
-        settle()
+        settle(Hungry.card)
         meta = vtlab.track(video, box, Hungry, progress=False).meta
         costs.append(grown_mb(meta["memory"]))
     assert costs == pytest.approx([48, 48], abs=12)

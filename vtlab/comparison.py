@@ -143,7 +143,7 @@ class _Trial:
         family = _family(self.card, self.sequence)
         try:
             prompts, note = fitting_prompts(self.card, self.sequence.prompts, self.video)
-            settle(self.card.requires)
+            settle(self.card)
             with _collected() as notices:
                 tracks = self._track(prompts, self.direction)
                 backward = self._return(tracks) if self.both_ways and self.card.accepts else None

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from vtlab.protocols import Card
+
 _PROCESS = Path("/proc/self")
 
 
@@ -60,18 +62,17 @@ def grown_mb(record: Mapping[str, Any]) -> float:
     return grown / 2**20
 
 
-def settle(extra: str = "") -> None:
-    """Prepare a measurement, so that a run's growth is its own whatever ran before it.
+def settle(card: Card) -> None:
+    """Prepare a measurement, so that a run's time and memory are its own whatever ran before it.
 
-    Packages that a tracker's extra brings are loaded first (the first of two networks would pay for PyTorch
-    alone), garbage is collected, and freed pages go back to the system where its allocator can do that.
-
-    Args:
-        extra: Extra of vtlab that the tracker requires (`Card.requires`).
+    The libraries that trackers of a kind share are loaded (the first one would pay for PyTorch alone), garbage is
+    collected, and freed pages go back to the system where its allocator can do that.
     """
-    if extra not in ("", "onnx"):  # every other extra of a tracker stands on PyTorch
+    shared = ["torch"] if card.requires not in ("", "onnx") else []  # all other extras stand on PyTorch
+    shared += ["supervision", "scipy.optimize"] if card.family in ("mot", "multi") else []
+    for name in shared:
         with contextlib.suppress(ImportError):  # the tracker itself says what is missing
-            importlib.import_module("torch")
+            importlib.import_module(name)
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # not the GNU C library
         ctypes.CDLL(None).malloc_trim(0)

@@ -63,7 +63,7 @@ def profile(
     Raises:
         InputError: Fewer steps than the warm-up needs, so that nothing could be measured.
     """
-    settle(TRACKERS.card(tracker).requires)
+    settle(TRACKERS.card(tracker))
     tracks = track(video, as_prompts(prompts), tracker, stop=frames, progress=False, **params)
     seconds = tracks.step_seconds[1 + warmup :]
     if not len(seconds):

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from vtlab.protocols import Card
 from vtlab.registry import TRACKERS
 
 README = Path(__file__).parents[1] / "README.md"
@@ -13,22 +14,30 @@ TITLES = {"sot": "boxes", "mot": "by detection", "vos": "masks", "points": "poin
 
 
 def table() -> str:
-    """The table of trackers in Markdown."""
-    lines = ["| tracker | family | prompts | needs | licence | what it is |", "|---|---|---|---|---|---|"]
+    """The table of trackers in Markdown, one row for the variants of a method."""
+    groups: dict[tuple[object, ...], list[Card]] = {}
     for card in sorted(TRACKERS.cards(), key=lambda c: (list(TITLES).index(c.family), c.name)):
-        needs = [f"`[{card.requires}]`" if card.requires else "", "weights" if card.weights else ""]
-        prompts = ", ".join(sorted(k.kind for k in card.accepts)) or "none"
-        name = f"[{card.name}]({card.paper_url or card.code})" if card.paper_url or card.code else card.name
-        row = [
-            name,
-            TITLES[card.family],
-            prompts,
-            " ".join(filter(None, needs)),
-            card.licence.split(" (")[0],
-            card.summary,
-        ]
-        lines.append("| " + " | ".join(cell.replace("|", "/") for cell in row) + " |")
-    return "\n".join(lines)
+        method = (TRACKERS.find(card.name), card.paper_url, card.name.split("-")[0])
+        groups.setdefault((*method, card.licence, card.requires, bool(card.weights)), []).append(card)
+    lines = ["| tracker | family | prompts | needs | licence | what it is |", "|---|---|---|---|---|---|"]
+    return "\n".join(lines + [row(cards) for cards in groups.values()])
+
+
+def row(cards: list[Card]) -> str:
+    """The row of a method: the names of its variants, and what is said of the first."""
+    card = cards[0]
+    link = card.paper_url or card.code
+    cells = [
+        ", ".join([f"[{card.name}]({link})" if link else card.name, *(c.name for c in cards[1:])]),
+        TITLES[card.family],
+        ", ".join(sorted(k.kind for k in card.accepts)) or "none",
+        " ".join(
+            filter(None, [f"`[{card.requires}]`" if card.requires else "", "weights" if card.weights else ""])
+        ),
+        card.licence.split(" (")[0],
+        card.summary,
+    ]
+    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
 
 
 def updated(text: str) -> str:

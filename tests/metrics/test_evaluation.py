@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -112,6 +114,31 @@ def test_by_class():
     assert value(found, "HOTA", "car") == pytest.approx(1)
     assert value(found, "HOTA", "dog") == 0
     assert value(found, "HOTA", "class average") == pytest.approx(0.5)
+    assert value(found, "MOTA", "class combined") == pytest.approx(N / (2 * N))
+    with pytest.raises(InputError, match="the truth has car, dog, the tracks none"):
+        evaluate(boxes(), truth, "mot", by_class=True)
+    with pytest.raises(InputError, match="not by the rule 'otb'"):
+        evaluate(boxes(), truth, "sot", by_class=True)
+
+
+def test_classes_over_sequences_equal_trackeval():
+    golden = json.loads((Path(__file__).parent / "golden/classes.json").read_text())
+    parts = []
+    for sides in golden["sequences"]:
+        both = []
+        for side in (0, 1):
+            rows = [(*row, label) for label, pair in sides.items() for row in pair[side]]
+            frame, ids, x, y, w, h, label = zip(*rows, strict=True)
+            box = np.stack([x, y, np.add(x, w), np.add(y, h)], axis=1)
+            both.append(Tracks.of(frame, ids, box, label=list(label), meta={"frames": 16}))
+        parts.append(score(both[1], both[0], "mot", by_class=True))
+    assert [list(p.classes) for p in parts] == [["car"], ["car", "dog"]]
+    rows = table(parts, ["a", "a"])
+    over_all = rows[rows.sequence == "all"]
+    for label, numbers in golden["values"].items():
+        for name in over_all[over_all.object_id == label].metric:
+            if name in numbers:
+                assert value(over_all, name, label) == pytest.approx(numbers[name], abs=1e-9), (label, name)
 
 
 def test_masks_in_multi_object_scoring_and_ignore_regions():

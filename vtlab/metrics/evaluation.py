@@ -7,7 +7,7 @@ sequences, a bootstrap sample and a leaderboard are made the same way.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vtlab.errors import InputError
 from vtlab.geometry import box_area
 from vtlab.metrics import mot, pairing, points, sot, vos
-from vtlab.metrics.protocols import DEFAULTS, FAMILIES, Protocol, find
+from vtlab.metrics.protocols import DEFAULTS, FAMILIES, MotProtocol, Protocol, find
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -33,8 +33,9 @@ class Part:
         family: `sot`, `mot`, `vos` or `points`.
         protocol: The rule it was made by.
         counts: What it adds to the family's combined score.
-        objects: Scores of single objects (id or label -> metric -> value).
+        objects: Scores of single objects (id -> metric -> value).
         sequence: Name of the sequence.
+        classes: For `mot` by class: what it adds to the score of each label.
     """
 
     family: str
@@ -42,6 +43,7 @@ class Part:
     counts: Any
     objects: Mapping[Any, Mapping[str, float]]
     sequence: str = ""
+    classes: Mapping[str, mot.Counts] = field(default_factory=dict)
 
     def values(self) -> dict[str, float]:
         """The score of the sequence: metric -> value."""
@@ -65,13 +67,15 @@ def evaluate(
             id) or `points`; default: the family of the tracker that made the tracks, else what they hold.
         protocol: Name of the benchmark's rule (`vtlab.metrics.protocols`); default: the sequence's own benchmark
             where that is a rule of the family, else the family's default.
-        by_class: For `mot`: also score each label of truth alone, and the average over labels.
+        by_class: For `mot`: also score each label of truth alone, and both ways to join labels: "class average" (each
+            label weighs the same) and "class combined" (each box does), TrackEval's cls_comb_cls_av and cls_comb_det_av.
 
     Returns:
         A tidy DataFrame: tracker, sequence, object_id (an id, a label, or "all"), metric, value, protocol.
 
     Raises:
-        InputError: Unknown family or protocol; tracks and truth share no object; sizes differ; nothing to score.
+        InputError: Unknown family or protocol; tracks and truth share no object; sizes differ; nothing to score; labels
+            are missing where classes are asked for.
     """
     return table([score(tracks, truth, family, protocol, by_class=by_class)], [tracks.name])
 
@@ -93,11 +97,8 @@ def score(
     if protocol is None and case.benchmark in FAMILIES.get(family, ()):
         protocol = case.benchmark
     rule = find(family, protocol)
-    if family == "mot":
-        counts, objects = _score_mot(case, rule, by_class)
-    else:
-        counts, objects = _SCORERS[family](case, rule)
-    return Part(family, rule, counts, objects, case.name)
+    counts, objects = _SCORERS[family](case, rule)
+    return Part(family, rule, counts, objects, case.name, _by_class(case, rule) if by_class else {})
 
 
 def combine(parts: Sequence[Part]) -> dict[str, float]:
@@ -105,6 +106,22 @@ def combine(parts: Sequence[Part]) -> dict[str, float]:
     if not parts:
         raise InputError("There is nothing to combine.")
     return _COMBINE[parts[0].family]([p.counts for p in parts])
+
+
+def combine_classes(parts: Sequence[Part]) -> dict[str, dict[str, float]]:
+    """Combine sequences label by label, then labels: label, "class average" or "class combined" -> metric -> value."""
+    found: dict[str, list[mot.Counts]] = {}
+    for part in parts:
+        for label, counts in part.classes.items():
+            found.setdefault(label, []).append(counts)
+    if not found:
+        return {}
+    classes = {label: mot.combine(found[label]) for label in sorted(found)}
+    return {
+        **{label: counts.values() for label, counts in classes.items()},
+        "class average": mot.class_average(classes.values()),
+        "class combined": mot.combine(classes.values()).values(),
+    }
 
 
 def combiner(parts: Sequence[Part]) -> Callable[[NDArray[np.int64]], dict[str, float]]:
@@ -136,10 +153,12 @@ def table(parts: Sequence[Part], trackers: Sequence[str]) -> pd.DataFrame:
         mine = [p for p, t in zip(parts, trackers, strict=True) if t == tracker]
         for part in mine:
             name = part.protocol.name
-            for object_id, values in (*part.objects.items(), ("all", part.values())):
+            scored = (*part.objects.items(), *combine_classes([part]).items(), ("all", part.values()))
+            for object_id, values in scored:
                 rows += [(tracker, part.sequence, object_id, m, v, name) for m, v in values.items()]
         if len(mine) > 1:
-            rows += [(tracker, "all", "all", m, v, mine[0].protocol.name) for m, v in combine(mine).items()]
+            for label, values in (*combine_classes(mine).items(), ("all", combine(mine))):
+                rows += [(tracker, "all", label, m, v, mine[0].protocol.name) for m, v in values.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
@@ -254,19 +273,30 @@ def _fill(
     return box, visible
 
 
-def _score_mot(case: _Case, rule: Any, by_class: bool) -> tuple[mot.Counts, dict[str, dict[str, float]]]:
+def _score_mot(case: _Case, rule: Any) -> tuple[mot.Counts, dict[int, dict[str, float]]]:
     prepared = mot_pairs(case.tracks, case.truth, rule, case.frames, case.ignore)
-    counts = mot.evaluate(prepared, threshold=rule.threshold)
-    if not by_class:
-        return counts, {}
-    labels = sorted({x for x in case.truth.label if x is not None and x != "ignore"})
-    classes = {}
+    return mot.evaluate(prepared, threshold=rule.threshold), {}
+
+
+def _by_class(case: _Case, rule: Any) -> dict[str, mot.Counts]:
+    """Counts of each label of truth that is no distractor: its own answers against its own truth."""
+    if not isinstance(rule, MotProtocol):
+        raise InputError(f"Classes are scored in the family 'mot', not by the rule {rule.name!r}.")
+    skip = {None, "ignore", *rule.distractors}
+    labels = sorted(set(case.truth.label) - skip)
+    if not labels or (not set(case.tracks.label) & {*labels, *rule.distractors} and len(case.tracks)):
+        raise InputError(
+            f"Classes are scored by labels: the truth has {_some(labels) or 'none'}, the tracks "
+            f"{_some(sorted(set(case.tracks.label) - {None})) or 'none'}. Give both sides labels of the same names."
+        )
+    out = {}
     for label in labels:
-        answer, true = (t.take(t.label == label) for t in (case.tracks, case.truth))
-        pairs = mot_pairs(answer, true, find("mot", "plain"), case.frames)
-        classes[label] = mot.evaluate(pairs, threshold=rule.threshold)
-    objects = {label: c.values() for label, c in classes.items()}
-    return counts, {**objects, "class average": mot.class_average(classes.values())}
+        truth = case.truth.take(np.isin(case.truth.label, [label, "ignore", *rule.distractors]))
+        answer = case.tracks.take(case.tracks.label == label)
+        alone = replace(rule, classes=(label,))
+        pairs = mot_pairs(answer, truth, alone, case.frames, case.ignore)
+        out[label] = mot.evaluate(pairs, threshold=rule.threshold)
+    return out
 
 
 def mot_pairs(
@@ -445,6 +475,7 @@ def _some(ids: Iterable[Any]) -> str:
 
 _SCORERS: dict[str, Callable[[_Case, Any], tuple[Any, dict[Any, dict[str, float]]]]] = {
     "sot": _score_sot,
+    "mot": _score_mot,
     "vos": _score_vos,
     "points": _score_points,
 }
@@ -459,6 +490,7 @@ __all__ = [
     "DEFAULTS",
     "Part",
     "combine",
+    "combine_classes",
     "evaluate",
     "infer_family",
     "mot_pairs",

@@ -29,11 +29,12 @@ class SotProtocol:
         first_frame: The prompted frame: `truth` (truth is copied into the answer, so it counts as IoU 1),
             `given` (the answer counts as it is) or `dropped`.
         strict: Success is overlap `>` threshold (True) or `>=` (False).
-        thresholds: `linspace` or `arange`: how the 21 overlap thresholds are rounded to float64.
         absent: A frame without visible truth is `excluded`, or it counts as a `miss`.
         empty_truth: A true box without area still has a centre (`point`), or its frame is a `miss` throughout.
-        center_outside: A true centre left of or above the image is compared as it is (`error`), or it counts as
-            found whatever the answer (`hit`, an oddity of pysot's code that its published numbers contain).
+        outside: A true box that reaches over the left or upper edge is compared as it is (`compared`), or it counts
+            for precision as found whatever the answer, an oddity of two tools' code that published numbers contain:
+            where its centre lies outside (`center_hit`, pysot), or where its corner does (`corner_hit`, LaSOT, which
+            counts it as a miss for success).
         no_answer: A frame without an answer is a `miss`, or the tracker's last answer is `repeated`.
         bounds: Boxes are not cut (`none`), cut to the image (`image`), or moved into it as the GOT-10k
             toolkit does (`got10k`: x and y are clipped, the width is not shortened by what was cut).
@@ -47,10 +48,9 @@ class SotProtocol:
     source: str
     first_frame: Literal["truth", "given", "dropped"] = "truth"
     strict: bool = True
-    thresholds: Literal["linspace", "arange"] = "linspace"
     absent: Literal["excluded", "miss"] = "excluded"
     empty_truth: Literal["point", "miss"] = "miss"
-    center_outside: Literal["error", "hit"] = "error"
+    outside: Literal["compared", "center_hit", "corner_hit"] = "compared"
     no_answer: Literal["miss", "repeated"] = "miss"
     bounds: Literal["none", "image", "got10k"] = "none"
     rounded: bool = False
@@ -60,7 +60,7 @@ class SotProtocol:
 
     def overlap_thresholds(self) -> Array:
         """Return the 21 overlap thresholds 0, 0.05, ..., 1."""
-        return np.linspace(0, 1, 21) if self.thresholds == "linspace" else np.arange(0, 1.05, 0.05)
+        return np.linspace(0, 1, 21)
 
     def center_thresholds(self) -> Array:
         """Return the thresholds of the centre error in pixels: 0 to 50."""
@@ -84,28 +84,26 @@ SOT: dict[str, SotProtocol] = {
             "pysot",
             "pysot toolkit OPEBenchmark",
             first_frame="given",
-            thresholds="arange",
             absent="miss",
             empty_truth="point",
-            center_outside="hit",
+            outside="center_hit",
         ),
         SotProtocol(
             "lasot",
-            "LaSOT evaluation toolkit; Fan et al., CVPR 2019",
-            absent="excluded",
+            "LaSOT_Evaluation_Toolkit (absent frames stay in the denominator); Fan et al., CVPR 2019",
+            absent="miss",
+            outside="corner_hit",
             no_answer="repeated",
         ),
         SotProtocol(
             "pytracking-lasot",
             "pytracking extract_results for LaSOT (absent frames stay in the denominator)",
-            thresholds="arange",
             absent="miss",
             no_answer="repeated",
         ),
         SotProtocol(
             "pytracking",
             "pytracking extract_results for all but LaSOT and UAV123",
-            thresholds="arange",
             no_answer="repeated",
         ),
         SotProtocol(

@@ -184,8 +184,13 @@ def evaluate(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"
     # fmin turns NaN (no answer) into infinity.
     error = np.fmin(np.where(located, error, np.inf), np.inf)
     normalized = np.fmin(np.where(valid, normalized, np.inf), np.inf)
-    if protocol.center_outside == "hit":
+    if protocol.outside != "compared":
         outside = (t[0] + t[2] <= 1) | (t[1] + t[3] <= 1)
+        if protocol.outside == "corner_hit":
+            outside = ~(real & (t[:2] > 0).all(axis=0)) & ~np.isnan(t[0])
+            if flat.visible is not None:
+                outside &= flat.visible
+            overlap = np.where(outside, -1.0, overlap)
         error, normalized = np.where(outside, 0.0, error), np.where(outside, 0.0, normalized)
     counted: Any = valid.copy() if protocol.absent == "excluded" else np.ones(len(valid), bool)
     if protocol.first_frame == "dropped":

@@ -1,4 +1,4 @@
-"""Writes track_map.json and mots.json: TrackEval 1.3.0 on small random sequences. Run: make_tracks.py."""
+"""Writes track_map.json, mots.json and classes.json: TrackEval 1.3.0 on small random sequences. Run: make_tracks.py."""
 
 import contextlib
 import io
@@ -140,5 +140,61 @@ def mots():
     (here / "mots.json").write_text(json.dumps({**lines, "values": flat}))
 
 
+def classes():
+    """Two sequences of cars and dogs, the dogs only in the second: their counts over sequences, and over classes."""
+    rng = np.random.default_rng(11)
+    metrics = [
+        trackeval.metrics.HOTA(),
+        trackeval.metrics.CLEAR(),
+        trackeval.metrics.Identity(),
+        trackeval.metrics.Count(),
+    ]
+    sequences, found = [], {"car": [], "dog": []}
+    for number in range(2):
+        sides = {}
+        for label, tracks in (("car", 6), ("dog", 3 * number)):
+            truth = boxes(rng, tracks, 16, 30)
+            answer = [
+                [f, i + 20 * (f > 7 and i % 2), *np.round([x + rng.normal(0, 4), y, w, h], 2).tolist()]
+                for f, i, x, y, w, h in truth
+                if rng.random() < 0.8
+            ] + [[f, 90 + i, *r] for f, i, *r in boxes(rng, number, 16, 25)]
+            shift = 1000 * (label == "dog")
+            sides[label] = [[[f, i + shift, *r] for f, i, *r in rows] for rows in (truth, answer)]
+            found[label].append(
+                {m.get_name(): m.eval_sequence(timesteps(*sides[label], 16)) for m in metrics}
+            )
+        sequences.append(sides)
+    values = {}
+    for m in metrics:
+        name = m.get_name()
+        whole = {
+            label: m.combine_sequences({str(k): f[name] for k, f in enumerate(parts)})
+            for label, parts in found.items()
+        }
+        whole["class average"] = m.combine_classes_class_averaged(dict(whole))
+        whole["class combined"] = m.combine_classes_det_averaged({k: whole[k] for k in ("car", "dog")})
+        for label, numbers in whole.items():
+            values.setdefault(label, {}).update({k: float(np.mean(v)) for k, v in numbers.items()})
+    (here / "classes.json").write_text(json.dumps({"sequences": sequences, "values": values}))
+
+
+def timesteps(truth, answer, frames):
+    """A sequence as TrackEval's metrics take it: ids from 0 and similarities, frame by frame."""
+    out = {"num_timesteps": frames, "seq": "s"}
+    for side, rows in (("gt", truth), ("tracker", answer)):
+        ids = {i: k for k, i in enumerate(sorted({r[1] for r in rows}))}
+        at = [[r for r in rows if r[0] == f] for f in range(frames)]
+        out[f"{side}_ids"] = [np.array([ids[r[1]] for r in now], int) for now in at]
+        out[f"{side}_boxes"] = [np.array([r[2:] for r in now], float).reshape(-1, 4) for now in at]
+        out[f"num_{side}_ids"], out[f"num_{side}_dets"] = len(ids), len(rows)
+    iou = trackeval.datasets._base_dataset._BaseDataset._calculate_box_ious
+    out["similarity_scores"] = [
+        iou(g, t, box_format="xywh") for g, t in zip(out["gt_boxes"], out["tracker_boxes"], strict=True)
+    ]
+    return out
+
+
 track_map()
 mots()
+classes()

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.prompts import BoxPrompt, PointPrompt, Prompt, SkeletonPrompt
+from vtlab.prompts import BoxPrompt, PointPrompt, Prompt, SkeletonPrompt, edges_of
 from vtlab.tracks import Tracks
 
 Image = NDArray[np.uint8]
@@ -115,20 +115,11 @@ def figures(image: Image, prompts: Iterable[Prompt]) -> Image:
             _lines(canvas, corners, [(i, (i + 1) % 4) for i in range(4)], shade, weight)
         elif isinstance(prompt, PointPrompt | SkeletonPrompt):
             xy = np.asarray(prompt.points)
-            _lines(canvas, xy, _edges(prompt), shade, weight)
+            _lines(canvas, xy, edges_of(prompt), shade, weight)
             hidden = prompt.occluded if isinstance(prompt, SkeletonPrompt) else (False,) * len(xy)
             for point, hollow in zip(_whole(xy, canvas), hidden, strict=True):
                 _dot(canvas, point, shade, weight, hollow)
     return canvas
-
-
-def _edges(prompt: PointPrompt | SkeletonPrompt) -> list[tuple[int, int]]:
-    if isinstance(prompt, SkeletonPrompt):
-        return list(prompt.edges)
-    if prompt.shape == "points":
-        return []
-    n = len(prompt.points)
-    return [(i, (i + 1) % n) for i in range(n if prompt.shape == "polygon" else n - 1)]
 
 
 def _whole(xy: NDArray[np.float64], canvas: Image) -> list[tuple[int, int]]:

@@ -357,6 +357,18 @@ KINDS: dict[str, type[Prompt]] = {
 }
 
 
+def edges_of(prompt: Prompt) -> list[tuple[int, int]]:
+    """Pairs of points that a figure's lines join: of a polyline, polygon, skeleton or oriented box; else none."""
+    if isinstance(prompt, SkeletonPrompt):
+        return list(prompt.edges)
+    if isinstance(prompt, BoxPrompt) and prompt.angle:
+        return [(i, (i + 1) % 4) for i in range(4)]
+    if not isinstance(prompt, PointPrompt) or prompt.shape == "points":
+        return []
+    n = len(prompt.points)
+    return [(i, (i + 1) % n) for i in range(n if prompt.shape == "polygon" else n - 1)]
+
+
 class Prompts:
     """A validated, immutable list of prompts, ordered by frame and object.
 
@@ -429,6 +441,11 @@ class Prompts:
     def labels(self) -> dict[int, str]:
         """Label of each object that has one."""
         return {p.object_id: p.label for p in self if p.label is not None}
+
+    @property
+    def edges(self) -> dict[str, list[tuple[int, int]]]:
+        """Lines of each object whose points are joined (see `edges_of`), by its id as text, as JSON has it."""
+        return {str(p.object_id): edges_of(p) for p in self if edges_of(p)}
 
     @property
     def kinds(self) -> frozenset[type[Prompt]]:

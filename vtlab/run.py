@@ -354,6 +354,7 @@ def _meta(job: _Job, direction: Direction) -> dict[str, Any]:
             "fps": video.fps,
         },
         "prompts": hashlib.sha256(job.prompts.to_json().encode()).hexdigest(),
+        "edges": job.prompts.edges,
         "direction": direction,
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),

@@ -99,7 +99,8 @@ class Session:
             (f, i) not in taken
             for f, i in zip(predicted.frame.tolist(), predicted.object_id.tolist(), strict=True)
         ]
-        return Tracks.concat([manual, predicted.take(np.array(free, bool))], meta=predicted.meta)
+        meta = {**predicted.meta, "edges": self.prompts.edges}
+        return Tracks.concat([manual, predicted.take(np.array(free, bool))], meta=meta)
 
     def key_frames(self, object_id: int) -> list[int]:
         """Frames on which a person said something of the object, ascending."""

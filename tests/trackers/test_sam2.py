@@ -281,6 +281,30 @@ class TestSegmenter:
         segmenter.segment(frames[1][1], box=(20, 10, 60, 60))
         assert segmenter._seen[1] is not before
 
+    def test_clicks_in_the_annotator(self, segmenter, frames, tmp_path):
+        anywidget = pytest.importorskip("anywidget", reason="anywidget is not installed")
+        annotator = vtlab.annotate(np.stack(frames[1][:3]), autosave=tmp_path / "p.json", segmenter=segmenter)
+        assert isinstance(annotator, anywidget.AnyWidget)
+        annotator.act({"do": "click", "x": 50, "y": 50})
+        (first,) = annotator.prompts
+        expected, _ = segmenter.segment(frames[1][0], points=[(50, 50)])
+        np.testing.assert_array_equal(first.mask(HEIGHT, WIDTH), expected)
+        shown = annotator.mask
+        annotator.act({"do": "click", "x": 20, "y": 20, "positive": False})
+        (second,) = annotator.prompts
+        both, _ = segmenter.segment(frames[1][0], points=[(50, 50), (20, 20)], positive=[True, False])
+        np.testing.assert_array_equal(second.mask(HEIGHT, WIDTH), both)
+        assert second != first
+        assert annotator.mask != shown
+        annotator.act({"do": "undo"})
+        assert annotator.prompts == Prompts(first)
+        annotator.act({"do": "go", "frame": 2})
+        annotator.act({"do": "box", "xyxy": [30, 30, 90, 90]})
+        annotator.act({"do": "click", "x": 60, "y": 60})
+        inside, _ = segmenter.segment(frames[1][2], box=(30, 30, 90, 90), points=[(60, 60)])
+        np.testing.assert_array_equal(annotator.prompts.at(2)[0].mask(HEIGHT, WIDTH), inside)
+        assert Prompts.load(tmp_path / "p.json") == annotator.prompts
+
     def test_bad_input(self, segmenter, frames):
         with pytest.raises(InputError, match="box or at least one click"):
             segmenter.segment(frames[1][0])

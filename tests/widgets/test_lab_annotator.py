@@ -85,6 +85,13 @@ def test_two_annotators_and_a_corrector_in_one_notebook(lab):
     until(page, lambda: len(saved(page.folder / "second.json")) == 1)
     mask = next(p for p in saved(page.folder / "second.json") if p.kind == "mask").mask(240, 320)
     assert mask[46, 50]
+    r = second.locator(".vt-canvas").bounding_box()
+    page.mouse.click(r["x"] + r["width"] / 2, r["y"] + r["height"] / 2, button="right")  # beside the object
+    until(page, lambda: len(saved(page.folder / "second.json")) == 1)
+    assert page.locator(".lm-Menu").count() == 0  # the notebook's menu stays away
+    second.get_by_label("Frame number").fill("4")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".vt-annotator[data-frame='4']")
     assert [p.kind for p in saved(page.folder / "first.json")] == ["box", "box"]
 
     corrector = page.locator(".vt-corrector")
@@ -93,6 +100,8 @@ def test_two_annotators_and_a_corrector_in_one_notebook(lab):
     page.wait_for_function(
         "() => /Tracked/.test(document.querySelector('.vt-corrector .vt-status').textContent)"
     )
+    page.keyboard.press("End")  # the button lost the focus to the widget, not to the notebook
+    page.wait_for_selector(".vt-corrector[data-frame='9']")
     corrector.get_by_role("button", name="Save the session").click()
     until(page, (page.folder / "work.parquet").exists)
     from tests.conftest import moving_square

@@ -45,8 +45,9 @@ READ_NUMBER = """canvas => {
 }"""
 # The tracked box moves two pixels a frame; its left edge is the first orange pixel of row 30.
 READ_BOX = """canvas => {
-  const g = canvas.getContext('2d'), row = g.getImageData(0, 30, canvas.width, 1).data;
-  for (let x = 0; x < canvas.width; x++) if (row[4 * x] > 150 && row[4 * x + 2] < 90) return x;
+  const g = canvas.getContext('2d'), k = canvas.width / 160;
+  const row = g.getImageData(0, Math.round(30 * k), canvas.width, 1).data;
+  for (let x = 0; x < canvas.width; x++) if (row[4 * x] > 150 && row[4 * x + 2] < 90) return x / k;
   return -1;
 }"""
 
@@ -217,6 +218,54 @@ def test_a_long_video_opens_at_once_seeks_quickly_and_keeps_few_frames(player):
 
 
 @pytest.mark.browser
+def test_scrubbing_asks_for_few_frames_and_ends_where_the_hand_ends(player):
+    shown = player(5000)
+    wait_for(shown, 0)
+    shown.page.evaluate("""() => { const s = document.querySelector('.vt-player input[type=range]');
+      for (let f = 10; f <= 4000; f += 10) { s.value = f; s.dispatchEvent(new Event('input')); } }""")
+    wait_for(shown, 4000)
+    assert shown.page.locator("canvas.vt-panel").evaluate(READ_NUMBER) == 4000
+    assert sum(len(m.get("frames", [])) for m in shown.page.evaluate("window.sent")) < 10
+
+
+@pytest.mark.browser
+def test_loop_stays_in_its_range(player):
+    shown = player()
+    wait_for(shown, 0)
+    root = shown.page.locator(".vt-player")
+    root.focus()
+    for key, frame in (("Shift+ArrowRight", 10), ("l", 10), ("Shift+ArrowRight", 20), ("l", 20)):
+        root.press(key)
+        wait_for(shown, frame)
+    shown.page.locator(".vt-player select").select_option("4")
+    shown.page.evaluate("""() => { window.seen = new Set(); const root = document.querySelector('.vt-player');
+      new MutationObserver(() => window.seen.add(+root.dataset.frame)).observe(root, { attributes: true }); }""")
+    root.press(" ")
+    shown.page.wait_for_function("window.seen.size >= 11", timeout=20_000)
+    shown.page.wait_for_timeout(300)
+    root.press(" ")
+    seen = shown.page.evaluate("[...window.seen]")
+    assert (min(seen), max(seen)) == (10, 20)
+
+
+@pytest.mark.browser
+def test_lines_of_figures_are_drawn(show):
+    from vtlab.prompts import PointPrompt, Prompts
+    from vtlab.widgets.player import TrackPlayer
+
+    prompts = Prompts(PointPrompt(((20, 40), (140, 40)), "polyline"))
+    points = PointRows.of([0, 0], [1, 1], [0, 1], prompts[0].points)
+    tracks = Tracks.of([0], [1], points=points, meta={"edges": prompts.edges})
+    shown = show(TrackPlayer(Video(Numbered(3)), tracks))
+    wait_for(shown, 0)
+    middle = "c => [...c.getContext('2d').getImageData(80 * c.width / 160, 40 * c.width / 160, 1, 1).data]"
+    red, _, blue, _ = shown.page.locator("canvas.vt-panel").evaluate(middle)
+    assert red > 150
+    assert blue < 90
+    assert shown.errors == []
+
+
+@pytest.mark.browser
 def test_masks_are_drawn(show, tmp_path):
     from vtlab.widgets.player import TrackPlayer
 
@@ -225,7 +274,7 @@ def test_masks_are_drawn(show, tmp_path):
         builder.add(i, FrameTracks.of([1], masks=MaskPrompt(polygon=_corners(i)).mask(96, 128)[None]))
     shown = show(TrackPlayer(open_video(moving_square(3)), builder.build({"tracker": {"name": "masks"}})))
     wait_for(shown, 0)
-    inside = "c => [...c.getContext('2d').getImageData(32, 28, 1, 1).data]"
+    inside = "c => [...c.getContext('2d').getImageData(32 * c.width / 128, 28 * c.width / 128, 1, 1).data]"
     red, _, blue, _ = shown.page.locator("canvas.vt-panel").evaluate(inside)
     plain = moving_square(1)[0, 28, 32]
     assert red - blue > int(plain[0]) - int(plain[2])  # orange lies over it

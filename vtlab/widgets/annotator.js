@@ -397,6 +397,7 @@ class Annotator {
   scrubber() {
     this.slider = make("input", { type: "range", min: 0, "aria-label": "Frame", oninput: () => this.go(+this.slider.value) });
     this.number = make("input", { type: "number", min: 0, class: "vt-number", "aria-label": "Frame number", onchange: () => this.go(+this.number.value) });
+    this.number.onkeydown = e => { if (e.key === "Enter") { this.go(+this.number.value); this.root.focus({ preventScroll: true }); e.stopPropagation(); } }; // JupyterLab swallows the change
     this.total = make("span", { class: "vt-total" });
     this.lanes = make("canvas", { class: "vt-lanes", "aria-hidden": "true", onpointerdown: e => { const r = this.lanes.getBoundingClientRect(); this.go(Math.floor(((e.clientX - r.left) / r.width) * this.view.n_frames)); } });
     this.strip = make("div", { class: "vt-strip" }, button("Previous frame (←)", ICONS.back, () => this.go(this.frame - 1)), make("div", { class: "vt-track" }, this.slider, this.lanes), button("Next frame (→)", ICONS.forth, () => this.go(this.frame + 1)), this.number, this.total);

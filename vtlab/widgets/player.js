@@ -1,5 +1,5 @@
 // Player: frames come as JPEG pictures on demand; overlays are drawn here from track data, one canvas for each panel.
-const BATCH = 16, KEEP = 240, AHEAD = 32, TRAIL = 15;
+const BATCH = 16, KEEP = 120, AHEAD = 32, TRAIL = 15;
 
 function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
@@ -9,7 +9,8 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-// Pictures and overlays of frames: the newest KEEP are kept, requests are never sent twice.
+// Pictures and overlays of frames: the newest KEEP are kept, requests are never sent twice. Few are on their way at a
+// time, so that scrubbing does not queue up frames that nobody waits for.
 class Store {
   constructor(model, count, changed) {
     this.model = model; this.count = count; this.changed = changed;
@@ -21,6 +22,7 @@ class Store {
     return found;
   }
   want(first, n) {
+    if (this.asked.size > (n > 1 ? BATCH : 0)) return;
     const missing = [];
     for (let i = first; i < Math.min(first + n, this.count) && missing.length < BATCH; i++)
       if (!this.known.has(i) && !this.asked.has(i)) missing.push(i);
@@ -41,12 +43,14 @@ class Store {
     }
     this.changed();
   }
+  failed() { this.asked.clear(); }
   clear() { for (const v of this.known.values()) v.picture.close(); this.known.clear(); this.asked.clear(); }
 }
 
 function render({ model, el }) {
   const info = model.get("info"), n = info.frames;
   const colours = Object.fromEntries(info.objects.map(o => [o.id, o.colour]));
+  const labels = Object.fromEntries(info.objects.map(o => [o.id, o.label]));
   const hidden = new Set();
   let current = Math.min(Math.max(model.get("frame"), 0), n - 1), drawn = -1, playing = false, speed = 1, range = null;
   let started = 0, startFrame = 0, timer = 0;
@@ -56,7 +60,7 @@ function render({ model, el }) {
   const columns = info.panels.length <= 3 ? info.panels.length : Math.ceil(Math.sqrt(info.panels.length));
   const panels = make("div", { className: "vt-panels", style: `grid-template-columns: repeat(${columns}, 1fr)` });
   const views = info.panels.map(name => {
-    const canvas = make("canvas", { className: "vt-panel", width: Math.round(info.width * info.scale), height: Math.round(info.height * info.scale) });
+    const canvas = make("canvas", { className: "vt-panel", width: Math.round(info.width * info.scale), height: Math.round(info.height * info.scale), style: `aspect-ratio: ${info.width} / ${info.height}` });
     canvas.setAttribute("aria-label", `video with the tracks of ${name}`);
     panels.append(canvas);
     return { name, canvas, g: canvas.getContext("2d") };
@@ -69,6 +73,7 @@ function render({ model, el }) {
   const slider = make("input", { type: "range", min: 0, max: n - 1, value: current, oninput: () => go(+slider.value) });
   slider.setAttribute("aria-label", "frame");
   const number = make("input", { type: "number", min: 0, max: n - 1, value: current, onchange: () => go(+number.value) });
+  number.onkeydown = e => { if (e.key === "Enter") { go(+number.value); root.focus({ preventScroll: true }); e.stopPropagation(); } }; // JupyterLab swallows the change
   number.setAttribute("aria-label", "frame number");
   const rate = make("select", { title: "speed", onchange: () => { speed = +rate.value; restart(); } },
     ...[0.1, 0.25, 0.5, 1, 2, 4].map(v => make("option", { value: v, textContent: `${v}×`, selected: v === 1 })));
@@ -76,7 +81,8 @@ function render({ model, el }) {
   const help = button("?", "keys", () => { keys.hidden = !keys.hidden; });
   const time = make("span", { className: "vt-time" });
   const keys = make("div", { className: "vt-help", hidden: true, textContent:
-    "space play/pause · ← → one frame · shift ← → ten frames · Home End · l loop from/to/off · , . next or previous event · ? this" });
+    "space play/pause · ← → one frame · shift ← → ten frames · Home End · l loop from/to/off · , . previous or next event · ? this\n" +
+    "Timeline: height = score, brightness = overlap with the truth, gap = absent; marks = lost, found, switched, corrected, left. Click to go there." });
   const note = make("div", { className: "vt-note" });
   note.setAttribute("role", "status");
   const objects = make("div", { className: "vt-objects" });
@@ -96,9 +102,15 @@ function render({ model, el }) {
   el.append(root);
 
   const store = new Store(model, n, () => draw());
+  const cursor = make("div", { className: "vt-cursor" });
+  lines.append(cursor);
   const events = [];
-  const rows = info.panels.flatMap(panel => info.timelines[panel].map(line => {
-    const canvas = make("canvas", { width: 1200, height: 40 });
+  // Only rows that are in sight are painted: hundreds of objects would take as many megabytes.
+  const rowOf = new Map(), sight = new IntersectionObserver(found => {
+    for (const { target, isIntersecting } of found) isIntersecting ? paint(target, rowOf.get(target)) : (target.width = 0);
+  });
+  for (const panel of info.panels) for (const line of info.timelines[panel]) {
+    const canvas = make("canvas", { width: 0, height: 40 });
     const label = info.panels.length > 1 ? `${panel} · ${line.id}` : `${line.id} ${(info.objects.find(o => o.id === line.id) || {}).label || ""}`;
     lines.append(make("div", { className: "vt-line" }, make("span", { textContent: label, title: label }), canvas));
     line.events.forEach(e => events.push({ ...e, id: line.id, panel }));
@@ -111,36 +123,37 @@ function render({ model, el }) {
       const f = at(e), near = line.events.find(v => Math.abs(v.frame - f) < n / 60);
       canvas.title = near ? `frame ${near.frame}: ${near.text}` : `frame ${Math.floor(f)}`;
     };
-    paint(canvas, line);
-    return { canvas, line };
-  }));
+    rowOf.set(canvas, line);
+    sight.observe(canvas);
+  }
   events.sort((a, b) => a.frame - b.frame);
 
   // One row: height of the bar = score, brightness = overlap with truth (or full), marks = events.
   function paint(canvas, line) {
-    const g = canvas.getContext("2d"), w = canvas.width, h = canvas.height, step = w / info.bins;
-    g.clearRect(0, 0, w, h);
+    canvas.width = 1200; // clears it
+    const g = canvas.getContext("2d"), w = canvas.width, h = canvas.height, x = k => Math.round((k * w) / info.bins);
     g.fillStyle = "#8883"; g.fillRect(0, h - 3, w, 3);
     for (let k = 0; k < info.bins; k++) {
       if (line.present[k] === null) continue;
       g.globalAlpha = line.overlap ? 0.15 + 0.85 * (line.overlap[k] ?? 0) : 0.9;
       g.fillStyle = line.present[k] > 0 ? colours[line.id] : "#888";
       const high = line.present[k] > 0 ? Math.max(0.15, line.score[k] ?? 1) * (h - 8) : 4;
-      g.fillRect(k * step, h - high, Math.max(step, 1), high);
+      g.fillRect(x(k), h - high, x(k + 1) - x(k), high);
     }
     g.globalAlpha = 1;
     const shade = { lost: "#d55e00", found: "#009e73", switched: "#cc79a7", corrected: "#0072b2", left: "#d55e00" };
     for (const e of line.events) {
       if (e.kind === "method") continue;
-      const x = (e.frame + 0.5) / n * w;
+      const at = (e.frame + 0.5) / n * w;
       g.fillStyle = shade[e.kind] || "#777";
-      g.beginPath(); g.moveTo(x - 6, 0); g.lineTo(x + 6, 0); g.lineTo(x, 9); g.fill();
+      g.beginPath(); g.moveTo(at - 6, 0); g.lineTo(at + 6, 0); g.lineTo(at, 9); g.fill();
     }
   }
 
   function draw() {
     slider.value = current;
     if (document.activeElement !== number) number.value = current;
+    cursor.style.setProperty("--vt-at", (current + 0.5) / n);
     const s = current / info.fps;
     time.textContent = `${Math.floor(s / 60)}:${(s % 60).toFixed(2).padStart(5, "0")} · ${current}/${n - 1}`;
     const item = store.get(current);
@@ -150,8 +163,8 @@ function render({ model, el }) {
     drawn = current;
     for (const { name, canvas, g } of views) {
       g.drawImage(item.picture, 0, 0, canvas.width, canvas.height);
-      const k = info.scale, weight = Math.max(1.5, canvas.height / 200);
-      g.lineWidth = weight; g.font = `${Math.max(11, canvas.height / 26)}px system-ui, sans-serif`; g.textBaseline = "bottom";
+      const k = canvas.width / info.width, ratio = window.devicePixelRatio || 1, weight = 2 * ratio;
+      g.lineWidth = weight; g.font = `600 ${12 * ratio}px system-ui, sans-serif`; g.textBaseline = "bottom";
       g.strokeStyle = "#fff"; g.setLineDash([]);
       for (const b of item.truth) if (b) g.strokeRect(b[0] * k, b[1] * k, (b[2] - b[0]) * k, (b[3] - b[1]) * k);
       const panel = item.panels[name];
@@ -161,20 +174,21 @@ function render({ model, el }) {
         if (!b.box || hidden.has(b.id) || dotted.has(b.id)) continue;
         const [x1, y1, x2, y2] = b.box.map(v => v * k);
         g.strokeStyle = g.fillStyle = colours[b.id];
-        g.setLineDash(b.seen ? [] : [5, 5]);
+        g.setLineDash(b.seen ? [] : [5 * ratio, 5 * ratio]);
         if (!masked.has(b.id) || !b.seen) g.strokeRect(x1, y1, x2 - x1, y2 - y1);
-        tag(g, `${b.id}${b.score < 1 ? " " + b.score.toFixed(2) : ""}`, x1, y1, canvas.width);
+        tag(g, caption(b), x1, y1, canvas.width);
       }
       g.setLineDash([]);
-      dots(g, panel.points, name, k, weight);
-      if (views.length > 1) tag(g, name, 0, canvas.height / 14 + 6, canvas.width, "#fff");
+      dots(g, panel, name, k, weight, canvas.width);
+      if (views.length > 1) tag(g, name, 0, 0, canvas.width, "#fff");
     }
     const now = events.filter(e => e.frame === current && e.kind !== "method");
     note.textContent = now.map(e => `${views.length > 1 ? e.panel + ", " : ""}object ${e.id}: ${e.text}`).join(" · ");
     root.dataset.frame = current;
   }
+  function caption({ id, score }) { return [id, labels[id], score < 1 ? score.toFixed(2) : ""].filter(Boolean).join(" "); }
   function tag(g, text, x, y, right, shade) {
-    const w = g.measureText(text).width + 6, h = parseInt(g.font) + 4, fill = shade || g.fillStyle;
+    const w = g.measureText(text).width + 6, h = +g.font.match(/([\d.]+)px/)[1] + 4, fill = shade || g.fillStyle;
     x = Math.max(0, Math.min(x, right - w)); y = Math.max(h, y);
     g.fillStyle = "#000a"; g.fillRect(x, y - h, w, h); g.fillStyle = fill; g.fillText(text, x + 3, y - 2);
   }
@@ -183,7 +197,8 @@ function render({ model, el }) {
     for (const c of contours) { c.forEach(([x, y], i) => i ? g.lineTo((x + .5) * k, (y + .5) * k) : g.moveTo((x + .5) * k, (y + .5) * k)); g.closePath(); }
     g.globalAlpha = .4; g.fillStyle = shade; g.fill("evenodd"); g.globalAlpha = 1; g.strokeStyle = shade; g.stroke();
   }
-  function dots(g, points, name, k, weight) {
+  function dots(g, { points, boxes }, name, k, weight, right) {
+    const rows = new Map(boxes.map(b => [b.id, b])), named = new Set(), few = new Set(points.map(p => p.id)).size <= 50;
     for (const p of points) {
       if (!p.xy || hidden.has(p.id)) continue;
       const shade = info.objects.length > 1 ? colours[p.id] : Object.values(colours)[0];
@@ -197,6 +212,20 @@ function render({ model, el }) {
       }
       g.stroke(); g.globalAlpha = 1;
       g.beginPath(); g.arc(p.xy[0] * k, p.xy[1] * k, 2 * weight, 0, 7); p.seen ? g.fill() : g.stroke();
+      if (!named.has(p.id)) {
+        named.add(p.id);
+        const edges = info.edges[name][p.id];
+        if (edges) joined(g, points.filter(q => q.id === p.id), edges, k);
+        if (few) tag(g, caption(rows.get(p.id) ?? { id: p.id, score: 1 }), p.xy[0] * k + 8, p.xy[1] * k - 6, right);
+        g.fillStyle = shade;
+      }
+    }
+  }
+  function joined(g, points, edges, k) { // polygons, polylines, skeletons, oriented boxes
+    for (const [a, b] of edges) {
+      const p = points.find(q => q.k === a), q = points.find(r => r.k === b);
+      if (!p?.xy || !q?.xy) continue;
+      g.beginPath(); g.moveTo(p.xy[0] * k, p.xy[1] * k); g.lineTo(q.xy[0] * k, q.xy[1] * k); g.stroke();
     }
   }
 
@@ -247,11 +276,19 @@ function render({ model, el }) {
   const onFrame = () => { const f = model.get("frame"); if (f !== current && !playing) { current = Math.min(Math.max(f, 0), n - 1); draw(); } };
   const onMessage = (message, buffers) => {
     if (message.do === "frames") store.take(message.overlays, buffers);
-    else if (message.do === "error") note.textContent = message.text;
+    else if (message.do === "error") { store.failed(); note.textContent = message.text; }
   };
+  const observer = new ResizeObserver(() => { // overlays are as sharp as the screen
+    for (const { canvas } of views) {
+      const ratio = window.devicePixelRatio || 1, w = Math.round(canvas.clientWidth * ratio), h = Math.round(canvas.clientHeight * ratio);
+      if (w && h && (w !== canvas.width || h !== canvas.height)) { canvas.width = w; canvas.height = h; drawn = -1; }
+    }
+    draw();
+  });
+  for (const { canvas } of views) observer.observe(canvas);
   model.on("change:frame", onFrame);
   model.on("msg:custom", onMessage);
-  store.want(current, BATCH); draw();
-  return () => { playing = false; cancelAnimationFrame(timer); model.off("change:frame", onFrame); model.off("msg:custom", onMessage); store.clear(); };
+  draw();
+  return () => { playing = false; observer.disconnect(); sight.disconnect(); cancelAnimationFrame(timer); model.off("change:frame", onFrame); model.off("msg:custom", onMessage); store.clear(); };
 }
 export default { render };

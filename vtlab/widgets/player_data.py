@@ -54,6 +54,7 @@ class PlayerData:
             "panels": list(self.tracks),
             "objects": self._objects(),
             "timelines": {name: self._timelines(t) for name, t in self.tracks.items()},
+            "edges": {name: t.meta.get("edges") or {} for name, t in self.tracks.items()},
             "bins": min(BINS, len(self.video)),
         }
 

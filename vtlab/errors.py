@@ -68,13 +68,22 @@ class VtlabWarning(UserWarning):
     """Something was worked around; the message says what and what it means for the result."""
 
 
+_MANY = 20
+
+
 def near(name: str, known: Iterable[str]) -> str:
-    """Return the tail of an error message that names what is known and what is near: 'Did you mean ...?'."""
+    """Return the tail of an error message: 'Did you mean ...?', and what is known (of many names only their number)."""
     names = sorted(known)
     lower = {n.lower(): n for n in names}
     close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.5)]
     hint = f"Did you mean {', '.join(repr(n) for n in close)}? " if close else ""
-    return f"{hint}Known: {', '.join(names)}." if names else f"{hint}None are known."
+    if not names:
+        return "None are known."
+    return (
+        f"{hint}{len(names)} are known."
+        if close and len(names) > _MANY
+        else f"{hint}Known: {', '.join(names)}."
+    )
 
 
 def needs(package: str, extra: str, purpose: str) -> MissingDependencyError:

@@ -188,7 +188,8 @@ class Registry:
                 warnings.warn(notice, VtlabWarning, stacklevel=4)
         if name not in self._entries:
             raise RegistryError(
-                f"Unknown {self.kind} {name!r}. {near(name, [*self._entries, *self._aliases])}"
+                f"Unknown {self.kind} {name!r}. {near(name, [*self._entries, *self._aliases])} Remedy: 'vtlab "
+                f"{'trackers' if self.kind == 'tracker' else 'detectors'}' lists them all."
             )
         return self._entries[name]
 

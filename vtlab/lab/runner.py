@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -13,6 +14,9 @@ from vtlab import provenance
 from vtlab.errors import ExperimentError
 from vtlab.lab.spec import Cell, Experiment, load_experiment, notebook_parameters
 from vtlab.lab.store import CELL_FILE, NOTEBOOK_FILE, Store
+
+_TRANSPORT = "ipc" if os.name == "posix" else "tcp"
+"""How a kernel is spoken to: by files that only this user can read, where the system has such."""
 
 Report = Callable[[int, int], None]
 
@@ -33,6 +37,7 @@ def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str,
     """
     import papermill
     from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
 
     source, target = Path(notebook).resolve(), Path(out)
     given = dict(parameters or {})
@@ -50,6 +55,7 @@ def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str,
                 kernel_name="python3",
                 progress_bar=False,
                 cwd=str(source.parent),
+                config=Config(KernelManager={"transport": _TRANSPORT}),
             )
         except PapermillExecutionError as error:
             raise ExperimentError(

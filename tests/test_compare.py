@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,7 @@ from vtlab.plot import pareto_front
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts
 from vtlab.protocols import Card, Observation, SingleObjectTracker, WeightFile
 from vtlab.registry import TRACKERS
+from vtlab.report import answer
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
 
@@ -141,6 +144,7 @@ def test_labels_and_parameters():
     ("arguments", "error", "message"),
     [
         ({"trackers": []}, InputError, "No tracker was given. Known: .*csrt"),
+        ({"trackers": ["ncc"], "budget_ms": 0}, InputError, "budget_ms must be above 0"),
         ({"trackers": ["ncc", "ncc"]}, InputError, "'ncc' is given twice"),
         ({"trackers": ["ncc", "nccc"]}, RegistryError, "Did you mean 'ncc'"),
         ({"trackers": ["ncc"], "video": []}, InputError, "non-empty iterable of sequences"),
@@ -184,6 +188,27 @@ def test_several_sequences_combine_by_the_rule():
     )
     with pytest.raises(InputError, match="different names"):
         vtlab.compare([sequences[0], sequences[0]], [Perfect], progress=False)
+
+
+def test_a_latency_budget_decides(comparison):
+    table = comparison.table.dropna(subset="latency_p95_ms")
+    slow = table.loc["perfect", "latency_p95_ms"]
+    ample = replace(comparison, budget_ms=2 * slow)
+    assert ample.best() == "perfect"
+    assert "it stays within" in answer(ample)[0]
+    tight = replace(comparison, budget_ms=1e-9)
+    with pytest.raises(InputError, match=r"stays within 1e-09 ms on 95 of 100 frames; the fastest takes"):
+        tight.best()
+    assert (
+        f"none stays within 1e-09 ms on 95 of 100 frames, the fastest is {table['latency_p95_ms'].idxmin()}"
+        in (answer(tight)[0])
+    )
+    among = replace(comparison, budget_ms=table.loc["ncc", "latency_p95_ms"])
+    slower = among.runs[0].tracks.replace(step_seconds=np.full(N, 10.0))
+    among = replace(among, runs=(replace(among.runs[0], tracks=slower), *among.runs[1:]))
+    assert among.best() == "ncc"
+    assert "choose ncc" in answer(among)[0]
+    assert among.plot().axes
 
 
 def test_a_small_budget_decodes_again_and_gives_the_same(comparison):

@@ -142,6 +142,10 @@ def compare(
         str | None, typer.Option("--as", help="Read the folder as otb, mot, davis or tapvid.")
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="Benchmark rule, such as otb or got10k.")] = None,
+    budget_ms: Annotated[
+        float | None,
+        typer.Option("--budget", help="Milliseconds that a choice may take on 95 of 100 frames."),
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
     side_by_side: Annotated[Path | None, typer.Option(help="Write a side-by-side video (.mp4).")] = None,
     save: Annotated[Path | None, typer.Option(help="Folder for scores, table and all tracks.")] = None,
@@ -154,6 +158,8 @@ def compare(
     [bold]Examples[/]
 
       vtlab compare street.mp4 -t csrt,kcf,nanotrack-v2 --box 40,30,120,200 --report report.html
+
+      vtlab compare street.mp4 -t csrt,kcf,nanotrack-v2 --box 40,30,120,200 --budget 40
 
       vtlab compare OTB/Crossing --as otb -t csrt,nanotrack-v2
     """
@@ -169,6 +175,7 @@ def compare(
         prompts=given if len(given) else None,
         truth=truth,
         protocol=protocol,
+        budget_ms=budget_ms,
         progress=lambda line: console.print(f"[dim]{_escape(line)}[/]", highlight=False),
     )
     if report is not None:

@@ -85,6 +85,7 @@ def compare(
     protocol: str | Mapping[str, str] | None = None,
     direction: Direction = "forward",
     forward_backward: bool | None = None,
+    budget_ms: float | None = None,
     memory_budget: int = 1 << 30,
     progress: bool | Callable[[str], None] = True,
 ) -> Comparison:
@@ -103,13 +104,17 @@ def compare(
         direction: As in `track`.
         forward_backward: Whether to run each prompted tracker backward too, which doubles the time; by default
             only without truth.
+        budget_ms: Milliseconds that a tracker may take on 95 of 100 frames to be chosen (1000 / 25 for 25 frames a
+            second); None = any.
         memory_budget: Bytes of decoded frames that may be kept so that a video is decoded once.
         progress: Show progress bars, or nothing, or call a function with one line for each run.
 
     Raises:
-        InputError: No tracker, a label twice, or nothing to compare on.
+        InputError: No tracker, a label twice, a budget that is not above 0, or nothing to compare on.
         RegistryError: A name that is not known: nothing runs before all names are found.
     """
+    if budget_ms is not None and not budget_ms > 0:
+        raise InputError(f"budget_ms must be above 0 milliseconds a frame, got {budget_ms!r}.")
     specs = _specs(trackers)
     cards = {label: TRACKERS.card(spec) for label, (spec, _) in specs.items()}
     sequences = _sequences(video, prompts, truth)
@@ -124,7 +129,7 @@ def compare(
                 label, cards[label], spec, params, sequence, footage, direction, both_ways, progress is True
             )
             runs.append(job.run())
-    return Comparison(tuple(sequences), tuple(runs), protocol)
+    return Comparison(tuple(sequences), tuple(runs), protocol, budget_ms)
 
 
 @dataclass(frozen=True)
@@ -193,11 +198,13 @@ class Comparison:
         sequences: What they ran on.
         runs: Every tracker on every sequence.
         protocol: Benchmark rule asked for.
+        budget_ms: Milliseconds that a tracker may take on 95 of 100 frames to be chosen; None = any.
     """
 
     sequences: tuple[Sequence, ...]
     runs: tuple[Run, ...]
     protocol: str | Mapping[str, str] | None = None
+    budget_ms: float | None = None
 
     # -- numbers ----------------------------------------------------------------------------------------------
 
@@ -318,10 +325,27 @@ class Comparison:
         return len({run.sequence for run, _ in self._parts if run.family == family})
 
     def best(self, family: str | None = None) -> str:
-        """Label of the tracker with the highest main metric (of a family)."""
+        """Label of the tracker with the highest main metric (of a family) among those within the budget.
+
+        Raises:
+            InputError: No tracker of the family ran, or none stays within the budget.
+        """
         family = family or self.families[0]
-        names = self.leaderboard(family).index
-        return str(names[0])
+        board = self.leaderboard(family)
+        fits = board[self.within_budget(board)]
+        if len(fits):
+            return str(fits.index[0])
+        if self.budget_ms is None or "latency_p95_ms" not in board:
+            raise InputError(f"No {family!r} tracker ran; the notes in the table say why.")
+        raise InputError(
+            f"No {family!r} tracker stays within {self.budget_ms:g} ms on 95 of 100 frames; the fastest takes "
+            f"{board['latency_p95_ms'].min():.3g} ms. Give a larger budget_ms, or other trackers."
+        )
+
+    def within_budget(self, board: pd.DataFrame) -> pd.Series:
+        """Whether each tracker of a leaderboard ran and stays within the budget on 95 of 100 frames."""
+        latency = board.reindex(columns=["latency_p95_ms"])["latency_p95_ms"].astype(float)
+        return latency <= (np.inf if self.budget_ms is None else self.budget_ms)
 
     # -- pictures ---------------------------------------------------------------------------------------------
 

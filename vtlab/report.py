@@ -58,7 +58,16 @@ def figure(comparison: Comparison) -> Figure:
             xlabel=metric,
             title=f"{FAMILY_TITLES[family]}: {metric}",
         )
-        plot.pareto(middle, board["latency_ms"].tolist(), values.tolist(), list(board.index), ylabel=metric)
+        budget = comparison.budget_ms
+        plot.pareto(
+            middle,
+            board["latency_ms" if budget is None else "latency_p95_ms"].tolist(),
+            values.tolist(),
+            list(board.index),
+            xlabel=f"latency per frame (ms, {'median' if budget is None else '95th percentile'})",
+            ylabel=metric,
+            budget=budget,
+        )
         _draw_timeline(right, comparison, family)
     return sheet
 
@@ -237,10 +246,25 @@ def answer(comparison: Comparison) -> list[str]:
         if len(near):
             cheap = str(near.idxmin())
             text += f"; {cheap} comes within 5 % of it ({quality[cheap]:.1%}) at {latency[cheap]:.2f} ms"
+        text += _choice_within(comparison, board, quality, top)
         if metric in PROXY_METRICS:
             text += " (a proxy: there is no ground truth)"
         said.append(text + ".")
     return said
+
+
+def _choice_within(comparison: Comparison, board: pd.DataFrame, quality: pd.Series, top: str) -> str:
+    """What the latency budget leaves to choose, as the tail of a sentence."""
+    if comparison.budget_ms is None:
+        return ""
+    budget, slow = f"{comparison.budget_ms:g} ms on 95 of 100 frames", board["latency_p95_ms"].astype(float)
+    fits = quality[comparison.within_budget(board)].dropna()
+    if not len(fits):
+        return f"; none stays within {budget}, the fastest is {slow.idxmin()} with {slow.min():.2f} ms"
+    choice = str(fits.idxmax())
+    if choice == top:
+        return f"; it stays within {budget}"
+    return f"; within {budget}, choose {choice} ({fits[choice]:.1%} at {slow[choice]:.2f} ms)"
 
 
 def write_report(comparison: Comparison, path: str | Path, *, title: str, video: bool) -> Path:

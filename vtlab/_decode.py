@@ -9,7 +9,7 @@ returns what sequential decoding returns.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
@@ -359,8 +359,10 @@ class Layout:
         The matrix is FFmpeg's nine 16.16 fixed-point numbers (libavutil/display.h): a stored pixel (x, y) is shown
         at (a x + c y, b x + d y). Angles between quarter turns are rounded to the nearest one.
         """
-        entries: Iterable[Any] = frame.side_data
-        data = next((entry for entry in entries if entry.type.name == "DISPLAYMATRIX"), None)
+        from av.sidedata.sidedata import Type
+
+        entries: Any = frame.side_data  # PyAV's stubs know only names as keys
+        data = entries.get(Type.DISPLAYMATRIX)
         if data is None:
             return cls((frame.width, frame.height))
         a, b, _, c, d, *_ = np.frombuffer(bytes(data), dtype=np.int32, count=9).astype(np.float64)

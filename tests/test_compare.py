@@ -190,6 +190,15 @@ def test_several_sequences_combine_by_the_rule():
         vtlab.compare([sequences[0], sequences[0]], [Perfect], progress=False)
 
 
+def test_names_and_notes_are_text_in_a_page(tmp_path):
+    hostile = "<img src=x onerror=alert(1)>"
+    found = vtlab.compare(moving_square(3), {hostile: "ncc", "b": NeedsWeights}, prompts=BOX, progress=False)
+    noted = replace(found, runs=(found.runs[0], replace(found.runs[1], note=hostile)))
+    page = noted.report(tmp_path / "r.html", title=hostile, video=False).read_text()
+    assert hostile not in page + noted._repr_html_()
+    assert "&lt;img src=x" in page
+
+
 def test_a_latency_budget_decides(comparison):
     table = comparison.table.dropna(subset="latency_p95_ms")
     slow = table.loc["perfect", "latency_p95_ms"]

@@ -166,7 +166,8 @@ class FolderResult:
             [cells for cells, _ in self._cells()],
             columns=["tracker", "group" if several else "sequence", *self._names()],
         )
-        return frame.style.hide(axis="index").set_caption(f"protocol: {self.protocol}; fractions in per cent")
+        caption = f"protocol: {self.protocol}; fractions in per cent"
+        return frame.style.format(escape="html").hide(axis="index").set_caption(caption)
 
     def _repr_html_(self) -> str:
         return str(self.styled().to_html())

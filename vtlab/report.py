@@ -183,7 +183,7 @@ def styled(table: pd.DataFrame) -> Any:
     if "note" in shown:
         shown["note"] = [_short(n) for n in shown["note"]]
     formats: dict[Any, Any] = {names[c]: number_format(c) for c in table.columns if c != "note"}
-    style = shown.style.format(formats, na_rep="–")
+    style = shown.style.format(formats, na_rep="–", escape="html").format_index(escape="html")
     if "note" in shown:
         style = style.set_properties(
             subset=["note"], **{"text-align": "left", "font-size": "85%", "max-width": "28rem"}

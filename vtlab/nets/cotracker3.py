@@ -12,13 +12,13 @@ centre at 0. The image encoder is that of PIPs (MIT).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vtlab.nets.layers import spread, unit_length
 from vtlab.nets.pips import Encoder, sample_at
 
 Size = tuple[int, int]
@@ -33,8 +33,6 @@ VIRTUAL = 64
 FREQUENCIES = 10
 MOTION = 4 * (1 + 2 * FREQUENCIES)
 TOKEN = 2 + LEVELS * 256 + MOTION
-BUDGET = 1 << 24
-"""Most numbers of one intermediate tensor, where work is chunked: 64 MiB in float32."""
 
 
 class Motion(NamedTuple):
@@ -148,7 +146,7 @@ class UpdateFormer(nn.Module):
     @staticmethod
     def _over_time(block: nn.Module, x: Tensor) -> Tensor:
         each = x.shape[1] * 8 * WIDTH
-        return torch.cat([block(x[part]) for part in _spread(len(x), each)])
+        return torch.cat([block(x[part]) for part in spread(len(x), each)])
 
 
 class CoTracker3(nn.Module):
@@ -175,8 +173,7 @@ class CoTracker3(nn.Module):
 
         Frames do not depend on one another: maps may be cached and computed in chunks exactly.
         """
-        maps = self.fnet(2 * (images / 255.0) - 1.0)
-        return cast(Tensor, maps * torch.rsqrt((maps * maps).sum(dim=1, keepdim=True).clamp(min=1e-12)))
+        return unit_length(self.fnet(2 * (images / 255.0) - 1.0))
 
     def templates(self, maps: Tensor, xy: Tensor) -> Tensor:
         """What is around points at `xy` (N, 2) on one frame with `maps` (1, 128, h, w): (N, 4, 49, 128)."""
@@ -225,7 +222,7 @@ class CoTracker3(nn.Module):
         frames, points = xy.shape[:2]
         offsets = _offsets(xy)
         parts = []
-        for part in _spread(points, frames * PATCH * (PATCH + CHANNELS)):
+        for part in spread(points, frames * PATCH * (PATCH + CHANNELS)):
             encoded = []
             for level, features in enumerate(levels):
                 near = (xy[:, part] / 2**level)[:, :, None] + offsets
@@ -260,13 +257,6 @@ def _offsets(like: Tensor) -> Tensor:
     """Offsets (49, 2) as (x, y) of a window's cells; x moves slowly."""
     steps = torch.arange(-RADIUS, RADIUS + 1, device=like.device, dtype=like.dtype)
     return torch.stack(torch.meshgrid(steps, steps, indexing="ij"), dim=-1).reshape(-1, 2)
-
-
-def _spread(count: int, each: int) -> Iterator[slice]:
-    """Slices of `count` items of `each` numbers that stay within the budget."""
-    step = max(1, BUDGET // max(each, 1))
-    for start in range(0, count, step):
-        yield slice(start, min(start + step, count))
 
 
 def _time_embedding(window: int) -> Tensor:

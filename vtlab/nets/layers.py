@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 __all__ = [
+    "BUDGET",
     "MLP",
     "CenterHead",
     "CornerHead",
@@ -28,9 +29,26 @@ __all__ = [
     "sincos_position",
     "sine_position",
     "split_heads",
+    "spread",
     "to_map",
     "to_tokens",
+    "unit_length",
 ]
+
+BUDGET = 1 << 24
+"""Most numbers of one intermediate tensor, where work is chunked: 64 MiB in float32."""
+
+
+def spread(count: int, each: int) -> Iterator[slice]:
+    """Slices of `count` items of `each` numbers that stay within `BUDGET`, one item at least."""
+    step = max(1, BUDGET // max(each, 1))
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+def unit_length(maps: Tensor) -> Tensor:
+    """Maps (B, C, h, w) with every cell's vector of length 1, as TAPIR and CoTracker3 compare them."""
+    return maps * torch.rsqrt((maps * maps).sum(dim=1, keepdim=True).clamp(min=1e-12))
 
 
 class FrozenBatchNorm2d(nn.Module):

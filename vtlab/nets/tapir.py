@@ -13,12 +13,13 @@ official one divides both by the height, which is wrong for maps that are not sq
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from vtlab.nets.layers import spread, unit_length
 
 Size = tuple[int, int]
 
@@ -28,8 +29,6 @@ PATCH = 7
 ITERATIONS = 4
 PAST = 2
 """Frames that each causal convolution looks back."""
-BUDGET = 1 << 24
-"""Most numbers of one intermediate tensor, where work is chunked: 64 MiB in float32."""
 
 
 class Grids(NamedTuple):
@@ -68,13 +67,6 @@ class CausalState(NamedTuple):
     """(steps, blocks, N, 2, 512)."""
     hidden: Tensor
     """(steps, blocks, N, 2, 2048)."""
-
-
-def _spread(count: int, each: int) -> Iterator[slice]:
-    """Slices of `count` items of `each` numbers that stay within the budget."""
-    step = max(1, BUDGET // max(each, 1))
-    for start in range(0, count, step):
-        yield slice(start, min(start + step, count))
 
 
 class PreActivationBlock(nn.Module):
@@ -341,7 +333,7 @@ class Tapir(nn.Module):
         lowres, hires = self.resnet_torch(images)
         if self.extra_convs is not None:
             lowres = self.extra_convs(lowres)
-        return Grids(_unit(lowres), _unit(hires))
+        return Grids(unit_length(lowres), unit_length(hires))
 
     def query_vectors(self, grids: Grids, xy: Tensor) -> QueryVectors:
         """Features of points at `xy` (N, 2) on one frame, whose maps `grids` holds."""
@@ -359,7 +351,7 @@ class Tapir(nn.Module):
         """First estimate of N points with features (N, 256) on maps (T, 256, h, w), each frame on its own."""
         (points, _), (frames, _, height, width) = vectors.shape, lowres.shape
         parts = []
-        for part in _spread(points, 32 * frames * height * width):
+        for part in spread(points, 32 * frames * height * width):
             costs = torch.einsum("nc,tchw->nthw", vectors[part], lowres).flatten(0, 1)
             parts.append(self.torch_cost_volume_track_mods(costs[:, None], self.softmax_temperature))
         xy, logits = (torch.cat(values).unflatten(0, (points, frames)) for values in zip(*parts, strict=True))
@@ -419,7 +411,7 @@ class Tapir(nn.Module):
         offsets = torch.stack([xs, ys], dim=-1).reshape(-1, 2)
         where = self._cells(xy, maps).transpose(0, 1)
         parts = []
-        for part in _spread(len(xy), len(maps) * len(offsets) * maps.shape[1]):
+        for part in spread(len(xy), len(maps) * len(offsets) * maps.shape[1]):
             around = (where[:, part, None] + offsets).flatten(1, 2)
             values = sample(maps, around, padding="zeros").unflatten(1, (-1, len(offsets)))
             parts.append(torch.einsum("tnkc,ntc->ntk", values, features[part]))
@@ -487,7 +479,3 @@ def _stack(memories: list[list[tuple[Tensor, Tensor]]]) -> CausalState:
 def _eighths(first: int, last: int, step: float) -> int:
     """The side at `step` (0 to 1) on the way from `first` to `last`, on a log scale, in whole eights."""
     return round((first * (last / first) ** step) // 8) * 8
-
-
-def _unit(maps: Tensor) -> Tensor:
-    return maps * torch.rsqrt((maps * maps).sum(dim=1, keepdim=True).clamp(min=1e-12))

@@ -1,8 +1,8 @@
 """TAPNext against outputs of the official code on seeded weights.
 
-Tolerances: twice what a relative change of 1e-6 in all weights does to the official network (`conditioning` in the
-fixture's params.json), once for each side's rounding. The network cases use the official network on a raster of
-64 x 64, as the fixture does; the tracker case the whole one, and is slow (200 million parameters).
+Bounds are those of the fixture's params.json (`conditioning`): what a change of all weights by one part in a million
+does to the official outputs. The network cases use the official network on a raster of 64 x 64, as the fixture does;
+the tracker case the whole one, and is slow (200 million parameters).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from vtlab.prompts import PointPrompt, Prompts
+from vtlab.run import track
 from vtlab.trackers import tapnext as tracker_file
 from vtlab.video import Frame
 
@@ -52,8 +53,8 @@ def net(build):
     return build((64, 64))
 
 
-def close(case, key, value, frame=...):
-    atol = 2 * case[0]["conditioning"]["result"][key]
+def close(case, key, value, frame=..., times=1):
+    atol = times * case[0]["conditioning"]["result"][key]
     np.testing.assert_allclose(value, case[1][key][frame], rtol=0, atol=atol, err_msg=key)
 
 
@@ -111,8 +112,14 @@ def test_network_with_interpolated_position_embedding(case, inputs, net):
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_tracks_over_the_clip(case, inputs, build, monkeypatch):
-    """Four of the fixture's ten frames, with all its queries given at the start; the tracker's answers and state."""
-    params, fixture, frames = case[0], case[1], 4
+    """The tracker's answers on seven of the fixture's ten frames, with all its queries given at the start.
+
+    The fixture's probe covers three frames. Rounding adds up in the recurrence, so later frames may miss by twice that:
+    four units in the last place of a float32 position.
+    """
+    params, fixture, frames = case[0], case[1], 7
+    steepest = 0.25  # of the logistic function, from logits to probabilities
+    bound = steepest * params["conditioning"]["result"]["track/visible_logits"]
     net = build((256, 256))
     monkeypatch.setattr(tracker_file, "_load", lambda *_: (net, torch.device("cpu")))
     queries = params["queries_txy"]
@@ -125,14 +132,18 @@ def test_tracks_over_the_clip(case, inputs, build, monkeypatch):
     for i, answer in tracker_file.TapNext(variant="tapnext++").run(stream, prompts, frames):
         tracked = [s == "tracked" for s in answer.source]
         rows = answer.point_owners[tracked] - 1
-        close(case, "track/tracks_yx", (answer.points[tracked] * scale)[:, ::-1], (i, rows))
+        yx = (answer.points[tracked] * scale)[:, ::-1]
+        close(case, "track/tracks_yx", yx, (i, rows), times=1 if i < 3 else 2)
         logits = fixture["track/visible_logits"][i, rows]
-        np.testing.assert_allclose(answer.point_scores[tracked], 1 / (1 + np.exp(-logits)), rtol=0, atol=4e-5)
+        np.testing.assert_allclose(
+            answer.point_scores[tracked], 1 / (1 + np.exp(-logits)), rtol=0, atol=bound
+        )
         assert answer.point_visible[tracked].tolist() == (logits > 0).tolist()
 
 
 def to_jax(tensors, depth):
     """What the official conversion reads, written from its documented layout."""
+    width = len(tensors["encoder_norm.bias"])
     arrays = {
         "backbone/pos_embedding": tensors["image_pos_emb"],
         "backbone/embedding/kernel": tensors["lin_proj.weight"].transpose(2, 3, 1, 0)[None],
@@ -164,20 +175,22 @@ def to_jax(tensors, depth):
         norm(f"{vit}/LayerNorm_1", f"{here}.vit_block.ln_2")
         linear(f"{vit}/MlpBlock_0/Dense_0", f"{here}.vit_block.mlp.0")
         linear(f"{vit}/MlpBlock_0/Dense_1", f"{here}.vit_block.mlp.3")
-        linear(f"{heads}/out", f"{here}.vit_block.self_attention.out_proj", (12, 64, 768))
+        linear(f"{heads}/out", f"{here}.vit_block.self_attention.out_proj", (12, width // 12, width))
         for i, part in enumerate(("query", "key", "value")):
-            rows = slice(768 * i, 768 * (i + 1))
+            rows = slice(width * i, width * (i + 1))
             weight = tensors[f"{here}.vit_block.self_attention.in_proj_weight"][rows]
             bias = tensors[f"{here}.vit_block.self_attention.in_proj_bias"][rows]
-            arrays[f"{heads}/{part}/kernel"] = weight.T.reshape(768, 12, 64)
-            arrays[f"{heads}/{part}/bias"] = bias.reshape(12, 64)
+            arrays[f"{heads}/{part}/kernel"] = weight.T.reshape(width, 12, width // 12)
+            arrays[f"{heads}/{part}/bias"] = bias.reshape(12, width // 12)
     return arrays
 
 
-def test_the_jax_layout_gives_the_same_parameters(parity_module, monkeypatch, tmp_path):
+def test_official_files_of_either_layout_load_strictly_and_track(parity_module, monkeypatch, tmp_path):
+    """JAX's arrays, and a training checkpoint with prefixed names; one narrow layer, as the layout is the same."""
     from vtlab.nets import tapnext
 
     monkeypatch.setattr(tapnext, "DEPTH", 1)
+    monkeypatch.setattr(tapnext, "WIDTH", 96)
     with torch.device("meta"):
         empty = tapnext.TapNext().state_dict()
     empty.pop("query_pos_embed")
@@ -188,3 +201,22 @@ def test_the_jax_layout_gives_the_same_parameters(parity_module, monkeypatch, tm
     for name, value in state.items():
         assert torch.equal(found[name], value), name
     np.testing.assert_array_equal(found["query_pos_embed"], tapnext.position_table((256, 256)))
+
+    training = {"optimizer_states": [{"state": {0: {"step": torch.ones(1)}}}], "epoch": 3, "callbacks": {}}
+    prefixed = {f"tapnext.{name}": value for name, value in found.items()}
+    torch.save({"state_dict": prefixed, **training}, tmp_path / "official.ckpt")
+    images = np.random.default_rng(0).integers(0, 256, (3, 90, 150, 3), np.uint8)
+    answers = [
+        track(
+            images,
+            PointPrompt(((20, 30), (140, 80.5))),
+            variant,
+            weights=tmp_path / file,
+            device="cpu",
+            progress=False,
+        )
+        for variant, file in (("bootstapnext", "official.npz"), ("tapnext++", "official.ckpt"))
+    ]
+    assert np.isfinite(answers[0].points.xy).all()
+    np.testing.assert_array_equal(answers[0].points.xy, answers[1].points.xy)
+    np.testing.assert_array_equal(answers[0].points.score, answers[1].points.score)

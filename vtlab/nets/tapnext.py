@@ -92,7 +92,8 @@ class RGLRU(nn.Module):
         """Map (N, T, width) to the same shape; `hidden` (N, width) is None before the first frame."""
         gated = x * torch.sigmoid(self.input_gate(x))
         log_a = -self.SHARPNESS * torch.sigmoid(self.a_gate(x)) * F.softplus(self.a_param)
-        a, gain = torch.exp(log_a), torch.sqrt(-torch.expm1(2 * log_a))
+        # As the official code rounds it; expm1 would be more exact, and differs by more than the rest of the network.
+        a, gain = torch.exp(log_a), torch.sqrt(1 - torch.exp(2 * log_a))
         states = []
         for t in range(x.shape[1]):
             hidden = gated[:, t] if hidden is None else a[:, t] * hidden + gain[:, t] * gated[:, t]

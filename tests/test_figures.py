@@ -148,6 +148,17 @@ def test_an_oriented_box_shrugs_off_a_quarter_of_points_that_went_astray():
     assert answer.point_ids.tolist() == [0, 1, 2, 3]
 
 
+@pytest.mark.parametrize("box", [TURNED, BoxPrompt((20, 30, 60, 50))])
+def test_a_box_whose_points_all_fell_on_one_place_stays_where_it_was_and_is_not_visible(box):
+    made = Figures([box])
+    all_seen = np.ones(len(made), bool)
+    before = made.answer(0, made.xy, all_seen, all_seen)
+    answer = made.answer(1, np.full((len(made), 2), 33.0), all_seen, all_seen)
+    np.testing.assert_array_equal(answer.boxes, before.boxes)
+    np.testing.assert_array_equal(answer.points, before.points)
+    assert answer.visible.tolist() == [False]
+
+
 def test_a_later_prompt_takes_over_and_an_object_has_no_answer_before_its_first():
     prompts = [PointPrompt((5, 5), frame=1), PointPrompt(((80, 80), (90, 90)), frame=3)]
     made = Figures(prompts)

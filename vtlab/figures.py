@@ -130,9 +130,15 @@ class _Rectangle(_Figure):
         return self._shape(self._given, True, 1.0)
 
     def moved(self, xy: Array, seen: Seen, scores: Array) -> _Shape:
+        """Without two seen points the box is not seen; points that all fell on one place say nothing of it."""
+        found = bool(np.count_nonzero(seen) >= 2)
         if seen.any():
-            self._corners = _similar(self._given, self.start[seen], xy[seen], self._turns)
-        return self._shape(self._corners, bool(np.count_nonzero(seen) >= 2), float(scores.mean()))
+            corners = _similar(self._given, self.start[seen], xy[seen], self._turns)
+            if np.ptp(corners, axis=0).min() > 0:
+                self._corners = corners
+            else:
+                found = False
+        return self._shape(self._corners, found, float(scores.mean()))
 
     def _shape(self, corners: Array, seen: bool, score: float) -> _Shape:
         points = corners if self._turns else np.empty((0, 2))

@@ -31,10 +31,18 @@ if TYPE_CHECKING:
 _HUB = "https://huggingface.co/facebook/cotracker3/resolve/main/"
 _SOURCE = "https://github.com/facebookresearch/co-tracker"
 _LICENCE = "CC-BY-NC-4.0"
-OFFLINE_WEIGHTS = WeightFile(
-    "scaled_offline.pth", _HUB + "scaled_offline.pth", licence=_LICENCE, source=_SOURCE
+
+
+def _file(name: str, size: int, sha256: str) -> WeightFile:
+    return WeightFile(name, _HUB + name, sha256, size, licence=_LICENCE, source=_SOURCE)
+
+
+OFFLINE_WEIGHTS = _file(
+    "scaled_offline.pth", 101_890_938, "2670d4562ed69326dda775a26e54883925cd11b6fc9b24cb7aa9f8078bce7834"
 )
-ONLINE_WEIGHTS = WeightFile("scaled_online.pth", _HUB + "scaled_online.pth", licence=_LICENCE, source=_SOURCE)
+ONLINE_WEIGHTS = _file(
+    "scaled_online.pth", 101_695_610, "205d34789f19699d64b22cf93f9b697f15f28d4025240e31532e504109837218"
+)
 _CARD: dict[str, Any] = {
     "family": "points",
     "accepts": KINDS,

@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.device import find_device
 from vtlab.errors import InputError, WeightsError
 from vtlab.figures import KINDS, Figures
 from vtlab.prompts import Prompts
 from vtlab.protocols import OfflineTracker, WeightFile
 from vtlab.registry import register
-from vtlab.trackers._batch import find_device
 from vtlab.trackers._points import Array, checkpoint, chunks, convert_points, resize_frames
 from vtlab.tracks import FrameTracks
 

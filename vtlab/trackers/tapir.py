@@ -28,25 +28,30 @@ if TYPE_CHECKING:
     from vtlab.tracks import FrameTracks
     from vtlab.video import Frame
 
-_BUCKET = "https://storage.googleapis.com/dm-tapnet/"
 _SOURCE = "https://github.com/google-deepmind/tapnet"
-TAPIR_WEIGHTS = WeightFile(
+
+
+def _file(path: str, size: int, sha256: str) -> WeightFile:
+    """A file of the official bucket; the digests are those that its users have recorded, the bucket states none."""
+    name = path.rpartition("/")[2]
+    url = f"https://storage.googleapis.com/dm-tapnet/{path}"
+    return WeightFile(name, url, sha256, size, licence="Apache-2.0", source=_SOURCE)
+
+
+TAPIR_WEIGHTS = _file(
     "tapir_checkpoint_panning.pt",
-    _BUCKET + "tapir_checkpoint_panning.pt",
-    licence="Apache-2.0",
-    source=_SOURCE,
+    124_348_474,
+    "628611c656b3bd65d4a70fbf5526b62afe82d1b085ce6044685287fb78509daa",
 )
-BOOTSTAPIR_WEIGHTS = WeightFile(
-    "bootstapir_checkpoint_v2.pt",
-    _BUCKET + "bootstap/bootstapir_checkpoint_v2.pt",
-    licence="Apache-2.0",
-    source=_SOURCE,
+BOOTSTAPIR_WEIGHTS = _file(
+    "bootstap/bootstapir_checkpoint_v2.pt",
+    218_886_140,
+    "8493c7a69e02c85b9382fbb3c7b8b539b36bc08ede744b9e99feb739a0129f4b",
 )
-CAUSAL_WEIGHTS = WeightFile(
-    "causal_bootstapir_checkpoint.pt",
-    _BUCKET + "bootstap/causal_bootstapir_checkpoint.pt",
-    licence="Apache-2.0",
-    source=_SOURCE,
+CAUSAL_WEIGHTS = _file(
+    "bootstap/causal_bootstapir_checkpoint.pt",
+    218_887_028,
+    "87c1e752cf5ce56e3e2f7da460aeb4d40fc826d04ef2939bade86a5c7495377f",
 )
 _TAPIR_PAPER: dict[str, Any] = {
     "paper": "TAPIR: Tracking Any Point with per-frame Initialization and temporal Refinement, ICCV 2023",

@@ -1,11 +1,12 @@
 """TAPNext: points as tokens of a recurrent vision transformer, frame by frame.
 
 Papers: Zholus et al., "TAPNext: Tracking Any Point (TAP) as Next Token Prediction", ICCV 2025, arXiv:2504.05579
-(TAPNext, BootsTAPNext); TAPNext++ is the later, longer-trained release of the same network.
+(TAPNext, BootsTAPNext); Jung et al., "TAPNext++: What's Next for Tracking Any Point (TAP)?", CVPR 2026 Findings,
+arXiv:2604.10582 (the same network, trained on longer videos).
 Official code: https://github.com/google-deepmind/tapnet (Apache-2.0, checkpoints too).
 
-The state has one size however long the video is. All points of a chunk see one another, so other points change a
-point a little.
+The state has one size however long the video is. All points of a chunk and the image see one another in every layer, so
+other points change a point a little, and each chunk has image tokens of its own.
 Differs from the official code: tracking begins on the first prompted frame instead of frame 0, and no support
 points are added around queries.
 """
@@ -48,32 +49,59 @@ class Variant(NamedTuple):
     resolution: int
 
 
-def _file(name: str, folder: str) -> WeightFile:
-    return WeightFile(
-        name, f"https://storage.googleapis.com/{folder}/{name}", licence="Apache-2.0", source=_SOURCE
-    )
+def _file(path: str, size: int = 0, sha256: str | None = None) -> WeightFile:
+    """An official file; where there is a digest, its users have recorded it, the bucket states none."""
+    url = f"https://storage.googleapis.com/{path}"
+    return WeightFile(path.rpartition("/")[2], url, sha256, size, licence="Apache-2.0", source=_SOURCE)
 
 
 VARIANTS = {
-    "tapnext": Variant(_file("tapnext_ckpt.npz", "dm-tapnet/tapnext"), 256),
-    "bootstapnext": Variant(_file("bootstapnext_ckpt.npz", "dm-tapnet/tapnext"), 256),
-    "tapnext++": Variant(_file("tapnextpp_ckpt.pt", "dm-tapnet/tapnextpp"), 256),
-    "tapnext++-512": Variant(_file("tapnextpp_512.ckpt", "gresearch/tapnextpp"), 512),
+    "tapnext": Variant(_file("dm-tapnet/tapnext/tapnext_ckpt.npz"), 256),
+    "bootstapnext": Variant(_file("dm-tapnet/tapnext/bootstapnext_ckpt.npz"), 256),
+    "tapnext++": Variant(
+        _file(
+            "dm-tapnet/tapnextpp/tapnextpp_ckpt.pt",
+            2_532_282_370,
+            "cb96a43444ccb4fbdb25d800b88c7ba196179a526e78f01b021a16b1c1eff6da",
+        ),
+        256,
+    ),
+    "tapnext++-512": Variant(
+        _file(
+            "gresearch/tapnextpp/tapnextpp_512.ckpt",
+            2_532_283_010,
+            "6cd0e793fdcface3063d63f8ed3819bcf74c2c0468fe1fef85acee4de2f3609f",
+        ),
+        512,
+    ),
 }
 _CARD: dict[str, Any] = {
     "family": "points",
     "accepts": KINDS,
     "emits": {"points", "boxes"},
-    "paper": "TAPNext: Tracking Any Point (TAP) as Next Token Prediction, ICCV 2025",
-    "paper_url": "https://arxiv.org/abs/2504.05579",
     "code": _SOURCE,
     "licence": "Apache-2.0",
     "requires": "torch",
 }
 
 
+_PAPERS = {
+    False: ("TAPNext: Tracking Any Point (TAP) as Next Token Prediction, ICCV 2025", "2504.05579"),
+    True: ("TAPNext++: What's Next for Tracking Any Point (TAP)?, CVPR 2026 Findings", "2604.10582"),
+}
+
+
 def _named(name: str, summary: str) -> Any:
-    return register(name, summary=summary, weights=[VARIANTS[name].file], options={"variant": name}, **_CARD)
+    paper, number = _PAPERS["++" in name]
+    return register(
+        name,
+        summary=summary,
+        paper=paper,
+        paper_url=f"https://arxiv.org/abs/{number}",
+        weights=[VARIANTS[name].file],
+        options={"variant": name},
+        **_CARD,
+    )
 
 
 @_named("tapnext", "Points as tokens of a recurrent transformer; causal, constant memory.")
@@ -129,18 +157,21 @@ class TapNext(OfflineTracker):
                 places = np.abs(figures.frames - first)
                 packed = pack_queries(places, convert_points(figures.xy, size, RASTER, "edge"), "tyx")
             xy, seen = np.empty((len(figures), 2)), np.empty(len(figures))
+            image = self._resized(frame) if parts else None
             for i, part in enumerate(parts):
-                xy[part], seen[part], states[i] = self._see(frame, packed[part], states[i])
+                xy[part], seen[part], states[i] = self._see(image, packed[part], states[i])
             where = convert_points(xy, size, RASTER, "edge", back=True)
             yield frame.index, figures.answer(frame.index, where, seen > 0.5, seen)
 
-    def _see(self, frame: Frame, queries: np.ndarray, state: Any) -> tuple[np.ndarray, np.ndarray, Any]:
+    def _resized(self, frame: Frame) -> torch.Tensor:
+        side = (self._resolution, self._resolution)
+        return resize_frames([frame.image], side, "edge").to(self._device) / 127.5 - 1
+
+    def _see(self, image: Any, queries: np.ndarray, state: Any) -> tuple[np.ndarray, np.ndarray, Any]:
         """Positions (Q, 2) as (x, y) on the raster, probabilities (Q,) of being seen, and the state after a frame."""
         import torch
 
-        side = (self._resolution, self._resolution)
         with torch.inference_mode():
-            image = resize_frames([frame.image], side, "edge").to(self._device) / 127.5 - 1
             found = self._net(image, torch.from_numpy(queries).to(self._device), state)
             seen = found.visibility[0].sigmoid()
             if self._sure:

@@ -62,7 +62,8 @@ class Run:
         sequence: Name of the sequence.
         family: By whose metrics it is judged: "sot", "mot", "vos" or "points".
         tracks: What it tracked; None if it could not start. After a failure, what it had until then.
-        note: Why it could not run or finish; "" if it did. Also says which prompts were converted.
+        note: Why it could not run or finish; "" if it did. Also says which prompts were converted, and what the
+            tracker's card wants users to see, such as a non-commercial licence.
         ok: True if it ran to the end.
         backward: The same tracker run back from its own last answer, for forward-backward consistency.
     """
@@ -152,7 +153,7 @@ class _Trial:
             with _collected() as notices:
                 tracks = self._track(prompts, self.direction)
                 backward = self._return(tracks) if self.both_ways and self.card.accepts else None
-            note = " ".join(filter(None, [note, *dict.fromkeys(notices)]))
+            note = " ".join(filter(None, [note, self.card.notice, *dict.fromkeys(notices)]))
             return Run(self.label, self.sequence.name, family, tracks, note, True, backward)
         except TrackingError as error:
             return Run(self.label, self.sequence.name, family, _as_tracks(error.tracks), str(error), False)

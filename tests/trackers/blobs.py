@@ -32,7 +32,8 @@ def find(images, edge: bool):
     """Centres (T, 3, 2) of the blobs in images (T, 3, H, W), any range; first pixel's centre at 0.5 if `edge`, or 0."""
     import torch
 
-    weight = (images - images.amin(dim=(2, 3), keepdim=True)).double()
+    images = images.contiguous()  # resized frames come with channels last, which sums slowly
+    weight = images - images.amin(dim=(2, 3), keepdim=True)
     weight = torch.where(weight > 0.02 * weight.amax(dim=(2, 3), keepdim=True), weight, 0.0)
     y = torch.arange(images.shape[2]) + 0.5 * edge
     x = torch.arange(images.shape[3]) + 0.5 * edge

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parents[1] / "vtlab"
 LEVELS = (
     {"errors", "geometry", "masks", "provenance"},
     {"prompts", "tracks", "video", "_decode"},
-    {"protocols", "figures", "draw"},
+    {"protocols", "figures", "draw", "_sheet"},
     {"registry", "weights", "checkpoints", "device", "memory"},
     {"nets", "formats"},
     {"trackers", "detectors", "association", "segmenters", "metrics", "datasets"},

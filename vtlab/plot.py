@@ -29,9 +29,9 @@ def style(index: int) -> dict[str, Any]:
 
 def new_axes(width: float = 5.0, height: float = 3.6) -> Axes:
     """Axes of a new figure that is not shown twice in a notebook."""
-    from matplotlib.figure import Figure
+    from vtlab._sheet import Sheet
 
-    return Figure(figsize=(width, height), layout="constrained").subplots()
+    return Sheet(figsize=(width, height), layout="constrained").subplots()
 
 
 def curves(

@@ -37,12 +37,12 @@ def figure(comparison: Comparison) -> Figure:
 
     Single-object trackers with truth have their success and precision curves above.
     """
-    from matplotlib.figure import Figure
+    from vtlab._sheet import Sheet
 
     families = [f for f in comparison.families if _main_metric(comparison, f) is not None]
     curves = MAIN_METRIC["sot"] in comparison.table and "sot" in families
     heights = [4.2] * (len(families) + curves) or [1.0]
-    sheet = Figure(figsize=(15, sum(heights)), layout="constrained")
+    sheet = Sheet(figsize=(15, sum(heights)), layout="constrained")
     rows = list(sheet.subfigures(len(heights), 1, squeeze=False)[:, 0])
     if not families:
         rows[0].text(0.5, 0.5, "no tracker has a score; the notes say why", ha="center", va="center")

@@ -34,6 +34,7 @@ def test_quickstart(tmp_path):
     )  # weights that nobody has: a row that says so
     assert len(open_video(tmp_path / "out" / "side_by_side.mp4")) == 12
     outputs = [o for c in nbformat.read(done, as_version=4).cells if c.cell_type == "code" for o in c.outputs]
+    assert any("image/png" in o.get("data", {}) for o in outputs)  # plots are seen
     assert not [
         o for o in outputs if o.output_type == "stream" and o.name == "stderr" and "Warning" in o.text
     ]

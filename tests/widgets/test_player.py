@@ -68,6 +68,27 @@ def test_frames_come_as_asked_and_bounded():
     assert len(long.frames(range(1000))[0]) == MOST_FRAMES
 
 
+def test_playing_goes_on_where_the_last_request_ended():
+    class Counted(Numbered):
+        starts = 0
+
+        def read(self, indices):
+            Counted.starts += 1
+            return super().read(indices)
+
+    import cv2
+
+    data = PlayerData(Video(Counted(200)), {"a": boxes(10)}, width=80)
+    for first in (0, 16, 32, 90, 106):
+        overlays, pictures = data.frames(range(first, first + 16))
+        assert [o["frame"] for o in overlays] == list(range(first, first + 16))
+        for index, picture in zip(range(first, first + 16), pictures, strict=True):
+            image = cv2.imdecode(np.frombuffer(picture, np.uint8), cv2.IMREAD_GRAYSCALE)
+            assert image.shape == (45, 80)
+            assert sum(1 << bit for bit in range(16) if image[35, 5 * bit + 2] > 128) == index
+    assert Counted.starts == 2
+
+
 def test_opening_a_long_video_decodes_nothing():
     class Never(Numbered):
         def get(self, index):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from vtlab.draw import colour
 from vtlab.errors import InputError
 from vtlab.geometry import paired_iou
 from vtlab.tracks import Tracks
-from vtlab.video import Video
+from vtlab.video import Frame, Video
 
 BINS = 400
 """Most columns of a timeline; longer videos share them."""
@@ -42,6 +42,8 @@ class PlayerData:
             raise InputError("There is nothing to play: give at least one Tracks.")
         self.video, self.tracks, self.truth = video, dict(tracks), truth
         self.scale = min(1.0, width / video.width)
+        self._reader: Iterator[Frame] = iter(())
+        self._next = -1  # the frame that the reader has next
 
     def info(self) -> dict[str, Any]:
         """Size, rate, panels, objects and timelines: JSON values only."""
@@ -61,14 +63,19 @@ class PlayerData:
     def frames(self, indices: Sequence[int]) -> tuple[list[dict[str, Any]], list[bytes]]:
         """Overlays and JPEG pictures of some frames; at most `MOST_FRAMES`, frames that don't exist are left out."""
         wanted = [i for i in dict.fromkeys(int(i) for i in indices) if 0 <= i < len(self.video)][:MOST_FRAMES]
-        run = bool(wanted) and wanted == list(range(wanted[0], wanted[0] + len(wanted)))
-        images = (
-            (f.image for f in self.video.frames(wanted[0], wanted[-1] + 1))
-            if run
-            else (self.video[i] for i in wanted)
-        )
-        pictures = [self._jpeg(image) for image in images]
+        run = len(wanted) > 1 and wanted == list(range(wanted[0], wanted[0] + len(wanted)))
+        read = self._read if run else self.video.__getitem__
+        pictures = [self._jpeg(read(i)) for i in wanted]
         return [self.overlay(i) for i in wanted], pictures
+
+    def _read(self, index: int) -> NDArray[np.uint8]:
+        """A frame of a run; decoding goes on from the frame before, also over requests."""
+        if index != self._next:
+            self._reader = self.video.frames(index)
+        self._next = -1  # should decoding fail, the next run starts anew
+        image = next(self._reader).image
+        self._next = index + 1
+        return image
 
     def overlay(self, frame: int) -> dict[str, Any]:
         """What is drawn on a frame, by panel, in pixels of the full-size frame."""
@@ -79,10 +86,16 @@ class PlayerData:
     def _jpeg(self, image: NDArray[np.uint8]) -> bytes:
         import cv2
 
-        if self.scale < 1:
-            size = (round(self.video.width * self.scale), round(self.video.height * self.scale))
-            image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
-        return bytes(cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 82])[1])
+        size = (round(self.video.width * self.scale), round(self.video.height * self.scale))
+        small: Any = image
+        while small.shape[1] >= 2 * size[0]:  # halving is quick, and leaves less to the exact size
+            small = cv2.resize(
+                small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA
+            )
+        if small.shape[1] != size[0]:
+            small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+        bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+        return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 82])[1])
 
     def _objects(self) -> list[dict[str, Any]]:
         labels: dict[int, str] = {}

@@ -315,3 +315,23 @@ def test_identities_are_mended_with_the_mouse(show):
     hand.shown.settle()
     assert made.tracks.of_object(1).frame.max() == 5
     assert hand.shown.errors == []
+
+
+@pytest.mark.browser
+def test_progress_is_seen_and_the_stop_button_keeps_what_is_done(show):
+    made = corrector(box(10), seconds=0.2)
+    hand = Hand(show(made))
+    hand.page.click("text=Forward")
+    hand.shown.until(lambda: made.view["tracking"]["done"] > 1)
+    hand.page.wait_for_function("document.querySelector('.vt-corrector progress').value > 0")
+    assert f"/ {N}" in hand.page.text_content(".vt-done")
+    assert hand.page.get_by_role("button", name="Not visible on this frame").is_disabled()
+    hand.page.get_by_role("button", name="Stop tracking").click()
+    hand.shown.until(lambda: not made.view["tracking"]["running"])
+    hand.page.wait_for_function("/Stopped after/.test(document.querySelector('.vt-status').textContent)")
+    assert 1 < len(made.tracks) < N
+    hand.press("ArrowRight")
+    hand.page.get_by_role("button", name="Not visible on this frame").click()
+    hand.shown.settle()
+    assert not made.tracks.of_object(1).at(1).visible.any()
+    assert hand.shown.errors == []

@@ -209,6 +209,26 @@ def test_keys_filter_and_timeline(player):
 
 
 @pytest.mark.browser
+def test_a_click_on_an_event_goes_to_its_frame_and_says_what_happened(show):
+    from vtlab.widgets.player import TrackPlayer
+
+    keep = np.ones(N, bool)
+    keep[20:40] = False
+    shown = show(TrackPlayer(Video(Numbered(N)), {"one": boxes().take(keep)}))
+    wait_for(shown, 0)
+    line = shown.page.locator(".vt-line canvas").bounding_box()
+    shown.page.mouse.click(line["x"] + line["width"] * 20.9 / N, line["y"] + 3)  # beside the mark of frame 20
+    wait_for(shown, 20)
+    assert shown.page.text_content(".vt-note") == "object 1: lost"
+    shown.page.locator(".vt-player").press(".")
+    wait_for(shown, 40)
+    assert shown.page.text_content(".vt-note") == "object 1: found again"
+    shown.page.locator(".vt-player").press(",")
+    wait_for(shown, 20)
+    assert shown.errors == []
+
+
+@pytest.mark.browser
 def test_plays_at_the_videos_rate_and_python_can_seek(player):
     shown = player()
     wait_for(shown, 0)

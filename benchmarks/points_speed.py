@@ -50,11 +50,11 @@ def tapnext() -> Any:
     return TapNext()
 
 
-def tapir(**options: Any) -> Callable[[], Any]:
+def tapir(boots: bool = True, causal: bool = False) -> Callable[[], Any]:
     def build() -> Any:
         from vtlab.nets.tapir import Tapir
 
-        return Tapir(pyramid_level=1, extra_convs=True, **options)
+        return Tapir(pyramid_level=int(boots), extra_convs=boots, causal=causal)
 
     return build
 
@@ -71,7 +71,8 @@ def cotracker(window: int) -> Callable[[], Any]:
 METHODS = {
     "lucas-kanade": Method(60, None, None),
     "pips": Method(20, pips, 8.949, (("size", (216, 384)),)),
-    "bootstapir": Method(12, tapir(causal=False), 1.112),
+    "tapir": Method(12, tapir(boots=False), None),
+    "bootstapir": Method(12, tapir(), 1.112),
     "bootstapir-online": Method(12, tapir(causal=True), 1.335),
     "tapnext++": Method(3, tapnext, 6.371),
     "cotracker3-offline": Method(14, cotracker(60), 1.599),

@@ -225,6 +225,44 @@ def test_youtube_vos_objects_start_in_the_middle(tmp_path):
     assert result.table.iloc[0]["J"] == pytest.approx((1 + 2 / 3) / 2)
 
 
+def test_youtube_vos_frames_of_meta_json(tmp_path):
+    for frame in range(0, 30, 5):
+        labels = np.zeros((48, 64), np.uint8)
+        labels[10:20, 10:30] = 1
+        if 10 <= frame < 25:
+            labels[30:40, 5:25] = 2
+        palette(tmp_path / f"valid/Annotations/cat/{frame:05d}.png", labels)
+        # The answer keeps object 2 after it has gone, and loses object 1 on frame 15.
+        answer = np.where(frame == 15, np.where(labels == 1, 0, labels), labels)
+        if frame == 25:
+            answer[30:40, 5:25] = 2
+        palette(tmp_path / f"mine/cat/{frame:05d}.png", answer)
+    whole = evaluate_folders(tmp_path / "valid", tmp_path / "mine", "youtube-vos")
+    # Without a list object 1 counts on 5 ... 25, object 2 on 15, 20 and 25.
+    assert whole.table.iloc[0]["J"] == pytest.approx((4 / 5 + 2 / 3) / 2)
+    meta = tmp_path / "valid/meta.json"
+    frames = {"1": [f"{f:05d}" for f in range(0, 30, 5)], "2": ["00010", "00015", "00020"]}
+    objects = {i: {"category": "cat", "frames": names} for i, names in frames.items()}
+    meta.write_text(json.dumps({"videos": {"cat": {"objects": objects}}}))
+    listed = evaluate_folders(tmp_path / "valid", tmp_path / "mine", "youtube-vos")
+    # As listed object 2 counts on 15 and 20 only.
+    assert listed.table.iloc[0]["J"] == pytest.approx((4 / 5 + 1) / 2)
+    # An object of the list that no mask of truth shows is still judged: an empty answer is right.
+    objects["3"] = {"frames": ["00005", "00010"]}
+    meta.write_text(json.dumps({"videos": {"cat": {"objects": objects}}}))
+    third = evaluate_folders(tmp_path / "valid", tmp_path / "mine", "youtube-vos")
+    assert third.table.iloc[0]["J"] == pytest.approx((4 / 5 + 1 + 1) / 3)
+    for text, message in [
+        ("{}", r"meta\.json: expected JSON with 'videos'"),
+        ('{"videos": {"dog": {}}}', r"meta\.json: no video 'cat' under 'videos'"),
+        ('{"videos": {"cat": {"objects": {"1": {}}}}}', r"meta\.json: video 'cat': expected \"objects\""),
+        ('{"videos": {"cat": {"objects": {"1": {"frames": []}}}}}', r"lists no object, or no frames of one"),
+    ]:
+        meta.write_text(text)
+        with pytest.raises(FormatError, match=message):
+            evaluate_folders(tmp_path / "valid", tmp_path / "mine", "youtube-vos")
+
+
 def test_tapvid_file(tmp_path):
     import pickle
 

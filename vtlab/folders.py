@@ -7,6 +7,7 @@ the tracker that the folder above is named after (TrackEval's `data` in between 
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -488,11 +489,20 @@ def _score_masks(job: _Job) -> Part:
     truth = {frame: _read_labels(path) for frame, path in sorted(files.items())}
     values = {frame: set(np.unique(labels).tolist()) - {0} for frame, labels in truth.items()}
     # DAVIS 2016 has one object, written as 255; elsewhere 254 and 255 are void.
-    binary = set().union(*values.values()) <= {255}
+    listed = _listed_frames(job.truth)
+    binary = not listed and set().union(*values.values()) <= {255}
     ids = [255] if binary else sorted(set().union(*values.values()) - _VOID)
     frames = list(truth)
-    starts = {i: next((f for f in frames if i in values[f]), frames[-1]) for i in ids}
-    counted = {i: vos.counted_frames(frames, start, frames[-1], rule).tolist() for i, start in starts.items()}
+    shown = {i: [f for f in frames if i in values[f]] for i in ids}
+    if listed:
+        # An object begins where meta.json says, which counts the annotated ones among the frames it lists.
+        ids, shown = sorted(listed), listed
+    counted = {
+        i: vos.counted_frames(
+            sorted({*frames} & {*shown[i]}) if listed else frames, min(shown[i]), frames[-1], rule
+        ).tolist()
+        for i in ids
+    }
     series: dict[int, list[tuple[float, float]]] = {i: [] for i in ids}
     for frame in sorted(set().union(*counted.values())):
         answer = _answer_labels(job.results[0] / files[frame].name, truth[frame].shape)
@@ -505,6 +515,38 @@ def _score_masks(job: _Job) -> Part:
         j, f = np.array(series[i], dtype=np.float64).reshape(-1, 2).T
         objects[number if binary else i] = vos.ObjectScores(np.array(counted[i]), j, f).values()
     return Part("vos", rule, list(objects.values()), objects if len(objects) > 1 else {}, job.sequence)
+
+
+def _listed_frames(folder: Path) -> dict[int, list[int]]:
+    """Frames of each object of a sequence as YouTube-VOS's meta.json beside `Annotations` lists them; {} without it."""
+    path = folder.parent.parent / "meta.json"
+    if folder.parent.name != "Annotations" or not path.is_file():
+        return {}
+    video = _videos(path, path.stat().st_mtime_ns).get(folder.name)
+    expected = '"objects": {"1": {"frames": ["00000", ...]}, ...}'
+    if video is None:
+        raise FormatError(f"{path}: no video {folder.name!r} under 'videos', but {folder} has masks of it.")
+    try:
+        found = {int(i): [int(f) for f in entry["frames"]] for i, entry in video["objects"].items()}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise FormatError(f"{path}: video {folder.name!r}: expected {expected}.") from None
+    if not found or not all(found.values()):
+        raise FormatError(
+            f"{path}: video {folder.name!r} lists no object, or no frames of one; expected {expected}."
+        )
+    return found
+
+
+@lru_cache(maxsize=1)
+def _videos(path: Path, changed: int) -> dict[str, Any]:
+    """Videos of a meta.json, which holds a whole split, so it is read once as long as it does not change."""
+    try:
+        videos = json.loads(path.read_text())["videos"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FormatError(f"{path}: expected JSON with 'videos' ({error!r}).") from None
+    if not isinstance(videos, dict):
+        raise FormatError(f"{path}: expected 'videos' to map names to objects, got {type(videos).__name__}.")
+    return videos
 
 
 def _answer_labels(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:

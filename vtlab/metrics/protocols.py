@@ -211,6 +211,7 @@ VOS: dict[str, VosProtocol] = {
             "davis2017-evaluation, semi-supervised; Pont-Tuset et al., arXiv:1704.00675",
             drop_last=True,
         ),
+        # Objects begin late; on disk meta.json lists the frames of each, which are those that count (`vtlab.folders`).
         VosProtocol("youtube-vos", "YouTube-VOS server: Xu et al., arXiv:1809.03327"),
         VosProtocol("plain", "vtlab: every frame but the prompted one"),
     )

@@ -364,22 +364,14 @@ def previous_rows(pairs: Pairs) -> Ints:
     return previous
 
 
-def identity_matches(pairs: Pairs, threshold: float = 0.5) -> tuple[Ints, Ints, Array]:
-    """Match whole tracks one to one such that most rows agree: tracks of truth, of the answer, agreeing rows."""
-    return _identity_matches(pairs, _Tally.of(pairs), threshold)
-
-
-def _identity_matches(pairs: Pairs, tally: _Tally, threshold: float) -> tuple[Ints, Ints, Array]:
+def _identity(pairs: Pairs, tally: _Tally, threshold: float) -> dict[str, float]:
+    """Match whole tracks one to one such that most rows agree."""
     agree = np.bincount(tally.index[pairs.similarity >= threshold], minlength=len(tally.t)).astype(np.float64)
     use = np.flatnonzero(agree)
-    picked = use[
-        max_weight_matching(tally.t[use], tally.a[use], agree[use], pairs.truth.tracks, pairs.answer.tracks)
-    ]
-    return tally.t[picked], tally.a[picked], agree[picked]
-
-
-def _identity(pairs: Pairs, tally: _Tally, threshold: float) -> dict[str, float]:
-    tp = float(_identity_matches(pairs, tally, threshold)[2].sum())
+    picked = max_weight_matching(
+        tally.t[use], tally.a[use], agree[use], pairs.truth.tracks, pairs.answer.tracks
+    )
+    tp = float(agree[use][picked].sum())
     return {"IDTP": tp, "IDFN": len(pairs.truth) - tp, "IDFP": len(pairs.answer) - tp}
 
 

@@ -140,16 +140,6 @@ NAMES = (
 )  # fmt: skip
 
 
-def center_errors(answer: ArrayLike, truth: ArrayLike, *, normalized: bool = False) -> Array:
-    """Distance of the centres of (..., 4) boxes in pixels, or in widths and heights of the true box."""
-    a, t = np.asarray(answer, dtype=np.float64), np.asarray(truth, dtype=np.float64)
-    difference = (a[..., :2] + a[..., 2:] - t[..., :2] - t[..., 2:]) / 2
-    if normalized:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            difference = difference / (t[..., 2:] - t[..., :2])
-    return np.sqrt(np.square(difference).sum(axis=-1))
-
-
 def evaluate(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"]) -> SotScores:
     """Score answers against truth by one protocol.
 

@@ -1,0 +1,26 @@
+"""The notebook that asks what stands behind a number runs from a clean kernel and keeps its tables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from vtlab.lab import run_notebook
+
+NOTEBOOK = Path(__file__).parents[2] / "notebooks/10_metrics.ipynb"
+
+
+@pytest.mark.notebook
+def test_metrics(tmp_path):
+    small = {"TRACKERS": ["ncc", "identity"], "SEEDS": [1, 2], "SECONDS": 0.4, "OBJECTS": 1, "CROWD": 4}
+    run_notebook(NOTEBOOK, tmp_path / "done.ipynb", {**small, "OUT": str(tmp_path / "out")})
+    board = pd.read_csv(tmp_path / "out/leaderboard.csv", index_col="tracker")
+    assert set(board.index) == {"ncc", "identity"}
+    assert board.group.tolist() == [1, 1]  # two clips can't tell trackers apart
+    points = pd.read_csv(tmp_path / "out/components.csv", index_col="component").points
+    assert points["as it is"] == 0
+    assert points["detection"] > 0
+    assert len(pd.read_csv(tmp_path / "out/events.csv"))
+    assert (tmp_path / "out/components.png").stat().st_size > 1000

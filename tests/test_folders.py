@@ -296,6 +296,9 @@ def test_mots_tree(tmp_path):
     (tmp_path / "results/MOTS20-99.txt").write_text("\n".join(golden["answer"]))
     result = evaluate_folders(tmp_path / "train", tmp_path / "results", "mots")
     assert result.table.iloc[0]["HOTA"] == pytest.approx(golden["values"]["HOTA"], abs=1e-9)
+    (tmp_path / "results/MOTS20-99.txt").write_text("\n".join([golden["answer"][0]] * 2))
+    with pytest.raises(FormatError, match=r"MOTS20-99\.txt, line 2: the id \d+ occurs twice in this frame"):
+        evaluate_folders(tmp_path / "train", tmp_path / "results", "mots")
 
 
 def test_parquet_files(tmp_path):

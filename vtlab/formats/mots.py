@@ -36,6 +36,7 @@ def read_mots(path: str | Path, *, frames: int | None = None, first_frame: int =
         raise FormatError(f"{path}: can't be read as MOTS text ({error}).") from None
     rows: list[tuple[int, int, int, bytes]] = []
     size: tuple[int, int] | None = None
+    seen: set[tuple[int, int]] = set()
     for number, line in enumerate(lines, start=1):
         cells = line.split()
         if not cells:
@@ -45,7 +46,12 @@ def read_mots(path: str | Path, *, frames: int | None = None, first_frame: int =
             raise FormatError(
                 f"{path}, line {number}: the mask is {here[0]} x {here[1]}, those before {size[0]} x {size[1]}."
             )
+        if row[2] != 10 and row[:2] in seen:
+            raise FormatError(
+                f"{path}, line {number}: the id {row[1]} occurs twice in this frame ({cells[0]})."
+            )
         size = here
+        seen.add(row[:2])
         rows.append(row)
     if not rows:
         return Tracks.empty()
@@ -77,7 +83,7 @@ def _row(
     frame, object_id, label, height, width = map(int, cells[:5])
     if frame < first_frame:
         raise FormatError(
-            f"{where}: frames count from {first_frame}. If this file counts from 0, use first_frame=0."
+            f"{where}: frames count from {first_frame}. If this file counts from 0, use first_frame=0 (--first-frame 0)."
         )
     if frames is not None and frame >= frames + first_frame:
         raise FormatError(f"{where}: the sequence has {frames} frames. Is this the result of another one?")

@@ -15,6 +15,7 @@ score module has neither residuals nor feed-forward parts.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -110,15 +111,15 @@ class Mlp(nn.Module):
         return F.linear(wide, self.fc2.weight / _QUICK, self.fc2.bias)
 
 
-class MixedAttention(nn.Module):
+class MixedAttention(nn.Module, ABC):
     """What the attention of a block must offer: a projection `proj`, a `scale`, and queries, keys, values."""
 
     proj: nn.Linear
     scale: float
 
+    @abstractmethod
     def project(self, x: Tensor, maps: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, heads, N, D) of tokens (B, maps * size * size, C)."""
-        raise NotImplementedError
 
 
 class MixedBlock(nn.Module):
@@ -147,16 +148,16 @@ class MixedBlock(nn.Module):
         return x + self.mlp(self.norm2(x))
 
 
-class MixedBackbone(nn.Module):
+class MixedBackbone(nn.Module, ABC):
     """What a backbone must offer to `MixFormer`."""
 
+    @abstractmethod
     def memorize(self, templates: Tensor) -> Memory:
         """Memory of templates (B, T, 3, S, S); the first of the T is the initial one."""
-        raise NotImplementedError
 
+    @abstractmethod
     def forward(self, memory: Memory, search: Tensor) -> Tensor:
         """Features (B, C, h, w) of search regions (B, 3, S, S)."""
-        raise NotImplementedError
 
 
 class ScorePrediction(nn.Module):

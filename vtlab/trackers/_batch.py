@@ -121,7 +121,8 @@ class BatchedTracker(OnlineTracker, Generic[T]):
             lost = [ids[k] for k in np.flatnonzero(~good).tolist()]
             warnings.warn(
                 f"{type(self).__name__}: the network's answer for objects {lost} is not a number; they keep "
-                "their last boxes and count as not seen. Half precision can overflow: try dtype='float32'.",
+                "their last boxes and count as not seen. A network in half precision can overflow, one in float32 "
+                "doesn't.",
                 VtlabWarning,
                 stacklevel=3,
             )

@@ -4,29 +4,32 @@ Code: https://github.com/HonglinChu/SiamTrackers (NanoTrack, 2022-2023, Apache-2
 are the official ONNX files, run by OpenCV's DNN; cropping, decoding and the update of the box follow the official
 Python tracker (`nano_tracker.py`), with its penalty, window influence and learning rate for each version.
 
-Differs from `cv2.TrackerNano`: boxes stay fractional, and v3 (15 x 15 cells) works.
+Differs from the official code: all objects of a frame make one batch, for which the fixed batch of the ONNX files is
+widened (to the last bit the same); boxes are reported half a pixel further right and down, because the official
+tracker turns a box into a centre by (w - 1) / 2 and back by w / 2, so that a target at rest seems to move. Differs
+from `cv2.TrackerNano`: boxes stay fractional, and v3 (15 x 15 cells) works.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.errors import InputError
 from vtlab.geometry import cxcywh_to_xyxy, xyxy_to_cxcywh
-from vtlab.prompts import BoxPrompt, Prompt, Prompts
-from vtlab.protocols import Image, OnlineTracker, WeightFile
+from vtlab.prompts import BoxPrompt
+from vtlab.protocols import Image, WeightFile
 from vtlab.registry import register
-from vtlab.tracks import FrameTracks
-
-if TYPE_CHECKING:
-    from vtlab.video import Frame
+from vtlab.trackers._batch import BatchedTracker, Target
+from vtlab.trackers._crops import MIN_SIDE, Boxes, Window, crop, hann_window
+from vtlab.trackers._onnx_rows import with_rows
 
 EXEMPLAR, INSTANCE, STRIDE, CONTEXT = 127, 255, 16, 0.5
-_MIN_SIDE = 10.0
 _SOURCE = "https://github.com/HonglinChu/SiamTrackers"
 _RAW = "https://raw.githubusercontent.com/HonglinChu/SiamTrackers"
 
@@ -80,15 +83,12 @@ _CARD: dict[str, Any] = {
 }
 
 
-@dataclass
-class _Target:
-    """One followed object: centre (x, y) and size (w, h) in pixels, its template's features, its fill colour."""
+@dataclass(eq=False)
+class _Target(Target):
+    """A target with its template's features (C, 8, 8) and the colour that fills what lies outside the frame."""
 
-    centre: NDArray[np.float64]
-    size: NDArray[np.float64]
-    template: Any
-    fill: NDArray[np.float64]
-    label: str | None
+    template: NDArray[np.float32] = field(kw_only=True)
+    fill: NDArray[np.float64] = field(kw_only=True)
 
 
 @register(
@@ -112,10 +112,11 @@ class _Target:
     options={"version": 3},
     **_CARD,
 )
-class NanoTrack(OnlineTracker):
-    """NanoTrack for any number of objects on one pair of networks.
+class NanoTrack(BatchedTracker[_Target]):
+    """NanoTrack for any number of objects in one batch.
 
-    The score is the probability of foreground at the chosen cell, in [0, 1].
+    The score is the probability of foreground at the chosen cell, in [0, 1]. It seldom falls when the object is lost:
+    the network was trained on crops that hold their target.
 
     Args:
         version: 1, 2 or 3.
@@ -123,8 +124,10 @@ class NanoTrack(OnlineTracker):
         window: Influence of the Hann window, 0 to 1; None = the official value.
         rate: Learning rate of the box's size; None = the official value.
         visible_above: Score from which the object counts as seen.
+        batch: Most objects in one pass of the networks, of which one copy is kept for each number of objects.
 
     Raises:
+        InputError: An option is out of range.
         WeightsError: The ONNX files are not at hand and can't be fetched.
     """
 
@@ -139,117 +142,109 @@ class NanoTrack(OnlineTracker):
         window: float | None = None,
         rate: float | None = None,
         visible_above: float = 0.5,
+        batch: int = 4,
     ):
-        import cv2
-
         from vtlab import weights
 
+        super().__init__(visible_above=visible_above, batch=batch)
+        if version not in self._TUNED:
+            raise InputError(f"NanoTrack has versions 1, 2 and 3; got {version!r}.")
         tuned = self._TUNED[version]
         self.penalty = tuned[0] if penalty is None else penalty
         self.window = tuned[1] if window is None else window
         self.rate = tuned[2] if rate is None else rate
-        self.visible_above = visible_above
-        files = [str(weights.fetch(w)) for w in self._WEIGHTS[version]]
-        self._backbone, self._head = (cv2.dnn.readNetFromONNX(f) for f in files)
-        self._targets: dict[int, _Target] = {}
+        self._files = [weights.fetch(w).read_bytes() for w in self._WEIGHTS[version]]
+        self._networks: dict[int, tuple[Any, Any]] = {}
         cells = 15 if version == 3 else 16
-        self._hann = np.outer(np.hanning(cells), np.hanning(cells)).ravel()
+        self._hann = hann_window(cells).ravel()
         offsets = STRIDE * (np.arange(cells) - cells // 2)
         self._cells = np.stack([np.tile(offsets, cells), np.repeat(offsets, cells)]).astype(np.float64)
 
-    def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
-        """Forget all targets and start on the prompts."""
-        self._targets = {}
-        return self.step(frame, prompts)
+    def _network(self, rows: int) -> tuple[Any, Any]:
+        """Backbone and head for so many objects."""
+        import cv2
 
-    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
-        """Follow every target; a prompt starts or restarts its own."""
-        given = {p.object_id for p in prompts}
-        scores: dict[int, float] = {}
-        for object_id, target in self._targets.items():
-            if object_id not in given:
-                scores[object_id] = self._follow(frame.image, target)
-        for prompt in prompts:
-            self._targets[prompt.object_id] = self._start(frame.image, prompt)
-            scores[prompt.object_id] = 1.0
-        ids = sorted(scores)
-        targets = [self._targets[i] for i in ids]
-        boxes = cxcywh_to_xyxy([[*t.centre, *t.size] for t in targets]) if ids else np.empty((0, 4))
-        score = np.array([scores[i] for i in ids])
-        return FrameTracks.of(
-            ids,
-            boxes,
-            score,
-            score >= self.visible_above,
-            labels=[t.label for t in targets] if any(t.label for t in targets) else None,
-            source=["manual" if i in given else "tracked" for i in ids],
-        )
+        if rows not in self._networks:
+            made = [cv2.dnn.readNetFromONNX(np.frombuffer(with_rows(f, rows), np.uint8)) for f in self._files]
+            self._networks[rows] = (made[0], made[1])
+        return self._networks[rows]
 
-    def remove(self, object_ids: Iterable[int]) -> None:
-        """Stop following these objects."""
-        for object_id in object_ids:
-            self._targets.pop(object_id, None)
-
-    def _start(self, image: Image, prompt: Prompt) -> _Target:
-        box = xyxy_to_cxcywh(prompt.box(*image.shape[:2]))
-        centre, size = box[:2] - 0.5, box[2:]  # as the official code: the centre in pixel indices
+    def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         fill = image.mean(axis=(0, 1))
-        crop = _crop(image, centre, round(_context_side(size)), EXEMPLAR, fill)
-        self._backbone.setInput(crop)
-        known = self._targets.get(prompt.object_id)
-        label = prompt.label or (known.label if known else None)
-        return _Target(centre, size, self._backbone.forward().copy(), fill, label)
+        made = []
+        for box in boxes:
+            x, y, *size = xyxy_to_cxcywh(box)
+            side = np.rint(_context_side(np.array(size)))
+            backbone = self._network(1)[0]
+            backbone.setInput(_input([_crop(image, (x, y), side, EXEMPLAR, fill)]))
+            made.append(_Target(box, template=backbone.forward()[0].copy(), fill=fill))
+        return made
 
-    def _follow(self, image: Image, target: _Target) -> float:
-        """Move the target to where it is found on `image`; return its score."""
-        side = _context_side(target.size)
-        scale = EXEMPLAR / side
-        crop = _crop(image, target.centre, round(side * INSTANCE / EXEMPLAR), INSTANCE, target.fill)
-        self._backbone.setInput(crop)
-        features = self._backbone.forward()
-        self._head.setInput(target.template, "input1")
-        self._head.setInput(features, "input2")
-        logits, distances = self._head.forward(["output1", "output2"])
-        score = 1 / (1 + np.exp(logits[0, 0].ravel() - logits[0, 1].ravel(), dtype=np.float64))
-        low = self._cells - distances[0, :2].reshape(2, -1)
-        high = self._cells + distances[0, 2:].reshape(2, -1)
-        size = high - low
-        penalty = self._penalty(size, target.size * scale)
-        best = int(np.argmax(penalty * score * (1 - self.window) + self._hann * self.window))
-        rate = penalty[best] * score[best] * self.rate
-        height, width = image.shape[:2]
-        target.centre = np.clip(target.centre + (low + high)[:, best] / 2 / scale, 0, (width, height))
-        target.size = np.clip(
-            target.size * (1 - rate) + size[:, best] / scale * rate,
-            np.minimum(_MIN_SIDE, (width, height)),
-            (width, height),
+    def _follow(self, image: Image, targets: Sequence[_Target]) -> tuple[Boxes, NDArray[np.float64]]:
+        before = xyxy_to_cxcywh(np.array([t.box for t in targets]))
+        centre, last = before[:, :2], before[:, 2:]
+        context = _context_side(last.T)
+        sides, scale = np.rint(context * INSTANCE / EXEMPLAR), (EXEMPLAR / context)[:, None]
+        crops = [
+            _crop(image, tuple(c), side, INSTANCE, t.fill)
+            for c, side, t in zip(centre, sides, targets, strict=True)
+        ]
+        backbone, head = self._network(len(targets))
+        backbone.setInput(_input(crops))
+        features = backbone.forward()
+        head.setInput(np.stack([t.template for t in targets]), "input1")
+        head.setInput(features, "input2")
+        logits, distances = (
+            maps.reshape(*maps.shape[:2], -1) for maps in head.forward(["output1", "output2"])
         )
-        return float(score[best])
+        with np.errstate(over="ignore"):
+            score = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1], dtype=np.float64))
+        low, high = self._cells - distances[:, :2], self._cells + distances[:, 2:]
+        size = high - low
+        penalty = self._penalty(size, last * scale)
+        best = np.argmax(penalty * score * (1 - self.window) + self._hann * self.window, axis=1)
+        rows = np.arange(len(targets))
+        rate = (penalty[rows, best] * score[rows, best] * self.rate)[:, None]
+        limits = np.array(image.shape[1::-1])
+        found = np.concatenate(
+            [
+                np.clip(centre + (low + high)[rows, :, best] / 2 / scale, 0, limits),
+                np.clip(
+                    last * (1 - rate) + size[rows, :, best] / scale * rate,
+                    np.minimum(MIN_SIDE, limits),
+                    limits,
+                ),
+            ],
+            axis=1,
+        )
+        return cxcywh_to_xyxy(found), score[rows, best]
 
     def _penalty(self, size: NDArray[np.float64], last: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Penalty in (0, 1] for the change of scale and aspect ratio of the sizes (2, cells)."""
+        """Penalty in (0, 1] for the change of scale and aspect ratio: sizes (N, 2, cells), last sizes (N, 2)."""
 
         def change(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
             return np.maximum(ratio, 1 / ratio)
 
         with np.errstate(divide="ignore", invalid="ignore"):
-            scale = change(_context_side(size) / _context_side(last))
-            ratio = change((last[0] / last[1]) / (size[0] / size[1]))
+            scale = change(_context_side(size.swapaxes(0, 1)) / _context_side(last.T)[:, None])
+            ratio = change((last[:, :1] / last[:, 1:]) / (size[:, 0] / size[:, 1]))
             return np.nan_to_num(np.exp(-(ratio * scale - 1) * self.penalty))
 
 
 def _context_side(size: NDArray[np.float64]) -> Any:
-    """Side in pixels of the square with context around (w, h), or around each of (2, N) sizes."""
+    """Side in pixels of the square with context around (w, h), or around each of (2, ...) sizes."""
     context = CONTEXT * size.sum(axis=0)
     return np.sqrt((size[0] + context) * (size[1] + context))
 
 
 def _crop(
-    image: Image, centre: NDArray[np.float64], side: int, size: int, fill: NDArray[np.float64]
-) -> NDArray[np.float32]:
-    """Cut a square of whole pixels around `centre` and resize it: the network's input (1, 3, size, size), BGR 0-255."""
-    from vtlab.trackers._crops import Window, crop
+    image: Image, centre: tuple[float, float], side: float, size: int, fill: NDArray[np.float64]
+) -> Image:
+    """Cut a square of whole pixels around `centre` and resize it."""
+    left, top = (math.floor(c - 0.5 - side / 2) for c in centre)  # as the official code: centres are indices
+    return crop(image, Window(left, top, max(int(side), 1)), size, fill=fill)
 
-    left, top = np.floor(centre - side / 2).astype(int)
-    patch = crop(image, Window(int(left), int(top), max(side, 1)), size, fill=fill)
-    return np.ascontiguousarray(patch[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32)
+
+def _input(crops: list[Image]) -> NDArray[np.float32]:
+    """The network's input (N, 3, size, size) of RGB crops: BGR, 0 to 255."""
+    return np.ascontiguousarray(np.stack(crops)[..., ::-1].transpose(0, 3, 1, 2), dtype=np.float32)

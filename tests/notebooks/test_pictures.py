@@ -1,4 +1,4 @@
-"""Every notebook of the tour, 00 to 09, opens with its question and a picture of the answer, small enough for git, that lies beside it."""
+"""Every notebook of the tour, 00 to 09, opens with its question and a small picture of the answer that lies beside it."""
 
 from __future__ import annotations
 

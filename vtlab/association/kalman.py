@@ -137,9 +137,16 @@ def _from_xyah(x: Array) -> Array:
 
 
 def _from_xysr(x: Array) -> Array:
-    width = np.sqrt(x[:, 2] * x[:, 3])
-    half = np.stack([width, x[:, 2] / width], axis=1) / 2
-    return np.concatenate([x[:, :2] - half, x[:, :2] + half], axis=1)
+    out = np.empty(x.shape)
+    low, half = out[:, :2], out[:, 2:]
+    area, width = x[:, 2], half[:, 0]
+    np.multiply(area, x[:, 3], out=width)
+    np.sqrt(width, out=width)
+    np.divide(area, width, out=half[:, 1])
+    half *= 0.5
+    np.subtract(x[:, :2], half, out=low)
+    half += x[:, :2]
+    return out
 
 
 _TO = {"xyxy": _identity, "xywh": _to_xywh, "xyah": _to_xyah, "xysr": _to_xysr}
@@ -249,6 +256,50 @@ class BoxFilter:
         state[4] -= gains[1] * state[3]
         state[2:4] *= 1.0 - gains[0]
         self._clamp(x)
+
+    def replay(self, state: Array, observed: Array, counts: NDArray[np.int64]) -> None:
+        """Correct and predict the (5, K, 4) array `state` in place along observations, ending with a correction.
+
+        Args:
+            state: (5, K, 4) filters as predicted for the first observation.
+            observed: (T, K, 4) in the model's coordinates, one step apart.
+            counts: (K,) how many of them each track takes, in falling order, the first T.
+        """
+        if not self.motion.scaled:
+            self._replay_fixed(state, observed, counts)
+            return
+        running = np.searchsorted(-counts, -np.arange(len(observed) + 1), side="left").tolist()
+        for i, seen in enumerate(observed):
+            n, goes_on = running[i : i + 2]
+            self.correct(state[:, :n], seen[:n])
+            self.advance(state[:, :goes_on])
+
+    def _replay_fixed(self, state: Array, observed: Array, counts: NDArray[np.int64]) -> None:
+        """`replay` where the noise doesn't depend on the box: few tracks at a time, so numbers are faster than arrays."""
+        drift, measured = self._drift[:, 0].T.tolist(), self._measured.tolist()
+        area = 2 if self.motion.coordinates == "xysr" else -1
+        for k, count in enumerate(counts.tolist()):
+            for c, (noise, (gain, gain_velocity)) in enumerate(zip(measured, drift, strict=True)):
+                x, v, var, cov, vel = state[:, k, c].tolist()
+                for step, z in enumerate(observed[:count, k, c].tolist()):
+                    if step:
+                        var += cov
+                        x += v
+                        cov += vel
+                        var += cov
+                        var += gain
+                        vel += gain_velocity
+                        if c == area and x <= 0:  # as in `advance`
+                            x, v = x - v, 0.0
+                    total = var + noise
+                    a, b = var / total, cov / total
+                    error = z - x
+                    x += a * error
+                    v += b * error
+                    vel -= b * cov
+                    var *= 1.0 - a
+                    cov *= 1.0 - a
+                state[:, k, c] = x, v, var, cov, vel
 
     def gate(self, boxes: Array, *, position_only: bool = False) -> Array:
         """Squared Mahalanobis distance (N, M) of each track to each box (M, 4); chi-square with 4 (or 2) degrees."""

@@ -135,12 +135,10 @@ class OcSort(ImageAssociator):
         n = len(boxes)
         return super()._new_columns(boxes, scene, chosen) | {
             "last": boxes.copy(),  # last observation
-            "direction": np.zeros((n, 2)),  # unit vector (x, y) of the motion; 0 = not known
-            "history": np.zeros(
-                (n, self._lookback, 4)
-            ),  # observations after the first, by frame modulo lookback
-            "history_age": np.full((n, self._lookback), -1, dtype=np.int64),
             "frozen": np.zeros((n, 5, 4)),  # filter as predicted for the first frame of a loss
+            "direction": np.zeros(n, dtype=complex),  # unit vector x + iy of the motion; 0 = not known
+            # centres x + iy after the first, by frame modulo lookback; NaN = not seen then
+            "history": np.full((n, self._lookback), np.nan, dtype=complex),
         }
 
     def _before_predict(self) -> None:
@@ -151,13 +149,13 @@ class OcSort(ImageAssociator):
                 self._columns["frozen"][lost] = self._filter.state.take(lost, axis=1).transpose(1, 0, 2)
 
     def _after_predict(self, scene: Scene) -> None:
-        """Find each track's observation `lookback` frames ago, or the oldest one since, or its last one."""
+        """Find the centre of each track `lookback` frames ago, or the oldest one since, or its last one."""
         super()._after_predict(scene)
-        previous, history, ages = (self._columns[name] for name in ("last", "history", "history_age"))
+        previous, history = _centres(self._columns["last"]), self._columns["history"]
         for back in range(2, self._lookback + 1):
-            slot = (self._age - back) % self._lookback
-            there = ages[:, slot] == self._age - back
-            previous = np.where(there[:, None], history[:, slot], previous)
+            then = history[:, (self._age - back) % self._lookback]
+            np.copyto(previous, then, where=then == then)
+        history[:, self._age % self._lookback] = np.nan
         self._previous = previous
 
     def _pairs(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array | None]:
@@ -166,8 +164,8 @@ class OcSort(ImageAssociator):
         similarity, _ = super()._pairs(stage, scene, rows, columns)
         value = None
         if stage.name == "momentum" and self._momentum:
-            value = self._agreement(rows, scene.boxes[columns])
-            value *= self._momentum * scene.scores[columns]
+            value = self._agreement(rows, scene.boxes.take(columns, axis=0))
+            value *= scene.scores.take(columns) * (self._momentum / np.pi)
             value += similarity
         if stage.name == "momentum" and self._embedder is not None:
             likeness = np.where(similarity > 0, self._likeness(rows, columns), 0.0)
@@ -190,21 +188,13 @@ class OcSort(ImageAssociator):
         return self._memory + (1 - self._memory) * (1 - trust)
 
     def _agreement(self, rows: Rows, boxes: Array) -> Array:
-        """Agreement (N, M), in [-0.5, 0.5], of the tracks' directions with the way to each box."""
-        previous, direction = self._previous.take(rows, axis=0), self._columns["direction"].take(rows, axis=0)
-        start, end = (previous[:, :2] + previous[:, 2:]) / 2, (boxes[:, :2] + boxes[:, 2:]) / 2
-        x, y = end[:, 0] - start[:, :1], end[:, 1] - start[:, 1:]
-        norm = x * x
-        norm += y * y
-        np.sqrt(norm, out=norm)
-        norm += 1e-6  # which also keeps the cosine below 1
-        x *= direction[:, :1]
-        y *= direction[:, 1:]
-        x += y
-        x /= norm
-        np.arcsin(x, out=x)  # (pi / 2 - |arccos|) / pi in the paper; 0 without a direction
-        x /= np.pi
-        return x
+        """Angle (N, M), in [-pi / 2, pi / 2], by which the way to each box agrees with the tracks' directions."""
+        way = _centres(boxes) - self._previous.take(rows)[:, None]
+        length = np.abs(way)
+        length += 1e-6  # which also keeps the cosine below 1
+        way *= self._columns["direction"].take(rows).conj()[:, None]
+        cosine = way.real / length
+        return np.arcsin(cosine, out=cosine)  # pi / 2 - |arccos| in the paper; 0 without a direction
 
     def _correct(self, rows: Rows, boxes: Array, scene: Scene, chosen: Rows) -> None:
         columns = self._columns
@@ -214,15 +204,14 @@ class OcSort(ImageAssociator):
             if len(back):
                 self._replay(rows[back], boxes.take(back, axis=0), misses[back])
         self._filter.update(rows, boxes)
-        previous = self._previous.take(rows, axis=0)
-        way = (boxes[:, :2] + boxes[:, 2:] - previous[:, :2] - previous[:, 2:]) / 2
-        length = np.hypot(way[:, 0], way[:, 1])
+        centres = _centres(boxes)
+        way = centres - self._previous.take(rows)
+        length = np.abs(way)
         length += 1e-6
-        way *= ((self._life.hits[rows] > 1) / length)[:, None]
+        way *= self._life.hits.take(rows) > 1
+        way /= length
         columns["direction"][rows] = way
-        slot = self._age % self._lookback
-        columns["history"][rows, slot] = boxes
-        columns["history_age"][rows, slot] = self._age
+        columns["history"][rows, self._age % self._lookback] = centres
         columns["last"][rows] = boxes
         if self._embedder is not None:
             self._learn(rows, scene, chosen)
@@ -230,13 +219,16 @@ class OcSort(ImageAssociator):
     def _warp(self, affine: Array) -> None:
         super()._warp(affine)
         columns = self._columns
-        for name in ("last", "history"):
-            columns[name] = _moved(columns[name], affine)
-        turned = columns["direction"] @ affine[:, :2].T
-        length = np.maximum(np.hypot(turned[:, 0], turned[:, 1]), 1e-9)
-        columns["direction"] = (
-            turned * (np.hypot(*columns["direction"].T) / length)[:, None]
-        )  # stays a unit vector
+        columns["last"] = _moved(columns["last"], affine)
+        (xx, xy, dx), (yx, yy, dy) = affine.tolist()
+
+        def turned(points: Any) -> Any:
+            return xx * points.real + xy * points.imag + 1j * (yx * points.real + yy * points.imag)
+
+        columns["history"] = turned(columns["history"]) + complex(dx, dy)
+        direction = turned(columns["direction"])  # stays of length 1 (or 0)
+        length = np.abs(direction) / np.abs(columns["direction"]).clip(1e-9)
+        columns["direction"] = direction / length.clip(1e-9)
         lost = BoxFilter(self._motion)
         lost.state = np.ascontiguousarray(columns["frozen"].transpose(1, 0, 2))
         lost.warp(affine)
@@ -249,18 +241,17 @@ class OcSort(ImageAssociator):
         state = np.ascontiguousarray(self._columns["frozen"].take(rows, axis=0).transpose(1, 0, 2))
         last = self._columns["last"].take(rows, axis=0)
         step = (boxes - last) / gaps[:, None]
-        longest = int(gaps[0])
-        running = np.searchsorted(
-            -gaps, -np.arange(longest + 1), side="left"
-        ).tolist()  # how many have a longer gap
-        line = last + np.arange(1, longest + 1)[:, None, None] * step
+        line = last + np.arange(1, int(gaps[0]) + 1)[:, None, None] * step
         observed = self._filter.to_measurement(line.reshape(-1, 4)).reshape(line.shape)
-        for i in range(longest):
-            n = running[i]
-            self._filter.correct(state[:, :n], observed[i, :n])
-            if running[i + 1]:
-                self._filter.advance(state[:, : running[i + 1]])
+        self._filter.replay(state, observed, gaps)
         self._filter.state[:, rows] = state
+
+
+def _centres(boxes: Array) -> Any:
+    """Centres (n,) of boxes (n, 4) as complex numbers x + iy, so that a difference is one operation."""
+    middle = boxes[:, :2] + boxes[:, 2:]
+    middle *= 0.5
+    return middle.view(complex)[:, 0]
 
 
 def _moved(boxes: Array, affine: Array) -> Array:

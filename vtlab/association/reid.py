@@ -2,7 +2,8 @@
 
 "histogram" needs no weights; "osnet-x0.25" is OSNet for people (Zhou et al., "Omni-Scale Feature Learning for Person
 Re-Identification", ICCV 2019; code: KaiyangZhou/deep-person-reid, MIT); "timm:NAME" is any model of timm; a path
-ending in .onnx is any export with an input (N, 3, H, W).
+ending in .onnx is any export with an input (N, 3, H, W), a path ending in .pth, .pt, .tar or .safetensors a checkpoint of
+torchreid's OSNet of any width, with or without IBN.
 """
 
 from __future__ import annotations
@@ -113,6 +114,48 @@ class OnnxEmbedder:
         return unit(np.array(found, dtype=np.float32)) if found else np.zeros((0, 1), np.float32)
 
 
+class OsnetEmbedder:
+    """OSNet from a checkpoint of torchreid (extra `torch`).
+
+    Args:
+        path: A .pth, .pt, .tar or .safetensors file; its width, and whether it is of the IBN kind, are read from it.
+        device: "cpu", "cuda", ...
+        size: (height, width) of the input.
+        threshold: Cosine above which two vectors are taken for one object.
+
+    Raises:
+        WeightsError: The file is missing, damaged, or no OSNet.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        device: str = "cpu",
+        size: tuple[int, int] = (256, 128),
+        threshold: float = 0.6,
+    ):
+        from vtlab.checkpoints import load_into, load_tensors
+
+        tensors = load_tensors(path)
+        from vtlab.nets.osnet import OsNet, variant_of
+
+        self.variant = variant_of(tensors)
+        if self.variant is None:
+            raise WeightsError(
+                f"{str(path)!r} is no checkpoint of OSNet: give one of torchreid's osnet_*.pth."
+            )
+        network = OsNet(self.variant.rsplit("-", 1)[1], instance="-ibn-" in self.variant)
+        features = {n: t for n, t in tensors.items() if not n.startswith("classifier.")}
+        load_into(network, path, what=self.variant, variant_of=variant_of, read=lambda _: features)
+        self._model = network.eval().requires_grad_(False).to(device)
+        self._device, self._size, self.threshold = device, size, threshold
+
+    def embed(self, image: Image, boxes: NDArray[np.float64]) -> Vectors:
+        """Return unit vectors (N, 512) for the boxes (N, 4) xyxy on an RGB image (H, W, 3)."""
+        return _run(self._model, self._device, image, boxes, self._size)
+
+
 class TimmEmbedder:
     """Any image model of timm, its pooled features (extra `transformers` brings timm, which itself needs torchvision).
 
@@ -144,20 +187,26 @@ class TimmEmbedder:
 
     def embed(self, image: Image, boxes: NDArray[np.float64]) -> Vectors:
         """Return unit vectors (N, D) for the boxes (N, 4) xyxy on an RGB image (H, W, 3)."""
-        import torch
+        return _run(self._model, self._device, image, boxes, self._size)
 
-        found = []
-        with torch.inference_mode():
-            for batch in _batches(image, boxes, self._size):
-                found.append(self._model(torch.from_numpy(batch).to(self._device)).float().cpu().numpy())
-        return unit(np.concatenate(found)) if found else np.zeros((0, 1), np.float32)
+
+def _run(model: Any, device: str, image: Image, boxes: NDArray[np.float64], size: tuple[int, int]) -> Vectors:
+    """Unit vectors (N, D) of a torch model for the crops of `boxes`."""
+    import torch
+
+    found = []
+    with torch.inference_mode():
+        for batch in _batches(image, boxes, size):
+            found.append(model(torch.from_numpy(batch).to(device)).float().cpu().numpy())
+    return unit(np.concatenate(found)) if found else np.zeros((0, 1), np.float32)
 
 
 def make_embedder(spec: Any) -> Embedder:
     """Make an embedder.
 
     Args:
-        spec: "histogram", "osnet-x0.25", "timm:NAME", a path ending in .onnx, or anything with `embed`.
+        spec: "histogram", "osnet-x0.25", "timm:NAME", a path ending in .onnx or (OSNet) .pth, .pt, .tar, .safetensors, or
+            anything with `embed`.
 
     Raises:
         InputError: Nothing of that name.
@@ -174,8 +223,10 @@ def make_embedder(spec: Any) -> Embedder:
             return TimmEmbedder(name[5:])
         if name.endswith(".onnx"):
             return OnnxEmbedder(name)
+        if name.endswith((".pth", ".pt", ".tar", ".safetensors")):
+            return OsnetEmbedder(name)
     raise InputError(
-        f"Unknown embedder {spec!r}. Known: 'histogram', 'osnet-x0.25', 'timm:NAME', a path ending in .onnx, or an "
+        f"Unknown embedder {spec!r}. Known: 'histogram', 'osnet-x0.25', 'timm:NAME', a path ending in .onnx or .pth, or an "
         "object with embed(image, boxes)."
     )
 

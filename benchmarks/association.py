@@ -30,9 +30,12 @@ from vtlab.detectors.public import PublicDetections
 from vtlab.registry import ASSOCIATORS
 from vtlab.video import Frame
 
-REAL = (
-    "TUD-Campus", "PETS09-S2L1-169", "MOT17-02-DPM", "MOT17-04-DPM", "MOT17-05-DPM", "MOT17-10-DPM", "MOT17-11-DPM"
-)  # fmt: skip
+DETECTIONS = {  # stream -> sequence and file of detections
+    "TUD-Campus": ("TUD-Campus", "det.txt"),
+    "PETS09-S2L1-169": ("PETS09-S2L1-169", "det.txt"),
+    **{f"MOT17-{n}-DPM": (f"MOT17-{n}-DPM", "det.txt") for n in ("02", "04", "05", "10", "11")},
+    **{f"MOT17-{n}-FRCNN": (f"MOT17-{n}-DPM", "det_frcnn.txt") for n in ("02", "04")},
+}
 METHODS = ("sort", "bytetrack", "ocsort", "botsort", "c-biou")
 TARGETS = {"real": 4.0, "crowd": 8.0}
 Stream = list[sv.Detections]
@@ -62,23 +65,24 @@ def crowd(n_frames: int = 60, n: int = 230, seed: int = 0) -> Stream:
 
 
 def real(folder: Path, name: str) -> Stream:
-    """Public detections of one sequence."""
+    """Public detections of one stream of `DETECTIONS`."""
+    name, file = DETECTIONS[name]
     ini = configparser.ConfigParser()
     ini.read(folder / name / "seqinfo.ini")
-    detector = PublicDetections(path=folder / name / "det" / "det.txt")
+    detector = PublicDetections(path=folder / name / "det" / file)
     return [detector.at(i) for i in range(ini.getint("Sequence", "seqLength"))]
 
 
 def streams() -> dict[str, Stream]:
     """Name -> stream; the real ones only where `VTLAB_SHARED` (default `../shared`) has them."""
     folder = Path(os.environ.get("VTLAB_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "mot"
-    found = {name: real(folder, name) for name in REAL if (folder / name).is_dir()}
+    found = {name: real(folder, name) for name, (place, _) in DETECTIONS.items() if (folder / place).is_dir()}
     return {**found, "crowd": crowd()}
 
 
-def ours(name: str, stream: Stream) -> tuple[list[np.ndarray], float]:
+def ours(name: str, stream: Stream, **params: object) -> tuple[list[np.ndarray], float]:
     """Ids of every frame and the CPU seconds of all updates."""
-    associator = ASSOCIATORS.create(name)
+    associator = ASSOCIATORS.create(name, **params)
     frames = [Frame(i, i / 30, np.zeros((1, 1, 3), np.uint8)) for i in range(len(stream))]
     started = time.process_time()
     answers = [associator.update(d, f) for d, f in zip(stream, frames, strict=True)]
@@ -145,8 +149,9 @@ def summary(ids: Iterable[np.ndarray]) -> dict[str, int | str]:
 
 
 def write_golden(path: Path) -> None:
-    """Store summaries of the reference's answers."""
-    golden = {"reference": f"trackers {version('trackers')}, default parameters (botsort: enable_cmc=False)"}
+    """Store summaries of the reference's answers; what the authors' code answered stays as it is."""
+    golden = json.loads(path.read_text()) if path.exists() else {}
+    golden |= {"reference": f"trackers {version('trackers')}, default parameters (botsort: enable_cmc=False)"}
     data = streams()
     for name in METHODS:
         golden[name] = {s: summary(reference(name, stream)[0]) for s, stream in data.items()}

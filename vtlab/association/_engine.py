@@ -112,6 +112,13 @@ class KalmanAssociator(Associator):
         min_area: Detections of fewer square pixels belong to no track.
         backfill: Keep what tentative tracks saw, see `late`.
         velocities: Put the velocity (n, 2) in pixels per second into `data["velocity"]` of the answer.
+        duplicates: Of a seen and a lost track whose overlap is above this, remove the one with the shorter life; 1 keeps
+            both.
+        official: Habits of the authors' code that its methods leave out by default: with `needs_streak` every frame
+            counts for the warm-up and what begins in it is shown at once; otherwise a tentative track is not predicted, and
+            one found on its very last frame does not outlive its next miss.
+        still: Coordinates of the filter whose velocity a lost track gives up.
+        show_tentative: Show tentative tracks, under numbers that vanish with them.
 
     Attributes:
         late: With `backfill`, the (frame index, row of that frame's detections, id) of earlier detections of the
@@ -137,6 +144,10 @@ class KalmanAssociator(Associator):
         min_area: float = 0.0,
         backfill: bool = False,
         velocities: bool = False,
+        duplicates: float = 1.0,
+        official: bool = False,
+        still: Sequence[int] = (),
+        show_tentative: bool = False,
     ):
         self._name = type(self).__name__
         if fps is not None and not fps > 0:
@@ -153,6 +164,8 @@ class KalmanAssociator(Associator):
             backfill,
             velocities,
         )
+        self._duplicates, self._official = float(duplicates), official
+        self._still, self._show_tentative = list(still), show_tentative
         self._life = Lifecycle(
             lost_seconds=lost_seconds, min_hits=min_hits, drop_tentative=drop_tentative, owner=self._name
         )
@@ -170,6 +183,7 @@ class KalmanAssociator(Associator):
         self._frames = 0
         self._tentative: dict[int, list[tuple[int, int]]] = {}
         self.late: list[tuple[int, int, int]] = []
+        self._doomed = np.empty(0, np.int64)  # serials of tracks that the next miss removes (`official`)
 
     def update(self, detections: sv.Detections, frame: Frame) -> sv.Detections:
         """Return the same rows in the same order with `tracker_id` filled; -1 = no track (yet).
@@ -181,8 +195,16 @@ class KalmanAssociator(Associator):
         """
         self._clock.tick(frame.timestamp, frame.index)
         self._before_predict()
+        if self._still:
+            lost = (self._life.misses > 0).nonzero()[0]
+            self._filter.state[1, lost[:, None], self._still] = 0.0
         self._life.misses += 1
-        self._filter.predict(1.0 if self._fps is None else self._clock.elapsed * self._fps)
+        steps = 1.0 if self._fps is None else self._clock.elapsed * self._fps
+        waiting = self._life.id <= 0 if self._official and not self._needs_streak else None
+        kept = None if waiting is None else self._filter.state[:, waiting]
+        self._filter.predict(steps)
+        if waiting is not None:
+            self._filter.state[:, waiting] = kept
         scene = self._read(detections, frame)
         self._after_predict(scene)
         if len(scene.boxes) and len(self._filter):
@@ -221,7 +243,12 @@ class KalmanAssociator(Associator):
 
     def _plain(self, stage: Stage) -> bool:
         """Whether a stage looks at nothing but overlaps, so that pairs without one need not be looked at."""
-        return stage.overlap == "iou" and not stage.name and stage.threshold > 0
+        return (
+            stage.overlap == "iou"
+            and not stage.name
+            and stage.threshold > 0
+            and stage.rule in ("all", "gain")
+        )
 
     def _correct(self, rows: Rows, boxes: Array, scene: Scene, chosen: Rows) -> None:
         """Correct the tracks `rows` by their detections, rows `chosen` of the scene."""
@@ -304,7 +331,7 @@ class KalmanAssociator(Associator):
         if stage.tracks == "all":
             return chosen.nonzero()[0]
         if stage.tracks == "tentative":
-            chosen = chosen & (self._life.id == 0)
+            chosen = chosen & (self._life.id <= 0)
         else:
             chosen = chosen & (self._life.id > 0)
             if stage.tracks == "recent":
@@ -329,6 +356,8 @@ class KalmanAssociator(Associator):
         matched = (scene.track_of >= 0).nonzero()[0]
         if len(matched):
             rows = scene.track_of[matched]
+            if self._official and not self._needs_streak:
+                self._doomed = np.union1d(self._doomed, life.serial[rows[life.overdue(now)[rows]]])
             self._correct(rows, scene.boxes.take(matched, axis=0), scene, matched)
             life.observe(rows, now, None if scene.class_ids is None else scene.class_ids[matched])
             shown = self._shown(rows).nonzero()[0]
@@ -341,9 +370,13 @@ class KalmanAssociator(Associator):
             alive = life.alive(now)
             if alive is not None:
                 self._keep(alive)
+            if len(self._doomed):
+                self._keep((~np.isin(life.serial, self._doomed) | (life.misses == 0)).nonzero()[0])
         if len(matched) < len(ids):
             self._begin(scene, ids)
-        if self._frames or len(scene.detections):
+        if self._duplicates < 1:
+            self._drop_duplicates(ids)
+        if self._frames or len(scene.detections) or self._official:
             self._frames += 1
         return ids
 
@@ -352,7 +385,7 @@ class KalmanAssociator(Associator):
         life = self._life
         if not self._needs_streak:
             return (life.hits[rows] >= life.min_hits) | (life.id[rows] > 0)
-        if self._frames <= self._warmup:
+        if self._frames < self._warmup + (not self._official):
             return np.ones(len(rows), dtype=bool)
         return life.streak[rows] >= life.min_hits
 
@@ -368,9 +401,13 @@ class KalmanAssociator(Associator):
         for name, column in self._new_columns(boxes, scene, fresh).items():
             self._columns[name] = np.concatenate([self._columns[name], column])
         rows = np.arange(start, start + len(fresh))
-        if (self._life.min_hits == 1 and not self._needs_streak) or (self._instant and self._frames == 0):
-            self._life.number(rows)
-            ids[fresh] = self._life.id[rows]
+        if self._needs_streak:
+            at_once = self._official and self._frames < self._warmup
+        else:
+            at_once = self._life.min_hits == 1 or (self._instant and self._frames == 0)
+        if at_once or self._show_tentative:
+            self._life.number(rows) if at_once else self._life.show(rows)
+            ids[fresh] = np.abs(self._life.id[rows])
         elif self._backfill:
             self._remember(scene, fresh, rows)
 
@@ -382,6 +419,22 @@ class KalmanAssociator(Associator):
         self._filter.keep(alive)
         for name, column in self._columns.items():
             self._columns[name] = column.take(alive, axis=0)
+
+    def _drop_duplicates(self, ids: Rows) -> None:
+        """Of a seen and a lost track that lie on each other remove the one with the shorter life."""
+        life = self._life
+        seen, lost = (life.misses == 0).nonzero()[0], (life.misses > 0).nonzero()[0]
+        if not len(seen) or not len(lost):
+            return
+        boxes, lived = self._filter.boxes(), life.last - life.begun
+        compare = self._overlaps[self._stages[0].overlap]
+        a, b = (compare(boxes[seen], boxes[lost]) > self._duplicates).nonzero()
+        longer = lived[seen[a]] > lived[lost[b]] + 1e-9
+        hidden = seen[a[~longer]]
+        gone = np.union1d(lost[b[longer]], hidden)
+        if len(gone):
+            ids[np.isin(ids, np.abs(life.id[hidden]))] = -1
+            self._keep(np.setdiff1d(np.arange(len(life)), gone))
 
     def _remember(self, scene: Scene, chosen: Rows, rows: Rows) -> None:
         """Note what tentative tracks saw, and hand it out once they are confirmed."""

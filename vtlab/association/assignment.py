@@ -1,12 +1,14 @@
 """Linear assignment of tracks and detections by `scipy.optimize.linear_sum_assignment`.
 
-Method: Crouse, "On implementing 2D rectangular assignment algorithms", IEEE TAES 2016 (SciPy). Two rules are in use,
+Method: Crouse, "On implementing 2D rectangular assignment algorithms", IEEE TAES 2016 (SciPy). Three rules are in use,
 and they can differ:
 
 - "all": the pairs with the largest sum are found among all pairs, then those below the threshold are dropped
   (SORT, OC-SORT, `trackers`).
 - "gain": a pair is worth what it has above the threshold, pairs below it are worth nothing (`lap.lapjv` with
   `cost_limit`, as ByteTrack, BoT-SORT and DeepSORT use it).
+- "clear": where no track and no detection has two candidates above the threshold, the candidates are the matches;
+  otherwise as "all" (the authors' code of SORT and OC-SORT).
 """
 
 from __future__ import annotations
@@ -30,8 +32,8 @@ def assign(
     Args:
         similarity: (N, M), higher is more alike.
         threshold: Lowest similarity of a match.
-        rule: "all" or "gain", see above.
-        value: (N, M) what the sum is taken of instead of the similarity ("all" only).
+        rule: "all", "gain" or "clear", see above.
+        value: (N, M) what the sum is taken of instead of the similarity (not with "gain").
 
     Returns:
         Matched rows and columns, each (K,), ordered by row.
@@ -42,10 +44,17 @@ def assign(
         gain = similarity - threshold
         rows, columns = linear_sum_assignment(np.maximum(gain, 0.0), maximize=True)
         good = gain[rows, columns] > 0
+    elif rule == "clear" and _is_clear(candidate := similarity > threshold):
+        return candidate.nonzero()  # type: ignore[return-value]
     else:
         rows, columns = linear_sum_assignment(similarity if value is None else value, maximize=True)
         good = similarity[rows, columns] >= threshold
     return rows[good], columns[good]
+
+
+def _is_clear(candidate: NDArray[np.bool_]) -> bool:
+    """Whether there are candidates, and no row or column has two."""
+    return bool(candidate.size and candidate.sum(axis=0).max() == 1 and candidate.sum(axis=1).max() == 1)
 
 
 def assign_sparse(

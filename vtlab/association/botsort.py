@@ -4,7 +4,9 @@ Paper: Aharon, Orfaig, Bobrovsky, "BoT-SORT: Robust Associations Multi-Pedestria
 Official code: https://github.com/NirAharon/BoT-SORT (MIT). Without camera motion and appearance the same tracks as
 Roboflow `trackers` 2.6.1 (Apache-2.0); "c-biou" the same as its C-BIoU.
 Differs from the official code, as `trackers` does: the assignment counts pairs below the threshold (`rule="gain"` for
-the official one), and a lost track's size keeps its velocity.
+the official one), and a lost track's size keeps its velocity. With `official=True` the same tracks as the official code:
+also boxes whose last pixel belongs to them, tentative tracks that are not predicted but shown, duplicates
+removed, and a track found on the last frame of its time is removed at its next miss.
 """
 
 from __future__ import annotations
@@ -82,7 +84,8 @@ class BotSort(ImageAssociator):
         buffer: Grow the boxes by this part of their size before the IoU of the first and third round.
         second_buffer: The same for the second round.
         rule: Rule of the assignment, "all" or "gain"; see `assignment.assign`.
-        duplicates: Remove the younger of two tracks, one seen and one lost, whose IoU is above this; 1 keeps both.
+        duplicates: See `KalmanAssociator`.
+        official: Do in everything as the authors' code, see the module.
         min_area: Detections of fewer square pixels belong to no track.
         class_aware: Never match a track with a detection of another class.
         fps: See `KalmanAssociator`.
@@ -112,6 +115,7 @@ class BotSort(ImageAssociator):
         second_buffer: float = 0.0,
         rule: str = "all",
         duplicates: float = 1.0,
+        official: bool = False,
         min_area: float = 0.0,
         class_aware: bool = False,
         fps: float | None = None,
@@ -120,17 +124,17 @@ class BotSort(ImageAssociator):
     ):
         if rule not in ("all", "gain"):
             raise InputError(f"BotSort: rule must be 'all' or 'gain', got {rule!r}.")
-        self._appearance, self._proximity, self._duplicates = (
-            float(appearance),
-            float(proximity),
-            float(duplicates),
-        )
+        self._appearance, self._proximity = float(appearance), float(proximity)
+        overlap = "iou"
+        if official:
+            rule, overlap, duplicates = "gain", "iou-pixels", 0.85
         name = "" if embedder is None else "appearance"
-        first: dict[str, Any] = {"fuse": fuse, "rule": rule, "buffer": float(buffer), "name": name}
+        shared: dict[str, Any] = {"rule": rule, "overlap": overlap}
+        first = {**shared, "fuse": fuse, "buffer": float(buffer), "name": name}
         super().__init__(
             stages=[
                 Stage("numbered", "high", threshold, **first),
-                Stage("recent", "low", second_threshold, rule=rule, buffer=float(second_buffer)),
+                Stage("recent", "low", second_threshold, buffer=float(second_buffer), **shared),
                 Stage("tentative", "high", tentative_threshold, **first),
             ],
             motion="xywh",
@@ -148,6 +152,10 @@ class BotSort(ImageAssociator):
             fps=fps,
             backfill=backfill,
             velocities=velocities,
+            duplicates=duplicates,
+            official=official,
+            still=(2, 3) if official else (),
+            show_tentative=official,
         )
 
     def _pairs(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array | None]:
@@ -158,25 +166,6 @@ class BotSort(ImageAssociator):
         distance = (1 - self._likeness(rows, columns)) / 2
         alike = np.where(near & (distance <= self._appearance), 1 - distance, 0.0)
         return np.maximum(similarity, alike), None
-
-    def _settle(self, scene: Scene) -> Rows:
-        ids = super()._settle(scene)
-        if self._duplicates < 1:
-            self._drop_duplicates()
-        return ids
-
-    def _drop_duplicates(self) -> None:
-        """Remove the younger of a seen and a lost track that lie on each other."""
-        life = self._life
-        seen, lost = (life.misses == 0).nonzero()[0], (life.misses > 0).nonzero()[0]
-        if not len(seen) or not len(lost):
-            return
-        boxes = self._filter.boxes()
-        a, b = (iou(boxes[seen], boxes[lost]) > self._duplicates).nonzero()
-        older = life.serial[seen[a]] < life.serial[lost[b]]
-        gone = np.union1d(lost[b[older]], seen[a[~older]])
-        if len(gone):
-            self._keep(np.setdiff1d(np.arange(len(life)), gone))
 
 
 @register_associator(

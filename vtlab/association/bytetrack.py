@@ -4,10 +4,15 @@ Paper: Zhang et al., "ByteTrack: Multi-Object Tracking by Associating Every Dete
 arXiv 2110.06864. Official code: https://github.com/ifzhang/ByteTrack (MIT). Same tracks as Roboflow `trackers` 2.6.1
 (Apache-2.0).
 Differs from the official code, as `trackers` does: all tracks, tentative ones too, take part in the first round,
-lost ones also in the second, and the overlap is not multiplied by the confidence.
+lost ones also in the second, and the overlap is not multiplied by the confidence. With `official=True` the same tracks as
+the official code: its three rounds with an assignment that has a limit, boxes whose last pixel belongs to them, tentative
+tracks that are not predicted, lost ones whose height stands still, duplicates removed, ids at once on the first
+frame, and a track found on the last frame of its time is removed at its next miss.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 from vtlab.association._engine import KalmanAssociator, Stage
 from vtlab.registry import register_associator
@@ -37,6 +42,7 @@ class ByteTrack(KalmanAssociator):
         overlap: "iou", "giou", "diou" or "biou".
         fuse: Multiply the overlap of the first round by the confidence, as the official code does.
         class_aware: Never match a track with a detection of another class.
+        official: Do in everything as the authors' code, see the module; `overlap` and `fuse` then have no say.
         fps: See `KalmanAssociator`.
         backfill: See `KalmanAssociator`.
         velocities: See `KalmanAssociator`.
@@ -56,15 +62,24 @@ class ByteTrack(KalmanAssociator):
         overlap: str = "iou",
         fuse: bool = False,
         class_aware: bool = False,
+        official: bool = False,
         fps: float | None = None,
         backfill: bool = False,
         velocities: bool = False,
     ):
+        stages = [
+            Stage("all", "high", threshold, overlap, fuse=fuse),
+            Stage("all", "low", second_threshold, overlap),
+        ]
+        if official:
+            strict: dict[str, Any] = {"overlap": "iou-pixels", "rule": "gain"}
+            stages = [
+                Stage("numbered", "high", threshold, fuse=True, **strict),
+                Stage("recent", "low", second_threshold, **strict),
+                Stage("tentative", "high", 0.3, fuse=True, **strict),
+            ]
         super().__init__(
-            stages=[
-                Stage("all", "high", threshold, overlap, fuse=fuse),
-                Stage("all", "low", second_threshold, overlap),
-            ],
+            stages=stages,
             motion=motion,
             high=high,
             low=low,
@@ -75,4 +90,8 @@ class ByteTrack(KalmanAssociator):
             fps=fps,
             backfill=backfill,
             velocities=velocities,
+            official=official,
+            instant_start=official,
+            duplicates=0.85 if official else 1.0,
+            still=(3,) if official else (),
         )

@@ -63,13 +63,14 @@ class Lifecycle:
         drop_tentative: Remove a tentative track at its first miss.
 
     Attributes:
-        id: (N,) int64, 0 = not numbered yet.
+        id: (N,) int64, 0 = not numbered yet, below 0 = the number of a tentative track that is shown all the same.
         hits: (N,) int64, detections so far.
         streak: (N,) int64, detections in a row; kept only where tentative tracks outlive a miss.
         misses: (N,) int64, frames since the last detection; 0 = seen on this frame.
         serial: (N,) int64, own number of the track, also while tentative.
         class_id: (N,) int64, class of the last detection.
         last: (N,) float64, seconds, time of the last detection.
+        begun: (N,) float64, seconds, time of the first detection.
     """
 
     def __init__(
@@ -88,11 +89,12 @@ class Lifecycle:
 
     def reset(self) -> None:
         """Forget all tracks; numbers start at 1."""
-        self._set(np.empty((6, 0), np.int64), np.empty(0))
+        self._set(np.empty((6, 0), np.int64), np.empty((2, 0)))
         self._next_id, self._next_serial = 1, 0
 
-    def _set(self, table: NDArray[np.int64], last: NDArray[np.float64]) -> None:
-        self._table, self.last = table, last
+    def _set(self, table: NDArray[np.int64], times: NDArray[np.float64]) -> None:
+        self._table, self._times = table, times
+        self.last, self.begun = times
         self.id, self.hits, self.streak, self.misses, self.serial, self.class_id = table
 
     def __len__(self) -> int:
@@ -110,15 +112,27 @@ class Lifecycle:
             self.class_id[rows] = class_ids
 
     def number(self, rows: Rows) -> None:
-        """Give numbers to those of these tracks that have none."""
-        fresh = rows[self.id[rows] == 0]
+        """Give numbers to those of these tracks that have none; those shown as tentative keep theirs."""
+        ids = self.id[rows]
+        fresh = rows[ids == 0]
         if len(fresh):
             self.id[fresh] = np.arange(self._next_id, self._next_id + len(fresh))
             self._next_id += len(fresh)
+        if len(ids) and ids.min() < 0:
+            self.id[rows] = np.abs(self.id[rows])
+
+    def show(self, rows: Rows) -> None:
+        """Give numbers to tentative tracks that stay tentative."""
+        self.number(rows)
+        self.id[rows] *= -1
+
+    def overdue(self, now: float) -> NDArray[np.bool_]:
+        """Which tracks (N,) were not seen for longer than `lost_seconds`."""
+        return self.last < now - self.lost_seconds - _TOLERANCE
 
     def alive(self, now: float) -> NDArray[np.int64] | None:
         """Rows of the tracks that go on, or None when all do."""
-        stays = self.last >= now - self.lost_seconds - _TOLERANCE  # which holds for those seen now
+        stays = ~self.overdue(now)  # which holds for those seen now
         if self.drop_tentative:
             stays &= (self.id > 0) | (self.misses == 0)
         rows = stays.nonzero()[0]
@@ -126,7 +140,7 @@ class Lifecycle:
 
     def keep(self, rows: Rows) -> None:
         """Keep only these tracks."""
-        self._set(self._table.take(rows, axis=1), self.last.take(rows))
+        self._set(self._table.take(rows, axis=1), self._times.take(rows, axis=1))
 
     def add(
         self, count: int, now: float, class_ids: NDArray[np.int64] | None = None, *, streak: int = 1
@@ -139,5 +153,6 @@ class Lifecycle:
             new[5] = class_ids
         self._next_serial += count
         self._set(
-            np.concatenate([self._table, new], axis=1), np.concatenate([self.last, np.full(count, now)])
+            np.concatenate([self._table, new], axis=1),
+            np.concatenate([self._times, np.full((2, count), now)], axis=1),
         )

@@ -4,7 +4,9 @@ Paper: Cao et al., "Observation-Centric SORT: Rethinking SORT for Robust Multi-O
 arXiv 2203.14360. Official code: https://github.com/noahcao/OC_SORT (MIT). Same tracks as Roboflow `trackers` 2.6.1
 (Apache-2.0).
 Differs from the official code, as `trackers` does: the recovery round is not skipped when no overlap exceeds the
-threshold, and the first `warmup` frames are one more. "deep-ocsort" is written from its paper: Maggiolino et al., "Deep
+threshold, and the first `warmup` frames are one more. With `official=True` the same tracks as the official code: that, empty
+frames that count, matches without a sum where all are clear, and a track seen once that has no last observation to be found
+at. "deep-ocsort" is written from its paper: Maggiolino et al., "Deep
 OC-SORT: Multi-Pedestrian Tracking by Adaptive Re-Identification", ICIP 2023, arXiv 2302.11813.
 """
 
@@ -66,6 +68,7 @@ class OcSort(ImageAssociator):
         motion: Motion model of the Kalman filter: "xysr" (the paper's), "xyxy", "xywh" or "xyah".
         overlap: "iou", "giou", "diou" or "biou", of the first round.
         class_aware: Never match a track with a detection of another class.
+        official: Do in everything as the authors' code, see the module; `warmup` then has no say.
         fps: See `KalmanAssociator`.
         backfill: See `KalmanAssociator`.
         velocities: See `KalmanAssociator`.
@@ -93,6 +96,7 @@ class OcSort(ImageAssociator):
         motion: str = "xysr",
         overlap: str = "iou",
         class_aware: bool = False,
+        official: bool = False,
         fps: float | None = None,
         backfill: bool = False,
         velocities: bool = False,
@@ -101,7 +105,10 @@ class OcSort(ImageAssociator):
             raise InputError(f"OcSort: lookback must be an int of at least 1, got {lookback!r}.")
         self._weight, self._ambiguity = float(weight), float(ambiguity)
         self._momentum, self._lookback, self._reupdate = float(momentum), lookback, reupdate
-        stages = [Stage("all", "high", threshold, overlap, name="momentum")]
+        if official:
+            warmup = min_hits
+        rule = "clear" if official else "all"
+        stages = [Stage("all", "high", threshold, overlap, name="momentum", rule=rule)]
         if weak:
             stages.append(Stage("all", "low", threshold))
         if recovery:
@@ -121,6 +128,7 @@ class OcSort(ImageAssociator):
             fps=fps,
             backfill=backfill,
             velocities=velocities,
+            official=official,
             camera=camera,
             embedder=embedder,
             memory=memory,
@@ -134,7 +142,8 @@ class OcSort(ImageAssociator):
     def _new_columns(self, boxes: Array, scene: Scene | None, chosen: Rows) -> dict[str, NDArray[Any]]:
         n = len(boxes)
         return super()._new_columns(boxes, scene, chosen) | {
-            "last": boxes.copy(),  # last observation
+            # last observation; the authors' code has none of a track that began with the frame before
+            "last": np.full((n, 4), -1.0) if self._official else boxes.copy(),
             "frozen": np.zeros((n, 5, 4)),  # filter as predicted for the first frame of a loss
             "direction": np.zeros(n, dtype=complex),  # unit vector x + iy of the motion; 0 = not known
             # centres x + iy after the first, by frame modulo lookback; NaN = not seen then
@@ -200,7 +209,10 @@ class OcSort(ImageAssociator):
         columns = self._columns
         if self._reupdate:
             misses = self._life.misses[rows]
-            back = (misses > 1).nonzero()[0]
+            again = misses > 1
+            if self._official:
+                again &= self._life.hits[rows] > 1
+            back = again.nonzero()[0]
             if len(back):
                 self._replay(rows[back], boxes.take(back, axis=0), misses[back])
         self._filter.update(rows, boxes)

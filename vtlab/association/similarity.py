@@ -17,6 +17,7 @@ from vtlab.errors import InputError
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+_ONE_MORE = np.array([0.0, 0.0, 1.0, 1.0])
 
 
 def _overlap(a: Array, b: Array) -> tuple[Array, Array]:
@@ -39,6 +40,14 @@ def iou(a: Array, b: Array) -> Array:
     inter, union = _overlap(a, b)
     inter /= union
     return inter
+
+
+def iou_of_pixels(a: Array, b: Array) -> Array:
+    """IoU (N, M), in [0, 1], of boxes whose right and lower edges are pixels that belong to them (width + 1).
+
+    The convention of `cython_bbox`, which the authors' code of ByteTrack and BoT-SORT compares boxes with.
+    """
+    return iou(a + _ONE_MORE, b + _ONE_MORE)
 
 
 def overlapping(a: Array, b: Array) -> tuple[Rows, Rows, Array]:
@@ -102,7 +111,13 @@ def biou(a: Array, b: Array, ratio: float = 0.3) -> Array:
     return iou(buffered(a, ratio), buffered(b, ratio))
 
 
-OVERLAPS: dict[str, Callable[[Array, Array], Array]] = {"iou": iou, "giou": giou, "diou": diou, "biou": biou}
+OVERLAPS: dict[str, Callable[[Array, Array], Array]] = {
+    "iou": iou,
+    "giou": giou,
+    "diou": diou,
+    "biou": biou,
+    "iou-pixels": iou_of_pixels,
+}
 
 
 def overlap(name: str) -> Callable[[Array, Array], Array]:

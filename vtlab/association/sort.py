@@ -3,6 +3,9 @@
 Paper: Bewley et al., "Simple Online and Realtime Tracking", ICIP 2016, arXiv 1602.00763. Official code:
 https://github.com/abewley/sort (GPL-3.0; nothing of it is used here). Same tracks as Roboflow `trackers` 2.6.1
 (Apache-2.0).
+With `official=True` the same tracks as the official code: an object is shown only while it has had `min_hits` detections
+in a row after its first, every object is shown on the first `min_hits` frames, empty ones count, and where no track and
+no detection has two candidates the candidates are the matches.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ class Sort(KalmanAssociator):
         needs_streak: Show an object only while, after its first detection, it had `min_hits` on successive frames;
             tentative tracks then outlive a miss, as in the official code.
         warmup: On so many frames after the first tracks are shown from their second detection on (`needs_streak` only).
+        official: Do in everything as the authors' code, see the module; `needs_streak` and `warmup` then have no say.
         fps: See `KalmanAssociator`.
         backfill: See `KalmanAssociator`.
         velocities: See `KalmanAssociator`.
@@ -51,12 +55,15 @@ class Sort(KalmanAssociator):
         class_aware: bool = False,
         needs_streak: bool = False,
         warmup: int = 0,
+        official: bool = False,
         fps: float | None = None,
         backfill: bool = False,
         velocities: bool = False,
     ):
+        if official:
+            needs_streak, warmup = True, min_hits
         super().__init__(
-            stages=[Stage("all", "any", threshold, overlap)],
+            stages=[Stage("all", "any", threshold, overlap, rule="clear" if official else "all")],
             motion=motion,
             high=float("-inf"),
             low=float("-inf"),
@@ -70,4 +77,5 @@ class Sort(KalmanAssociator):
             fps=fps,
             backfill=backfill,
             velocities=velocities,
+            official=official,
         )

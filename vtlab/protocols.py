@@ -147,9 +147,14 @@ class OnlineTracker(ABC):
 
 
 class OfflineTracker(ABC):
-    """Works on windows of frames of bounded size."""
+    """Works on windows of frames of bounded size. May keep `events`, as an `OnlineTracker`.
+
+    Attributes:
+        discovers: It finds objects by itself, so it sees frames before the first prompt too.
+    """
 
     card: ClassVar[Card]
+    discovers: ClassVar[bool] = False
 
     @abstractmethod
     def run(
@@ -158,7 +163,7 @@ class OfflineTracker(ABC):
         """Yield (frame index, answer) for each frame, in the order in which frames come.
 
         Args:
-            frames: Frames in the direction of tracking, beginning with the first prompted one.
+            frames: Frames in the direction of tracking, beginning with the first prompted one (unless it `discovers`).
             prompts: All prompts; every prompt's frame comes up in `frames`. An object has no answer before its
                 first prompt in the direction of tracking; later prompts of the same object correct it.
             n_frames: Number of frames that will come, 0 if unknown.

@@ -229,14 +229,14 @@ def _steps(
     job: _Job, prompts: Prompts, span: tuple[int, int], backward: bool
 ) -> Iterator[tuple[int, FrameTracks]]:
     low, high = span
-    if len(prompts):
+    if len(prompts) and not getattr(job.tracker, "discovers", False):
         if backward:
             high = min(high, prompts.frames[-1] + 1)
         else:
             low = max(low, prompts.frames[0])
     frames = _frames(job.video, low, high, backward)
     if isinstance(job.tracker, OfflineTracker):
-        yield from _offline_steps(job, job.tracker, frames, prompts, max(high - low, 0))
+        yield from _offline_steps(job, job.tracker, frames, prompts, max(high - low, 0), backward)
     else:
         yield from _online_steps(job, job.tracker, frames, prompts, backward)
 
@@ -277,14 +277,21 @@ def _online_steps(
 
 
 def _offline_steps(
-    job: _Job, tracker: OfflineTracker, frames: Iterator[Frame], prompts: Prompts, n_frames: int
+    job: _Job,
+    tracker: OfflineTracker,
+    frames: Iterator[Frame],
+    prompts: Prompts,
+    n_frames: int,
+    backward: bool,
 ) -> Iterator[tuple[int, FrameTracks]]:
     gone = job.remove
     begin = time.perf_counter()
     for index, answer in tracker.run(_until_stopped(job, frames), prompts, n_frames):
         job.seconds.append(time.perf_counter() - begin)
         if gone:
-            answer = answer.take([_follows(int(i), index, prompts, gone) for i in answer.object_ids])
+            answer = answer.take(
+                [_follows(int(i), index, prompts, gone, backward) for i in answer.object_ids]
+            )
         yield index, answer
         begin = time.perf_counter()
 
@@ -296,11 +303,12 @@ def _until_stopped(job: _Job, frames: Iterator[Frame]) -> Iterator[Frame]:
         yield frame
 
 
-def _follows(object_id: int, frame: int, prompts: Prompts, gone: Mapping[int, int]) -> bool:
+def _follows(object_id: int, frame: int, prompts: Prompts, gone: Mapping[int, int], backward: bool) -> bool:
     if object_id not in gone:
         return True
-    first = prompts.of(object_id).frames[0]
-    return frame < gone[object_id] if gone[object_id] >= first else frame > gone[object_id]
+    first = next((p.frame for p in prompts if p.object_id == object_id), None)
+    later = not backward if first is None else gone[object_id] >= first
+    return frame < gone[object_id] if later else frame > gone[object_id]
 
 
 def _by_frame(remove: Mapping[int, int]) -> dict[int, list[int]]:

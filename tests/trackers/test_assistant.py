@@ -66,7 +66,7 @@ def test_objects_are_discovered_confirmed_and_followed():
     tracker = assistant(detector)
     tracks = track(scene({"red": RIGHT, "blue": LATE}), None, tracker, progress=False)
     assert tracks.labels == {1: "red", 2: "blue"}
-    assert tracks.of_object(1).frame.tolist() == list(range(1, 40))
+    assert tracks.of_object(1).frame.tolist() == list(range(40))
     assert 15 < tracks.of_object(2).frame[0] <= 23
     for object_id, path in ((1, RIGHT), (2, LATE)):
         rows = tracks.of_object(object_id)
@@ -75,7 +75,7 @@ def test_objects_are_discovered_confirmed_and_followed():
     assert set(tracks.source) == {"tracked", "detected"}
     assert len(detector.frames) < 15  # every 0.2 s, and while something waits to be confirmed
     report = tracker.report()
-    assert report[["object_id", "event", "by"]].to_numpy().tolist() == [
+    assert report[["object_id", "event", "reason"]].to_numpy().tolist() == [
         [1, "born", "callable"],
         [2, "born", "callable"],
     ]
@@ -94,20 +94,18 @@ def test_a_flash_is_not_confirmed():
 def test_lost_and_found_by_appearance_elsewhere():
     path = [(10 + 2 * i, 20) for i in range(15)] + [None] * 30 + [(150, 80)] * 15
     blue = [None] * 30 + [(20, 80)] * 30
-    tracker = assistant(lost_looks=2, lost_seconds=0.3)
+    tracker = assistant(lost_looks=2)
     tracks = track(scene({"red": path, "blue": blue}), None, tracker, progress=False)
     assert tracks.labels == {1: "red", 2: "blue"}
     assert tracks.of_object(1).frame[-1] == 59
     events = tracker.report()
     assert events[events.object_id == 1].event.tolist() == ["born", "lost", "found"]
-    assert events[events.event == "found"].by.tolist() == ["appearance"]
+    assert events[events.event == "found"].reason.tolist() == ["appearance"]
 
 
 def test_a_lost_object_is_forgotten_after_a_while():
     path = [(20, 20)] * 10 + [None] * 40 + [(20, 20)] * 10
-    tracks = track(
-        scene({"red": path}), None, assistant(lost_looks=2, lost_seconds=0.3, forget=0.5), progress=False
-    )
+    tracks = track(scene({"red": path}), None, assistant(lost_looks=2, forget=0.5), progress=False)
     assert tracks.object_ids.tolist() == [1, 2]
 
 

@@ -1,9 +1,13 @@
 """Assistant: labels a video with little help. A detector discovers objects, a tracker follows them.
 
-Every `every` seconds (and on each frame while a new object waits to be confirmed) the detectors look at the frame. What
-they see of a followed object is merged with its tracker's answer; what nobody follows becomes a new object, or an old one
-that was lost and looks the same. What a person drew is followed from its prompt on and never deleted. Names no paper: it is
-the flow of annotation platforms (discover, follow, merge, confirm, find again), with its decisions in a report.
+Every `every` seconds (and on each frame while a new object waits to be confirmed, and on the last frame) the detectors look
+at the frame. What they see of a followed object is merged with its tracker's answer; what nobody follows becomes a new
+object, or an old one that was lost and looks the same. What a person drew is followed from its prompt on and never deleted.
+
+Answers come late, when looks have judged them: what a look says of a follower's error is spread over the frames since the
+look before; frames where the follower did not see the object are interpolated; what was followed after the last look that
+saw an object is taken back; and a new object keeps the frames before it was confirmed. Names no paper: it is the flow of
+annotation platforms (discover, follow, merge, confirm, find again), with its decisions in a report.
 
     assistant = vtlab.create_tracker("assistant", detector="fastestdet", follower="nanotrack-v2")
     tracks = vtlab.track(video, prompts, assistant)
@@ -12,7 +16,8 @@ the flow of annotation platforms (discover, follow, merge, confirm, find again),
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +29,7 @@ from vtlab.association.reid import make_embedder, unit
 from vtlab.errors import InputError
 from vtlab.geometry import box_iou, paired_iou
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompt, Prompts
-from vtlab.protocols import OnlineTracker
+from vtlab.protocols import OfflineTracker, OnlineTracker
 from vtlab.registry import register
 from vtlab.trackers.by_detection import make_detector
 from vtlab.trackers.per_object import create_tracker
@@ -36,8 +41,22 @@ if TYPE_CHECKING:
     from vtlab.video import Frame
 
 Array = NDArray[np.float64]
-COLUMNS = ("object_id", "frame", "seconds", "event", "by", "label")
+COLUMNS = ("object_id", "frame", "seconds", "event", "reason", "label")
+_HOLD = 300  # frames that are held back at most
 _MEMORY = 0.8  # part of its old vector that an object keeps at each look
+
+
+@dataclass(slots=True)
+class _Row:
+    """What is held back of one object on one frame; `item` None: it was taken back."""
+
+    item: _Object | None
+    time: float
+    box: Array
+    score: float
+    visible: bool
+    mask: NDArray[np.bool_] | None
+    source: str
 
 
 @dataclass
@@ -48,22 +67,62 @@ class _Object:
     object_id: int | None  # None while it is not confirmed
     manual: bool
     box: Array
+    born: tuple[int, float] = (0, 0.0)  # frame and its time stamp
     score: float = 1.0
     visible: bool = True
     mask: NDArray[np.bool_] | None = None
     source: str = "tracked"
     hits: int = 1
     misses: int = 0
-    unseen_since: float | None = None
     lost_at: float | None = None
     vector: Any = None
     follower: OnlineTracker | None = None
     votes: dict[str, float] = field(default_factory=dict)
+    anchor: tuple[float, Array] | None = None  # time and box of the last look that saw it
+    speed: Array | None = (
+        None  # (4,), of its centre, twice, pixels per second, between the last two looks that saw it
+    )
+    pending: list[_Row] = field(default_factory=list)  # its rows since then
+    first: int = 0  # count of the oldest frame whose row may still change
 
     @property
     def label(self) -> str | None:
         """The class with most confidence so far."""
         return max(self.votes, key=self.votes.__getitem__) if self.votes else None
+
+    def settle(self, time: float, box: Array, follower_box: Array) -> None:
+        """A look saw the object at `box`: mend the rows since the look before, and go on from here."""
+        if self.anchor is not None and time > self.anchor[0]:
+            start, old = self.anchor
+            for row in self.pending:
+                part = (row.time - start) / (time - start)
+                if not row.visible:
+                    row.box, row.visible, row.source = old + part * (box - old), True, "interpolated"
+                    row.mask = None
+                elif row.mask is None:
+                    row.box = _mended(row.box, follower_box, box, part)
+            self.speed = np.tile((_centre(box) - _centre(old)) / (time - start), 2)
+        self.anchor, self.pending = (time, box.copy()), []
+
+    def take_back(self) -> None:
+        """Give no answer for the rows that no look has confirmed."""
+        for row in self.pending:
+            row.item = None
+        self.pending = []
+
+
+def _centre(box: Array) -> Array:
+    """Centre (2,) of a box (4,)."""
+    return (box[:2] + box[2:]) / 2
+
+
+def _mended(box: Array, wrong: Array, right: Array, part: float) -> Array:
+    """Move and scale a box (4,) by `part` of what leads from the box `wrong` to the box `right`."""
+    least = 1e-6  # a follower may answer a box without area
+    scale = np.maximum(right[2:] - right[:2], least) / np.maximum(wrong[2:] - wrong[:2], least)
+    centre = _centre(box) + part * (_centre(right) - _centre(wrong))
+    half = (box[2:] - box[:2]) * scale**part / 2
+    return np.concatenate([centre - half, centre + half])
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +143,7 @@ class _Seen:
     emits=["boxes"],
     licence="Apache-2.0",
 )
-class Assistant(OnlineTracker):
+class Assistant(OfflineTracker):
     """The labelling assistant.
 
     Args:
@@ -99,13 +158,18 @@ class Assistant(OnlineTracker):
         same: Lowest IoU at which a detection is a followed object.
         refresh: Below this IoU with its detection a followed object starts afresh from the detection.
         duplicate: IoU above which two followed objects are one; the younger is removed, never what a person drew.
-        lost_looks: Looks in a row that miss an object before it is lost.
-        lost_seconds: Seconds for which its tracker does not see an object before it is lost.
+        lost_looks: Looks in a row that miss an object before it is lost, from the last one that saw it.
         forget: Seconds after which a lost object can no longer be found again.
         embedder: Appearance by which lost objects are found again, see `association.reid.make_embedder`.
         appearance: Lowest cosine for that; None: what the embedder calls alike.
         most: Most objects that are followed at once; further ones are not begun.
+
+    Attributes:
+        events: What happened to each object, see `report`.
+        looks: How often the detectors have looked.
     """
+
+    discovers = True
 
     def __init__(
         self,
@@ -121,13 +185,12 @@ class Assistant(OnlineTracker):
         refresh: float = 0.6,
         duplicate: float = 0.8,
         lost_looks: int = 3,
-        lost_seconds: float = 1.0,
         forget: float = 20.0,
         embedder: Any = "histogram",
         appearance: float | None = None,
         most: int = 100,
     ):
-        self._check(every=every, lost_seconds=lost_seconds, forget=forget)
+        self._check(every=every, forget=forget)
         self._check(confirm=confirm - 1, lost_looks=lost_looks - 1, most=most - 1)
         several = detector if isinstance(detector, Sequence) and not isinstance(detector, str) else [detector]
         if not several or (len(several) > 1 and detector_params):
@@ -139,7 +202,7 @@ class Assistant(OnlineTracker):
         self._spare: OnlineTracker | None = self._follower()
         self._every, self._confirm, self._new, self._same = float(every), confirm, float(new), float(same)
         self._refresh, self._duplicate, self._lost_looks = float(refresh), float(duplicate), lost_looks
-        self._lost_seconds, self._forget, self._most = float(lost_seconds), float(forget), most
+        self._forget, self._most = float(forget), most
         self._embedder = make_embedder(embedder)
         least = getattr(self._embedder, "threshold", 0.8)
         self._appearance = float(least if appearance is None else appearance)
@@ -156,26 +219,40 @@ class Assistant(OnlineTracker):
     def _forget_all(self) -> None:
         self._live: list[_Object] = []
         self._lost: list[_Object] = []
-        self._events: list[tuple[Any, ...]] = []
-        self._removed: set[int] = set()
+        self._held: deque[tuple[int, list[_Row]]] = deque()
+        self.events: list[dict[str, Any]] = []
+        self.looks = 0
         self._next_id, self._next_serial = 1, 1
         self._looked: float | None = None
-        self._time = self._last = 0.0
+        self._time = 0.0
+        self._count = 0  # of frames so far
 
     # -- the tracker --------------------------------------------------------------------------------------------
 
-    def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
-        """Forget everything, begin with the prompts, look for objects."""
+    def run(
+        self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
+    ) -> Iterator[tuple[int, FrameTracks]]:
+        """Yield the answers in the order of frames, each as soon as no later look can change it."""
         for detector in self._detectors:
             detector.reset()
         self._forget_all()
-        self._last = frame.timestamp
-        return self.step(frame, prompts)
+        given, last = prompts.by_frame(), None
+        try:
+            for frame in frames:
+                self._time += 0.0 if last is None else abs(frame.timestamp - last)
+                last = frame.timestamp
+                self._count += 1
+                self._step(frame, given.get(frame.index, Prompts()), final=self._count == n_frames)
+                yield from self._settled()
+        except GeneratorExit:
+            raise
+        except Exception:
+            yield from self._rest()  # what was done is kept
+            raise
+        yield from self._rest()
 
-    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
-        """Follow all objects, take the person's prompts, and look for new objects when it is time."""
-        self._time += abs(frame.timestamp - self._last)
-        self._last = frame.timestamp
+    def _step(self, frame: Frame, prompts: Prompts, *, final: bool) -> None:
+        """Follow all objects, take the person's prompts, look for new objects when it is time, note all rows."""
         prompted = {p.object_id for p in prompts}
         for item in self._live:
             if item.object_id not in prompted or item.object_id is None:
@@ -183,18 +260,33 @@ class Assistant(OnlineTracker):
         for prompt in prompts:
             self._take(prompt, frame)
         waiting = any(o.object_id is None for o in self._live)
-        if self._looked is None or waiting or self._time - self._looked >= self._every - 1e-9:
+        if self._looked is None or waiting or final or self._time - self._looked >= self._every - 1e-9:
             self._looked = self._time
             self._look(frame)
-        self._lose_unseen(frame)
-        return self._answer()
+        rows = []
+        for item in self._live:
+            row = _Row(item, self._time, item.box, item.score, item.visible, item.mask, item.source)
+            rows.append(row)
+            anchored = item.anchor is not None and item.anchor[0] == self._time
+            if item.manual or (anchored and item.object_id is not None):
+                item.first = self._count + 1
+            elif not anchored:
+                item.pending.append(row)
+        self._held.append((frame.index, rows))
 
-    def remove(self, object_ids: Iterable[int]) -> None:
-        """Stop following these objects and never find them again."""
-        gone = {int(i) for i in object_ids}
-        self._removed |= gone
-        self._live = [o for o in self._live if o.object_id not in gone]
-        self._lost = [o for o in self._lost if o.object_id not in gone]
+    def _settled(self) -> Iterator[tuple[int, FrameTracks]]:
+        """Hand out the held frames that no followed object may still change."""
+        oldest = min((o.first for o in self._live), default=self._count + 1)
+        while self._held and (self._count - len(self._held) + 1 < oldest or len(self._held) > _HOLD):
+            yield self._release()
+
+    def _rest(self) -> Iterator[tuple[int, FrameTracks]]:
+        """Hand out all held frames, less what the last looks did not see."""
+        for item in self._live:
+            if item.misses and not item.manual:
+                item.take_back()
+        while self._held:
+            yield self._release()
 
     def close(self) -> None:
         """Free the followers; the report stays."""
@@ -204,14 +296,14 @@ class Assistant(OnlineTracker):
                 item.follower = None
 
     def report(self) -> pd.DataFrame:
-        """What happened to each object: object_id, frame, seconds, event, by, label.
+        """What happened to each object: object_id, frame, seconds, event, reason, label.
 
-        Events: "drawn" and "corrected" (by a person), "born" (by a detector), "lost" (by the looks or the follower),
-        "found" (by appearance or a person), "removed" (as a duplicate).
+        Events: "drawn" and "corrected" (by a person), "born" (by a detector, on the frame that first saw it), "lost" (on
+        the look that gave it up), "found" (by appearance or a person), "removed" (as a duplicate).
         """
         import pandas as pd
 
-        return pd.DataFrame(self._events, columns=list(COLUMNS))
+        return pd.DataFrame(self.events, columns=list(COLUMNS))
 
     # -- following ----------------------------------------------------------------------------------------------
 
@@ -245,14 +337,15 @@ class Assistant(OnlineTracker):
             item.source = "tracked"
 
     def _read(self, item: _Object, answer: FrameTracks) -> None:
-        """Take over what the follower says; a box it doesn't give keeps its last place."""
+        """Take over what the follower says; an object it doesn't see goes on as it went between the last looks."""
+        item.mask = None
         if not len(answer) or not bool(answer.visible[0]) or not np.isfinite(answer.boxes[0]).all():
-            item.visible, item.mask = False, None
-            item.unseen_since = self._time if item.unseen_since is None else item.unseen_since
+            item.visible = False
+            if item.anchor is not None and item.speed is not None and not item.manual:
+                item.box = item.anchor[1] + item.speed * (self._time - item.anchor[0])
             return
         item.box, item.score, item.visible = answer.boxes[0].copy(), float(answer.scores[0]), True
         item.mask = None if answer.masks is None else answer.masks[0]
-        item.unseen_since = None
 
     def _take(self, prompt: Prompt, frame: Frame) -> None:
         """Begin, correct or find an object as the person says."""
@@ -261,17 +354,19 @@ class Assistant(OnlineTracker):
         box = prompt.box(height, width)
         event = "drawn" if known is None else "corrected" if known in self._live else "found"
         if known is None:
-            known = _Object(self._serial(), prompt.object_id, True, box)
+            known = _Object(self._serial(), prompt.object_id, True, box, first=self._count)
             self._next_id = max(self._next_id, prompt.object_id + 1)
         self._lost = [o for o in self._lost if o is not known]
         if known not in self._live:
             self._live.append(known)
+        if not known.manual:
+            known.settle(self._time, box, known.box)
         known.manual, known.box, known.misses, known.lost_at = True, box, 0, None
         known.source = "manual"
         if prompt.label is not None:
             known.votes = {prompt.label: float("inf")}
         self._start(known, frame, prompt)
-        known.box, known.score, known.visible, known.unseen_since = box, 1.0, True, None
+        known.box, known.score, known.visible = box, 1.0, True
         if isinstance(prompt, MaskPrompt):
             known.mask = prompt.mask(height, width)
         self._note(known, frame, event, "person")
@@ -279,6 +374,7 @@ class Assistant(OnlineTracker):
     # -- looking ------------------------------------------------------------------------------------------------
 
     def _look(self, frame: Frame) -> None:
+        self.looks += 1
         seen = self._detect(frame)
         boxes = np.array([o.box for o in self._live]).reshape(-1, 4)
         overlap = box_iou(boxes, seen.boxes)
@@ -328,17 +424,23 @@ class Assistant(OnlineTracker):
         if label is not None:
             item.votes[label] = item.votes.get(label, 0.0) + score
         if not item.manual:
-            if overlap < self._refresh:
+            followed, mine = item.box, item.score if item.visible else 0.0
+            weight = score / max(score + mine, 1e-9)
+            item.settle(self._time, weight * box + (1 - weight) * followed, followed)
+            if overlap < self._refresh or not item.visible:
                 item.box = box.copy()
                 self._start(item, frame)
-            weight = score / max(score + item.score, 1e-9)
-            item.box = weight * box + (1 - weight) * item.box
-            item.score, item.visible, item.unseen_since = max(score, item.score), True, None
+            assert item.anchor is not None
+            item.box, item.score, item.visible = item.anchor[1].copy(), max(score, mine), True
             item.source = "detected"
         self._describe(item, frame)
         if item.object_id is None and item.hits >= self._confirm:
-            item.object_id, self._next_id = self._next_id, self._next_id + 1
-            self._note(item, frame, "born", seen.by[column])
+            self._name(item, seen.by[column])
+
+    def _name(self, item: _Object, by: str) -> None:
+        """Confirm a new object."""
+        item.object_id, self._next_id = self._next_id, self._next_id + 1
+        self._write(item, item.born, "born", by)
 
     def _discover(self, columns: list[int], drifted: list[_Object], seen: _Seen, frame: Frame) -> None:
         """Find lost objects, and those whose follower drifted off, by appearance; begin new ones with the rest."""
@@ -359,10 +461,12 @@ class Assistant(OnlineTracker):
 
     def _revive(self, item: _Object, seen: _Seen, column: int, frame: Frame) -> None:
         """Follow a lost object, or one whose follower drifted off, from a detection on."""
+        item.take_back()
         item.box, item.score = seen.boxes[column].copy(), float(seen.scores[column])
         item.misses, item.source = 0, "detected"
         self._start(item, frame)
-        item.box, item.visible, item.unseen_since = seen.boxes[column].copy(), True, None
+        item.box, item.visible = seen.boxes[column].copy(), True
+        item.anchor, item.speed = (self._time, item.box), None
         if item.lost_at is not None:
             self._lost = [o for o in self._lost if o is not item]
             self._live.append(item)
@@ -370,18 +474,16 @@ class Assistant(OnlineTracker):
             self._note(item, frame, "found", "appearance")
 
     def _begin(self, seen: _Seen, column: int, vector: Any, frame: Frame) -> None:
-        label, score = seen.labels[column], float(seen.scores[column])
-        item = _Object(
-            self._serial(), None, False, seen.boxes[column].copy(), score, source="detected", vector=vector
-        )
+        label, score, box = seen.labels[column], float(seen.scores[column]), seen.boxes[column].copy()
+        item = _Object(self._serial(), None, False, box, (frame.index, frame.timestamp), score, vector=vector)
+        item.first, item.source, item.anchor = self._count, "detected", (self._time, box)
         if label is not None:
             item.votes[label] = score
         self._start(item, frame)
-        item.box, item.score, item.visible = seen.boxes[column].copy(), score, True
+        item.box, item.score, item.visible = box.copy(), score, True
         self._live.append(item)
         if self._confirm == 1:
-            item.object_id, self._next_id = self._next_id, self._next_id + 1
-            self._note(item, frame, "born", seen.by[column])
+            self._name(item, seen.by[column])
 
     def _describe(self, item: _Object, frame: Frame) -> None:
         vector = self._embedder.embed(frame.image, item.box[None])
@@ -420,12 +522,6 @@ class Assistant(OnlineTracker):
                 pairs.append((kept, gone))
         return pairs
 
-    def _lose_unseen(self, frame: Frame) -> None:
-        for item in list(self._live):
-            unseen = item.unseen_since is not None and self._time - item.unseen_since > self._lost_seconds
-            if unseen and not item.manual:
-                self._lose(item, frame, "follower")
-
     def _lose(self, item: _Object, frame: Frame, by: str) -> None:
         self._drop(item)
         if item.object_id is not None:
@@ -434,7 +530,8 @@ class Assistant(OnlineTracker):
             self._note(item, frame, "lost", by)
 
     def _drop(self, item: _Object) -> None:
-        """Stop following; the follower is kept for the next object."""
+        """Stop following; the follower is kept for the next object. What no look has confirmed is taken back."""
+        item.take_back()
         self._live = [o for o in self._live if o is not item]
         if item.follower is not None and self._spare is None:
             self._spare = item.follower
@@ -444,26 +541,36 @@ class Assistant(OnlineTracker):
 
     # -- answering ----------------------------------------------------------------------------------------------
 
-    def _answer(self) -> FrameTracks:
-        shown = [o for o in self._live if o.object_id is not None and (o.visible or o.manual)]
-        shown.sort(key=lambda o: o.object_id or 0)
+    def _release(self) -> tuple[int, FrameTracks]:
+        """The answer for the oldest held frame."""
+        index, rows = self._held.popleft()
+        shown = [
+            (r.item.object_id, r.item.label, r)
+            for r in rows
+            if r.item is not None and r.item.object_id is not None and (r.visible or r.item.manual)
+        ]
+        shown.sort(key=lambda entry: entry[0])
         masks = None
-        if any(o.mask is not None for o in shown):
-            shape = next(o.mask.shape for o in shown if o.mask is not None)
-            masks = np.stack([o.mask if o.mask is not None else np.zeros(shape, bool) for o in shown])
-        labels = [o.label for o in shown]
-        return FrameTracks.of(
-            [o.object_id or 0 for o in shown],
-            np.array([o.box for o in shown]).reshape(-1, 4),
-            [min(max(o.score, 0.0), 1.0) for o in shown],
-            [o.visible for o in shown],
+        if any(r.mask is not None for *_, r in shown):
+            shape = next(r.mask.shape for *_, r in shown if r.mask is not None)
+            masks = np.stack([r.mask if r.mask is not None else np.zeros(shape, bool) for *_, r in shown])
+        labels = [label for _, label, _ in shown]
+        return index, FrameTracks.of(
+            [object_id for object_id, *_ in shown],
+            np.array([r.box for *_, r in shown]).reshape(-1, 4),
+            [min(max(r.score, 0.0), 1.0) for *_, r in shown],
+            [r.visible for *_, r in shown],
             masks=masks,
             labels=labels if any(labels) else None,
-            source=[o.source for o in shown],
+            source=[r.source for *_, r in shown],
         )
 
-    def _note(self, item: _Object, frame: Frame, event: str, by: str) -> None:
-        self._events.append((item.object_id, frame.index, frame.timestamp, event, by, item.label))
+    def _note(self, item: _Object, frame: Frame, event: str, reason: str) -> None:
+        self._write(item, (frame.index, frame.timestamp), event, reason)
+
+    def _write(self, item: _Object, when: tuple[int, float], event: str, reason: str) -> None:
+        values = (item.object_id, *when, event, reason, item.label)
+        self.events.append(dict(zip(COLUMNS, values, strict=True)))
 
     def _serial(self) -> int:
         self._next_serial += 1

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,14 +20,17 @@ from rich.table import Table
 
 from vtlab.association.postprocess import interpolate_gaps
 from vtlab.datasets.mot import MotChallenge
+from vtlab.datasets.synthetic import synthetic
+from vtlab.detectors.noisy_truth import NoisyTruth
 from vtlab.detectors.public import PublicDetections
 from vtlab.geometry import box_iou
 from vtlab.metrics.evaluation import combine, score
+from vtlab.protocols import Detector
 from vtlab.run import track
 from vtlab.trackers.by_detection import ByDetection
 from vtlab.trackers.per_object import create_tracker
 from vtlab.tracks import Tracks, TracksBuilder
-from vtlab.video import Frame
+from vtlab.video import Frame, Video
 
 PLAIN = ("sort", "bytetrack", "ocsort", "botsort", "c-biou")
 LOOKING = ("botsort-cmc", "botsort-reid", "deepsort", "strongsort", "deep-ocsort", "supervisely-botsort")
@@ -87,39 +91,64 @@ def births(tracks: Tracks, truth: Tracks, rate: float) -> tuple[float, float]:
     return float(np.median(waits)) if waits else float("nan"), twice / max(matched, 1)
 
 
-def assistant(folder: Path, dataset: MotChallenge, name: str) -> Table:
-    """The assistant beside plain tracking by detection, both with the public detections."""
-    video, truth = dataset.video(name), dataset.truth(name)
-    table = Table(title=f"Labelling {name} with the public detections")
+def thinned(video: Video, tracker: ByDetection, every: float) -> Tracks:
+    """Plain tracking by detection that looks only every `every` seconds, its gaps filled along lines."""
+    builder = TracksBuilder((video.height, video.width))
+    step = max(round(every * video.fps), 1)
+    for frame in video.frames():
+        if frame.index % step == 0:
+            builder.add(frame.index, tracker.step(frame))
+    return interpolate_gaps(builder.build(), video.timestamps, longest=1.1 * every)
+
+
+def assistant(
+    title: str, video: Video, truth: Tracks, detector: Detector, rule_name: str, new: float
+) -> Table:
+    """The assistant beside plain tracking by detection with the same detector, at a look every half second and at all."""
+    table = Table(title=title)
     for column in ("way", *METRICS, "birth s", "duplicates %", "looks", "ms a frame"):
         table.add_column(column, justify="left" if column == "way" else "right")
-    options = {"detector": PublicDetections(path=folder / name / "det" / "det.txt")}
-    ways = {
-        "bytetrack, every frame": ("bytetrack", {**options, "high": 0.6, "new": 0.6}, len(video)),
-        "assistant, every 0.5 s": ("assistant", {**options, "new": 0.6}, 0),
-        "assistant, every frame": ("assistant", {**options, "new": 0.6, "every": 0.0}, 0),
-    }
-    for label, (spec, params, looks) in ways.items():
-        tracker = create_tracker(spec, **params)
-        seen = [looks]
-        if spec == "assistant":
-            detector = tracker._detectors[0]
-            original = detector.detect_frame
-
-            def counted(frame, original=original, seen=seen):
-                seen[0] += 1
-                return original(frame)
-
-            detector.detect_frame = counted
+    sparse = max(round(0.5 * video.fps), 1)
+    every = sparse / video.fps
+    for label in (
+        "bytetrack, every 0.5 s",
+        "assistant, every 0.5 s",
+        "bytetrack, every frame",
+        "assistant, every frame",
+    ):
         started = time.process_time()
-        tracks = track(video, None, tracker, progress=False)
-        options["detector"].__dict__.pop("detect_frame", None)
+        if label == "bytetrack, every 0.5 s":
+            made = create_tracker("bytetrack", detector=detector, high=new, new=new)
+            tracks, looks = thinned(video, made, every), -(-len(video) // sparse)
+        elif label == "bytetrack, every frame":
+            tracks = track(video, None, "bytetrack", detector=detector, high=new, new=new, progress=False)
+            looks = len(video)
+        else:
+            made = create_tracker(
+                "assistant", detector=detector, new=new, every=0.0 if "frame" in label else every
+            )
+            tracks = track(video, None, made, progress=False)
+            looks = made.looks
         cost = (time.process_time() - started) / len(video) * 1e3
-        values = score(tracks, truth, "mot", rule(name)).values()
+        values = score(tracks, truth, "mot", rule_name).values()
         latency, duplicates = births(tracks, truth, video.fps)
         cells = [f"{values[m]:.0f}" if m == "IDSW" else f"{100 * values[m]:.1f}" for m in METRICS]
-        table.add_row(label, *cells, f"{latency:.2f}", f"{100 * duplicates:.1f}", str(seen[0]), f"{cost:.0f}")
+        table.add_row(label, *cells, f"{latency:.2f}", f"{100 * duplicates:.1f}", str(looks), f"{cost:.0f}")
     return table
+
+
+def labelling(folder: Path, dataset: MotChallenge, names: list[str]) -> Iterator[Table]:
+    """The assistant on the filmed sequences and on synthetic clips with a detector of known errors."""
+    for name in names:
+        detector = PublicDetections(path=folder / name / "det" / "det.txt")
+        title = f"Labelling {name} with the public detections"
+        yield assistant(title, dataset.video(name), dataset.truth(name), detector, rule(name), 0.6)
+    for seed in (1, 2, 3):
+        clip = synthetic(seed=seed, seconds=8.0, objects=6, difficulty="hard", size=(480, 272))
+        detector = NoisyTruth(truth=clip.truth, miss=0.2, jitter=0.04, false=0.5, seed=seed)
+        yield assistant(
+            f"Labelling a synthetic clip, seed {seed}", clip.video, clip.truth, detector, "mot15", 0.4
+        )
 
 
 def main() -> None:
@@ -138,8 +167,8 @@ def main() -> None:
     if not only:
         console.print(quality(folder, dataset, list(dataset.names), PLAIN))
         console.print(quality(folder, dataset, filmed, PLAIN + LOOKING))
-    for name in filmed:
-        console.print(assistant(folder, dataset, name))
+    for table in labelling(folder, dataset, filmed):
+        console.print(table)
 
 
 if __name__ == "__main__":

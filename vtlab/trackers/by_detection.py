@@ -248,7 +248,7 @@ def _register() -> None:
             "options": {"associator": card.name},
             "notice": card.notice,
         }
-        register(card.name, summary=f"Detect, then link by: {card.summary}", **shared)(ByDetection)
+        register(card.name, summary=f"Links what a detector finds. {card.summary}", **shared)(ByDetection)
         summary = (
             f"As {card.name}, and objects keep the frames before they were confirmed (answers come late)."
         )

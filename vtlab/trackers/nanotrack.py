@@ -173,13 +173,14 @@ class NanoTrack(BatchedTracker[_Target]):
     def _features(self, crop: Image) -> NDArray[np.float32]:
         """Features (1, C, h, w) of a crop (H, W, 3) RGB."""
         self._backbone.setInput(_input(crop))
-        return self._backbone.forward().copy()
+        return np.array(self._backbone.forward(), dtype=np.float32)
 
     def _maps(self, template: NDArray[np.float32], search: Image) -> tuple[NDArray[np.float32], ...]:
         """Logits (2, cells) of background and foreground, distances (4, cells) to the edges, of a search region."""
         self._head.setInput(template, "input1")
         self._head.setInput(self._features(search), "input2")
-        return tuple(maps.reshape(maps.shape[1], -1) for maps in self._head.forward(["output1", "output2"]))
+        maps = self._head.forward(["output1", "output2"])
+        return tuple(np.array(m, dtype=np.float32).reshape(m.shape[1], -1) for m in maps)
 
     def _follow(self, image: Image, targets: Sequence[_Target]) -> tuple[Boxes, NDArray[np.float64]]:
         before = xyxy_to_cxcywh(np.array([t.box for t in targets]))

@@ -1,148 +1,172 @@
-"""Resident memory of the mask trackers over 1,000 frames with 3 objects, beside the packages' own predictors.
+"""Resident memory of the mask trackers over 1,000 frames with 3 objects, beside the upstream predictors'.
 
-Each method runs in a process of its own, with seeded weights on a small configuration (sizes of memories that fill
-within 200 frames). Printed are the slope of resident memory between frame 200 and the end by least squares, which must
-stay below 5 KB a frame, and the peak; and the same for SAM 2's own video predictor on the same clip, which keeps all
-frames and all outputs.
+Each method runs in a process of its own, with seeded weights on a small configuration (few layers, and memories that
+fill within 200 frames: what would grow is kept by the trackers and not by the layers). Printed are the slopes of resident
+memory by least squares, from frame 200 to 1,000, which must stay below 5 KB a frame, and from there to the end; the peak;
+and slope and peak of the upstream loop on the same clip with the same network: the package's video predictor for SAM 2,
+which keeps all frames and all outputs; the library's own session for transformers; the package's inference core for
+Cutie, whose memory is bounded too. XMem's official code is no package. A run that is interrupted shows how far it came.
 
     python -m benchmarks.memory_vos [frames] [method ...]
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from rich.console import Console
 from rich.table import Table
 
-FRAMES, START, LIMIT = 1000, 200, 5.0
-HEIGHT, WIDTH, SAM2_SIDE = 64, 96, 64
-XMEM = {
-    "size": None,
-    "max_frames": 4,
-    "min_frames": 2,
-    "prototypes": 16,
-    "max_long_term": 64,
-    "device": "cpu",
-}
-METHODS: dict[str, dict[str, Any]] = {
-    "flow": {},
-    "xmem": XMEM,
-    "cutie-small": {**XMEM, "memory_every": 2},
-    "sam2.1-tiny": {"image_size": SAM2_SIDE, "device": "cpu"},
-    "sam2 (package's predictor)": {},
-}
+from benchmarks._seeded import PACKAGES, SIDE, lacking, options, sam2, shrink
+
+FRAMES, START, STOP, LIMIT = 1000, 200, 1000, 5.0
+HEIGHT, WIDTH = 48, 64
+UPSTREAM = ("sam2.1-tiny", "sam2.1-tiny-transformers", "edgetam", "cutie-small")
+LEFTS = (2, 23, 44)
 
 
 def frame(t: int) -> np.ndarray:
     """A texture that drifts: (HEIGHT, WIDTH, 3)."""
-    ground = np.kron(np.random.default_rng(0).integers(0, 255, (16, 24, 3)), np.ones((8, 8, 1))).astype(
-        np.uint8
-    )
-    return np.roll(ground, (t // 3, t // 2), (0, 1))[:HEIGHT, :WIDTH].copy()
+    ground = np.kron(np.random.default_rng(0).integers(0, 255, (16, 24, 3)), np.ones((8, 8, 1)))
+    return np.roll(ground.astype(np.uint8), (t // 3, t // 2), (0, 1))[:HEIGHT, :WIDTH].copy()
 
 
-def checkpoint(method: str, folder: Path) -> Path | None:
-    """A seeded checkpoint of a method in its official layout."""
-    if method == "flow":
-        return None
-    import torch
-
-    torch.manual_seed(3)
-    path = folder / f"{method}.pth"
-    if method == "xmem":
-        from vtlab.nets.xmem import XMem
-
-        torch.save(XMem().state_dict(), path)
-    elif method.startswith("cutie"):
-        from vtlab.nets import cutie
-
-        torch.save(cutie.build(cutie.settings("small")).state_dict(), path)
-    else:
-        from benchmarks.vos_speed import seeded
-
-        torch.save({"model": seeded("sam2.1-tiny", SAM2_SIDE).state_dict()}, path)
-    return path
-
-
-def run(method: str, frames: int) -> list[int]:
-    """Resident bytes after each frame."""
-    with tempfile.TemporaryDirectory() as folder:
-        if "package" in method:
-            return run_package(frames, Path(folder))
-        path = checkpoint(method, Path(folder))
-        return run_vtlab(method, frames, path)
-
-
-def run_vtlab(method: str, frames: int, path: Path | None) -> list[int]:
+def vtlab_steps(method: str, params: dict[str, Any], change: Callable[[Any], None]) -> Iterator[None]:
     """The method frame by frame; its answers are not kept (encoded, they are results and grow by their nature)."""
-    import psutil
-
     import vtlab
     from vtlab.prompts import MaskPrompt, Prompts
     from vtlab.video import Frame
 
     prompts = Prompts(
-        MaskPrompt(polygon=((x, 10), (x + 24, 10), (x + 24, 50), (x, 50)), object_id=k + 1, frame=20 * k)
-        for k, x in enumerate((4, 34, 64))
+        MaskPrompt(polygon=((x, 8), (x + 18, 8), (x + 18, 40), (x, 40)), object_id=k + 1, frame=20 * k)
+        for k, x in enumerate(LEFTS)
     )
-    options = METHODS[method] | ({} if path is None else {"weights": path})
-    process, resident = psutil.Process(), []
-    tracker = vtlab.create_tracker(method, **options)
-    for t in range(frames):
+    tracker = vtlab.create_tracker(method, **params)
+    shrink(getattr(tracker, "_network", None))
+    change(tracker)
+    t = 0
+    while True:
         now = Frame(t, t / 25, frame(t))
         answer = tracker.step(now, prompts.at(t)) if t else tracker.init(now, prompts.at(t))
         assert len(answer) == 1 + min(t // 20, 2)
-        resident.append(process.memory_info().rss)
-    return resident
+        yield
+        t += 1
 
 
-def run_package(frames: int, folder: Path) -> list[int]:
+def sam2_steps(frames: int, folder: Path) -> Iterator[None]:
     """SAM 2's own predictor: it loads all frames, then keeps an output for each."""
-    import psutil
     import torch
     from PIL import Image
 
-    from benchmarks.vos_speed import seeded, upstream
+    from benchmarks.vos_speed import upstream
 
     for t in range(frames):
         Image.fromarray(frame(t)).save(folder / f"{t:05d}.jpg")
-    predictor = upstream("sam2.1-tiny", seeded("sam2.1-tiny", SAM2_SIDE))
-    process, resident = psutil.Process(), []
+    predictor = upstream("sam2.1-tiny", sam2("sam2.1-tiny", SIDE))
+    shrink(predictor)
     with torch.inference_mode():
         state = predictor.init_state(str(folder))
-        for k, x in enumerate((4, 34, 64)):
-            predictor.add_new_points_or_box(state, 0, k + 1, box=np.array([x, 10, x + 24, 50], np.float32))
+        for k, x in enumerate(LEFTS):
+            predictor.add_new_points_or_box(state, 0, k + 1, box=np.array([x, 8, x + 18, 40], np.float32))
         for _ in predictor.propagate_in_video(state):
-            resident.append(process.memory_info().rss)
-    return resident
+            yield
+
+
+def cutie_steps(params: dict[str, Any]) -> Iterator[None]:
+    """Cutie's inference core as its package's loop calls it."""
+    import torch
+
+    import vtlab
+
+    tracker = vtlab.create_tracker("cutie-small", **params)
+    shrink(tracker._network)
+    core, t = tracker._new_core(HEIGHT, WIDTH), 0
+    mask = torch.zeros((HEIGHT, WIDTH), dtype=torch.int64)
+    for k, x in enumerate(LEFTS):
+        mask[8:40, x : x + 18] = k + 1
+    with torch.inference_mode():
+        while True:
+            image = torch.from_numpy(frame(t)).permute(2, 0, 1).float() / 255
+            core.output_prob_to_mask(core.step(image) if t else core.step(image, mask, objects=[1, 2, 3]))
+            yield
+            t += 1
+
+
+def run(method: str, frames: int, folder: Path, upstream: bool) -> np.ndarray:
+    """Resident bytes after each frame."""
+    if upstream and method == "sam2.1-tiny":
+        steps = sam2_steps(frames, folder)
+    elif upstream and method == "cutie-small":
+        steps = cutie_steps(options(method, folder))
+    else:
+
+        def as_the_library(tracker: Any) -> None:
+            if upstream:
+                tracker._forget = lambda: None
+
+        steps = vtlab_steps(method, options(method, folder), as_the_library)
+    process, resident = psutil.Process(), np.zeros(frames, np.int64)
+    t = 0
+    with contextlib.suppress(KeyboardInterrupt):
+        for t, _ in zip(range(frames), steps, strict=False):
+            resident[t] = process.memory_info().rss
+            if (t + 1) % 1000 == 0:
+                print(f"{method}: {t + 1} frames, {resident[t] / 2**20:.1f} MB", file=sys.stderr, flush=True)
+    return resident[: t + 1]
+
+
+def measure(method: str, frames: int, upstream: bool) -> np.ndarray:
+    """`run` in a process of its own: resident memory in KB."""
+    child = [sys.executable, "-m", "benchmarks.memory_vos", "--child", str(frames), method]
+    child += ["--upstream"] if upstream else []
+    answer = subprocess.run(child, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return np.array(json.loads(answer.splitlines()[-1])) / 1024
+
+
+def slope(resident: np.ndarray, start: int, stop: int) -> float:
+    """Growth in KB a frame by least squares; NaN for fewer than 50 frames."""
+    part = resident[start:stop]
+    return float(np.polyfit(np.arange(len(part)), part, 1)[0]) if len(part) >= 50 else float("nan")
 
 
 def main() -> None:
-    numbers = [int(a) for a in sys.argv[1:] if a.isdigit()]
+    arguments = sys.argv[1:]
+    numbers = [int(a) for a in arguments if a.isdigit()]
     frames = numbers[0] if numbers else FRAMES
-    chosen = [a for a in sys.argv[1:] if a in METHODS] or list(METHODS)
-    if "--child" in sys.argv:
-        print(json.dumps(run(chosen[0], frames)))
+    chosen = [a for a in arguments if a in PACKAGES] or list(PACKAGES)
+    if "--child" in arguments:
+        with tempfile.TemporaryDirectory() as folder:
+            print(json.dumps(run(chosen[0], frames, Path(folder), "--upstream" in arguments).tolist()))
         return
-    table = Table(
-        title=f"{frames} frames of {WIDTH} x {HEIGHT}, 3 objects; slope from frame {START}, at most {LIMIT} KB"
-    )
-    for column in ("method", "KB a frame", "peak MB", ""):
+    table = Table(title=f"{WIDTH} x {HEIGHT}, 3 objects; slopes in KB a frame, at most {LIMIT}; peaks in MB")
+    for column in ("method", "frames", f"{START}-{STOP}", f"{STOP}-end", "peak", "upstream", "its peak", ""):
         table.add_column(column, justify="right")
     for method in chosen:
-        child = [sys.executable, "-m", "benchmarks.memory_vos", "--child", str(frames), method]
-        answer = subprocess.run(child, check=True, capture_output=True, text=True).stdout
-        resident = np.array(json.loads(answer.splitlines()[-1])) / 1024
-        slope = np.polyfit(np.arange(START, frames), resident[START:frames], 1)[0]
-        verdict = "reference" if "package" in method else "flat" if slope < LIMIT else "GROWS"
-        table.add_row(method, f"{slope:.2f}", f"{resident.max() / 1024:.0f}", verdict)
+        if lacking(method):
+            table.add_row(method, *["-"] * 6, f"{lacking(method)} is not installed")
+            continue
+        ours = measure(method, frames, False)
+        theirs = measure(method, min(frames, FRAMES), True) if method in UPSTREAM else None
+        growth = slope(ours, START, STOP)
+        table.add_row(
+            method,
+            str(len(ours)),
+            f"{growth:.2f}",
+            f"{slope(ours, STOP, len(ours)):.2f}",
+            f"{ours.max() / 1024:.0f}",
+            "-" if theirs is None else f"{slope(theirs, START, STOP):.2f}",
+            "-" if theirs is None else f"{theirs.max() / 1024:.0f}",
+            "flat" if growth < LIMIT else "GROWS",
+        )
     Console().print(table)
 
 

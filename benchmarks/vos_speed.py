@@ -22,25 +22,13 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks._seeded import sam2
 from vtlab.device import find_device
 from vtlab.nets import sam2 as networks
 from vtlab.trackers._sam2_core import Core, Given
 
 OBJECTS = (1, 4, 16)
 FRAMES, ROUNDS = 10, 3
-
-
-def seeded(variant: str, image_size: int) -> torch.nn.Module:
-    """A network with random weights under which objects appear."""
-    torch.manual_seed(3)
-    network = networks.build(variant, image_size=image_size)
-    state = network.state_dict()
-    for name, value in state.items():
-        if value.ndim > 1 and value.is_floating_point():
-            state[name] = torch.randn_like(value) / max(value[0].numel(), 1) ** 0.5
-    state["sam_mask_decoder.pred_obj_score_head.layers.2.bias"] += 1.0
-    network.load_state_dict(state)
-    return network
 
 
 def upstream(variant: str, network: Any) -> Any:
@@ -131,7 +119,7 @@ def main() -> None:
     size = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 128
     variant = sys.argv[2] if len(sys.argv) > 2 else "sam2.1-tiny"
     device = find_device("auto")
-    network = seeded(variant, size).to(device)
+    network = sam2(variant, size).to(device)
     predictor, images = upstream(variant, network).to(device), clip(FRAMES, size).to(device)
     table = Table(
         title=f"{variant}, {size} px, {device}, {torch.get_num_threads()} thread(s): frames per second"

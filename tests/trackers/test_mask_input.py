@@ -1,12 +1,18 @@
-"""What callers can get wrong with trackers of masks: vtlab's own errors, which name the thing and the remedy."""
+"""What every tracker of masks must do with good and bad input: the right masks, or vtlab's own errors.
+
+Each method runs with seeded weights (`benchmarks/_seeded.py`); one whose packages are missing is skipped.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import vtlab
-from vtlab.errors import InputError, PromptError, TrackingError
+from benchmarks._seeded import PACKAGES, lacking, options, shrink
+from vtlab.errors import InputError, PromptError, TrackingError, WeightsError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts
 from vtlab.registry import TRACKERS
 from vtlab.trackers._masks import MaskTracker, hints_of
@@ -15,43 +21,67 @@ from vtlab.video import Frame
 VIDEO = np.random.default_rng(0).integers(0, 255, (6, 60, 90, 3), dtype=np.uint8)
 SQUARE = np.zeros((60, 90), bool)
 SQUARE[10:40, 10:40] = True
+OTHER = np.roll(SQUARE, 40, axis=1)
 
 
-def track(prompts, **kwargs):
-    return vtlab.track(VIDEO, prompts, "flow", progress=False, **kwargs)
+@pytest.fixture(scope="module", params=PACKAGES)
+def made(request, tmp_path_factory):
+    """A tracker of each kind, and the parameters with which it was made."""
+    if lacking(request.param):
+        pytest.skip(f"{request.param} needs the package {lacking(request.param)}")
+    params = options(request.param, tmp_path_factory.mktemp("weights"))
+    tracker = vtlab.create_tracker(request.param, **params)
+    shrink(getattr(tracker, "_network", None))
+    return tracker, params
+
+
+@pytest.fixture
+def tracker(made) -> MaskTracker:
+    return made[0]
+
+
+def track(tracker, prompts, video=VIDEO, **kwargs):
+    return vtlab.track(video, prompts, tracker, progress=False, **kwargs)
 
 
 def test_every_tracker_of_masks_takes_the_same_prompts():
-    cards = [card for card in TRACKERS.cards("vos") if issubclass(TRACKERS._named(card.name)[1], MaskTracker)]
-    assert {"flow", "xmem", "sam2.1-tiny", "cutie-base"} <= {card.name for card in cards}
+    cards = [card for card in TRACKERS.cards("vos") if issubclass(TRACKERS.find(card.name), MaskTracker)]
+    assert {card.name for card in cards} >= PACKAGES.keys()
+    assert {TRACKERS.find(card.name) for card in cards} == {TRACKERS.find(name) for name in PACKAGES}
     for card in cards:
         assert card.accepts == {BoxPrompt, ClickPrompt, MaskPrompt}
-        assert TRACKERS._named(card.name)[1].memory_policy
+        assert TRACKERS.find(card.name).memory_policy
 
 
-def test_an_empty_mask():
+# -- prompts ------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_mask(tracker):
     with pytest.raises(PromptError, match="mask is empty. Mark at least one pixel"):
-        track(MaskPrompt.of(np.zeros((60, 90), bool)))
+        track(tracker, MaskPrompt.of(np.zeros((60, 90), bool)))
 
 
-def test_a_mask_of_the_wrong_size():
+def test_a_mask_of_the_wrong_size(tracker):
+    wrong = MaskPrompt.of(SQUARE[:, :60])
     with pytest.raises(PromptError, match="mask is 60 x 60 px, the frame 90 x 60"):
-        track(MaskPrompt.of(SQUARE[:, :60]))
+        track(tracker, wrong)
+    with pytest.raises(PromptError, match="mask is 60 x 60 px, the frame 90 x 60"):
+        tracker.init(Frame(0, 0.0, VIDEO[0]), Prompts(wrong))
 
 
-def test_a_click_outside_the_frame():
+def test_a_click_outside_the_frame(tracker):
     with pytest.raises(PromptError, match="outside the frame of 90 x 60"):
-        track(ClickPrompt(((200, 30),)))
+        track(tracker, ClickPrompt(((200, 30),)))
 
 
-def test_a_prompt_after_the_end():
+def test_a_prompt_after_the_end(tracker):
     with pytest.raises(PromptError, match="has 6 frames, so its last frame is 5"):
-        track([MaskPrompt.of(SQUARE), MaskPrompt.of(SQUARE, object_id=2, frame=6)])
+        track(tracker, [MaskPrompt.of(SQUARE), MaskPrompt.of(SQUARE, object_id=2, frame=6)])
 
 
-def test_a_mask_and_a_box_for_one_object_on_one_frame():
+def test_a_mask_and_a_box_for_one_object_on_one_frame(tracker):
     with pytest.raises(PromptError, match="Give the mask alone"):
-        track([MaskPrompt.of(SQUARE), BoxPrompt((10, 10, 40, 40))])
+        track(tracker, [MaskPrompt.of(SQUARE), BoxPrompt((10, 10, 40, 40))])
 
 
 def test_a_box_and_clicks_for_one_object_go_together():
@@ -61,22 +91,23 @@ def test_a_box_and_clicks_for_one_object_go_together():
     assert hint.positive.tolist() == [True, False]
 
 
-def test_more_than_255_objects():
+def test_more_than_255_objects(tracker):
     prompts = Prompts(BoxPrompt((1, 1, 9, 9), object_id=k) for k in range(1, 257))
     with pytest.raises(PromptError, match="256 objects; a tracker of masks follows 255 at most"):
-        track(prompts)
+        track(tracker, prompts)
 
 
-def test_the_256th_object_comes_late_and_what_is_done_is_kept():
-    prompts = [MaskPrompt.of(SQUARE)]
+def test_the_256th_object_comes_late_and_what_is_done_is_kept(tracker):
     late = [MaskPrompt.of(SQUARE, object_id=k, frame=2) for k in range(2, 257)]
     with pytest.raises(TrackingError, match="255 at most") as caught:
-        track([*prompts, *late])
+        track(tracker, [MaskPrompt.of(SQUARE), *late])
     assert caught.value.tracks.frames.tolist() == [0, 1]
 
 
-def test_a_video_whose_size_changes():
-    tracker = vtlab.create_tracker("flow")
+# -- frames -------------------------------------------------------------------------------------------------------
+
+
+def test_a_video_whose_size_changes(tracker):
     tracker.init(Frame(0, 0.0, VIDEO[0]), Prompts(MaskPrompt.of(SQUARE)))
     with pytest.raises(InputError, match="Frame 1 is 60 x 60 px, those before were 90 x 60. .*cut the video"):
         tracker.step(Frame(1, 0.1, VIDEO[1, :, :60]))
@@ -85,29 +116,126 @@ def test_a_video_whose_size_changes():
 @pytest.mark.parametrize(
     "bad", [np.zeros((60, 90), np.uint8), np.zeros((60, 90, 3)), np.zeros((0, 9, 3), np.uint8)]
 )
-def test_no_rgb_image(bad):
-    tracker = vtlab.create_tracker("flow")
+def test_no_rgb_image(tracker, bad):
     with pytest.raises(InputError, match="RGB|empty"):
         tracker.init(Frame(0, 0.0, bad), Prompts())
 
 
-def test_an_object_removed_while_it_is_tracked():
+@pytest.mark.parametrize("size", [(96, 40), (33, 17)])
+def test_portrait_and_tiny_frames_for_a_while(tracker, size):
+    """Long enough for memories to be consolidated, where a frame has fewer cells than one reads."""
+    height, width = size
+    video = np.random.default_rng(1).integers(0, 255, (12, height, width, 3), dtype=np.uint8)
+    polygon = ((2, 2), (width / 2, 2), (width / 2, height / 2), (2, height / 2))
+    tracks = track(tracker, MaskPrompt(polygon=polygon), video)
+    assert tracks.frames.tolist() == list(range(12))
+    assert tracks.mask(0).shape == size
+    assert np.isfinite(tracks.score).all()
+
+
+def test_a_1_pixel_object_on_a_4k_portrait_frame(made):
+    tracker, params = made
+    if "size" in params:
+        tracker.size = 64
+    video = np.full((2, 3840, 2160, 3), 90, np.uint8)
+    video[:, 3000, 7] = (255, 0, 0)
+    pixel = video[0, ..., 0] == 255
+    try:
+        tracks = track(tracker, MaskPrompt.of(pixel), video)
+    finally:
+        if "size" in params:
+            tracker.size = params["size"]
+    assert tracks.frames.tolist() == [0, 1]
+    assert tracks.mask(0)[3000, 7]
+
+
+# -- objects ------------------------------------------------------------------------------------------------------
+
+
+def test_masks_never_overlap_and_boxes_scores_and_visible_fit_them(tracker):
+    prompts = [
+        MaskPrompt.of(SQUARE),
+        MaskPrompt.of(SQUARE, object_id=2),  # the same mask
+        ClickPrompt(((70, 30),), object_id=3, frame=1),
+        BoxPrompt((50, 10, 80, 50), object_id=4, frame=2),
+    ]
+    tracks = track(tracker, prompts)
+    assert tracks.object_ids.tolist() == [1, 2, 3, 4]
+    assert ((tracks.score >= 0) & (tracks.score <= 1)).all()
+    for t in range(6):
+        found, rows = tracks.masks_at(t), tracks.at(t)
+        assert rows.object_id.tolist() == [i for i in (1, 2, 3, 4) if i < 3 or t >= i - 2]
+        assert sum(m.astype(int) for m in found.values()).max(initial=0) <= 1
+        for k, object_id in enumerate(rows.object_id.tolist()):
+            mask = found.get(object_id)
+            if mask is None or not mask.any():
+                assert not rows.visible[k]
+            elif rows.visible[k]:
+                np.testing.assert_array_equal(rows.boxes[k], vtlab.masks.to_box(mask))
+
+
+def test_one_of_several_objects_is_corrected(tracker):
+    prompts = [
+        MaskPrompt.of(SQUARE, object_id=7),
+        MaskPrompt.of(OTHER, object_id=2),
+        MaskPrompt.of(np.roll(SQUARE, 5, axis=1), object_id=7, frame=3),
+    ]
+    tracks = track(tracker, prompts)
+    for object_id in (2, 7):
+        assert tracks.of_object(object_id).frames.tolist() == list(range(6))
+    assert dict(zip(tracks.at(3).object_id.tolist(), tracks.at(3).source, strict=True)) == {
+        2: "tracked",
+        7: "manual",
+    }
+
+
+def test_an_object_removed_while_it_is_tracked(tracker):
     prompts = [MaskPrompt.of(SQUARE), BoxPrompt((50, 10, 80, 50), object_id=2)]
-    tracks = track(prompts, remove={1: 3, 99: 2})
+    tracks = track(tracker, prompts, remove={1: 3, 99: 2})
     assert tracks.of_object(1).frames.tolist() == [0, 1, 2]
     assert tracks.of_object(2).frames.tolist() == list(range(6))
 
 
-def test_all_objects_removed_and_one_that_comes_after():
+def test_all_objects_removed_and_one_that_comes_after(tracker):
     prompts = [MaskPrompt.of(SQUARE), MaskPrompt.of(SQUARE, object_id=2, frame=4)]
-    tracks = track(prompts, remove={1: 2})
+    tracks = track(tracker, prompts, remove={1: 2})
     assert tracks.frames.tolist() == [0, 1, 4, 5]
 
 
-def test_two_objects_with_one_mask():
-    tracks = track([MaskPrompt.of(SQUARE), MaskPrompt.of(SQUARE, object_id=2)])
-    assert tracks.object_ids.tolist() == [1, 2]
-    for t in range(6):
-        found = tracks.masks_at(t)
-        if set(found) == {1, 2}:
-            assert not (found[1] & found[2]).any()
+def test_nothing_is_left_of_a_removed_object(tracker):
+    """An object that goes leaves no trace in one that comes later under its id, nor in the others' places."""
+
+    def run(prompts, goes: int) -> dict[int, dict[int, np.ndarray]]:
+        found = {}
+        for t in range(5):
+            if t == goes:
+                tracker.remove([1])
+            frame, now = Frame(t, t / 25, VIDEO[t]), prompts.at(t)
+            answer = tracker.init(frame, now) if t == 0 else tracker.step(frame, now)
+            found[t] = dict(zip(answer.object_ids.tolist(), answer.masks, strict=True))
+        return found
+
+    again = MaskPrompt.of(OTHER, object_id=1, frame=3)
+    with_both = run(Prompts([MaskPrompt.of(OTHER), MaskPrompt.of(SQUARE, object_id=2), again]), 3)
+    fresh = run(Prompts([MaskPrompt.of(OTHER, object_id=9), replace(again, object_id=1)]), 99)
+    assert set(with_both[4]) == {1, 2}
+    assert set(fresh[4]) == {9, 1}
+    assert tracker._ids == [9, 1]
+
+
+def test_a_checkpoint_of_another_kind_names_what_differs(made, tmp_path):
+    tracker, params = made
+    if "weights" not in params:
+        pytest.skip("no checkpoint")
+    import torch
+
+    wrong = tmp_path / "wrong.pth"
+    torch.save({"model": {"conv1.weight": torch.zeros(3)}}, wrong)
+    if params["weights"].is_dir():
+        from safetensors.torch import save_file
+
+        (tmp_path / "config.json").write_text((params["weights"] / "config.json").read_text())
+        save_file({"conv1.weight": torch.zeros(3)}, tmp_path / "model.safetensors")
+        wrong = tmp_path
+    with pytest.raises(WeightsError, match=r"(?s)missing.*first.*unexpected.*conv1\.weight"):
+        vtlab.create_tracker(tracker.card.name, **{**params, "weights": wrong})

@@ -32,16 +32,27 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 _SITE = "https://dl.fbaipublicfiles.com/segment_anything_2"
 _FOLDERS = {"sam2": "072824", "sam2.1": "092824"}
-_BYTES = {"tiny": 156_000_000, "small": 184_000_000, "base-plus": 323_000_000, "large": 898_000_000}
+_DIGESTS = {  # size in bytes and sha256
+    "sam2-tiny": (155_906_050, "65b50056e05bcb13694174f51bb6da89c894b57b75ccdf0ba6352c597c5d1125"),
+    "sam2-small": (184_309_650, "95949964d4e548409021d47b22712d5f1abf2564cc0c3c765ba599a24ac7dce3"),
+    "sam2-base-plus": (323_493_298, "d0bb7f236400a49669ffdd1be617959a8b1d1065081789d7bbff88eded3a8071"),
+    "sam2-large": (897_952_466, "7442e4e9b732a508f80e141e7c2913437a3610ee0c77381a66658c3a445df87b"),
+    "sam2.1-tiny": (156_008_466, "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69"),
+    "sam2.1-small": (184_416_285, "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
+    "sam2.1-base-plus": (323_606_802, "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
+    "sam2.1-large": (898_083_611, "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+}
 
 
 def _file(variant: str) -> WeightFile:
     version, _, size = variant.partition("-")
     name = f"{version}_hiera_{size.replace('-', '_')}.pt"
+    n_bytes, sha256 = _DIGESTS[variant]
     return WeightFile(
         name,
         f"{_SITE}/{_FOLDERS[version]}/{name}",
-        size=_BYTES[size],
+        sha256,
+        n_bytes,
         licence="Apache-2.0",
         source="https://github.com/facebookresearch/sam2",
     )

@@ -210,6 +210,18 @@ def as_labels(masks: Mapping[int, Mask], height: int, width: int) -> NDArray[np.
     return labels
 
 
+def put_small(masks: NDArray[np.bool_], drawn: Mapping[int, Mask | None], *, overlap: bool = False) -> None:
+    """Write drawn masks that are too small for a network's resolution to their rows of `masks` (N, H, W), in place.
+
+    Unless masks may overlap, the others lose these pixels. None: a box or clicks, of which nothing is left.
+    """
+    for k, mask in drawn.items():
+        if mask is not None:
+            if not overlap:
+                masks[:, mask] = False
+            masks[k] = mask
+
+
 def scale_mask(mask: Mask, size: tuple[int, int], device: torch.device) -> torch.Tensor:
     """A mask scaled to `size`, 0 and 1; a small one keeps at least the pixel in which its centre lies."""
     import torch

@@ -23,33 +23,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vtlab.nets.xmem import STRIDE, ImageFeatures, XMem, aggregate
+from vtlab.trackers._long_term import MemorySettings
 
 INITIAL_LIFE = 1e-7
-
-
-@dataclass(frozen=True)
-class MemorySettings:
-    """What is kept. Counts of memory frames are counts of frames that entered the memory.
-
-    Attributes:
-        every: A frame enters the memory when so many frames have passed since the last one that did.
-        deep_every: Reinforce the hidden state when so many frames have passed; None: with each memory frame.
-        top_k: Memory elements that one query pixel reads.
-        long_term: Consolidate; without it every memory frame is kept for ever.
-        max_frames: Memory frames in working memory at which it is consolidated.
-        min_frames: Memory frames in working memory after consolidation.
-        prototypes: Elements that one consolidation adds to long-term memory.
-        max_long_term: Elements in long-term memory, at most.
-    """
-
-    every: int = 5
-    deep_every: int | None = None
-    top_k: int = 30
-    long_term: bool = True
-    max_frames: int = 10
-    min_frames: int = 5
-    prototypes: int = 128
-    max_long_term: int = 10_000
 
 
 @dataclass

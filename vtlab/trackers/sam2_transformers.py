@@ -22,7 +22,7 @@ from vtlab.errors import InputError, WeightsError, needs
 from vtlab.protocols import WeightFile
 from vtlab.registry import register
 from vtlab.segmenters.sam2 import normalise, prompt_points, to_network
-from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker
+from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, put_small
 
 if TYPE_CHECKING:
     import torch
@@ -166,12 +166,16 @@ class TransformersMaskTracker(MaskTracker):
             out = self._network(session, frame=self._image(frame.image), frame_idx=self._time)
             masks = np.zeros((len(out.object_ids), height, width), bool)
             best = torch.zeros((height, width), device=self._device)
-            for k, low in enumerate(out.pred_masks.float()):
+            small = {}
+            for k, (object_id, low) in enumerate(zip(out.object_ids, out.pred_masks.float(), strict=True)):
                 logits = F.interpolate(low[None], (height, width), mode="bilinear", align_corners=False)[0, 0]
                 wins = (logits > best).cpu().numpy()
                 masks[:k] &= ~wins
                 masks[k] = wins
                 best = torch.maximum(best, logits)
+                if object_id in hints and not (logits > 0).any():
+                    small[k] = hints[object_id].mask
+            put_small(masks, small)
             scores = out.object_score_logits.float().sigmoid().flatten().cpu().numpy().astype(np.float64)
         self._forget()
         return MaskAnswer(list(out.object_ids), scores, scores > 0.5, masks=masks)
@@ -257,11 +261,15 @@ def _load(model: str, weights: str | Path | None) -> tuple[Any, type]:
     network, found = getattr(transformers, f"{name}Model").from_pretrained(
         None, config=config, state_dict=checkpoints.load_tensors(file), output_loading_info=True
     )
-    wrong = {k: sorted(map(str, v))[:3] for k, v in found.items() if v and k != "error_msgs"}
+    wrong = [
+        f"{len(keys)} {kind.removesuffix('_keys')} (first: {', '.join(sorted(map(str, keys))[:3])})"
+        for kind, keys in found.items()
+        if keys and kind != "error_msgs"
+    ]
     if wrong:
         raise WeightsError(
-            f"{file} does not fit {model!r} of transformers {transformers.__version__}: {wrong}. Remedy: give the "
-            "official files of this model."
+            f"{file} does not fit {model!r} of transformers {transformers.__version__}: {'; '.join(wrong)}. Remedy: "
+            "give the official files of this model."
         )
     session = getattr(transformers, f"{name}InferenceSession", None)
     if session is None:

@@ -1,0 +1,151 @@
+"""The mask trackers with seeded weights on small configurations: as files of the official layouts.
+
+What the benchmarks and the tests run where the official checkpoints are not at hand. Images and memories are small, so
+that memories fill within a few frames; files of XMem, Cutie and the package `sam2` hold whole networks, which `shrink`
+makes shallow once they are loaded, and those of transformers are shallow by their configuration.
+"""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+SIDE = 64
+"""Side in pixels of SAM 2's and EdgeTAM's input: the least for which all of their layers have something to do."""
+
+MEMORIES = {
+    "size": None,
+    "memory_every": 2,
+    "max_frames": 4,
+    "min_frames": 2,
+    "prototypes": 16,
+    "max_long_term": 64,
+    "device": "cpu",
+}
+PACKAGES = {
+    "flow": (),
+    "sam2.1-tiny": ("torch", "sam2", "hydra"),
+    "sam2.1-tiny-transformers": ("torch", "transformers"),
+    "edgetam": ("torch", "transformers", "timm"),
+    "xmem": ("torch",),
+    "cutie-small": ("torch", "cutie", "omegaconf"),
+}
+"""Method -> packages that it needs. One method for each class and each kind of network."""
+
+
+def lacking(method: str) -> str:
+    """Name a package that a method needs and that is not here, or ""."""
+    return next((p for p in PACKAGES[method] if find_spec(p) is None), "")
+
+
+def options(method: str, folder: Path) -> dict[str, Any]:
+    """Write a method's seeded checkpoint to `folder`; return the parameters with which it is made."""
+    if method == "flow":
+        return {}
+    import torch
+
+    torch.manual_seed(3)
+    path = folder / f"{method}.pth"
+    if method == "xmem":
+        from vtlab.nets.xmem import XMem
+
+        torch.save(XMem().state_dict(), path)
+        return {"weights": path, **MEMORIES}
+    if method == "cutie-small":
+        from vtlab.nets import cutie
+
+        torch.save(cutie.build(cutie.settings("small")).state_dict(), path)
+        return {"weights": path, **MEMORIES}
+    if method == "sam2.1-tiny":
+        torch.save({"model": sam2("sam2.1-tiny", SIDE).state_dict()}, path)
+        return {"weights": path, "image_size": SIDE, "device": "cpu"}
+    path = folder / method
+    transformers(method).save_pretrained(path)
+    return {"weights": path, "device": "cpu"}
+
+
+def shrink(network: Any) -> None:
+    """Leave one layer where several alike follow each other: a frame is quick, and memory is used as before."""
+    if hasattr(network, "memory_attention") and hasattr(network, "image_encoder"):
+        from torch import nn
+
+        trunk = network.image_encoder.trunk
+        starts = [0, *(k + 1 for k in trunk.stage_ends[:-1])]
+        trunk.blocks = nn.ModuleList(trunk.blocks[k] for k in starts)
+        trunk.stage_ends = list(range(len(starts)))
+        for stack in (
+            network.memory_attention,
+            network.sam_mask_decoder.transformer,
+            network.memory_encoder.fuser,
+        ):
+            stack.layers = stack.layers[:1]
+    elif hasattr(network, "key_encoder"):
+        for name in ("res2", "layer2", "layer3"):
+            setattr(network.key_encoder, name, getattr(network.key_encoder, name)[:1])
+    elif hasattr(network, "pixel_encoder"):
+        for name in ("res2", "layer2", "layer3"):
+            setattr(network.pixel_encoder, name, getattr(network.pixel_encoder, name)[:1])
+        network.object_transformer.blocks = network.object_transformer.blocks[:1]
+        network.object_transformer.num_blocks = 1
+
+
+def sam2(variant: str, image_size: int) -> Any:
+    """SAM 2 of the package `sam2`, with random weights under which objects appear."""
+    import torch
+
+    from vtlab.nets import sam2 as networks
+
+    torch.manual_seed(3)
+    network = networks.build(variant, image_size=image_size)
+    _randomise(network, "sam_mask_decoder.pred_obj_score_head.layers.2.bias")
+    return network
+
+
+def transformers(method: str) -> Any:
+    """EdgeTAM or SAM 2.1 tiny of the library transformers, for images of `SIDE` pixels, with random weights."""
+    import torch
+    import transformers as library
+
+    stages = [[SIDE // k, SIDE // k] for k in (4, 8, 16)]
+    least = SIDE // 16
+    shared: dict[str, Any] = {
+        "image_size": SIDE,
+        "memory_attention_num_layers": 1,
+        "memory_fuser_num_layers": 1,
+        "mask_decoder_config": {"num_hidden_layers": 1},
+        "memory_attention_rope_feat_sizes": [least, least],
+        "prompt_encoder_config": {"image_size": SIDE},
+    }
+    vision: dict[str, Any] = {"backbone_feature_sizes": stages}
+    if method == "edgetam":
+        latents = {f"perceiver_resampler_num_latents{k}": (least // 2) ** 2 for k in ("", "_2d")}
+        config = library.EdgeTamVideoConfig(
+            **shared, **latents, vision_config=vision, memory_attention_rope_k_sizes=[least // 2, least // 2]
+        )
+        made = library.EdgeTamVideoModel
+    else:
+        vision["backbone_config"] = {
+            "model_type": "sam2_hiera_det_model",
+            "image_size": [SIDE, SIDE],
+            "blocks_per_stage": [1, 1, 1, 1],
+            "global_attention_blocks": [],
+        }
+        config = library.Sam2VideoConfig(**shared, vision_config=vision)
+        made = library.Sam2VideoModel
+    torch.manual_seed(3)
+    network = made(config).eval()
+    _randomise(network, "mask_decoder.pred_obj_score_head.proj_out.bias")
+    return network
+
+
+def _randomise(network: Any, appears: str) -> None:
+    """Fill the weights with noise of unit gain, and lift the bias by which an object counts as seen."""
+    import torch
+
+    state = network.state_dict()
+    for name, value in state.items():
+        if value.ndim > 1 and value.is_floating_point():
+            state[name] = torch.randn_like(value) / max(value[0].numel(), 1) ** 0.5
+    state[appears] = state[appears] + 1.0
+    network.load_state_dict(state)

@@ -5,13 +5,19 @@ Each method runs with seeded weights (`benchmarks/_seeded.py`); one whose packag
 
 from __future__ import annotations
 
+import functools
+import http.server
+import re
+import threading
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import vtlab
 from benchmarks._seeded import PACKAGES, lacking, options, shrink
+from vtlab import weights
 from vtlab.errors import InputError, PromptError, TrackingError, WeightsError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts
 from vtlab.registry import TRACKERS
@@ -221,6 +227,72 @@ def test_nothing_is_left_of_a_removed_object(tracker):
     assert set(with_both[4]) == {1, 2}
     assert set(fresh[4]) == {9, 1}
     assert tracker._ids == [9, 1]
+
+
+# -- weights ------------------------------------------------------------------------------------------------------
+
+
+class RangeHandler(http.server.SimpleHTTPRequestHandler):
+    """Serves files with ranges; the first answer breaks off half way."""
+
+    broken = True
+
+    def do_GET(self) -> None:
+        data = Path(self.translate_path(self.path)).read_bytes()
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+        start = int(wanted[1]) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(data) - start))
+        self.send_header("ETag", '"v1"')
+        self.end_headers()
+        cut = len(data) // 2 if RangeHandler.broken else len(data)
+        RangeHandler.broken = False
+        self.wfile.write(memoryview(data)[start:cut])
+        self.close_connection = True
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server(made, tmp_path, monkeypatch):
+    """Address of a server of the seeded checkpoint; the cache is empty, and downloads are allowed."""
+    if "weights" not in made[1]:
+        pytest.skip("no checkpoint")
+    monkeypatch.setenv("VTLAB_CACHE", str(tmp_path))
+    monkeypatch.delenv("VTLAB_WEIGHTS", raising=False)
+    monkeypatch.delenv("VTLAB_OFFLINE", raising=False)
+    monkeypatch.setattr(RangeHandler, "broken", True)
+    path = made[1]["weights"]
+    handler = functools.partial(RangeHandler, directory=str(path if path.is_dir() else path.parent))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as running:
+        thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+        thread.join()
+
+
+def test_fetch_verify_load_track(made, server, monkeypatch):
+    """The whole way of an official checkpoint: a broken download, resumed; sha256; strict load; masks."""
+    tracker, params = made
+    fetch, files = weights.fetch, []
+
+    def from_server(file):
+        name = file.url.rsplit("/")[-1] if params["weights"].is_dir() else params["weights"].name
+        files.append(replace(file, url=f"{server}/{name}", size=0, sha256=None))
+        return fetch(files[-1], progress=False)
+
+    monkeypatch.setattr(weights, "fetch", from_server)
+    official = {k: v for k, v in params.items() if k != "weights"}
+    tracks = vtlab.track(VIDEO[:2], MaskPrompt.of(SQUARE), tracker.card.name, progress=False, **official)
+    assert tracks.frames.tolist() == [0, 1]
+    assert {file.name for file in files} == {file.name for file in tracker.card.weights}
+    assert not RangeHandler.broken
+    assert {weights.verify(file).state for file in files} == {"ok"}
+    weights.locate(files[-1]).write_bytes(b"changed after the first download")
+    with pytest.raises(WeightsError, match="sha256"):
+        vtlab.create_tracker(tracker.card.name, **official)
 
 
 def test_a_checkpoint_of_another_kind_names_what_differs(made, tmp_path):

@@ -1,12 +1,9 @@
-"""The XMem tracker with a seeded checkpoint in the official file's layout; parity is in tests/parity."""
+"""The XMem tracker with a seeded checkpoint in the official file's layout; parity is in tests/parity, and what all
+trackers of masks have in common is in test_mask_input.py."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
-import http.server
-import re
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +12,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 import vtlab  # noqa: E402
-from vtlab import weights  # noqa: E402
 from vtlab.errors import InputError, WeightsError  # noqa: E402
 from vtlab.nets.xmem import XMem  # noqa: E402
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompts  # noqa: E402
-from vtlab.trackers import xmem  # noqa: E402
 
 VIDEO = np.random.default_rng(0).integers(0, 255, (14, 70, 90, 3), dtype=np.uint8)
 SMALL = {
@@ -40,52 +35,6 @@ def checkpoint(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "XMem.pth"
     torch.save(XMem().state_dict(), path)
     return path
-
-
-class RangeHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files with ranges; the first answer breaks off half way."""
-
-    broken = True
-
-    def do_GET(self) -> None:
-        data = Path(self.translate_path(self.path)).read_bytes()
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-        start = int(wanted[1]) if wanted else 0
-        self.send_response(206 if wanted else 200)
-        self.send_header("Content-Length", str(len(data) - start))
-        self.send_header("ETag", '"v1"')
-        self.end_headers()
-        cut = len(data) // 2 if RangeHandler.broken else len(data)
-        RangeHandler.broken = False
-        self.wfile.write(memoryview(data)[start:cut])
-        self.close_connection = True
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-def test_fetch_verify_load_track(checkpoint, tmp_path, monkeypatch):
-    """The whole way of an official checkpoint: a broken download, resumed; hash; strict load; masks."""
-    monkeypatch.setenv("VTLAB_CACHE", str(tmp_path))
-    monkeypatch.delenv("VTLAB_WEIGHTS", raising=False)
-    monkeypatch.delenv("VTLAB_OFFLINE", raising=False)
-    handler = functools.partial(RangeHandler, directory=str(checkpoint.parent))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
-        file = dataclasses.replace(
-            xmem._FILES["xmem"], url=f"http://127.0.0.1:{server.server_port}/XMem.pth", size=0
-        )
-        monkeypatch.setitem(xmem._FILES, "xmem", file)
-        tracks = vtlab.track(VIDEO[:3], SQUARE, "xmem", progress=False, **SMALL)
-        server.shutdown()
-        thread.join()
-    assert weights.verify(file).state == "ok"
-    assert weights.digest(file) is not None
-    assert tracks.frames.tolist() == [0, 1, 2]
-    Path(weights.locate(file)).write_bytes(b"changed after the first download")
-    with pytest.raises(WeightsError, match="sha256"):
-        vtlab.track(VIDEO[:3], SQUARE, "xmem", progress=False, **SMALL)
 
 
 def test_objects_come_are_corrected_and_go(checkpoint):

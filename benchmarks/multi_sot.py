@@ -2,26 +2,27 @@
 
 Both sides are vtlab's own trackers, with the same options, the same frames and one set of weights, so the ratio
 says what a batch saves. Where the official checkpoint is not at hand the network has random weights, which costs
-the same. Times are of a step without decoding, templates already taken; the best of the repeats counts.
+the same. Times are of a step without decoding, templates already taken; the best of the repeats counts. NanoTrack
+always runs on the CPU.
 
-    python -m benchmarks.multi_sot [--methods transt,mixformer-cvt,nanotrack-v2] [--objects 1,4,16,64]
+What a batch can save at most is in the second table: the floating-point operations that a lone object's step reaches
+in a second, against those of the fastest matrix product of the networks' sizes. That share is also the least ratio
+of the first table that can be hoped for, as no batch is faster than that product.
+
+    python -m benchmarks multi_sot [--methods transt,mixformer-cvt,nanotrack-v2] [--objects 1,4,16,64] [--device cuda]
 """
 
 from __future__ import annotations
 
 import argparse
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-import vtlab
+from benchmarks._sot import boxes, cost, find_hardware, footage, maker, networks
 from vtlab.errors import WeightsError
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.video import Frame
@@ -31,63 +32,13 @@ OBJECTS = (1, 4, 16, 64)
 TARGET = 0.6
 """Most that 16 objects in one tracker may cost of 16 trackers."""
 MOST_APART = 16
-SIZE = (360, 480)
-
-
-def footage(n: int) -> list[Frame]:
-    """n frames of smooth noise that moves."""
-    rng = np.random.default_rng(0)
-    coarse = np.kron(rng.integers(0, 256, (60, 80, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))
-    return [
-        Frame(i, i / 30, np.ascontiguousarray(coarse[i : i + SIZE[0], i : i + SIZE[1]])) for i in range(n)
-    ]
+PRODUCTS = ((1024, 256, 2048), (1024, 2048, 256), (1600, 384, 1536), (2048, 1024, 1024), (4096, 1152, 128))
+"""Sizes (m, k, n) of matrix products as in these networks: feed-forward, joint tokens, convolutions."""
 
 
 def prompts(n: int) -> Prompts:
     """Boxes of n objects, spread over the image."""
-    rng = np.random.default_rng(1)
-    corners = rng.uniform((20, 20), (SIZE[1] - 100, SIZE[0] - 100), (n, 2))
-    sides = rng.uniform(30, 80, (n, 2))
-    return Prompts(
-        BoxPrompt((*c, *(c + s)), object_id=i) for i, (c, s) in enumerate(zip(corners, sides, strict=True), 1)
-    )
-
-
-@contextmanager
-def maker(method: str) -> Iterator[tuple[Callable[..., Any], str]]:
-    """A function that makes a tracker of `method`, and where its weights come from."""
-    try:
-        vtlab.create_tracker(method).close()
-    except WeightsError:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "random.pth"
-            save_random(method, path)
-            yield lambda **options: vtlab.create_tracker(method, weights=path, **options), "random"
-    else:
-        yield lambda **options: vtlab.create_tracker(method, **options), "official"
-
-
-def save_random(method: str, path: Path) -> None:
-    """Write a checkpoint with random weights."""
-    import torch
-
-    torch.manual_seed(0)
-    options = vtlab.tracker_card(method).options
-    if method.startswith("transt"):
-        from vtlab.nets.transt import TransT
-
-        network: Any = TransT(options["fusion_layers"])
-    elif method.startswith("mixformer"):
-        from vtlab.trackers.mixformer import make_network
-
-        network = make_network(options["backbone"], options["size"], options.get("online", True))
-    elif method.startswith("mcitrack"):
-        from vtlab.nets.mcitrack import CONFIGS, MCITrack
-
-        network = MCITrack(CONFIGS[options["variant"]])
-    else:
-        raise WeightsError(f"{method}: the checkpoint is missing, and there is no network to fill at random.")
-    torch.save({"net": network.state_dict()}, path)
+    return Prompts(BoxPrompt(tuple(box), object_id=i) for i, box in enumerate(boxes(n), 1))
 
 
 def seconds(step: Callable[[Frame], Any], frames: list[Frame]) -> tuple[float, float]:
@@ -119,13 +70,22 @@ def apart(make: Callable[[], Any], n: int, frames: list[Frame]) -> tuple[float, 
     return wall * n / measured, cpu * n / measured
 
 
-def hardware() -> str:
-    """The device that "auto" stands for, and its threads."""
+def fastest_product(device: str, repeats: int = 20) -> float:
+    """Most GFLOP/s that float32 matrix products of the networks' sizes reach; of one thread (CPU time) on a CPU."""
     import torch
 
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    return f"CPU, {torch.get_num_threads()} thread(s) of PyTorch"
+    clock = time.process_time if device == "cpu" else time.perf_counter
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    best = 0.0
+    for m, k, n in PRODUCTS:
+        a, b = torch.rand(m, k, device=device), torch.rand(k, n, device=device)
+        for _ in range(repeats):
+            wait()
+            begun = clock()
+            a @ b
+            wait()
+            best = max(best, 2e-9 * m * k * n / (clock() - begun))
+    return best
 
 
 def main() -> None:
@@ -134,25 +94,44 @@ def main() -> None:
     )
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--objects", default=",".join(map(str, OBJECTS)))
-    parser.add_argument("--frames", type=int, default=1, help="timed steps; the fastest counts")
+    parser.add_argument("--device", default="auto", help="auto (a GPU if there is one), cpu, cuda")
+    parser.add_argument(
+        "--frames", type=int, help="timed steps, the fastest counts; default 1 on a CPU, else 10"
+    )
     chosen = parser.parse_args()
-    table = Table(
+    device, hardware = find_hardware(chosen.device)
+    times = Table(
         "method", "weights", "objects", "together ms", "apart ms", "ratio", "CPU ratio", f"<= {TARGET} for 16",
-        title=f"One tracker with n objects against n trackers ({hardware()})",
+        title=f"One tracker with n objects against n trackers ({hardware})",
     )  # fmt: skip
-    frames = footage(chosen.frames + 2)
+    shares = Table(
+        "method", "GFLOP a step", "ms", "GFLOP/s", "fastest product GFLOP/s", "share = no ratio below",
+        title=f"A lone object's step in float32 ({hardware}{'; by CPU time' if device == 'cpu' else ''})",
+    )  # fmt: skip
+    frames = footage((chosen.frames or (1 if device == "cpu" else 10)) + 2)
+    most, used = fastest_product(device), int(device == "cpu")  # index of the time that counts
+    console = Console(width=140)
     for method in chosen.methods.split(","):
-        with maker(method) as (make, origin):
-            for n in map(int, chosen.objects.split(",")):
-                one, many = together(make, n, frames), apart(make, n, frames)
-                ratios = [a / b for a, b in zip(one, many, strict=True)]
-                verdict = "" if n != 16 else "yes" if min(ratios) <= TARGET else "no"
-                times = [f"{1000 * one[0]:.0f}", f"{1000 * many[0]:.0f}"]
-                table.add_row(method, origin, str(n), *times, *(f"{r:.2f}" for r in ratios), verdict)
-    Console().print(table)
-    Console().print(
+        try:
+            with maker(method, device) as (make, origin):
+                for n in map(int, chosen.objects.split(",")):
+                    one, many = together(make, n, frames), apart(make, n, frames)
+                    ratios = [a / b for a, b in zip(one, many, strict=True)]
+                    verdict = "" if n != 16 else "yes" if ratios[used] <= TARGET else "no"
+                    row = [f"{1000 * one[0]:.0f}", f"{1000 * many[0]:.0f}", *(f"{r:.2f}" for r in ratios)]
+                    times.add_row(method, origin, str(n), *row, verdict)
+                if method in networks():
+                    alone, flops = together(make, 1, frames)[used], cost(networks()[method])[1]
+                    figures = (flops, 1000 * alone, flops / alone, most)
+                    shares.add_row(method, *(f"{f:.1f}" for f in figures), f"{flops / alone / most:.2f}")
+        except WeightsError as error:
+            console.print(f"{method} is left out. {error}")
+    console.print(times)
+    console.print(
         f"Apart, more than {MOST_APART} objects: {MOST_APART} trackers measured, times n / {MOST_APART}."
     )
+    if shares.row_count:
+        console.print(shares)
 
 
 if __name__ == "__main__":

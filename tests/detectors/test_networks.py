@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -118,14 +120,13 @@ def test_wrong_files_and_layouts(tmp_path):
     assert decode_yolo(np.zeros((0, 6)), "end2end")[0].shape == (0, 4)
 
 
-def test_packages_that_are_missing_are_named():
-    for name in ("rtdetr", "rtdetr-v2", "d-fine", "ultralytics"):
-        module = "ultralytics" if name == "ultralytics" else "transformers"
-        try:
-            __import__(module)
-        except ImportError:
-            with pytest.raises(MissingDependencyError, match=module):
-                DETECTORS.create(name, path="x.pt") if name == "ultralytics" else DETECTORS.create(name)
+@pytest.mark.parametrize("name", ["rtdetr", "rtdetr-v2", "d-fine", "ultralytics"])
+def test_packages_that_are_missing_are_named(name, monkeypatch):
+    pytest.importorskip("torch")
+    module, given = ("ultralytics", {"path": "x.pt"}) if name == "ultralytics" else ("transformers", {})
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(MissingDependencyError, match=rf"vtlab\[{module}\]"):
+        DETECTORS.create(name, **given)
 
 
 @pytest.mark.parametrize("name", ["rtdetr", "rtdetr-v2", "d-fine"])

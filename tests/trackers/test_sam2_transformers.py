@@ -17,26 +17,48 @@ VIDEO = np.random.default_rng(0).integers(0, 255, (22, 60, 90, 3), dtype=np.uint
 SQUARE = MaskPrompt(polygon=((10, 10), (40, 10), (40, 40), (10, 40)))
 
 
+MODELS = {"sam2.1-tiny-transformers": "Sam2Video", "edgetam": "EdgeTamVideo"}
+SIDE = 256
+
+
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """SAM 2.1 tiny as the hub has it, with random weights."""
+def folders(tmp_path_factory):
+    """Each model as the hub has it, with random weights: a shallow encoder of a quarter of the size."""
     torch.manual_seed(0)
-    path = tmp_path_factory.mktemp("sam2")
-    config = transformers.Sam2VideoConfig()
-    transformers.Sam2VideoModel(config).save_pretrained(path)
-    return path
+    paths = {}
+    for name, kind in MODELS.items():
+        encoder = {
+            "image_size": [SIDE] * 2, "blocks_per_stage": [1, 2, 2, 2], "global_attention_blocks": [4],
+            "hidden_size": 16, "embed_dim_per_stage": [16, 32, 64, 128], "window_size_per_stage": [8, 4, 8, 4],
+        }  # fmt: skip
+        vision = {
+            "backbone_config": {"model_type": "sam2_hiera_det_model", **encoder},
+            "backbone_channel_list": encoder["embed_dim_per_stage"][::-1],
+            "backbone_feature_sizes": [[SIDE // k] * 2 for k in (4, 8, 16)],
+            "model_type": "sam2_vision_model",
+        }
+        config = getattr(transformers, f"{kind}Config")(
+            vision_config=vision, image_size=SIDE, memory_attention_rope_feat_sizes=[SIDE // 16] * 2,
+            memory_attention_num_layers=1, prompt_encoder_config={"image_size": SIDE},
+        )  # fmt: skip
+        paths[name] = tmp_path_factory.mktemp("models") / name
+        getattr(transformers, f"{kind}Model")(config).save_pretrained(paths[name])
+    return paths
 
 
-@pytest.mark.slow
-def test_objects_come_are_corrected_and_go(folder):
+@pytest.fixture(scope="module")
+def folder(folders):
+    return folders["sam2.1-tiny-transformers"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_objects_come_are_corrected_and_go(name, folders):
     prompts = [
         SQUARE,
         ClickPrompt(((60, 30),), object_id=5, frame=1),
         BoxPrompt((50, 10, 80, 40), object_id=5, frame=2),
     ]
-    tracks = vtlab.track(
-        VIDEO[:4], prompts, "sam2.1-tiny-transformers", weights=folder, progress=False, remove={1: 3}
-    )
+    tracks = vtlab.track(VIDEO[:4], prompts, name, weights=folders[name], progress=False, remove={1: 3})
     assert tracks.of_object(1).frames.tolist() == [0, 1, 2]
     assert tracks.of_object(5).frames.tolist() == [1, 2, 3]
     found = tracks.masks_at(2)

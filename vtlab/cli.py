@@ -90,7 +90,7 @@ def track(
 
       vtlab track street.mp4 -t nanotrack-v2 --box 40,30,120,200 --render street_tracked.mp4
 
-      vtlab track street.mp4 -t bytetrack -P detector=hog -o people.parquet
+      vtlab track street.mp4 -t bytetrack -P detector=hog-people -P post=interpolate_gaps -o people.parquet
 
       vtlab track clip.mp4 -t my_tracker.py:MyTracker -p prompts.json --direction both
     """

@@ -23,12 +23,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.prompts import Prompt, Prompts
-from vtlab.tracks import FrameTracks
+from vtlab.tracks import FrameTracks, Tracks
 
 if TYPE_CHECKING:
     import supervision as sv
 
-    from vtlab.video import Frame
+    from vtlab.video import Frame, Video
 
 Image = NDArray[np.uint8]
 Family = Literal["sot", "mot", "vos", "points"]
@@ -142,6 +142,10 @@ class OnlineTracker(ABC):
     def remove(self, object_ids: Iterable[int]) -> None:
         """Stop following these objects; unknown ids are ignored."""
 
+    def finish(self, tracks: Tracks, video: Video) -> Tracks:
+        """Mend the tracks of a whole run; called once by the loop, unless the run failed."""
+        return tracks
+
     def close(self) -> None:  # noqa: B027 - optional
         """Free what the tracker holds; called once by the loop at the end."""
 
@@ -168,6 +172,10 @@ class OfflineTracker(ABC):
                 first prompt in the direction of tracking; later prompts of the same object correct it.
             n_frames: Number of frames that will come, 0 if unknown.
         """
+
+    def finish(self, tracks: Tracks, video: Video) -> Tracks:
+        """Mend the tracks of a whole run; called once by the loop, unless the run failed."""
+        return tracks
 
     def close(self) -> None:  # noqa: B027 - optional
         """Free what the tracker holds; called once by the loop at the end."""

@@ -166,13 +166,16 @@ def _run(job: _Job, direction: Direction, span: tuple[int, int], report: Report)
     builder = TracksBuilder((job.video.height, job.video.width))
     frame = -1
 
-    def partial(complete: bool) -> Tracks:
+    def result(complete: bool, failed: bool = True) -> Tracks:
+        tracks = Tracks.concat([*parts, builder.build()])
+        if not failed:
+            tracks = job.tracker.finish(tracks, job.video)
         meta["complete"] = complete
         if events := getattr(job.tracker, "events", None):
             meta["events"] = provenance.plain(events)
         meta["memory"] = job.memory.record()
         meta["wall_seconds"] = round(time.perf_counter() - started, 6)
-        return Tracks.concat([*parts, builder.build()], meta=meta).replace(step_seconds=np.array(job.seconds))
+        return tracks.replace(meta=meta, step_seconds=np.array(job.seconds))
 
     try:
         done = 0
@@ -185,13 +188,13 @@ def _run(job: _Job, direction: Direction, span: tuple[int, int], report: Report)
                 report(done, 0)
             parts.append(builder.build())
             builder = TracksBuilder()
-        return partial(complete=not job.cancelled)
+        return result(complete=not job.cancelled, failed=False)
     except KeyboardInterrupt as interrupt:
-        interrupt.tracks = partial(complete=False)  # type: ignore[attr-defined]
+        interrupt.tracks = result(complete=False)  # type: ignore[attr-defined]
         interrupt.add_note(f"{job.name} was interrupted; what was tracked is in the exception's .tracks")
         raise
     except Exception as error:
-        tracks = partial(complete=False)
+        tracks = result(complete=False)
         if isinstance(error, VtlabError) and not len(tracks):
             raise
         at = getattr(error, "_vtlab_frame", frame + 1)

@@ -8,11 +8,11 @@ import supervision as sv
 
 from vtlab.association.bytetrack import ByteTrack
 from vtlab.detectors.callable import CallableDetector
-from vtlab.errors import PromptError, RegistryError, TrackingError, VtlabWarning, WeightsError
+from vtlab.errors import InputError, PromptError, RegistryError, TrackingError, VtlabWarning, WeightsError
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.registry import ASSOCIATORS, TRACKERS
 from vtlab.run import track
-from vtlab.trackers.by_detection import ByDetection, ByDetectionOffline
+from vtlab.trackers.by_detection import ByDetection
 from vtlab.video import open_video
 from vtlab.weights import locate
 
@@ -61,10 +61,48 @@ def test_every_associator_follows_both_squares(clip, name):
 
 
 @pytest.mark.parametrize("name", list(associators()))
-def test_the_offline_form_has_the_first_frames_too(clip, name):
-    tracks = track(clip, None, f"{name}-offline", detector=squares(), progress=False)
+def test_backfilled_objects_have_their_first_frames_too(clip, name):
+    tracks = track(clip, None, name, detector=squares(), backfill=True, progress=False)
     assert tracks.of_object(1).frame.tolist() == list(range(20))
     assert tracks.of_object(2).frame.tolist() == list(range(6, 20))
+    assert set(tracks.label) == {"red", "blue"}
+    assert len(tracks.step_seconds) == 20
+
+
+def blinking(image: np.ndarray) -> np.ndarray:
+    """As `bright`, but the red square is not found on frames 8 to 13, the blue one only on frames 6 to 9."""
+    rows = bright(image)
+    frame = (int(rows[0, 0])) // 3
+    red = rows[:1] if not 8 <= frame < 14 else rows[:0]
+    return np.concatenate([red, rows[1:] if frame < 10 else rows[:0]])
+
+
+def test_tracks_are_mended_when_the_video_is_over(clip):
+    def run(**params):
+        detector = CallableDetector(function=blinking, names=("red", "blue"))
+        return track(clip, None, "sort", detector=detector, min_hits=1, progress=False, **params)
+
+    plain = run()
+    assert set(plain.of_object(1).frame) == set(range(20)) - set(range(8, 14))
+    filled = run(post="interpolate_gaps")
+    assert filled.of_object(1).frame.tolist() == list(range(20))
+    np.testing.assert_allclose(filled.at(10).boxes[0], [30, 5, 45, 20])
+    assert filled.meta["tracker"]["params"]["post"] == "interpolate_gaps"
+    assert run(post={"drop_short": {"shortest": 0.3}}).object_ids.tolist() == [1]
+    broken = run(lost_seconds=0.05)
+    assert len(broken.object_ids) == 3
+    joined = run(
+        lost_seconds=0.05, post={"relink": {"speed": 10}, "interpolate_gaps": None, "drop_short": {}}
+    )
+    assert joined.object_ids.tolist() == [1]
+    assert joined.of_object(1).frame.tolist() == list(range(20))
+
+
+def test_steps_of_mending_are_checked_before_anything_runs():
+    with pytest.raises(InputError, match=r"no step 'interpolate'.*'interpolate_gaps'"):
+        ByDetection(squares(), post="interpolate")
+    with pytest.raises(InputError, match=r"'drop_short' has no parameter 'shorter'.*'shortest'"):
+        ByDetection(squares(), post={"drop_short": {"shorter": 1}})
 
 
 def test_parameters_reach_both_parts(clip):
@@ -147,8 +185,10 @@ def test_a_detector_that_fails_leaves_what_was_tracked(clip):
 
 def test_a_video_in_which_nothing_is_found(clip):
     nothing = CallableDetector(function=lambda image: [])
-    for name in ("bytetrack", "bytetrack-offline"):
-        assert len(track(clip, None, name, detector=nothing, progress=False)) == 0
+    assert (
+        len(track(clip, None, "bytetrack", detector=nothing, backfill=True, post="relink", progress=False))
+        == 0
+    )
 
 
 def test_cards_come_from_the_associators():
@@ -156,8 +196,8 @@ def test_cards_come_from_the_associators():
     assert card.family == "mot"
     assert not card.accepts
     assert "ECCV 2022" in card.paper
-    assert {f"{n}-offline" for n in ASSOCIATORS.names()} <= set(TRACKERS.names("mot"))
-    assert ByDetectionOffline(squares(), "sort").card.name == "sort-offline"
+    assert set(TRACKERS.names("mot")) == set(ASSOCIATORS.names())
+    assert ByDetection(squares(), "sort").card.name == "sort"
 
 
 @pytest.mark.shared
@@ -178,6 +218,6 @@ def test_without_weights_the_default_detector_says_what_it_uses_instead(clip, mo
     monkeypatch.setattr("vtlab.weights.fetch", unreachable)
     with pytest.warns(VtlabWarning, match=r"'hog-people' is used.*FastestDet\.onnx can't be fetched"):
         tracker = ByDetection(associator="sort")
-    assert tracker._linked.detector.card.name == "hog-people"
+    assert tracker._detector.card.name == "hog-people"
     with pytest.raises(WeightsError):
         ByDetection("fastestdet", "sort")

@@ -180,7 +180,7 @@ class SuperviselyBotSort(BotSort):
     """BoT-SORT with Supervisely's names and defaults.
 
     Differs from: there an object that comes after the first frame takes a phantom id and loses its first two frames;
-    here ids are dense and it loses one (none in "supervisely-botsort-offline"). There `fps`, `min_box_area` and
+    here ids are dense and it loses one (none with `backfill=True`). There `fps`, `min_box_area` and
     `fuse_score` do nothing and `reset` leaves the tracker alive; here they do what they say. Appearance is OSNet x0.25
     instead of x1.0.
 

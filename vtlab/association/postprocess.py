@@ -3,10 +3,15 @@
 Papers: Zhang et al., "ByteTrack", ECCV 2022 (linear interpolation of gaps); Du et al., "StrongSORT", IEEE TMM 2023
 (smoothed interpolation, global linking). Differs from StrongSORT's: the smoothing is a Gaussian kernel over time instead
 of a Gaussian process, and linking compares appearance and motion instead of a learnt network.
+
+Trackers by detection take these functions as an option: `post="interpolate_gaps"`, or with parameters and in the order
+given `post={"relink": {}, "interpolate_gaps": {"smooth": 0.1}, "drop_short": {"shortest": 0.5}}`.
 """
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,7 +19,7 @@ from numpy.typing import NDArray
 
 from vtlab.association.assignment import assign
 from vtlab.association.reid import Vectors, make_embedder, unit
-from vtlab.errors import InputError
+from vtlab.errors import InputError, near
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -110,6 +115,36 @@ def relink(
             root = parent[root]
         names[object_id] = root
     return tracks.renamed(names)
+
+
+_STEPS = {step.__name__: step for step in (relink, interpolate_gaps, drop_short)}
+Post = str | Sequence[str] | Mapping[str, Mapping[str, Any]]
+
+
+def read_steps(post: Post) -> dict[str, dict[str, Any]]:
+    """Name -> parameters of the functions of this module that `post` names, in its order.
+
+    Raises:
+        InputError: There is no such function, or it has no such parameter.
+    """
+    names = [post] if isinstance(post, str) else post
+    steps = {name: dict(names[name] or {}) if isinstance(names, Mapping) else {} for name in names}
+    for name, params in steps.items():
+        if name not in _STEPS:
+            raise InputError(f"post: there is no step {name!r}. {near(name, _STEPS)}")
+        known = list(inspect.signature(_STEPS[name]).parameters)[2:]
+        for key in params:
+            if key not in known:
+                raise InputError(f"post: {name!r} has no parameter {key!r}. {near(key, known)}")
+    return steps
+
+
+def apply_steps(tracks: Tracks, video: Video, steps: Mapping[str, Mapping[str, Any]]) -> Tracks:
+    """Mend the tracks of a whole video by the steps of `read_steps`, one after the other."""
+    for name, params in steps.items():
+        step: Any = _STEPS[name]
+        tracks = step(tracks, video if name == "relink" else video.timestamps, **params)
+    return tracks
 
 
 def _times(tracks: Tracks, timestamps: Times) -> Times:

@@ -4,31 +4,36 @@ Papers: those of the associators (`vtlab/association`). Every detector joins eve
 
     vtlab.track(video, tracker="bytetrack", detector="hog-people", high=0.5)
     vtlab.track(video, tracker=ByDetection(my_detector, ByteTrack(high=0.5)))
+
+When all of a video has been tracked, `backfill=True` gives objects the frames before they were confirmed, and `post` mends
+gaps, broken identities and short tracks:
+
+    vtlab.track(video, tracker="bytetrack", backfill=True, post=["relink", "interpolate_gaps"])
 """
 
 from __future__ import annotations
 
 import warnings
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.association.postprocess import Post, apply_steps, read_steps
 from vtlab.errors import InputError, PromptError, VtlabWarning, WeightsError
 from vtlab.prompts import Prompts
-from vtlab.protocols import Associator, Detector, OfflineTracker, OnlineTracker
+from vtlab.protocols import Associator, Detector, OnlineTracker
 from vtlab.registry import ASSOCIATORS, DETECTORS, register
-from vtlab.tracks import FrameTracks
+from vtlab.tracks import FrameTracks, Tracks, TracksBuilder
 
 if TYPE_CHECKING:
     import supervision as sv
 
-    from vtlab.video import Frame
+    from vtlab.video import Frame, Video
 
-_HOLD = 300  # frames that the offline form keeps at most
+_HOLD = 300  # frames whose detections are kept at most for tracks that are not confirmed yet
 
 
 def make_detector(spec: Any, params: Mapping[str, Any] | None = None) -> Detector:
@@ -62,35 +67,89 @@ def make_detector(spec: Any, params: Mapping[str, Any] | None = None) -> Detecto
     return made
 
 
-class _Linked:
-    """A detector and an associator with the labels of their objects."""
+class ByDetection(OnlineTracker):
+    """Tracks what a detector finds.
+
+    Args:
+        detector: Name, `file.py:Class`, class or instance of a detector; "auto" is FastestDet where its weights can be
+            had, otherwise HOG people with a warning.
+        associator: Name, `file.py:Class`, class or instance of an associator.
+        detector_params: Parameters of the detector's constructor.
+        post: How the tracks of the whole video are mended at the end: names of functions of
+            `vtlab.association.postprocess`, or name -> parameters, in the order in which they are to work.
+        params: Parameters of the associator's constructor, such as `velocities=True` for the columns vx, vy, or
+            `backfill=True`: at the end objects get the frames before they were confirmed.
+
+    Raises:
+        RegistryError: Unknown detector, associator or parameter.
+        InputError: `post` names no such step or parameter.
+    """
 
     def __init__(
-        self, detector: Any, associator: Any, detector_params: Mapping[str, Any] | None, params: Any
+        self,
+        detector: Any = "auto",
+        associator: Any = "bytetrack",
+        *,
+        detector_params: Mapping[str, Any] | None = None,
+        post: Post = (),
+        **params: Any,
     ):
-        self.detector = make_detector(detector, detector_params)
-        self.associator: Associator = ASSOCIATORS.create(associator, **params)
-        self.gone: set[int] = set()
+        self._post = read_steps(post)
+        self._detector = make_detector(detector, detector_params)
+        self._associator: Associator = ASSOCIATORS.create(associator, **params)
+        self.card = replace(type(self).card, name=self._associator.card.name)  # type: ignore[misc]
+        self._begin()
+
+    def _begin(self) -> None:
+        self._detector.reset()
+        self._associator.reset()
+        self._gone: set[int] = set()
         self._votes: dict[int, dict[str, float]] = {}
+        self._held: dict[
+            int, sv.Detections
+        ] = {}  # detections of frames that tentative tracks may still claim
+        self._late = TracksBuilder()
 
-    @property
-    def name(self) -> str:
-        """Name of the associator."""
-        return self.associator.card.name
+    def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
+        """Forget everything and answer for the first frame."""
+        self._begin()
+        return self.step(frame, prompts)
 
-    def reset(self) -> None:
-        """Forget everything."""
-        self.detector.reset()
-        self.associator.reset()
-        self.gone, self._votes = set(), {}
+    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
+        """Detect on the frame and link; objects have `source` "detected" and their detection's box and score."""
+        _refuse(prompts, self.card.name)
+        found = self._associator.update(self._detector.detect_frame(frame), frame)
+        self._backfill(frame.index, found)
+        return self._answer(found, np.asarray(found.tracker_id))
 
-    def see(self, frame: Frame) -> sv.Detections:
-        """Detections of the frame with `tracker_id`."""
-        return self.associator.update(self.detector.detect_frame(frame), frame)
+    def _backfill(self, index: int, found: sv.Detections) -> None:
+        """Answer late for what tracks saw before they were confirmed."""
+        associator: Any = self._associator
+        if not hasattr(associator, "late"):
+            return
+        ids: dict[int, NDArray[np.int64]] = {}
+        for past, row, object_id in associator.late:
+            if past in self._held:
+                ids.setdefault(past, np.full(len(self._held[past]), -1))[row] = object_id
+        for past, given in ids.items():
+            self._late.add(past, self._answer(self._held[past], given))
+        waiting = associator.waiting()
+        held = {past: seen for past, seen in [*self._held.items(), (index, found)] if past in waiting}
+        self._held = dict(list(held.items())[-_HOLD:])
 
-    def answer(self, detections: sv.Detections, ids: NDArray[np.int64]) -> FrameTracks:
+    def finish(self, tracks: Tracks, video: Video) -> Tracks:
+        """Add what was answered late, and mend the tracks as `post` says."""
+        if len(self._late):
+            tracks = Tracks.concat([tracks, self._late.build()])
+        return apply_steps(tracks, video, self._post)
+
+    def remove(self, object_ids: Iterable[int]) -> None:
+        """Answer no more for these objects."""
+        self._gone.update(int(i) for i in object_ids)
+
+    def _answer(self, detections: sv.Detections, ids: NDArray[np.int64]) -> FrameTracks:
         """The rows that have an id as tracks of the frame."""
-        keep = np.flatnonzero((ids > 0) & ~np.isin(ids, list(self.gone)))
+        keep = np.flatnonzero((ids > 0) & ~np.isin(ids, list(self._gone)))
         ids = ids[keep]
         confidence = detections.confidence
         scores = (
@@ -131,103 +190,6 @@ class _Linked:
         return labels
 
 
-class ByDetection(OnlineTracker):
-    """Tracks what a detector finds.
-
-    Args:
-        detector: Name, `file.py:Class`, class or instance of a detector; "auto" is FastestDet where its weights can be
-            had, otherwise HOG people with a warning.
-        associator: Name, `file.py:Class`, class or instance of an associator.
-        detector_params: Parameters of the detector's constructor.
-        params: Parameters of the associator's constructor.
-
-    Raises:
-        RegistryError: Unknown detector, associator or parameter.
-    """
-
-    def __init__(
-        self,
-        detector: Any = "auto",
-        associator: Any = "bytetrack",
-        *,
-        detector_params: Mapping[str, Any] | None = None,
-        **params: Any,
-    ):
-        self._linked = _Linked(detector, associator, detector_params, params)
-        self.card = replace(type(self).card, name=self._linked.name)  # type: ignore[misc]
-
-    def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
-        """Forget everything and answer for the first frame."""
-        self._linked.reset()
-        return self.step(frame, prompts)
-
-    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
-        """Detect on the frame and link; objects have `source` "detected" and their detection's box and score."""
-        _refuse(prompts, self.card.name)
-        found = self._linked.see(frame)
-        return self._linked.answer(found, np.asarray(found.tracker_id))
-
-    def remove(self, object_ids: Iterable[int]) -> None:
-        """Answer no more for these objects."""
-        self._linked.gone.update(int(i) for i in object_ids)
-
-
-class ByDetectionOffline(OfflineTracker):
-    """Tracks what a detector finds; an object has its first frames too, though it is confirmed only later.
-
-    Answers are held back while a track that is not confirmed yet may still claim their detections.
-
-    Args:
-        detector: As in `ByDetection`.
-        associator: As in `ByDetection`; it must take `backfill`.
-        detector_params: Parameters of the detector's constructor.
-        params: Parameters of the associator's constructor.
-    """
-
-    def __init__(
-        self,
-        detector: Any = "auto",
-        associator: Any = "bytetrack",
-        *,
-        detector_params: Mapping[str, Any] | None = None,
-        **params: Any,
-    ):
-        ready = isinstance(associator, Associator)
-        self._linked = _Linked(
-            detector, associator, detector_params, params if ready else {"backfill": True, **params}
-        )
-        if not hasattr(self._linked.associator, "late"):
-            raise InputError(
-                f"{type(self._linked.associator).__name__} can't fill in first frames: it has no `late`."
-            )
-        self.card = replace(type(self).card, name=f"{self._linked.name}-offline")  # type: ignore[misc]
-
-    def run(
-        self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
-    ) -> Iterator[tuple[int, FrameTracks]]:
-        """Yield the answers in the order of frames, each as soon as no tentative track refers to it."""
-        _refuse(prompts, self.card.name)
-        self._linked.reset()
-        associator: Any = self._linked.associator
-        held: deque[tuple[int, sv.Detections, NDArray[np.int64]]] = deque()
-        for frame in frames:
-            found = self._linked.see(frame)
-            held.append((frame.index, found, np.array(found.tracker_id)))
-            ids_of = {index: ids for index, _, ids in held}
-            for index, row, object_id in associator.late:
-                if index in ids_of:
-                    ids_of[index][row] = object_id
-            waiting = associator.waiting()
-            while held and (held[0][0] not in waiting or len(held) > _HOLD):
-                yield self._release(held.popleft())
-        while held:
-            yield self._release(held.popleft())
-
-    def _release(self, entry: tuple[int, sv.Detections, NDArray[np.int64]]) -> tuple[int, FrameTracks]:
-        index, detections, ids = entry
-        return index, self._linked.answer(detections, ids)
-
-
 def _refuse(prompts: Prompts, name: str) -> None:
     if len(prompts):
         raise PromptError(
@@ -249,10 +211,6 @@ def _register() -> None:
             "notice": card.notice,
         }
         register(card.name, summary=f"Links what a detector finds. {card.summary}", **shared)(ByDetection)
-        summary = (
-            f"As {card.name}, and objects keep the frames before they were confirmed (answers come late)."
-        )
-        register(f"{card.name}-offline", summary=summary, **shared)(ByDetectionOffline)
 
 
 _register()

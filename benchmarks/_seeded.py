@@ -27,7 +27,7 @@ PACKAGES = {
     "flow": (),
     "sam2.1-tiny": ("torch", "sam2", "hydra"),
     "sam2.1-tiny-transformers": ("torch", "transformers"),
-    "edgetam": ("torch", "transformers", "timm"),
+    "edgetam": ("torch", "transformers"),
     "xmem": ("torch",),
     "cutie-small": ("torch", "cutie", "omegaconf"),
 }
@@ -102,39 +102,66 @@ def sam2(variant: str, image_size: int) -> Any:
     return network
 
 
+def sam2_predictor(variant: str, network: Any) -> Any:
+    """The package's own video predictor with the weights of `network`.
+
+    Its settings are those with which the package builds it, and corrections stay in memory, as vtlab's do.
+    """
+    import sam2 as package
+    from hydra.utils import instantiate
+    from omegaconf import OmegaConf
+
+    from vtlab.nets import sam2 as networks
+
+    config = OmegaConf.load(Path(package.__path__[0]) / networks.CONFIGS[variant]).model
+    config._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
+    config.image_size = network.image_size
+    config.binarize_mask_from_pts_for_mem_enc = True
+    config.add_all_frames_to_correct_as_cond = True
+    config.sam_mask_decoder_extra_args = {
+        "dynamic_multimask_via_stability": True,
+        "dynamic_multimask_stability_delta": 0.05,
+        "dynamic_multimask_stability_thresh": 0.98,
+    }
+    made = instantiate(config, _recursive_=True).eval()
+    made.load_state_dict(network.state_dict())
+    return made
+
+
 def transformers(method: str) -> Any:
-    """EdgeTAM or SAM 2.1 tiny of the library transformers, for images of `SIDE` pixels, with random weights."""
+    """EdgeTAM or SAM 2.1 tiny of the library transformers, for images of `SIDE` pixels, with random weights.
+
+    Both have the same shallow encoder, so that EdgeTAM needs no timm.
+    """
     import torch
     import transformers as library
 
-    stages = [[SIDE // k, SIDE // k] for k in (4, 8, 16)]
     least = SIDE // 16
-    shared: dict[str, Any] = {
+    config: dict[str, Any] = {
         "image_size": SIDE,
         "memory_attention_num_layers": 1,
         "memory_fuser_num_layers": 1,
         "mask_decoder_config": {"num_hidden_layers": 1},
         "memory_attention_rope_feat_sizes": [least, least],
         "prompt_encoder_config": {"image_size": SIDE},
+        "vision_config": {
+            "model_type": "sam2_vision_model",
+            "backbone_feature_sizes": [[SIDE // k, SIDE // k] for k in (4, 8, 16)],
+            "backbone_config": {
+                "model_type": "sam2_hiera_det_model",
+                "image_size": [SIDE, SIDE],
+                "blocks_per_stage": [1, 1, 1, 1],
+                "global_attention_blocks": [],
+            },
+        },
     }
-    vision: dict[str, Any] = {"backbone_feature_sizes": stages}
+    name = "Sam2Video"
     if method == "edgetam":
-        latents = {f"perceiver_resampler_num_latents{k}": (least // 2) ** 2 for k in ("", "_2d")}
-        config = library.EdgeTamVideoConfig(
-            **shared, **latents, vision_config=vision, memory_attention_rope_k_sizes=[least // 2, least // 2]
-        )
-        made = library.EdgeTamVideoModel
-    else:
-        vision["backbone_config"] = {
-            "model_type": "sam2_hiera_det_model",
-            "image_size": [SIDE, SIDE],
-            "blocks_per_stage": [1, 1, 1, 1],
-            "global_attention_blocks": [],
-        }
-        config = library.Sam2VideoConfig(**shared, vision_config=vision)
-        made = library.Sam2VideoModel
+        name = "EdgeTamVideo"
+        config |= {f"perceiver_resampler_num_latents{k}": (least // 2) ** 2 for k in ("", "_2d")}
+        config["memory_attention_rope_k_sizes"] = [least // 2, least // 2]
     torch.manual_seed(3)
-    network = made(config).eval()
+    network = getattr(library, f"{name}Model")(getattr(library, f"{name}Config")(**config)).eval()
     _randomise(network, "mask_decoder.pred_obj_score_head.proj_out.bias")
     return network
 

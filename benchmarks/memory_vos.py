@@ -26,7 +26,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks._seeded import PACKAGES, SIDE, lacking, options, sam2, shrink
+from benchmarks._seeded import PACKAGES, SIDE, lacking, options, sam2, sam2_predictor, shrink
 
 FRAMES, START, STOP, LIMIT = 1000, 200, 1000, 5.0
 HEIGHT, WIDTH = 48, 64
@@ -67,11 +67,9 @@ def sam2_steps(frames: int, folder: Path) -> Iterator[None]:
     import torch
     from PIL import Image
 
-    from benchmarks.vos_speed import upstream
-
     for t in range(frames):
         Image.fromarray(frame(t)).save(folder / f"{t:05d}.jpg")
-    predictor = upstream("sam2.1-tiny", sam2("sam2.1-tiny", SIDE))
+    predictor = sam2_predictor("sam2.1-tiny", sam2("sam2.1-tiny", SIDE))
     shrink(predictor)
     with torch.inference_mode():
         state = predictor.init_state(str(folder))

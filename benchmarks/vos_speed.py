@@ -14,7 +14,6 @@ import io
 import sys
 import time
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,27 +21,12 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks._seeded import sam2
+from benchmarks._seeded import sam2, sam2_predictor
 from vtlab.device import find_device
-from vtlab.nets import sam2 as networks
 from vtlab.trackers._sam2_core import Core, Given
 
 OBJECTS = (1, 4, 16)
 FRAMES, ROUNDS = 10, 3
-
-
-def upstream(variant: str, network: Any) -> Any:
-    """The package's predictor with the weights and settings of `network`."""
-    import sam2
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.load(Path(sam2.__path__[0]) / networks.CONFIGS[variant]).model
-    config._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
-    config.image_size = network.image_size
-    made = instantiate(config, _recursive_=True).eval()
-    made.load_state_dict(network.state_dict())
-    return made
 
 
 def clip(frames: int, image_size: int) -> torch.Tensor:
@@ -120,7 +104,7 @@ def main() -> None:
     variant = sys.argv[2] if len(sys.argv) > 2 else "sam2.1-tiny"
     device = find_device("auto")
     network = sam2(variant, size).to(device)
-    predictor, images = upstream(variant, network).to(device), clip(FRAMES, size).to(device)
+    predictor, images = sam2_predictor(variant, network).to(device), clip(FRAMES, size).to(device)
     table = Table(
         title=f"{variant}, {size} px, {device}, {torch.get_num_threads()} thread(s): frames per second"
     )

@@ -18,7 +18,7 @@ import struct
 import warnings
 import zipfile
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -167,11 +167,16 @@ def _difference(own: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tenso
         for name in own
         if name in given and given[name].shape != own[name].shape
     ]
-    parts = {
-        "missing": [name for name in own if name not in given],
-        "unexpected": [name for name in given if name not in own],
-        "of another shape": shapes,
-    }
+    return describe_difference(
+        [name for name in own if name not in given], [name for name in given if name not in own], shapes
+    )
+
+
+def describe_difference(
+    missing: Sequence[str], unexpected: Sequence[str], shapes: Sequence[str]
+) -> list[str]:
+    """Say how many names of each kind differ, and the first three of them; nothing for a kind without any."""
+    parts = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
     return [f"{len(names)} {kind} (first: {', '.join(names[:3])})" for kind, names in parts.items() if names]
 
 

@@ -12,9 +12,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 pytest.importorskip("sam2", reason="the package sam2 is not installed: pip install 'vtlab[sam2]'")
 
 import vtlab  # noqa: E402
+from benchmarks import _seeded  # noqa: E402
 from vtlab import masks  # noqa: E402
-from vtlab.errors import InputError, PromptError, WeightsError  # noqa: E402
-from vtlab.nets import sam2 as networks  # noqa: E402
+from vtlab.errors import InputError, WeightsError  # noqa: E402
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts  # noqa: E402
 from vtlab.segmenters import create_segmenter  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
@@ -26,15 +26,7 @@ OPTIONS = {"image_size": SIDE, "device": "cpu"}
 @pytest.fixture(scope="module")
 def network():
     """Random weights under which objects appear, and masks are neither empty nor everything."""
-    torch.manual_seed(3)
-    net = networks.build(VARIANT, image_size=SIDE)
-    state = {
-        k: torch.randn_like(v) / max(v[0].numel(), 1) ** 0.5 if v.ndim > 1 and v.is_floating_point() else v
-        for k, v in net.state_dict().items()
-    }
-    state["sam_mask_decoder.pred_obj_score_head.layers.2.bias"] += 1.0
-    net.load_state_dict(state)
-    return net
+    return _seeded.sam2(VARIANT, SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -62,23 +54,7 @@ def frames(tmp_path_factory) -> tuple[Path, list[np.ndarray]]:
 @pytest.fixture(scope="module")
 def predictor(network):
     """The package's own video predictor with the same settings and weights."""
-    import sam2
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf
-
-    config = OmegaConf.load(Path(sam2.__path__[0]) / networks.CONFIGS[VARIANT]).model
-    config._target_ = "sam2.sam2_video_predictor.SAM2VideoPredictor"
-    config.image_size = SIDE
-    config.binarize_mask_from_pts_for_mem_enc = True
-    config.add_all_frames_to_correct_as_cond = True
-    config.sam_mask_decoder_extra_args = {
-        "dynamic_multimask_via_stability": True,
-        "dynamic_multimask_stability_delta": 0.05,
-        "dynamic_multimask_stability_thresh": 0.98,
-    }
-    made = instantiate(config, _recursive_=True).eval()
-    made.load_state_dict(network.state_dict())
-    return made
+    return _seeded.sam2_predictor(VARIANT, network)
 
 
 def propagate(predictor, state, start: int, stop: int) -> dict[int, dict[int, np.ndarray]]:
@@ -182,6 +158,7 @@ def test_batches_answer_as_single_objects(checkpoint, frames):
 
 def test_memory_holds_what_is_in_reach(checkpoint, frames):
     tracker = vtlab.create_tracker(VARIANT, weights=checkpoint, max_prompted=2, **OPTIONS)
+    _seeded.shrink(tracker._network)
     image = frames[1][0]
     tracker.init(Frame(0, 0.0, image), Prompts(BoxPrompt((20, 20, 80, 90))))
     for t in range(1, 24):
@@ -193,33 +170,6 @@ def test_memory_holds_what_is_in_reach(checkpoint, frames):
     assert [t for t, e in target.recent.items() if e.memory is not None] == list(range(18, 24))
     tracker.remove([1])
     assert len(tracker.step(Frame(24, 1.0, image))) == 0
-
-
-def test_without_overlap_and_removal(checkpoint, frames):
-    prompts = [BoxPrompt((10, 10, 90, 90)), BoxPrompt((15, 15, 95, 95), object_id=2)]
-    tracks = vtlab.track(
-        np.stack(frames[1][:5]),
-        prompts,
-        VARIANT,
-        weights=checkpoint,
-        progress=False,
-        remove={2: 3},
-        **OPTIONS,
-    )
-    for t in range(3):
-        found = tracks.masks_at(t)
-        assert not (found[1] & found[2]).any()
-    assert tracks.of_object(2).frames.tolist() == [0, 1, 2]
-    assert ((tracks.score >= 0) & (tracks.score <= 1)).all()
-
-
-def test_one_pixel_on_4k_portrait(checkpoint):
-    video = np.zeros((2, 3840, 2160, 3), np.uint8)
-    pixel = np.zeros((3840, 2160), bool)
-    pixel[3000, 7] = True
-    tracks = vtlab.track(video, MaskPrompt.of(pixel), VARIANT, weights=checkpoint, progress=False, **OPTIONS)
-    assert tracks.mask(0)[3000, 7]
-    assert len(tracks) == 2
 
 
 def test_a_checkpoint_of_another_variant(network, tmp_path):
@@ -310,14 +260,3 @@ class TestSegmenter:
             segmenter.segment(frames[1][0])
         with pytest.raises(InputError, match="outside the image"):
             segmenter.segment(frames[1][0], points=[(500, 3)])
-
-
-def test_too_many_objects_and_changing_sizes(checkpoint, frames):
-    tracker = vtlab.create_tracker(VARIANT, weights=checkpoint, **OPTIONS)
-    image = frames[1][0]
-    many = Prompts(BoxPrompt((1, 1, 9, 9), object_id=k) for k in range(1, 257))
-    with pytest.raises(PromptError, match="256 objects; a tracker of masks follows 255"):
-        tracker.init(Frame(0, 0.0, image), many)
-    tracker.init(Frame(0, 0.0, image), many[:1])
-    with pytest.raises(InputError, match="Frame 1 is 100 x 120 px, those before were 160 x 120"):
-        tracker.step(Frame(1, 0.1, image[:, :100]))

@@ -7,7 +7,7 @@ the answer: masks that don't overlap, boxes from masks, score, visible.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -210,18 +210,6 @@ def as_labels(masks: Mapping[int, Mask], height: int, width: int) -> NDArray[np.
     return labels
 
 
-def put_small(masks: NDArray[np.bool_], drawn: Mapping[int, Mask | None], *, overlap: bool = False) -> None:
-    """Write drawn masks that are too small for a network's resolution to their rows of `masks` (N, H, W), in place.
-
-    Unless masks may overlap, the others lose these pixels. None: a box or clicks, of which nothing is left.
-    """
-    for k, mask in drawn.items():
-        if mask is not None:
-            if not overlap:
-                masks[:, mask] = False
-            masks[k] = mask
-
-
 def scale_mask(mask: Mask, size: tuple[int, int], device: torch.device) -> torch.Tensor:
     """A mask scaled to `size`, 0 and 1; a small one keeps at least the pixel in which its centre lies."""
     import torch
@@ -233,6 +221,40 @@ def scale_mask(mask: Mask, size: tuple[int, int], device: torch.device) -> torch
         row, column = np.argwhere(mask).mean(axis=0)
         scaled[int((row + 0.5) * size[0] / mask.shape[0]), int((column + 0.5) * size[1] / mask.shape[1])] = 1
     return scaled
+
+
+def masks_of_logits(
+    logits: Sequence[torch.Tensor],
+    drawn: Sequence[Mask | None],
+    height: int,
+    width: int,
+    *,
+    overlap: bool = False,
+) -> NDArray[np.bool_]:
+    """Enlarge logits (h, w) of K objects, one at a time, to masks (K, height, width).
+
+    Where they must not overlap, a pixel goes to the object with the largest logit. A drawn mask of which the logits
+    show nothing, since it is too small for their resolution, is taken as it is.
+    """
+    import torch
+    import torch.nn.functional as F
+
+    masks = np.zeros((len(logits), height, width), bool)
+    best = owner = None
+    for k, (low, mask) in enumerate(zip(logits, drawn, strict=True)):
+        size = (height, width)
+        value = F.interpolate(low[None, None].float(), size, mode="bilinear", align_corners=False)[0, 0]
+        if mask is not None and not (value > 0).any():
+            value = torch.where(torch.from_numpy(mask).to(value.device), torch.inf, -torch.inf)
+        masks[k] = (value > 0).cpu().numpy()
+        if best is None or owner is None:
+            best, owner = value, torch.zeros_like(value, dtype=torch.int16)
+        elif not overlap:
+            better = value > best
+            best, owner = torch.where(better, value, best), owner.masked_fill(better, k)
+    if owner is not None and not overlap:
+        masks &= owner.cpu().numpy() == np.arange(len(logits))[:, None, None]
+    return masks
 
 
 def label_image(p: torch.Tensor, height: int, width: int) -> tuple[NDArray[np.int16], NDArray[np.float64]]:

@@ -14,20 +14,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vtlab.errors import InputError
 from vtlab.protocols import Image
 from vtlab.registry import register
 from vtlab.segmenters import SAM2_NAMES
 from vtlab.segmenters.sam2 import FILES, load_network, normalise, prompt_points, to_network
-from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, put_small
+from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, masks_of_logits
 
 if TYPE_CHECKING:
     import torch
 
     from vtlab.masks import Mask
-    from vtlab.trackers._sam2_core import Given, Result
+    from vtlab.trackers._sam2_core import Given
     from vtlab.video import Frame
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -127,8 +126,13 @@ class SAM2Tracker(MaskTracker):
         with torch.inference_mode(), self._autocast():
             given = {i: self._given(hint, height, width) for i, hint in hints.items()}
             results = self._core.step(self._image(frame.image), given)
-        drawn = [hints[i].mask if i in hints else None for i in results]
-        masks = self._masks(list(results.values()), drawn, height, width)
+            masks = masks_of_logits(
+                [r.logits for r in results.values()],
+                [hints[i].mask if i in hints else None for i in results],
+                height,
+                width,
+                overlap=self.overlap,
+            )
         return MaskAnswer(
             list(results),
             np.array([r.score for r in results.values()]),
@@ -174,32 +178,3 @@ class SAM2Tracker(MaskTracker):
         if mask.shape != (side, side):
             x = F.interpolate(x, (side, side), mode="bilinear", align_corners=False, antialias=True)
         return (x[0, 0] >= x.max().clamp(max=0.5)).float()
-
-    def _masks(
-        self, results: list[Result], drawn: list[Mask | None], height: int, width: int
-    ) -> NDArray[np.bool_]:
-        """Masks (K, height, width), one object at a time, so that large frames stay affordable."""
-        import torch
-        import torch.nn.functional as F
-
-        masks = np.zeros((len(results), height, width), bool)
-        small: dict[int, Mask] = {}
-        best = owner = None
-        for k, result in enumerate(results):
-            logits = F.interpolate(
-                result.logits[None, None].float(), (height, width), mode="bilinear", align_corners=False
-            )[0, 0]
-            masks[k] = (logits > 0).cpu().numpy()
-            mask = drawn[k]
-            if mask is not None and not masks[k].any():
-                small[k] = mask
-            if not self.overlap:
-                if best is None or owner is None:
-                    best, owner = logits, torch.zeros_like(logits, dtype=torch.int16)
-                else:
-                    better = logits > best
-                    best, owner = torch.where(better, logits, best), owner.masked_fill(better, k)
-        if owner is not None and len(results) > 1:
-            masks &= owner.cpu().numpy()[None] == np.arange(len(results))[:, None, None]
-        put_small(masks, small, overlap=self.overlap)
-        return masks

@@ -22,7 +22,7 @@ from vtlab.errors import InputError, WeightsError, needs
 from vtlab.protocols import WeightFile
 from vtlab.registry import register
 from vtlab.segmenters.sam2 import normalise, prompt_points, to_network
-from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, put_small
+from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, masks_of_logits
 
 if TYPE_CHECKING:
     import torch
@@ -148,7 +148,6 @@ class TransformersMaskTracker(MaskTracker):
 
     def _advance(self, frame: Frame, hints: Mapping[int, Hint]) -> MaskAnswer:
         import torch
-        import torch.nn.functional as F
 
         self._time += 1
         if self._session is None and not hints:
@@ -164,18 +163,8 @@ class TransformersMaskTracker(MaskTracker):
                 self._give(object_id, hint, height, width)
             session.obj_with_new_inputs = list(hints)
             out = self._network(session, frame=self._image(frame.image), frame_idx=self._time)
-            masks = np.zeros((len(out.object_ids), height, width), bool)
-            best = torch.zeros((height, width), device=self._device)
-            small = {}
-            for k, (object_id, low) in enumerate(zip(out.object_ids, out.pred_masks.float(), strict=True)):
-                logits = F.interpolate(low[None], (height, width), mode="bilinear", align_corners=False)[0, 0]
-                wins = (logits > best).cpu().numpy()
-                masks[:k] &= ~wins
-                masks[k] = wins
-                best = torch.maximum(best, logits)
-                if object_id in hints and not (logits > 0).any():
-                    small[k] = hints[object_id].mask
-            put_small(masks, small)
+            drawn = [hints[i].mask if i in hints else None for i in out.object_ids]
+            masks = masks_of_logits(list(out.pred_masks[:, 0]), drawn, height, width)
             scores = out.object_score_logits.float().sigmoid().flatten().cpu().numpy().astype(np.float64)
         self._forget()
         return MaskAnswer(list(out.object_ids), scores, scores > 0.5, masks=masks)
@@ -257,20 +246,29 @@ def _load(model: str, weights: str | Path | None) -> tuple[Any, type]:
             f"There is no {config_file}. Remedy: give the folder of the model as the hub has it."
         )
     name = "EdgeTamVideo" if model == "edgetam" else "Sam2Video"
-    config = getattr(transformers, f"{name}Config").from_json_file(config_file)
-    network, found = getattr(transformers, f"{name}Model").from_pretrained(
-        None, config=config, state_dict=checkpoints.load_tensors(file), output_loading_info=True
+    remedy = (
+        f"Remedy: give the official files of this model (transformers {transformers.__version__} reads them)."
     )
-    wrong = [
-        f"{len(keys)} {kind.removesuffix('_keys')} (first: {', '.join(sorted(map(str, keys))[:3])})"
-        for kind, keys in found.items()
-        if keys and kind != "error_msgs"
-    ]
-    if wrong:
-        raise WeightsError(
-            f"{file} does not fit {model!r} of transformers {transformers.__version__}: {'; '.join(wrong)}. Remedy: "
-            "give the official files of this model."
+    config = getattr(transformers, f"{name}Config").from_json_file(config_file)
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # its table of what differs; the first of it are in the error
+    try:
+        network, found = getattr(transformers, f"{name}Model").from_pretrained(
+            None,
+            config=config,
+            state_dict=checkpoints.load_tensors(file),
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,
         )
+    finally:
+        transformers.logging.set_verbosity(level)
+    wrong = checkpoints.describe_difference(
+        sorted(found["missing_keys"]),
+        sorted(found["unexpected_keys"]),
+        [f"{n} has shape {tuple(a)}, expected {tuple(b)}" for n, a, b in sorted(found["mismatched_keys"])],
+    )
+    if wrong:
+        raise WeightsError(f"{file} does not fit {model!r}: {'; '.join(wrong)}. {remedy}")
     session = getattr(transformers, f"{name}InferenceSession", None)
     if session is None:
         module = __import__(type(network).__module__, fromlist=[f"{name}InferenceSession"])

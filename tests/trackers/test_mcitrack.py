@@ -1,49 +1,40 @@
-"""MCITrack as a tracker, on a narrow random network: its state, its memory of templates, odd input."""
+"""MCITrack as a tracker, on a narrow random network: its state, its memory of templates, options."""
 
 from __future__ import annotations
+
+import copy
+from functools import partial
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
+from tests.trackers import narrow  # noqa: E402
 from vtlab.checkpoints import load_into  # noqa: E402
 from vtlab.errors import InputError, VtlabWarning, WeightsError  # noqa: E402
-from vtlab.nets.mcitrack import CONFIGS, MCITrackConfig, variant_of  # noqa: E402
+from vtlab.nets.mcitrack import CONFIGS, variant_of  # noqa: E402
 from vtlab.nets.mcitrack import MCITrack as Network  # noqa: E402
 from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
 from vtlab.registry import TRACKERS  # noqa: E402
-from vtlab.trackers import mcitrack  # noqa: E402
-from vtlab.video import Frame  # noqa: E402
 
 BOXES = {1: (20, 15, 60, 65), 2: (90, 60, 130, 90), 3: (100, 5, 128, 50)}
 
 
 @pytest.fixture(scope="module")
 def network():
-    torch.manual_seed(0)
-    net = Network(MCITrackConfig(dim=64, stem=1, depth=4, search=64, template=32)).eval()
-    for name, value in net.named_parameters():
-        if value.dim() == 1 and not name.endswith("norm.weight"):
-            torch.nn.init.normal_(value, 1.0 if name.endswith(("weight", "gamma", "D")) else 0.0, 0.1)
-    return net
+    return narrow.network("mcitrack")
 
 
 @pytest.fixture
-def make(network, monkeypatch):
-    def make(**options):
-        monkeypatch.setattr(mcitrack, "load", lambda *_, **__: network)
-        return mcitrack.MCITrack(**{"device": "cpu", "update_every": 0.2, "memory": 6, **options})
-
-    return make
+def make(monkeypatch):
+    """Return a function that makes a tracker on the narrow network."""
+    return partial(narrow.make, monkeypatch, "mcitrack")
 
 
 @pytest.fixture(scope="module")
 def frames():
-    """Eight smooth random images of 160 x 120 px, ten per second."""
-    rng = np.random.default_rng(3)
-    coarse = rng.integers(0, 256, (8, 15, 20, 3), dtype=np.uint8)
-    return [Frame(i, i / 10, np.kron(c, np.ones((8, 8, 1), np.uint8))) for i, c in enumerate(coarse)]
+    return narrow.smooth_frames()
 
 
 def prompts(*ids, at=0):
@@ -118,24 +109,6 @@ def test_nothing_is_learned_below_the_threshold(make, frames):
     assert set(map(id, target.memory + target.templates)) == {id(target.templates[0])}
 
 
-@pytest.mark.parametrize(
-    "box",
-    [(50, 50, 51, 51), (-500, -400, 900, 800), (10, 60, 150, 61), (150, 110, 400, 300), (-40, 20, 5, 60)],
-    ids=["pixel", "larger", "flat", "corner", "left"],
-)
-def test_odd_targets_give_boxes_in_the_image(make, frames, box):
-    tracker = make()
-    tracker.init(frames[0], Prompts(BoxPrompt(box)))
-    small = Frame(2, 0.2, frames[2].image[:50, :70].copy())
-    for frame in (frames[1], small, frames[3]):
-        answer = tracker.step(frame)
-        height, width = frame.image.shape[:2]
-        x1, y1, x2, y2 = answer.boxes[0]
-        assert 0 <= x1 < x2 <= width + 10
-        assert 0 <= y1 < y2 <= height + 10
-        assert min(x2 - x1, y2 - y1) >= 10 - 1e-9
-
-
 def test_an_answer_that_is_no_number_does_no_harm(make, frames, network, monkeypatch):
     tracker = make(keep_state_above=0.0)
     before = run(tracker, frames[:2], 1, 2)[-1]
@@ -161,13 +134,9 @@ def test_an_answer_that_is_no_number_does_no_harm(make, frames, network, monkeyp
 
 
 @pytest.mark.parametrize("options", [{"dtype": "bfloat16"}, {"dtype": "float16"}, {"channels_last": True}])
-def test_other_formats_stay_near(make, frames, network, monkeypatch, options):
-    import copy
-
+def test_other_formats_stay_near(make, frames, network, options):
     plain = run(make(), frames[:2], 1, 2)[-1].boxes
-    monkeypatch.setattr(mcitrack, "load", lambda *_, **__: copy.deepcopy(network))
-    tracker = mcitrack.MCITrack(device="cpu", **options)
-    other = run(tracker, frames[:2], 1, 2)[-1].boxes
+    other = run(make(copy.deepcopy(network), **options), frames[:2], 1, 2)[-1].boxes
     np.testing.assert_allclose(other, plain, rtol=0, atol=0.05 if "channels_last" in options else 3.0)
 
 

@@ -3,18 +3,21 @@
 Code: https://github.com/opencv/opencv_contrib (Apache-2.0). Only the trackers that the installed build of OpenCV
 has are registered. OpenCV takes and returns boxes as left, top, width, height in whole pixels (fractions in the
 `legacy` trackers) and BGR images; the conversion is here. Most of them have no score: it is 1 while OpenCV says that
-it follows the object and 0 otherwise; a lost object keeps its last box with `visible = False`. TLD is left out: it draws
-samples from a generator that can't be seeded, so that no two of its runs agree.
+it follows the object and 0 otherwise; a lost object keeps its last box with `visible = False`. Targets below 5 px are
+enlarged to that, because on smaller ones CSRT and MOSSE fail, and MIL and Boosting never return. TLD is left out: it
+draws samples from a generator that can't be seeded, so that no two of its runs agree.
 """
 
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from vtlab.errors import InputError, PromptError, VtlabWarning
 from vtlab.geometry import clip_boxes, xywh_to_xyxy, xyxy_to_xywh
 from vtlab.prompts import BoxPrompt, Prompt
 from vtlab.protocols import Observation, SingleObjectTracker, WeightFile
@@ -47,6 +50,10 @@ _DASIAM = tuple(
         ("qvmtszx5h339a0w", "dasiamrpn_kernel_cls1.onnx"),
     )
 )
+
+
+SMALLEST = 5
+"""Least side of a target in pixels."""
 
 
 class _Method(NamedTuple):
@@ -128,17 +135,46 @@ class OpenCVTracker(SingleObjectTracker):
         self._tracker = _build(_METHODS[method])
 
     def init(self, frame: Frame, prompt: Prompt) -> None:
-        """Start on the prompt's box, cut to the frame and rounded to whole pixels (at least 1 x 1)."""
+        """Start on the prompt's box, cut to the frame, sides of at least `SMALLEST`, rounded to whole pixels.
+
+        Raises:
+            InputError: The frame itself is smaller than that.
+            PromptError: OpenCV can't start on this box; MIL needs some of the frame on all sides of its target.
+        """
+        import cv2
+
         height, width = frame.image.shape[:2]
+        if min(height, width) < SMALLEST:
+            raise InputError(
+                f"The frame of {width} x {height} px is too small: {self.method} needs {SMALLEST} x {SMALLEST}."
+            )
         self._box = prompt.box(height, width)
-        x, y, w, h = np.rint(xyxy_to_xywh(clip_boxes(self._box, width, height))).astype(int)
-        x, y = min(x, width - 1), min(y, height - 1)
+        corner, size = np.split(xyxy_to_xywh(clip_boxes(self._box, width, height)), 2)
+        grown = np.maximum(size, SMALLEST)
+        corner = np.clip(corner - (grown - size) / 2, 0, (width, height) - grown)
         _seed()
-        self._tracker.init(_bgr(frame), (int(x), int(y), max(int(w), 1), max(int(h), 1)))
+        try:
+            self._tracker.init(_bgr(frame), np.rint([*corner, *grown]).astype(int).tolist())
+        except cv2.error as error:
+            raise PromptError(
+                f"{self.method} can't start on the box {self._box.tolist()} in a frame of {width} x {height} px "
+                f"({error.err or error}). Remedy: give a smaller box, or use another tracker."
+            ) from error
 
     def step(self, frame: Frame) -> Observation:
-        """Follow the object; a lost one keeps its last box."""
-        found, box = self._tracker.update(_bgr(frame))
+        """Follow the object; a lost one keeps its last box. Where OpenCV fails the object is lost, with a warning."""
+        import cv2
+
+        try:
+            found, box = self._tracker.update(_bgr(frame))
+        except cv2.error as error:  # such as a frame of another size
+            warnings.warn(
+                f"{self.method} fails on frame {frame.index} of shape {frame.image.shape} ({error.err or error}); "
+                "its object counts as not seen.",
+                VtlabWarning,
+                stacklevel=2,
+            )
+            return Observation(self._box, 0.0, False)
         score = float(bool(found))
         if found and _METHODS[self.method].weights:  # only the networks have a score
             score = float(np.clip(self._tracker.getTrackingScore(), 0.0, 1.0))

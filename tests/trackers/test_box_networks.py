@@ -38,53 +38,6 @@ def prompts(*ids, at=0):
     return Prompts(BoxPrompt(BOXES[i], object_id=i, frame=at) for i in ids)
 
 
-def alone(make, kind, frames, object_id, box=None):
-    """What a tracker of its own says of one object, prompted on the first of the frames."""
-    tracker = make(kind)
-    start = BoxPrompt(box or BOXES[object_id], object_id=object_id, frame=frames[0].index)
-    answers = [tracker.init(frames[0], Prompts(start)), *(tracker.step(f) for f in frames[1:])]
-    return {f.index: (a.boxes[0], a.scores[0], a.visible[0]) for f, a in zip(frames, answers, strict=True)}
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_objects_that_join_leave_and_are_corrected_equal_lone_ones(make, frames, kind):
-    tracker = make(kind)
-    seen = [tracker.init(frames[0], prompts(1, 2))]
-    seen.append(tracker.step(frames[1]))
-    seen.append(tracker.step(frames[2], prompts(3, at=2)))
-    seen.append(tracker.step(frames[3]))
-    correction = Prompts(BoxPrompt(BOXES[4], object_id=2, frame=4))
-    seen.append(tracker.step(frames[4], correction))
-    tracker.remove([1])
-    seen += [tracker.step(f) for f in frames[5:]]
-    lone = {
-        1: alone(make, kind, frames, 1),
-        2: alone(make, kind, frames[:4], 2) | alone(make, kind, frames[4:], 2, BOXES[4]),
-        3: alone(make, kind, frames[2:], 3),
-    }
-    assert [a.object_ids.tolist() for a in seen] == [[1, 2]] * 2 + [[1, 2, 3]] * 3 + [[2, 3]] * 3
-    moved = 0.0
-    for index, answer in enumerate(seen):
-        for row, object_id in enumerate(answer.object_ids.tolist()):
-            box, score, visible = lone[object_id][index]
-            np.testing.assert_allclose(answer.boxes[row], box, rtol=0, atol=TOLERANCE)
-            np.testing.assert_allclose(answer.scores[row], score, rtol=0, atol=1e-5)
-            assert answer.visible[row] == visible
-            moved = max(moved, np.abs(box - BOXES[object_id]).max())
-    assert moved > 3
-
-
-@pytest.mark.parametrize("kind", ["transt", "cvt", "vit"])
-def test_the_size_of_the_batch_does_not_matter(make, frames, kind):
-    answers = []
-    for batch in (1, 3, 64):
-        tracker = make(kind, batch=batch)
-        tracker.init(frames[0], prompts(1, 2, 3, 4))
-        answers.append(np.stack([tracker.step(f).boxes for f in frames[1:3]]))
-    np.testing.assert_allclose(answers[1], answers[0], rtol=0, atol=TOLERANCE)
-    np.testing.assert_allclose(answers[2], answers[0], rtol=0, atol=TOLERANCE)
-
-
 @pytest.mark.parametrize("kind", ["transt", "cvt"])
 def test_a_second_run_is_the_same_and_images_stay_as_they_are(make, frames, kind):
     tracker = make(kind)

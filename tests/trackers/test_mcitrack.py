@@ -46,36 +46,6 @@ def run(tracker, frames, *ids):
     return [*answers, *(tracker.step(frame) for frame in frames[1:])]
 
 
-def test_objects_that_join_leave_and_are_corrected_equal_lone_ones(make, frames):
-    probe = run(make(), frames, 1, 2, 3)
-    middle = float(np.median([a.scores for a in probe[1:]]))  # some states are kept, some dropped
-    options = {"keep_state_above": middle, "update_above": middle}
-    tracker = make(**options)
-    seen = {i: [] for i in BOXES}
-    for frame in frames:
-        now = {0: prompts(1, 2), 2: prompts(3, at=2), 4: prompts(2, at=4)}.get(frame.index, Prompts())
-        if frame.index == 5:
-            tracker.remove([1])
-        answer = tracker.step(frame, now) if frame.index else tracker.init(frame, now)
-        for object_id, box in zip(answer.object_ids.tolist(), answer.boxes, strict=True):
-            seen[object_id].append(box)
-    kept = [t.state is not None for t in tracker._targets.values()]
-    assert len(kept) == 2
-    lone = {
-        1: run(make(**options), frames[:5], 1),
-        2: run(make(**options), frames[:4], 2) + run(make(**options), frames[4:], 2),
-        3: run(make(**options), frames[2:], 3),
-    }
-    for object_id, answers in lone.items():
-        np.testing.assert_allclose(seen[object_id], [a.boxes[0] for a in answers], rtol=0, atol=1e-3)
-
-
-def test_the_size_of_the_batch_does_not_matter(make, frames):
-    boxes = [[a.boxes for a in run(make(batch=n), frames[:4], 1, 2, 3)] for n in (1, 2, 16)]
-    np.testing.assert_allclose(boxes[1], boxes[0], rtol=0, atol=1e-3)
-    np.testing.assert_allclose(boxes[2], boxes[0], rtol=0, atol=1e-3)
-
-
 def test_the_state_is_kept_above_its_threshold_only(make, frames):
     tracker = make(keep_state_above=0.0)
     run(tracker, frames[:3], 1)

@@ -1,7 +1,8 @@
 """CoTracker3, offline and online, against stored outputs of the official code with seeded weights.
 
 Bounds are those of each fixture's params.json (`conditioning`): what a change of all weights by one part in a
-million does to the official outputs. Runs that have no entry there use that of the run beside them.
+million does to the official outputs. Runs that have no entry there use that of the run beside them. vtlab computes
+in double precision here: what differs is then the rounding of the stored outputs, the same on every processor.
 """
 
 from __future__ import annotations
@@ -58,10 +59,11 @@ def checkpoints(fixtures, parity_module, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def see_once():
-    """Make a tracker remember what it saw, for all tests: both variants have the same seeded image encoder."""
+    """Make a tracker double, and remember what it saw for all tests: both variants have the same image encoder."""
     seen: dict[bytes, torch.Tensor] = {}
 
     def patch(tracker: CoTracker) -> CoTracker:
+        tracker._network = Network(tracker._network.net, torch.device("cpu"), dtype=torch.float64)
         see = tracker._network.see
 
         def remembered(image):
@@ -127,7 +129,7 @@ def small(checkpoints):
     def make(variant: str) -> Network:
         net = CoTracker3(window=WINDOWS[variant])
         load_into(net, checkpoints[variant], what=variant)
-        return Network(net, torch.device("cpu"), (96, 128))
+        return Network(net, torch.device("cpu"), (96, 128), torch.float64)
 
     return make
 
@@ -193,7 +195,7 @@ def test_tracker(
     # The official online predictor gives its own estimate on the query's frame, vtlab the query.
     same = answered if variant == "offline" else number > start
     error = np.abs(found.xy - fixture.stored[f"track/{run}/tracks"])[same].max()
-    assert error <= fixture.bounds[f"track/{bound_of}/tracks"]
+    assert error <= fixture.bounds[f"track/{bound_of}/tracks"], error
     assert (found.visible == fixture.stored[f"track/{run}/visible"])[same].all()
     if variant == "online":
         seen, right = (fixture.stored[f"track/{run}/{k}_final"] for k in ("vis", "conf"))

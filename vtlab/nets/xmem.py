@@ -354,7 +354,12 @@ class XMem(nn.Module):
             Probabilities (K, H, W) of each object on its own, before `aggregate`, and the hidden state.
         """
         logits, hidden = self.decoder(features, readout, hidden, update_hidden=update_hidden)
-        return logits[:, 0].float().sigmoid(), hidden
+        return precise(logits[:, 0]).sigmoid(), hidden
+
+
+def precise(x: Tensor) -> Tensor:
+    """Return `x` in float32, or as it is where it is more precise."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def aggregate(probabilities: Tensor) -> Tensor:

@@ -44,11 +44,19 @@ class Network:
         net: The network, ready for inference.
         device: Where it is.
         size: (height, width) that frames are resized to; None = what the network was made for.
+        dtype: What it computes in.
     """
 
-    def __init__(self, net: CoTracker3, device: torch.device, size: Size | None = None):
-        self.net = net.to(device).eval().requires_grad_(False)
+    def __init__(
+        self,
+        net: CoTracker3,
+        device: torch.device,
+        size: Size | None = None,
+        dtype: torch.dtype = torch.float32,
+    ):
+        self.net = net.to(device, dtype).eval().requires_grad_(False)
         self.device = device
+        self.dtype = dtype
         self.size: Size = size or net.model_resolution
 
     @classmethod
@@ -60,12 +68,12 @@ class Network:
 
     def see(self, image: Image) -> Tensor:
         """Feature maps (1, 128, h, w) of one image; computed once for all points and windows."""
-        return self.net.encode(resize_frames([image], self.size, "corner").to(self.device))
+        return self.net.encode(resize_frames([image], self.size, "corner").to(self.device, self.dtype))
 
     def inside(self, xy: Array, frame: Size) -> Tensor:
         """Points of the frame's raster (..., 2) in the network's cells."""
         points = convert_points(xy, frame, self.size, "corner") / STRIDE
-        return torch.from_numpy(points.astype(np.float32)).to(self.device)
+        return torch.from_numpy(points).to(self.device, self.dtype)
 
     def outside(self, xy: Tensor, frame: Size) -> Array:
         """Points of the network's cells (..., 2) in the frame's raster."""
@@ -75,8 +83,8 @@ class Network:
         """A grid of `side` x `side` points over the frame (side^2, 2), in cells, row by row."""
         height, width = self.size
         margin = width / MARGIN
-        ys = torch.linspace(margin, height - margin, side, device=self.device)
-        xs = torch.linspace(margin, width - margin, side, device=self.device)
+        ys = torch.linspace(margin, height - margin, side, dtype=self.dtype, device=self.device)
+        xs = torch.linspace(margin, width - margin, side, dtype=self.dtype, device=self.device)
         rows, columns = torch.meshgrid(ys, xs, indexing="ij")
         return torch.stack([columns, rows], dim=-1).reshape(-1, 2) / STRIDE
 

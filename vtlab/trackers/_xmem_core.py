@@ -22,7 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vtlab.nets.xmem import STRIDE, ImageFeatures, XMem, aggregate
+from vtlab.nets.xmem import STRIDE, ImageFeatures, XMem, aggregate, precise
 from vtlab.trackers._long_term import MemorySettings
 
 INITIAL_LIFE = 1e-7
@@ -104,7 +104,7 @@ class Memory:
 
     def add(self, features: ImageFeatures, values: Tensor) -> None:
         """Add a memory frame with values (K, C_value, h, w); objects beyond the known ones form a new group."""
-        key, shrinkage, selection = (_cells(x).float() for x in features[:3])
+        key, shrinkage, selection = (precise(_cells(x)) for x in features[:3])
         known, total = sum(self.groups), len(values)
         if total > known:
             self.groups.append(total - known)
@@ -123,8 +123,8 @@ class Memory:
         similarity = _similarity(
             torch.cat([self.long.key, self.work.key]),
             torch.cat([self.long.shrinkage, self.work.shrinkage]),
-            _cells(key).float(),
-            _cells(selection).float(),
+            precise(_cells(key)),
+            precise(_cells(selection)),
         )
         whole = (n_long, len(self.work))  # the first group has a value for every key
         top = {whole: _top_softmax(similarity, self.settings.top_k)}
@@ -254,12 +254,13 @@ class Core:
         Returns:
             Probabilities (1 + K, H, W) of background and of `objects` in their order; they add up to 1.
         """
-        masks = {i: m.float() for i, m in (masks or {}).items()}
+        exact = torch.promote_types(image.dtype, torch.float32)
+        masks = {i: m.to(image.device, exact) for i, m in (masks or {}).items()}
         self.time += 1
         size = image.shape[-2:]
         image = _pad(image)
         if not self.objects and not masks:
-            return torch.ones((1, *size), device=image.device)
+            return image.new_ones((1, *size), dtype=exact)
         settings = self.settings
         remember = (self.time - self.last_memory >= settings.every or bool(masks)) and not last
         if settings.deep_every is None:
@@ -268,7 +269,7 @@ class Core:
             deep = self.time - self.last_deep >= settings.deep_every and not last
         update_hidden = (settings.deep_every is not None or not deep) and not last
         features = self.network.encode_image(image)
-        probabilities = torch.zeros((1 + len(self.objects), *image.shape[-2:]), device=image.device)
+        probabilities = image.new_zeros((1 + len(self.objects), *image.shape[-2:]), dtype=exact)
         if set(self.objects) - set(masks):
             probabilities = self._segment(features, update_hidden=update_hidden)
         if masks:
@@ -289,8 +290,7 @@ class Core:
             self.memory, self.hidden = self._empty_memory(), None
 
     def _empty_memory(self) -> Memory:
-        weight = self.network.key_proj.key_proj.weight
-        return Memory(self.settings, self.network.c_key, weight.new_empty(0, dtype=torch.float32))
+        return Memory(self.settings, self.network.c_key, precise(self.network.key_proj.key_proj.weight[:0]))
 
     def _segment(self, features: ImageFeatures, *, update_hidden: bool) -> Tensor:
         readout = self.memory.read(features.key, features.selection)

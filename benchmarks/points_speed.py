@@ -148,7 +148,9 @@ def main() -> None:
         "official",
         "ratio",
     ):
-        table.add_column(column, justify="left" if column == "method" else "right", no_wrap=column == "method")
+        table.add_column(
+            column, justify="left" if column == "method" else "right", no_wrap=column == "method"
+        )
     for name in given.only.split(","):
         method = METHODS[name]
         found = measure(name, method, given.points, images, device)

@@ -187,13 +187,14 @@ def test_options_are_checked(checkpoint, options):
         vtlab.create_tracker(VARIANT, weights=checkpoint, **{**OPTIONS, **options})
 
 
-def test_half_precision_runs(checkpoint, frames):
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_half_precision_runs(checkpoint, frames, dtype):
     tracks = vtlab.track(
         np.stack(frames[1][:3]),
         BoxPrompt((20, 20, 80, 90)),
         VARIANT,
         weights=checkpoint,
-        dtype="bfloat16",
+        dtype=dtype,
         progress=False,
         **OPTIONS,
     )

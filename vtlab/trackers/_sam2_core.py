@@ -196,7 +196,7 @@ class Core:
         """Image features (B, C, h, w) fused with what each object's memory holds."""
         network = self.network
         reached = [self._reach(self.objects[i]) for i in ids]
-        memory = torch.stack([torch.cat([m for _, m in memories]) for memories, _ in reached], dim=1).float()
+        memory = torch.stack([torch.cat([m.float() for _, m in memories]) for memories, _ in reached], dim=1)
         position = self._spatial_code(frame)
         codes = network.maskmem_tpos_enc[:, 0, 0]
         place = torch.stack(

@@ -30,7 +30,7 @@ def make(kind, monkeypatch):
     """Return a function that makes a tracker of the kind."""
     if kind == "mcitrack":  # half of the states are kept, half of the templates learned
         tracker = narrow.make(monkeypatch, kind)
-        tracker.init(FRAMES[0], Prompts(prompt(i, i) for i in range(4)))
+        tracker.init(FRAMES[0], Prompts(prompt(i, i + 1) for i in range(4)))
         middle = float(np.median([tracker.step(f).scores for f in FRAMES[1:4]]))
         thresholds = {"keep_state_above": middle, "update_above": middle}
         return lambda **options: narrow.make(monkeypatch, kind, **thresholds, **options)

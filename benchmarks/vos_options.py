@@ -70,10 +70,12 @@ def main() -> None:
     )
     parser.add_argument("--methods", default=",".join(OPTIONS))
     parser.add_argument("--objects", default="1,4")
+    parser.add_argument("--options", help=f"of {'; '.join(HALF | COMPILED)}, separated by ;, default: all")
     parser.add_argument("--side", type=int, default=1024, help="input of SAM 2, a multiple of 32")
     parser.add_argument("--device", default="auto")
     chosen = parser.parse_args()
     device = find_device(chosen.device)
+    wanted = ["float32", *chosen.options.split(";")] if chosen.options else [*HALF, *COMPILED]
     where = torch.cuda.get_device_name() if device.type == "cuda" else f"{device}"
     table = Table(title=f"Options of mask trackers ({where}, SAM 2 at {chosen.side} px)")
     for column in ("method", "objects", "option", "ms", "fps", "of float32", "IoU"):
@@ -83,7 +85,8 @@ def main() -> None:
             given = checkpoint(method, Path(folder), chosen.side)
             for objects in map(int, chosen.objects.split(",")):
                 base: tuple[np.ndarray, float] | None = None
-                for name, options in OPTIONS[method].items():
+                for name in [name for name in OPTIONS[method] if name in wanted]:
+                    options = OPTIONS[method][name]
                     masks, seconds = run(method, {**given, **options, "device": str(device)}, objects)
                     base = base or (masks, seconds)
                     iou = (masks & base[0]).sum() / max((masks | base[0]).sum(), 1)

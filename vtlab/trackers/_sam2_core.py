@@ -44,17 +44,17 @@ class Given:
 
 @dataclass
 class Result:
-    """What the network says of one object on one frame.
+    """What the network says of one object on one frame, as tensors, so that nobody waits for a GPU here.
 
     Attributes:
         logits: (S / 4, S / 4), positive inside the mask.
-        score: In [0, 1]: probability that the object is seen, times the estimated IoU of its mask.
-        appears: Whether it is seen.
+        score: () in [0, 1]: probability that the object is seen, times the estimated IoU of its mask.
+        appears: () bool, whether it is seen.
     """
 
     logits: Tensor
-    score: float
-    appears: bool
+    score: Tensor
+    appears: Tensor
 
 
 @dataclass
@@ -129,13 +129,14 @@ class Core:
             if rest:
                 memory = self._encode(frame, heads.high[rest], heads.appears[rest], prompted=False)
                 self._store([ids[k] for k in rest], memory, heads.pointers[rest], prompted=False)
-        for object_id, hint in given.items():
-            heads = self._prompted(frame, hint, *fixes.get(object_id, (None, None)))
-            results |= _results([object_id], heads)
-            self.objects.setdefault(object_id, _Object())
+        for ids in self._alike(given):
+            heads = self._prompted(frame, [given[i] for i in ids], *fixes.get(ids[0], (None, None)))
+            results |= _results(ids, heads)
+            for object_id in ids:
+                self.objects.setdefault(object_id, _Object())
             high = F.interpolate(heads.low, heads.high.shape[-2:], mode="bilinear", align_corners=False)
             memory = self._encode(frame, high, heads.appears, prompted=True)
-            self._store([object_id], memory, heads.pointers, prompted=True)
+            self._store(ids, memory, heads.pointers, prompted=True)
         self._forget()
         return {i: results[i] for i in self.objects}
 
@@ -190,6 +191,17 @@ class Core:
         for object_id, target in self.objects.items():
             memories, pointers = self._reach(target)
             groups.setdefault((len(memories), len(pointers)), []).append(object_id)
+        return [ids[k : k + self.batch] for ids in groups.values() for k in range(0, len(ids), self.batch)]
+
+    def _alike(self, given: Mapping[int, Given]) -> list[list[int]]:
+        """Objects that one pass can prompt, in parts of at most `batch`: new ones with equally many points."""
+        groups: dict[tuple[str, int], list[int]] = {}
+        for object_id, hint in given.items():
+            if object_id in self.objects or hint.points is None:
+                key = ("object", object_id)
+            else:
+                key = ("points", len(hint.points))
+            groups.setdefault(key, []).append(object_id)
         return [ids[k : k + self.batch] for ids in groups.values() for k in range(0, len(ids), self.batch)]
 
     def _conditioned(self, frame: _Features, ids: Sequence[int]) -> Tensor:
@@ -248,18 +260,16 @@ class Core:
         return _Heads(low, high, pointers, ious.amax(dim=1), appears)
 
     def _prompted(
-        self, frame: _Features, hint: Given, conditioned: Tensor | None, before: Tensor | None
+        self, frame: _Features, hints: Sequence[Given], conditioned: Tensor | None, before: Tensor | None
     ) -> _Heads:
-        """The mask of one prompted object; a known one is corrected from its mask `before`."""
-        network = self.network
+        """The masks of prompted objects that are `_alike`; a known one is corrected from its mask `before`."""
+        network, hint = self.network, hints[0]
         if hint.mask is not None:
             features = frame.tokens.permute(1, 2, 0).unflatten(2, frame.size)
             _, _, ious, low, high, pointers, appears = network._use_mask_as_output(
                 features, frame.fine, hint.mask[None, None]
             )
             return _Heads(low, high, pointers, ious.amax(dim=1), appears)
-        assert hint.points is not None
-        assert hint.labels is not None
         if conditioned is None:
             features = network._prepare_memory_conditioned_features(
                 frame_idx=self.time,
@@ -269,10 +279,13 @@ class Core:
                 feat_sizes=[frame.size],
                 output_dict={},
                 num_frames=None,
-            )
+            ).expand(len(hints), -1, -1, -1)
         else:
             features = conditioned
-        points = {"point_coords": hint.points[None].float(), "point_labels": hint.labels[None].int()}
+        points = {
+            "point_coords": torch.stack([h.points for h in hints if h.points is not None]).float(),
+            "point_labels": torch.stack([h.labels for h in hints if h.labels is not None]).int(),
+        }
         return self._decode(
             frame,
             features,
@@ -303,6 +316,6 @@ class _Features:
 
 
 def _results(ids: Sequence[int], heads: _Heads) -> dict[int, Result]:
-    scores = (heads.appears[:, 0].float().sigmoid() * heads.ious.float().clamp(0, 1)).tolist()
-    seen = (heads.appears[:, 0] > 0).tolist()
+    scores = heads.appears[:, 0].float().sigmoid() * heads.ious.float().clamp(0, 1)
+    seen = heads.appears[:, 0] > 0
     return {i: Result(heads.low[k, 0], scores[k], seen[k]) for k, i in enumerate(ids)}

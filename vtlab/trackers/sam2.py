@@ -135,8 +135,8 @@ class SAM2Tracker(MaskTracker):
             )
         return MaskAnswer(
             list(results),
-            np.array([r.score for r in results.values()]),
-            np.array([r.appears for r in results.values()], bool),
+            np.array([r.score.item() for r in results.values()]),
+            np.array([r.appears.item() for r in results.values()], bool),
             masks=masks,
         )
 

@@ -232,11 +232,13 @@ def test_tracker_left_to_itself(fixture, make_tracker):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fixture", ["mixformer_cvt_online_base"], indirect=True)
 def test_tracker_on_prescribed_states_with_other_updates(fixture, make_tracker):
     check_run(fixture, make_tracker, "forced_os1" if fixture.online else "forced")
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("fixture", list(VARIANTS)[1:], indirect=True)
 def test_many_objects_equal_lone_ones(fixture, make_tracker):
     fixture.assert_many_equal_lone_ones(make_tracker(update_every=2 / FPS))
 

@@ -161,20 +161,63 @@ def load_into(
     module.load_state_dict(tensors, strict=True)
 
 
+def load_transformers(name: str, config: Path, file: Path, *, what: str) -> torch.nn.Module:
+    """Make a network of the library transformers from its files, in eval mode; every tensor must fit.
+
+    Args:
+        name: The library's class without "Model", e.g. "Sam2Video".
+        config: The hub's `config.json`.
+        file: The hub's `model.safetensors`.
+        what: Name of the variant, for messages.
+
+    Raises:
+        WeightsError: As `load_into`, or `config` is missing or damaged.
+        MissingDependencyError: transformers, or a package that this network needs of it, is not installed.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise needs("transformers", "transformers", repr(what)) from error
+    if not config.is_file():
+        raise WeightsError(f"There is no {config}. Remedy: give the folder of the model as the hub has it.")
+    tensors = load_tensors(file)
+    level = transformers.logging.get_verbosity()
+    transformers.logging.set_verbosity_error()  # its table of what differs: the first of it are in the error
+    try:
+        settings = getattr(transformers, f"{name}Config").from_json_file(config)
+        network, found = getattr(transformers, f"{name}Model").from_pretrained(
+            None, config=settings, state_dict=tensors, output_loading_info=True, ignore_mismatched_sizes=True
+        )
+    except ImportError as error:
+        raise needs(error.name or "timm", "transformers", repr(what)) from error
+    except (OSError, ValueError, TypeError) as error:
+        raise WeightsError(f"{config} is not the configuration of {what}: {error}.") from error
+    finally:
+        transformers.logging.set_verbosity(level)
+    shapes = [
+        f"{n} has shape {tuple(a)}, expected {tuple(b)}" for n, a, b in sorted(found["mismatched_keys"])
+    ]
+    wrong = _described(sorted(found["missing_keys"]), sorted(found["unexpected_keys"]), shapes)
+    if wrong:
+        raise WeightsError(
+            f"The checkpoint {file} does not fit {what}: {'; '.join(wrong)}. Remedy: give the official files of {what} "
+            f"(transformers {transformers.__version__} reads them)."
+        )
+    return network.eval()
+
+
 def _difference(own: Mapping[str, torch.Tensor], given: Mapping[str, torch.Tensor]) -> list[str]:
     shapes = [
         f"{name} has shape {tuple(given[name].shape)}, expected {tuple(own[name].shape)}"
         for name in own
         if name in given and given[name].shape != own[name].shape
     ]
-    return describe_difference(
+    return _described(
         [name for name in own if name not in given], [name for name in given if name not in own], shapes
     )
 
 
-def describe_difference(
-    missing: Sequence[str], unexpected: Sequence[str], shapes: Sequence[str]
-) -> list[str]:
+def _described(missing: Sequence[str], unexpected: Sequence[str], shapes: Sequence[str]) -> list[str]:
     """Say how many names of each kind differ, and the first three of them; nothing for a kind without any."""
     parts = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
     return [f"{len(names)} {kind} (first: {', '.join(names[:3])})" for kind, names in parts.items() if names]

@@ -13,14 +13,16 @@ from vtlab.protocols import Segmenter
 SAM2_NAMES = tuple(
     f"{version}-{size}" for version in ("sam2", "sam2.1") for size in ("tiny", "small", "base-plus", "large")
 )
-NAMES = ("grabcut", *SAM2_NAMES)
+SAM_NAMES = ("sam-base", "sam-large", "sam-huge")
+NAMES = ("grabcut", *SAM2_NAMES, *SAM_NAMES)
 
 
 def create_segmenter(spec: str | Segmenter = "grabcut", **params: Any) -> Segmenter:
     """Make a segmenter.
 
     Args:
-        spec: "grabcut" (nothing to download), a SAM 2 variant such as "sam2.1-tiny", or a ready segmenter.
+        spec: "grabcut" (nothing to download), a variant of SAM 2 or SAM such as "sam2.1-tiny" or "sam-base", or a
+            ready segmenter.
         params: Parameters of its constructor.
 
     Raises:
@@ -43,4 +45,8 @@ def create_segmenter(spec: str | Segmenter = "grabcut", **params: Any) -> Segmen
         from vtlab.segmenters.sam2 import SAM2Segmenter
 
         return SAM2Segmenter(variant=spec, **params)
+    if spec in SAM_NAMES:
+        from vtlab.segmenters.sam import SAMSegmenter
+
+        return SAMSegmenter(variant=spec, **params)
     raise RegistryError(f"Unknown segmenter {spec!r}. {near(spec, NAMES)}")

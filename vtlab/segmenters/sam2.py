@@ -9,8 +9,6 @@ Coordinates: SAM 2 counts pixel centres at integers, vtlab at +0.5; they are con
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,16 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.device import find_device
 from vtlab.errors import InputError
-from vtlab.masks import Mask
 from vtlab.protocols import Image, WeightFile
 from vtlab.segmenters import SAM2_NAMES
-from vtlab.segmenters.grabcut import as_clicks
+from vtlab.segmenters._promptable import PromptableSegmenter, enlarge, normalise, shrink
 
 if TYPE_CHECKING:
     import torch
-
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-"""ImageNet's mean and deviation of RGB in [0, 1], by which images are normalised."""
 
 _SITE = "https://dl.fbaipublicfiles.com/segment_anything_2"
 _FOLDERS = {"sam2": "072824", "sam2.1": "092824"}
@@ -107,13 +101,8 @@ def prompt_points(
     return np.concatenate([corners, points]), np.concatenate([np.array([2, 3], np.int32), labels])
 
 
-def normalise(image: torch.Tensor) -> torch.Tensor:
-    """Normalise (3, H, W) in [0, 1]."""
-    return (image - image.new_tensor(MEAN)[:, None, None]) / image.new_tensor(STD)[:, None, None]
-
-
-class SAM2Segmenter:
-    """Segmenter by SAM 2's image model. Features of the last image are kept, so more clicks on it are quick.
+class SAM2Segmenter(PromptableSegmenter):
+    """Segmenter by SAM 2's image model.
 
     Args:
         variant: "sam2.1-tiny", "sam2.1-small", "sam2.1-base-plus", "sam2.1-large", or the same of "sam2".
@@ -135,93 +124,44 @@ class SAM2Segmenter:
         image_size: int | None = None,
         device: str = "auto",
     ):
+        super().__init__()
         self._network = load_network(variant, weights, image_size=image_size, device=device)
-        self._seen: tuple[bytes, list[torch.Tensor]] | None = None
 
-    def segment(
+    def _decode(
         self,
-        image: Image,
-        *,
-        box: ArrayLike | None = None,
-        points: ArrayLike | None = None,
-        positive: Sequence[bool] | None = None,
-    ) -> tuple[Mask, float]:
-        """Return the mask (H, W) that the network rates best for a box (4,) xyxy and/or clicks (K, 2).
-
-        A single click is ambiguous (a button, a shirt, a person): the best of three masks is taken; `propose`
-        gives all three. The score is the estimated IoU, in [0, 1].
-
-        Raises:
-            InputError: Neither a box nor a click is given.
-        """
-        clicks, _ = as_clicks(points, positive)
-        masks, scores = self.propose(
-            image, box=box, points=points, positive=positive, several=box is None and len(clicks) == 1
-        )
-        best = int(scores.argmax())
-        return masks[best], float(scores[best])
-
-    def propose(
-        self,
-        image: Image,
-        *,
-        box: ArrayLike | None = None,
-        points: ArrayLike | None = None,
-        positive: Sequence[bool] | None = None,
-        several: bool = True,
-    ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-        """Return masks (M, H, W) and their estimated IoUs (M,); M is 3, or 1 unless `several`.
-
-        Raises:
-            InputError: Neither a box nor a click is given, or one lies outside the image.
-        """
+        features: list[torch.Tensor],
+        size: tuple[int, int],
+        box: ArrayLike | None,
+        clicks: NDArray[np.float64],
+        positive: NDArray[np.bool_],
+        several: bool,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         import torch
-        import torch.nn.functional as F
 
-        height, width = image.shape[:2]
-        xy, labels = prompt_points(box, *as_clicks(points, positive))
-        if not len(xy):
-            raise InputError("Segmenting needs a box or at least one click.")
-        inside = np.logical_and.reduce((xy >= 0) & (xy <= [width, height]), axis=1)
-        if not inside[labels < 2].all():
-            raise InputError(
-                f"A click lies outside the image of {width} x {height} px: {xy[~inside].tolist()}."
-            )
-        network = self._network
-        with torch.inference_mode():
-            *fine, features = self._features(image)
-            at = to_network(xy, height, width, network.image_size, network.device)
-            marks = torch.tensor(labels, device=network.device)
-            sparse, dense = network.sam_prompt_encoder(points=(at[None], marks[None]), boxes=None, masks=None)
-            logits, ious, _, _ = network.sam_mask_decoder(
-                image_embeddings=features,
-                image_pe=network.sam_prompt_encoder.get_dense_pe(),
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense,
-                multimask_output=several,
-                repeat_image=False,
-                high_res_features=fine,
-            )
-            masks = (
-                F.interpolate(logits.float(), (height, width), mode="bilinear", align_corners=False)[0] > 0
-            )
-        return masks.cpu().numpy(), ious[0].double().clamp(0, 1).cpu().numpy()
+        network, (*fine, coarse) = self._network, features
+        xy, labels = prompt_points(box, clicks, positive)
+        at = to_network(xy, *size, network.image_size, network.device)
+        marks = torch.tensor(labels, device=network.device)
+        sparse, dense = network.sam_prompt_encoder(points=(at[None], marks[None]), boxes=None, masks=None)
+        logits, ious, _, _ = network.sam_mask_decoder(
+            image_embeddings=coarse,
+            image_pe=network.sam_prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=several,
+            repeat_image=False,
+            high_res_features=fine,
+        )
+        return enlarge(logits, size)[0], ious[0]
 
-    def _features(self, image: Image) -> list[torch.Tensor]:
+    def _encode(self, image: Image) -> list[torch.Tensor]:
         """Feature maps (1, C, h, w) of an image, from fine to coarse."""
         import torch
-        import torch.nn.functional as F
 
-        key = hashlib.sha256(image.tobytes()).digest() + str(image.shape).encode()
-        if self._seen is not None and self._seen[0] == key:
-            return self._seen[1]
         network = self._network
         x = torch.from_numpy(np.ascontiguousarray(image)).to(network.device).permute(2, 0, 1).float() / 255
-        size = (network.image_size, network.image_size)
-        x = F.interpolate(x[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
+        x = shrink(x, (network.image_size, network.image_size))
         _, tokens, _, sizes = network._prepare_backbone_features(network.forward_image(normalise(x)[None]))
         if network.directly_add_no_mem_embed:
             tokens[-1] = tokens[-1] + network.no_mem_embed
-        maps = [t.permute(1, 2, 0).unflatten(2, tuple(s)) for t, s in zip(tokens, sizes, strict=True)]
-        self._seen = key, maps
-        return maps
+        return [t.permute(1, 2, 0).unflatten(2, tuple(s)) for t, s in zip(tokens, sizes, strict=True)]

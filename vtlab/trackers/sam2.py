@@ -19,7 +19,8 @@ from vtlab.errors import InputError
 from vtlab.protocols import Image
 from vtlab.registry import register
 from vtlab.segmenters import SAM2_NAMES
-from vtlab.segmenters.sam2 import FILES, load_network, normalise, prompt_points, to_network
+from vtlab.segmenters._promptable import normalise
+from vtlab.segmenters.sam2 import FILES, load_network, prompt_points, to_network
 from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, masks_of_logits
 
 if TYPE_CHECKING:

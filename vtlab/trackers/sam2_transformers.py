@@ -11,6 +11,7 @@ memory is flat in the number of frames; a correction starts from its prompt alon
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.device import find_device
-from vtlab.errors import InputError, WeightsError, needs
+from vtlab.errors import InputError
 from vtlab.protocols import WeightFile
 from vtlab.registry import register
-from vtlab.segmenters.sam2 import normalise, prompt_points, to_network
+from vtlab.segmenters._promptable import normalise, shrink
+from vtlab.segmenters.sam2 import prompt_points, to_network
 from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, masks_of_logits
 
 if TYPE_CHECKING:
@@ -188,13 +190,9 @@ class TransformersMaskTracker(MaskTracker):
 
     def _image(self, image: Any) -> torch.Tensor:
         import torch
-        import torch.nn.functional as F
 
         x = torch.from_numpy(image).to(self._device).permute(2, 0, 1).float() / 255
-        size = (self._side, self._side)
-        return normalise(
-            F.interpolate(x[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
-        )
+        return normalise(shrink(x, (self._side, self._side)))
 
     def _forget(self) -> None:
         """Remove what the next frame's memory attention can't reach."""
@@ -233,44 +231,11 @@ def _load(model: str, weights: str | Path | None) -> tuple[Any, type]:
     from vtlab import checkpoints
     from vtlab.weights import fetch
 
-    try:
-        import transformers
-    except ImportError as error:
-        raise needs("transformers", "transformers", f"{model!r}") from error
     if weights is None:
-        config_file, file = (fetch(w) for w in _files(model))
+        config, file = (fetch(w) for w in _files(model))
     else:
-        config_file, file = Path(weights) / "config.json", Path(weights) / "model.safetensors"
-    if not config_file.is_file():
-        raise WeightsError(
-            f"There is no {config_file}. Remedy: give the folder of the model as the hub has it."
-        )
+        config, file = Path(weights) / "config.json", Path(weights) / "model.safetensors"
     name = "EdgeTamVideo" if model == "edgetam" else "Sam2Video"
-    remedy = (
-        f"Remedy: give the official files of this model (transformers {transformers.__version__} reads them)."
-    )
-    config = getattr(transformers, f"{name}Config").from_json_file(config_file)
-    level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # its table of what differs; the first of it are in the error
-    try:
-        network, found = getattr(transformers, f"{name}Model").from_pretrained(
-            None,
-            config=config,
-            state_dict=checkpoints.load_tensors(file),
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,
-        )
-    finally:
-        transformers.logging.set_verbosity(level)
-    wrong = checkpoints.describe_difference(
-        sorted(found["missing_keys"]),
-        sorted(found["unexpected_keys"]),
-        [f"{n} has shape {tuple(a)}, expected {tuple(b)}" for n, a, b in sorted(found["mismatched_keys"])],
-    )
-    if wrong:
-        raise WeightsError(f"{file} does not fit {model!r}: {'; '.join(wrong)}. {remedy}")
-    session = getattr(transformers, f"{name}InferenceSession", None)
-    if session is None:
-        module = __import__(type(network).__module__, fromlist=[f"{name}InferenceSession"])
-        session = getattr(module, f"{name}InferenceSession")
-    return network.eval(), session
+    network = checkpoints.load_transformers(name, config, file, what=model)
+    module = importlib.import_module(type(network).__module__)
+    return network, getattr(module, f"{name}InferenceSession")

@@ -127,8 +127,9 @@ class Core:
             }
             rest = [k for k, i in enumerate(ids) if i not in given]
             if rest:
-                memory = self._encode(frame, heads.high[rest], heads.appears[rest], prompted=False)
-                self._store([ids[k] for k in rest], memory, heads.pointers[rest], prompted=False)
+                which = rest if len(rest) < len(ids) else slice(None)  # a list would make a GPU wait
+                memory = self._encode(frame, heads.high[which], heads.appears[which], prompted=False)
+                self._store([ids[k] for k in rest], memory, heads.pointers[which], prompted=False)
         for ids in self._alike(given):
             heads = self._prompted(frame, [given[i] for i in ids], *fixes.get(ids[0], (None, None)))
             results |= _results(ids, heads)
@@ -234,7 +235,7 @@ class Core:
         tokens = stacked.unflatten(2, (split, network.mem_dim)).transpose(1, 2).flatten(0, 1)
         if not network.add_tpos_enc_to_obj_ptrs:
             return tokens, torch.zeros_like(tokens)
-        ago = torch.tensor([[t for t, _ in own] for own in pointers], device=stacked.device)
+        ago = torch.tensor([[t for t, _ in own] for own in pointers]).to(stacked.device, non_blocking=True)
         width = network.hidden_dim if network.proj_tpos_enc_in_obj_ptrs else network.mem_dim
         code = network.obj_ptr_tpos_proj(get_1d_sine_pe(ago / self.pointer_reach, dim=width))
         return tokens, code.transpose(0, 1).repeat_interleave(split, dim=0)

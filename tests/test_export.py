@@ -50,6 +50,7 @@ def test_the_file_computes_what_pytorch_computes(tmp_path, monkeypatch, kind):
     assert made.path == tmp_path / "out.onnx"
     assert list(tmp_path.iterdir()) == [made.path]
     assert all(shape[0] == "objects" for shape in (*made.inputs.values(), *made.outputs.values()))
+    assert all(isinstance(n, int) for shape in made.outputs.values() for n in shape[1:])
     assert max(made.difference.values()) < 1e-4
     properties = {p.key: p.value for p in onnx.load(made.path).metadata_props}
     assert properties["tracker"] == kind
@@ -71,6 +72,8 @@ def test_a_file_that_computes_something_else_is_removed(tmp_path, monkeypatch):
 def test_what_can_not_be_exported_is_refused_before_anything_is_loaded(tmp_path):
     with pytest.raises(InputError, match=r"'ncc' can't be exported.*mcitrack-t224"):
         export("ncc", tmp_path / "out.onnx")
+    with pytest.raises(InputError, match=r"ONNX files already: nanotrackv2_backbone\.onnx"):
+        export("nanotrack-v2", tmp_path / "out.onnx")
     with pytest.raises(RegistryError, match="Unknown tracker"):
         export("transd", tmp_path / "out.onnx")
     with pytest.raises(InputError, match="leave out dtype"):

@@ -412,7 +412,12 @@ def export(
     """
     from vtlab.export import export as run_export
 
-    run_export(tracker, out, check=check, **_params(param))
+    done = run_export(tracker, out, check=check, **_params(param))
+    for kind, tensors in (("Input", done.inputs), ("Output", done.outputs)):
+        for name, shape in tensors.items():
+            _stderr().print(f"{kind}: {name} ({', '.join(map(str, shape))})", highlight=False)
+    if done.difference:
+        _stderr().print(f"ONNX Runtime differs from PyTorch by {max(done.difference.values()):.1e} at most.")
     _stderr().print(f"Written: {out}")
 
 

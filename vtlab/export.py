@@ -125,7 +125,11 @@ def _graph(tracker: str, params: Mapping[str, Any]) -> _Graph:
     family = card.name.split("-")[0]
     if family not in _GRAPHS:
         names = [name for name in TRACKERS.names("sot") if name.split("-")[0] in _GRAPHS]
-        raise InputError(f"{card.name!r} can't be exported to ONNX. {near(card.name, names)}")
+        files = [w.name for w in card.weights if w.name.endswith(".onnx")]
+        hint = (
+            f"Its networks are ONNX files already: {', '.join(files)}." if files else near(card.name, names)
+        )
+        raise InputError(f"{card.name!r} can't be exported to ONNX. {hint}")
     if changed := fixed.keys() & params.keys():
         raise InputError(
             f"An export is always made on the CPU in float32: leave out {', '.join(sorted(changed))}."
@@ -155,7 +159,12 @@ def _write(graph: _Graph, path: Path, opset: int) -> None:
             output_names=list(graph.outputs),
             dynamic_axes=graph.axes,
         )
+        answers = graph.module(*example.values())
     model = onnx.load(path)
+    for output, answer in zip(model.graph.output, answers, strict=True):
+        for axis, size in enumerate(answer.shape):  # the exporter invents names for sizes that it can't infer
+            if axis not in graph.axes[output.name]:
+                output.type.tensor_type.shape.dim[axis].dim_value = size
     onnx.helper.set_model_props(model, graph.metadata)
     onnx.save(model, path)
 

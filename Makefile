@@ -39,7 +39,7 @@ demo: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, run the demo notebook, leave a report 
 	$(BIN)/python -m vtlab demo
 
 test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the whole test suite
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lab: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

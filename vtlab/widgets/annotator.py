@@ -99,7 +99,7 @@ def annotate(
     video: Any,
     prompts: Any = None,
     *,
-    segmenter: str | Segmenter | None = "grabcut",
+    segmenter: str | Segmenter | None = "auto",
     skeleton: Skeleton | None = None,
     labels: Sequence[str] = (),
     autosave: bool | str | Path = True,
@@ -109,7 +109,8 @@ def annotate(
     Args:
         video: Anything `open_video` takes.
         prompts: Prompts to begin with, or their file (made if it doesn't exist), which then follows every edit.
-        segmenter: What turns clicks into masks (see `vtlab.segmenters`); None for no clicks.
+        segmenter: What turns clicks into masks (see `vtlab.segmenters`); "auto" is SAM 2 where its checkpoint is on
+            this machine, else GrabCut; None for no clicks.
         skeleton: Template for skeletons.
         labels: Labels to choose from; others can be typed.
         autosave: File that follows every edit, and from which a later call goes on; True for

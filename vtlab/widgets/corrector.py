@@ -18,7 +18,8 @@ class Corrector(FigureWidget):
 
     Args:
         session: What is corrected. Call `refresh()` after changing it from another cell.
-        segmenter: What turns clicks into masks (see `vtlab.segmenters`); None for no clicks.
+        segmenter: What turns clicks into masks (see `vtlab.segmenters`); "auto" is SAM 2 where its checkpoint is on
+            this machine, else GrabCut; None for no clicks.
         labels: Labels to choose from; others can be typed.
         path: File of the "Save" button; `<name of the video>.session.parquet` in the working folder by default.
     """
@@ -27,7 +28,7 @@ class Corrector(FigureWidget):
         self,
         session: Session,
         *,
-        segmenter: str | Segmenter | None = "grabcut",
+        segmenter: str | Segmenter | None = "auto",
         labels: Sequence[str] = (),
         path: str | Path | None = None,
     ):

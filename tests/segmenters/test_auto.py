@@ -1,0 +1,36 @@
+"""The segmenter that widgets use unless they are told otherwise."""
+
+from __future__ import annotations
+
+import pytest
+
+from vtlab import segmenters, weights
+from vtlab.errors import WeightsError
+from vtlab.segmenters.grabcut import GrabCut
+
+
+def test_grabcut_where_no_checkpoint_is_ready(monkeypatch):
+    monkeypatch.setattr(weights, "locate", lambda file: None)
+    assert isinstance(segmenters.create_segmenter("auto"), GrabCut)
+
+
+def test_grabcut_where_a_package_is_missing(monkeypatch):
+    monkeypatch.setattr(segmenters, "find_spec", lambda name: None if name == "sam2" else object())
+    monkeypatch.setattr(weights, "locate", lambda file: file.name)
+    assert segmenters.ready() == "grabcut"
+
+
+def test_the_smallest_of_the_newest_checkpoints_that_are_there(monkeypatch, tmp_path):
+    monkeypatch.setattr(segmenters, "find_spec", lambda name: object())
+    there = {"sam2_hiera_tiny.pt", "sam2.1_hiera_small.pt", "sam2.1_hiera_large.pt"}
+    monkeypatch.setattr(weights, "locate", lambda file: file.name if file.name in there else None)
+    assert segmenters.ready() == "sam2.1-small"
+
+
+def test_a_damaged_checkpoint_is_said_and_not_passed_over(monkeypatch, tmp_path):
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
+    pytest.importorskip("sam2", reason="the package sam2 is not installed: pip install 'vtlab[sam2]'")
+    (tmp_path / "sam2.1_hiera_tiny.pt").write_bytes(b"no checkpoint")
+    monkeypatch.setenv("VTLAB_WEIGHTS", str(tmp_path))
+    with pytest.raises(WeightsError, match=r"sam2\.1_hiera_tiny\.pt"):
+        segmenters.create_segmenter("auto")

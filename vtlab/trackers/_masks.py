@@ -246,14 +246,16 @@ def masks_of_logits(
         value = F.interpolate(low[None, None].float(), size, mode="bilinear", align_corners=False)[0, 0]
         if mask is not None and not (value > 0).any():
             value = torch.where(torch.from_numpy(mask).to(value.device), torch.inf, -torch.inf)
-        masks[k] = (value > 0).cpu().numpy()
-        if best is None or owner is None:
+        if overlap:
+            masks[k] = (value > 0).cpu().numpy()
+        elif best is None or owner is None:
             best, owner = value, torch.zeros_like(value, dtype=torch.int16)
-        elif not overlap:
+        else:
             better = value > best
             best, owner = torch.where(better, value, best), owner.masked_fill(better, k)
-    if owner is not None and not overlap:
-        masks &= owner.cpu().numpy() == np.arange(len(logits))[:, None, None]
+    if best is not None and owner is not None:
+        owner = owner.masked_fill(best <= 0, -1)
+        masks = owner.cpu().numpy() == np.arange(len(logits))[:, None, None]
     return masks
 
 

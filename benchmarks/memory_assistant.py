@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import gc
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import psutil
@@ -57,6 +58,11 @@ def main() -> None:
             -1, 5
         )
 
+    def feed() -> Iterator[Frame]:
+        for i in range(frames):
+            state["index"] = i
+            yield Frame(i, i / FPS, picture(i, ground))
+
     ground = np.random.default_rng(0).integers(30, 90, (HEIGHT, WIDTH, 3), dtype=np.uint8)
     tracker = create_tracker(
         "assistant", detector=CallableDetector(function=look), follower="ncc", forget=5.0
@@ -67,10 +73,7 @@ def main() -> None:
     marks = sorted({300, frames // 2, frames} | set(range(500, frames, 500)))
     tracker.report()  # imports pandas, which is not the assistant's memory
     memory, since, last = {}, time.process_time(), 0
-    for i in range(frames):
-        state["index"] = i
-        frame = Frame(i, i / FPS, picture(i, ground))
-        tracker.step(frame) if i else tracker.init(frame, Prompts())
+    for i, _ in tracker.run(feed(), Prompts(), frames):
         if i + 1 in marks:
             gc.collect()
             memory[i + 1] = process.memory_info().rss / 2**20

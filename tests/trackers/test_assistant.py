@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import supervision as sv
 
 from vtlab.detectors.callable import CallableDetector
 from vtlab.errors import InputError, PromptError
@@ -171,6 +172,22 @@ def test_removal_and_a_second_run():
     first, second = (track(video, None, tracker, progress=False) for _ in range(2))
     np.testing.assert_array_equal(first.boxes, second.boxes)
     assert len(tracker.report()) == 2
+
+
+def test_bad_detections_begin_nothing_and_a_video_without_any_ends():
+    bad = [[0, 0, 10, 10], [50, 50, 20, 20], [5, 5, 5, 9], [-90, -90, -50, -60], [20, 20, 44, 44]]
+    video = scene({"red": [(20, 20)] * 8})
+
+    def finds(image):
+        found = sv.Detections(xyxy=np.array(bad, float))  # and no confidences
+        found.xyxy[0, 0] = np.nan
+        return found
+
+    tracks = track(video, None, assistant(Looks(finds)), progress=False)
+    last = tracks.at(7)
+    assert [20, 20, 44, 44] in last.boxes.round().tolist()
+    assert np.isfinite(tracks.boxes).all()
+    assert not len(track(video, None, assistant(Looks(lambda image: [])), progress=False))
 
 
 def test_parameters_and_prompts_are_checked():

@@ -170,17 +170,22 @@ def test_prompts_are_refused_before_anything_runs(clip):
         ByDetection(squares()).init(open_video(clip).frame(0), prompts)
 
 
-def test_a_detector_that_fails_leaves_what_was_tracked(clip):
-    calls = iter(range(100))
+@pytest.mark.parametrize(
+    "params", [{"tracker": "bytetrack"}, {"tracker": "assistant", "follower": "ncc", "every": 0}]
+)
+def test_a_detector_that_fails_on_frame_500_leaves_what_was_tracked(params):
+    calls = iter(range(1000))
 
     def fails(image):
-        if next(calls) == 15:
+        if next(calls) == 500:
             raise MemoryError("out of it")
-        return bright(image)
+        return [[4, 4, 20, 28, 0.9]]
 
-    with pytest.raises(TrackingError, match="failed on frame 15") as caught:
-        track(clip, None, "bytetrack", detector=CallableDetector(function=fails), progress=False)
-    assert caught.value.tracks.frame.max() == 14
+    video = np.random.default_rng(0).integers(0, 255, (1, 32, 40, 3), np.uint8).repeat(510, axis=0)
+    with pytest.raises(TrackingError, match="failed on frame 500 .*out of it") as caught:
+        track(video, None, detector=CallableDetector(function=fails), progress=False, **params)
+    assert caught.value.tracks.object_ids.tolist() == [1]
+    assert caught.value.tracks.frame.max() == 499
 
 
 def test_a_video_in_which_nothing_is_found(clip):

@@ -13,11 +13,22 @@ and they can differ:
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 _DENSE = 60_000  # entries up to which a dense matrix is faster than a sparse graph
+
+
+@cache
+def _solver() -> Callable[..., tuple[Rows, Rows]]:
+    """SciPy's solver, imported when it is first needed: half a second that `vtlab --help` need not pay."""
+    from scipy.optimize import linear_sum_assignment
+
+    return linear_sum_assignment
 
 
 def assign(
@@ -38,8 +49,11 @@ def assign(
     Returns:
         Matched rows and columns, each (K,), ordered by row.
     """
-    from scipy.optimize import linear_sum_assignment  # half a second that `vtlab --help` need not pay
-
+    linear_sum_assignment = _solver()
+    if rule == "gain" and similarity.size > _DENSE:
+        n, m = similarity.shape
+        r, c = (similarity > threshold).nonzero()
+        return assign_sparse(r, c, similarity[r, c], (n, m), threshold, rule=rule)
     if rule == "gain":
         gain = similarity - threshold
         rows, columns = linear_sum_assignment(np.maximum(gain, 0.0), maximize=True)
@@ -96,8 +110,7 @@ def assign_sparse(
 
 def _best(rows: Rows, columns: Rows, value: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of these pairs (K,) make the largest sum."""
-    from scipy.optimize import linear_sum_assignment
-
+    linear_sum_assignment = _solver()
     r, row_of = np.unique(rows, return_inverse=True)
     c, column_of = np.unique(columns, return_inverse=True)
     n, m = len(r), len(c)

@@ -17,22 +17,22 @@ from vtlab.errors import InputError
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+_MOST = 4_000_000  # products of appearance that are held at once
 _ONE_MORE = np.array([0.0, 0.0, 1.0, 1.0])
 
 
 def _overlap(a: Array, b: Array) -> tuple[Array, Array]:
     """Areas of intersection and union (N, M)."""
     p, q = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
-    width = np.minimum(p[2][:, None], q[2])
-    width -= np.maximum(p[0][:, None], q[0])
-    np.maximum(width, 0.0, out=width)
-    height = np.minimum(p[3][:, None], q[3])
-    height -= np.maximum(p[1][:, None], q[1])
-    np.maximum(height, 0.0, out=height)
-    width *= height
-    union = np.add(((p[2] - p[0]) * (p[3] - p[1]))[:, None], (q[2] - q[0]) * (q[3] - q[1]), out=height)
-    union -= width
-    return width, union
+    size = np.minimum(p[2:, :, None], q[2:, None])  # width and height together: half the calls
+    size -= np.maximum(p[:2, :, None], q[:2, None])
+    np.maximum(size, 0.0, out=size)
+    inter, union = size
+    inter *= union
+    of_a, of_b = p[2:] - p[:2], q[2:] - q[:2]
+    np.add((of_a[0] * of_a[1])[:, None], of_b[0] * of_b[1], out=union)
+    union -= inter
+    return inter, union
 
 
 def iou(a: Array, b: Array) -> Array:
@@ -134,8 +134,17 @@ def cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> Array:
 
 def gallery_cosine(gallery: NDArray[np.float32], b: NDArray[np.float32]) -> Array:
     """Best cosine (N, M) of unit vectors (M, D) with any of the K kept for each track (N, K, D); NaN = empty place."""
+    n, places, _ = gallery.shape
+    best = np.full((n, len(b)), -1.0)
     if not gallery.size or not len(b):
-        return np.zeros((len(gallery), len(b)))
-    products = gallery.reshape(-1, gallery.shape[2]) @ b.T
-    products = np.where(np.isnan(products), -1.0, products).reshape(*gallery.shape[:2], len(b))
-    return products.max(axis=1).astype(np.float64)
+        return np.zeros_like(best)
+    filled = ~np.isnan(gallery[:, :, 0])
+    step = max(_MOST // (places * len(b)), 1)  # tracks at a time: memory stays bounded in a crowd
+    for start in range(0, n, step):
+        part = slice(start, start + step)
+        counts = filled[part].sum(axis=1)
+        known = counts.nonzero()[0]
+        if len(known):
+            products = gallery[part][filled[part]] @ b.T
+            best[start + known] = np.maximum.reduceat(products, (counts.cumsum() - counts)[known], axis=0)
+    return np.nan_to_num(best, nan=-1.0)

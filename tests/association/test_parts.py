@@ -176,6 +176,20 @@ def test_cosine_of_unknown_is_zero_and_gallery_takes_the_best():
     np.testing.assert_allclose(gallery_cosine(gallery, e), [[1, 0, 1]])
 
 
+@pytest.mark.parametrize("most", [1, 10**6])
+def test_gallery_is_compared_in_parts(most, monkeypatch):
+    monkeypatch.setattr("vtlab.association.similarity._MOST", most)
+    gallery = RNG.normal(size=(7, 4, 5)).astype(np.float32)
+    gallery[RNG.random((7, 4)) < 0.5] = np.nan
+    gallery[3] = np.nan
+    vectors = RNG.normal(size=(6, 5)).astype(np.float32)
+    cosines = np.where(np.isnan(gallery[..., :1]), -np.inf, gallery @ vectors.T).max(axis=1)
+    want = np.where(np.isinf(cosines), -1.0, cosines)
+    np.testing.assert_allclose(gallery_cosine(gallery, vectors), want, rtol=1e-5)
+    vectors[2] = np.nan
+    assert (gallery_cosine(gallery, vectors)[:, 2] == -1).all()
+
+
 def brute(value: np.ndarray) -> float:
     n, m = value.shape
     if n > m:

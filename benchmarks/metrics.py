@@ -3,7 +3,7 @@
     python -m benchmarks.metrics [--repeats 5] [--only mot17,real,mot20,growth,masks,boxes] [--crowd 1.0]
 
 Peers are measured where they are installed (extra `bench`; davis2017-evaluation on PYTHONPATH). MOT data is
-synthetic, with the number of frames and of truth boxes of each MOT17 and MOT20 train sequence, so it needs no
+synthetic, with the frames, boxes and tracks of each MOT17 and MOT20 train sequence's truth, so it needs no
 download; every tool must give the same HOTA, MOTA, IDF1 and IDSW before its time counts.
 """
 
@@ -26,9 +26,23 @@ from pathlib import Path
 
 import numpy as np
 
-MOT17 = {"02": (600, 18581), "04": (1050, 47557), "05": (837, 6917), "09": (525, 5325), "10": (654, 12839),
-         "11": (900, 9436), "13": (750, 11642)}  # fmt: skip
-MOT20 = {"01": (429, 19870), "02": (2782, 154742), "03": (2405, 313658), "05": (3315, 646344)}
+Size = tuple[int, int, int]
+"""Frames, boxes and tracks of a sequence's truth."""
+MOT17: dict[str, Size] = {
+    "02": (600, 18581, 62),
+    "04": (1050, 47557, 83),
+    "05": (837, 6917, 133),
+    "09": (525, 5325, 26),
+    "10": (654, 12839, 57),
+    "11": (900, 9436, 75),
+    "13": (750, 11642, 110),
+}
+MOT20: dict[str, Size] = {
+    "01": (429, 19870, 74),
+    "02": (2782, 154742, 270),
+    "03": (2405, 313658, 702),
+    "05": (3315, 646344, 1169),
+}
 
 Numbers = dict[str, float]
 Tool = Callable[[], Numbers]
@@ -79,16 +93,17 @@ def race(
 # -- multi-object ---------------------------------------------------------------------------------------------------
 
 
-def write_sequence(root: Path, name: str, frames: int, boxes: int, seed: int) -> None:
+def write_sequence(root: Path, name: str, size: Size, seed: int) -> None:
     """Pedestrians that walk, and an answer with noise, gaps, false boxes and switched identities."""
     rng = np.random.default_rng(seed)
+    frames, boxes, expected = size
     crowd = boxes / frames
     walks: list[np.ndarray] = []
     count = 0
     while count < boxes:
-        first, length = int(rng.integers(0, frames)), int(rng.integers(40, 260))
-        walks.append(np.arange(first, min(first + length, frames)))
-        count += len(walks[-1])
+        length = min(frames, int(rng.uniform(0.2, 1.8) * boxes / expected) + 1)
+        walks.append(int(rng.integers(0, frames - length + 1)) + np.arange(length))
+        count += length
     tracks = len(walks)
     frame, owner = np.concatenate(walks), np.repeat(np.arange(tracks), [len(w) for w in walks])
     frame, owner = frame[:boxes], owner[:boxes]
@@ -125,9 +140,9 @@ def write_sequence(root: Path, name: str, frames: int, boxes: int, seed: int) ->
     )
 
 
-def write_benchmark(root: Path, stem: str, sequences: dict[str, tuple[int, int]]) -> None:
-    for seed, (name, (frames, boxes)) in enumerate(sequences.items()):
-        write_sequence(root, f"{stem}-{name}", frames, boxes, seed)
+def write_benchmark(root: Path, stem: str, sequences: dict[str, Size]) -> None:
+    for seed, (name, size) in enumerate(sequences.items()):
+        write_sequence(root, f"{stem}-{name}", size, seed)
 
 
 def by_vtlab(root: Path, stem: str) -> Numbers:
@@ -224,7 +239,7 @@ def by_motmetrics(root: Path, stem: str) -> Numbers:
     return {"MOTA": float(row.mota), "IDF1": float(row.idf1), "IDSW": float(row.num_switches)}
 
 
-def mot(stem: str, sequences: dict[str, tuple[int, int]], repeats: int, notes: list[str]) -> list[Row]:
+def mot(stem: str, sequences: dict[str, Size], repeats: int, notes: list[str]) -> list[Row]:
     peers: list[tuple[str, str, Callable[[Path, str], Numbers], str]] = [
         ("TrackEval", "trackeval", by_trackeval, "8"),
         ("motrics (Rust)", "motrics", by_motrics, "1"),
@@ -240,7 +255,7 @@ def mot(stem: str, sequences: dict[str, tuple[int, int]], repeats: int, notes: l
             if has(module):
                 tools[label] = lambda run=run: run(root, stem)  # type: ignore[misc]
                 goals[label] = goal
-        boxes = sum(n for _, n in sequences.values())
+        boxes = sum(n for _, n, _ in sequences.values())
         task = f"{stem} train size, {len(sequences)} sequences, {boxes:,} boxes"
         # In crowds two tools match a few pairs in CLEAR otherwise than TrackEval (and vtlab): py-motmetrics keeps pairs that
         # were matched before the last frame, motrics 0.3 gives continuity another weight. HOTA's thresholds are reached from
@@ -289,9 +304,9 @@ def growth(repeats: int) -> list[Row]:
 
     found = []
     for label, sequences in (
-        ("1 x 1,000 frames", {"a": (1000, 40_000)}),
-        ("1 x 4,000 frames", {"a": (4000, 160_000)}),
-        ("4 x 1,000 frames", dict.fromkeys("abcd", (1000, 40000))),
+        ("1 x 1,000 frames", {"a": (1000, 40_000, 300)}),
+        ("1 x 4,000 frames", {"a": (4000, 160_000, 1200)}),
+        ("4 x 1,000 frames", dict.fromkeys("abcd", (1000, 40_000, 300))),
     ):
         with tempfile.TemporaryDirectory() as folder:
             root = Path(folder)
@@ -390,9 +405,12 @@ def main() -> None:
     )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", default="mot17,real,mot20,growth,masks,boxes")
-    parser.add_argument("--crowd", type=float, default=1.0, help="part of MOT20's frames and boxes to use")
+    parser.add_argument(
+        "--crowd", type=float, default=1.0, help="part of MOT20's frames, boxes and tracks to use"
+    )
     options = parser.parse_args(sys.argv[1:])
-    crowd = {k: (int(f * options.crowd), int(n * options.crowd)) for k, (f, n) in MOT20.items()}
+    part = options.crowd
+    crowd = {k: (int(f * part), int(n * part), int(t * part)) for k, (f, n, t) in MOT20.items()}
     notes: list[str] = []
     tasks: dict[str, Callable[[], list[Row]]] = {
         "mot17": lambda: mot("MOT17", MOT17, options.repeats, notes),

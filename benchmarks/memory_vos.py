@@ -2,10 +2,11 @@
 
 Each method runs in a process of its own, with seeded weights on a small configuration (few layers, and memories that
 fill within 200 frames: what would grow is kept by the trackers and not by the layers). Printed are the slopes of resident
-memory by least squares, from frame 200 to 1,000, which must stay below 5 KB a frame, and from there to the end; the peak;
-and slope and peak of the upstream loop on the same clip with the same network: the package's video predictor for SAM 2,
-which keeps all frames and all outputs; the library's own session for transformers; the package's inference core for
-Cutie, whose memory is bounded too. XMem's official code is no package. A run that is interrupted shows how far it came.
+memory (swapped-out pages count too) by least squares, from frame 200 to 1,000, which must stay below 5 KB a frame, and from
+there to the end; the peak, to which the loading of a checkpoint adds for vtlab but not for SAM 2's predictor; and slope
+and peak of the upstream loop on the same clip with the same network: the package's video predictor for SAM 2, which keeps
+all frames and all outputs; the library's own session for transformers; the package's inference core for Cutie, whose memory
+is bounded too. XMem's official code is no package. A run that is interrupted shows how far it came.
 
     python -m benchmarks.memory_vos [frames] [method ...]
 """
@@ -13,6 +14,7 @@ Cutie, whose memory is bounded too. XMem's official code is no package. A run th
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import subprocess
 import sys
@@ -100,7 +102,7 @@ def cutie_steps(params: dict[str, Any]) -> Iterator[None]:
 
 
 def run(method: str, frames: int, folder: Path, upstream: bool) -> np.ndarray:
-    """Resident bytes after each frame."""
+    """Bytes held after each frame."""
     if upstream and method == "sam2.1-tiny":
         steps = sam2_steps(frames, folder)
     elif upstream and method == "cutie-small":
@@ -112,18 +114,32 @@ def run(method: str, frames: int, folder: Path, upstream: bool) -> np.ndarray:
                 tracker._forget = lambda: None
 
         steps = vtlab_steps(method, options(method, folder), as_the_library)
-    process, resident = psutil.Process(), np.zeros(frames, np.int64)
+    resident = np.zeros(frames, np.int64)
     t = 0
     with contextlib.suppress(KeyboardInterrupt):
         for t, _ in zip(range(frames), steps, strict=False):
-            resident[t] = process.memory_info().rss
+            resident[t] = held(trim=t % 50 == 0)
             if (t + 1) % 1000 == 0:
                 print(f"{method}: {t + 1} frames, {resident[t] / 2**20:.1f} MB", file=sys.stderr, flush=True)
     return resident[: t + 1]
 
 
+def held(trim: bool) -> int:
+    """Bytes that the process holds for itself, in memory or swapped out: idle pages may leave, what is kept counts.
+
+    `trim` first hands back what the allocator has kept of freed memory, where a little more would not show.
+    """
+    if not sys.platform.startswith("linux"):
+        return int(psutil.Process().memory_info().rss)
+    if trim:
+        with contextlib.suppress(AttributeError):  # other C libraries than glibc
+            ctypes.CDLL(None).malloc_trim(0)
+    lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
+    return sum(1024 * int(words[1]) for words in lines if words[0] in ("RssAnon:", "VmSwap:"))
+
+
 def measure(method: str, frames: int, upstream: bool) -> np.ndarray:
-    """`run` in a process of its own: resident memory in KB."""
+    """`run` in a process of its own: memory held in KB."""
     child = [sys.executable, "-m", "benchmarks.memory_vos", "--child", str(frames), method]
     child += ["--upstream"] if upstream else []
     answer = subprocess.run(child, check=True, stdout=subprocess.PIPE, text=True).stdout

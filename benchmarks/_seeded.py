@@ -118,11 +118,7 @@ def sam2_predictor(variant: str, network: Any) -> Any:
     config.image_size = network.image_size
     config.binarize_mask_from_pts_for_mem_enc = True
     config.add_all_frames_to_correct_as_cond = True
-    config.sam_mask_decoder_extra_args = {
-        "dynamic_multimask_via_stability": True,
-        "dynamic_multimask_stability_delta": 0.05,
-        "dynamic_multimask_stability_thresh": 0.98,
-    }
+    config.sam_mask_decoder_extra_args = networks.DECODER
     made = instantiate(config, _recursive_=True).eval()
     made.load_state_dict(network.state_dict())
     return made

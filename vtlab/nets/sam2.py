@@ -25,6 +25,12 @@ CONFIGS = {
 """Variant -> the package's configuration file."""
 
 _TRUNKS = {(96, 12): "tiny", (96, 16): "small", (112, 24): "base-plus", (144, 48): "large"}
+DECODER = {
+    "dynamic_multimask_via_stability": True,
+    "dynamic_multimask_stability_delta": 0.05,
+    "dynamic_multimask_stability_thresh": 0.98,
+}
+"""Arguments of the mask decoder with which the package builds its predictors."""
 
 
 def check_installed(what: str) -> None:
@@ -62,11 +68,7 @@ def build(variant: str, *, image_size: int | None = None) -> nn.Module:
     if image_size is not None:
         model.image_size = image_size
     model.binarize_mask_from_pts_for_mem_enc = True
-    model.sam_mask_decoder_extra_args = {
-        "dynamic_multimask_via_stability": True,
-        "dynamic_multimask_stability_delta": 0.05,
-        "dynamic_multimask_stability_thresh": 0.98,
-    }
+    model.sam_mask_decoder_extra_args = DECODER
     return instantiate(model, _recursive_=True).eval().requires_grad_(False)
 
 

@@ -23,6 +23,17 @@ def test_what_is_taken_and_given_back_within_a_step_counts():
 
 
 @linux
+def test_what_earlier_work_freed_is_not_free_of_charge():
+    """A block that fits into freed pages of the C library's heap would need no new ones."""
+    np.empty(31 << 20, np.uint8)  # from now on glibc takes blocks of up to this size from its heap
+    blocks = [np.ones(20 << 20, np.uint8) for _ in range(10)]
+    del blocks[:-1]
+    memory = Memory()
+    np.ones(100 << 20, np.uint8).sum()
+    assert 95 < grown_mb(memory.record()) < 130
+
+
+@linux
 def test_an_earlier_peak_does_not_count():
     np.ones(200 << 20, np.uint8).sum()
     assert grown_mb(Memory().record()) < 50

@@ -21,13 +21,15 @@ class Memory:
     """Peak of this process's resident memory, and of the GPU's, since this was made.
 
     On Linux the kernel keeps the peak, so what a step takes and gives back counts as well. Elsewhere only what is
-    resident after a step is seen, and `record()["exact"]` is False.
+    resident after a step is seen, and `record()["exact"]` is False. Pages that earlier work freed go back to the
+    system first, where its allocator can do that: a run that took them over would seem to need no memory.
     """
 
     def __init__(self) -> None:
         import psutil
 
         self._process = psutil.Process()
+        _give_back()
         self._exact = _reset_peak()
         self.before = self.peak = self._process.memory_info().rss
         self._gpu_before = 0
@@ -65,8 +67,8 @@ def grown_mb(record: Mapping[str, Any]) -> float:
 def settle(card: Card) -> None:
     """Prepare a measurement, so that a run's time and memory are its own whatever ran before it.
 
-    The libraries that trackers of a kind share are loaded (the first one would pay for PyTorch alone), garbage is
-    collected, and freed pages go back to the system where its allocator can do that.
+    The libraries that trackers of a kind share are loaded (the first one would pay for PyTorch alone), and garbage
+    is collected.
     """
     shared = ["torch"] if card.requires not in ("", "onnx") else []  # all other extras stand on PyTorch
     shared += ["supervision", "scipy.optimize"] if card.family in ("mot", "multi") else []
@@ -74,6 +76,10 @@ def settle(card: Card) -> None:
         with contextlib.suppress(ImportError):  # the tracker itself says what is missing
             importlib.import_module(name)
     gc.collect()
+
+
+def _give_back() -> None:
+    """Hand freed pages to the system."""
     with contextlib.suppress(OSError, AttributeError):  # not the GNU C library
         ctypes.CDLL(None).malloc_trim(0)
 

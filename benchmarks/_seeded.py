@@ -169,6 +169,6 @@ def _randomise(network: Any, appears: str) -> None:
     state = network.state_dict()
     for name, value in state.items():
         if value.ndim > 1 and value.is_floating_point():
-            state[name] = torch.randn_like(value) / max(value[0].numel(), 1) ** 0.5
+            state[name] = torch.randn(value.shape) / max(value[0].numel(), 1) ** 0.5
     state[appears] = state[appears] + 1.0
     network.load_state_dict(state)

@@ -43,7 +43,8 @@ def build(variant: str, *, image_size: int | None = None) -> nn.Module:
     """Return the network (`sam2.modeling.sam2_base.SAM2Base`) of a variant, without weights, in eval mode.
 
     Two settings are those of the package's own video predictor rather than of the configuration file: a mask
-    that is not stable gives way to the best of three, and prompted masks enter the memory as hard masks.
+    that is not stable gives way to the best of three, and prompted masks enter the memory as hard masks. Some
+    parts are those of `vtlab.nets.sam2_parts`.
 
     Args:
         variant: A key of `CONFIGS`.
@@ -63,12 +64,20 @@ def build(variant: str, *, image_size: int | None = None) -> nn.Module:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    config: Any = OmegaConf.load(Path(sam2.__path__[0]) / CONFIGS[variant])
-    model = config.model
+    loaded: Any = OmegaConf.load(Path(sam2.__path__[0]) / CONFIGS[variant])
+    model = loaded.model
     if image_size is not None:
         model.image_size = image_size
     model.binarize_mask_from_pts_for_mem_enc = True
     model.sam_mask_decoder_extra_args = DECODER
+    for config in (
+        model.image_encoder.trunk,
+        model.image_encoder.neck.position_encoding,
+        model.memory_attention,
+        model.memory_encoder.position_encoding,
+        model.memory_encoder.fuser.layer,
+    ):
+        config._target_ = f"vtlab.nets.sam2_parts.{config._target_.rpartition('.')[2]}"
     return instantiate(model, _recursive_=True).eval().requires_grad_(False)
 
 

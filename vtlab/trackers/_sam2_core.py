@@ -1,7 +1,8 @@
 """SAM 2's inference over a stream of frames: what is remembered, and all objects of a frame in one batch.
 
 Paper: SAM 2, arXiv:2408.00714. The networks are those of the package `sam2` (Apache-2.0), whose own video predictor
-holds all frames of a clip and the outputs for each of them; the masks here are the same as its own.
+holds all frames of a clip and the outputs for each of them; the masks here are the same as its own. `build` of
+`vtlab.nets.sam2` makes them so that what objects have in common is computed once.
 
 A frame is in the network's reach if it was prompted, or lies among the last few: `num_maskmem - 1` as a spatial
 memory, `max_obj_ptrs_in_encoder - 1` as an object pointer (6 and 15). Nothing else is kept. Image features live for
@@ -86,7 +87,7 @@ class Core:
     """SAM 2 over the frames of one clip.
 
     Args:
-        network: `sam2.modeling.sam2_base.SAM2Base` in eval mode.
+        network: What `vtlab.nets.sam2.build` returns.
         max_prompted: Most recent prompted frames of an object that are read; None = all.
         batch: Most objects in one pass of the network.
     """
@@ -219,10 +220,7 @@ class Core:
         if reached[0][1]:
             pointers, times = self._pointer_tokens([p for _, p in reached])
             memory, place, tokens = torch.cat([memory, pointers]), torch.cat([place, times]), len(pointers)
-        current = [x.expand(-1, len(ids), -1) for x in (frame.tokens, frame.positions)]
-        fused = network.memory_attention(
-            curr=current[0], curr_pos=current[1], memory=memory, memory_pos=place, num_obj_ptr_tokens=tokens
-        )
+        fused = network.memory_attention(frame.tokens, memory, frame.positions, place, tokens)
         return fused.permute(1, 2, 0).unflatten(2, frame.size)
 
     def _pointer_tokens(self, pointers: Sequence[Sequence[tuple[int, Tensor]]]) -> tuple[Tensor, Tensor]:

@@ -152,6 +152,11 @@ def slope(resident: np.ndarray, start: int, stop: int) -> float:
     return float(np.polyfit(np.arange(len(part)), part, 1)[0]) if len(part) >= 50 else float("nan")
 
 
+def shown(number: float) -> str:
+    """A slope for the table; there may be too few frames for one."""
+    return "-" if np.isnan(number) else f"{number:.2f}"
+
+
 def main() -> None:
     arguments = sys.argv[1:]
     numbers = [int(a) for a in arguments if a.isdigit()]
@@ -163,7 +168,7 @@ def main() -> None:
         return
     table = Table(title=f"{WIDTH} x {HEIGHT}, 3 objects; slopes in KB a frame, at most {LIMIT}; peaks in MB")
     for column in ("method", "frames", f"{START}-{STOP}", f"{STOP}-end", "peak", "upstream", "its peak", ""):
-        table.add_column(column, justify="right")
+        table.add_column(column, justify="right", no_wrap=True)
     for method in chosen:
         if lacking(method):
             table.add_row(method, *["-"] * 6, f"{lacking(method)} is not installed")
@@ -174,12 +179,12 @@ def main() -> None:
         table.add_row(
             method,
             str(len(ours)),
-            f"{growth:.2f}",
-            f"{slope(ours, STOP, len(ours)):.2f}",
+            shown(growth),
+            shown(slope(ours, STOP, len(ours))),
             f"{ours.max() / 1024:.0f}",
-            "-" if theirs is None else f"{slope(theirs, START, STOP):.2f}",
+            "-" if theirs is None else shown(slope(theirs, START, STOP)),
             "-" if theirs is None else f"{theirs.max() / 1024:.0f}",
-            "flat" if growth < LIMIT else "GROWS",
+            "too short" if np.isnan(growth) else "flat" if growth < LIMIT else "GROWS",
         )
     Console().print(table)
 

@@ -257,8 +257,10 @@ def test_two_at_once_download_once(server: Server) -> None:
 def test_every_declared_file_is_described() -> None:
     listed = weights.list_weights()
     assert {status.file.name for status in listed} == set(weights.known())
+    assert {"sam-base.model.safetensors", "sam2.1_hiera_tiny.pt"} <= set(weights.known())  # segmenters' too
     for status in listed:
         assert status.users
+        assert len(set(status.users)) == len(status.users)
         assert status.state == "missing"
         assert status.file.url.startswith("https://"), status.file
         assert status.file.licence, status.file

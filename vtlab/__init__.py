@@ -39,6 +39,7 @@ _NAMES = {
     "tracker_card": "vtlab.registry",
     "register_detector": "vtlab.registry",
     "register_associator": "vtlab.registry",
+    "register_segmenter": "vtlab.registry",
     "VtlabError": "vtlab.errors",
     "VtlabWarning": "vtlab.errors",
 }
@@ -53,7 +54,14 @@ if TYPE_CHECKING:
     from vtlab.lab.profiling import profile
     from vtlab.metrics import evaluate
     from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
-    from vtlab.registry import list_trackers, register, register_associator, register_detector, tracker_card
+    from vtlab.registry import (
+        list_trackers,
+        register,
+        register_associator,
+        register_detector,
+        register_segmenter,
+        tracker_card,
+    )
     from vtlab.run import track
     from vtlab.session import Session
     from vtlab.trackers.per_object import create_tracker

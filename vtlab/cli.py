@@ -282,6 +282,14 @@ def detectors(as_json: Json = False) -> None:
 
 
 @app.command()
+def segmenters(as_json: Json = False) -> None:
+    """List the segmenters, which turn boxes and clicks on an image into masks."""
+    from vtlab.registry import SEGMENTERS
+
+    _cards(SEGMENTERS.cards(), as_json, "Segmenters")
+
+
+@app.command()
 def info(
     subject: Annotated[
         str, typer.Argument(help="A tracker's name, a video, a prompt file (.json) or tracks (.parquet).")
@@ -443,7 +451,8 @@ def weights_fetch(
 @weights_app.command("verify")
 def weights_verify(
     names: Annotated[
-        list[str] | None, typer.Argument(help="Files or trackers; all that are present by default.")
+        list[str] | None,
+        typer.Argument(help="Files, trackers, detectors or segmenters; all that are present by default."),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -514,17 +523,11 @@ def _sequences(folder: str, layout: str) -> Any:
 
 
 def _weight_names(names: list[str]) -> list[str]:
-    from vtlab.registry import DETECTORS, TRACKERS
+    """Files, where a name may also be that of a tracker, detector or segmenter with files of its own."""
+    from vtlab.weights import list_weights
 
-    found = []
-    for name in names:
-        for registry in (TRACKERS, DETECTORS):
-            if name in registry.names():
-                found += [w.name for w in registry.card(name).weights]
-                break
-        else:
-            found.append(name)
-    return found
+    listed = list_weights()
+    return [file for name in names for file in [s.file.name for s in listed if name in s.users] or [name]]
 
 
 def _repository() -> Path:

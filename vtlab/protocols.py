@@ -57,7 +57,7 @@ class WeightFile:
 
 @dataclass(frozen=True)
 class Card:
-    """What vtlab knows of a tracker, detector or associator without making one.
+    """What vtlab knows of a tracker, detector, associator or segmenter without making one.
 
     Attributes:
         name: Name under which users ask for it: lower case, digits and hyphens.

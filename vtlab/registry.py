@@ -1,9 +1,10 @@
-"""Registries: name -> card and class, for trackers, detectors and associators.
+"""Registries: name -> card and class, for trackers, detectors, associators and segmenters.
 
-Built-in parts are found by file name: every module of `vtlab/trackers` (and `detectors`, `association`) whose name
-has no leading underscore is imported when a registry is first asked, which is cheap because heavy packages are
-imported inside the classes. Other packages announce modules by the entry points `vtlab.trackers`,
-`vtlab.detectors`, `vtlab.associators`; a notebook cell uses `@register`; a file is given as `path/to/file.py:Class`.
+Built-in parts are found by file name: every module of `vtlab/trackers` (and `detectors`, `association`, `segmenters`)
+whose name has no leading underscore is imported when a registry is first asked, which is cheap because heavy packages
+are imported inside the classes. Other packages announce modules by the entry points `vtlab.trackers`,
+`vtlab.detectors`, `vtlab.associators`, `vtlab.segmenters`; a notebook cell uses `@register`; a file is given as
+`path/to/file.py:Class`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ class Registry:
     """Cards and classes of one kind of part.
 
     Args:
-        kind: What is registered, for messages: "tracker", "detector" or "associator".
+        kind: What is registered, for messages: "tracker", "detector", "associator" or "segmenter".
         package: Package whose modules hold the built-in parts.
         group: Entry-point group of other packages' parts.
         families: Allowed values of `Card.family`.
@@ -189,7 +190,7 @@ class Registry:
         if name not in self._entries:
             raise RegistryError(
                 f"Unknown {self.kind} {name!r}. {near(name, [*self._entries, *self._aliases])} Remedy: 'vtlab "
-                f"{'trackers' if self.kind == 'tracker' else 'detectors'}' lists them all."
+                f"{'detectors' if self.kind == 'associator' else self.kind + 's'}' lists them all."
             )
         return self._entries[name]
 
@@ -259,10 +260,12 @@ def _load_file(spec: str, kind: str) -> type:
 TRACKERS = Registry("tracker", "vtlab.trackers", "vtlab.trackers", ("sot", "mot", "vos", "points", "multi"))
 DETECTORS = Registry("detector", "vtlab.detectors", "vtlab.detectors", ("detector",))
 ASSOCIATORS = Registry("associator", "vtlab.association", "vtlab.associators", ("associator",))
+SEGMENTERS = Registry("segmenter", "vtlab.segmenters", "vtlab.segmenters", ("segmenter",))
 
 register = TRACKERS.register
 register_detector = DETECTORS.register
 register_associator = ASSOCIATORS.register
+register_segmenter = SEGMENTERS.register
 
 
 def list_trackers(family: str | None = None) -> list[str]:

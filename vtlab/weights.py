@@ -161,17 +161,18 @@ def download(file: WeightFile, folder: Path, *, put: Path | None = None, progres
 
 def _declared() -> dict[str, tuple[WeightFile, tuple[str, ...]]]:
     """File name -> file and the parts that declare it."""
-    from vtlab.registry import ASSOCIATORS, DETECTORS, TRACKERS
+    from vtlab.registry import ASSOCIATORS, DETECTORS, SEGMENTERS, TRACKERS
 
+    registries = (TRACKERS, DETECTORS, ASSOCIATORS, SEGMENTERS)
     found: dict[str, tuple[WeightFile, tuple[str, ...]]] = {}
-    for card in (card for registry in (TRACKERS, DETECTORS, ASSOCIATORS) for card in registry.cards()):
+    for card in (card for registry in registries for card in registry.cards()):
         for file in card.weights:
             known_file, users = found.get(file.name, (file, ()))
             if known_file != file:
                 raise WeightsError(
                     f"{card.name!r} and {users[0]!r} declare different files named {file.name!r}."
                 )
-            found[file.name] = (file, (*users, card.name))
+            found[file.name] = (file, users if card.name in users else (*users, card.name))
     return found
 
 

@@ -1,11 +1,12 @@
-"""The segmenter that widgets use unless they are told otherwise."""
+"""Segmenters by name: "auto", which widgets use unless they are told otherwise, and one's own."""
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from vtlab import segmenters, weights
-from vtlab.errors import WeightsError
+from vtlab.errors import RegistryError, WeightsError
 from vtlab.segmenters.grabcut import GrabCut
 
 
@@ -34,3 +35,21 @@ def test_a_damaged_checkpoint_is_said_and_not_passed_over(monkeypatch, tmp_path)
     monkeypatch.setenv("VTLAB_WEIGHTS", str(tmp_path))
     with pytest.raises(WeightsError, match=r"sam2\.1_hiera_tiny\.pt"):
         segmenters.create_segmenter("auto")
+
+
+def test_ones_own_by_a_file(tmp_path):
+    (tmp_path / "own.py").write_text(
+        "import numpy as np, vtlab\n\n"
+        "@vtlab.register_segmenter('everything', family='segmenter')\n"
+        "class Everything:\n"
+        "    def __init__(self, score=1.0):\n"
+        "        self.score = score\n\n"
+        "    def segment(self, image, *, box=None, points=None, positive=None):\n"
+        "        return np.ones(image.shape[:2], bool), self.score\n"
+    )
+    made = segmenters.create_segmenter(f"{tmp_path / 'own.py'}:Everything", score=0.5)
+    mask, score = made.segment(np.zeros((4, 6, 3), np.uint8), box=(0, 0, 2, 2))
+    assert mask.shape == (4, 6)
+    assert score == 0.5
+    with pytest.raises(RegistryError, match="no parameter 'scores'"):
+        segmenters.create_segmenter("everything", scores=1)

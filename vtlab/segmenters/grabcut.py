@@ -14,11 +14,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
 from vtlab.masks import Mask
+from vtlab.prompts import BoxPrompt, ClickPrompt
 from vtlab.protocols import Image
+from vtlab.registry import register_segmenter
 
 Array = NDArray[Any]
 
 
+@register_segmenter(
+    "grabcut",
+    family="segmenter",
+    summary="Colour models and a graph cut; nothing to download.",
+    accepts={BoxPrompt, ClickPrompt},
+    emits={"masks"},
+    paper="GrabCut: interactive foreground extraction using iterated graph cuts, SIGGRAPH 2004",
+    code="https://github.com/opencv/opencv",
+    licence="Apache-2.0",
+)
 class GrabCut:
     """Segmenter by GrabCut.
 

@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.device import find_device
 from vtlab.errors import InputError
+from vtlab.prompts import BoxPrompt, ClickPrompt
 from vtlab.protocols import Image, WeightFile
-from vtlab.segmenters import SAM_NAMES
+from vtlab.registry import register_segmenter
 from vtlab.segmenters._promptable import PromptableSegmenter, enlarge, normalise
 
 if TYPE_CHECKING:
@@ -36,10 +37,30 @@ def _files(variant: str) -> tuple[WeightFile, WeightFile]:
     return file("config.json"), file("model.safetensors")
 
 
-FILES = {variant: _files(variant) for variant in SAM_NAMES}
+FILES = {variant: _files(variant) for variant in ("sam-base", "sam-large", "sam-huge")}
 """Variant -> configuration and official checkpoint."""
 
 
+def _register_all(cls: type[SAMSegmenter]) -> type[SAMSegmenter]:
+    for variant, files in FILES.items():
+        register_segmenter(
+            variant,
+            family="segmenter",
+            summary=f"SAM {variant.partition('-')[2]}: an image is encoded once, each box or click on it is then quick.",
+            accepts={BoxPrompt, ClickPrompt},
+            emits={"masks"},
+            paper="Segment Anything, ICCV 2023",
+            paper_url="https://arxiv.org/abs/2304.02643",
+            code="https://github.com/facebookresearch/segment-anything",
+            licence="Apache-2.0",
+            weights=files,
+            requires="transformers",
+            options={"variant": variant},
+        )(cls)
+    return cls
+
+
+@_register_all
 class SAMSegmenter(PromptableSegmenter):
     """Segmenter by SAM.
 

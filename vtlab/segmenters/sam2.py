@@ -17,8 +17,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.device import find_device
 from vtlab.errors import InputError
+from vtlab.prompts import BoxPrompt, ClickPrompt
 from vtlab.protocols import Image, WeightFile
-from vtlab.segmenters import SAM2_NAMES
+from vtlab.registry import register_segmenter
 from vtlab.segmenters._promptable import PromptableSegmenter, enlarge, normalise, shrink
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def _file(variant: str) -> WeightFile:
     )
 
 
-FILES = {variant: _file(variant) for variant in SAM2_NAMES}
+FILES = {variant: _file(variant) for variant in _DIGESTS}
 """Variant -> official checkpoint."""
 
 
@@ -101,6 +102,27 @@ def prompt_points(
     return np.concatenate([corners, points]), np.concatenate([np.array([2, 3], np.int32), labels])
 
 
+def _register_all(cls: type[SAM2Segmenter]) -> type[SAM2Segmenter]:
+    for variant, file in FILES.items():
+        version, _, size = variant.partition("-")
+        register_segmenter(
+            variant,
+            family="segmenter",
+            summary=f"{version.upper().replace('SAM2', 'SAM 2')} {size} on single images.",
+            accepts={BoxPrompt, ClickPrompt},
+            emits={"masks"},
+            paper="SAM 2: Segment Anything in Images and Videos, ICLR 2025",
+            paper_url="https://arxiv.org/abs/2408.00714",
+            code="https://github.com/facebookresearch/sam2",
+            licence="Apache-2.0",
+            weights=(file,),
+            requires="sam2",
+            options={"variant": variant},
+        )(cls)
+    return cls
+
+
+@_register_all
 class SAM2Segmenter(PromptableSegmenter):
     """Segmenter by SAM 2's image model.
 

@@ -71,7 +71,7 @@ class LongTermTracker(MaskTracker):
         max_long_term: Elements in long-term memory, at most.
         device: "auto", "cpu", "cuda", ...
         dtype: "float32", "float16" or "bfloat16"; keys and probabilities always are float32.
-        segmenter: What turns boxes and clicks into masks: a name (`vtlab.segmenters.NAMES`) or a segmenter.
+        segmenter: What turns boxes and clicks into masks: what `create_segmenter` takes.
 
     Raises:
         WeightsError: The checkpoint is missing, damaged or of another variant.

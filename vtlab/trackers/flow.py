@@ -117,7 +117,7 @@ class FlowTracker(MaskTracker):
         search_speed: How fast the search region for a vanished object grows, as a fraction of the image's longer
             side per second.
         accept_above: Likeness, 0 to 1, from which a place counts as a vanished object's return.
-        segmenter: What turns boxes and clicks into masks: a name (`vtlab.segmenters.NAMES`) or a segmenter.
+        segmenter: What turns boxes and clicks into masks: what `create_segmenter` takes.
 
     Raises:
         InputError: A parameter is out of range.

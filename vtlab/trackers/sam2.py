@@ -18,7 +18,6 @@ import numpy as np
 from vtlab.errors import InputError
 from vtlab.protocols import Image
 from vtlab.registry import register
-from vtlab.segmenters import SAM2_NAMES
 from vtlab.segmenters._promptable import normalise
 from vtlab.segmenters.sam2 import FILES, load_network, prompt_points, to_network
 from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, masks_of_logits
@@ -35,7 +34,7 @@ _MILLIONS = {"tiny": 38.9, "small": 46, "base-plus": 80.8, "large": 224.4}
 
 
 def _register_all(cls: type[SAM2Tracker]) -> type[SAM2Tracker]:
-    for variant in SAM2_NAMES:
+    for variant, file in FILES.items():
         version, _, size = variant.partition("-")
         decorate: Callable[[type[SAM2Tracker]], type[SAM2Tracker]] = register(
             variant,
@@ -48,7 +47,7 @@ def _register_all(cls: type[SAM2Tracker]) -> type[SAM2Tracker]:
             paper_url="https://arxiv.org/abs/2408.00714",
             code="https://github.com/facebookresearch/sam2",
             licence="Apache-2.0",
-            weights=(FILES[variant],),
+            weights=(file,),
             requires="sam2",
             options={"variant": variant},
         )

@@ -168,7 +168,7 @@ def main() -> None:
         return
     table = Table(title=f"{WIDTH} x {HEIGHT}, 3 objects; slopes in KB a frame, at most {LIMIT}; peaks in MB")
     for column in ("method", "frames", f"{START}-{STOP}", f"{STOP}-end", "peak", "upstream", "its peak", ""):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right")
     for method in chosen:
         if lacking(method):
             table.add_row(method, *["-"] * 6, f"{lacking(method)} is not installed")
@@ -186,7 +186,7 @@ def main() -> None:
             "-" if theirs is None else f"{theirs.max() / 1024:.0f}",
             "too short" if np.isnan(growth) else "flat" if growth < LIMIT else "GROWS",
         )
-    Console().print(table)
+    Console(width=120).print(table)
 
 
 if __name__ == "__main__":

@@ -210,9 +210,12 @@ class Core:
         """Image features (B, C, h, w) fused with what each object's memory holds."""
         network = self.network
         reached = [self._reach(self.objects[i]) for i in ids]
-        memory = torch.stack([torch.cat([m.float() for _, m in memories]) for memories, _ in reached], dim=1)
         position = self._spatial_code(frame)
         codes = network.maskmem_tpos_enc[:, 0, 0]
+        dtype = codes.dtype
+        memory = torch.stack(
+            [torch.cat([m.to(dtype) for _, m in memories]) for memories, _ in reached], dim=1
+        )
         place = torch.stack(
             [torch.cat([position + codes[index] for index, _ in memories]) for memories, _ in reached], dim=1
         )
@@ -228,7 +231,8 @@ class Core:
         from sam2.modeling.sam2_utils import get_1d_sine_pe
 
         network = self.network
-        stacked = torch.stack([torch.stack([p for _, p in own]) for own in pointers], dim=1).float()
+        dtype = network.maskmem_tpos_enc.dtype
+        stacked = torch.stack([torch.stack([p for _, p in own]) for own in pointers], dim=1).to(dtype)
         split = network.hidden_dim // network.mem_dim
         tokens = stacked.unflatten(2, (split, network.mem_dim)).transpose(1, 2).flatten(0, 1)
         if not network.add_tpos_enc_to_obj_ptrs:

@@ -126,9 +126,13 @@ class OnlineTracker(ABC):
 
     A tracker that has something to tell about its objects keeps a list `events` of dictionaries (`frame`,
     `object_id`, `event`, `reason`); the loop puts it into the tracks' `meta["events"]`.
+
+    Attributes:
+        rereads: Its `finish` looks at the video again, so it can't follow a live stream.
     """
 
     card: ClassVar[Card]
+    rereads: bool = False
 
     @abstractmethod
     def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:

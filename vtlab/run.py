@@ -99,6 +99,7 @@ def track(
 
     Raises:
         PromptError: Prompts that don't fit the video or the tracker; raised before anything is loaded.
+        InputError: An unknown direction, a range outside the video, or what a stream can't give.
         RegistryError: Unknown tracker or parameter.
         TrackingError: The tracker failed after some frames; the error holds the tracks until then.
     """
@@ -115,6 +116,11 @@ def track(
             raise InputError(f"{footage.name!r} is a stream: it can only be tracked forward.")
         memory = Memory()
         made = create_tracker(tracker, **params)
+        if span[1] < 0 and getattr(made, "rereads", False):
+            raise InputError(
+                f"{footage.name!r} is a stream, and {made.card.name!r} mends its tracks at the end from the video, which "
+                "can't be read again. Remedy: leave out what does that (post), or record the stream first."
+            )
         job = _Job(footage, given, made, dict(remove or {}), memory, cancel)
         with _reporter(progress, job.name, _length(span, given, direction)) as report:
             return _run(job, direction, span, report)

@@ -13,7 +13,7 @@ from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.registry import ASSOCIATORS, TRACKERS
 from vtlab.run import track
 from vtlab.trackers.by_detection import ByDetection
-from vtlab.video import open_video
+from vtlab.video import StreamVideo, open_video
 from vtlab.weights import locate
 
 
@@ -103,6 +103,17 @@ def test_steps_of_mending_are_checked_before_anything_runs():
         ByDetection(squares(), post="interpolate")
     with pytest.raises(InputError, match=r"'drop_short' has no parameter 'shorter'.*'shortest'"):
         ByDetection(squares(), post={"drop_short": {"shorter": 1}})
+
+
+def test_a_live_stream_cant_be_mended_and_that_is_said_at_once():
+    class Live(StreamVideo):
+        name, width, height = "street", 160, 120
+
+        def __init__(self):
+            pass
+
+    with pytest.raises(InputError, match=r"'street' is a stream, and 'sort' mends.*Remedy: leave out"):
+        track(Live(), None, "sort", detector=squares(), post="interpolate_gaps", progress=False)
 
 
 def test_parameters_reach_both_parts(clip):

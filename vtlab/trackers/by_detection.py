@@ -95,6 +95,7 @@ class ByDetection(OnlineTracker):
         **params: Any,
     ):
         self._post = read_steps(post)
+        self.rereads = bool(self._post)
         self._detector = make_detector(detector, detector_params)
         self._associator: Associator = ASSOCIATORS.create(associator, **params)
         self.card = replace(type(self).card, name=self._associator.card.name)  # type: ignore[misc]

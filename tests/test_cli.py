@@ -158,11 +158,24 @@ def test_ctrl_c_keeps_the_partial_result(clip, tmp_path):
     assert 0 < len(Tracks.load(tmp_path / "tracks.parquet").frames) < 20
 
 
+def test_weights_of_a_part_by_its_name(monkeypatch, tmp_path):
+    monkeypatch.setenv("VTLAB_CACHE", str(tmp_path))
+    monkeypatch.setenv("VTLAB_WEIGHTS", str(tmp_path))
+    found = json.loads(vtlab("weights", "verify", "sam-base", "sam2.1-tiny", "--json", code=1).stdout)
+    assert [f["file"] for f in found] == [
+        "sam-base.config.json",
+        "sam-base.model.safetensors",
+        "sam2.1_hiera_tiny.pt",
+    ]
+    assert vtlab("weights", "fetch", "kcf").stdout == ""  # it has none
+
+
 def test_lists_and_info(clip):
     names = {c["name"]: c for c in json.loads(vtlab("trackers", "--json").stdout)}
     assert names["csrt"]["accepts"] == ["box"]
     assert {c["name"] for c in json.loads(vtlab("trackers", "sot", "--json").stdout)} < set(names)
     assert "hog" in vtlab("detectors").stdout
+    assert "grabcut" in vtlab("segmenters").stdout
     files = {f["file"]: f for f in json.loads(vtlab("weights", "list", "--json").stdout)}
     assert files["nanotrackv2_head.onnx"]["used by"] == ["nanotrack-v2"]
     assert json.loads(vtlab("info", "ncc", "--json").stdout)["parameters"] == {

@@ -439,7 +439,9 @@ def weights_list(as_json: Json = False) -> None:
 
 @weights_app.command("fetch")
 def weights_fetch(
-    names: Annotated[list[str], typer.Argument(help="Files, or trackers whose files to fetch.")],
+    names: Annotated[
+        list[str], typer.Argument(help="Files, or trackers, detectors and segmenters for theirs.")
+    ],
 ) -> None:
     """Download checkpoints and check their sha256."""
     from vtlab.weights import fetch
@@ -523,11 +525,14 @@ def _sequences(folder: str, layout: str) -> Any:
 
 
 def _weight_names(names: list[str]) -> list[str]:
-    """Files, where a name may also be that of a tracker, detector or segmenter with files of its own."""
-    from vtlab.weights import list_weights
+    """Files; a name may also be that of a part, which stands for its files, if it has any."""
+    from vtlab.registry import ASSOCIATORS, DETECTORS, SEGMENTERS, TRACKERS
 
-    listed = list_weights()
-    return [file for name in names for file in [s.file.name for s in listed if name in s.users] or [name]]
+    files = []
+    for name in names:
+        parts = [r.card(name) for r in (TRACKERS, DETECTORS, ASSOCIATORS, SEGMENTERS) if name in r.names()]
+        files += [file.name for part in parts for file in part.weights] if parts else [name]
+    return list(dict.fromkeys(files))
 
 
 def _repository() -> Path:

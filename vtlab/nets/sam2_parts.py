@@ -74,6 +74,7 @@ class MemoryAttention(memory_attention.MemoryAttention):
             if k == 0:
                 tokens = tokens.expand(len(memory), -1, -1)
             tokens = layer._forward_ca(tokens, memory, place, memory_place, num_obj_ptr_tokens)
+            # the activation is ReLU in all configurations
             tokens = tokens + layer.linear2(layer.linear1(layer.norm3(tokens)).relu_())
         return self.norm(tokens).transpose(0, 1)
 

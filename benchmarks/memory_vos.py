@@ -14,7 +14,6 @@ is bounded too. XMem's official code is no package. A run that is interrupted sh
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import json
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._seeded import PACKAGES, SIDE, lacking, options, sam2, sam2_predictor, shrink
+from vtlab.memory import give_back
 
 FRAMES, START, STOP, LIMIT = 1000, 200, 1000, 5.0
 HEIGHT, WIDTH = 48, 64
@@ -132,8 +132,7 @@ def held(trim: bool) -> int:
     if not sys.platform.startswith("linux"):
         return int(psutil.Process().memory_info().rss)
     if trim:
-        with contextlib.suppress(AttributeError):  # other C libraries than glibc
-            ctypes.CDLL(None).malloc_trim(0)
+        give_back()
     lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
     return sum(1024 * int(words[1]) for words in lines if words[0] in ("RssAnon:", "VmSwap:"))
 

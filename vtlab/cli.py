@@ -526,11 +526,11 @@ def _sequences(folder: str, layout: str) -> Any:
 
 def _weight_names(names: list[str]) -> list[str]:
     """Files; a name may also be that of a part, which stands for its files, if it has any."""
-    from vtlab.registry import ASSOCIATORS, DETECTORS, SEGMENTERS, TRACKERS
+    from vtlab.registry import REGISTRIES
 
     files = []
     for name in names:
-        parts = [r.card(name) for r in (TRACKERS, DETECTORS, ASSOCIATORS, SEGMENTERS) if name in r.names()]
+        parts = [r.card(name) for r in REGISTRIES if name in r.names()]
         files += [file.name for part in parts for file in part.weights] if parts else [name]
     return list(dict.fromkeys(files))
 

@@ -29,7 +29,7 @@ class Memory:
         import psutil
 
         self._process = psutil.Process()
-        _give_back()
+        give_back()
         self._exact = _reset_peak()
         self.before = self.peak = self._process.memory_info().rss
         self._gpu_before = 0
@@ -78,8 +78,8 @@ def settle(card: Card) -> None:
     gc.collect()
 
 
-def _give_back() -> None:
-    """Hand freed pages to the system."""
+def give_back() -> None:
+    """Hand freed pages to the system, where its allocator can do that."""
     with contextlib.suppress(OSError, AttributeError):  # not the GNU C library
         ctypes.CDLL(None).malloc_trim(0)
 

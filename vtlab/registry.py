@@ -261,6 +261,7 @@ TRACKERS = Registry("tracker", "vtlab.trackers", "vtlab.trackers", ("sot", "mot"
 DETECTORS = Registry("detector", "vtlab.detectors", "vtlab.detectors", ("detector",))
 ASSOCIATORS = Registry("associator", "vtlab.association", "vtlab.associators", ("associator",))
 SEGMENTERS = Registry("segmenter", "vtlab.segmenters", "vtlab.segmenters", ("segmenter",))
+REGISTRIES = (TRACKERS, DETECTORS, ASSOCIATORS, SEGMENTERS)
 
 register = TRACKERS.register
 register_detector = DETECTORS.register

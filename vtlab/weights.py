@@ -161,11 +161,10 @@ def download(file: WeightFile, folder: Path, *, put: Path | None = None, progres
 
 def _declared() -> dict[str, tuple[WeightFile, tuple[str, ...]]]:
     """File name -> file and the parts that declare it."""
-    from vtlab.registry import ASSOCIATORS, DETECTORS, SEGMENTERS, TRACKERS
+    from vtlab.registry import REGISTRIES
 
-    registries = (TRACKERS, DETECTORS, ASSOCIATORS, SEGMENTERS)
     found: dict[str, tuple[WeightFile, tuple[str, ...]]] = {}
-    for card in (card for registry in registries for card in registry.cards()):
+    for card in (card for registry in REGISTRIES for card in registry.cards()):
         for file in card.weights:
             known_file, users = found.get(file.name, (file, ()))
             if known_file != file:

@@ -57,6 +57,25 @@ FILES = {variant: _file(variant) for variant in _DIGESTS}
 """Variant -> official checkpoint."""
 
 
+def title(variant: str) -> str:
+    """A variant as people write it: "SAM 2.1 tiny"."""
+    version, _, size = variant.partition("-")
+    return f"{version.upper().replace('SAM2', 'SAM 2')} {size}"
+
+
+def card_of(variant: str) -> dict[str, Any]:
+    """What the cards of a variant's tracker and segmenter have in common."""
+    return {
+        "paper": "SAM 2: Segment Anything in Images and Videos, ICLR 2025",
+        "paper_url": "https://arxiv.org/abs/2408.00714",
+        "code": "https://github.com/facebookresearch/sam2",
+        "licence": "Apache-2.0",
+        "weights": (FILES[variant],),
+        "requires": "sam2",
+        "options": {"variant": variant},
+    }
+
+
 def load_network(
     variant: str, weights: str | Path | None, *, image_size: int | None = None, device: str = "auto"
 ) -> Any:
@@ -103,21 +122,14 @@ def prompt_points(
 
 
 def _register_all(cls: type[SAM2Segmenter]) -> type[SAM2Segmenter]:
-    for variant, file in FILES.items():
-        version, _, size = variant.partition("-")
+    for variant in FILES:
         register_segmenter(
             variant,
             family="segmenter",
-            summary=f"{version.upper().replace('SAM2', 'SAM 2')} {size} on single images.",
+            summary=f"{title(variant)} on single images.",
             accepts={BoxPrompt, ClickPrompt},
             emits={"masks"},
-            paper="SAM 2: Segment Anything in Images and Videos, ICLR 2025",
-            paper_url="https://arxiv.org/abs/2408.00714",
-            code="https://github.com/facebookresearch/sam2",
-            licence="Apache-2.0",
-            weights=(file,),
-            requires="sam2",
-            options={"variant": variant},
+            **card_of(variant),
         )(cls)
     return cls
 

@@ -19,7 +19,7 @@ from vtlab.errors import InputError
 from vtlab.protocols import Image
 from vtlab.registry import register
 from vtlab.segmenters._promptable import normalise
-from vtlab.segmenters.sam2 import FILES, load_network, prompt_points, to_network
+from vtlab.segmenters.sam2 import FILES, card_of, load_network, prompt_points, title, to_network
 from vtlab.trackers._masks import ACCEPTS, Hint, MaskAnswer, MaskTracker, masks_of_logits
 
 if TYPE_CHECKING:
@@ -34,22 +34,16 @@ _MILLIONS = {"tiny": 38.9, "small": 46, "base-plus": 80.8, "large": 224.4}
 
 
 def _register_all(cls: type[SAM2Tracker]) -> type[SAM2Tracker]:
-    for variant, file in FILES.items():
-        version, _, size = variant.partition("-")
+    for variant in FILES:
+        size = variant.partition("-")[2]
         decorate: Callable[[type[SAM2Tracker]], type[SAM2Tracker]] = register(
             variant,
             family="vos",
-            summary=f"{version.upper().replace('SAM2', 'SAM 2')} {size}, {_MILLIONS[size]} M parameters: clicks, "
+            summary=f"{title(variant)}, {_MILLIONS[size]} M parameters: clicks, "
             "boxes and masks through any length of video.",
             accepts=ACCEPTS,
             emits={"masks", "boxes"},
-            paper="SAM 2: Segment Anything in Images and Videos, ICLR 2025",
-            paper_url="https://arxiv.org/abs/2408.00714",
-            code="https://github.com/facebookresearch/sam2",
-            licence="Apache-2.0",
-            weights=(file,),
-            requires="sam2",
-            options={"variant": variant},
+            **card_of(variant),
         )
         decorate(cls)
     return cls

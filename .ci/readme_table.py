@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from vtlab.protocols import Card
+from vtlab.contracts import Card
 from vtlab.registry import TRACKERS
 
 README = Path(__file__).parents[1] / "README.md"

@@ -54,7 +54,7 @@ def networks() -> dict[str, Callable[[], tuple[Any, Callable[[], Any], Callable[
     """Variant to a function that makes (network, its template part, its step) on the current device."""
     from vtlab.nets.mcitrack import CONFIGS, MCITrack
     from vtlab.nets.transt import TransT
-    from vtlab.trackers.mixformer import crop_sizes, make_network
+    from vtlab.trackers.boxes.mixformer import crop_sizes, make_network
 
     def images(*shape: int) -> Any:
         import torch
@@ -165,7 +165,7 @@ def find_hardware(device: str) -> tuple[str, str]:
     """The device that a name stands for ("cpu", "cuda", ...), and the words for it."""
     import torch
 
-    from vtlab.device import find_device
+    from vtlab.weights.device import find_device
 
     kind = find_device(device).type
     if kind == "cuda":

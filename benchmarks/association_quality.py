@@ -18,17 +18,17 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vtlab.association.postprocess import interpolate_gaps
+from vtlab.association.mend import interpolate_gaps
+from vtlab.contracts import Detector
 from vtlab.datasets.mot import MotChallenge
 from vtlab.datasets.synthetic import synthetic
 from vtlab.detectors.noisy_truth import NoisyTruth
 from vtlab.detectors.public import PublicDetections
 from vtlab.geometry import box_iou
 from vtlab.metrics.evaluation import combine, score
-from vtlab.protocols import Detector
-from vtlab.run import track
-from vtlab.trackers.by_detection import ByDetection
-from vtlab.trackers.per_object import create_tracker
+from vtlab.trackers.compose.by_detection import ByDetection
+from vtlab.trackers.compose.per_object import create_tracker
+from vtlab.trackers.loop import track
 from vtlab.tracks import Tracks, TracksBuilder
 from vtlab.video import Frame, Video
 

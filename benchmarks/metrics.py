@@ -146,7 +146,7 @@ def write_benchmark(root: Path, stem: str, sequences: dict[str, Size]) -> None:
 
 
 def by_vtlab(root: Path, stem: str) -> Numbers:
-    from vtlab.folders import evaluate_folders
+    from vtlab.benchmark import evaluate_folders
 
     table = evaluate_folders(root / "gt", root / "trackers", stem.lower(), workers=1).table
     total = {k: float(table.iloc[-1][k]) for k in ("HOTA", "AssA", "MOTA", "IDF1", "IDSW")}
@@ -367,7 +367,7 @@ def masks(repeats: int) -> list[Row]:
 def boxes(repeats: int) -> list[Row]:
     from vtlab.geometry import xywh_to_xyxy
     from vtlab.metrics import sot
-    from vtlab.metrics.protocols import SOT
+    from vtlab.metrics.rules import SOT
 
     rng = np.random.default_rng(0)
     walks = [rng.normal(0, 3, (500, 2)).cumsum(axis=0) + 300 for _ in range(180)]
@@ -422,7 +422,7 @@ def main() -> None:
     }
     for module in (
         "pandas",
-        "vtlab.folders",
+        "vtlab.benchmark",
         "trackeval",
         "motrics",
         "trackers.eval",

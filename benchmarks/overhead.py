@@ -14,8 +14,8 @@ from rich.table import Table
 
 import vtlab
 from benchmarks import decode
+from vtlab.contracts import Card, OnlineTracker
 from vtlab.prompts import BoxPrompt, Prompts
-from vtlab.protocols import Card, OnlineTracker
 from vtlab.tracks import FrameTracks
 from vtlab.video import open_video
 

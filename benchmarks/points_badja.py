@@ -20,9 +20,9 @@ from rich.console import Console
 from rich.table import Table
 
 from vtlab.metrics import points
-from vtlab.metrics.protocols import POINTS
+from vtlab.metrics.rules import POINTS
 from vtlab.prompts import PointPrompt, Prompts
-from vtlab.run import track
+from vtlab.trackers.loop import track
 from vtlab.video import open_video
 
 CLIPS = ("camel", "horsejump-high")

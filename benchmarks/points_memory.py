@@ -34,14 +34,14 @@ from rich.table import Table
 from benchmarks.memory_vos import FRAMES, LIMIT, START
 from benchmarks.points_speed import METHODS, random_weights
 from vtlab.prompts import PointPrompt, Prompts
-from vtlab.run import create_tracker
+from vtlab.trackers.loop import create_tracker
 from vtlab.video import Frame
 
 HEIGHT, WIDTH, POINTS, MANY = 120, 160, 200, 5000
 
 
 def small_tapir(tracker: Any) -> None:
-    from vtlab.trackers._tapir_core import Network
+    from vtlab.trackers.points.tapir.core import Network
 
     net = tracker._network.net
     net.extra_convs, net.initial_resolution = None, (64, 64)

@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 from vtlab.datasets.synthetic import synthetic
-from vtlab.device import find_device
 from vtlab.prompts import PointPrompt, Prompts
-from vtlab.run import create_tracker
+from vtlab.trackers.loop import create_tracker
 from vtlab.video import Frame
+from vtlab.weights.device import find_device
 
 SIZE = (384, 216)
 

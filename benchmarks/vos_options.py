@@ -24,8 +24,8 @@ from rich.table import Table
 import vtlab
 from benchmarks import _seeded
 from benchmarks._sot import boxes, footage
-from vtlab.device import find_device
 from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.weights.device import find_device
 
 HALF: dict[str, dict[str, Any]] = {
     "float32": {},

@@ -18,15 +18,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from vtlab.datasets.base import Sequence
+from vtlab.benchmark import evaluate_folders
+from vtlab.contracts import Image
 from vtlab.datasets.davis import Davis
-from vtlab.draw import overlay, resized, side_by_side
 from vtlab.errors import VtlabError
-from vtlab.folders import evaluate_folders
 from vtlab.metrics.evaluation import combine, score
 from vtlab.prompts import MaskPrompt
-from vtlab.protocols import Image
-from vtlab.run import track
+from vtlab.sequence import Sequence
+from vtlab.show.draw import overlay, resized, side_by_side
+from vtlab.trackers.loop import track
 from vtlab.tracks import Tracks
 
 COLUMNS = 5

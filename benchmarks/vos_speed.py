@@ -23,8 +23,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._seeded import sam2, sam2_predictor
-from vtlab.device import find_device
-from vtlab.trackers._sam2_core import Core, Given
+from vtlab.trackers.masks.sam2.core import Core, Given
+from vtlab.weights.device import find_device
 
 OBJECTS = (1, 4, 16)
 FRAMES, ROUNDS = 10, 10

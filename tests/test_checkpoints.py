@@ -11,8 +11,8 @@ import zipfile
 
 import pytest
 
-from vtlab.checkpoints import load_into, load_tensors
 from vtlab.errors import WeightsError
+from vtlab.weights.checkpoints import load_into, load_tensors
 
 torch = pytest.importorskip("torch")
 

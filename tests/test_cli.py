@@ -104,7 +104,7 @@ def test_errors_are_one_message_without_a_traceback(arguments, code, message, cl
 def test_a_failure_half_way_keeps_the_partial_result(clip, tmp_path):
     (tmp_path / "mine.py").write_text(
         "import vtlab\n"
-        "from vtlab.protocols import Observation, SingleObjectTracker\n"
+        "from vtlab.contracts import Observation, SingleObjectTracker\n"
         "@vtlab.register('mine', family='sot', accepts={vtlab.BoxPrompt}, licence='MIT')\n"
         "class Mine(SingleObjectTracker):\n"
         "    def init(self, frame, prompt): pass\n"
@@ -120,7 +120,7 @@ def test_a_failure_half_way_keeps_the_partial_result(clip, tmp_path):
 def test_ctrl_c_keeps_the_partial_result(clip, tmp_path):
     (tmp_path / "slow.py").write_text(
         "import time, vtlab\n"
-        "from vtlab.protocols import Observation, SingleObjectTracker\n"
+        "from vtlab.contracts import Observation, SingleObjectTracker\n"
         "@vtlab.register('slow', family='sot', accepts={vtlab.BoxPrompt}, licence='MIT')\n"
         "class Slow(SingleObjectTracker):\n"
         "    def init(self, frame, prompt): open('started', 'w').close()\n"

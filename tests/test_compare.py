@@ -10,13 +10,13 @@ import pytest
 import vtlab
 from tests.conftest import moving_square, square_box
 from vtlab.comparison import fitting_prompts
+from vtlab.contracts import Card, Observation, SingleObjectTracker, WeightFile
 from vtlab.errors import InputError, PromptError, RegistryError
 from vtlab.geometry import paired_iou
-from vtlab.plot import pareto_front
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts
-from vtlab.protocols import Card, Observation, SingleObjectTracker, WeightFile
 from vtlab.registry import TRACKERS
-from vtlab.report import answer
+from vtlab.show.page import answer
+from vtlab.show.plot import pareto_front
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
 

@@ -12,9 +12,9 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'v
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'vtlab[onnx]'")
 from torch import nn  # noqa: E402
 
-from vtlab import export as module  # noqa: E402
+from vtlab.deploy import export as module  # noqa: E402
+from vtlab.deploy.export import export  # noqa: E402
 from vtlab.errors import InputError, RegistryError, VtlabError  # noqa: E402
-from vtlab.export import export  # noqa: E402
 from vtlab.nets import mcitrack, mixformer_cvt, mixformer_vit  # noqa: E402
 from vtlab.nets.layers import CornerHead, fold_batch_norms  # noqa: E402
 from vtlab.nets.mixformer import MixFormer, ScorePrediction  # noqa: E402

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtlab.draw import colour, figures
 from vtlab.errors import InputError, PromptError
-from vtlab.figures import Figures, carry, figures_at
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
+from vtlab.prompts.shapes import Figures, carry, figures_at
+from vtlab.show.draw import colour, figures
 from vtlab.tracks import TracksBuilder
 
 SQUARE = ((10.0, 10.0), (50.0, 10.0), (50.0, 40.0), (10.0, 40.0))

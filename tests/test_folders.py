@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from vtlab.benchmark import LAYOUTS, evaluate_folders
 from vtlab.errors import FormatError, InputError
-from vtlab.folders import LAYOUTS, evaluate_folders
 from vtlab.formats.boxes import read_boxes, write_boxes
 from vtlab.tracks import Tracks
 

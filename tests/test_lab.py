@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from vtlab.errors import ExperimentError
-from vtlab.lab import leaderboard, load_experiment, run_experiment
+from vtlab.experiments import leaderboard, load_experiment, run_experiment
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 

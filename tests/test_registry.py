@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 import vtlab
+from vtlab.contracts import Observation, SingleObjectTracker
 from vtlab.errors import MissingDependencyError, RegistryError
 from vtlab.prompts import BoxPrompt
-from vtlab.protocols import Observation, SingleObjectTracker
 from vtlab.registry import TRACKERS, Registry, register
 
 OWN_TRACKER = '''
@@ -20,7 +20,7 @@ OWN_TRACKER = '''
 import cv2
 import vtlab
 from vtlab.geometry import xywh_to_xyxy, xyxy_to_xywh
-from vtlab.protocols import Observation, SingleObjectTracker
+from vtlab.contracts import Observation, SingleObjectTracker
 
 
 @vtlab.register("my-csrt", family="sot", accepts={vtlab.BoxPrompt}, licence="MIT")
@@ -123,7 +123,7 @@ def test_an_unregistered_class_is_told_how():
 
 
 def test_an_instance_of_a_single_object_tracker_is_refused():
-    from vtlab.trackers.identity import Identity
+    from vtlab.trackers.compose.identity import Identity
 
     with pytest.raises(RegistryError, match="follows one object"):
         vtlab.create_tracker(Identity())

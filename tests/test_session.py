@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 import vtlab
 from tests.conftest import moving_square
+from vtlab.contracts import Card, Observation, SingleObjectTracker
 from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt
-from vtlab.protocols import Card, Observation, SingleObjectTracker
 from vtlab.session import Session
-from vtlab.trackers.interpolation import morph
+from vtlab.trackers.compose.interpolation import morph
 
 N = 12
 VIDEO = moving_square(N)

@@ -7,7 +7,7 @@ import pytest
 
 from vtlab.comparison import Comparison, Run
 from vtlab.datasets import Sequence
-from vtlab.report import styled
+from vtlab.show.page import styled
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
 

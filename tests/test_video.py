@@ -223,7 +223,7 @@ def test_rotation_is_applied(tmp_path: Path, degrees: int) -> None:
 
 
 def test_mirrored_rotation() -> None:
-    from vtlab._decode import Converter, Layout
+    from vtlab.video.decode import Converter, Layout
 
     frame = av.VideoFrame.from_ndarray(picture(5), format="rgb24")
     shown = Converter(Layout((WIDTH, HEIGHT), turns=1, mirrored=True))(frame)

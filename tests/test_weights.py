@@ -16,8 +16,8 @@ from types import SimpleNamespace
 import pytest
 
 from vtlab import weights
+from vtlab.contracts import WeightFile
 from vtlab.errors import WeightsError
-from vtlab.protocols import WeightFile
 
 DATA = bytes(range(256)) * 8000
 SHA = hashlib.sha256(DATA).hexdigest()

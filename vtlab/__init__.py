@@ -10,6 +10,9 @@ The public names below are imported when they are first used, so `import vtlab` 
 from __future__ import annotations
 
 import importlib
+import importlib.abc
+import importlib.util
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -24,16 +27,16 @@ _NAMES = {
     "PointPrompt": "vtlab.prompts",
     "SkeletonPrompt": "vtlab.prompts",
     "Tracks": "vtlab.tracks",
-    "Sequence": "vtlab.datasets",
+    "Sequence": "vtlab.sequence",
     "Session": "vtlab.session",
-    "track": "vtlab.run",
-    "create_tracker": "vtlab.trackers.per_object",
+    "track": "vtlab.trackers.loop",
+    "create_tracker": "vtlab.trackers.compose.per_object",
     "compare": "vtlab.comparison",
     "evaluate": "vtlab.metrics",
-    "profile": "vtlab.lab.profiling",
-    "annotate": "vtlab.widgets",
-    "Corrector": "vtlab.widgets",
-    "figures_at": "vtlab.figures",
+    "profile": "vtlab.trackers.profiling",
+    "annotate": "vtlab.studio",
+    "Corrector": "vtlab.studio",
+    "figures_at": "vtlab.prompts.shapes",
     "register": "vtlab.registry",
     "list_trackers": "vtlab.registry",
     "tracker_card": "vtlab.registry",
@@ -48,12 +51,10 @@ __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:
     from vtlab.comparison import compare
-    from vtlab.datasets import Sequence
     from vtlab.errors import VtlabError, VtlabWarning
-    from vtlab.figures import figures_at
-    from vtlab.lab.profiling import profile
     from vtlab.metrics import evaluate
     from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
+    from vtlab.prompts.shapes import figures_at
     from vtlab.registry import (
         list_trackers,
         register,
@@ -62,13 +63,105 @@ if TYPE_CHECKING:
         register_segmenter,
         tracker_card,
     )
-    from vtlab.run import track
+    from vtlab.sequence import Sequence
     from vtlab.session import Session
-    from vtlab.trackers.per_object import create_tracker
+    from vtlab.studio.annotator import annotate
+    from vtlab.studio.corrector import Corrector
+    from vtlab.trackers.compose.per_object import create_tracker
+    from vtlab.trackers.loop import track
+    from vtlab.trackers.profiling import profile
     from vtlab.tracks import Tracks
     from vtlab.video import Video, open_video
-    from vtlab.widgets.annotator import annotate
-    from vtlab.widgets.corrector import Corrector
+
+
+_MOVED = {
+    "figures": "prompts.shapes",
+    "protocols": "contracts",
+    "checkpoints": "weights.checkpoints",
+    "device": "weights.device",
+    "datasets.base": "sequence",
+    "association.postprocess": "association.mend",
+    "association.kalman": "association.parts.kalman",
+    "association.similarity": "association.parts.similarity",
+    "association.assignment": "association.parts.assignment",
+    "association.lifecycle": "association.parts.lifecycle",
+    "association.cmc": "association.parts.cmc",
+    "association.reid": "association.parts.reid",
+    "metrics.protocols": "metrics.rules",
+    "trackers.opencv": "trackers.boxes.opencv",
+    "trackers.ncc": "trackers.boxes.ncc",
+    "trackers.nanotrack": "trackers.boxes.nanotrack",
+    "trackers.transt": "trackers.boxes.transt",
+    "trackers.mixformer": "trackers.boxes.mixformer",
+    "trackers.mcitrack": "trackers.boxes.mcitrack",
+    "trackers.sam2": "trackers.masks.sam2.tracker",
+    "trackers.sam2_transformers": "trackers.masks.sam2.on_transformers",
+    "trackers.xmem": "trackers.masks.xmem.tracker",
+    "trackers.cutie": "trackers.masks.cutie",
+    "trackers.flow": "trackers.masks.flow",
+    "trackers.tapir": "trackers.points.tapir.tracker",
+    "trackers.cotracker": "trackers.points.cotracker.tracker",
+    "trackers.pips": "trackers.points.pips",
+    "trackers.tapnext": "trackers.points.tapnext",
+    "trackers.lucas_kanade": "trackers.points.lucas_kanade",
+    "trackers.per_object": "trackers.compose.per_object",
+    "trackers.by_detection": "trackers.compose.by_detection",
+    "trackers.auto": "trackers.compose.auto",
+    "trackers.assistant": "trackers.compose.assistant",
+    "trackers.interpolation": "trackers.compose.interpolation",
+    "trackers.identity": "trackers.compose.identity",
+    "run": "trackers.loop",
+    "memory": "trackers.measure",
+    "lab.profiling": "trackers.profiling",
+    "draw": "show.draw",
+    "plot": "show.plot",
+    "report": "show.page",
+    "lab.spec": "experiments.spec",
+    "lab.runner": "experiments.runner",
+    "lab.store": "experiments.store",
+    "lab": "experiments",
+    "folders": "benchmark",
+    "export": "deploy.export",
+    "doctor": "deploy.doctor",
+    "widgets.annotator": "studio.annotator",
+    "widgets.annotator_state": "studio.annotator_state",
+    "widgets.corrector": "studio.corrector",
+    "widgets.corrector_state": "studio.corrector_state",
+    "widgets.player": "studio.player",
+    "widgets.player_data": "studio.player_data",
+    "widgets": "studio",
+}
+"""Modules of version 0.1 -> where they are now; their old paths work until version 0.3, with a warning."""
+
+
+class _Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Finds a module that moved under its old path."""
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
+        if name.startswith("vtlab.") and name[6:] in _MOVED:
+            return importlib.util.spec_from_loader(name, self)
+        return None
+
+    def exec_module(self, module: Any) -> None:
+        import warnings
+
+        from vtlab.errors import VtlabWarning
+
+        old, new = module.__name__, f"vtlab.{_MOVED[module.__name__[6:]]}"
+        text = f"{old} is now {new}; the old path goes in version 0.3."
+        warnings.warn(text, VtlabWarning, stacklevel=_caller())
+        sys.modules[old] = importlib.import_module(new)
+
+
+def _caller() -> int:
+    """How far above `exec_module` the import statement stands, past the frames of the import system."""
+    depth, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and (frame is sys._getframe(1) or "importlib" in frame.f_code.co_filename):
+        depth, frame = depth + 1, frame.f_back
+    return depth
+
+
+sys.meta_path.insert(0, _Moved())
 
 
 def __getattr__(name: str) -> Any:

@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vtlab.contracts import Card, WeightFile
 from vtlab.errors import RegistryError, VtlabWarning, near, needs
 from vtlab.prompts import Prompt
-from vtlab.protocols import Card, WeightFile
 
 T = TypeVar("T", bound=type)
 _NAME = re.compile(r"[a-z0-9][a-z0-9.+-]*$")
@@ -38,11 +38,13 @@ class Registry:
         package: Package whose modules hold the built-in parts.
         group: Entry-point group of other packages' parts.
         families: Allowed values of `Card.family`.
+        depth: Levels of folders below the package that hold parts; a folder below these is one part in several files.
     """
 
-    def __init__(self, kind: str, package: str, group: str, families: Iterable[str]):
+    def __init__(self, kind: str, package: str, group: str, families: Iterable[str], depth: int = 1):
         self.kind, self.package, self.group = kind, package, group
         self.families = tuple(families)
+        self.depth = depth
         self._entries: dict[str, tuple[Card, type]] = {}
         self._aliases: dict[str, tuple[str, str]] = {}
         self._scanned = False
@@ -202,14 +204,20 @@ class Registry:
             if key not in known:
                 raise RegistryError(f"{self.kind} {name!r} has no parameter {key!r}. {near(key, known)}")
 
+    def _import_all(self, name: str, depth: int) -> None:
+        """Import the modules of a package, and of its folders down to `depth`."""
+        package = importlib.import_module(name)
+        for info in pkgutil.iter_modules(package.__path__):
+            if info.ispkg and depth > 1:
+                self._import_all(f"{name}.{info.name}", depth - 1)
+            elif not info.name.startswith("_"):
+                importlib.import_module(f"{name}.{info.name}")
+
     def _scan(self) -> None:
         if self._scanned:
             return
         self._scanned = True
-        package = importlib.import_module(self.package)
-        for info in pkgutil.iter_modules(package.__path__):
-            if not info.name.startswith("_"):
-                importlib.import_module(f"{self.package}.{info.name}")
+        self._import_all(self.package, self.depth)
         for entry in importlib.metadata.entry_points(group=self.group):
             try:
                 entry.load()
@@ -257,7 +265,9 @@ def _load_file(spec: str, kind: str) -> type:
     return getattr(module, attribute)
 
 
-TRACKERS = Registry("tracker", "vtlab.trackers", "vtlab.trackers", ("sot", "mot", "vos", "points", "multi"))
+TRACKERS = Registry(
+    "tracker", "vtlab.trackers", "vtlab.trackers", ("sot", "mot", "vos", "points", "multi"), depth=2
+)
 DETECTORS = Registry("detector", "vtlab.detectors", "vtlab.detectors", ("detector",))
 ASSOCIATORS = Registry("associator", "vtlab.association", "vtlab.associators", ("associator",))
 SEGMENTERS = Registry("segmenter", "vtlab.segmenters", "vtlab.segmenters", ("segmenter",))

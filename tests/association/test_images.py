@@ -7,10 +7,10 @@ import pytest
 
 from tests.association.streams import detections, frame
 from vtlab.association.botsort import BotSort, SuperviselyBotSort
-from vtlab.association.cmc import CameraMotion
 from vtlab.association.deepsort import DeepSort
 from vtlab.association.ocsort import OcSort
-from vtlab.association.reid import HistogramEmbedder, OnnxEmbedder, TimmEmbedder, crops, make_embedder
+from vtlab.association.parts.cmc import CameraMotion
+from vtlab.association.parts.reid import HistogramEmbedder, OnnxEmbedder, TimmEmbedder, crops, make_embedder
 from vtlab.errors import InputError
 from vtlab.registry import ASSOCIATORS
 

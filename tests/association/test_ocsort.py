@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.association.streams import detections, frame
-from vtlab.association.kalman import BoxFilter
 from vtlab.association.ocsort import OcSort
+from vtlab.association.parts.kalman import BoxFilter
 from vtlab.errors import InputError
 
 ROW = np.array([0])

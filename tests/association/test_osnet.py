@@ -7,7 +7,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
-from vtlab.association.reid import OSNET, OnnxEmbedder, OsnetEmbedder, make_embedder  # noqa: E402
+from vtlab.association.parts.reid import OSNET, OnnxEmbedder, OsnetEmbedder, make_embedder  # noqa: E402
 from vtlab.errors import WeightsError  # noqa: E402
 from vtlab.nets.osnet import WIDTHS, OsNet, variant_of  # noqa: E402
 

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vtlab.association.assignment import assign, assign_sparse
-from vtlab.association.kalman import MOTIONS, BoxFilter
-from vtlab.association.lifecycle import Clock, Lifecycle
-from vtlab.association.similarity import (
+from vtlab.association.parts.assignment import assign, assign_sparse
+from vtlab.association.parts.kalman import MOTIONS, BoxFilter
+from vtlab.association.parts.lifecycle import Clock, Lifecycle
+from vtlab.association.parts.similarity import (
     biou,
     buffered,
     cosine,
@@ -178,7 +178,7 @@ def test_cosine_of_unknown_is_zero_and_gallery_takes_the_best():
 
 @pytest.mark.parametrize("most", [1, 10**6])
 def test_gallery_is_compared_in_parts(most, monkeypatch):
-    monkeypatch.setattr("vtlab.association.similarity._MOST", most)
+    monkeypatch.setattr("vtlab.association.parts.similarity._MOST", most)
     gallery = RNG.normal(size=(7, 4, 5)).astype(np.float32)
     gallery[RNG.random((7, 4)) < 0.5] = np.nan
     gallery[3] = np.nan
@@ -276,7 +276,7 @@ def test_sparse_assignment_of_a_large_crowd_equals_the_dense_one(monkeypatch):
     a = np.concatenate([low, low + 40], axis=1)
     b = a[rng.permutation(300)] + rng.normal(0, 4, (300, 4))
     rows, columns, values = overlapping(a, b)
-    monkeypatch.setattr("vtlab.association.assignment._DENSE", 100)
+    monkeypatch.setattr("vtlab.association.parts.assignment._DENSE", 100)
     got = assign_sparse(rows, columns, values, (300, 300), 0.1, rule="all")
     want = assign(iou(a, b), 0.1)
     assert set(zip(*got, strict=True)) == set(zip(*want, strict=True))

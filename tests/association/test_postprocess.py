@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.association.test_images import picture
-from vtlab.association.postprocess import drop_short, interpolate_gaps, relink
+from vtlab.association.mend import drop_short, interpolate_gaps, relink
 from vtlab.errors import InputError
 from vtlab.tracks import Tracks
 from vtlab.video import open_video

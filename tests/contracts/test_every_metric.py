@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vtlab.metrics import METRICS, score
-from vtlab.metrics.protocols import FAMILIES
+from vtlab.metrics.rules import FAMILIES
 from vtlab.tracks import PointRows, Tracks
 
 N = 300

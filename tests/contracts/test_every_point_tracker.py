@@ -12,10 +12,10 @@ import pytest
 from tests.trackers.blobs import SIZE, blobs, positions
 from tests.trackers.oracles import follow, make, point
 from vtlab.errors import PromptError
-from vtlab.figures import figures_at
 from vtlab.prompts import BoxPrompt, PointPrompt, Prompts, SkeletonPrompt
+from vtlab.prompts.shapes import figures_at
 from vtlab.registry import TRACKERS
-from vtlab.run import track
+from vtlab.trackers.loop import track
 from vtlab.video import Frame
 
 ALL = [card.name for card in TRACKERS.cards() if card.family == "points"]

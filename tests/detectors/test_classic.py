@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from vtlab.detectors._common import COCO_NAMES, class_ids, select
+from vtlab.detectors.base import COCO_NAMES, class_ids, select
 from vtlab.detectors.callable import CallableDetector
 from vtlab.detectors.hog import HogPeople
 from vtlab.detectors.motion import Motion

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from vtlab.detectors._common import COCO_NAMES
+from vtlab.detectors.base import COCO_NAMES
 from vtlab.detectors.yolo import YoloOnnx, YoloxOnnx, decode_yolo, layout_of, letterbox
 from vtlab.errors import InputError, MissingDependencyError, VtlabError, WeightsError
 from vtlab.registry import DETECTORS

@@ -12,7 +12,7 @@ import pytest
 import vtlab
 from vtlab.errors import InputError
 from vtlab.metrics import METRICS, combine, consistency, evaluate, score, table
-from vtlab.metrics.protocols import FAMILIES
+from vtlab.metrics.rules import FAMILIES
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.tracks import PointRows, Tracks
 

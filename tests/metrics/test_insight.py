@@ -8,7 +8,7 @@ import pytest
 
 from vtlab.errors import InputError
 from vtlab.metrics import attributes, calibration, events, explanation, motmetrics_bridge, quality, score
-from vtlab.metrics.protocols import SOT, differences
+from vtlab.metrics.rules import SOT, differences
 from vtlab.tracks import PointRows, Tracks
 
 N = 40

@@ -16,7 +16,7 @@ from vtlab.errors import InputError
 from vtlab.formats.mot import CLASSES, read_mot_rows
 from vtlab.metrics import mot, pairing
 from vtlab.metrics.assignment import max_weight_matching
-from vtlab.metrics.protocols import MOT
+from vtlab.metrics.rules import MOT
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/mot_trackeval.json").read_text())
 SAME = np.array([0.0, 0.0, 10.0, 10.0])

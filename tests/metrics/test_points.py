@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vtlab.errors import InputError
 from vtlab.metrics import points
-from vtlab.metrics.protocols import POINTS
+from vtlab.metrics.rules import POINTS
 
 NATIVE = POINTS["native-first"]
 

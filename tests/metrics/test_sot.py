@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from vtlab.errors import InputError
 from vtlab.geometry import xywh_to_xyxy
-from vtlab.metrics import protocols, sot
-from vtlab.metrics.protocols import SOT
+from vtlab.metrics import rules as protocols
+from vtlab.metrics import sot
+from vtlab.metrics.rules import SOT
 
 GOLDEN = Path(__file__).parent / "golden"
 BOX = np.array([[10.0, 20.0, 50.0, 80.0]])

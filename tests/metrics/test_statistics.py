@@ -9,7 +9,7 @@ from vtlab.errors import InputError
 from vtlab.metrics import statistics
 from vtlab.metrics.evaluation import Part
 from vtlab.metrics.mot import Counts
-from vtlab.metrics.protocols import POINTS
+from vtlab.metrics.rules import POINTS
 
 
 def runs(values, tracker_noise=0.0, seed=0):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from vtlab.errors import InputError
 from vtlab.metrics import vos
-from vtlab.metrics.protocols import VOS
+from vtlab.metrics.rules import VOS
 
 GOLDEN = json.loads((Path(__file__).parent / "golden/vos_davis.json").read_text())
 

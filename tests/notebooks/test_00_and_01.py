@@ -8,7 +8,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from vtlab.lab import run_notebook
+from vtlab.experiments import run_notebook
 from vtlab.video import open_video
 
 FOLDER = Path(__file__).parents[2] / "notebooks"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vtlab.lab import run_notebook
+from vtlab.experiments import run_notebook
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 

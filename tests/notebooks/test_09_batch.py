@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from vtlab.lab import Store, run_notebook
+from vtlab.experiments import Store, run_notebook
 
 FOLDER = Path(__file__).parents[2] / "notebooks"
 

@@ -15,15 +15,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
-from vtlab.checkpoints import load_into  # noqa: E402
-from vtlab.figures import Figures  # noqa: E402
 from vtlab.nets.cotracker3 import CoTracker3  # noqa: E402
 from vtlab.prompts import PointPrompt, Prompts  # noqa: E402
-from vtlab.run import track  # noqa: E402
-from vtlab.trackers._cotracker_core import Network, Run, Settings  # noqa: E402
-from vtlab.trackers._points import stream_windows  # noqa: E402
-from vtlab.trackers.cotracker import CoTracker  # noqa: E402
+from vtlab.prompts.shapes import Figures  # noqa: E402
+from vtlab.trackers.loop import track  # noqa: E402
+from vtlab.trackers.points.cotracker.core import Network, Run, Settings  # noqa: E402
+from vtlab.trackers.points.cotracker.tracker import CoTracker  # noqa: E402
+from vtlab.trackers.points.windows import stream_windows  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
+from vtlab.weights.checkpoints import load_into  # noqa: E402
 
 pytestmark = [pytest.mark.shared, pytest.mark.parity]
 

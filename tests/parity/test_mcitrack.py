@@ -15,10 +15,10 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from vtlab.geometry import xywh_to_xyxy, xyxy_to_xywh  # noqa: E402
 from vtlab.nets.mcitrack import CONFIGS, MCITrack, variant_of  # noqa: E402
 from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
-from vtlab.trackers import mcitrack as module  # noqa: E402
-from vtlab.trackers._crops import area_window, crop, hann_window, network_input  # noqa: E402
-from vtlab.trackers.mcitrack import MCITrack as MCITrackTracker  # noqa: E402
-from vtlab.trackers.mcitrack import decode  # noqa: E402
+from vtlab.trackers.boxes import mcitrack as module  # noqa: E402
+from vtlab.trackers.boxes.crops import area_window, crop, hann_window, network_input  # noqa: E402
+from vtlab.trackers.boxes.mcitrack import MCITrack as MCITrackTracker  # noqa: E402
+from vtlab.trackers.boxes.mcitrack import decode  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
 
 pytestmark = [pytest.mark.shared, pytest.mark.parity]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from vtlab.prompts import PointPrompt, Prompts
-from vtlab.trackers.pips import Pips, hand_over
+from vtlab.trackers.points.pips import Pips, hand_over
 from vtlab.video import Frame
 
 pytestmark = [pytest.mark.parity, pytest.mark.shared]

@@ -14,12 +14,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
-from vtlab.figures import Figures  # noqa: E402
 from vtlab.nets.tapir import Grids, QueryVectors, Tapir, average, probability_visible  # noqa: E402
 from vtlab.prompts import PointPrompt, Prompts  # noqa: E402
-from vtlab.run import track  # noqa: E402
-from vtlab.trackers._tapir_core import Network, OfflineRun  # noqa: E402
-from vtlab.trackers.tapir import TAPIR, OnlineTAPIR  # noqa: E402
+from vtlab.prompts.shapes import Figures  # noqa: E402
+from vtlab.trackers.loop import track  # noqa: E402
+from vtlab.trackers.points.tapir.core import Network, OfflineRun  # noqa: E402
+from vtlab.trackers.points.tapir.tracker import TAPIR, OnlineTAPIR  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
 
 pytestmark = [pytest.mark.shared, pytest.mark.parity]

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from vtlab.prompts import PointPrompt, Prompts
-from vtlab.run import track
-from vtlab.trackers import tapnext as tracker_file
+from vtlab.trackers.loop import track
+from vtlab.trackers.points import tapnext as tracker_file
 from vtlab.video import Frame
 
 pytestmark = [pytest.mark.parity, pytest.mark.shared]

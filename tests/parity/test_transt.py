@@ -10,8 +10,8 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 from tests.parity.sot_fixture import ACTIVATION, BOX, PIXELS, SotFixture, outputs_of  # noqa: E402
 from vtlab.nets import transt as nets  # noqa: E402
 from vtlab.nets.layers import to_map  # noqa: E402
-from vtlab.trackers import _crops  # noqa: E402
-from vtlab.trackers import transt as trackers  # noqa: E402
+from vtlab.trackers.boxes import crops as _crops  # noqa: E402
+from vtlab.trackers.boxes import transt as trackers  # noqa: E402
 
 pytestmark = [pytest.mark.shared, pytest.mark.parity]
 

@@ -17,7 +17,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 from vtlab.nets.xmem import XMem, aggregate  # noqa: E402
-from vtlab.trackers._xmem_core import Core, MemorySettings, _similarity  # noqa: E402
+from vtlab.trackers.masks.xmem.core import Core, MemorySettings, _similarity  # noqa: E402
 
 pytestmark = [pytest.mark.shared, pytest.mark.parity]
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from vtlab import masks
+from vtlab.contracts import Segmenter
 from vtlab.errors import InputError, RegistryError
-from vtlab.protocols import Segmenter
 from vtlab.segmenters import create_segmenter
 
 

@@ -12,7 +12,7 @@ from vtlab.nets import mcitrack as mcitrack_nets
 from vtlab.nets import mixformer_cvt, mixformer_vit
 from vtlab.nets.mixformer import MixFormer, ScorePrediction
 from vtlab.nets.transt import TransT
-from vtlab.trackers import mcitrack, mixformer, transt
+from vtlab.trackers.boxes import mcitrack, mixformer, transt
 from vtlab.video import Frame
 
 KINDS = ("transt", "cvt", "cvt-offline", "vit", "mcitrack")

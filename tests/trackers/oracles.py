@@ -14,13 +14,15 @@ import pytest
 
 from tests.trackers.blobs import find
 from vtlab.prompts import PointPrompt, Prompts
-from vtlab.run import create_tracker, track
+from vtlab.trackers.loop import create_tracker, track
 
 torch = pytest.importorskip("torch")
 
 from vtlab.nets.cotracker3 import Motion  # noqa: E402
 from vtlab.nets.tapir import CausalState, Estimate, Grids, QueryVectors, Tapir  # noqa: E402
-from vtlab.trackers import _cotracker_core, _tapir_core, pips, tapnext  # noqa: E402
+from vtlab.trackers.points import pips, tapnext  # noqa: E402
+from vtlab.trackers.points.cotracker import core as _cotracker_core  # noqa: E402
+from vtlab.trackers.points.tapir import core as _tapir_core  # noqa: E402
 
 
 class Oracle(torch.nn.Module):

@@ -7,11 +7,11 @@ import pytest
 
 import vtlab
 from tests.conftest import moving_square, square_box
+from vtlab.contracts import Card, Observation, SingleObjectTracker
 from vtlab.errors import InputError, VtlabWarning, WeightsError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
-from vtlab.protocols import Card, Observation, SingleObjectTracker
 from vtlab.registry import TRACKERS
-from vtlab.trackers.auto import _geometry
+from vtlab.trackers.compose.auto import _geometry
 
 LOCAL = {"box": ("ncc",), "mask": ("flow",), "points": ("lucas-kanade",), "skeleton": ("lucas-kanade",)}
 N = 10

@@ -7,7 +7,7 @@ import pytest
 
 from vtlab.errors import InputError, PromptError, VtlabWarning
 from vtlab.prompts import BoxPrompt, Prompts
-from vtlab.trackers._batch import BatchedTracker, Target
+from vtlab.trackers.boxes.batch import BatchedTracker, Target
 from vtlab.video import Frame
 
 IMAGE = np.zeros((60, 80, 3), np.uint8)

@@ -11,8 +11,8 @@ from vtlab.detectors.callable import CallableDetector
 from vtlab.errors import InputError, PromptError, RegistryError, TrackingError, VtlabWarning, WeightsError
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.registry import ASSOCIATORS, TRACKERS
-from vtlab.run import track
-from vtlab.trackers.by_detection import ByDetection
+from vtlab.trackers.compose.by_detection import ByDetection
+from vtlab.trackers.loop import track
 from vtlab.video import StreamVideo, open_video
 from vtlab.weights import locate
 

@@ -15,8 +15,8 @@ from vtlab.registry import tracker_card
 torch = pytest.importorskip("torch")
 
 from vtlab.nets.cotracker3 import CoTracker3  # noqa: E402
-from vtlab.trackers import _cotracker_core as core  # noqa: E402
-from vtlab.trackers.cotracker import CoTracker  # noqa: E402
+from vtlab.trackers.points.cotracker import core  # noqa: E402
+from vtlab.trackers.points.cotracker.tracker import CoTracker  # noqa: E402
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from vtlab.errors import InputError
 from vtlab.geometry import xyxy_to_cxcywh
-from vtlab.trackers import _crops
-from vtlab.trackers._crops import Window
+from vtlab.trackers.boxes import crops as _crops
+from vtlab.trackers.boxes.crops import Window
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (24, 40, 3), dtype=np.uint8)
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from vtlab.comparison import fitting_prompts
 from vtlab.errors import InputError, PromptError
-from vtlab.figures import figures_at
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
+from vtlab.prompts.shapes import figures_at
 from vtlab.registry import tracker_card
-from vtlab.run import track
-from vtlab.trackers.lucas_kanade import patches, similarity
+from vtlab.trackers.loop import track
+from vtlab.trackers.points.lucas_kanade import patches, similarity
 from vtlab.video import open_video
 
 SHIFT = np.array([1.75, -1.25])

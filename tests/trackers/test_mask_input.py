@@ -21,7 +21,7 @@ from vtlab import weights
 from vtlab.errors import InputError, PromptError, TrackingError, WeightsError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts
 from vtlab.registry import TRACKERS
-from vtlab.trackers._masks import MaskTracker, hints_of
+from vtlab.trackers.masks.base import MaskTracker, hints_of
 from vtlab.video import Frame
 
 VIDEO = np.random.default_rng(0).integers(0, 255, (6, 60, 90, 3), dtype=np.uint8)

@@ -11,12 +11,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 from tests.trackers import narrow  # noqa: E402
-from vtlab.checkpoints import load_into  # noqa: E402
 from vtlab.errors import InputError, VtlabWarning, WeightsError  # noqa: E402
 from vtlab.nets.mcitrack import CONFIGS, variant_of  # noqa: E402
 from vtlab.nets.mcitrack import MCITrack as Network  # noqa: E402
 from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
 from vtlab.registry import TRACKERS  # noqa: E402
+from vtlab.weights.checkpoints import load_into  # noqa: E402
 
 BOXES = {1: (20, 15, 60, 65), 2: (90, 60, 130, 90), 3: (100, 5, 128, 50)}
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtlab.errors import InputError
-from vtlab.trackers._points import (
+from vtlab.trackers.points.windows import (
     chunks,
     convert_points,
     pack_queries,

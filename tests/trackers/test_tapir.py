@@ -17,7 +17,7 @@ from vtlab.video import Frame
 torch = pytest.importorskip("torch")
 
 from vtlab.nets.tapir import Tapir  # noqa: E402
-from vtlab.trackers.tapir import TAPIR  # noqa: E402
+from vtlab.trackers.points.tapir.tracker import TAPIR  # noqa: E402
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from tests.trackers.blobs import blobs, positions
 from tests.trackers.oracles import follow, make
 from vtlab.errors import InputError, WeightsError
 from vtlab.prompts import PointPrompt, SkeletonPrompt
-from vtlab.trackers.tapnext import TapNext, read_official
+from vtlab.trackers.points.tapnext import TapNext, read_official
 
 torch = pytest.importorskip("torch")
 

@@ -10,9 +10,9 @@ pytest.importorskip("anywidget", reason="anywidget is not installed")
 from tests.conftest import moving_square
 from vtlab.errors import InputError, PromptError, VtlabWarning
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
+from vtlab.studio import PromptAnnotator, annotate
+from vtlab.studio.annotator import Skeleton
 from vtlab.video import StreamVideo, open_video
-from vtlab.widgets import PromptAnnotator, annotate
-from vtlab.widgets.annotator import Skeleton
 
 ARM = Skeleton(("hand", "elbow", "shoulder"), ((0, 1), (1, 2)))
 
@@ -349,7 +349,7 @@ def test_a_stream_is_refused(monkeypatch):
         def __init__(self):
             pass
 
-    monkeypatch.setattr("vtlab.widgets.annotator.open_video", lambda _: Live())
+    monkeypatch.setattr("vtlab.studio.annotator.open_video", lambda _: Live())
     with pytest.raises(InputError, match="'street' is a stream"):
         annotate("rtsp://camera/street")
 

@@ -13,8 +13,8 @@ from tests.conftest import moving_square, square_box
 from vtlab.errors import PromptError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts, SkeletonPrompt
 from vtlab.segmenters import create_segmenter
+from vtlab.studio.annotator_state import UNDO_STEPS, AnnotatorState, Skeleton
 from vtlab.video import open_video
-from vtlab.widgets.annotator_state import UNDO_STEPS, AnnotatorState, Skeleton
 
 VIDEO = open_video(moving_square())
 ARM = Skeleton(("hand", "elbow", "shoulder"), ((0, 1), (1, 2)))

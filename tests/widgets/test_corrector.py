@@ -10,10 +10,10 @@ pytest.importorskip("anywidget", reason="anywidget is not installed")
 from tests.conftest import moving_square
 from tests.test_session import Drifts
 from tests.widgets.test_annotator import Hand
+from vtlab.contracts import Card, Observation, SingleObjectTracker
 from vtlab.prompts import BoxPrompt, MaskPrompt, SkeletonPrompt
-from vtlab.protocols import Card, Observation, SingleObjectTracker
 from vtlab.session import Session
-from vtlab.widgets import Corrector
+from vtlab.studio import Corrector
 
 N = 12
 VIDEO = moving_square(n=N, height=120, width=160)

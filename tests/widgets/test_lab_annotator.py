@@ -22,7 +22,7 @@ CELLS = [
     "second = vtlab.annotate(video, 'second.json', skeleton=None)\nsecond",
     "session = vtlab.Session(video, 'ncc')\n"
     "session.add(vtlab.BoxPrompt((20, 16, 80, 76)))\n"
-    "from vtlab.widgets import Corrector\n"
+    "from vtlab.studio import Corrector\n"
     "corrector = Corrector(session, path='work.parquet')\n"
     "corrector",
 ]

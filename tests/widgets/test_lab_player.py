@@ -13,7 +13,7 @@ from tests.widgets.test_player import READ_BOX, READ_NUMBER
 N = 36_000
 CELLS = [
     "from vtlab.video import Video\n"
-    "from vtlab.widgets import TrackPlayer\n"
+    "from vtlab.studio import TrackPlayer\n"
     "from tests.widgets.test_player import Numbered, boxes\n"
     f"player = TrackPlayer(Video(Numbered({N})), {{'one': boxes(60), 'two': boxes(60)}})\n"
     "player",

@@ -10,9 +10,9 @@ import pytest
 from tests.conftest import moving_square, square_box
 from vtlab.errors import InputError
 from vtlab.prompts import MaskPrompt
+from vtlab.studio.player_data import MOST_FRAMES, PlayerData
 from vtlab.tracks import FrameTracks, PointRows, Tracks, TracksBuilder
 from vtlab.video import FrameSource, Video, open_video
-from vtlab.widgets.player_data import MOST_FRAMES, PlayerData
 
 N = 60
 
@@ -153,7 +153,7 @@ def test_nothing_to_play_is_said():
 
 @pytest.fixture
 def player(show):
-    from vtlab.widgets.player import TrackPlayer
+    from vtlab.studio.player import TrackPlayer
 
     def open_player(n: int = N, panels=("one",), **kwargs):
         video = Video(Numbered(n))
@@ -210,7 +210,7 @@ def test_keys_filter_and_timeline(player):
 
 @pytest.mark.browser
 def test_a_click_on_an_event_goes_to_its_frame_and_says_what_happened(show):
-    from vtlab.widgets.player import TrackPlayer
+    from vtlab.studio.player import TrackPlayer
 
     keep = np.ones(N, bool)
     keep[20:40] = False
@@ -292,7 +292,7 @@ def test_loop_stays_in_its_range(player):
 @pytest.mark.browser
 def test_lines_of_figures_are_drawn(show):
     from vtlab.prompts import PointPrompt, Prompts
-    from vtlab.widgets.player import TrackPlayer
+    from vtlab.studio.player import TrackPlayer
 
     prompts = Prompts(PointPrompt(((20, 40), (140, 40)), "polyline"))
     points = PointRows.of([0, 0], [1, 1], [0, 1], prompts[0].points)
@@ -308,7 +308,7 @@ def test_lines_of_figures_are_drawn(show):
 
 @pytest.mark.browser
 def test_masks_are_drawn(show, tmp_path):
-    from vtlab.widgets.player import TrackPlayer
+    from vtlab.studio.player import TrackPlayer
 
     builder = TracksBuilder((96, 128))
     for i in range(3):

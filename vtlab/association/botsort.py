@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from vtlab.association._engine import Array, Rows, Scene, Stage
-from vtlab.association._image import ImageAssociator
-from vtlab.association.reid import OSNET
-from vtlab.association.similarity import iou
+from vtlab.association.appearance import ImageAssociator
+from vtlab.association.engine import Array, Rows, Scene, Stage
+from vtlab.association.parts.reid import OSNET
+from vtlab.association.parts.similarity import iou
 from vtlab.errors import InputError
 from vtlab.registry import register_associator
 

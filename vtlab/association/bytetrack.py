@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vtlab.association._engine import KalmanAssociator, Stage
+from vtlab.association.engine import KalmanAssociator, Stage
 from vtlab.registry import register_associator
 
 

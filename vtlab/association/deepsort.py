@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from vtlab.association._engine import Array, Rows, Scene, Stage
-from vtlab.association._image import ImageAssociator
+from vtlab.association.appearance import ImageAssociator
+from vtlab.association.engine import Array, Rows, Scene, Stage
 from vtlab.errors import InputError
 from vtlab.registry import register_associator
 

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.association._engine import Array, Rows, Scene, Stage
-from vtlab.association._image import ImageAssociator
-from vtlab.association.kalman import BoxFilter
-from vtlab.association.similarity import iou
+from vtlab.association.appearance import ImageAssociator
+from vtlab.association.engine import Array, Rows, Scene, Stage
+from vtlab.association.parts.kalman import BoxFilter
+from vtlab.association.parts.similarity import iou
 from vtlab.errors import InputError
 from vtlab.registry import register_associator
 

@@ -10,7 +10,7 @@ no detection has two candidates the candidates are the matches.
 
 from __future__ import annotations
 
-from vtlab.association._engine import KalmanAssociator, Stage
+from vtlab.association.engine import KalmanAssociator, Stage
 from vtlab.registry import register_associator
 
 

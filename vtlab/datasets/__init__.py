@@ -10,8 +10,8 @@ import importlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from vtlab.datasets.base import Dataset, Sequence, first_prompts
 from vtlab.errors import InputError, near
+from vtlab.sequence import Dataset, Sequence, first_prompts
 
 if TYPE_CHECKING:
     from vtlab.datasets.davis import Davis

@@ -17,8 +17,8 @@ from typing import Any, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.datasets.base import Sequence
 from vtlab.errors import InputError, near
+from vtlab.sequence import Sequence
 from vtlab.video import FrameSource, Image, Video
 
 Levels = tuple[float, float, float, float, float]

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab import masks
-from vtlab.datasets.base import Dataset, Sequence, first_prompts
 from vtlab.errors import FormatError, InputError
+from vtlab.sequence import Dataset, Sequence, first_prompts
 from vtlab.tracks import Tracks
 from vtlab.video import IMAGE_SUFFIXES, open_video
 

@@ -15,10 +15,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from vtlab.datasets.base import Dataset, Sequence, first_prompts
 from vtlab.errors import FormatError, InputError
 from vtlab.formats.mot import read_mot
 from vtlab.prompts import Prompts
+from vtlab.sequence import Dataset, Sequence, first_prompts
 from vtlab.tracks import Tracks
 from vtlab.video import Video, open_video
 

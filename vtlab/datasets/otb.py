@@ -15,9 +15,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from vtlab.datasets.base import Dataset, Sequence, first_prompts
 from vtlab.errors import FormatError, InputError
 from vtlab.formats.boxes import read_boxes
+from vtlab.sequence import Dataset, Sequence, first_prompts
 from vtlab.tracks import Tracks
 from vtlab.video import IMAGE_SUFFIXES, Video, open_video
 

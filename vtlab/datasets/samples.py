@@ -13,10 +13,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtlab.datasets.base import Sequence
+from vtlab.contracts import WeightFile
 from vtlab.errors import InputError, VideoError, WeightsError, near, needs
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts
-from vtlab.protocols import WeightFile
+from vtlab.sequence import Sequence
 from vtlab.video import open_video
 from vtlab.weights import cache_folder, download
 

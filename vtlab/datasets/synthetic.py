@@ -21,9 +21,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.datasets.base import Sequence, first_prompts
 from vtlab.errors import InputError, near, needs
 from vtlab.masks import encode, to_box
+from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import PointRows, Tracks
 from vtlab.video import FrameSource, Image, Video
 

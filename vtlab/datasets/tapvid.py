@@ -18,9 +18,9 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.datasets.base import Dataset, Sequence
 from vtlab.errors import FormatError, InputError, VideoError
 from vtlab.prompts import PointPrompt, Prompts
+from vtlab.sequence import Dataset, Sequence
 from vtlab.tracks import PointRows, Tracks
 from vtlab.video import FrameSource, Image, Video, open_video
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vtlab.detectors._common import check_fraction, check_image
+from vtlab.contracts import Detector, Image
+from vtlab.detectors.base import check_fraction, check_image
 from vtlab.errors import InputError, VtlabWarning
-from vtlab.protocols import Detector, Image
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.detectors._common import COCO_NAMES, check_fraction, check_image, class_ids, select
-from vtlab.protocols import Detector, Image, WeightFile
+from vtlab.contracts import Detector, Image, WeightFile
+from vtlab.detectors.base import COCO_NAMES, check_fraction, check_image, class_ids, select
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:

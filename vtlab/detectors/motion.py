@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.detectors._common import check_fraction, check_image, select
+from vtlab.contracts import Detector, Image
+from vtlab.detectors.base import check_fraction, check_image, select
 from vtlab.errors import InputError
-from vtlab.protocols import Detector, Image
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:

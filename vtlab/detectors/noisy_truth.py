@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtlab.detectors._common import ByFrame, check_fraction, make_detections
+from vtlab.detectors.base import ByFrame, check_fraction, make_detections
 from vtlab.errors import InputError
 from vtlab.registry import register_detector
 from vtlab.tracks import Tracks

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtlab.detectors._common import ByFrame, make_detections
+from vtlab.detectors.base import ByFrame, make_detections
 from vtlab.errors import FormatError, InputError
 from vtlab.registry import register_detector
 

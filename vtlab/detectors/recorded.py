@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab import masks as _masks
-from vtlab.detectors._common import ByFrame
+from vtlab.contracts import Detector
+from vtlab.detectors.base import ByFrame
 from vtlab.errors import FormatError, InputError
-from vtlab.protocols import Detector
 from vtlab.registry import DETECTORS, register_detector
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtlab.detectors._common import check_fraction, check_image, class_ids, select
+from vtlab.contracts import Detector, Image
+from vtlab.detectors.base import check_fraction, check_image, class_ids, select
 from vtlab.errors import WeightsError, needs
-from vtlab.protocols import Detector, Image
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:

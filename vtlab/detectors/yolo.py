@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.detectors._common import COCO_NAMES, check_fraction, check_image, class_ids, select
+from vtlab.contracts import Detector, Image
+from vtlab.detectors.base import COCO_NAMES, check_fraction, check_image, class_ids, select
 from vtlab.errors import InputError, WeightsError, needs
-from vtlab.protocols import Detector, Image
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vtlab.errors import InputError
 from vtlab.geometry import box_area
 from vtlab.metrics import mot, pairing, points, sot, vos
-from vtlab.metrics.protocols import DEFAULTS, FAMILIES, MotProtocol, Protocol, find
+from vtlab.metrics.rules import DEFAULTS, FAMILIES, MotProtocol, Protocol, find
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def evaluate(
         truth: Ground-truth `Tracks`, or a sequence that has them (`.truth`, and `.prompts`, `.video`, `.name`).
         family: `sot` (boxes, matched by object id), `mot` (boxes or masks, matched by overlap), `vos` (masks by
             id) or `points`; default: the family of the tracker that made the tracks, else what they hold.
-        protocol: Name of the benchmark's rule (`vtlab.metrics.protocols`); default: the sequence's own benchmark
+        protocol: Name of the benchmark's rule (`vtlab.metrics.rules`); default: the sequence's own benchmark
             where that is a rule of the family, else the family's default.
         by_class: For `mot`: also score each label of truth alone, and both ways to join labels: "class average" (each
             label weighs the same) and "class combined" (each box does), TrackEval's cls_comb_cls_av and cls_comb_det_av.

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from vtlab.geometry import box_area, box_centers
 from vtlab.metrics import mot, pairing
 from vtlab.metrics.evaluation import mot_pairs
-from vtlab.metrics.protocols import find
+from vtlab.metrics.rules import find
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:

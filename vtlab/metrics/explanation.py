@@ -16,8 +16,8 @@ import numpy as np
 
 from vtlab.errors import InputError
 from vtlab.metrics import evaluation
-from vtlab.metrics.protocols import Protocol, differences, find, with_rule
 from vtlab.metrics.records import METRICS
+from vtlab.metrics.rules import Protocol, differences, find, with_rule
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def explain_value(value: Callable[[Any], float], first: Any, second: Any, metric
 
     Args:
         value: Computes the number by a protocol.
-        first: A record of `vtlab.metrics.protocols`.
+        first: A record of `vtlab.metrics.rules`.
         second: Another of the same family.
         metric: Name of the number.
     """

@@ -13,7 +13,7 @@ import numpy as np
 from vtlab.errors import needs
 from vtlab.metrics import pairing
 from vtlab.metrics.evaluation import mot_pairs
-from vtlab.metrics.protocols import find
+from vtlab.metrics.rules import find
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
-from vtlab.metrics.protocols import POINTS, PointProtocol
+from vtlab.metrics.rules import POINTS, PointProtocol
 
 Bools = NDArray[np.bool_]
 
@@ -45,7 +45,7 @@ def evaluate(
         truth: Positions (N, T, 2); NaN where there is none.
         truth_visible: (N, T) bool.
         query_frame: (N,) frame on which each point was given.
-        protocol: A record of `vtlab.metrics.protocols.POINTS`.
+        protocol: A record of `vtlab.metrics.rules.POINTS`.
         size: Image (width, height) of the pixels above; needed by protocols that score in a fixed raster.
         annotated: (N, T) bool, frames that truth says anything about; default all.
 

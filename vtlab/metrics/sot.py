@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
-from vtlab.metrics.protocols import SOT, SotProtocol
+from vtlab.metrics.rules import SOT, SotProtocol
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -145,7 +145,7 @@ def evaluate(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"
 
     Args:
         sequences: One entry for each object and sequence; they may differ in length.
-        protocol: A record of `vtlab.metrics.protocols.SOT`.
+        protocol: A record of `vtlab.metrics.rules.SOT`.
 
     Returns:
         Counts for each sequence, from which `SotScores.values` makes the combined numbers.

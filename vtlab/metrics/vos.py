@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
 from vtlab.masks import as_mask
-from vtlab.metrics.protocols import VOS, VosProtocol
+from vtlab.metrics.rules import VOS, VosProtocol
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -174,7 +174,7 @@ def counted_frames(
         truth_frames: Frames that have truth.
         first: Frame of the object's prompt.
         last: Last frame of the sequence.
-        protocol: A record of `vtlab.metrics.protocols.VOS`.
+        protocol: A record of `vtlab.metrics.rules.VOS`.
     """
     marked = np.unique(np.asarray(truth_frames, dtype=np.int64))
     frames = marked if protocol.annotated_only else np.arange(first, last + 1)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Any
 
+from vtlab.contracts import Segmenter
 from vtlab.errors import RegistryError
-from vtlab.protocols import Segmenter
 from vtlab.registry import SEGMENTERS
 
 
@@ -32,7 +32,7 @@ def create_segmenter(spec: str | Segmenter = "grabcut", **params: Any) -> Segmen
     if not isinstance(spec, Segmenter):
         raise RegistryError(
             f"{type(spec).__name__} is no segmenter: it has no method segment(image, box=..., points=...) "
-            f"(see vtlab/protocols.py). Give one of: auto, {', '.join(SEGMENTERS.names())}."
+            f"(see vtlab/contracts.py). Give one of: auto, {', '.join(SEGMENTERS.names())}."
         )
     return spec
 

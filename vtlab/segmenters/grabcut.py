@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vtlab.contracts import Image
 from vtlab.errors import InputError
 from vtlab.masks import Mask
 from vtlab.prompts import BoxPrompt, ClickPrompt
-from vtlab.protocols import Image
 from vtlab.registry import register_segmenter
 
 Array = NDArray[Any]

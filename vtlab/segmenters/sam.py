@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.device import find_device
+from vtlab.contracts import Image, WeightFile
 from vtlab.errors import InputError
 from vtlab.prompts import BoxPrompt, ClickPrompt
-from vtlab.protocols import Image, WeightFile
 from vtlab.registry import register_segmenter
-from vtlab.segmenters._promptable import PromptableSegmenter, enlarge, normalise
+from vtlab.segmenters.base import PromptableSegmenter, enlarge, normalise
+from vtlab.weights.device import find_device
 
 if TYPE_CHECKING:
     import torch
@@ -81,8 +81,7 @@ class SAMSegmenter(PromptableSegmenter):
         if variant not in FILES:
             raise InputError(f"variant must be one of {', '.join(FILES)}; got {variant!r}.")
         self._device = find_device(device)
-        from vtlab import checkpoints
-        from vtlab.weights import fetch
+        from vtlab.weights import checkpoints, fetch
 
         if weights is None:
             config, file = (fetch(w) for w in FILES[variant])

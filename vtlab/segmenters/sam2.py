@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.device import find_device
+from vtlab.contracts import Image, WeightFile
 from vtlab.errors import InputError
 from vtlab.prompts import BoxPrompt, ClickPrompt
-from vtlab.protocols import Image, WeightFile
 from vtlab.registry import register_segmenter
-from vtlab.segmenters._promptable import PromptableSegmenter, enlarge, normalise, shrink
+from vtlab.segmenters.base import PromptableSegmenter, enlarge, normalise, shrink
+from vtlab.weights.device import find_device
 
 if TYPE_CHECKING:
     import torch
@@ -89,9 +89,8 @@ def load_network(
     if variant not in FILES:
         raise InputError(f"variant must be one of {', '.join(FILES)}; got {variant!r}.")
     target = find_device(device)
-    from vtlab import checkpoints
     from vtlab.nets import sam2
-    from vtlab.weights import fetch
+    from vtlab.weights import checkpoints, fetch
 
     sam2.check_installed(variant)
     path = Path(weights) if weights is not None else fetch(FILES[variant])

@@ -1,1 +1,1 @@
-"""Trackers: one file a method, found by file name. Start with `vtlab/protocols.py`."""
+"""Trackers: one file a method, found by file name. Start with `vtlab/contracts.py`."""

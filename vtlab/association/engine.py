@@ -1,0 +1,476 @@
+"""The engine of all associators: predict, match in stages, correct, end and begin tracks.
+
+A method is a list of stages and a few rules; what is special to it (momentum, re-update, appearance) overrides one
+of the hooks `_pairs`, `_correct`, `_new_columns`, `_before_predict`, `_after_predict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.association.parts.assignment import assign, assign_sparse
+from vtlab.association.parts.kalman import BoxFilter, MotionModel
+from vtlab.association.parts.lifecycle import Clock, Lifecycle
+from vtlab.association.parts.similarity import buffered, overlap, overlapping
+from vtlab.contracts import Associator
+from vtlab.errors import InputError
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+    from vtlab.video import Frame
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.int64]
+_CROWD = 5000  # pairs from which only overlapping ones are looked at, where that gives the same
+_OTHER_CLASS = (
+    -1e3
+)  # similarity of pairs of different classes: below every threshold, finite for the assignment
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One round of matching among what earlier rounds left.
+
+    Attributes:
+        tracks: "all", "numbered" (confirmed, also lost ones), "recent" (numbered and seen on the frame before) or
+            "tentative".
+        detections: "high", "low", or "any" (also those below "low").
+        threshold: Lowest similarity of a match.
+        overlap: A name of `similarity.OVERLAPS`.
+        fuse: Multiply the overlap by the detection's confidence.
+        rule: Rule of `assignment.assign`.
+        buffer: Grow all boxes on each side by this part of their size before the overlap (C-BIoU).
+        name: What hooks call the stage.
+    """
+
+    tracks: str
+    detections: str
+    threshold: float
+    overlap: str = "iou"
+    fuse: bool = False
+    rule: str = "all"
+    buffer: float = 0.0
+    name: str = ""
+
+
+@dataclass(slots=True)
+class Scene:
+    """The detections of one frame while they are matched.
+
+    Attributes:
+        frame: The frame.
+        boxes: (n, 4) usable boxes.
+        scores: (n,) confidences.
+        class_ids: (n,), or None.
+        high: (n,) strong detections.
+        track_of: (n,) row of the matched track, -1 = none yet.
+        predicted: (N, 4) boxes of the tracks.
+        free: (N,) tracks without a detection yet.
+        detections: The detections as given, with `usable` the rows that `boxes` are.
+        usable: (n,) rows of `detections`, or None for all.
+    """
+
+    frame: Frame
+    boxes: Array
+    scores: Array
+    class_ids: Rows | None
+    high: NDArray[np.bool_]
+    track_of: Rows
+    predicted: Array
+    free: NDArray[np.bool_]
+    detections: sv.Detections
+    usable: Rows | None
+
+
+class KalmanAssociator(Associator):
+    """Base of the associators. See the methods for their parameters.
+
+    Args:
+        stages: Rounds of matching.
+        motion: Motion model of the Kalman filter.
+        high: Confidence from which a detection is "high".
+        low: Confidence above which a detection that is not high is "low"; the rest takes no part.
+        new: Confidence from which an unmatched high detection begins a track.
+        lost_seconds: Seconds without a detection after which a track is removed.
+        min_hits: Detections that confirm a track, its first one included.
+        drop_tentative: Remove a tentative track at its first miss.
+        needs_streak: An object is shown only while, after its first detection, it had `min_hits` on successive frames
+            (SORT, OC-SORT); otherwise once confirmed is enough.
+        warmup: On so many frames after the first with detections a track is shown from its second detection on
+            (`needs_streak` only).
+        instant_start: Tracks that begin on the first frame are confirmed at once.
+        class_aware: Never match a track with a detection of another class.
+        fps: Frames per second in which the filter's noise is meant; the motion step is then the elapsed time times
+            `fps`. None: one frame is one step, as in the papers.
+        min_area: Detections of fewer square pixels belong to no track.
+        backfill: Keep what tentative tracks saw, see `late`.
+        velocities: Put the velocity (n, 2) in pixels per second into `data["velocity"]` of the answer.
+        duplicates: Of a seen and a lost track whose overlap is above this, remove the one with the shorter life; 1 keeps
+            both.
+        official: Habits of the authors' code that its methods leave out by default: with `needs_streak` every frame
+            counts for the warm-up and what begins in it is shown at once; otherwise a tentative track is not predicted, and
+            one found on its very last frame does not outlive its next miss.
+        still: Coordinates of the filter whose velocity a lost track gives up.
+        show_tentative: Show tentative tracks, under numbers that vanish with them.
+
+    Attributes:
+        late: With `backfill`, the (frame index, row of that frame's detections, id) of earlier detections of the
+            tracks that were confirmed by the last `update`.
+    """
+
+    def __init__(
+        self,
+        *,
+        stages: Sequence[Stage],
+        motion: str | MotionModel,
+        high: float,
+        low: float,
+        new: float,
+        lost_seconds: float,
+        min_hits: int,
+        drop_tentative: bool = True,
+        needs_streak: bool = False,
+        warmup: int = 0,
+        instant_start: bool = False,
+        class_aware: bool = False,
+        fps: float | None = None,
+        min_area: float = 0.0,
+        backfill: bool = False,
+        velocities: bool = False,
+        duplicates: float = 1.0,
+        official: bool = False,
+        still: Sequence[int] = (),
+        show_tentative: bool = False,
+    ):
+        self._name = type(self).__name__
+        if fps is not None and not fps > 0:
+            raise InputError(f"{self._name}: fps must be more than 0, got {fps!r}.")
+        self._stages = tuple(stages)
+        self._overlaps = {stage.overlap: overlap(stage.overlap) for stage in self._stages}
+        self._motion = motion
+        self._high, self._low, self._begins = float(high), float(low), max(float(high), float(new))
+        self._min_area = float(min_area)
+        self._needs_streak, self._warmup, self._instant = needs_streak, int(warmup), instant_start
+        self._class_aware, self._fps, self._backfill, self._velocities = (
+            class_aware,
+            fps,
+            backfill,
+            velocities,
+        )
+        self._duplicates, self._official = float(duplicates), official
+        self._still, self._show_tentative = list(still), show_tentative
+        self._life = Lifecycle(
+            lost_seconds=lost_seconds, min_hits=min_hits, drop_tentative=drop_tentative, owner=self._name
+        )
+        self._clock = Clock(self._name)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all tracks; ids start at 1 again."""
+        self._life.reset()
+        self._clock.reset()
+        self._filter = BoxFilter(self._motion)
+        self._columns: dict[str, NDArray[Any]] = self._new_columns(
+            np.empty((0, 4)), None, np.empty(0, np.int64)
+        )
+        self._frames = 0
+        self._tentative: dict[int, list[tuple[int, int]]] = {}
+        self.late: list[tuple[int, int, int]] = []
+        self._doomed = np.empty(0, np.int64)  # serials of tracks that the next miss removes (`official`)
+
+    def update(self, detections: sv.Detections, frame: Frame) -> sv.Detections:
+        """Return the same rows in the same order with `tracker_id` filled; -1 = no track (yet).
+
+        Detections with NaN, infinite or inverted boxes, or with a NaN confidence, belong to no track.
+
+        Raises:
+            InputError: The frame's time is not finite or turns round.
+        """
+        self._clock.tick(frame.timestamp, frame.index)
+        self._before_predict()
+        if self._still:
+            lost = (self._life.misses > 0).nonzero()[0]
+            self._filter.state[1, lost[:, None], self._still] = 0.0
+        self._life.misses += 1
+        steps = 1.0 if self._fps is None else self._clock.elapsed * self._fps
+        waiting = self._life.id <= 0 if self._official and not self._needs_streak else None
+        kept = None if waiting is None else self._filter.state[:, waiting]
+        self._filter.predict(steps)
+        if waiting is not None:
+            self._filter.state[:, waiting] = kept
+        scene = self._read(detections, frame)
+        self._after_predict(scene)
+        if len(scene.boxes) and len(self._filter):
+            scene.predicted = self._filter.boxes()
+            for stage in self._stages:
+                self._run(stage, scene)
+        ids = self._settle(scene)
+        if scene.usable is not None:
+            every = np.full(len(detections), -1, dtype=np.int64)
+            every[scene.usable] = ids
+            ids = every
+        return self._answer(detections, ids)
+
+    def waiting(self) -> set[int]:
+        """Indices of the frames that tentative tracks may still claim (`backfill`)."""
+        return {index for seen in self._tentative.values() for index, _ in seen}
+
+    # -- hooks ------------------------------------------------------------------------------------------------
+
+    def _before_predict(self) -> None:
+        """Called before the filters go to the next frame."""
+
+    def _after_predict(self, scene: Scene) -> None:
+        """Called when the filters are at this frame, before matching."""
+
+    def _new_columns(self, boxes: Array, scene: Scene | None, chosen: Rows) -> dict[str, NDArray[Any]]:
+        """Further columns, each (K, ...), for new tracks at boxes (K, 4), rows `chosen` of the scene's detections."""
+        return {}
+
+    def _pairs(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array | None]:
+        """Similarity of tracks `rows` and detections `columns`, and what the assignment maximises if different."""
+        similarity = self._overlaps[stage.overlap](*_boxes_of(stage, scene, rows, columns))
+        if stage.fuse:
+            similarity *= scene.scores.take(columns)
+        return similarity, None
+
+    def _plain(self, stage: Stage) -> bool:
+        """Whether a stage looks at nothing but overlaps, so that pairs without one need not be looked at."""
+        return (
+            stage.overlap == "iou"
+            and not stage.name
+            and stage.threshold > 0
+            and stage.rule in ("all", "gain")
+        )
+
+    def _correct(self, rows: Rows, boxes: Array, scene: Scene, chosen: Rows) -> None:
+        """Correct the tracks `rows` by their detections, rows `chosen` of the scene."""
+        self._filter.update(rows, boxes)
+
+    # -- steps ------------------------------------------------------------------------------------------------
+
+    def _read(self, detections: sv.Detections, frame: Frame) -> Scene:
+        boxes = np.asarray(detections.xyxy, dtype=np.float64)
+        n = len(boxes)
+        scores = (
+            np.ones(n)
+            if detections.confidence is None
+            else np.asarray(detections.confidence, dtype=np.float64)
+        )
+        class_ids: Rows | None = None
+        if self._class_aware and detections.class_id is not None:
+            class_ids = detections.class_id.astype(np.int64)
+        usable = None
+        flat = boxes.ravel()
+        if self._min_area or not (isfinite(flat.dot(flat)) and (boxes[:, 2:] > boxes[:, :2]).all()):
+            size = boxes[:, 2:] - boxes[:, :2]
+            good = np.isfinite(size).all(axis=1) & (size > 0).all(axis=1)
+            good &= size[:, 0] * size[:, 1] >= self._min_area
+            usable = good.nonzero()[0]
+            boxes, scores = boxes[usable], scores[usable]
+            class_ids = None if class_ids is None else class_ids[usable]
+        track_of = np.empty(len(boxes), dtype=np.int64)
+        track_of.fill(-1)
+        free = self._life.misses > 0
+        return Scene(
+            frame,
+            boxes,
+            scores,
+            class_ids,
+            scores >= self._high,
+            track_of,
+            boxes[:0],
+            free,
+            detections,
+            usable,
+        )
+
+    def _run(self, stage: Stage, scene: Scene) -> None:
+        columns = self._detections(stage, scene)
+        if not len(columns):
+            return
+        rows = self._tracks(stage, scene)
+        if not len(rows):
+            return
+        if len(rows) * len(columns) >= _CROWD and self._plain(stage):
+            r, c = self._match_sparse(stage, scene, rows, columns)
+        else:
+            r, c = self._match(stage, scene, rows, columns)
+        if len(r):
+            matched = rows[r]
+            scene.track_of[columns[c]] = matched
+            scene.free[matched] = False
+
+    def _match(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Rows, Rows]:
+        similarity, value = self._pairs(stage, scene, rows, columns)
+        if scene.class_ids is not None:
+            other = self._life.class_id[rows][:, None] != scene.class_ids[columns]
+            similarity[other] = _OTHER_CLASS
+            if value is not None:
+                value[other] = _OTHER_CLASS
+        return assign(similarity, stage.threshold, rule=stage.rule, value=value)
+
+    def _match_sparse(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Rows, Rows]:
+        r, c, similarity = overlapping(*_boxes_of(stage, scene, rows, columns))
+        if scene.class_ids is not None:
+            same = self._life.class_id[rows[r]] == scene.class_ids[columns[c]]
+            r, c, similarity = r[same], c[same], similarity[same]
+        if stage.fuse:
+            similarity *= scene.scores[columns[c]]
+        return assign_sparse(r, c, similarity, (len(rows), len(columns)), stage.threshold, rule=stage.rule)
+
+    def _tracks(self, stage: Stage, scene: Scene) -> Rows:
+        chosen = scene.free
+        if stage.tracks == "all":
+            return chosen.nonzero()[0]
+        if stage.tracks == "tentative":
+            chosen = chosen & (self._life.id <= 0)
+        else:
+            chosen = chosen & (self._life.id > 0)
+            if stage.tracks == "recent":
+                chosen &= self._life.misses == 1
+        return chosen.nonzero()[0]
+
+    def _detections(self, stage: Stage, scene: Scene) -> Rows:
+        chosen = scene.track_of < 0
+        if stage.detections == "high":
+            chosen &= scene.high
+        elif stage.detections == "low":
+            chosen &= ~scene.high
+            chosen &= scene.scores > self._low
+        return chosen.nonzero()[0]
+
+    def _settle(self, scene: Scene) -> Rows:
+        """Correct, number, remove and begin tracks; return the ids (n,) of the detections."""
+        life, now = self._life, self._clock.now
+        ids = np.empty(len(scene.boxes), dtype=np.int64)
+        ids.fill(-1)
+        self.late = []
+        matched = (scene.track_of >= 0).nonzero()[0]
+        if len(matched):
+            rows = scene.track_of[matched]
+            if self._official and not self._needs_streak:
+                self._doomed = np.union1d(self._doomed, life.serial[rows[life.overdue(now)[rows]]])
+            self._correct(rows, scene.boxes.take(matched, axis=0), scene, matched)
+            life.observe(rows, now, None if scene.class_ids is None else scene.class_ids[matched])
+            shown = self._shown(rows).nonzero()[0]
+            rows_shown = rows[shown]
+            life.number(rows_shown)
+            ids[matched[shown]] = life.id[rows_shown]
+            if self._backfill:
+                self._remember(scene, matched, rows)
+        if len(matched) < len(life):
+            alive = life.alive(now)
+            if alive is not None:
+                self._keep(alive)
+            if len(self._doomed):
+                self._keep((~np.isin(life.serial, self._doomed) | (life.misses == 0)).nonzero()[0])
+        if len(matched) < len(ids):
+            self._begin(scene, ids)
+        if self._duplicates < 1:
+            self._drop_duplicates(ids)
+        if self._frames or len(scene.detections) or self._official:
+            self._frames += 1
+        return ids
+
+    def _shown(self, rows: Rows) -> NDArray[np.bool_]:
+        """Which of these matched tracks are shown, and numbered if they are not yet."""
+        life = self._life
+        if not self._needs_streak:
+            return (life.hits[rows] >= life.min_hits) | (life.id[rows] > 0)
+        if self._frames < self._warmup + (not self._official):
+            return np.ones(len(rows), dtype=bool)
+        return life.streak[rows] >= life.min_hits
+
+    def _begin(self, scene: Scene, ids: Rows) -> None:
+        fresh = ((scene.track_of < 0) & (scene.scores >= self._begins)).nonzero()[0]
+        if not len(fresh):
+            return
+        start = len(self._life)
+        classes = None if scene.class_ids is None else scene.class_ids[fresh]
+        boxes = scene.boxes.take(fresh, axis=0)
+        self._life.add(len(fresh), self._clock.now, classes, streak=0 if self._needs_streak else 1)
+        self._filter.add(boxes)
+        for name, column in self._new_columns(boxes, scene, fresh).items():
+            self._columns[name] = np.concatenate([self._columns[name], column])
+        rows = np.arange(start, start + len(fresh))
+        if self._needs_streak:
+            at_once = self._official and self._frames < self._warmup
+        else:
+            at_once = self._life.min_hits == 1 or (self._instant and self._frames == 0)
+        if at_once or self._show_tentative:
+            self._life.number(rows) if at_once else self._life.show(rows)
+            ids[fresh] = np.abs(self._life.id[rows])
+        elif self._backfill:
+            self._remember(scene, fresh, rows)
+
+    def _keep(self, alive: Rows) -> None:
+        if self._backfill:
+            for serial in np.setdiff1d(self._life.serial, self._life.serial[alive]).tolist():
+                self._tentative.pop(serial, None)
+        self._life.keep(alive)
+        self._filter.keep(alive)
+        for name, column in self._columns.items():
+            self._columns[name] = column.take(alive, axis=0)
+
+    def _drop_duplicates(self, ids: Rows) -> None:
+        """Of a seen and a lost track that lie on each other remove the one with the shorter life."""
+        life = self._life
+        seen, lost = (life.misses == 0).nonzero()[0], (life.misses > 0).nonzero()[0]
+        if not len(seen) or not len(lost):
+            return
+        boxes, lived = self._filter.boxes(), life.last - life.begun
+        compare = self._overlaps[self._stages[0].overlap]
+        a, b = (compare(boxes[seen], boxes[lost]) > self._duplicates).nonzero()
+        longer = lived[seen[a]] > lived[lost[b]] + 1e-9
+        hidden = seen[a[~longer]]
+        gone = np.union1d(lost[b[longer]], hidden)
+        if len(gone):
+            ids[np.isin(ids, np.abs(life.id[hidden]))] = -1
+            self._keep(np.setdiff1d(np.arange(len(life)), gone))
+
+    def _remember(self, scene: Scene, chosen: Rows, rows: Rows) -> None:
+        """Note what tentative tracks saw, and hand it out once they are confirmed."""
+        given = chosen if scene.usable is None else scene.usable[chosen]
+        serials, object_ids = self._life.serial[rows].tolist(), self._life.id[rows].tolist()
+        for row, serial, object_id in zip(given.tolist(), serials, object_ids, strict=True):
+            if object_id:
+                self.late += [(index, r, object_id) for index, r in self._tentative.pop(serial, [])]
+            else:
+                self._tentative.setdefault(serial, []).append((scene.frame.index, row))
+
+    def _answer(self, detections: sv.Detections, ids: Rows) -> sv.Detections:
+        answer = object.__new__(
+            type(detections)
+        )  # a shallow copy; copy.copy takes as long as a round of matching
+        vars(answer).update(vars(detections))
+        answer.tracker_id = ids
+        answer.data = dict(detections.data)
+        if self._velocities:
+            answer.data["velocity"] = self._velocity_of(ids)
+        return answer
+
+    def _velocity_of(self, ids: Rows) -> Array:
+        """Velocity (n, 2) in pixels per second of the objects with these ids; NaN without one."""
+        velocity = np.full((len(ids), 2), np.nan)
+        row_of = {i: row for row, i in enumerate(self._life.id.tolist()) if i}
+        at = np.array([row_of.get(i, -1) for i in ids.tolist()], dtype=np.int64)
+        seen = at >= 0
+        if self._clock.elapsed > 0:
+            steps = 1.0 if self._fps is None else self._clock.elapsed * self._fps
+            velocity[seen] = self._filter.velocities()[at[seen]] * (steps / self._clock.elapsed)
+        return velocity
+
+
+def _boxes_of(stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array]:
+    """Boxes of the tracks `rows` and the detections `columns`, as the stage compares them."""
+    a = scene.predicted if len(rows) == len(scene.predicted) else scene.predicted.take(rows, axis=0)
+    b = scene.boxes if len(columns) == len(scene.boxes) else scene.boxes.take(columns, axis=0)
+    return (buffered(a, stage.buffer), buffered(b, stage.buffer)) if stage.buffer else (a, b)

@@ -1,0 +1,1 @@
+"""Parts that associators are composed of: Kalman filters, similarities, assignment, life cycle, motion, appearance."""

@@ -1,0 +1,1 @@
+"""Deployment: networks exported to files, and the check of a set-up."""

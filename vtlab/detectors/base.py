@@ -1,0 +1,154 @@
+"""What detectors share: names of classes, filters, and making `supervision.Detections`."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab.contracts import Detector, Image
+from vtlab.errors import InputError, near
+from vtlab.geometry import as_boxes, clip_boxes
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+    from vtlab.video import Frame
+
+COCO80 = (
+    "person bicycle car motorbike aeroplane bus train truck boat traffic_light fire_hydrant stop_sign "
+    "parking_meter bench bird cat dog horse sheep cow elephant bear zebra giraffe backpack umbrella handbag tie "
+    "suitcase frisbee skis snowboard sports_ball kite baseball_bat baseball_glove skateboard surfboard "
+    "tennis_racket bottle wine_glass cup fork knife spoon bowl banana apple sandwich orange broccoli carrot "
+    "hot_dog pizza donut cake chair sofa pottedplant bed diningtable toilet tvmonitor laptop mouse remote "
+    "keyboard cell_phone microwave oven toaster sink refrigerator book clock vase scissors teddy_bear hair_drier "
+    "toothbrush"
+)
+COCO_NAMES: tuple[str, ...] = tuple(name.replace("_", " ") for name in COCO80.split())
+
+
+def check_fraction(name: str, value: float, owner: str) -> float:
+    """Return `value` as a float in [0, 1], else raise `InputError` that names the parameter."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.number)) or not 0 <= value <= 1:
+        raise InputError(f"{owner}: {name} must be a number from 0 to 1, got {value!r}.")
+    return float(value)
+
+
+def check_image(image: Image, owner: str) -> Image:
+    """Return an RGB uint8 image (H, W, 3), else raise `InputError`."""
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        shape, kind = getattr(image, "shape", None), getattr(image, "dtype", type(image).__name__)
+        raise InputError(f"{owner}: expected an RGB image (H, W, 3) of uint8, got shape {shape} of {kind}.")
+    return image
+
+
+def class_ids(
+    classes: Sequence[str] | str | None, names: Sequence[str], owner: str
+) -> NDArray[np.int64] | None:
+    """Numbers of the classes that are asked for, or None for all.
+
+    Raises:
+        InputError: The detector has no class of that name.
+    """
+    if classes is None:
+        return None
+    wanted = [classes] if isinstance(classes, str) else list(classes)
+    for name in wanted:
+        if name not in names:
+            raise InputError(f"{owner} has no class {name!r}. {near(str(name), names)}")
+    return np.array([list(names).index(name) for name in wanted], dtype=np.int64)
+
+
+def make_detections(
+    xyxy: ArrayLike,
+    confidence: ArrayLike,
+    class_id: ArrayLike,
+    names: Sequence[str],
+) -> sv.Detections:
+    """Detections with class names in `data["class_name"]`.
+
+    Args:
+        xyxy: (N, 4) pixels.
+        confidence: (N,) in [0, 1].
+        class_id: (N,) positions in `names`.
+        names: Names of all classes.
+    """
+    import supervision as sv
+
+    boxes = as_boxes(xyxy)
+    ids = np.asarray(class_id, dtype=np.int64).reshape(-1)
+    labels = np.array([names[i] for i in ids.tolist()], dtype=np.str_) if len(ids) else np.empty(0, np.str_)
+    return sv.Detections(
+        xyxy=boxes,
+        confidence=np.asarray(confidence, dtype=np.float64).reshape(-1),
+        class_id=ids,
+        data={"class_name": labels},
+    )
+
+
+def select(
+    xyxy: ArrayLike,
+    confidence: ArrayLike,
+    class_id: ArrayLike,
+    names: Sequence[str],
+    *,
+    size: tuple[int, int],
+    threshold: float,
+    nms: float,
+    wanted: NDArray[np.int64] | None,
+) -> sv.Detections:
+    """Filter raw boxes: confidence, classes, non-maximum suppression within each class, cut to the image.
+
+    Args:
+        xyxy: (N, 4) pixels.
+        confidence: (N,) in [0, 1].
+        class_id: (N,) positions in `names`.
+        names: Names of all classes.
+        size: (height, width) of the image in pixels.
+        threshold: Lowest confidence that stays.
+        nms: Highest IoU of two boxes of one class that both stay; 1 keeps all.
+        wanted: Classes that stay, or None for all.
+    """
+    import cv2
+
+    boxes, scores = as_boxes(xyxy), np.asarray(confidence, dtype=np.float64).reshape(-1)
+    ids = np.asarray(class_id, dtype=np.int64).reshape(-1)
+    keep = (scores >= threshold) & np.isfinite(boxes).all(axis=1)
+    if wanted is not None:
+        keep &= np.isin(ids, wanted)
+    boxes, scores, ids = clip_boxes(boxes[keep], size[1], size[0]), scores[keep], ids[keep]
+    solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+    boxes, scores, ids = boxes[solid], scores[solid], ids[solid]
+    if len(boxes) and nms < 1:
+        xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        chosen = cv2.dnn.NMSBoxesBatched(xywh.tolist(), scores.tolist(), ids.tolist(), 0.0, nms)
+        order = np.asarray(chosen, dtype=np.int64).reshape(-1)
+        boxes, scores, ids = boxes[order], scores[order], ids[order]
+    return make_detections(boxes, scores, ids, names)
+
+
+class ByFrame(Detector):
+    """Base of detectors whose answer is known for each frame number, so that no image is looked at."""
+
+    _next = 0
+
+    @abstractmethod
+    def at(self, index: int) -> sv.Detections:
+        """Return the detections of one frame (0-based)."""
+
+    def reset(self) -> None:
+        """Go back to frame 0."""
+        self._next = 0
+
+    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
+        """Return the detections of the next frames, from frame 0 after `reset`."""
+        found = [self.at(self._next + i) for i in range(len(frames))]
+        self._next += len(frames)
+        return found
+
+    def detect_frame(self, frame: Frame) -> sv.Detections:
+        """Return the detections of the frame with this index."""
+        return self.at(frame.index)

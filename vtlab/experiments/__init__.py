@@ -1,0 +1,18 @@
+"""Batch experiments: a grid of notebooks, run by papermill, resumed by the hash of each cell's inputs."""
+
+from vtlab.experiments.runner import run_experiment, run_notebook
+from vtlab.experiments.spec import Cell, Experiment, load_experiment
+from vtlab.experiments.store import Store, leaderboard
+from vtlab.trackers.profiling import Profile, profile
+
+__all__ = [
+    "Cell",
+    "Experiment",
+    "Profile",
+    "Store",
+    "leaderboard",
+    "load_experiment",
+    "profile",
+    "run_experiment",
+    "run_notebook",
+]

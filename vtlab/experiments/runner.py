@@ -1,0 +1,129 @@
+"""Execute notebooks by papermill: one for each cell of a grid; finished cells are skipped, failed ones retried."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from vtlab import provenance
+from vtlab.errors import ExperimentError
+from vtlab.experiments.spec import Cell, Experiment, load_experiment, notebook_parameters
+from vtlab.experiments.store import CELL_FILE, NOTEBOOK_FILE, Store
+
+_TRANSPORT = "ipc" if os.name == "posix" else "tcp"
+"""How a kernel is spoken to: by files that only this user can read, where the system has such."""
+
+Report = Callable[[int, int], None]
+
+
+def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None) -> Path:
+    """Execute a notebook with parameters and keep the executed copy, also when it fails.
+
+    Args:
+        notebook: The notebook; its cell tagged `parameters` names what may be set.
+        out: Where the executed notebook goes.
+        parameters: Values of parameters.
+
+    Returns:
+        The path of the executed notebook.
+
+    Raises:
+        ExperimentError: A parameter that the notebook doesn't have, or a cell that failed (which the message shows).
+    """
+    import papermill
+    from papermill.exceptions import PapermillExecutionError
+    from traitlets.config import Config
+
+    source, target = Path(notebook).resolve(), Path(out)
+    given = dict(parameters or {})
+    unknown = sorted(set(given) - notebook_parameters(source))
+    if unknown:
+        raise ExperimentError(f"{source.name} has no parameter {unknown[0]!r}.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of nbformat and jupyter_client, on their own future
+        try:
+            papermill.execute_notebook(
+                str(source),
+                str(target),
+                given,
+                kernel_name="python3",
+                progress_bar=False,
+                cwd=str(source.parent),
+                config=Config(KernelManager={"transport": _TRANSPORT}),
+            )
+        except PapermillExecutionError as error:
+            raise ExperimentError(
+                f"{source.name} failed in code cell {error.exec_count}: {error.ename}: {error.evalue}. "
+                f"The executed notebook is {target}."
+            ) from None
+    return target
+
+
+def run_experiment(
+    spec: str | Path | Experiment,
+    out: str | Path | None = None,
+    *,
+    force: bool = False,
+    progress: Report | None = None,
+) -> Store:
+    """Execute every cell of an experiment that has not finished yet.
+
+    Each cell's notebook gets its parameters and `OUT`, its own folder, and writes its table there
+    (`Comparison.save(OUT)`). A cell that fails does not stop the others.
+
+    Args:
+        spec: An experiment or its file.
+        out: Folder of all experiments; `experiments/runs` beside the file by default.
+        force: Execute finished cells again.
+        progress: Called with (cells done, cells in all).
+
+    Returns:
+        The store, with `results()` and `failed()`.
+
+    Raises:
+        ExperimentError: The specification is wrong.
+    """
+    if isinstance(spec, Experiment):
+        experiment, folder = spec, Path(out or "runs")
+    else:
+        experiment, folder = load_experiment(spec), Path(out) if out else Path(spec).parent / "runs"
+    store = Store((folder / experiment.name).resolve())
+    for number, cell in enumerate(experiment.cells, start=1):
+        if force or not store.done(cell):
+            _run_cell(experiment, cell, store)
+        if progress is not None:
+            progress(number, len(experiment.cells))
+    return store
+
+
+def _run_cell(experiment: Experiment, cell: Cell, store: Store) -> None:
+    """Execute one cell beside its place and move it there when it is whole."""
+    place, failed = store.place(cell), store.folder / f"{cell.key}.failed"
+    work = store.folder / f"{cell.key}.part"
+    for old in (work, failed):
+        shutil.rmtree(old, ignore_errors=True)
+    work.mkdir(parents=True)
+    record: dict[str, Any] = {
+        "key": cell.key,
+        "notebook": experiment.notebook.name,
+        "parameters": cell.parameters,
+        "created": provenance.now(),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
+    }
+    error = ""
+    try:
+        run_notebook(experiment.notebook, work / NOTEBOOK_FILE, {**cell.parameters, "OUT": str(work)})
+    except ExperimentError as problem:
+        error = str(problem)
+    record["error"] = error
+    (work / CELL_FILE).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    target = failed if error else place
+    shutil.rmtree(target, ignore_errors=True)
+    work.rename(target)

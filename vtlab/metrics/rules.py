@@ -1,0 +1,284 @@
+"""Which frames count and how sequences combine: one named record for each benchmark, so that a number always
+says by which rule it was made.
+
+A record is data; `sot`, `mot`, `vos` and `points` carry it out. `SOT["otb"]` and the like are the rules of the
+official tools, read from their code: got10k-toolkit 0.1.3 (OTB, GOT-10k), pysot, pytracking and the LaSOT
+toolkit, TrackingNet-devkit, TrackEval 1.3.0 (MOTChallenge), davis2017-evaluation, TAP-Vid.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import InputError, near
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class SotProtocol:
+    """The rules by which one single-object benchmark turns boxes into numbers.
+
+    Attributes:
+        name: Short name, as given to `evaluate(protocol=...)`.
+        source: The tool or paper that fixes the rule.
+        first_frame: The prompted frame: `truth` (truth is copied into the answer, so it counts as IoU 1),
+            `given` (the answer counts as it is) or `dropped`.
+        strict: Success is overlap `>` threshold (True) or `>=` (False).
+        absent: A frame without visible truth is `excluded`, or it counts as a `miss`.
+        empty_truth: A true box without area still has a centre (`point`), or its frame is a `miss` throughout.
+        outside: A true box that reaches over the left or upper edge is compared as it is (`compared`), or it counts
+            for precision as found whatever the answer, an oddity of two tools' code that published numbers contain:
+            where its centre lies outside (`center_hit`, pysot), or where its corner does (`corner_hit`, LaSOT, which
+            counts it as a miss for success).
+        no_answer: A frame without an answer is a `miss`, or the tracker's last answer is `repeated`.
+        bounds: Boxes are not cut (`none`), cut to the image (`image`), or moved into it as the GOT-10k
+            toolkit does (`got10k`: x and y are clipped, the width is not shortened by what was cut).
+        rounded: Boxes are rounded to whole pixels first.
+        area: The area under a curve is the `mean` of its values or the `trapezoid` integral.
+        combine: Curves are averaged over `sequences`, or all `frames` are pooled.
+        precision: Precision is the value at 20 pixels (`20px`) or the area under its curve (`auc`).
+    """
+
+    name: str
+    source: str
+    first_frame: Literal["truth", "given", "dropped"] = "truth"
+    strict: bool = True
+    absent: Literal["excluded", "miss"] = "excluded"
+    empty_truth: Literal["point", "miss"] = "miss"
+    outside: Literal["compared", "center_hit", "corner_hit"] = "compared"
+    no_answer: Literal["miss", "repeated"] = "miss"
+    bounds: Literal["none", "image", "got10k"] = "none"
+    rounded: bool = False
+    area: Literal["mean", "trapezoid"] = "mean"
+    combine: Literal["sequences", "frames"] = "sequences"
+    precision: Literal["20px", "auc"] = "20px"
+
+    def overlap_thresholds(self) -> Array:
+        """Return the 21 overlap thresholds 0, 0.05, ..., 1."""
+        return np.linspace(0, 1, 21)
+
+    def center_thresholds(self) -> Array:
+        """Return the thresholds of the centre error in pixels: 0 to 50."""
+        return np.linspace(0, 50, 21) if self.precision == "auc" else np.arange(51, dtype=np.float64)
+
+    def normalized_thresholds(self) -> Array:
+        """Return the thresholds of the centre error in units of the true box: 0 to 0.5."""
+        return np.linspace(0, 0.5, 21) if self.precision == "auc" else np.arange(51) / 100
+
+
+SOT: dict[str, SotProtocol] = {
+    p.name: p
+    for p in (
+        SotProtocol(
+            "otb",
+            "got10k-toolkit 0.1.3 ExperimentOTB; Wu et al., OTB-100, TPAMI 2015",
+            absent="miss",
+            empty_truth="point",
+        ),
+        SotProtocol(
+            "pysot",
+            "pysot toolkit OPEBenchmark",
+            first_frame="given",
+            absent="miss",
+            empty_truth="point",
+            outside="center_hit",
+        ),
+        SotProtocol(
+            "lasot",
+            "LaSOT_Evaluation_Toolkit (absent frames stay in the denominator); Fan et al., CVPR 2019",
+            absent="miss",
+            outside="corner_hit",
+            no_answer="repeated",
+        ),
+        SotProtocol(
+            "pytracking-lasot",
+            "pytracking extract_results for LaSOT (absent frames stay in the denominator)",
+            absent="miss",
+            no_answer="repeated",
+        ),
+        SotProtocol(
+            "pytracking",
+            "pytracking extract_results for all but LaSOT and UAV123",
+            no_answer="repeated",
+        ),
+        SotProtocol(
+            "got10k",
+            "got10k-toolkit 0.1.3 ExperimentGOT10k; Huang et al., GOT-10k, TPAMI 2019",
+            first_frame="dropped",
+            bounds="got10k",
+            combine="frames",
+        ),
+        SotProtocol(
+            "trackingnet",
+            "TrackingNet-devkit metrics.py; Mueller et al., ECCV 2018",
+            rounded=True,
+            absent="miss",
+            empty_truth="point",
+            area="trapezoid",
+            precision="auc",
+        ),
+        SotProtocol(
+            "vot",
+            "VOT toolkit's success plot (burn-in 0, bounded); Kristan et al., VOT 2020",
+            first_frame="given",
+            bounds="image",
+            absent="excluded",
+        ),
+        SotProtocol(
+            "plain",
+            "vtlab: the prompted frame and absent frames are left out, sequences weigh the same",
+            first_frame="dropped",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class MotProtocol:
+    """The rules by which one multi-object benchmark prepares boxes or masks before they are scored.
+
+    Attributes:
+        name: Short name.
+        source: The tool or paper that fixes the rule.
+        classes: Labels of truth that are scored; empty: all.
+        distractors: Labels that are no targets: an answer matched to one is removed, not punished.
+        ignore_coverage: An unmatched answer covered by an ignore region by more than this is removed; None: never.
+        threshold: Similarity at which CLEAR, Identity and VACE call a pair a match.
+        hidden: Truth that is marked as not visible counts too (MOTChallenge boxes go on through occlusion).
+    """
+
+    name: str
+    source: str
+    classes: tuple[str, ...] = ()
+    distractors: tuple[str, ...] = ()
+    ignore_coverage: float | None = None
+    threshold: float = 0.5
+    hidden: bool = True
+
+
+_TRACKEVAL = "TrackEval 1.3.0 MotChallenge2DBox; Luiten et al., HOTA, IJCV 2021"
+_DISTRACTORS = ("person_on_vehicle", "static_person", "distractor", "reflection")
+MOT: dict[str, MotProtocol] = {
+    p.name: p
+    for p in (
+        MotProtocol("mot15", _TRACKEVAL),
+        MotProtocol("mot16", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
+        MotProtocol("mot17", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
+        MotProtocol("mot20", _TRACKEVAL, ("pedestrian",), (*_DISTRACTORS, "non_mot_vehicle")),
+        MotProtocol("mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5),
+        MotProtocol(
+            "plain",
+            "vtlab: all truth counts that is visible and has no score of 0 (MOTChallenge's flag); answers in ignore "
+            "regions do not",
+            ignore_coverage=0.5,
+            hidden=False,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class VosProtocol:
+    """The rules by which one mask benchmark selects frames and combines objects.
+
+    Attributes:
+        name: Short name.
+        source: The tool or paper that fixes the rule.
+        drop_first: The frame of the object's prompt is left out.
+        drop_last: The last frame of the sequence is left out.
+        annotated_only: Only frames with truth count (YouTube-VOS marks every fifth).
+        tolerance: Boundary tolerance as a fraction of the image's diagonal.
+    """
+
+    name: str
+    source: str
+    drop_first: bool = True
+    drop_last: bool = False
+    annotated_only: bool = True
+    tolerance: float = 0.008
+
+
+VOS: dict[str, VosProtocol] = {
+    p.name: p
+    for p in (
+        VosProtocol(
+            "davis",
+            "davis2017-evaluation, semi-supervised; Pont-Tuset et al., arXiv:1704.00675",
+            drop_last=True,
+        ),
+        # Objects begin late; on disk meta.json lists the frames of each, which are those that count (`vtlab.benchmark`).
+        VosProtocol("youtube-vos", "YouTube-VOS server: Xu et al., arXiv:1809.03327"),
+        VosProtocol("plain", "vtlab: every frame but the prompted one"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class PointProtocol:
+    """The rules by which a point benchmark selects frames and scales positions.
+
+    Attributes:
+        name: Short name.
+        source: The tool or paper that fixes the rule.
+        mode: `first`: frames after the query; `strided`: all frames but the query.
+        raster: Side of the square raster in which thresholds are meant (256), or None for native pixels.
+        thresholds: Distances in pixels of that raster.
+    """
+
+    name: str
+    source: str
+    mode: Literal["first", "strided"] = "first"
+    raster: int | None = 256
+    thresholds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
+
+
+_TAPVID = "TAP-Vid evaluation; Doersch et al., NeurIPS 2022"
+POINTS: dict[str, PointProtocol] = {
+    p.name: p
+    for p in (
+        PointProtocol("tapvid-first", _TAPVID),
+        PointProtocol("tapvid-strided", _TAPVID, mode="strided"),
+        PointProtocol("native-first", "TAP-Vid's rule in the video's own pixels", raster=None),
+        PointProtocol("native-strided", "TAP-Vid's rule in the video's own pixels", "strided", None),
+    )
+}
+
+Protocol = SotProtocol | MotProtocol | VosProtocol | PointProtocol
+FAMILIES: dict[str, dict[str, Any]] = {"sot": SOT, "mot": MOT, "vos": VOS, "points": POINTS}
+DEFAULTS = {"sot": "otb", "mot": "plain", "vos": "davis", "points": "tapvid-first"}
+"""The protocol that is used for a family when none is named."""
+
+
+def find(family: str, name: str | Protocol | None) -> Any:
+    """Return the record called `name` of a family (`sot`, `mot`, `vos`, `points`), or its default.
+
+    Raises:
+        InputError: The family or the name is unknown; the message says which are known.
+    """
+    if family not in FAMILIES:
+        raise InputError(f"Unknown family {family!r}. {near(family, FAMILIES)}")
+    if isinstance(name, SotProtocol | MotProtocol | VosProtocol | PointProtocol):
+        return name
+    known = FAMILIES[family]
+    key = DEFAULTS[family] if name is None else name.lower()
+    if key not in known:
+        raise InputError(f"Unknown protocol {name!r} of the family {family!r}. {near(key, known)}")
+    return known[key]
+
+
+def differences(first: Protocol, second: Protocol) -> dict[str, tuple[Any, Any]]:
+    """Return the rules in which two records of one family differ: rule -> (value of first, of second)."""
+    if type(first) is not type(second):
+        raise InputError(f"{first.name!r} and {second.name!r} are protocols of different families.")
+    pairs = {f.name: (getattr(first, f.name), getattr(second, f.name)) for f in fields(first)}
+    return {k: v for k, v in pairs.items() if k not in ("name", "source") and v[0] != v[1]}
+
+
+def with_rule(protocol: Any, rule: str, value: Any) -> Any:
+    """Return a copy of a record in which one rule has another value."""
+    return replace(protocol, **{rule: value})

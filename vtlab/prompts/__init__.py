@@ -1,0 +1,27 @@
+"""Prompts: what a person gave on one frame for one object, and figures made of points (`shapes`)."""
+
+from vtlab.prompts.kinds import (
+    KINDS,
+    BoxPrompt,
+    ClickPrompt,
+    MaskPrompt,
+    PointPrompt,
+    Points,
+    Prompt,
+    Prompts,
+    SkeletonPrompt,
+    edges_of,
+)
+
+__all__ = [
+    "KINDS",
+    "BoxPrompt",
+    "ClickPrompt",
+    "MaskPrompt",
+    "PointPrompt",
+    "Points",
+    "Prompt",
+    "Prompts",
+    "SkeletonPrompt",
+    "edges_of",
+]

@@ -1,0 +1,131 @@
+"""Sequence: a video with ground truth, prompts and ignore regions. Dataset: an iterable of sequences."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import ClassVar, overload
+
+import numpy as np
+
+from vtlab.errors import InputError, near
+from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts
+from vtlab.tracks import Tracks
+from vtlab.video import Video
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One item of a benchmark.
+
+    Attributes:
+        name: Unique within its dataset.
+        video: The frames.
+        truth: Ground truth; None where there is none.
+        prompts: What trackers start from: of each object every kind that the truth allows (box, mask, points).
+        ignore: Regions that are not scored, as rows of boxes or masks by frame; None where there are none.
+        benchmark: Name of the rule by which the benchmark scores (see `vtlab.metrics.rules`), "" for none.
+        attributes: Tags such as "occlusion" or "fast motion", as the benchmark names them.
+    """
+
+    name: str
+    video: Video
+    truth: Tracks | None = None
+    prompts: Prompts = field(default_factory=Prompts)
+    ignore: Tracks | None = None
+    benchmark: str = ""
+    attributes: frozenset[str] = frozenset()
+
+    def __len__(self) -> int:
+        """Number of frames."""
+        return len(self.video)
+
+    def __repr__(self) -> str:
+        objects = "no truth" if self.truth is None else f"{len(self.truth.object_ids)} objects"
+        return f"Sequence({self.name!r}, {self.video!r}, {objects})"
+
+
+class Dataset(ABC):
+    """Sequences of one layout on disk, found when the dataset is made and read one by one.
+
+    Attributes:
+        root: Folder or file given.
+        names: Names of the sequences, in the benchmark's order.
+    """
+
+    layout: ClassVar[str] = ""
+    root: Path
+    names: tuple[str, ...]
+
+    @abstractmethod
+    def load(self, name: str) -> Sequence:
+        """Read the sequence `name`, one of `names`."""
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __iter__(self) -> Iterator[Sequence]:
+        return (self.load(name) for name in self.names)
+
+    @overload
+    def __getitem__(self, key: int | str) -> Sequence: ...
+    @overload
+    def __getitem__(self, key: slice) -> list[Sequence]: ...
+    def __getitem__(self, key: int | str | slice) -> Sequence | list[Sequence]:
+        """Return a sequence by position or name, or a list of them by a slice."""
+        if isinstance(key, slice):
+            return [self.load(name) for name in self.names[key]]
+        if isinstance(key, str):
+            if key not in self.names:
+                raise InputError(f"{self!r} has no sequence {key!r}. {near(key, self.names)}")
+            return self.load(key)
+        return self.load(self.names[key])
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.root)!r}, {len(self)} sequences)"
+
+
+def first_prompts(truth: Tracks) -> Prompts:
+    """Make the prompts that truth allows: for each object a box, a mask and its points where it is first seen.
+
+    A box needs an area inside the frame, a mask a pixel, points need all of the object's points to be visible at
+    once; each kind is given on the first frame that has it.
+    """
+    found: list[Prompt] = []
+    for object_id in truth.object_ids.tolist():
+        rows = np.flatnonzero((truth.object_id == object_id) & truth.visible)
+        label = truth.labels.get(object_id)
+        for kind in (_box_prompt, _mask_prompt):
+            prompts = (kind(truth, int(row), object_id, label) for row in rows)
+            found += [p for p in (next((p for p in prompts if p is not None), None),) if p is not None]
+        found += _point_prompt(truth, object_id, label)
+    return Prompts(found)
+
+
+def _box_prompt(truth: Tracks, row: int, object_id: int, label: str | None) -> Prompt | None:
+    x1, y1, x2, y2 = box = truth.boxes[row].tolist()
+    if not (np.isfinite(box).all() and x2 > x1 and y2 > y1):
+        return None
+    return BoxPrompt((x1, y1, x2, y2), object_id=object_id, frame=int(truth.frame[row]), label=label)
+
+
+def _mask_prompt(truth: Tracks, row: int, object_id: int, label: str | None) -> Prompt | None:
+    mask = truth.mask(row)
+    if mask is None or not mask.any():
+        return None
+    return MaskPrompt.of(mask, object_id=object_id, frame=int(truth.frame[row]), label=label)
+
+
+def _point_prompt(truth: Tracks, object_id: int, label: str | None) -> list[Prompt]:
+    points = truth.points.take(truth.points.object_id == object_id)
+    count = len(np.unique(points.point_id))
+    seen = points.take(points.visible & np.isfinite(points.xy).all(axis=1))
+    frames, counts = np.unique(seen.frame, return_counts=True)
+    whole = frames[counts == count]
+    if not whole.size or not count:
+        return []
+    now = seen.take(seen.frame == whole[0])
+    xy = tuple((float(x), float(y)) for x, y in now.xy[np.argsort(now.point_id)])
+    return [PointPrompt(xy, object_id=object_id, frame=int(whole[0]), label=label)]

@@ -1,0 +1,1 @@
+"""Pictures: overlays, plots, pages. Takes data, measures nothing."""

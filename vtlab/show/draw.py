@@ -1,0 +1,250 @@
+"""Draw tracks on frames: frame in, new frame out. Colours are stable: one object keeps its colour everywhere.
+
+The palette is for colour-blind readers too: Okabe and Ito, "Color Universal Design", 2008, then tints of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.prompts import BoxPrompt, PointPrompt, Prompt, SkeletonPrompt, edges_of
+from vtlab.tracks import Tracks
+
+Image = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+PALETTE: tuple[Colour, ...] = (
+    (230, 159, 0),
+    (86, 180, 233),
+    (0, 158, 115),
+    (240, 228, 66),
+    (0, 114, 178),
+    (213, 94, 0),
+    (204, 121, 167),
+    (255, 255, 255),
+    (255, 205, 120),
+    (170, 220, 250),
+    (120, 215, 185),
+    (150, 190, 230),
+    (245, 165, 110),
+    (235, 190, 215),
+)
+TRUTH: Colour = (255, 255, 255)
+
+
+def colour(object_id: int) -> Colour:
+    """RGB colour of an object, the same in every picture, plot and notebook."""
+    return PALETTE[(int(object_id) - 1) % len(PALETTE)]
+
+
+def overlay(
+    image: Image,
+    tracks: Tracks,
+    frame: int,
+    *,
+    truth: Tracks | None = None,
+    title: str = "",
+    labels: bool = True,
+    trail: int = 0,
+    opacity: float = 0.45,
+) -> Image:
+    """Draw the objects of one frame.
+
+    Args:
+        image: RGB (H, W, 3), uint8; not changed.
+        tracks: What to draw: boxes, masks with outlines, points; a hidden object is dashed, a hidden point hollow.
+        frame: Which frame of the tracks.
+        truth: Drawn as thin white boxes and points.
+        title: Written in the upper left corner.
+        labels: Write id, label and score beside each object.
+        trail: Frames of path to draw behind points and box centres.
+        opacity: Of masks, 0 to 1.
+
+    Returns:
+        A new image (H, W, 3).
+    """
+    canvas = np.array(image, order="C")
+    weight = max(1, round(min(canvas.shape[:2]) / 240))
+    now = tracks.at(frame)
+    for object_id, mask in now.masks_at(frame).items():
+        _mask(canvas, mask, colour(object_id), opacity, weight)
+    if truth is not None:
+        for box in truth.at(frame).seen().boxes:
+            _box(canvas, box, TRUTH, max(1, weight // 2), dashed=False)
+    if trail:
+        _trails(canvas, tracks, frame, trail, weight)
+    owners = set(now.points.object_id.tolist())
+    for i in range(len(now)):
+        shade = colour(int(now.object_id[i]))
+        has_mask = now.rle is not None and now.rle[i] is not None
+        has_points = now.object_id[i] in owners
+        if not has_points and (not has_mask or not now.visible[i]):
+            _box(canvas, now.boxes[i], shade, weight, dashed=not now.visible[i])
+        if labels and np.isfinite(now.boxes[i]).all():
+            parts = [f"{now.object_id[i]}", now.label[i] or ""]
+            if now.source[i] == "tracked" or now.source[i] == "detected":
+                parts.append(f"{now.score[i]:.2f}")
+            _text(canvas, " ".join(p for p in parts if p), now.boxes[i][:2], shade, weight)
+    _points(canvas, now, weight)
+    if title:
+        _text(canvas, title, (2, 0), (255, 255, 255), weight + 1, below=True)
+    return canvas
+
+
+def figures(image: Image, prompts: Iterable[Prompt]) -> Image:
+    """Draw figures made of points, such as `vtlab.prompts.shapes.figures_at` returns.
+
+    Args:
+        image: RGB (H, W, 3), uint8; not changed.
+        prompts: Boxes (upright and oriented), points, polylines, polygons and skeletons; an occluded node is
+            hollow. Prompts of other kinds are not drawn.
+
+    Returns:
+        A new image (H, W, 3).
+    """
+    canvas = np.array(image, order="C")
+    weight = max(1, round(min(canvas.shape[:2]) / 240))
+    for prompt in prompts:
+        shade = colour(prompt.object_id)
+        if isinstance(prompt, BoxPrompt):
+            corners = prompt.corners()
+            _lines(canvas, corners, [(i, (i + 1) % 4) for i in range(4)], shade, weight)
+        elif isinstance(prompt, PointPrompt | SkeletonPrompt):
+            xy = np.asarray(prompt.points)
+            _lines(canvas, xy, edges_of(prompt), shade, weight)
+            hidden = prompt.occluded if isinstance(prompt, SkeletonPrompt) else (False,) * len(xy)
+            for point, hollow in zip(_whole(xy, canvas), hidden, strict=True):
+                _dot(canvas, point, shade, weight, hollow)
+    return canvas
+
+
+def _whole(xy: NDArray[np.float64], canvas: Image) -> list[tuple[int, int]]:
+    """Pixels that hold points (K, 2), bounded so that a point far outside does not overflow OpenCV's integers."""
+    limit = 4 * max(canvas.shape)
+    return [(int(x), int(y)) for x, y in np.clip(np.floor(xy), -limit, limit)]
+
+
+def _lines(
+    canvas: Image, xy: NDArray[np.float64], edges: Iterable[tuple[int, int]], shade: Colour, weight: int
+) -> None:
+    import cv2
+
+    ends = _whole(xy, canvas)
+    for a, b in edges:
+        cv2.line(canvas, ends[a], ends[b], shade, 2 * weight, cv2.LINE_AA)
+
+
+def _dot(canvas: Image, centre: tuple[int, int], shade: Colour, weight: int, hollow: bool) -> None:
+    import cv2
+
+    cv2.circle(canvas, centre, 2 * weight + 1, (24, 24, 24) if hollow else shade, -1, cv2.LINE_AA)
+    cv2.circle(canvas, centre, 2 * weight + 1, shade, weight, cv2.LINE_AA)
+
+
+def side_by_side(panels: Sequence[Image], columns: int | None = None, gap: int = 4) -> Image:
+    """Put images of one size into a grid with dark gaps."""
+    n = len(panels)
+    columns = columns or (n if n <= 3 else int(np.ceil(np.sqrt(n))))
+    rows = -(-n // columns)
+    height, width = panels[0].shape[:2]
+    sheet = np.full((rows * (height + gap) - gap, columns * (width + gap) - gap, 3), 24, np.uint8)
+    for i, panel in enumerate(panels):
+        top, left = i // columns * (height + gap), i % columns * (width + gap)
+        sheet[top : top + height, left : left + width] = panel
+    return sheet
+
+
+def resized(image: Image, width: int) -> Image:
+    """The image scaled down to at most `width` pixels; smaller ones stay."""
+    import cv2
+
+    height, old = image.shape[:2]
+    if old <= width:
+        return image
+    return np.asarray(
+        cv2.resize(image, (width, round(height * width / old)), interpolation=cv2.INTER_AREA), dtype=np.uint8
+    )
+
+
+def _mask(canvas: Image, mask: NDArray[np.bool_], shade: Colour, opacity: float, weight: int) -> None:
+    import cv2
+
+    if not mask.any():
+        return
+    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
+    part, inside = canvas[y : y + h, x : x + w], mask[y : y + h, x : x + w]
+    part[inside] = (part[inside] * (1 - opacity) + np.array(shade) * opacity).astype(np.uint8)
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    cv2.drawContours(canvas, contours, -1, shade, weight, cv2.LINE_AA)
+
+
+def _box(canvas: Image, box: NDArray[np.float64], shade: Colour, weight: int, *, dashed: bool) -> None:
+    import cv2
+
+    if not np.isfinite(box).all():
+        return
+    limit = 4 * max(canvas.shape)  # a box far outside must not overflow OpenCV's integers
+    x1, y1, x2, y2 = (int(v) for v in np.clip(np.rint(box), -limit, limit))
+    if not dashed:
+        cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), shade, weight)
+        return
+    length = 4 + 2 * weight
+    for start, end in (
+        ((x1, y1), (x2, y1)),
+        ((x2, y1), (x2, y2)),
+        ((x2, y2), (x1, y2)),
+        ((x1, y2), (x1, y1)),
+    ):
+        span = np.hypot(end[0] - start[0], end[1] - start[1])
+        for t in np.arange(0, span, 2 * length):
+            a, b = t / span, min((t + length) / span, 1)
+            line = [(round(s + (e - s) * k) for s, e in zip(start, end, strict=True)) for k in (a, b)]
+            cv2.line(canvas, tuple(line[0]), tuple(line[1]), shade, weight, cv2.LINE_AA)
+
+
+def _points(canvas: Image, now: Tracks, weight: int) -> None:
+    import cv2
+
+    p = now.points
+    for i in np.flatnonzero(np.isfinite(p.xy).all(axis=1)):
+        centre = tuple(int(v) for v in np.floor(p.xy[i]))
+        shade = colour(int(p.object_id[i]) + int(p.point_id[i]))
+        cv2.circle(canvas, centre, 2 * weight + 1, shade, -1 if p.visible[i] else weight, cv2.LINE_AA)
+
+
+def _trails(canvas: Image, tracks: Tracks, frame: int, trail: int, weight: int) -> None:
+    import cv2
+
+    recent = tracks.between(max(frame - trail, 0), frame + 1)
+    p = recent.points
+    for object_id in np.unique(p.object_id):
+        for point_id in np.unique(p.point_id[p.object_id == object_id]):
+            mine = (p.object_id == object_id) & (p.point_id == point_id) & p.visible
+            path = np.floor(p.xy[mine]).astype(np.int32).reshape(-1, 1, 2)
+            cv2.polylines(canvas, [path], False, colour(int(object_id) + int(point_id)), weight, cv2.LINE_AA)
+    if not len(p):
+        for object_id in recent.object_ids:
+            mine = recent.of_object(int(object_id)).seen()
+            centres = (mine.boxes[:, :2] + mine.boxes[:, 2:]) / 2
+            path = np.floor(centres[np.isfinite(centres).all(axis=1)]).astype(np.int32).reshape(-1, 1, 2)
+            cv2.polylines(canvas, [path], False, colour(int(object_id)), weight, cv2.LINE_AA)
+
+
+def _text(canvas: Image, text: str, corner: Any, shade: Colour, weight: int, *, below: bool = False) -> None:
+    import cv2
+
+    scale, thick = 0.35 + 0.12 * weight, max(1, weight // 2)
+    (w, h), base = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thick)
+    x, y = (int(np.clip(v, -30000, 30000)) for v in corner)
+    x = int(np.clip(x, 0, max(canvas.shape[1] - w - 4, 0)))
+    top = y if below or y - h - base - 2 < 0 else y - h - base - 2
+    bottom = min(top + h + base + 2, canvas.shape[0])
+    patch = canvas[max(top, 0) : max(bottom, 0), x : x + w + 4]
+    patch[:] = (patch * 0.35).astype(np.uint8)
+    cv2.putText(
+        canvas, text, (x + 2, bottom - base), cv2.FONT_HERSHEY_SIMPLEX, scale, shade, thick, cv2.LINE_AA
+    )

@@ -1,0 +1,179 @@
+"""Plots: data and Axes in, Axes out. No plot computes a metric; `Comparison` and the notebooks put them together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab.show.draw import PALETTE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe-Ito without the yellow and white that vanish on paper; line styles tell what colours can't.
+_LINES = (
+    *tuple(tuple(v / 255 for v in PALETTE[i]) for i in (4, 5, 2, 6, 0, 1)),
+    (0.2, 0.2, 0.2),
+    (0.5, 0.35, 0.2),
+)
+_STYLES = ("-", "--", "-.", ":")
+
+
+def style(index: int) -> dict[str, Any]:
+    """Colour and line style of the n-th tracker, the same in all plots of a comparison."""
+    return {"color": _LINES[index % len(_LINES)], "linestyle": _STYLES[index // len(_LINES) % len(_STYLES)]}
+
+
+def new_axes(width: float = 5.0, height: float = 3.6) -> Axes:
+    """Axes of a new figure that is not shown twice in a notebook."""
+    from vtlab.show.sheet import Sheet
+
+    return Sheet(figsize=(width, height), layout="constrained").subplots()
+
+
+def curves(
+    ax: Axes,
+    x: ArrayLike,
+    lines: Mapping[str, ArrayLike],
+    *,
+    summary: Mapping[str, float] | None = None,
+    xlabel: str = "",
+    ylabel: str = "",
+    title: str = "",
+) -> Axes:
+    """Draw one curve for each tracker; the legend is ordered by `summary` (printed in per cent), best first."""
+    names = list(lines)
+    order = sorted(names, key=lambda n: -summary[n]) if summary else names
+    for name in order:
+        label = f"{name}  [{100 * summary[name]:.1f}]" if summary else name
+        ax.plot(np.asarray(x), np.asarray(lines[name]), label=label, linewidth=2, **style(names.index(name)))
+    ax.set(xlabel=xlabel, ylabel=ylabel, title=title, ylim=(0, 1.02), xlim=(np.min(x), np.max(x)))
+    ax.grid(alpha=0.25)
+    ax.legend(fontsize="small", frameon=False)
+    return ax
+
+
+def pareto(
+    ax: Axes,
+    cost: Sequence[float],
+    quality: Sequence[float],
+    names: Sequence[str],
+    *,
+    xlabel: str = "latency per frame (ms, median)",
+    ylabel: str = "quality",
+    budget: float | None = None,
+) -> Axes:
+    """Quality (higher is better) against cost (lower is better) with the Pareto front and an optional budget."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    cost_array, quality_array = np.asarray(cost, float), np.asarray(quality, float)
+    front = pareto_front(cost_array, quality_array)
+    order = front[np.argsort(cost_array[front])]
+    ax.step(cost_array[order], quality_array[order], where="post", color="0.6", linewidth=1.5, zorder=1)
+    for i in range(len(names)):
+        best = i in front
+        ax.scatter(
+            cost_array[i],
+            quality_array[i],
+            s=70 if best else 45,
+            color=style(i)["color"],
+            edgecolor="black" if best else "none",
+            zorder=3,
+        )
+    if budget is not None:
+        ax.axvline(budget, color="0.3", linestyle=":", label=f"budget {budget:g} ms")
+        ax.legend(frameon=False, fontsize="small")
+    ax.set_xscale("log")
+    ax.margins(x=0.18, y=0.12)
+    low, high = ax.get_xlim()
+    if high / low < 10:  # a decade at least, so that small differences look small
+        middle = (low * high) ** 0.5
+        ax.set_xlim(middle / 10**0.5, middle * 10**0.5)
+    ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    bottom, top = ax.get_ylim()
+    if top - bottom < 0.2:
+        ax.set_ylim((bottom + top) / 2 - 0.1, (bottom + top) / 2 + 0.1)
+    _label_points(ax, cost_array, quality_array, names, front)
+    ax.set(xlabel=xlabel, ylabel=ylabel, title="Quality against cost; the line is the Pareto front")
+    ax.grid(alpha=0.25)
+    return ax
+
+
+def pareto_front(cost: NDArray[np.float64], quality: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Positions of the entries that no other one beats in both cost (lower) and quality (higher)."""
+    ok = np.isfinite(cost) & np.isfinite(quality)
+    better = (cost[None] <= cost[:, None]) & (quality[None] >= quality[:, None])
+    strictly = (cost[None] < cost[:, None]) | (quality[None] > quality[:, None])
+    beaten = (better & strictly & ok[None]).any(axis=1)
+    return np.flatnonzero(ok & ~beaten)
+
+
+def timeline(
+    ax: Axes,
+    lines: Mapping[str, NDArray[np.float64]],
+    *,
+    frames: NDArray[np.int64],
+    ylabel: str = "overlap (IoU)",
+    title: str = "",
+) -> Axes:
+    """Show a value per frame as a row of colour for each tracker: dark = bad, bright = good, white = no answer."""
+    import matplotlib
+
+    table = np.stack([np.asarray(v, float) for v in lines.values()])
+    cmap = matplotlib.colormaps["viridis"].with_extremes(bad="white")
+    image = ax.imshow(
+        np.ma.masked_invalid(table),
+        aspect="auto",
+        interpolation="nearest",
+        vmin=0,
+        vmax=1,
+        cmap=cmap,
+        extent=(frames[0] - 0.5, frames[-1] + 0.5, len(lines) - 0.5, -0.5),
+    )
+    ax.set_yticks(range(len(lines)), list(lines))
+    ax.set(xlabel="frame", title=title)
+    if ax.figure is not None:
+        ax.figure.colorbar(image, ax=ax, label=ylabel, fraction=0.04, pad=0.02)
+    return ax
+
+
+def bars(ax: Axes, values: Mapping[str, float], *, xlabel: str = "", title: str = "") -> Axes:
+    """Horizontal bars, best (largest) on top, values written beside them; NaN is written as 'n/a'."""
+    names = list(values)
+    order = sorted(names, key=lambda n: (not np.isfinite(values[n]), -np.nan_to_num(values[n])))
+    heights = [np.nan_to_num(values[n]) for n in order]
+    ax.barh(order, heights, color=[style(names.index(n))["color"] for n in order], height=0.6)
+    for i, name in enumerate(order):
+        text = f"{values[name]:.3f}" if np.isfinite(values[name]) else "n/a"
+        ax.text(heights[i], i, f" {text}", va="center", fontsize="small")
+    ax.set_ylim(max(len(order), 4) - 0.5, -0.5)  # few bars stay slim
+    ax.margins(x=0.15)
+    ax.locator_params(axis="x", nbins=6)
+    ax.set(xlabel=xlabel, title=title)
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _label_points(
+    ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], names: Sequence[str], front: NDArray[np.int64]
+) -> None:
+    """Write each name beside its point, above or below by turns where points are close."""
+    for rank, i in enumerate(np.lexsort((x, y))):
+        if not (np.isfinite(x[i]) and np.isfinite(y[i])):
+            continue
+        across = ax.transAxes.inverted().transform(ax.transData.transform((x[i], y[i])))[0]
+        left = across > 0.6  # near the right edge the name stands on the left
+        ax.annotate(
+            names[i],
+            (x[i], y[i]),
+            xytext=(-6 if left else 6, 6 if rank % 2 else -12),
+            textcoords="offset points",
+            ha="right" if left else "left",
+            fontsize="small",
+            fontweight="bold" if i in front else "normal",
+        )

@@ -1,0 +1,64 @@
+"""TrackPlayer: plays a video with the tracks of one or several trackers drawn on it, side by side and in step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import traitlets
+
+from vtlab.errors import VtlabError
+from vtlab.studio.player_data import PlayerData
+from vtlab.tracks import Tracks
+from vtlab.video import open_video
+
+
+class TrackPlayer(anywidget.AnyWidget):
+    """A player in a notebook cell.
+
+    Frames travel as small JPEG pictures, some at a time and only when they are to be shown, and the browser keeps a
+    bounded number of them, so that a long video opens at once and memory stays small on both sides.
+
+    Args:
+        video: Anything `open_video` takes.
+        tracks: One `Tracks`, or name -> tracks for panels side by side.
+        truth: Ground truth, drawn in white and compared in the timeline.
+        width: Width of the pictures sent, in pixels.
+
+    Attributes:
+        frame: The frame shown; set it to go there.
+    """
+
+    _esm = Path(__file__).with_name("player.js")
+    _css = Path(__file__).with_name("player.css")
+    info = traitlets.Dict().tag(sync=True)
+    frame = traitlets.Int(0).tag(sync=True)
+
+    def __init__(
+        self,
+        video: Any,
+        tracks: Tracks | Mapping[str, Tracks],
+        *,
+        truth: Tracks | None = None,
+        width: int = 720,
+        **kwargs: Any,
+    ):
+        panels = {tracks.name: tracks} if isinstance(tracks, Tracks) else tracks
+        self.data = PlayerData(open_video(video), panels, truth=truth, width=width)
+        super().__init__(info=self.data.info(), **kwargs)
+        self.on_msg(self._answer)
+
+    def _answer(self, _: Any, content: Any, __: Any) -> None:
+        """Send the frames that the browser asks for."""
+        if not isinstance(content, dict) or content.get("do") != "frames":
+            return
+        indices = content.get("frames")
+        indices = [i for i in indices if isinstance(i, int)] if isinstance(indices, list) else []
+        try:
+            overlays, pictures = self.data.frames(indices)
+        except VtlabError as error:
+            self.send({"do": "error", "text": str(error)})
+            return
+        self.send({"do": "frames", "overlays": overlays}, pictures)

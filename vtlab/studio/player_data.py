@@ -1,0 +1,220 @@
+"""What the player shows, without a browser: compressed frames on demand, overlays, a timeline for each object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import InputError
+from vtlab.geometry import paired_iou
+from vtlab.show.draw import colour
+from vtlab.tracks import Tracks
+from vtlab.video import Frame, Video
+
+BINS = 400
+"""Most columns of a timeline; longer videos share them."""
+MOST_FRAMES = 48
+"""Most frames of one request, so that no message grows without bound."""
+OUTLINE = 1.5
+"""Pixels by which a drawn outline may differ from its mask."""
+
+
+class PlayerData:
+    """Frames, overlays and timelines of several trackers on one video.
+
+    Args:
+        video: The footage; frames are decoded when they are asked for.
+        tracks: Name of each panel -> its tracks.
+        truth: Ground truth, drawn in every panel and compared in the timeline.
+        width: Width of the pictures sent, in pixels; narrower videos are sent as they are.
+
+    Raises:
+        InputError: There are no tracks.
+    """
+
+    def __init__(
+        self, video: Video, tracks: Mapping[str, Tracks], *, truth: Tracks | None = None, width: int = 720
+    ):
+        if not tracks:
+            raise InputError("There is nothing to play: give at least one Tracks.")
+        self.video, self.tracks, self.truth = video, dict(tracks), truth
+        self.scale = min(1.0, width / video.width)
+        self._reader: Iterator[Frame] = iter(())
+        self._next = -1  # the frame that the reader has next
+
+    def info(self) -> dict[str, Any]:
+        """Size, rate, panels, objects and timelines: JSON values only."""
+        return {
+            "frames": len(self.video),
+            "fps": self.video.fps,
+            "width": self.video.width,
+            "height": self.video.height,
+            "scale": self.scale,
+            "panels": list(self.tracks),
+            "objects": self._objects(),
+            "timelines": {name: self._timelines(t) for name, t in self.tracks.items()},
+            "edges": {name: t.meta.get("edges") or {} for name, t in self.tracks.items()},
+            "bins": min(BINS, len(self.video)),
+        }
+
+    def frames(self, indices: Sequence[int]) -> tuple[list[dict[str, Any]], list[bytes]]:
+        """Overlays and JPEG pictures of some frames; at most `MOST_FRAMES`, frames that don't exist are left out."""
+        wanted = [i for i in dict.fromkeys(int(i) for i in indices) if 0 <= i < len(self.video)][:MOST_FRAMES]
+        run = len(wanted) > 1 and wanted == list(range(wanted[0], wanted[0] + len(wanted)))
+        read = self._read if run else self.video.__getitem__
+        pictures = [self._jpeg(read(i)) for i in wanted]
+        return [self.overlay(i) for i in wanted], pictures
+
+    def _read(self, index: int) -> NDArray[np.uint8]:
+        """A frame of a run; decoding goes on from the frame before, also over requests."""
+        if index != self._next:
+            self._reader = self.video.frames(index)
+        self._next = -1  # should decoding fail, the next run starts anew
+        image = next(self._reader).image
+        self._next = index + 1
+        return image
+
+    def overlay(self, frame: int) -> dict[str, Any]:
+        """What is drawn on a frame, by panel, in pixels of the full-size frame."""
+        panels = {name: _overlay(t, frame) for name, t in self.tracks.items()}
+        truth = [] if self.truth is None else _numbers(self.truth.at(frame).seen().boxes)
+        return {"frame": frame, "panels": panels, "truth": truth}
+
+    def _jpeg(self, image: NDArray[np.uint8]) -> bytes:
+        import cv2
+
+        size = (round(self.video.width * self.scale), round(self.video.height * self.scale))
+        small: Any = image
+        while small.shape[1] >= 2 * size[0]:  # halving is quick, and leaves less to the exact size
+            small = cv2.resize(
+                small, (small.shape[1] // 2, small.shape[0] // 2), interpolation=cv2.INTER_AREA
+            )
+        if small.shape[1] != size[0]:
+            small = cv2.resize(small, size, interpolation=cv2.INTER_AREA)
+        bgr = cv2.cvtColor(small, cv2.COLOR_RGB2BGR)
+        return bytes(cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, 82])[1])
+
+    def _objects(self) -> list[dict[str, Any]]:
+        labels: dict[int, str] = {}
+        for t in self.tracks.values():
+            for i in t.object_ids.tolist():
+                labels.setdefault(i, t.labels.get(i, ""))
+        return [{"id": i, "label": labels[i], "colour": _hex(i)} for i in sorted(labels)]
+
+    def _timelines(self, tracks: Tracks) -> list[dict[str, Any]]:
+        """For each object: presence, mean score and overlap with truth in bins (None = nothing), and its events."""
+        n = len(self.video)
+        bins = min(BINS, n)
+        events = self._events(tracks)
+        lines = []
+        for object_id in tracks.object_ids.tolist():
+            mine = tracks.of_object(object_id)
+            where = np.minimum(mine.frame * bins // max(n, 1), bins - 1)
+            lines.append(
+                {
+                    "id": object_id,
+                    "present": _mean(where, mine.visible.astype(float), bins),
+                    "score": _mean(where, mine.score, bins),
+                    "overlap": self._overlap(mine, object_id, where, bins),
+                    "events": sorted(
+                        _presence_events(mine) + events.get(object_id, []), key=lambda e: e["frame"]
+                    ),
+                }
+            )
+        return lines
+
+    def _overlap(
+        self, mine: Tracks, object_id: int, where: NDArray[np.int64], bins: int
+    ) -> list[float | None] | None:
+        if self.truth is None:
+            return None
+        truth = {int(f): b for f, b in zip(*_columns(self.truth.of_object(object_id).seen()), strict=True)}
+        if not truth:
+            return None
+        nothing = np.full(4, np.nan)
+        overlap = paired_iou(mine.boxes, np.array([truth.get(int(f), nothing) for f in mine.frame]))
+        known = np.isfinite(overlap)
+        return _mean(where[known], overlap[known], bins)
+
+    def _events(self, tracks: Tracks) -> dict[int, list[dict[str, Any]]]:
+        """Identity switches against truth, and what the tracker itself told of its objects."""
+        found: dict[int, list[dict[str, Any]]] = {}
+        for e in tracks.meta.get("events", []):
+            if isinstance(e, dict) and {"frame", "object_id", "event"} <= set(e):
+                text = f"{e['event']}: {e.get('reason', '')}".rstrip(": ")
+                found.setdefault(int(e["object_id"]), []).append(
+                    {"frame": int(e["frame"]), "kind": str(e["event"]), "text": text}
+                )
+        family = (
+            tracks.meta.get("tracker", {}).get("family")
+            if isinstance(tracks.meta.get("tracker"), dict)
+            else None
+        )
+        if self.truth is not None and family == "mot" and len(tracks):
+            from vtlab.metrics.events import events
+
+            table = events(tracks, self.truth)
+            switched = table.loc[table["kind"] == "id_switch", ["frame", "answer_id", "previous_id"]]
+            for frame, answer_id, previous_id in switched.to_numpy(dtype=int).tolist():
+                text = f"switched from {previous_id}"
+                found.setdefault(answer_id, []).append({"frame": frame, "kind": "switched", "text": text})
+        return found
+
+
+def _overlay(tracks: Tracks, frame: int) -> dict[str, Any]:
+    now = tracks.at(frame)
+    rows = zip(
+        now.object_id.tolist(), _numbers(now.boxes), now.score.tolist(), now.visible.tolist(), strict=True
+    )
+    p = now.points
+    points = zip(p.object_id.tolist(), p.point_id.tolist(), _numbers(p.xy), p.visible.tolist(), strict=True)
+    return {
+        "boxes": [{"id": i, "box": b, "score": round(s, 3), "seen": v} for i, b, s, v in rows],
+        "outlines": [{"id": i, "lines": _outline(m)} for i, m in now.masks_at(frame).items()],
+        "points": [{"id": i, "k": k, "xy": xy, "seen": v} for i, k, xy, v in points],
+    }
+
+
+def _outline(mask: NDArray[np.bool_]) -> list[Any]:
+    """Outlines of a mask as lists of (x, y), simplified to within `OUTLINE` pixels."""
+    import cv2
+
+    contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_SIMPLE)
+    return [cv2.approxPolyDP(c, OUTLINE, True).reshape(-1, 2).tolist() for c in contours if len(c) > 2]
+
+
+def _numbers(rows: NDArray[np.float64]) -> list[Any]:
+    """Rows as lists rounded to 0.01 px; a row with a NaN is None."""
+    return [np.round(row, 2).tolist() if np.isfinite(row).all() else None for row in rows]
+
+
+def _mean(where: NDArray[np.int64], values: NDArray[np.float64], bins: int) -> list[float | None]:
+    count = np.bincount(where, minlength=bins)
+    total = np.bincount(where, weights=values, minlength=bins)
+    return [round(float(t / c), 3) if c else None for t, c in zip(total, count, strict=True)]
+
+
+def _presence_events(mine: Tracks) -> list[dict[str, Any]]:
+    """Where the object is lost and found again, and where a person corrected it."""
+    found = []
+    seen = mine.frame[mine.visible]
+    gaps = np.flatnonzero(np.diff(seen) > 1)
+    for k in gaps:
+        found.append({"frame": int(seen[k]) + 1, "kind": "lost", "text": "lost"})
+        found.append({"frame": int(seen[k + 1]), "kind": "found", "text": "found again"})
+    if len(seen) and len(mine) and mine.frame[-1] > seen[-1]:
+        found.append({"frame": int(seen[-1]) + 1, "kind": "lost", "text": "lost"})
+    manual = mine.frame[1:][mine.source[1:] == "manual"]  # the first row is where it was prompted
+    return found + [{"frame": int(f), "kind": "corrected", "text": "corrected by hand"} for f in manual]
+
+
+def _columns(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    return tracks.frame, tracks.boxes
+
+
+def _hex(object_id: int) -> str:
+    r, g, b = colour(object_id)
+    return f"#{r:02x}{g:02x}{b:02x}"

@@ -1,0 +1,246 @@
+"""Many objects through one network: what the neural box trackers share besides their search regions.
+
+`BatchedTracker` keeps one target for each object and hands all that are to be followed on a frame to the method
+at once, so that their crops make one batch. Objects join, are corrected and leave without touching the others.
+"""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.contracts import Image, OnlineTracker, WeightFile
+from vtlab.errors import InputError, PromptError, VtlabWarning, needs
+from vtlab.prompts import Prompt, Prompts
+from vtlab.tracks import FrameTracks
+from vtlab.weights.device import find_device
+
+if TYPE_CHECKING:
+    import torch
+
+    from vtlab.video import Frame
+
+DTYPES = ("float32", "float16", "bfloat16")
+
+
+@dataclass(eq=False)
+class Target:
+    """One followed object.
+
+    Attributes:
+        box: (4,) xyxy pixels on the last frame.
+        label: Its label, or None.
+    """
+
+    box: NDArray[np.float64]
+    label: str | None = None
+
+
+T = TypeVar("T", bound=Target)
+
+
+class BatchedTracker(OnlineTracker, Generic[T]):
+    """Online tracker that follows all its targets in one batch; a method implements `_start` and `_follow`.
+
+    A prompt for a known object starts that object afresh on the prompt's box. An answer of the network that is
+    not finite leaves its target where it was, unseen, with score 0, and warns.
+
+    Args:
+        visible_above: Score from which an object counts as seen.
+        batch: Most objects in one pass of the network, which bounds its memory; more take several passes.
+
+    Raises:
+        InputError: `batch` is not positive.
+    """
+
+    def __init__(self, *, visible_above: float, batch: int = 64):
+        if batch < 1:
+            raise InputError(f"batch must be at least 1, got {batch}.")
+        self.visible_above, self.batch = visible_above, batch
+        self._targets: dict[int, T] = {}
+        self._now = 0.0  # time stamp of the current frame in seconds
+
+    @abstractmethod
+    def _start(self, image: Image, boxes: NDArray[np.float64]) -> list[T]:
+        """Make the targets of boxes (N, 4) xyxy on `image`, N >= 1."""
+
+    @abstractmethod
+    def _follow(self, image: Image, targets: Sequence[T]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Find N >= 1 targets on `image`, moving none: boxes (N, 4) xyxy, scores (N,) in [0, 1]."""
+
+    def _learn(self, image: Image, targets: Sequence[T], scores: NDArray[np.float64]) -> None:
+        """Adapt the targets that were found on `image` with `scores` (N,); their boxes are the new ones."""
+
+    def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
+        """Forget all targets and start on the prompts."""
+        self._targets = {}
+        return self.step(frame, prompts)
+
+    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
+        """Follow every target in one batch; a prompt starts, or starts afresh, its own."""
+        image, self._now = check_image(frame.image), frame.timestamp
+        given = {p.object_id: p for p in prompts}
+        boxes = [_prompted_box(p, image) for p in given.values()]
+        scores = self._advance(image, [i for i in self._targets if i not in given])
+        if given:
+            started = self._start(image, np.array(boxes))
+            for (object_id, prompt), target in zip(given.items(), started, strict=True):
+                known = self._targets.get(object_id)
+                target.label = prompt.label or (known.label if known else None)
+                self._targets[object_id] = target
+                scores[object_id] = 1.0
+        return self._answer(scores, given.keys())
+
+    def remove(self, object_ids: Iterable[int]) -> None:
+        """Stop following these objects."""
+        for object_id in object_ids:
+            self._targets.pop(object_id, None)
+
+    def close(self) -> None:
+        """Forget all targets."""
+        self._targets = {}
+
+    def _advance(self, image: Image, ids: Sequence[int]) -> dict[int, float]:
+        """Move the targets of `ids` to where they are found; return their scores."""
+        if not ids:
+            return {}
+        targets = [self._targets[i] for i in ids]
+        parts = [self._follow(image, targets[k : k + self.batch]) for k in range(0, len(ids), self.batch)]
+        boxes, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        good = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+        for k in np.flatnonzero(good):
+            targets[k].box = boxes[k]
+        if not good.all():
+            lost = [ids[k] for k in np.flatnonzero(~good).tolist()]
+            warnings.warn(
+                f"{type(self).__name__}: the network's answer for objects {lost} is not a number; they keep "
+                "their last boxes and count as not seen. A network in half precision can overflow, one in float32 "
+                "doesn't.",
+                VtlabWarning,
+                stacklevel=3,
+            )
+        found = [targets[k] for k in np.flatnonzero(good)]
+        if found:
+            self._learn(image, found, scores[good])
+        return dict(zip(ids, np.where(good, np.clip(scores, 0, 1), 0.0).tolist(), strict=True))
+
+    def _answer(self, scores: dict[int, float], manual: Iterable[int]) -> FrameTracks:
+        ids, manual = sorted(scores), set(manual)
+        targets = [self._targets[i] for i in ids]
+        score = np.array([scores[i] for i in ids])
+        return FrameTracks.of(
+            ids,
+            np.array([t.box for t in targets]).reshape(-1, 4),
+            score,
+            (score >= self.visible_above) & (score > 0),
+            labels=[t.label for t in targets] if any(t.label for t in targets) else None,
+            source=["manual" if i in manual else "tracked" for i in ids],
+        )
+
+
+def check_image(image: Image) -> Image:
+    """Return `image` if it is RGB (H, W, 3) uint8 and not empty, else raise `InputError`."""
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", type(image).__name__)
+        raise InputError(
+            f"A tracker needs RGB images of shape (H, W, 3), uint8; got shape {shape}, {dtype}. Remedy: read "
+            "the video with vtlab.open_video, which converts grey and transparent images."
+        )
+    if image.size == 0:
+        raise InputError(f"The image is empty: its shape is {image.shape}.")
+    return image
+
+
+def _prompted_box(prompt: Prompt, image: Image) -> NDArray[np.float64]:
+    height, width = image.shape[:2]
+    x1, y1, x2, y2 = box = prompt.box(height, width)
+    if x2 <= 0 or y2 <= 0 or x1 >= width or y1 >= height:
+        raise PromptError(
+            f"{prompt}: the box {box.tolist()} lies outside the frame of {width} x {height} px. Remedy: give "
+            "a box that touches the image."
+        )
+    return box
+
+
+def load(
+    make: Callable[[], torch.nn.Module],
+    weights: str | Path | None,
+    official: WeightFile,
+    *,
+    what: str,
+    variant_of: Callable[[Mapping[str, torch.Tensor]], str | None],
+) -> torch.nn.Module:
+    """Make a network and fill it from the checkpoint a user gave, or from the official one.
+
+    Args:
+        make: Makes the network; all it holds must be in its state dict, as it is made without values.
+        weights: Path of a checkpoint, or None for the official one.
+        official: Where the official checkpoint is found.
+        what: Name of the variant, for messages.
+        variant_of: Names the variant that a state dict belongs to, or None.
+
+    Raises:
+        WeightsError: The file is missing, damaged or of another variant.
+        MissingDependencyError: PyTorch is not installed.
+    """
+    from vtlab.weights import fetch
+
+    path = Path(weights) if weights is not None else fetch(official)
+    try:
+        import torch
+    except ImportError as error:
+        raise needs("torch", "torch", what) from error
+    from vtlab.weights import checkpoints
+
+    with torch.device("meta"):
+        network = make()
+    network.to_empty(device="cpu")
+    checkpoints.load_into(network, path, what=what, variant_of=variant_of)
+    return network
+
+
+def place(
+    network: torch.nn.Module, *, device: str, dtype: str, channels_last: bool, compile: bool
+) -> tuple[Any, torch.device, torch.dtype]:
+    """Make a loaded network ready for inference.
+
+    Batch normalisations are folded into the convolutions before them. Modules that the network names in its
+    attribute `full_precision` stay in float32.
+
+    Args:
+        network: Network with its weights, changed in place.
+        device: "auto" (a GPU if there is one) or a name of PyTorch.
+        dtype: "float32", "float16" or "bfloat16".
+        channels_last: Whether convolutions run on channels-last tensors.
+        compile: Whether `torch.compile` compiles the forward pass.
+
+    Returns:
+        The network, its device and its type.
+
+    Raises:
+        InputError: An unknown type, or a device that this machine doesn't have.
+    """
+    import torch
+
+    from vtlab.nets.layers import fold_batch_norms
+
+    if dtype not in DTYPES:
+        raise InputError(f"dtype must be one of {', '.join(DTYPES)}; got {dtype!r}.")
+    kind: torch.dtype = getattr(torch, dtype)
+    target = find_device(device)
+    fold_batch_norms(network).requires_grad_(False)
+    network.to(target, kind)
+    for name in getattr(network, "full_precision", ()):
+        network.get_submodule(name).float()
+    if channels_last:
+        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if compile:
+        network.compile(dynamic=True)
+    return network, target, kind

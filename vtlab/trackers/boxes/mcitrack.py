@@ -1,0 +1,279 @@
+"""MCITrack: tracks with a hidden state that runs over the frames, and templates chosen from a memory of the video.
+
+Paper: Kang et al., "Exploring Enhanced Contextual Information for Video-Level Object Tracking", AAAI 2025,
+https://arxiv.org/abs/2412.11023. Official code: https://github.com/kangben258/MCITrack (no licence file: all rights
+reserved; this is written from a description of its behaviour).
+
+Differs from the paper, following the official code: the hidden state is dropped after every frame whose score is
+below a threshold; the memory loses its oldest entries, copies of the first template among them, but the first
+template always stays in use. Differs from the official code: the state begins anew with each prompt, and the time
+between changes of templates is in seconds (70 frames of LaSOT's 30 frames per second).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab.contracts import Image, WeightFile
+from vtlab.errors import InputError, near
+from vtlab.geometry import xyxy_to_cxcywh
+from vtlab.prompts import BoxPrompt
+from vtlab.registry import register
+from vtlab.trackers.boxes.batch import BatchedTracker, Target, load, place
+from vtlab.trackers.boxes.crops import (
+    Boxes,
+    area_window,
+    boxes_from_crops,
+    crop,
+    hann_window,
+    limit_corners,
+    network_input,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from vtlab.nets.mcitrack import MCITrackConfig, State
+
+SEARCH_FACTOR, TEMPLATE_FACTOR = 4.0, 2.0
+_SOURCE = "https://drive.google.com/drive/folders/1x6hTaBpF8dO_G8TsBn9z-or7FtKBF1mb"
+_WEIGHTS = {
+    name: WeightFile(f"mcitrack_{name}.pth.tar", _SOURCE, licence="none stated", source=_SOURCE)
+    for name in ("t224", "s224", "b224", "l224", "l384")
+}
+_CARD: dict[str, Any] = {
+    "family": "sot",
+    "accepts": {BoxPrompt},
+    "paper": "Exploring Enhanced Contextual Information for Video-Level Object Tracking, AAAI 2025",
+    "paper_url": "https://arxiv.org/abs/2412.11023",
+    "code": "https://github.com/kangben258/MCITrack",
+    "licence": "none stated",
+    "requires": "torch",
+    "notice": "The official repository states no licence for its weights: all rights are reserved by its authors.",
+}
+
+
+@dataclass(eq=False)
+class Template:
+    """A template crop (T, T, 3), its target's left, top, width, height as fractions, and its tokens once needed."""
+
+    image: Image
+    box: NDArray[np.float32]
+    tokens: torch.Tensor | None = None
+
+
+@dataclass(eq=False)
+class Followed(Target):
+    """What is remembered of one object.
+
+    Attributes:
+        started: Time stamp of its prompt in seconds.
+        templates: The templates in use; the first is the prompt's.
+        memory: Templates of the video, the oldest first, from which those in use are chosen.
+        state: The hidden state's four rows, or None.
+        proposed: The hidden state behind the frame that is being looked at.
+        changes: Times at which templates were due to change so far.
+    """
+
+    started: float = 0.0
+    templates: list[Template] = field(default_factory=list)
+    memory: list[Template] = field(default_factory=list)
+    state: State | None = None
+    proposed: State | None = None
+    changes: int = 0
+
+
+@register("mcitrack-t224", weights=[_WEIGHTS["t224"]], options={"variant": "t224"}, **_CARD)
+@register("mcitrack-s224", weights=[_WEIGHTS["s224"]], options={"variant": "s224"}, **_CARD)
+@register("mcitrack-b224", weights=[_WEIGHTS["b224"]], options={"variant": "b224"}, **_CARD)
+@register("mcitrack-l224", weights=[_WEIGHTS["l224"]], options={"variant": "l224"}, **_CARD)
+@register("mcitrack-l384", weights=[_WEIGHTS["l384"]], options={"variant": "l384"}, **_CARD)
+class MCITrack(BatchedTracker[Followed]):
+    """Box tracker with a hidden state over frames and a memory of templates.
+
+    The score is the largest product of the network's centre score, a sigmoid, and a Hann window over the search
+    region: in (0, 1), and lower for a target that moved far since the last frame. One object keeps 39 MB (t224) to
+    226 MB (l384) of hidden state.
+
+    Args:
+        variant: "t224", "s224", "b224", "l224" or "l384".
+        weights: Checkpoint file to use instead of the official one.
+        update_above: Score from which a frame's template enters the memory (LaSOT 0.8, TrackingNet and TNL2K 0.5,
+            UAV123 0.2, GOT-10k 0.5).
+        keep_state_above: Score below which the hidden state is dropped (LaSOT 0.88, TrackingNet 0.9).
+        update_every: Seconds between changes of the templates in use (LaSOT 70 / 30, GOT-10k every frame).
+        memory: Templates in the memory at most.
+        visible_above: Score from which the object counts as seen.
+        batch: Objects in one pass through the network.
+        device: PyTorch device, or "auto".
+        dtype: "float32", "float16" or "bfloat16".
+        channels_last: Whether convolutions run on channels-last memory.
+        compile: Whether `torch.compile` compiles the network.
+
+    Raises:
+        WeightsError: The checkpoint is missing, damaged or of another variant.
+        InputError: An option is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        variant: str = "t224",
+        weights: str | Path | None = None,
+        update_above: float = 0.8,
+        keep_state_above: float = 0.88,
+        update_every: float = 70 / 30,
+        memory: int = 500,
+        visible_above: float = 0.5,
+        batch: int = 16,
+        device: str = "auto",
+        dtype: str = "float32",
+        channels_last: bool = False,
+        compile: bool = False,
+    ):
+        from vtlab.nets import mcitrack
+
+        super().__init__(visible_above=visible_above, batch=batch)
+        if variant not in _WEIGHTS:
+            raise InputError(f"Unknown variant {variant!r} of MCITrack. {near(variant, _WEIGHTS)}")
+        if not update_every > 0 or memory < 1:
+            raise InputError(
+                f"update_every must be above 0 s and memory at least 1, got {update_every!r} and {memory!r}."
+            )
+        self.update_above, self.keep_state_above = update_above, keep_state_above
+        self.update_every, self.memory = update_every, memory
+        network = load(
+            lambda: mcitrack.MCITrack(mcitrack.CONFIGS[variant]),
+            weights,
+            _WEIGHTS[variant],
+            what=f"mcitrack-{variant}",
+            variant_of=mcitrack.variant_of,
+        )
+        self._network, self._device, self._dtype = place(
+            network, device=device, dtype=dtype, channels_last=channels_last, compile=compile
+        )
+        self._channels_last = channels_last
+        self._config: MCITrackConfig = self._network.config
+        self._window = self._tensor(hann_window(self._config.search_cells, ends=False)).flatten()
+
+    def _start(self, image: Image, boxes: Boxes) -> list[Followed]:
+        templates = [self._template(image, box) for box in boxes]
+        self._embed(templates)
+        targets = []
+        for box, template in zip(boxes, templates, strict=True):
+            copies = [template] * self._config.templates
+            targets.append(Followed(box, None, self._now, list(copies), list(copies)))
+        return targets
+
+    def _follow(self, image: Image, targets: Sequence[Followed]) -> tuple[Boxes, NDArray[np.float64]]:
+        import torch
+
+        windows = [area_window(t.box, SEARCH_FACTOR) for t in targets]
+        crops = [crop(image, w, self._config.search, cut_last=True) for w in windows]
+        with torch.inference_mode():
+            score, size, offset, state = self._network(
+                self._images(crops), self._tokens(targets), self._state(targets)
+            )
+            predicted, scores = decode(score, size, offset, self._window)
+            finite = (
+                torch.stack([rows.isfinite().flatten(1).all(dim=1) for rows in state]).all(dim=0).tolist()
+            )
+        for i, target in enumerate(targets):
+            target.proposed = [rows[i] for rows in state] if finite[i] else None
+            target.state = target.state if finite[i] else None
+        previous = np.stack([t.box for t in targets])
+        boxes = boxes_from_crops(predicted.cpu().numpy(), previous, [w.side for w in windows])
+        height, width = image.shape[:2]
+        return limit_corners(boxes, width, height), scores.cpu().numpy().astype(np.float64)
+
+    def _learn(self, image: Image, targets: Sequence[Followed], scores: NDArray[np.float64]) -> None:
+        for target, score in zip(targets, scores, strict=True):
+            target.state = target.proposed if score >= self.keep_state_above else None
+            target.proposed = None
+            if score > self.update_above:
+                target.memory.append(self._template(image, target.box))
+                del target.memory[: -self.memory]
+            due = math.floor(abs(self._now - target.started) / self.update_every + 1e-3)
+            if due > target.changes:
+                target.changes = due
+                step = len(target.memory) // self._config.templates
+                chosen = [target.memory[step * i] for i in range(1, self._config.templates)]
+                target.templates = [target.templates[0], *chosen]
+
+    def _template(self, image: Image, box: ArrayLike) -> Template:
+        window, size = area_window(box, TEMPLATE_FACTOR), self._config.template
+        side = xyxy_to_cxcywh(box)[2:] * (size / window.side)
+        low = (size - 1) / 2 - side / 2
+        fractions = np.concatenate([low, side]) / (size - 1)
+        return Template(crop(image, window, size, cut_last=True), fractions.astype(np.float32))
+
+    def _embed(self, templates: Sequence[Template]) -> None:
+        """Compute the tokens of the templates that have none yet."""
+        import torch
+
+        new = list({id(t): t for t in templates if t.tokens is None}.values())
+        for begin in range(0, len(new), self.batch):
+            part = new[begin : begin + self.batch]
+            with torch.inference_mode():
+                tokens = self._network.embed_templates(
+                    self._images([t.image for t in part]), self._tensor([t.box for t in part])
+                )
+            for template, row in zip(part, tokens, strict=True):
+                template.tokens = row.clone()
+
+    def _tokens(self, targets: Sequence[Followed]) -> torch.Tensor:
+        """Tokens (B, 5 (T / 16)^2, D) of the templates in use."""
+        import torch
+
+        used = [template for target in targets for template in target.templates]
+        self._embed(used)
+        rows = torch.stack([cast("torch.Tensor", t.tokens) for t in used])
+        return rows.unflatten(0, (len(targets), -1)).flatten(1, 2)
+
+    def _images(self, crops: list[Image]) -> torch.Tensor:
+        return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
+
+    def _tensor(self, values: ArrayLike) -> torch.Tensor:
+        import torch
+
+        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self._device)
+
+    def _state(self, targets: Sequence[Followed]) -> State | None:
+        import torch
+
+        known = next((t.state for t in targets if t.state is not None), None)
+        if known is None:
+            return None
+        zeros = [torch.zeros_like(rows) for rows in known]
+        return [torch.stack([(t.state or zeros)[i] for t in targets]) for i in range(len(known))]
+
+
+def decode(
+    score: torch.Tensor, size: torch.Tensor, offset: torch.Tensor, window: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read the box at the largest windowed score.
+
+    Args:
+        score: (B, 1, c, c) in (0, 1).
+        size: (B, 2, c, c) fractions of the crop.
+        offset: (B, 2, c, c) cells.
+        window: (c * c,) weights of the cells.
+
+    Returns:
+        boxes (B, 4) as centre x, centre y, width, height in fractions of the crop, and the largest products (B,).
+    """
+    import torch
+
+    cells = score.shape[-1]
+    scores, index = (score.flatten(1) * window).max(dim=1)
+    at = index[:, None, None].expand(-1, 2, 1)
+    cell = torch.stack([index % cells, index // cells], dim=1)
+    centres = (cell + offset.flatten(2).gather(2, at).squeeze(2)) / cells
+    return torch.cat([centres, size.flatten(2).gather(2, at).squeeze(2)], dim=1), scores

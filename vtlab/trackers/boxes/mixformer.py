@@ -1,0 +1,379 @@
+"""MixFormer: one transformer extracts features and relates template and search at once; a corner head reads the box.
+
+Papers: Cui et al., "MixFormer: End-to-End Tracking with Iterative Mixed Attention", CVPR 2022,
+https://arxiv.org/abs/2203.11082 (MixCvT), and TPAMI 2024, https://arxiv.org/abs/2302.02814 (MixViT). Official code:
+https://github.com/MCG-NJU/MixFormer (MIT). The networks are `vtlab.nets.mixformer_cvt` and `mixformer_vit`.
+
+Differs from the official code: the templates' keys and values are always kept, never computed with each frame, and
+all objects of a frame make one batch, neither of which changes a result; the time between updates of the templates
+is in seconds (200 frames of LaSOT's 30 frames per second).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.contracts import Image, WeightFile
+from vtlab.errors import InputError, near
+from vtlab.prompts import BoxPrompt
+from vtlab.registry import register
+from vtlab.trackers.boxes.batch import BatchedTracker, Target, load, place
+from vtlab.trackers.boxes.crops import (
+    Boxes,
+    area_window,
+    boxes_from_crops,
+    crop,
+    limit_corners,
+    network_input,
+)
+
+if TYPE_CHECKING:
+    from vtlab.nets.mixformer import Memory
+
+TEMPLATE_FACTOR = 2.0
+_UPDATE_ABOVE = 0.5
+
+_FOLDER = "https://drive.google.com/drive/folders/1wyeIs3ytYkmAtTXoVlLMkJ4aSTq5CBHq"
+_SOURCE = "https://github.com/MCG-NJU/MixFormer"
+
+
+def _file(name: str) -> WeightFile:
+    return WeightFile(f"{name}.pth.tar", _FOLDER, licence="MIT", source=_SOURCE)
+
+
+# The official repository states no names for its offline checkpoints; theirs are vtlab's.
+_FILES = {
+    "cvt-base": _file("mixformer_cvt_online_22k"),
+    "cvt-large": _file("mixformer_cvtL_online_22k"),
+    "vit-base": _file("mixformer_vit_base_online"),
+    "vit-large": _file("mixformer_vit_large_online"),
+    "cvt-base-offline": _file("mixformer_cvt_22k"),
+    "cvt-large-offline": _file("mixformer_cvtL_22k"),
+    "vit-base-offline": _file("mixformer_vit_base"),
+    "vit-large-offline": _file("mixformer_vit_large"),
+    "cvt-base-1k": _file("mixformer_cvt_online_1k"),
+    "cvt-base-got": _file("mixformer_cvt_online_22k_got"),
+    "cvt-base-got-1k": _file("mixformer_cvt_online_got_1k"),
+    "vit-base-got": _file("mixformer_vit_base_online_got"),
+    "vit-large-got": _file("mixformer_vit_large_online_got"),
+}
+_CARD: dict[str, Any] = {
+    "family": "sot",
+    "accepts": {BoxPrompt},
+    "paper_url": "https://arxiv.org/abs/2203.11082",
+    "code": _SOURCE,
+    "licence": "MIT",
+    "requires": "torch",
+}
+_CVT = {**_CARD, "paper": "MixFormer: End-to-End Tracking with Iterative Mixed Attention, CVPR 2022"}
+_VIT = {
+    **_CARD,
+    "paper": "MixFormer: End-to-End Tracking with Iterative Mixed Attention, TPAMI 2024",
+    "paper_url": "https://arxiv.org/abs/2302.02814",
+}
+
+
+@dataclass(eq=False)
+class _Target(Target):
+    """What is remembered of one object.
+
+    Attributes:
+        started: Time stamp of its prompt in seconds.
+        initial: Template crop of the prompt.
+        online: Further template crops in use, at least one.
+        memory: What initial and online templates contribute to the network.
+        best: The best template crop since the last update, and `best_score` its score.
+        slot: Position in `online` that is overwritten next once all are taken.
+        updates: Times at which templates were due to change so far.
+    """
+
+    started: float = field(kw_only=True)
+    initial: Image = field(kw_only=True)
+    memory: Memory = field(kw_only=True)
+    online: list[Image] = field(default_factory=list)
+    best: Image = field(kw_only=True)
+    best_score: float = -1.0
+    slot: int = 0
+    updates: int = 0
+
+
+def _register(name: str, weights: str, card: dict[str, Any], summary: str, **options: Any) -> Any:
+    """`register` for a variant; `weights` names its checkpoint, whose first two words are backbone and size."""
+    backbone, size = weights.split("-")[:2]
+    chosen = {"backbone": backbone, "size": size, "checkpoint": weights, **options}
+    return register(name, summary=summary, weights=(_FILES[weights],), options=chosen, **card)
+
+
+@_register("mixformer-cvt", "cvt-base", _CVT, "MixCvT base with score module, 37.5 M parameters.")
+@_register("mixformer-cvt-large", "cvt-large", _CVT, "MixCvT large with score module, 195 M parameters.")
+@_register(
+    "mixformer-cvt-offline",
+    "cvt-base-offline",
+    _CVT,
+    "MixCvT base without score module, 36.0 M parameters.",
+    online=False,
+)
+@_register(
+    "mixformer-cvt-large-offline",
+    "cvt-large-offline",
+    _CVT,
+    "MixCvT large without score module, 185 M parameters.",
+    online=False,
+)
+@_register(
+    "mixformer-cvt-1k",
+    "cvt-base-1k",
+    _CVT,
+    "MixCvT base on a backbone pre-trained with ImageNet-1k instead of 22k.",
+    search_factor=4.5,
+    online_size=3,
+)
+@_register(
+    "mixformer-cvt-got",
+    "cvt-base-got",
+    _CVT,
+    "MixCvT base trained on GOT-10k alone.",
+    update_every=1.0,
+    score_decay=0.98,
+)
+@_register(
+    "mixformer-cvt-got-1k",
+    "cvt-base-got-1k",
+    _CVT,
+    "MixCvT base trained on GOT-10k alone, backbone pre-trained with ImageNet-1k.",
+    update_every=1.0,
+    online_size=3,
+)
+@_register("mixformer-vit", "vit-base", _VIT, "MixViT base with score module, 104 M parameters.")
+@_register("mixformer-vit-large", "vit-large", _VIT, "MixViT large with score module, 330 M parameters.")
+@_register(
+    "mixformer-vit-offline",
+    "vit-base-offline",
+    _VIT,
+    "MixViT base without score module.",
+    online=False,
+)
+@_register(
+    "mixformer-vit-large-offline",
+    "vit-large-offline",
+    _VIT,
+    "MixViT large without score module.",
+    online=False,
+)
+@_register(
+    "mixformer-vit-got",
+    "vit-base-got",
+    _VIT,
+    "MixViT base trained on GOT-10k alone.",
+    search_factor=4.5,
+    update_every=20.0,
+)
+@_register(
+    "mixformer-vit-large-got",
+    "vit-large-got",
+    _VIT,
+    "MixViT large trained on GOT-10k alone.",
+    search_factor=4.5,
+    update_every=20.0,
+)
+class MixFormer(BatchedTracker[_Target]):
+    """MixFormer for any number of objects in one batch.
+
+    The score of the variants with score module is its sigmoid, in [0, 1]: does the predicted box hold the target?
+    The offline variants have no score: they always report 1 and "visible". Boxes are cut to the image and at
+    least 10 px wide and high.
+
+    The defaults are those of the official runs on LaSOT; GOT-10k variants have those of GOT-10k.
+
+    Args:
+        backbone: "cvt" or "vit".
+        size: "base" or "large".
+        online: With the score module and its choice of templates; without, each update takes the template of its
+            frame.
+        checkpoint: Which official checkpoint to look up, one of the keys in this file.
+        weights: Checkpoint file to use instead.
+        search_factor: Side of the search region over the square root of the target's area; None = the official
+            value of the variant: 5.05 for MixViT base, else 4.55 with score module; 5.0 and 4.5 for the CvT and
+            ViT without.
+        update_every: Seconds between updates of the templates.
+        online_size: Most templates in use beside the initial one; always 1 without score module.
+        score_decay: Factor of the best template's score on each frame (official: 1, GOT-10k 0.98).
+        visible_above: Score from which an object counts as seen.
+        device: "auto", "cpu", "cuda", ...
+        dtype: "float32", "float16" or "bfloat16"; the score module always runs in float32.
+        channels_last: Run convolutions on channels-last tensors, which is faster and changes nothing else.
+        compile: Compile the network with `torch.compile` (slow first frame, again for other numbers of objects).
+        batch: Most objects in one pass of the network.
+
+    Raises:
+        WeightsError: The checkpoint is missing, damaged or of another variant.
+        InputError: An option is out of range, or the device is not there.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: str = "cvt",
+        size: str = "base",
+        online: bool = True,
+        checkpoint: str = "cvt-base",
+        weights: str | Path | None = None,
+        search_factor: float | None = None,
+        update_every: float = 200 / 30,
+        online_size: int = 2,
+        score_decay: float = 1.0,
+        visible_above: float = 0.5,
+        device: str = "auto",
+        dtype: str = "float32",
+        channels_last: bool = True,
+        compile: bool = False,
+        batch: int = 64,
+    ):
+        if backbone not in ("cvt", "vit") or size not in ("base", "large"):
+            raise InputError(
+                f"MixFormer has backbones 'cvt' and 'vit' in sizes 'base' and 'large'; got {backbone!r}, {size!r}."
+            )
+        if checkpoint not in _FILES:
+            raise InputError(f"Unknown checkpoint {checkpoint!r} of MixFormer. {near(checkpoint, _FILES)}")
+        factor = _search_factor(backbone, size, online) if search_factor is None else search_factor
+        if not (update_every > 0 and factor > 0) or online_size < 1:
+            raise InputError(
+                "update_every must be above 0 s, search_factor above 0 and online_size at least 1; got "
+                f"{update_every!r}, {search_factor!r} and {online_size!r}."
+            )
+        from vtlab.nets.mixformer import variant_of
+
+        super().__init__(visible_above=visible_above, batch=batch)
+        self.search_factor = factor
+        self.update_every, self.score_decay = update_every, score_decay
+        self.online_size = online_size if online else 1
+        network = load(
+            lambda: make_network(backbone, size, online),
+            weights,
+            _FILES[checkpoint],
+            what=f"mixformer-{backbone}{'-large' if size == 'large' else ''}{'' if online else '-offline'}",
+            variant_of=variant_of,
+        )
+        self._network, self._device, self._dtype = place(
+            network, device=device, dtype=dtype, channels_last=channels_last, compile=compile
+        )
+        self._channels_last = channels_last
+        self._template_size, self._search_size = crop_sizes(backbone, size)
+        self._merged: tuple[list[Memory], Memory] | None = None
+
+    def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
+        crops = [self._template(image, box) for box in boxes]
+        memories = self._memories([[c, c] for c in crops])
+        return [
+            _Target(box, started=self._now, initial=c, memory=m, online=[c], best=c)
+            for box, c, m in zip(boxes, crops, memories, strict=True)
+        ]
+
+    def _follow(self, image: Image, targets: Sequence[_Target]) -> tuple[Boxes, NDArray[np.float64]]:
+        import torch
+
+        windows = [area_window(t.box, self.search_factor) for t in targets]
+        crops = [crop(image, w, self._search_size, cut_last=True) for w in windows]
+        with torch.inference_mode():
+            predicted, logits = self._network(self._memory(targets), self._images(crops))
+            scores = torch.ones(len(targets)) if logits is None else logits.sigmoid()
+        boxes = boxes_from_crops(
+            predicted.cpu().numpy(), np.array([t.box for t in targets]), [w.side for w in windows]
+        )
+        height, width = image.shape[:2]
+        return limit_corners(boxes, width, height), scores.cpu().numpy().astype(np.float64)
+
+    def _learn(self, image: Image, targets: Sequence[_Target], scores: NDArray[np.float64]) -> None:
+        changed = []
+        for target, score in zip(targets, scores.tolist(), strict=True):
+            due = math.floor(abs(self._now - target.started) / self.update_every + 1e-3)
+            if self._network.online:
+                target.best_score *= self.score_decay
+                if score > max(_UPDATE_ABOVE, target.best_score):
+                    target.best, target.best_score = self._template(image, target.box), score
+            elif due > target.updates:
+                target.best = self._template(image, target.box)
+            if due > target.updates:
+                target.updates = due
+                self._take_best(target)
+                changed.append(target)
+        if changed:
+            memories = self._memories([[t.initial, *t.online] for t in changed])
+            for target, memory in zip(changed, memories, strict=True):
+                target.memory = memory
+
+    def _take_best(self, target: _Target) -> None:
+        """Put the best template since the last update among those in use; without one it is the initial one."""
+        if self.online_size == 1:
+            target.online = [target.best]
+        elif len(target.online) < self.online_size:
+            target.online.append(target.best)
+        else:
+            target.online[target.slot] = target.best
+            target.slot = (target.slot + 1) % self.online_size
+        target.best, target.best_score = target.initial, -1.0
+
+    def _template(self, image: Image, box: NDArray[np.float64]) -> Image:
+        return crop(image, area_window(box, TEMPLATE_FACTOR), self._template_size, cut_last=True)
+
+    def _memories(self, templates: list[list[Image]]) -> list[Memory]:
+        """Memory of each list of template crops; lists of one length make one batch."""
+        import torch
+
+        found: dict[int, Memory] = {}
+        for count in sorted({len(crops) for crops in templates}):
+            rows = [i for i, crops in enumerate(templates) if len(crops) == count]
+            for begin in range(0, len(rows), self.batch):
+                part = rows[begin : begin + self.batch]
+                images = self._images([c for i in part for c in templates[i]])
+                with torch.inference_mode():
+                    memory = self._network.memorize(images.unflatten(0, (len(part), count)))
+                found.update(zip(part, memory.split(), strict=True))
+        return [found[i] for i in range(len(templates))]
+
+    def _memory(self, targets: Sequence[_Target]) -> Memory:
+        """The targets' memories as one batch, kept while targets and templates stay the same."""
+        from vtlab.nets.mixformer import Memory
+
+        parts = [t.memory for t in targets]
+        if self._merged is None or not _same(self._merged[0], parts):
+            counts = [1 + len(t.online) for t in targets]
+            self._merged = parts, Memory.merge(parts, counts)
+        return self._merged[1]
+
+    def _images(self, crops: list[Image]) -> Any:
+        return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
+
+
+def make_network(backbone: str, size: str, online: bool) -> Any:
+    """Make the network of a variant without weights; arguments as those of `MixFormer`."""
+    from vtlab.nets import mixformer_cvt, mixformer_vit
+
+    make = mixformer_cvt.mixformer_cvt if backbone == "cvt" else mixformer_vit.mixformer_vit
+    return make(size, online=online)
+
+
+def crop_sizes(backbone: str, size: str) -> tuple[int, int]:
+    """Sides of the template and the search crop of a variant in pixels."""
+    if backbone == "cvt":
+        return 128, 320
+    from vtlab.nets.mixformer_vit import CONFIGS
+
+    return CONFIGS[size].template, CONFIGS[size].search
+
+
+def _search_factor(backbone: str, size: str, online: bool) -> float:
+    if not online:
+        return 5.0 if backbone == "cvt" or size == "large" else 4.5
+    return 5.05 if (backbone, size) == ("vit", "base") else 4.55
+
+
+def _same(a: Sequence[object], b: Sequence[object]) -> bool:
+    return len(a) == len(b) and all(x is y for x, y in zip(a, b, strict=True))

@@ -1,0 +1,1 @@
+"""Compositions: trackers made of other parts, one file each."""

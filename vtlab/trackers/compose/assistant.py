@@ -1,0 +1,577 @@
+"""Assistant: labels a video with little help. A detector discovers objects, a tracker follows them.
+
+Every `every` seconds (and on each frame while a new object waits to be confirmed, and on the last frame) the detectors look
+at the frame. What they see of a followed object is merged with its tracker's answer; what nobody follows becomes a new
+object, or an old one that was lost and looks the same. What a person drew is followed from its prompt on and never deleted.
+
+Answers come late, when looks have judged them: what a look says of a follower's error is spread over the frames since the
+look before; frames where the follower did not see the object are interpolated; what was followed after the last look that
+saw an object is taken back; and a new object keeps the frames before it was confirmed. Names no paper: it is the flow of
+annotation platforms (discover, follow, merge, confirm, find again), with its decisions in a report.
+
+    assistant = vtlab.create_tracker("assistant", detector="fastestdet", follower="nanotrack-v2")
+    tracks = vtlab.track(video, prompts, assistant)
+    assistant.report()                         # when and by what each object was born, lost and found
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.association.parts.assignment import assign
+from vtlab.association.parts.reid import make_embedder, unit
+from vtlab.contracts import OfflineTracker, OnlineTracker
+from vtlab.errors import InputError
+from vtlab.geometry import box_iou, paired_iou
+from vtlab.prompts import BoxPrompt, MaskPrompt, Prompt, Prompts
+from vtlab.registry import register
+from vtlab.trackers.compose.by_detection import make_detector
+from vtlab.trackers.compose.per_object import create_tracker
+from vtlab.tracks import FrameTracks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from vtlab.video import Frame
+
+Array = NDArray[np.float64]
+COLUMNS = ("object_id", "frame", "seconds", "event", "reason", "label")
+_HOLD = 300  # frames that are held back at most
+_MEMORY = 0.8  # part of its old vector that an object keeps at each look
+
+
+@dataclass(slots=True)
+class _Row:
+    """What is held back of one object on one frame; `item` None: it was taken back."""
+
+    item: _Object | None
+    time: float
+    box: Array
+    score: float
+    visible: bool
+    mask: NDArray[np.bool_] | None
+    source: str
+
+
+@dataclass
+class _Object:
+    """One object that is followed or was lost."""
+
+    serial: int
+    object_id: int | None  # None while it is not confirmed
+    manual: bool
+    box: Array
+    born: tuple[int, float] = (0, 0.0)  # frame and its time stamp
+    score: float = 1.0
+    visible: bool = True
+    mask: NDArray[np.bool_] | None = None
+    source: str = "tracked"
+    hits: int = 1
+    misses: int = 0
+    lost_at: float | None = None
+    vector: Any = None
+    follower: OnlineTracker | None = None
+    votes: dict[str, float] = field(default_factory=dict)
+    anchor: tuple[float, Array] | None = None  # time and box of the last look that saw it
+    speed: Array | None = (
+        None  # (4,), of its centre, twice, pixels per second, between the last two looks that saw it
+    )
+    pending: list[_Row] = field(default_factory=list)  # its rows since then
+    first: int = 0  # count of the oldest frame whose row may still change
+
+    @property
+    def label(self) -> str | None:
+        """The class with most confidence so far."""
+        return max(self.votes, key=self.votes.__getitem__) if self.votes else None
+
+    def settle(self, time: float, box: Array, follower_box: Array) -> None:
+        """A look saw the object at `box`: mend the rows since the look before, and go on from here."""
+        if self.anchor is not None and time > self.anchor[0]:
+            start, old = self.anchor
+            for row in self.pending:
+                part = (row.time - start) / (time - start)
+                if not row.visible:
+                    row.box, row.visible, row.source = old + part * (box - old), True, "interpolated"
+                    row.mask = None
+                elif row.mask is None:
+                    row.box = _mended(row.box, follower_box, box, part)
+            self.speed = np.tile((_centre(box) - _centre(old)) / (time - start), 2)
+        self.anchor, self.pending = (time, box.copy()), []
+
+    def take_back(self) -> None:
+        """Give no answer for the rows that no look has confirmed."""
+        for row in self.pending:
+            row.item = None
+        self.pending = []
+
+
+def _centre(box: Array) -> Array:
+    """Centre (2,) of a box (4,)."""
+    return (box[:2] + box[2:]) / 2
+
+
+def _mended(box: Array, wrong: Array, right: Array, part: float) -> Array:
+    """Move and scale a box (4,) by `part` of what leads from the box `wrong` to the box `right`."""
+    least = 1e-6  # a follower may answer a box without area
+    scale = np.maximum(right[2:] - right[:2], least) / np.maximum(wrong[2:] - wrong[:2], least)
+    centre = _centre(box) + part * (_centre(right) - _centre(wrong))
+    half = (box[2:] - box[:2]) * scale**part / 2
+    return np.concatenate([centre - half, centre + half])
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What the detectors saw on a frame: boxes (n, 4), scores (n,), labels and the detector of each."""
+
+    boxes: Array
+    scores: Array
+    labels: list[str | None]
+    by: list[str]
+
+
+@register(
+    "assistant",
+    family="multi",
+    summary="Labels a video: a detector discovers objects, a tracker follows them, people's prompts are kept.",
+    accepts=[BoxPrompt, MaskPrompt],
+    emits=["boxes"],
+    licence="Apache-2.0",
+)
+class Assistant(OfflineTracker):
+    """The labelling assistant.
+
+    Args:
+        detector: A detector (see `ByDetection`) or a list of several, whose findings are joined.
+        follower: Name, class or `file.py:Class` of an online tracker that takes boxes (or masks); one is made for each
+            object.
+        detector_params: Parameters of the detector's constructor (of one detector).
+        follower_params: Parameters of the follower's constructor.
+        every: Seconds between two looks of the detectors.
+        confirm: Looks that must see a new object before it is shown and numbered; they come on successive frames.
+        new: Lowest confidence of a detection that begins an object.
+        same: Lowest IoU at which a detection is a followed object.
+        refresh: Below this IoU with its detection a followed object starts afresh from the detection.
+        duplicate: IoU above which two followed objects are one; the younger is removed, never what a person drew.
+        lost_looks: Looks in a row that miss an object before it is lost, from the last one that saw it.
+        forget: Seconds after which a lost object can no longer be found again.
+        embedder: Appearance by which lost objects are found again, see `association.reid.make_embedder`.
+        appearance: Lowest cosine for that; None: what the embedder calls alike.
+        most: Most objects that are followed at once; further ones are not begun.
+
+    Attributes:
+        events: What happened to each object, see `report`.
+        looks: How often the detectors have looked.
+    """
+
+    discovers = True
+
+    def __init__(
+        self,
+        *,
+        detector: Any = "auto",
+        follower: Any = "kcf",
+        detector_params: Mapping[str, Any] | None = None,
+        follower_params: Mapping[str, Any] | None = None,
+        every: float = 0.5,
+        confirm: int = 2,
+        new: float = 0.4,
+        same: float = 0.1,
+        refresh: float = 0.6,
+        duplicate: float = 0.8,
+        lost_looks: int = 3,
+        forget: float = 20.0,
+        embedder: Any = "histogram",
+        appearance: float | None = None,
+        most: int = 100,
+    ):
+        self._check(every=every, forget=forget)
+        self._check(confirm=confirm - 1, lost_looks=lost_looks - 1, most=most - 1)
+        several = detector if isinstance(detector, Sequence) and not isinstance(detector, str) else [detector]
+        if not several or (len(several) > 1 and detector_params):
+            raise InputError(
+                "Assistant: detector_params goes with exactly one detector; give instances of several."
+            )
+        self._detectors = [make_detector(d, detector_params) for d in several]
+        self._make = lambda: create_tracker(follower, **(follower_params or {}))
+        self._spare: OnlineTracker | None = self._follower()
+        self._every, self._confirm, self._new, self._same = float(every), confirm, float(new), float(same)
+        self._refresh, self._duplicate, self._lost_looks = float(refresh), float(duplicate), lost_looks
+        self._forget, self._most = float(forget), most
+        self._embedder = make_embedder(embedder)
+        least = getattr(self._embedder, "threshold", 0.8)
+        self._appearance = float(least if appearance is None else appearance)
+        self._forget_all()
+
+    @staticmethod
+    def _check(**values: float) -> None:
+        for name, value in values.items():
+            if not value >= 0:
+                raise InputError(
+                    f"Assistant: {name} is too small, got {value!r} (counts are at least 1, seconds 0)."
+                )
+
+    def _forget_all(self) -> None:
+        self._live: list[_Object] = []
+        self._lost: list[_Object] = []
+        self._held: deque[tuple[int, list[_Row]]] = deque()
+        self.events: list[dict[str, Any]] = []
+        self.looks = 0
+        self._next_id, self._next_serial = 1, 1
+        self._looked: float | None = None
+        self._time = 0.0
+        self._count = 0  # of frames so far
+
+    # -- the tracker --------------------------------------------------------------------------------------------
+
+    def run(
+        self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
+    ) -> Iterator[tuple[int, FrameTracks]]:
+        """Yield the answers in the order of frames, each as soon as no later look can change it."""
+        for detector in self._detectors:
+            detector.reset()
+        self._forget_all()
+        given, last = prompts.by_frame(), None
+        try:
+            for frame in frames:
+                self._time += 0.0 if last is None else abs(frame.timestamp - last)
+                last = frame.timestamp
+                self._count += 1
+                self._step(frame, given.get(frame.index, Prompts()), final=self._count == n_frames)
+                yield from self._settled()
+        except GeneratorExit:
+            raise
+        except Exception:
+            yield from self._rest()  # what was done is kept
+            raise
+        yield from self._rest()
+
+    def _step(self, frame: Frame, prompts: Prompts, *, final: bool) -> None:
+        """Follow all objects, take the person's prompts, look for new objects when it is time, note all rows."""
+        prompted = {p.object_id for p in prompts}
+        for item in self._live:
+            if item.object_id not in prompted or item.object_id is None:
+                self._follow(item, frame)
+        for prompt in prompts:
+            self._take(prompt, frame)
+        waiting = any(o.object_id is None for o in self._live)
+        if self._looked is None or waiting or final or self._time - self._looked >= self._every - 1e-9:
+            self._looked = self._time
+            self._look(frame)
+        rows = []
+        for item in self._live:
+            row = _Row(item, self._time, item.box, item.score, item.visible, item.mask, item.source)
+            rows.append(row)
+            anchored = item.anchor is not None and item.anchor[0] == self._time
+            if item.manual or (anchored and item.object_id is not None):
+                item.first = self._count + 1
+            elif not anchored:
+                item.pending.append(row)
+        self._held.append((frame.index, rows))
+
+    def _settled(self) -> Iterator[tuple[int, FrameTracks]]:
+        """Hand out the held frames that no followed object may still change."""
+        oldest = min((o.first for o in self._live), default=self._count + 1)
+        while self._held and (self._count - len(self._held) + 1 < oldest or len(self._held) > _HOLD):
+            yield self._release()
+
+    def _rest(self) -> Iterator[tuple[int, FrameTracks]]:
+        """Hand out all held frames, less what the last looks did not see."""
+        for item in self._live:
+            if item.misses and not item.manual:
+                item.take_back()
+        while self._held:
+            yield self._release()
+
+    def close(self) -> None:
+        """Free the followers; the report stays."""
+        for item in [*self._live, *self._lost]:
+            if item.follower is not None:
+                item.follower.close()
+                item.follower = None
+
+    def report(self) -> pd.DataFrame:
+        """What happened to each object: object_id, frame, seconds, event, reason, label.
+
+        Events: "drawn" and "corrected" (by a person), "born" (by a detector, on the frame that first saw it), "lost" (on
+        the look that gave it up), "found" (by appearance or a person), "removed" (as a duplicate).
+        """
+        import pandas as pd
+
+        return pd.DataFrame(self.events, columns=list(COLUMNS))
+
+    # -- following ----------------------------------------------------------------------------------------------
+
+    def _follower(self) -> OnlineTracker:
+        made = self._make()
+        if not isinstance(made, OnlineTracker) or not made.card.accepts & {BoxPrompt, MaskPrompt}:
+            raise InputError(
+                f"Assistant: {made.card.name!r} can't follow: it must be online and take boxes or masks."
+            )
+        return made
+
+    def _start(self, item: _Object, frame: Frame, prompt: Prompt | None = None) -> None:
+        """(Re)start an object's follower from its box, or from a person's prompt."""
+        if item.follower is None:
+            item.follower, self._spare = self._spare or self._follower(), None
+        accepts = item.follower.card.accepts
+        if prompt is not None and type(prompt) in accepts:
+            begin: Prompt = prompt
+        elif BoxPrompt in accepts:
+            begin = BoxPrompt(tuple(item.box.tolist()), object_id=1, frame=frame.index)  # type: ignore[arg-type]
+        else:
+            x1, y1, x2, y2 = item.box.tolist()
+            begin = MaskPrompt(
+                polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)), object_id=1, frame=frame.index
+            )
+        self._read(item, item.follower.init(frame, Prompts([begin])))
+
+    def _follow(self, item: _Object, frame: Frame) -> None:
+        if item.follower is not None:
+            self._read(item, item.follower.step(frame))
+            item.source = "tracked"
+
+    def _read(self, item: _Object, answer: FrameTracks) -> None:
+        """Take over what the follower says; an object it doesn't see goes on as it went between the last looks."""
+        item.mask = None
+        if not len(answer) or not bool(answer.visible[0]) or not np.isfinite(answer.boxes[0]).all():
+            item.visible = False
+            if item.anchor is not None and item.speed is not None and not item.manual:
+                item.box = item.anchor[1] + item.speed * (self._time - item.anchor[0])
+            return
+        item.box, item.score, item.visible = answer.boxes[0].copy(), float(answer.scores[0]), True
+        item.mask = None if answer.masks is None else answer.masks[0]
+
+    def _take(self, prompt: Prompt, frame: Frame) -> None:
+        """Begin, correct or find an object as the person says."""
+        known = next((o for o in [*self._live, *self._lost] if o.object_id == prompt.object_id), None)
+        height, width = frame.image.shape[:2]
+        box = prompt.box(height, width)
+        event = "drawn" if known is None else "corrected" if known in self._live else "found"
+        if known is None:
+            known = _Object(self._serial(), prompt.object_id, True, box, first=self._count)
+            self._next_id = max(self._next_id, prompt.object_id + 1)
+        self._lost = [o for o in self._lost if o is not known]
+        if known not in self._live:
+            self._live.append(known)
+        if not known.manual:
+            known.settle(self._time, box, known.box)
+        known.manual, known.box, known.misses, known.lost_at = True, box, 0, None
+        known.source = "manual"
+        if prompt.label is not None:
+            known.votes = {prompt.label: float("inf")}
+        self._start(known, frame, prompt)
+        known.box, known.score, known.visible = box, 1.0, True
+        if isinstance(prompt, MaskPrompt):
+            known.mask = prompt.mask(height, width)
+        self._note(known, frame, event, "person")
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def _look(self, frame: Frame) -> None:
+        self.looks += 1
+        seen = self._detect(frame)
+        boxes = np.array([o.box for o in self._live]).reshape(-1, 4)
+        overlap = box_iou(boxes, seen.boxes)
+        rows, columns = assign(overlap, self._same, rule="gain") if overlap.size else (np.empty(0, int),) * 2
+        for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+            self._agree(self._live[row], seen, column, float(overlap[row, column]), frame)
+        matched = set(rows.tolist())
+        missed = [item for row, item in enumerate(self._live) if row not in matched]
+        for item in missed:
+            item.misses += 1
+        covered = overlap.max(axis=0, initial=0.0) >= 0.5  # a second detection of what is followed
+        free = [c for c in range(len(seen.boxes)) if c not in set(columns.tolist()) and not covered[c]]
+        drifted = [o for o in missed if not o.manual and o.object_id is not None]
+        self._discover([c for c in free if seen.scores[c] >= self._new], drifted, seen, frame)
+        self._tidy(frame)
+
+    def _detect(self, frame: Frame) -> _Seen:
+        """Findings of all detectors; of two that overlap above `duplicate` the surer stays."""
+        rows: list[tuple[float, Array, str | None, str]] = []
+        for detector in self._detectors:
+            found = detector.detect_frame(frame)
+            scores = np.ones(len(found)) if found.confidence is None else found.confidence
+            labels = found.data.get("class_name", [None] * len(found))
+            by = getattr(detector, "card", None)
+            rows += [
+                (
+                    float(s),
+                    np.asarray(b, dtype=np.float64),
+                    None if x is None else str(x),
+                    by.name if by else "detector",
+                )
+                for s, b, x in zip(scores, found.xyxy, labels, strict=True)
+                if np.isfinite(b).all() and (b[2:] > b[:2]).all()
+            ]
+        rows.sort(key=lambda r: -r[0])
+        kept: list[tuple[float, Array, str | None, str]] = []
+        for row in rows:
+            if not kept or paired_iou(np.array([k[1] for k in kept]), row[1]).max() < self._duplicate:
+                kept.append(row)
+        boxes = np.array([r[1] for r in kept]).reshape(-1, 4)
+        return _Seen(boxes, np.array([r[0] for r in kept]), [r[2] for r in kept], [r[3] for r in kept])
+
+    def _agree(self, item: _Object, seen: _Seen, column: int, overlap: float, frame: Frame) -> None:
+        """Merge a detection with the object it shows."""
+        box, score, label = seen.boxes[column], float(seen.scores[column]), seen.labels[column]
+        item.hits, item.misses = item.hits + 1, 0
+        if label is not None:
+            item.votes[label] = item.votes.get(label, 0.0) + score
+        if not item.manual:
+            followed, mine = item.box, item.score if item.visible else 0.0
+            weight = score / max(score + mine, 1e-9)
+            item.settle(self._time, weight * box + (1 - weight) * followed, followed)
+            if overlap < self._refresh or not item.visible:
+                item.box = box.copy()
+                self._start(item, frame)
+            assert item.anchor is not None
+            item.box, item.score, item.visible = item.anchor[1].copy(), max(score, mine), True
+            item.source = "detected"
+        self._describe(item, frame)
+        if item.object_id is None and item.hits >= self._confirm:
+            self._name(item, seen.by[column])
+
+    def _name(self, item: _Object, by: str) -> None:
+        """Confirm a new object."""
+        item.object_id, self._next_id = self._next_id, self._next_id + 1
+        self._write(item, item.born, "born", by)
+
+    def _discover(self, columns: list[int], drifted: list[_Object], seen: _Seen, frame: Frame) -> None:
+        """Find lost objects, and those whose follower drifted off, by appearance; begin new ones with the rest."""
+        if not columns:
+            return
+        vectors = self._embedder.embed(frame.image, seen.boxes[columns])
+        taken: dict[int, _Object] = {}
+        pool = [o for o in [*self._lost, *drifted] if o.vector is not None]
+        if pool:
+            likeness = np.array([o.vector for o in pool]) @ vectors.T
+            rows, found = assign(likeness.astype(np.float64), self._appearance, rule="gain")
+            taken = {c: pool[r] for r, c in zip(rows.tolist(), found.tolist(), strict=True)}
+        for i, column in enumerate(columns):
+            if i in taken:
+                self._revive(taken[i], seen, column, frame)
+            elif len(self._live) < self._most:
+                self._begin(seen, column, vectors[i], frame)
+
+    def _revive(self, item: _Object, seen: _Seen, column: int, frame: Frame) -> None:
+        """Follow a lost object, or one whose follower drifted off, from a detection on."""
+        item.take_back()
+        item.box, item.score = seen.boxes[column].copy(), float(seen.scores[column])
+        item.misses, item.source = 0, "detected"
+        self._start(item, frame)
+        item.box, item.visible = seen.boxes[column].copy(), True
+        item.anchor, item.speed = (self._time, item.box), None
+        if item.lost_at is not None:
+            self._lost = [o for o in self._lost if o is not item]
+            self._live.append(item)
+            item.lost_at = None
+            self._note(item, frame, "found", "appearance")
+
+    def _begin(self, seen: _Seen, column: int, vector: Any, frame: Frame) -> None:
+        label, score, box = seen.labels[column], float(seen.scores[column]), seen.boxes[column].copy()
+        item = _Object(self._serial(), None, False, box, (frame.index, frame.timestamp), score, vector=vector)
+        item.first, item.source, item.anchor = self._count, "detected", (self._time, box)
+        if label is not None:
+            item.votes[label] = score
+        self._start(item, frame)
+        item.box, item.score, item.visible = box.copy(), score, True
+        self._live.append(item)
+        if self._confirm == 1:
+            self._name(item, seen.by[column])
+
+    def _describe(self, item: _Object, frame: Frame) -> None:
+        vector = self._embedder.embed(frame.image, item.box[None])
+        if item.vector is not None:
+            vector = unit(_MEMORY * np.asarray(item.vector)[None] + (1 - _MEMORY) * vector)
+        item.vector = vector[0]
+
+    # -- losing -------------------------------------------------------------------------------------------------
+
+    def _tidy(self, frame: Frame) -> None:
+        """Drop what was not confirmed, lose what the looks miss, remove duplicates."""
+        for item in list(self._live):
+            if item.object_id is None and item.misses:
+                self._drop(item)
+            elif not item.manual and item.misses >= self._lost_looks:
+                self._lose(item, frame, "looks")
+        for older, younger in self._twins():
+            if younger in self._live and older in self._live:
+                self._drop(younger)
+                if younger.object_id is not None:
+                    self._note(younger, frame, "removed", f"duplicate of {older.object_id}")
+        self._lost = [o for o in self._lost if o.manual or self._time - (o.lost_at or 0.0) <= self._forget]
+
+    def _twins(self) -> list[tuple[_Object, _Object]]:
+        """Pairs (kept, removed) of followed objects that lie on each other."""
+        items = [o for o in self._live if o.visible]
+        if len(items) < 2:
+            return []
+        overlap = box_iou(np.array([o.box for o in items]), np.array([o.box for o in items]))
+        pairs = []
+        for a, b in zip(*np.nonzero(np.triu(overlap > self._duplicate, 1)), strict=True):
+            kept, gone = sorted(
+                (items[a], items[b]), key=lambda o: (not o.manual, o.object_id is None, o.serial)
+            )
+            if not gone.manual:
+                pairs.append((kept, gone))
+        return pairs
+
+    def _lose(self, item: _Object, frame: Frame, by: str) -> None:
+        self._drop(item)
+        if item.object_id is not None:
+            item.lost_at = self._time
+            self._lost.append(item)
+            self._note(item, frame, "lost", by)
+
+    def _drop(self, item: _Object) -> None:
+        """Stop following; the follower is kept for the next object. What no look has confirmed is taken back."""
+        item.take_back()
+        self._live = [o for o in self._live if o is not item]
+        if item.follower is not None and self._spare is None:
+            self._spare = item.follower
+        elif item.follower is not None:
+            item.follower.close()
+        item.follower, item.mask, item.visible = None, None, False
+
+    # -- answering ----------------------------------------------------------------------------------------------
+
+    def _release(self) -> tuple[int, FrameTracks]:
+        """The answer for the oldest held frame."""
+        index, rows = self._held.popleft()
+        shown = [
+            (r.item.object_id, r.item.label, r)
+            for r in rows
+            if r.item is not None and r.item.object_id is not None and (r.visible or r.item.manual)
+        ]
+        shown.sort(key=lambda entry: entry[0])
+        masks = None
+        if any(r.mask is not None for *_, r in shown):
+            shape = next(r.mask.shape for *_, r in shown if r.mask is not None)
+            masks = np.stack([r.mask if r.mask is not None else np.zeros(shape, bool) for *_, r in shown])
+        labels = [label for _, label, _ in shown]
+        return index, FrameTracks.of(
+            [object_id for object_id, *_ in shown],
+            np.array([r.box for *_, r in shown]).reshape(-1, 4),
+            [min(max(r.score, 0.0), 1.0) for *_, r in shown],
+            [r.visible for *_, r in shown],
+            masks=masks,
+            labels=labels if any(labels) else None,
+            source=[r.source for *_, r in shown],
+        )
+
+    def _note(self, item: _Object, frame: Frame, event: str, reason: str) -> None:
+        self._write(item, (frame.index, frame.timestamp), event, reason)
+
+    def _write(self, item: _Object, when: tuple[int, float], event: str, reason: str) -> None:
+        values = (item.object_id, *when, event, reason, item.label)
+        self.events.append(dict(zip(COLUMNS, values, strict=True)))
+
+    def _serial(self) -> int:
+        self._next_serial += 1
+        return self._next_serial - 1

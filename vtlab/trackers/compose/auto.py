@@ -1,0 +1,348 @@
+"""Auto Track: each prompt's geometry chooses the method; mixed geometries run together.
+
+The table of methods is a parameter. What a method lacks on this machine (weights, a package) lets the next one of
+its row take over, with a notice. Objects that leave are noticed and end instead of drifting; the rules are those of
+Supervisely's Auto Track (area against its median; a gate on a constant-velocity Kalman filter), with thresholds in the
+open. Its gate has fixed pixels and ends 46 of 496 true tracks of seven MOT sequences and three of OTB; here the gate
+grows with the object, as in SORT, which ends 5.
+
+An oriented box is followed through its upright extent where the method knows only boxes: it keeps its angle and its
+proportions, and its corners are the object's points.
+"""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+from bisect import insort
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.contracts import OfflineTracker, OnlineTracker, Tracker
+from vtlab.errors import InputError, MissingDependencyError, VtlabWarning, WeightsError, near
+from vtlab.geometry import box_area, box_centers
+from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
+from vtlab.prompts.shapes import corners_within
+from vtlab.registry import TRACKERS, register
+from vtlab.trackers.compose.per_object import create_tracker
+from vtlab.tracks import FrameTracks
+
+if TYPE_CHECKING:
+    from vtlab.video import Frame
+
+_POINTS = ("bootstapir-online", "tapnext", "lucas-kanade")
+_BOXES = ("mcitrack-t224", "mixformer-cvt", "nanotrack-v3", "nanotrack-v2", "csrt")
+_MASKS = ("sam2.1-tiny", "xmem", "flow")
+TABLE: dict[str, tuple[str, ...]] = {
+    "box": _BOXES,
+    "oriented box": _BOXES,
+    "mask": _MASKS,
+    "click": _MASKS,
+    "points": _POINTS,
+    "polyline": _POINTS,
+    "polygon": _POINTS,
+    "skeleton": _POINTS,
+}
+"""Geometry -> methods, the preferred first; the last of each needs no download."""
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """When an object has left.
+
+    Attributes:
+        area: Box area below this fraction of its median so far; 0 = never.
+        gate: Distance of the centre from its prediction in standard deviations, which grow with the object's size;
+            infinity = never.
+        score: Score below this; 0 = never. Scores of different methods don't compare, so it is off by default.
+        patience: Seconds for which a rule must hold without a break.
+        settle: Answers that an object needs before the rules apply to it.
+    """
+
+    area: float = 0.2
+    gate: float = 5.0
+    score: float = 0.0
+    patience: float = 0.2
+    settle: int = 5
+
+
+@register(
+    "auto",
+    family="multi",
+    summary="Chooses the method by each prompt's geometry; objects that leave end instead of drifting.",
+    accepts={BoxPrompt, MaskPrompt, ClickPrompt, PointPrompt, SkeletonPrompt},
+    emits={"boxes", "masks", "points"},
+    licence="that of the methods chosen",
+)
+class Auto(OfflineTracker):
+    """Follows objects of any geometry, each group by a method of its own.
+
+    `events` tells which method each object got and which objects left, when and why.
+
+    Args:
+        table: Geometry -> methods in order of preference; geometries left out keep the default (`TABLE`).
+        leaving: Rules for objects that leave, as `Leaving` or a mapping of its fields; None = objects never end.
+
+    Raises:
+        InputError: An unknown geometry or method in the table, or an unknown field in `leaving`.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: Mapping[str, Sequence[str]] | None = None,
+        leaving: Leaving | Mapping[str, float] | None = Leaving(),
+    ):
+        for geometry, names in (table or {}).items():
+            if geometry not in TABLE:
+                raise InputError(f"auto: unknown geometry {geometry!r}. {near(geometry, TABLE)}")
+            for name in names:
+                TRACKERS.card(name)
+        known = set(TRACKERS.names())
+        self.table = {
+            g: tuple(n for n in names if n in known) for g, names in {**TABLE, **(table or {})}.items()
+        }
+        try:
+            self.leaving = Leaving(**dict[str, Any](leaving)) if isinstance(leaving, Mapping) else leaving
+        except TypeError as error:
+            raise InputError(
+                f"auto: leaving: {error}; it has {', '.join(Leaving.__dataclass_fields__)}."
+            ) from None
+        self.events: list[dict[str, Any]] = []
+        self._made: list[Tracker] = []
+
+    def run(
+        self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
+    ) -> Iterator[tuple[int, FrameTracks]]:
+        """Run every group over the same frames, a window apart at most, and join their answers."""
+        self.events = []
+        groups = self._groups(prompts)
+        watch = _Watch(self.leaving, prompts, self.events) if self.leaving else None
+        # The copies of the stream hold as many frames as the slowest method's window.
+        copies = itertools.tee(frames, len(groups) + 1)
+        runs = [
+            _oriented(_steps(tracker, copy, mine, n_frames), mine)
+            for copy, (tracker, mine) in zip(copies[1:], groups, strict=True)
+        ]
+        for frame, *answers in zip(copies[0], *runs, strict=True):
+            answer = FrameTracks.concat([a for _, a in answers])
+            yield frame.index, watch.check(frame, answer) if watch else answer
+
+    def close(self) -> None:
+        """Close the methods in use."""
+        for tracker in self._made:
+            tracker.close()
+        self._made = []
+
+    def _groups(self, prompts: Prompts) -> list[tuple[Tracker, Prompts]]:
+        by_geometry: dict[str, list[Prompt]] = {}
+        for object_id in prompts.object_ids:
+            mine = list(prompts.of(object_id))
+            by_geometry.setdefault(_geometry(mine), []).extend(mine)
+        chosen: dict[str, tuple[Tracker, list[Prompt]]] = {}
+        for geometry, mine in by_geometry.items():
+            name, tracker = self._choose(geometry, {n: t for n, (t, _) in chosen.items()})
+            fits = [p for p in mine if type(p) in tracker.card.accepts]
+            chosen.setdefault(name, (tracker, []))[1].extend(fits)
+            for object_id in sorted({p.object_id for p in fits}):
+                first = min(p.frame for p in fits if p.object_id == object_id)
+                self.events.append(
+                    {
+                        "frame": first,
+                        "object_id": object_id,
+                        "event": "method",
+                        "reason": f"{geometry}: {name}",
+                    }
+                )
+        return [(tracker, Prompts(mine)) for tracker, mine in chosen.values()]
+
+    def _choose(self, geometry: str, made: Mapping[str, Tracker]) -> tuple[str, Tracker]:
+        lacking = []
+        for name in self.table[geometry]:
+            if name in made:
+                return name, made[name]
+            try:
+                tracker = create_tracker(name)
+            except (WeightsError, MissingDependencyError) as error:
+                lacking.append(f"{name} ({str(error).split('. ')[0].rstrip('.')})")
+                continue
+            self._made.append(tracker)
+            if lacking:
+                warnings.warn(
+                    f"auto: {geometry} is followed by {name}, because of {'; '.join(lacking)}.",
+                    VtlabWarning,
+                    stacklevel=2,
+                )
+            return name, tracker
+        raise WeightsError(
+            f"auto: no method for {geometry} can run here: {'; '.join(lacking) or 'the row is empty'}."
+        )
+
+
+def _geometry(prompts: Sequence[Prompt]) -> str:
+    """Geometry of an object: the richest that it was given."""
+    for kind, name in ((MaskPrompt, "mask"), (ClickPrompt, "click"), (SkeletonPrompt, "skeleton")):
+        if any(isinstance(p, kind) for p in prompts):
+            return name
+    for p in prompts:
+        if isinstance(p, BoxPrompt):
+            return "oriented box" if any(isinstance(q, BoxPrompt) and q.angle for q in prompts) else "box"
+    first = prompts[0]
+    return first.shape if isinstance(first, PointPrompt) else "points"
+
+
+def _steps(
+    tracker: Tracker, frames: Iterator[Frame], prompts: Prompts, n_frames: int
+) -> Iterator[tuple[int, FrameTracks]]:
+    """One answer for each frame, empty before the first prompt."""
+    given = prompts.by_frame()
+    waiting: list[int] = []
+    first = None
+    for frame in frames:
+        if frame.index in given:
+            first = frame
+            break
+        waiting.append(frame.index)
+        yield frame.index, FrameTracks.empty()
+    if first is None:
+        return
+    rest = itertools.chain([first], frames)
+    if isinstance(tracker, OnlineTracker):
+        for frame in rest:
+            now = given.get(frame.index, Prompts())
+            yield frame.index, tracker.init(frame, now) if frame is first else tracker.step(frame, now)
+    else:
+        yield from tracker.run(rest, prompts, max(n_frames - len(waiting), 0))
+
+
+def _oriented(
+    steps: Iterator[tuple[int, FrameTracks]], prompts: Prompts
+) -> Iterator[tuple[int, FrameTracks]]:
+    """The same answers, with the corners of oriented boxes where the method gave an upright box only."""
+    given = prompts.by_frame()
+    boxes: dict[int, BoxPrompt] = {}
+    for frame, answer in steps:
+        for p in given.get(frame, ()):
+            boxes.pop(p.object_id, None)
+            if isinstance(p, BoxPrompt) and p.angle:
+                boxes[p.object_id] = p
+        found = [
+            (i, corners_within(boxes[i], box), seen, score)
+            for i, box, seen, score in zip(
+                answer.object_ids.tolist(), answer.boxes, answer.visible, answer.scores, strict=True
+            )
+            if i in boxes and i not in answer.point_owners and np.isfinite(box).all()
+        ]
+        for i, corners, seen, score in found:
+            four = FrameTracks.of_points([i] * 4, range(4), corners, seen, score)
+            answer = replace(
+                answer,
+                point_owners=np.concatenate([answer.point_owners, four.point_owners]),
+                point_ids=np.concatenate([answer.point_ids, four.point_ids]),
+                points=np.concatenate([answer.points, four.points]),
+                point_visible=np.concatenate([answer.point_visible, four.point_visible]),
+                point_scores=np.concatenate([answer.point_scores, four.point_scores]),
+            )
+        yield frame, answer
+
+
+class _Watch:
+    """Ends objects that have left; a later prompt brings them back."""
+
+    def __init__(self, rules: Leaving, prompts: Prompts, events: list[dict[str, Any]]):
+        self._rules, self._events = rules, events
+        self._prompted = {(p.object_id, p.frame) for p in prompts}
+        self._objects: dict[int, _Seen] = {}
+        self._gone: set[int] = set()
+
+    def check(self, frame: Frame, answer: FrameTracks) -> FrameTracks:
+        """The answer without the objects that are gone; one that leaves now is there, not visible."""
+        visible = answer.visible.copy()
+        keep = np.ones(len(answer), bool)
+        for row, object_id in enumerate(answer.object_ids.tolist()):
+            if (object_id, frame.index) in self._prompted:
+                self._gone.discard(object_id)
+                self._objects[object_id] = _Seen(self._rules)
+            if object_id in self._gone:
+                keep[row] = False
+                continue
+            seen = self._objects.setdefault(object_id, _Seen(self._rules))
+            reason = seen.left(answer.boxes[row], float(answer.scores[row]), frame.timestamp)
+            if reason:
+                visible[row] = False
+                self._gone.add(object_id)
+                self._events.append(
+                    {"frame": frame.index, "object_id": object_id, "event": "left", "reason": reason}
+                )
+        return replace(answer, visible=visible).take(keep)
+
+
+class _Seen:
+    """What was seen of one object: areas, and a constant-velocity Kalman filter of its centre (pixels, frames).
+
+    The filter's standard deviations are fractions of the object's size (the root of its median area), with a floor.
+    """
+
+    POSITION, VELOCITY, MEASURED = (
+        (0.05, 1.0),
+        (0.02, 0.5),
+        (0.05, 3.0),
+    )  # fraction of the size, least in pixels
+
+    def __init__(self, rules: Leaving):
+        self._rules = rules
+        self._areas: list[float] = []  # sorted
+        self._state: NDArray[np.float64] | None = None
+        self._spread = np.empty((2, 2))
+        self._since: dict[str, float] = {}
+
+    def left(self, box: NDArray[np.float64], score: float, time: float) -> str:
+        """The rule that says that the object has left, "" if none does."""
+        broken = {"score": score < self._rules.score}
+        if np.isfinite(box).all():
+            broken |= {"area": self._small(float(box_area(box))), "motion": self._jumps(box_centers(box))}
+        for name, holds in broken.items():
+            if not holds:
+                self._since.pop(name, None)
+            elif abs(time - self._since.setdefault(name, time)) > self._rules.patience - 1e-6:
+                return {
+                    "score": f"score below {self._rules.score:g}",
+                    "area": f"area below {self._rules.area:g} of its median",
+                    "motion": f"centre beyond {self._rules.gate:g} standard deviations of its motion",
+                }[name]
+        return ""
+
+    def _median(self) -> float:
+        return self._areas[len(self._areas) // 2]
+
+    def _small(self, area: float) -> bool:
+        small = len(self._areas) >= self._rules.settle and area < self._rules.area * self._median()
+        insort(self._areas, area)
+        return small
+
+    def _jumps(self, centre: NDArray[np.float64]) -> bool:
+        """Predict, compare, and take the centre in unless it lies beyond the gate."""
+        size = float(np.sqrt(self._median()))
+        position, velocity, measured = (
+            max(part * size, least) for part, least in (self.POSITION, self.VELOCITY, self.MEASURED)
+        )
+        if self._state is None:
+            self._state = np.stack([centre, np.zeros(2)])
+            self._spread = np.diag([measured**2, max(size / 2, 10.0) ** 2])
+            return False
+        move = np.array([[1.0, 1.0], [0.0, 1.0]])
+        self._state = move @ self._state
+        self._spread = move @ self._spread @ move.T + np.diag([position**2, velocity**2])
+        expected = self._spread[0, 0] + measured**2
+        away = centre - self._state[0]
+        settled = len(self._areas) > self._rules.settle
+        if settled and float(np.abs(away).max()) > self._rules.gate * np.sqrt(expected):
+            return True
+        gain = self._spread[:, 0] / expected
+        self._state = self._state + gain[:, None] * away[None]
+        self._spread = self._spread - np.outer(gain, self._spread[0])
+        return False

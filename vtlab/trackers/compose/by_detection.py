@@ -1,0 +1,217 @@
+"""ByDetection: a detector finds objects on each frame, an associator gives them identities. Needs no prompts.
+
+Papers: those of the associators (`vtlab/association`). Every detector joins every associator:
+
+    vtlab.track(video, tracker="bytetrack", detector="hog-people", high=0.5)
+    vtlab.track(video, tracker=ByDetection(my_detector, ByteTrack(high=0.5)))
+
+When all of a video has been tracked, `backfill=True` gives objects the frames before they were confirmed, and `post` mends
+gaps, broken identities and short tracks:
+
+    vtlab.track(video, tracker="bytetrack", backfill=True, post=["relink", "interpolate_gaps"])
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.association.mend import Post, apply_steps, read_steps
+from vtlab.contracts import Associator, Detector, OnlineTracker
+from vtlab.errors import InputError, PromptError, VtlabWarning, WeightsError
+from vtlab.prompts import Prompts
+from vtlab.registry import ASSOCIATORS, DETECTORS, register
+from vtlab.tracks import FrameTracks, Tracks, TracksBuilder
+
+if TYPE_CHECKING:
+    import supervision as sv
+
+    from vtlab.video import Frame, Video
+
+_HOLD = 300  # frames whose detections are kept at most for tracks that are not confirmed yet
+
+
+def make_detector(spec: Any, params: Mapping[str, Any] | None = None) -> Detector:
+    """Make a detector.
+
+    Args:
+        spec: A name, `file.py:Class`, a class, an instance, or "auto": FastestDet where its weights can be had,
+            otherwise HOG people with a warning that says so.
+        params: Parameters of its constructor.
+
+    Raises:
+        RegistryError: Unknown detector or parameter.
+    """
+    if spec != "auto":
+        made = DETECTORS.create(spec, **(params or {}))
+    else:
+        try:
+            made = DETECTORS.create("fastestdet", **(params or {}))
+        except WeightsError as error:
+            warnings.warn(
+                f"No detector was named and FastestDet can't be loaded, so 'hog-people' is used, which finds only "
+                f"upright people. ({error})",
+                VtlabWarning,
+                stacklevel=3,
+            )
+            made = DETECTORS.create("hog-people")
+    if not isinstance(made, Detector):
+        raise InputError(
+            f"{type(made).__name__} is not a detector: it must inherit from vtlab.contracts.Detector."
+        )
+    return made
+
+
+class ByDetection(OnlineTracker):
+    """Tracks what a detector finds.
+
+    Args:
+        detector: Name, `file.py:Class`, class or instance of a detector; "auto" is FastestDet where its weights can be
+            had, otherwise HOG people with a warning.
+        associator: Name, `file.py:Class`, class or instance of an associator.
+        detector_params: Parameters of the detector's constructor.
+        post: How the tracks of the whole video are mended at the end: names of functions of
+            `vtlab.association.mend`, or name -> parameters, in the order in which they are to work.
+        params: Parameters of the associator's constructor, such as `velocities=True` for the columns vx, vy, or
+            `backfill=True`: at the end objects get the frames before they were confirmed.
+
+    Raises:
+        RegistryError: Unknown detector, associator or parameter.
+        InputError: `post` names no such step or parameter.
+    """
+
+    def __init__(
+        self,
+        detector: Any = "auto",
+        associator: Any = "bytetrack",
+        *,
+        detector_params: Mapping[str, Any] | None = None,
+        post: Post = (),
+        **params: Any,
+    ):
+        self._post = read_steps(post)
+        self.rereads = bool(self._post)
+        self._detector = make_detector(detector, detector_params)
+        self._associator: Associator = ASSOCIATORS.create(associator, **params)
+        self.card = replace(type(self).card, name=self._associator.card.name)  # type: ignore[misc]
+        self._begin()
+
+    def _begin(self) -> None:
+        self._detector.reset()
+        self._associator.reset()
+        self._gone: set[int] = set()
+        self._votes: dict[int, dict[str, float]] = {}
+        self._held: dict[
+            int, sv.Detections
+        ] = {}  # detections of frames that tentative tracks may still claim
+        self._late = TracksBuilder()
+
+    def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
+        """Forget everything and answer for the first frame."""
+        self._begin()
+        return self.step(frame, prompts)
+
+    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
+        """Detect on the frame and link; objects have `source` "detected" and their detection's box and score."""
+        _refuse(prompts, self.card.name)
+        found = self._associator.update(self._detector.detect_frame(frame), frame)
+        self._backfill(frame.index, found)
+        return self._answer(found, np.asarray(found.tracker_id))
+
+    def _backfill(self, index: int, found: sv.Detections) -> None:
+        """Answer late for what tracks saw before they were confirmed."""
+        associator: Any = self._associator
+        if not hasattr(associator, "late"):
+            return
+        ids: dict[int, NDArray[np.int64]] = {}
+        for past, row, object_id in associator.late:
+            if past in self._held:
+                ids.setdefault(past, np.full(len(self._held[past]), -1))[row] = object_id
+        for past, given in ids.items():
+            self._late.add(past, self._answer(self._held[past], given))
+        waiting = associator.waiting()
+        held = {past: seen for past, seen in [*self._held.items(), (index, found)] if past in waiting}
+        self._held = dict(list(held.items())[-_HOLD:])
+
+    def finish(self, tracks: Tracks, video: Video) -> Tracks:
+        """Add what was answered late, and mend the tracks as `post` says."""
+        if len(self._late):
+            tracks = Tracks.concat([tracks, self._late.build()])
+        return apply_steps(tracks, video, self._post)
+
+    def remove(self, object_ids: Iterable[int]) -> None:
+        """Answer no more for these objects."""
+        self._gone.update(int(i) for i in object_ids)
+
+    def _answer(self, detections: sv.Detections, ids: NDArray[np.int64]) -> FrameTracks:
+        """The rows that have an id as tracks of the frame."""
+        keep = np.flatnonzero((ids > 0) & ~np.isin(ids, list(self._gone)))
+        ids = ids[keep]
+        confidence = detections.confidence
+        scores = (
+            np.ones(len(ids)) if confidence is None else np.clip(confidence[keep].astype(np.float64), 0, 1)
+        )
+        mask = detections.mask
+        masks = None if mask is None or not len(keep) else np.asarray(mask)[keep].astype(bool)
+        velocity = detections.data.get("velocity")
+        return FrameTracks.of(
+            ids,
+            detections.xyxy[keep].astype(np.float64),
+            scores,
+            True,
+            masks=masks,
+            labels=self._labels(ids, detections, keep, scores),
+            source="detected",
+            velocities=None if velocity is None else np.asarray(velocity)[keep],
+        )
+
+    def _labels(
+        self,
+        ids: NDArray[np.int64],
+        detections: sv.Detections,
+        keep: NDArray[np.int64],
+        scores: NDArray[np.float64],
+    ) -> list[str] | None:
+        """Each object's class by vote: the one with the largest sum of confidences so far."""
+        names = detections.data.get("class_name")
+        if names is None:
+            return None
+        labels = []
+        for object_id, name, score in zip(
+            ids.tolist(), np.asarray(names)[keep].tolist(), scores.tolist(), strict=True
+        ):
+            votes = self._votes.setdefault(object_id, {})
+            votes[name] = votes.get(name, 0.0) + score
+            labels.append(max(votes, key=votes.__getitem__))
+        return labels
+
+
+def _refuse(prompts: Prompts, name: str) -> None:
+    if len(prompts):
+        raise PromptError(
+            f"{name!r} finds its objects by a detector and takes no prompts; got {len(prompts)}."
+        )
+
+
+def _register() -> None:
+    for card in ASSOCIATORS.cards():
+        shared: dict[str, Any] = {
+            "family": "mot",
+            "paper": card.paper,
+            "paper_url": card.paper_url,
+            "code": card.code,
+            "licence": card.licence,
+            "weights": card.weights,
+            "requires": card.requires,
+            "options": {"associator": card.name},
+            "notice": card.notice,
+        }
+        register(card.name, summary=f"Links what a detector finds. {card.summary}", **shared)(ByDetection)
+
+
+_register()

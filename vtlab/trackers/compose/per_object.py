@@ -1,0 +1,123 @@
+"""PerObject: runs one single-object tracker for each object, so every single-object method is multi-object."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab.contracts import Card, Observation, OfflineTracker, OnlineTracker, SingleObjectTracker, Tracker
+from vtlab.errors import RegistryError
+from vtlab.prompts import MaskPrompt, Prompt, Prompts
+from vtlab.registry import TRACKERS
+from vtlab.tracks import FrameTracks
+
+if TYPE_CHECKING:
+    from vtlab.video import Frame
+
+
+class PerObject(OnlineTracker):
+    """An online tracker made of independent single-object trackers.
+
+    A prompt for a known object starts that object's tracker afresh on the prompt; the others go on undisturbed.
+
+    Args:
+        make: Makes one single-object tracker.
+        card: Card of the method.
+    """
+
+    def __init__(self, make: Callable[[], SingleObjectTracker], card: Card):
+        self.card = card  # type: ignore[misc]
+        self._make = make
+        self._trackers: dict[int, SingleObjectTracker] = {}
+        self._labels: dict[int, str | None] = {}
+
+    def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
+        """Start one tracker for each prompted object."""
+        self._trackers, self._labels = {}, {}
+        return self.step(frame, prompts)
+
+    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
+        """Step every object's tracker, or start it on its prompt."""
+        given = {p.object_id: p for p in prompts}
+        seen: dict[int, tuple[Observation, str]] = {}
+        for object_id, tracker in self._trackers.items():
+            if object_id not in given:
+                seen[object_id] = (tracker.step(frame), "tracked")
+        height, width = frame.image.shape[:2]
+        for object_id, prompt in given.items():
+            tracker = self._make()
+            seen[object_id] = (tracker.init(frame, prompt) or echo(prompt, height, width), "manual")
+            self._trackers[object_id] = tracker
+            self._labels[object_id] = prompt.label or self._labels.get(object_id)
+        return self._gather(seen, height, width)
+
+    def remove(self, object_ids: Iterable[int]) -> None:
+        """Stop following these objects."""
+        for object_id in object_ids:
+            self._trackers.pop(object_id, None)
+
+    def _gather(self, seen: dict[int, tuple[Observation, str]], height: int, width: int) -> FrameTracks:
+        ids = sorted(seen)
+        if not ids:
+            return FrameTracks.empty()
+        observations = [seen[i][0] for i in ids]
+        masks = None
+        if any(o.mask is not None for o in observations):
+            masks = np.stack(
+                [o.mask if o.mask is not None else np.zeros((height, width), bool) for o in observations]
+            )
+        boxes: Any = None
+        if masks is None or any(o.box is not None for o in observations):
+            boxes = [o.box if o.box is not None else np.full(4, np.nan) for o in observations]
+        labels = [self._labels[i] for i in ids]
+        return FrameTracks.of(
+            ids,
+            boxes,
+            [o.score for o in observations],
+            [o.visible for o in observations],
+            masks=masks,
+            labels=labels if any(labels) else None,
+            source=[seen[i][1] for i in ids],
+        )
+
+
+def create_tracker(spec: Any, **params: Any) -> Tracker:
+    """Make a tracker.
+
+    Args:
+        spec: A name (`vtlab.list_trackers()`), `path/to/file.py:Class`, a registered class, or an instance.
+        params: Parameters of its constructor.
+
+    Returns:
+        An online or offline tracker; a single-object method comes wrapped so that it serves many objects.
+
+    Raises:
+        RegistryError: The name is unknown, or a parameter is.
+        MissingDependencyError: A package that it needs is not installed.
+        WeightsError: A checkpoint that it needs can't be had.
+    """
+    made = TRACKERS.create(spec, **params)
+    if isinstance(made, SingleObjectTracker):
+        if not isinstance(spec, (str, type)):
+            raise RegistryError(
+                f"{type(spec).__name__} follows one object, so vtlab needs to make one instance for each: "
+                "give the class or its name (and parameters) instead of an instance."
+            )
+        ready = [made]  # the first object gets the instance that proved the parameters right
+        tracker = PerObject(lambda: ready.pop() if ready else TRACKERS.create(spec, **params), made.card)
+        tracker.params = made.params  # type: ignore[attr-defined]
+        return tracker
+    if not isinstance(made, (OnlineTracker, OfflineTracker)):
+        raise RegistryError(
+            f"{type(made).__name__} is not a tracker: it must inherit from SingleObjectTracker, OnlineTracker or "
+            "OfflineTracker (see vtlab/contracts.py)."
+        )
+    return made
+
+
+def echo(prompt: Prompt, height: int, width: int) -> Observation:
+    """What a prompt itself says of the object on its frame."""
+    mask = prompt.mask(height, width) if isinstance(prompt, MaskPrompt) else None
+    return Observation(prompt.box(height, width), 1.0, True, mask)

@@ -1,0 +1,174 @@
+"""SAM 2: clicks, boxes and masks followed through videos of any length, with memory that does not grow.
+
+Paper: Ravi et al., "SAM 2: Segment Anything in Images and Videos", ICLR 2025, https://arxiv.org/abs/2408.00714.
+Official code: https://github.com/facebookresearch/sam2 (Apache-2.0). The networks are those of the package `sam2`;
+the inference over a stream of frames is `vtlab.trackers.masks.sam2.core`, whose masks are those of the package's own
+video predictor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab.contracts import Image
+from vtlab.errors import InputError
+from vtlab.registry import register
+from vtlab.segmenters.base import normalise
+from vtlab.segmenters.sam2 import FILES, card_of, load_network, prompt_points, title, to_network
+from vtlab.trackers.masks.base import ACCEPTS, Hint, MaskAnswer, MaskTracker, masks_of_logits
+
+if TYPE_CHECKING:
+    import torch
+
+    from vtlab.masks import Mask
+    from vtlab.trackers.masks.sam2.core import Given
+    from vtlab.video import Frame
+
+DTYPES = ("float32", "bfloat16", "float16")
+_MILLIONS = {"tiny": 38.9, "small": 46, "base-plus": 80.8, "large": 224.4}
+
+
+def _register_all(cls: type[SAM2Tracker]) -> type[SAM2Tracker]:
+    for variant in FILES:
+        size = variant.partition("-")[2]
+        decorate: Callable[[type[SAM2Tracker]], type[SAM2Tracker]] = register(
+            variant,
+            family="vos",
+            summary=f"{title(variant)}, {_MILLIONS[size]} M parameters: clicks, "
+            "boxes and masks through any length of video.",
+            accepts=ACCEPTS,
+            emits={"masks", "boxes"},
+            **card_of(variant),
+        )
+        decorate(cls)
+    return cls
+
+
+@_register_all
+class SAM2Tracker(MaskTracker):
+    """SAM 2 over a stream of frames, all objects of a frame in one batch.
+
+    A later prompt of an object corrects its mask on that frame, and the frame counts as prompted from then on. The
+    score is the probability that the object is seen, times the estimated IoU of its mask.
+
+    Args:
+        variant: "sam2.1-tiny", "-small", "-base-plus", "-large", or the same of "sam2".
+        weights: Checkpoint file; None = the official one, looked up by `vtlab.weights`.
+        image_size: Side in pixels to which frames are scaled, a multiple of 32; None = 1024, as in training.
+        overlap: Let masks overlap, as the package's predictor does by default; otherwise a pixel goes to the
+            object that is surest of it.
+        max_prompted: Most recent prompted frames of an object that are read and kept; None = all of them.
+        device: "auto", "cpu", "cuda", ...
+        dtype: "float32", or "bfloat16" or "float16" by autocast.
+        compile: Compile the networks with `torch.compile` (slow first frames, again for each number of objects).
+        batch: Most objects in one pass of the network.
+
+    Raises:
+        WeightsError: The checkpoint is missing, damaged or of another variant.
+        MissingDependencyError: PyTorch or the package `sam2` is not installed.
+        InputError: An option is out of range, or the device is not there.
+    """
+
+    memory_policy = (
+        "Prompted frames, the last 6 frames as spatial memories and the last 15 as object pointers, for each object; "
+        "image features for one frame."
+    )
+
+    def __init__(
+        self,
+        *,
+        variant: str = "sam2.1-tiny",
+        weights: str | Path | None = None,
+        image_size: int | None = None,
+        overlap: bool = False,
+        max_prompted: int | None = None,
+        device: str = "auto",
+        dtype: str = "float32",
+        compile: bool = False,
+        batch: int = 64,
+    ):
+        super().__init__()
+        if dtype not in DTYPES or batch < 1 or (max_prompted is not None and max_prompted < 1):
+            raise InputError(
+                f"SAM 2 needs dtype in {DTYPES}, batch >= 1 and max_prompted >= 1 or None; got {dtype!r}, {batch}, "
+                f"{max_prompted}."
+            )
+        self._network = load_network(variant, weights, image_size=image_size, device=device)
+        self.overlap, self.max_prompted, self.batch, self.dtype = overlap, max_prompted, batch, dtype
+        if compile:
+            for part in ("image_encoder", "memory_attention", "memory_encoder", "sam_mask_decoder"):
+                getattr(self._network, part).compile(dynamic=part == "memory_attention" or None)
+        self._reset()
+
+    def _reset(self) -> None:
+        from vtlab.trackers.masks.sam2.core import Core
+
+        self._core = Core(self._network, max_prompted=self.max_prompted, batch=self.batch)
+
+    def _drop(self, object_ids: list[int]) -> None:
+        self._core.remove(object_ids)
+
+    def _advance(self, frame: Frame, hints: Mapping[int, Hint]) -> MaskAnswer:
+        import torch
+
+        height, width = frame.image.shape[:2]
+        with torch.inference_mode(), self._autocast():
+            given = {i: self._given(hint, height, width) for i, hint in hints.items()}
+            results = self._core.step(self._image(frame.image), given)
+            masks = masks_of_logits(
+                [r.logits for r in results.values()],
+                [hints[i].mask if i in hints else None for i in results],
+                height,
+                width,
+                overlap=self.overlap,
+            )
+        return MaskAnswer(
+            list(results),
+            np.array([r.score.item() for r in results.values()]),
+            np.array([r.appears.item() for r in results.values()], bool),
+            masks=masks,
+        )
+
+    def _autocast(self) -> AbstractContextManager[Any]:
+        import torch
+
+        if self.dtype == "float32":
+            return nullcontext()
+        return torch.autocast(self._network.device.type, getattr(torch, self.dtype))
+
+    def _image(self, image: Image) -> torch.Tensor:
+        """An image in the network's input, scaled as the package's loader of frames does (Pillow, bicubic)."""
+        import torch
+        from PIL import Image as Pillow
+
+        side = self._network.image_size
+        scaled = np.asarray(Pillow.fromarray(image).resize((side, side)))
+        return normalise(torch.from_numpy(scaled / 255.0).permute(2, 0, 1).float().to(self._network.device))
+
+    def _given(self, hint: Hint, height: int, width: int) -> Given:
+        import torch
+
+        from vtlab.trackers.masks.sam2.core import Given
+
+        if hint.mask is not None:
+            return Given(mask=self._scaled_mask(hint.mask))
+        xy, labels = prompt_points(hint.box, hint.points, hint.positive)
+        device = self._network.device
+        at = to_network(xy, height, width, self._network.image_size, device)
+        return Given(at, torch.tensor(labels, device=device))
+
+    def _scaled_mask(self, mask: Mask) -> torch.Tensor:
+        """A mask (S, S) of 0 and 1; one too small to fill half a pixel keeps the pixels it covers most."""
+        import torch
+        import torch.nn.functional as F
+
+        side = self._network.image_size
+        x = torch.from_numpy(mask).to(self._network.device).float()[None, None]
+        if mask.shape != (side, side):
+            x = F.interpolate(x, (side, side), mode="bilinear", align_corners=False, antialias=True)
+        return (x[0, 0] >= x.max().clamp(max=0.5)).float()

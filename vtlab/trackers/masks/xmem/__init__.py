@@ -1,0 +1,5 @@
+"""XMem: its memory (`core`) and the tracker."""
+
+from vtlab.trackers.masks.xmem import tracker
+
+__all__ = ["tracker"]

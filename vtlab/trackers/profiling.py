@@ -1,0 +1,83 @@
+"""Profile: what a tracker costs on a video, before anyone asks how good it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from vtlab.errors import InputError
+from vtlab.registry import TRACKERS
+from vtlab.trackers.loop import as_prompts, track
+from vtlab.trackers.measure import grown_mb, settle
+from vtlab.tracks import Tracks
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Cost of a tracker.
+
+    Attributes:
+        tracker: Its name.
+        frames: Number of steps measured after the warm-up.
+        objects: Number of objects that it followed.
+        first_ms: Milliseconds of the first step, which starts the objects.
+        median_ms: Median of the other steps.
+        p95_ms: 95th percentile of them.
+        fps: Steps per second: the reciprocal of their mean.
+        memory_mb: Peak over the run less what was in use before it, of the process and the GPU, in MB.
+        tracks: What was tracked; its `meta` holds versions and hardware.
+    """
+
+    tracker: str
+    frames: int
+    objects: int
+    first_ms: float
+    median_ms: float
+    p95_ms: float
+    fps: float
+    memory_mb: float
+    tracks: Tracks
+
+
+def profile(
+    tracker: Any,
+    video: Any,
+    prompts: Any = None,
+    *,
+    frames: int | None = None,
+    warmup: int = 3,
+    **params: Any,
+) -> Profile:
+    """Measure a tracker's latency and memory on the beginning of a video.
+
+    Args:
+        tracker: A name, `file.py:Class`, a class, or an instance.
+        video: Anything `open_video` takes.
+        prompts: As for `track`.
+        frames: Frame before which to stop; the whole video by default.
+        warmup: Steps after the first that are not counted.
+        params: Parameters of the tracker.
+
+    Raises:
+        InputError: Fewer steps than the warm-up needs, so that nothing could be measured.
+    """
+    settle(TRACKERS.card(tracker))
+    tracks = track(video, as_prompts(prompts), tracker, stop=frames, progress=False, **params)
+    seconds = tracks.step_seconds[1 + warmup :]
+    if not len(seconds):
+        raise InputError(
+            f"{len(tracks.step_seconds)} steps are too few to measure after a warm-up of {warmup}."
+        )
+    return Profile(
+        tracks.name,
+        len(seconds),
+        len(tracks.object_ids),
+        1000 * float(tracks.step_seconds[0]),
+        1000 * float(np.median(seconds)),
+        1000 * float(np.percentile(seconds, 95)),
+        float(1 / seconds.mean()),
+        grown_mb(tracks.meta["memory"]),
+        tracks,
+    )

@@ -149,16 +149,8 @@ class _Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
         old, new = module.__name__, f"vtlab.{_MOVED[module.__name__[6:]]}"
         text = f"{old} is now {new}; the old path goes in version 0.3."
-        warnings.warn(text, VtlabWarning, stacklevel=_caller())
+        warnings.warn(text, VtlabWarning, stacklevel=2)
         sys.modules[old] = importlib.import_module(new)
-
-
-def _caller() -> int:
-    """How far above `exec_module` the import statement stands, past the frames of the import system."""
-    depth, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and (frame is sys._getframe(1) or "importlib" in frame.f_code.co_filename):
-        depth, frame = depth + 1, frame.f_back
-    return depth
 
 
 sys.meta_path.insert(0, _Moved())

@@ -36,6 +36,7 @@ _NAMES = {
     "profile": "vtlab.trackers.profiling",
     "annotate": "vtlab.studio",
     "Corrector": "vtlab.studio",
+    "TrackPlayer": "vtlab.studio",
     "figures_at": "vtlab.prompts.shapes",
     "register": "vtlab.registry",
     "list_trackers": "vtlab.registry",
@@ -67,6 +68,7 @@ if TYPE_CHECKING:
     from vtlab.session import Session
     from vtlab.studio.annotator import annotate
     from vtlab.studio.corrector import Corrector
+    from vtlab.studio.player import TrackPlayer
     from vtlab.trackers.compose.per_object import create_tracker
     from vtlab.trackers.loop import track
     from vtlab.trackers.profiling import profile

@@ -1,0 +1,90 @@
+"""Boards: one table of results, the same numbers in every form, direction and unit by the metric's record."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+
+from vtlab.metrics import METRICS
+from vtlab.show.board import Board
+
+FRAME = pd.DataFrame(
+    {
+        "J&F": [0.8125, 0.5, np.nan],
+        "J_decay": [0.25, 0.05, np.nan],
+        "CLR_FP": [3.0, 12.0, np.nan],
+        "J&F_std": [0.01, np.nan, np.nan],
+        "tie_group": [1, 2, np.nan],
+        "note": ["", "First sentence of many. " + "More of it. " * 9, "a|b <i>\n[red]"],
+    },
+    index=pd.Index(["best", "other_one", "<b>none</b>"], name="tracker"),
+)
+BOARD = Board(FRAME, "Masks & more", "Rule: davis", main="J&F")
+
+
+def terminal(board):
+    console = Console(width=200)
+    with console.capture() as shown:
+        console.print(board.to_rich())
+    return shown.get()
+
+
+def test_direction_and_unit_are_those_of_the_metric():
+    """What is lower is better by its record is marked so: J_decay and CLR_FP once were shown as the opposite."""
+    assert BOARD.headings == ["tracker", "J&F ↑", "J_decay ↓", "CLR_FP ↓", "J&F ±", "tie group", "note"]
+    strong = [[c.text for c in row if c.strong] for row in BOARD.rows()]
+    assert strong == [["81.2%", "3"], ["5.0%"], []]
+
+
+def test_every_metric_has_its_own_arrow():
+    for name, metric in METRICS.items():
+        board = Board(pd.DataFrame({name: [0.25, 0.75]}, index=pd.Index(["a", "b"], name="tracker")))
+        better = {True: [False, True], False: [True, False], None: [False, False]}[metric.higher_is_better]
+        assert [row[1].strong for row in board.rows()] == better, name
+        assert board.headings[1].endswith(metric.arrow), name
+
+
+def test_what_is_missing_is_one_sign_in_every_form():
+    rows = [[c.text for c in row] for row in BOARD.rows()]
+    assert rows[1] == ["other_one", "50.0%", "5.0%", "12", "–", "2", "First sentence of many."]
+    assert rows[2][1:6] == ["–"] * 5
+    assert BOARD.to_html().count("<td>–</td>") == 6
+    assert BOARD.to_latex().count(" -- ") == 6
+    assert terminal(BOARD).count("–") == 6
+    assert BOARD.to_markdown().count(" – ") == 6
+
+
+def test_names_are_text_and_no_markup():
+    page = BOARD._repr_html_()
+    assert "<h4>Masks &amp; more</h4>" in page
+    assert "&lt;b&gt;none&lt;/b&gt;" in page
+    assert "<b>none" not in page
+    assert "[red]" in terminal(BOARD)
+    assert r"a\|b <i> [red]" in BOARD.to_markdown()
+    assert r"other\_one" in BOARD.to_latex()
+    assert r"J\&F $\uparrow$" in BOARD.to_latex()
+    assert BOARD.to_latex().endswith("% Rule: davis\n")
+
+
+def test_notes_cut_short_are_below_in_full():
+    assert list(BOARD.notes.values()) == [["other_one"]]
+    assert "<summary>Notes in full</summary>" in BOARD.to_html()
+    assert "More of it. More of it." in BOARD.to_html()
+    assert "More of it. More" in terminal(BOARD)
+
+
+def test_a_total_stands_out_in_place_of_the_best():
+    index = pd.MultiIndex.from_tuples([("csrt", "a"), ("csrt", "all")], names=["tracker", "sequence"])
+    board = Board(pd.DataFrame({"ao": [0.9, 0.6]}, index=index), digits=2, total=True)
+    assert board.headings == ["tracker", "sequence", "ao ↑"]
+    assert [[c.strong for c in row] for row in board.rows()] == [[False] * 3, [True] * 3]
+    assert [row[2].text for row in board.rows()] == ["90.00%", "60.00%"]
+
+
+def test_an_empty_board_has_its_heading():
+    board = Board(FRAME.iloc[:0])
+    assert board.headings[0] == "tracker"
+    assert list(board.rows()) == []
+    for text in (board.to_html(), board.to_latex(), board.to_markdown(), terminal(board)):
+        assert "tracker" in text

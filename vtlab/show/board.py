@@ -1,0 +1,234 @@
+"""One table of results for every place that shows one: terminal, notebook, page, paper, Markdown.
+
+A board holds numbers; direction, unit and format of a column are those of its metric (`vtlab.metrics.METRICS`).
+Whatever makes a table of results makes a board, so a number looks the same wherever it is read.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab.metrics.records import METRICS, Metric
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
+_MISSING = "–"
+_LATEX = {
+    **{c: "\\" + c for c in "&%$#_{}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "±": r"$\pm$",
+    _MISSING: "--",
+}
+_FORMATS = {"fraction": "{:.1%}", "count": "{:.0f}", "ms": "{:.2f}", "MB": "{:.0f}", "fps": "{:.1f}"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell as it is shown.
+
+    Attributes:
+        text: What stands in it.
+        number: True if its column holds numbers, which stand to the right.
+        strong: True if it is the best of its column, or in the row of the total.
+        whole: The text that `text` cuts short; "" if nothing is cut.
+    """
+
+    text: str
+    number: bool = True
+    strong: bool = False
+    whole: str = ""
+
+
+@dataclass(frozen=True)
+class Board:
+    """A table of results, best first.
+
+    Attributes:
+        frame: One row for each tracker (its index), one column for each metric; fractions as 0 to 1, NaN where there
+            is no number. Columns of text (`note`) are shown as they are.
+        title: What the table is about.
+        caption: By which rule the numbers were made.
+        main: The column that ranks; `ci_low` and `ci_high` are the ends of its interval.
+        digits: Decimals of fractions, which are shown in per cent.
+        total: True if the rows are parts and the last one joins them: then it stands out, not the best of each column.
+    """
+
+    frame: pd.DataFrame
+    title: str = ""
+    caption: str = ""
+    main: str | None = None
+    digits: int = 1
+    total: bool = False
+
+    @cached_property
+    def columns(self) -> dict[str, Metric | None]:
+        """What is known of each column; None for a column of text."""
+        return {str(c): self._metric(str(c)) for c in self.frame.columns}
+
+    @property
+    def headings(self) -> list[str]:
+        """Heading of the rows' names and of each column: name, unit and direction."""
+        names = [str(n or "") for n in self.frame.index.names]
+        return names + [heading(c, m) for c, m in self.columns.items()]
+
+    @property
+    def notes(self) -> dict[str, list[str]]:
+        """Notes that the table cuts short, in full, with the names of their rows."""
+        found: dict[str, list[str]] = {}
+        for row in self.rows():
+            for cell in row:
+                if cell.whole:
+                    found.setdefault(cell.whole, []).append(row[0].text)
+        return found
+
+    def rows(self) -> Iterator[list[Cell]]:
+        """The cells of each row, those of its name first."""
+        best = {} if self.total else {c: self._best(c) for c, m in self.columns.items() if m is not None}
+        for position, (label, values) in enumerate(
+            zip(self.frame.index, self.frame.to_numpy(object), strict=True)
+        ):
+            last = self.total and position == len(self.frame) - 1
+            names = label if isinstance(label, tuple) else (label,)
+            row = [Cell(str(name), False, last) for name in names]
+            for (column, metric), value in zip(self.columns.items(), values, strict=True):
+                if metric is None:
+                    text = value if isinstance(value, str) else ""
+                    short = _first_sentence(text)
+                    row.append(Cell(short, False, last, text if short != text else ""))
+                else:
+                    strong = last or (column in best and value == best[column])
+                    row.append(Cell(self._text(metric, value), strong=strong))
+            yield row
+
+    def to_rich(self) -> Table:
+        """Return the table for a terminal, notes in full."""
+        from rich.table import Table
+        from rich.text import Text
+
+        out = Table(
+            title=Text(self.title) if self.title else None,
+            caption=Text(self.caption) if self.caption else None,
+        )
+        for name, sample in zip(self.headings, self._kinds(), strict=True):
+            out.add_column(Text(name), justify="right" if sample else "left")
+        for row in self.rows():
+            out.add_row(*(Text(c.whole or c.text, style="bold" if c.strong else "") for c in row))
+        return out
+
+    def to_latex(self) -> str:
+        """Return the table for a paper (booktabs), the best of each column in bold."""
+        layout = "".join("r" if number else "l" for number in self._kinds())
+        lines = [rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
+        lines += [" & ".join(map(_latex, self.headings)) + r" \\", r"\midrule"]
+        for row in self.rows():
+            cells = (rf"\textbf{{{_latex(c.text)}}}" if c.strong else _latex(c.text) for c in row)
+            lines.append(" & ".join(cells) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}", *(f"% {line}" for line in self.caption.splitlines())]
+        return "\n".join(lines) + "\n"
+
+    def to_markdown(self) -> str:
+        """Return the table in Markdown (GitHub's), the best of each column in bold."""
+        marks = ["---:" if number else "---" for number in self._kinds()]
+        lines = [_markdown(self.headings), _markdown(marks)]
+        lines += [
+            _markdown([f"**{c.text}**" if c.strong and c.text else c.text for c in row])
+            for row in self.rows()
+        ]
+        caption = ["", self.caption] if self.caption else []
+        return "\n".join(lines + caption) + "\n"
+
+    def to_html(self) -> str:
+        """Return the table for a page, then its caption and the notes in full, all as text: no markup of a name works."""
+        head = "".join(
+            _html("th", Cell(name, number)) for name, number in zip(self.headings, self._kinds(), strict=True)
+        )
+        body = "".join("<tr>" + "".join(_html("td", c) for c in row) + "</tr>\n" for row in self.rows())
+        table = f"<table class=board><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
+        parts = [f"<div style='overflow-x:auto'>{table}</div>"]
+        if self.caption:
+            parts.append(f"<p class=note>{html.escape(self.caption)}</p>")
+        items = "".join(
+            f"<li><b>{html.escape(', '.join(names))}</b>: {html.escape(note)}</li>"
+            for note, names in self.notes.items()
+        )
+        if items:
+            parts.append(f"<details class=note><summary>Notes in full</summary><ul>{items}</ul></details>")
+        return "\n".join(parts)
+
+    def _repr_html_(self) -> str:
+        title = f"<h4>{html.escape(self.title)}</h4>\n" if self.title else ""
+        return title + self.to_html()
+
+    def _metric(self, column: str) -> Metric | None:
+        """What is known of a column: by name, by the metric that it is an interval or a spread of, or by what it holds."""
+        if column in METRICS:
+            return METRICS[column]
+        source = self.main if column in ("ci_low", "ci_high") else column.removesuffix("_std")
+        if source in METRICS:
+            return replace(METRICS[source], name=column, higher_is_better=None)
+        values = self.frame[column]
+        if values.dtype.kind not in "fiu":
+            return None
+        whole = bool((values.dropna() % 1 == 0).all())
+        return Metric(column, "", "", "count" if whole else "", higher_is_better=None)
+
+    def _best(self, column: str) -> Any:
+        """The best value of a column, None where there is no choice."""
+        metric, values = self.columns[column], self.frame[column].astype(float)
+        if metric is None or metric.higher_is_better is None or len(values) < 2 or not values.notna().any():
+            return None
+        return values.max() if metric.higher_is_better else values.min()
+
+    def _text(self, metric: Metric, value: Any) -> str:
+        if value is None or not np.isfinite(value):
+            return _MISSING
+        if metric.unit == "fraction":
+            return f"{value:.{self.digits}%}"
+        return _FORMATS.get(metric.unit, "{:.3g}").format(value)
+
+    def _kinds(self) -> list[bool]:
+        """Whether each column, those of names first, holds numbers."""
+        return [False] * self.frame.index.nlevels + [m is not None for m in self.columns.values()]
+
+
+def heading(column: str, metric: Metric | None = None) -> str:
+    """Heading of a column: its name, unit where it has one, and direction."""
+    if metric is None or column not in METRICS:
+        return column.replace("_std", " ±").replace("_", " ")
+    unit = metric.unit
+    name = (
+        f"{column[: -len(unit) - 1].replace('_', ' ')} {unit}"
+        if column.endswith(f"_{unit.lower()}")
+        else column
+    )
+    return f"{name} {metric.arrow}".strip()
+
+
+def _first_sentence(note: str) -> str:
+    return note if len(note) < 100 else note.split(". ")[0].rstrip(".") + "."
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(c, c) for c in text)
+
+
+def _markdown(cells: list[str]) -> str:
+    return "| " + " | ".join(c.replace("|", r"\|").replace("\n", " ") for c in cells) + " |"
+
+
+def _html(tag: str, cell: Cell) -> str:
+    style = "" if cell.number else "text-align:left"
+    style += ";font-weight:700" if cell.strong else ""
+    return f"<{tag}{f' style={style!r}' if style else ''}>{html.escape(cell.text)}</{tag}>"

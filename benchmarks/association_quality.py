@@ -27,7 +27,7 @@ from vtlab.detectors.public import PublicDetections
 from vtlab.geometry import box_iou
 from vtlab.metrics.evaluation import combine, score
 from vtlab.trackers.compose.by_detection import ByDetection
-from vtlab.trackers.compose.per_object import create_tracker
+from vtlab.trackers.create import create_tracker
 from vtlab.trackers.loop import track
 from vtlab.tracks import Tracks, TracksBuilder
 from vtlab.video import Frame, Video

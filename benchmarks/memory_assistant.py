@@ -19,7 +19,7 @@ from rich.table import Table
 
 from vtlab.detectors.callable import CallableDetector
 from vtlab.prompts import Prompts
-from vtlab.trackers.compose.per_object import create_tracker
+from vtlab.trackers.create import create_tracker
 from vtlab.video import Frame
 
 HEIGHT, WIDTH, FPS, SIDE = 180, 320, 30.0, 22

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks._seeded import PACKAGES, SIDE, lacking, options, sam2, sam2_predictor, shrink
-from vtlab.trackers.measure import give_back
+from vtlab.trackers.memory import give_back
 
 FRAMES, START, STOP, LIMIT = 1000, 200, 1000, 5.0
 HEIGHT, WIDTH = 48, 64

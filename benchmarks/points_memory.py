@@ -34,7 +34,7 @@ from rich.table import Table
 from benchmarks.memory_vos import FRAMES, LIMIT, START
 from benchmarks.points_speed import METHODS, random_weights
 from vtlab.prompts import PointPrompt, Prompts
-from vtlab.trackers.loop import create_tracker
+from vtlab.trackers.create import create_tracker
 from vtlab.video import Frame
 
 HEIGHT, WIDTH, POINTS, MANY = 120, 160, 200, 5000

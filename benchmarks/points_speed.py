@@ -24,7 +24,7 @@ from rich.table import Table
 
 from vtlab.datasets.synthetic import synthetic
 from vtlab.prompts import PointPrompt, Prompts
-from vtlab.trackers.loop import create_tracker
+from vtlab.trackers.create import create_tracker
 from vtlab.video import Frame
 from vtlab.weights.device import find_device
 

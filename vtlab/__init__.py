@@ -30,10 +30,10 @@ _NAMES = {
     "Sequence": "vtlab.sequence",
     "Session": "vtlab.session",
     "track": "vtlab.trackers.loop",
-    "create_tracker": "vtlab.trackers.compose.per_object",
+    "create_tracker": "vtlab.trackers.create",
     "compare": "vtlab.comparison",
     "evaluate": "vtlab.metrics",
-    "profile": "vtlab.trackers.profiling",
+    "profile": "vtlab.trackers.measure",
     "annotate": "vtlab.studio",
     "Corrector": "vtlab.studio",
     "TrackPlayer": "vtlab.studio",
@@ -69,9 +69,9 @@ if TYPE_CHECKING:
     from vtlab.studio.annotator import annotate
     from vtlab.studio.corrector import Corrector
     from vtlab.studio.player import TrackPlayer
-    from vtlab.trackers.compose.per_object import create_tracker
+    from vtlab.trackers.create import create_tracker
     from vtlab.trackers.loop import track
-    from vtlab.trackers.profiling import profile
+    from vtlab.trackers.measure import profile
     from vtlab.tracks import Tracks
     from vtlab.video import Video, open_video
 
@@ -106,15 +106,15 @@ _MOVED = {
     "trackers.pips": "trackers.points.pips",
     "trackers.tapnext": "trackers.points.tapnext",
     "trackers.lucas_kanade": "trackers.points.lucas_kanade",
-    "trackers.per_object": "trackers.compose.per_object",
+    "trackers.per_object": "trackers.create",
     "trackers.by_detection": "trackers.compose.by_detection",
     "trackers.auto": "trackers.compose.auto",
     "trackers.assistant": "trackers.compose.assistant",
     "trackers.interpolation": "trackers.compose.interpolation",
     "trackers.identity": "trackers.compose.identity",
     "run": "trackers.loop",
-    "memory": "trackers.measure",
-    "lab.profiling": "trackers.profiling",
+    "memory": "trackers.memory",
+    "lab.profiling": "trackers.measure",
     "draw": "show.draw",
     "plot": "show.plot",
     "report": "show.page",

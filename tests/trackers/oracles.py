@@ -14,7 +14,8 @@ import pytest
 
 from tests.trackers.blobs import find
 from vtlab.prompts import PointPrompt, Prompts
-from vtlab.trackers.loop import create_tracker, track
+from vtlab.trackers.create import create_tracker
+from vtlab.trackers.loop import track
 
 torch = pytest.importorskip("torch")
 

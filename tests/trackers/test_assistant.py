@@ -9,7 +9,7 @@ import supervision as sv
 from vtlab.detectors.callable import CallableDetector
 from vtlab.errors import InputError, PromptError
 from vtlab.prompts import BoxPrompt, PointPrompt
-from vtlab.trackers.compose.per_object import create_tracker
+from vtlab.trackers.create import create_tracker
 from vtlab.trackers.loop import track
 
 COLOURS = {"red": (230, 30, 30), "blue": (30, 30, 230)}

@@ -13,7 +13,7 @@ from tests.trackers.blobs import blobs, positions
 from tests.trackers.oracles import follow, make
 from vtlab.errors import InputError, WeightsError
 from vtlab.prompts import PointPrompt
-from vtlab.trackers.loop import create_tracker
+from vtlab.trackers.create import create_tracker
 from vtlab.trackers.points.pips import Pips, hand_over, padded, unpacked
 
 torch = pytest.importorskip("torch")

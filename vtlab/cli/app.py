@@ -599,7 +599,7 @@ def _render(video: Any, tracks: Any, path: Path) -> None:
 
 
 def _show_run(tracks: Any, out: Path, render: Path | None, as_json: bool) -> None:
-    from vtlab.comparison import speed
+    from vtlab.trackers.measure import speed
 
     facts = {
         "tracker": tracks.name,

@@ -12,7 +12,6 @@ from vtlab.comparison.comparison import (
     compare,
     fitting_prompts,
     prompts_from,
-    speed,
 )
 
 __all__ = [
@@ -27,5 +26,4 @@ __all__ = [
     "compare",
     "fitting_prompts",
     "prompts_from",
-    "speed",
 ]

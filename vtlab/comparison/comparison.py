@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from collections.abc import Sequence as SequenceOf
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,7 +24,8 @@ from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
 from vtlab.show import draw
 from vtlab.trackers.loop import Direction, as_prompts, count_frames, track
-from vtlab.trackers.measure import grown_mb, settle
+from vtlab.trackers.measure import speed
+from vtlab.trackers.memory import settle
 from vtlab.tracks import Tracks
 from vtlab.video import FrameSource, Image, Video, open_video, write_video
 
@@ -510,24 +510,6 @@ def _stands_still(tracks: Tracks) -> bool:
             if np.ptp(np.nan_to_num(xy), axis=0).max(initial=0.0) > 0:
                 return False
     return True
-
-
-def speed(tracks: SequenceOf[Tracks]) -> dict[str, float]:
-    """Frames per second, median and 95th percentile of the latency in ms, and memory in MB that the runs took.
-
-    Time is that of the tracker's steps alone, without decoding. Memory is the peak over the run less what was in use
-    before it, of the process and of the GPU, the largest over the sequences: weights and work of the tracker, not its
-    libraries.
-    """
-    seconds = np.concatenate([t.step_seconds for t in tracks]) if tracks else np.empty(0)
-    if not len(seconds):
-        return dict.fromkeys(SPEED_COLUMNS, np.nan)
-    return {
-        "fps": len(seconds) / float(seconds.sum()) if seconds.sum() > 0 else np.nan,
-        "latency_ms": 1000 * float(np.median(seconds)),
-        "latency_p95_ms": 1000 * float(np.percentile(seconds, 95)),
-        "memory_mb": max(grown_mb(t.meta.get("memory", {})) for t in tracks),
-    }
 
 
 def fitting_prompts(card: Card, prompts: Prompts, video: Video) -> tuple[Prompts, str]:

@@ -3,7 +3,7 @@
 from vtlab.experiments.runner import run_experiment, run_notebook
 from vtlab.experiments.spec import Cell, Experiment, load_experiment
 from vtlab.experiments.store import Store, leaderboard
-from vtlab.trackers.profiling import Profile, profile
+from vtlab.trackers.measure import Profile, profile
 
 __all__ = [
     "Cell",

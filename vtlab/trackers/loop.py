@@ -20,8 +20,8 @@ from vtlab.contracts import Card, OfflineTracker, OnlineTracker, Tracker
 from vtlab.errors import InputError, PromptError, TrackingError, VtlabError
 from vtlab.prompts import Prompt, Prompts
 from vtlab.registry import TRACKERS
-from vtlab.trackers.compose.per_object import create_tracker
-from vtlab.trackers.measure import Memory
+from vtlab.trackers.create import create_tracker
+from vtlab.trackers.memory import Memory
 from vtlab.tracks import FrameTracks, Tracks, TracksBuilder
 from vtlab.video import Frame, StreamVideo, Video, open_video
 

@@ -1,105 +1,102 @@
-"""Memory that a run takes: the peak over it, and nothing that earlier runs left behind."""
+"""What a tracker costs: the speed and memory of runs, and a profile on a video before anyone asks how good it is."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import gc
-import importlib
-import re
-import sys
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from vtlab.contracts import Card
+import numpy as np
 
-_PROCESS = Path("/proc/self")
+from vtlab.errors import InputError
+from vtlab.registry import TRACKERS
+from vtlab.trackers.loop import as_prompts, track
+from vtlab.trackers.memory import grown_mb, settle
+from vtlab.tracks import Tracks
 
 
-class Memory:
-    """Peak of this process's resident memory, and of the GPU's, since this was made.
+def speed(runs: Sequence[Tracks]) -> dict[str, float]:
+    """Frames per second, median and 95th percentile of the latency in ms, and memory in MB that runs took.
 
-    On Linux the kernel keeps the peak, so what a step takes and gives back counts as well. Elsewhere only what is
-    resident after a step is seen, and `record()["exact"]` is False. Pages that earlier work freed go back to the
-    system first, where its allocator can do that: a run that took them over would seem to need no memory.
+    Time is that of the tracker's steps alone, without decoding. Memory is the peak over the run less what was in use
+    before it, of the process and of the GPU, the largest over the runs: weights and work of the tracker, not its
+    libraries. Everything is NaN where no step was timed.
+    """
+    seconds = np.concatenate([t.step_seconds for t in runs]) if runs else np.empty(0)
+    if not len(seconds):
+        return dict.fromkeys(("fps", "latency_ms", "latency_p95_ms", "memory_mb"), np.nan)
+    return {
+        "fps": len(seconds) / float(seconds.sum()) if seconds.sum() > 0 else np.nan,
+        "latency_ms": 1000 * float(np.median(seconds)),
+        "latency_p95_ms": 1000 * float(np.percentile(seconds, 95)),
+        "memory_mb": max(grown_mb(t.meta.get("memory", {})) for t in runs),
+    }
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Cost of a tracker.
+
+    Attributes:
+        tracker: Its name.
+        frames: Number of steps measured after the warm-up.
+        objects: Number of objects that it followed.
+        first_ms: Milliseconds of the first step, which starts the objects.
+        median_ms: Median of the other steps.
+        p95_ms: 95th percentile of them.
+        fps: Steps per second: the reciprocal of their mean.
+        memory_mb: Peak over the run less what was in use before it, of the process and the GPU, in MB.
+        tracks: What was tracked; its `meta` holds versions and hardware.
     """
 
-    def __init__(self) -> None:
-        import psutil
-
-        self._process = psutil.Process()
-        give_back()
-        self._exact = _reset_peak()
-        self.before = self.peak = self._process.memory_info().rss
-        self._gpu_before = 0
-        if (torch := _cuda()) is not None:
-            torch.cuda.reset_peak_memory_stats()
-            self._gpu_before = torch.cuda.memory_allocated()
-
-    def sample(self) -> None:
-        """Take note of the memory in use now."""
-        if not self._exact:
-            self.peak = max(self.peak, self._process.memory_info().rss)
-
-    def record(self) -> dict[str, int | bool]:
-        """What a result records: bytes before and at the peak, of the process and of a GPU that is in use."""
-        peak = _peak() if self._exact else self.peak
-        found: dict[str, int | bool] = {
-            "rss_before_bytes": self.before,
-            "rss_peak_bytes": max(peak, self.before),
-            "exact": self._exact,
-        }
-        if (torch := _cuda()) is not None:
-            found["gpu_before_bytes"] = self._gpu_before
-            found["gpu_peak_bytes"] = int(torch.cuda.max_memory_allocated())
-        return found
+    tracker: str
+    frames: int
+    objects: int
+    first_ms: float
+    median_ms: float
+    p95_ms: float
+    fps: float
+    memory_mb: float
+    tracks: Tracks
 
 
-def grown_mb(record: Mapping[str, Any]) -> float:
-    """MB (2**20 bytes) by which a run's memory grew, process and GPU together, from what `Memory.record` gave."""
-    grown = sum(
-        record.get(f"{kind}_peak_bytes", 0) - record.get(f"{kind}_before_bytes", 0) for kind in ("rss", "gpu")
+def profile(
+    tracker: Any,
+    video: Any,
+    prompts: Any = None,
+    *,
+    frames: int | None = None,
+    warmup: int = 3,
+    **params: Any,
+) -> Profile:
+    """Measure a tracker's latency and memory on the beginning of a video.
+
+    Args:
+        tracker: A name, `file.py:Class`, a class, or an instance.
+        video: Anything `open_video` takes.
+        prompts: As for `track`.
+        frames: Frame before which to stop; the whole video by default.
+        warmup: Steps after the first that are not counted.
+        params: Parameters of the tracker.
+
+    Raises:
+        InputError: Fewer steps than the warm-up needs, so that nothing could be measured.
+    """
+    settle(TRACKERS.card(tracker))
+    tracks = track(video, as_prompts(prompts), tracker, stop=frames, progress=False, **params)
+    seconds = tracks.step_seconds[1 + warmup :]
+    if not len(seconds):
+        raise InputError(
+            f"{len(tracks.step_seconds)} steps are too few to measure after a warm-up of {warmup}."
+        )
+    return Profile(
+        tracks.name,
+        len(seconds),
+        len(tracks.object_ids),
+        1000 * float(tracks.step_seconds[0]),
+        1000 * float(np.median(seconds)),
+        1000 * float(np.percentile(seconds, 95)),
+        float(1 / seconds.mean()),
+        grown_mb(tracks.meta["memory"]),
+        tracks,
     )
-    return grown / 2**20
-
-
-def settle(card: Card) -> None:
-    """Prepare a measurement, so that a run's time and memory are its own whatever ran before it.
-
-    The libraries that trackers of a kind share are loaded (the first one would pay for PyTorch alone), and garbage
-    is collected.
-    """
-    shared = ["torch"] if card.requires not in ("", "onnx") else []  # all other extras stand on PyTorch
-    shared += ["supervision", "scipy.optimize"] if card.family in ("mot", "multi") else []
-    for name in shared:
-        with contextlib.suppress(ImportError):  # the tracker itself says what is missing
-            importlib.import_module(name)
-    gc.collect()
-
-
-def give_back() -> None:
-    """Hand freed pages to the system, where its allocator can do that."""
-    with contextlib.suppress(OSError, AttributeError):  # not the GNU C library
-        ctypes.CDLL(None).malloc_trim(0)
-
-
-def _reset_peak() -> bool:
-    """Let the kernel begin a new peak; False where it can't."""
-    try:
-        (_PROCESS / "clear_refs").write_text("5")
-    except OSError:
-        return False
-    return True
-
-
-def _peak() -> int:
-    """The kernel's peak of resident memory in bytes."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", (_PROCESS / "status").read_text())
-    return int(found[1]) * 1024 if found else 0
-
-
-def _cuda() -> Any:
-    """PyTorch, if it is loaded and a CUDA device is in use."""
-    torch = sys.modules.get("torch")
-    return torch if torch is not None and torch.cuda.is_available() and torch.cuda.is_initialized() else None

@@ -31,8 +31,7 @@ from vtlab.errors import InputError
 from vtlab.geometry import box_iou, paired_iou
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompt, Prompts
 from vtlab.registry import register
-from vtlab.trackers.compose.by_detection import make_detector
-from vtlab.trackers.compose.per_object import create_tracker
+from vtlab.trackers.create import create_tracker, make_detector
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:

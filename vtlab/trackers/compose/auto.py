@@ -28,7 +28,7 @@ from vtlab.geometry import box_area, box_centers
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.prompts.shapes import corners_within
 from vtlab.registry import TRACKERS, register
-from vtlab.trackers.compose.per_object import create_tracker
+from vtlab.trackers.create import create_tracker
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:

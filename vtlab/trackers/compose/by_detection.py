@@ -13,7 +13,6 @@ gaps, broken identities and short tracks:
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.association.mend import Post, apply_steps, read_steps
-from vtlab.contracts import Associator, Detector, OnlineTracker
-from vtlab.errors import InputError, PromptError, VtlabWarning, WeightsError
+from vtlab.contracts import Associator, OnlineTracker
+from vtlab.errors import PromptError
 from vtlab.prompts import Prompts
-from vtlab.registry import ASSOCIATORS, DETECTORS, register
+from vtlab.registry import ASSOCIATORS, register
+from vtlab.trackers.create import make_detector
 from vtlab.tracks import FrameTracks, Tracks, TracksBuilder
 
 if TYPE_CHECKING:
@@ -34,37 +34,6 @@ if TYPE_CHECKING:
     from vtlab.video import Frame, Video
 
 _HOLD = 300  # frames whose detections are kept at most for tracks that are not confirmed yet
-
-
-def make_detector(spec: Any, params: Mapping[str, Any] | None = None) -> Detector:
-    """Make a detector.
-
-    Args:
-        spec: A name, `file.py:Class`, a class, an instance, or "auto": FastestDet where its weights can be had,
-            otherwise HOG people with a warning that says so.
-        params: Parameters of its constructor.
-
-    Raises:
-        RegistryError: Unknown detector or parameter.
-    """
-    if spec != "auto":
-        made = DETECTORS.create(spec, **(params or {}))
-    else:
-        try:
-            made = DETECTORS.create("fastestdet", **(params or {}))
-        except WeightsError as error:
-            warnings.warn(
-                f"No detector was named and FastestDet can't be loaded, so 'hog-people' is used, which finds only "
-                f"upright people. ({error})",
-                VtlabWarning,
-                stacklevel=3,
-            )
-            made = DETECTORS.create("hog-people")
-    if not isinstance(made, Detector):
-        raise InputError(
-            f"{type(made).__name__} is not a detector: it must inherit from vtlab.contracts.Detector."
-        )
-    return made
 
 
 class ByDetection(OnlineTracker):

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtlab.contracts import Card, Observation, OfflineTracker, OnlineTracker, SingleObjectTracker, Tracker
-from vtlab.errors import RegistryError
+from vtlab.contracts import Card, Observation, OnlineTracker, SingleObjectTracker
 from vtlab.prompts import MaskPrompt, Prompt, Prompts
-from vtlab.registry import TRACKERS
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
@@ -81,40 +79,6 @@ class PerObject(OnlineTracker):
             labels=labels if any(labels) else None,
             source=[seen[i][1] for i in ids],
         )
-
-
-def create_tracker(spec: Any, **params: Any) -> Tracker:
-    """Make a tracker.
-
-    Args:
-        spec: A name (`vtlab.list_trackers()`), `path/to/file.py:Class`, a registered class, or an instance.
-        params: Parameters of its constructor.
-
-    Returns:
-        An online or offline tracker; a single-object method comes wrapped so that it serves many objects.
-
-    Raises:
-        RegistryError: The name is unknown, or a parameter is.
-        MissingDependencyError: A package that it needs is not installed.
-        WeightsError: A checkpoint that it needs can't be had.
-    """
-    made = TRACKERS.create(spec, **params)
-    if isinstance(made, SingleObjectTracker):
-        if not isinstance(spec, (str, type)):
-            raise RegistryError(
-                f"{type(spec).__name__} follows one object, so vtlab needs to make one instance for each: "
-                "give the class or its name (and parameters) instead of an instance."
-            )
-        ready = [made]  # the first object gets the instance that proved the parameters right
-        tracker = PerObject(lambda: ready.pop() if ready else TRACKERS.create(spec, **params), made.card)
-        tracker.params = made.params  # type: ignore[attr-defined]
-        return tracker
-    if not isinstance(made, (OnlineTracker, OfflineTracker)):
-        raise RegistryError(
-            f"{type(made).__name__} is not a tracker: it must inherit from SingleObjectTracker, OnlineTracker or "
-            "OfflineTracker (see vtlab/contracts.py)."
-        )
-    return made
 
 
 def echo(prompt: Prompt, height: int, width: int) -> Observation:

@@ -8,7 +8,7 @@ import pytest
 import vtlab
 from tests.conftest import moving_square
 from vtlab.contracts import Observation, SingleObjectTracker
-from vtlab.trackers.measure import Memory, grown_mb, settle
+from vtlab.trackers.memory import Memory, grown_mb, settle
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel keeps the peak")
 
@@ -61,7 +61,7 @@ def test_two_runs_of_one_tracker_cost_the_same():
 
 
 def test_where_the_kernel_keeps_no_peak_it_is_sampled(monkeypatch, tmp_path):
-    monkeypatch.setattr("vtlab.trackers.measure._PROCESS", tmp_path / "nowhere")
+    monkeypatch.setattr("vtlab.trackers.memory._PROCESS", tmp_path / "nowhere")
     memory = Memory()
     held = np.ones(100 << 20, np.uint8)
     memory.sample()

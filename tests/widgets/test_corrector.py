@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
 from tests.conftest import moving_square
-from tests.test_session import Drifts
+from tests.session.test_session import Drifts
 from tests.widgets.test_annotator import Hand
 from vtlab.contracts import Card, Observation, SingleObjectTracker
 from vtlab.prompts import BoxPrompt, MaskPrompt, SkeletonPrompt

@@ -26,7 +26,7 @@ from vtlab.formats.mot import CLASSES, read_mot_rows
 from vtlab.formats.mots import read_mots
 from vtlab.metrics import METRICS, evaluation, mot, pairing, sot, statistics, vos
 from vtlab.metrics.evaluation import Part
-from vtlab.metrics.rules import find
+from vtlab.metrics.families import find_rule as find
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:

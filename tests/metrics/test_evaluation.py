@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,9 +11,11 @@ import pytest
 import vtlab
 from vtlab.errors import InputError
 from vtlab.metrics import METRICS, combine, consistency, evaluate, score, table
-from vtlab.metrics.rules import FAMILIES
+from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.sequence import Sequence
 from vtlab.tracks import PointRows, Tracks
+from vtlab.video import open_video
 
 N = 40
 
@@ -44,6 +45,10 @@ def points(shift=0.0, n=N, hide=()):
     return Tracks.of(f, o, points=rows, size=(256, 256))
 
 
+def street(truth, name, **kwargs):
+    return Sequence(name, open_video(np.zeros((N, 120, 160, 3), np.uint8)), truth, **kwargs)
+
+
 def value(frame, metric, object_id="all"):
     hit = frame[(frame.metric == metric) & (frame.object_id == object_id)]
     assert len(hit) == 1
@@ -59,7 +64,7 @@ def test_tidy_table_of_every_family(make, family):
     assert list(perfect.columns) == ["tracker", "sequence", "object_id", "metric", "value", "protocol"]
     assert value(perfect, main) == pytest.approx(1)
     assert set(perfect.metric) <= set(METRICS)
-    assert set(perfect.protocol) <= set(FAMILIES[family])
+    assert set(perfect.protocol) <= set(FAMILIES[family].rules)
     assert value(evaluate(make(3), make(), family), main) < 1
     assert value(evaluate(Tracks.empty(size=make().size), make(), family), main) <= 1 / N
 
@@ -79,7 +84,7 @@ def test_prompts_say_where_an_object_starts():
     late = Prompts(
         [BoxPrompt((10, 5, 18, 25), object_id=1, frame=20), BoxPrompt((20, 5, 28, 25), object_id=2)]
     )
-    sequence = SimpleNamespace(truth=boxes(), prompts=late, name="street")
+    sequence = street(truth=boxes(), prompts=late, name="street")
     answer = boxes().take(np.arange(2 * N)[boxes().frame >= 20])
     found = evaluate(answer, sequence, "sot")
     assert set(found.sequence) == {"street"}
@@ -91,9 +96,7 @@ def test_prompts_say_where_an_object_starts():
 def test_objects_that_nobody_asked_for_are_not_judged(make, family, metric):
     asked = Prompts([BoxPrompt((10, 5, 18, 25), object_id=1)])
     answer = make().take(make().object_id == 1)
-    assert (
-        value(evaluate(answer, SimpleNamespace(truth=make(), prompts=asked, name="s"), family), metric) == 1
-    )
+    assert value(evaluate(answer, street(truth=make(), prompts=asked, name="s"), family), metric) == 1
     assert value(evaluate(answer, make(), family), metric) < 1
 
 
@@ -157,10 +160,10 @@ def test_masks_in_multi_object_scoring_and_ignore_regions():
 def test_ignore_regions_and_benchmark_of_a_sequence():
     region = Tracks.of(np.arange(N), 1, np.tile([200.0, 0, 260, 60], (N, 1)))
     stray = Tracks.concat([boxes(), Tracks.of([3], [9], [[210.0, 10, 230, 30]], size=(120, 160))])
-    sequence = SimpleNamespace(truth=boxes(), name="s", ignore=region, prompts=(), benchmark="")
+    sequence = street(truth=boxes(), name="s", ignore=region, benchmark="")
     assert value(evaluate(stray, sequence, "mot"), "CLR_FP") == 0
     assert value(evaluate(stray, boxes(), "mot"), "CLR_FP") == 1
-    named = SimpleNamespace(truth=boxes(), name="s", prompts=(), benchmark="got10k")
+    named = street(truth=boxes(), name="s", benchmark="got10k")
     assert set(evaluate(boxes(), named, "sot").protocol) == {"got10k"}
     assert set(evaluate(boxes(), named, "mot").protocol) == {"plain"}
     assert set(evaluate(boxes(), named, "sot", "otb").protocol) == {"otb"}
@@ -172,7 +175,7 @@ def test_void_pixels_of_a_sequence():
     spill = [masks().mask(i) | void for i in range(N)]
     answer = Tracks.of(np.arange(N), 1, masks=spill)
     ignore = Tracks.of(np.arange(N), 1, masks=[void] * N)
-    sequence = SimpleNamespace(truth=masks(), name="s", ignore=ignore, prompts=(), benchmark="davis")
+    sequence = street(truth=masks(), name="s", ignore=ignore, benchmark="davis")
     assert value(evaluate(answer, sequence, "vos"), "J") == 1
     assert value(evaluate(answer, masks(), "vos"), "J") < 0.5
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from vtlab.errors import InputError
 from vtlab.geometry import xywh_to_xyxy
-from vtlab.metrics import rules as protocols
 from vtlab.metrics import sot
+from vtlab.metrics.families import find_rule
 from vtlab.metrics.rules import SOT
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -118,7 +118,7 @@ def test_wrong_input_names_the_sequence_and_the_remedy():
     with pytest.raises(InputError, match="give its size"):
         sot.evaluate([sot.BoxSequence(BOX, BOX)], SOT["got10k"])
     with pytest.raises(InputError, match="Did you mean 'got10k'"):
-        protocols.find("sot", "got-10k")
+        find_rule("sot", "got-10k")
 
 
 boxes = st.lists(

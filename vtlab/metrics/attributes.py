@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from vtlab.errors import InputError
 from vtlab.geometry import box_area, box_centers
 from vtlab.metrics import pairing, quality
+from vtlab.metrics.families import Truth, truth_of
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def sequence_attributes(table: pd.DataFrame, *, share: float = 0.1) -> list[str]
 
 
 def breakdown(
-    tracks: Tracks, truth: Any, table: pd.DataFrame | None = None, family: str | None = None
+    tracks: Tracks, truth: Truth, table: pd.DataFrame | None = None, family: str | None = None
 ) -> pd.DataFrame:
     """Mean quality of the answers (overlap, or points hit) with and without each attribute.
 
@@ -100,7 +101,7 @@ def breakdown(
     """
     import pandas as pd
 
-    true = truth if isinstance(truth, Tracks) else truth.truth
+    true = truth_of(truth)
     table = attributes(true) if table is None else table
     joined = quality.of_truth(tracks, true, family).merge(table, on=["frame", "object_id"], how="inner")
     out = []

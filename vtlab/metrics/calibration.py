@@ -8,13 +8,14 @@ Papers: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (relia
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
 from vtlab.metrics import quality as _quality
+from vtlab.metrics.families import Truth
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def risk_coverage(scores: ArrayLike, correct: ArrayLike) -> tuple[Array, Array]:
 
 
 def of_tracks(
-    tracks: Tracks, truth: Any, family: str | None = None, *, threshold: float = 0.5, bins: int = 15
+    tracks: Tracks, truth: Truth, family: str | None = None, *, threshold: float = 0.5, bins: int = 15
 ) -> Calibration:
     """Calibrate the scores of tracks: an answer is correct if its quality (`vtlab.metrics.quality`) reaches a threshold.
 

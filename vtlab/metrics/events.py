@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.geometry import box_area, box_centers
 from vtlab.metrics import mot, pairing
-from vtlab.metrics.evaluation import mot_pairs
-from vtlab.metrics.rules import find
+from vtlab.metrics.families import Truth, find_rule, truth_of
+from vtlab.metrics.families.mot import mot_pairs
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ _NEAR = 0.1
 
 
 def events(
-    tracks: Tracks, truth: Any, protocol: str | None = None, *, size: tuple[int, int] | None = None
+    tracks: Tracks, truth: Truth, protocol: str | None = None, *, size: tuple[int, int] | None = None
 ) -> pd.DataFrame:
     """List every identity switch, fragment, false positive, loss and recovery of a multi-object answer.
 
@@ -72,7 +72,7 @@ def events(
 
 def component_points(
     tracks: Tracks,
-    truth: Any,
+    truth: Truth,
     protocol: str | None = None,
     *,
     camera_motion: ArrayLike | None = None,
@@ -139,9 +139,9 @@ class _Scene:
     size: tuple[int, int] | None
 
     @classmethod
-    def of(cls, tracks: Tracks, truth: Any, protocol: str | None, size: tuple[int, int] | None) -> _Scene:
-        true: Tracks = truth if isinstance(truth, Tracks) else truth.truth
-        rule = find("mot", protocol)
+    def of(cls, tracks: Tracks, truth: Truth, protocol: str | None, size: tuple[int, int] | None) -> _Scene:
+        true = truth_of(truth)
+        rule = find_rule("mot", protocol)
         pairs = mot_pairs(tracks, true, rule)
         previous = mot.previous_rows(pairs)
         match, similarity = mot.clear_matches(pairs, rule.threshold, previous)

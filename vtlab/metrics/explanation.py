@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from vtlab import sequence
 from vtlab.errors import InputError
 from vtlab.metrics import evaluation
+from vtlab.metrics.families import Truth, find_family
 from vtlab.metrics.records import METRICS
-from vtlab.metrics.rules import Protocol, differences, find, with_rule
+from vtlab.metrics.rules import Rule, differences, with_rule
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
 _ALL_ORDERS = 5
 _RANDOM_ORDERS = 60
-_MAIN = {"sot": "success_auc", "mot": "HOTA", "vos": "J&F", "points": "AJ"}
 
 
 @dataclass(frozen=True, repr=False)
@@ -60,7 +61,7 @@ class Explanation:
 
 def explain(
     tracks: Tracks | Sequence[Tracks],
-    truth: Any,
+    truth: Truth | Sequence[Truth],
     first: str,
     second: str,
     *,
@@ -75,7 +76,7 @@ def explain(
         first: Name of a protocol, such as "otb".
         second: Name of another of the same family, such as "got10k".
         family: Family of both.
-        metric: Name of the metric; default: the family's first.
+        metric: Name of the metric; default: the family's main one.
 
     Returns:
         An explanation; `print` it, or read its `.rules`.
@@ -84,12 +85,13 @@ def explain(
         InputError: Unknown protocol or metric, or different numbers of tracks and sequences.
     """
     answers = [tracks] if isinstance(tracks, Tracks) else list(tracks)
-    truths = list(truth) if isinstance(truth, list | tuple) else [truth]
+    truths = [truth] if isinstance(truth, (Tracks, sequence.Sequence)) else list(truth)
     if len(answers) != len(truths):
         raise InputError(f"{len(answers)} tracks for {len(truths)} sequences.")
-    name = metric or _MAIN[family]
+    judge = find_family(family)
+    name = metric or judge.main
 
-    def value(protocol: Protocol) -> float:
+    def value(protocol: Rule) -> float:
         parts = [evaluation.score(a, t, family, protocol) for a, t in zip(answers, truths, strict=True)]
         found = evaluation.combine(parts)
         if name not in found:
@@ -98,7 +100,7 @@ def explain(
             )
         return found[name]
 
-    return explain_value(value, find(family, first), find(family, second), name)
+    return explain_value(value, judge.rule(first), judge.rule(second), name)
 
 
 def explain_value(value: Callable[[Any], float], first: Any, second: Any, metric: str) -> Explanation:

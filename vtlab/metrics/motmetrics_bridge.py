@@ -12,15 +12,15 @@ import numpy as np
 
 from vtlab.errors import needs
 from vtlab.metrics import pairing
-from vtlab.metrics.evaluation import mot_pairs
-from vtlab.metrics.rules import find
+from vtlab.metrics.families import Truth, find_rule, truth_of
+from vtlab.metrics.families.mot import mot_pairs
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def accumulator(tracks: Tracks, truth: Any, protocol: str | None = None) -> Any:
+def accumulator(tracks: Tracks, truth: Truth, protocol: str | None = None) -> Any:
     """Return a filled `motmetrics.MOTAccumulator`; frames are named by their 0-based index.
 
     Args:
@@ -31,8 +31,8 @@ def accumulator(tracks: Tracks, truth: Any, protocol: str | None = None) -> Any:
     Raises:
         MissingDependencyError: py-motmetrics is not installed.
     """
-    rule = find("mot", protocol)
-    true = truth if isinstance(truth, Tracks) else truth.truth
+    rule = find_rule("mot", protocol)
+    true = truth_of(truth)
     return of_pairs(mot_pairs(tracks, true, rule), rule.threshold)
 
 
@@ -58,7 +58,7 @@ def of_pairs(pairs: pairing.Pairs, threshold: float = 0.5) -> Any:
     return out
 
 
-def event_log(tracks: Tracks, truth: Any, protocol: str | None = None) -> pd.DataFrame:
+def event_log(tracks: Tracks, truth: Truth, protocol: str | None = None) -> pd.DataFrame:
     """Return py-motmetrics' table of events: FrameId, Event, Type, OId, HId, D."""
     return accumulator(tracks, truth, protocol).mot_events
 

@@ -82,6 +82,22 @@ def evaluate(
     return out
 
 
+def nearness(
+    offset: ArrayLike,
+    protocol: PointProtocol = POINTS["tapvid-first"],
+    size: tuple[float, float] | None = None,
+) -> NDArray[np.float64]:
+    """Part of the thresholds within which points lie, (...): the mean over visible points is `delta_avg`.
+
+    Args:
+        offset: Answer less truth (..., 2) in pixels; NaN, which is near to nothing, where either is missing.
+        protocol: A record of `vtlab.metrics.rules.POINTS`.
+        size: As in `evaluate`.
+    """
+    squared = np.square(np.asarray(offset, dtype=np.float64) * _scale(protocol, size)).sum(axis=-1)
+    return np.mean([squared < d * d for d in protocol.thresholds], axis=0)
+
+
 def combine(videos: Iterable[dict[str, float]]) -> dict[str, float]:
     """Average videos, each weighing the same; a score that a video doesn't have is left out of that mean."""
     rows = list(videos)

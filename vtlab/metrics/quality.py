@@ -4,7 +4,7 @@ breakdowns by attribute and calibration."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from vtlab import masks
 from vtlab.errors import InputError
 from vtlab.geometry import paired_iou
-from vtlab.metrics.evaluation import infer_family, mot_pairs
+from vtlab.metrics.evaluation import infer_family
+from vtlab.metrics.families import Truth, truth_of
+from vtlab.metrics.families.mot import mot_pairs
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ _POINT_PX = 8.0
 """A point within this distance is a hit: the middle of TAP-Vid's thresholds, in the video's own pixels."""
 
 
-def of_truth(tracks: Tracks, truth: Any, family: str | None = None) -> pd.DataFrame:
+def of_truth(tracks: Tracks, truth: Truth, family: str | None = None) -> pd.DataFrame:
     """Quality of the answer for each visible object of truth on each frame.
 
     Boxes and masks: overlap (IoU) with the answer of the same id (`sot`, `vos`) or of the best match (`mot`), 0 where
@@ -58,7 +60,7 @@ class Series:
     visible: NDArray[np.bool_]
 
 
-def series(tracks: Tracks, truth: Any, object_id: int, family: str = "sot") -> Series:
+def series(tracks: Tracks, truth: Truth, object_id: int, family: str = "sot") -> Series:
     """Quality of the answers for one object as arrays over time, as VOT's measures take them.
 
     Args:
@@ -80,7 +82,7 @@ def series(tracks: Tracks, truth: Any, object_id: int, family: str = "sot") -> S
     return Series(overlap, score, visible)
 
 
-def of_answers(tracks: Tracks, truth: Any, family: str | None = None) -> pd.DataFrame:
+def of_answers(tracks: Tracks, truth: Truth, family: str | None = None) -> pd.DataFrame:
     """Quality of each visible answer, with its score.
 
     Returns:
@@ -98,10 +100,8 @@ def of_answers(tracks: Tracks, truth: Any, family: str | None = None) -> pd.Data
     )
 
 
-def _prepared(tracks: Tracks, truth: Any, family: str | None) -> tuple[Tracks, str]:
-    true = truth if isinstance(truth, Tracks) else getattr(truth, "truth", None)
-    if not isinstance(true, Tracks) or not len(true):
-        raise InputError("Quality needs ground truth with rows.")
+def _prepared(tracks: Tracks, truth: Truth, family: str | None) -> tuple[Tracks, str]:
+    true = truth_of(truth)
     kind = family or infer_family(tracks, true)
     # A score of 0 in truth of many objects is MOTChallenge's flag: not counted.
     return true.take(true.score != 0) if kind == "mot" else true, kind

@@ -8,24 +8,43 @@ toolkit, TrackingNet-devkit, TrackEval 1.3.0 (MOTChallenge), davis2017-evaluatio
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import InputError, near
+from vtlab.errors import InputError
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class SotProtocol:
-    """The rules by which one single-object benchmark turns boxes into numbers.
+class Rule:
+    """What every rule says, whatever its family.
 
     Attributes:
         name: Short name, as given to `evaluate(protocol=...)`.
         source: The tool or paper that fixes the rule.
+        hidden_answers: What an answer is worth that the tracker marks as not visible. `counted`: as much as any other,
+            as in tools that read one box from each line of a result file and know no such mark. `dropped`: it is no
+            answer, as where a format says so by leaving it out (lines of MOTChallenge, pixels of masks). `judged`: the
+            mark itself is part of the score (TAP-Vid's occlusion).
+    """
+
+    name: str
+    source: str
+    hidden_answers: Literal["counted", "dropped", "judged"] = field(default="dropped", kw_only=True)
+
+
+@dataclass(frozen=True)
+class SotProtocol(Rule):
+    """The rules by which one single-object benchmark turns boxes into numbers.
+
+    All tools (got10k-toolkit, pysot, pytracking, LaSOT's and TrackingNet's, VOT's success plot) read a box from every
+    line of a result and score it; vtlab's own rule `plain` takes a tracker by its word that it sees nothing.
+
+    Attributes:
         first_frame: The prompted frame: `truth` (truth is copied into the answer, so it counts as IoU 1),
             `given` (the answer counts as it is) or `dropped`.
         strict: Success is overlap `>` threshold (True) or `>=` (False).
@@ -44,8 +63,7 @@ class SotProtocol:
         precision: Precision is the value at 20 pixels (`20px`) or the area under its curve (`auc`).
     """
 
-    name: str
-    source: str
+    hidden_answers: Literal["counted", "dropped", "judged"] = field(default="counted", kw_only=True)
     first_frame: Literal["truth", "given", "dropped"] = "truth"
     strict: bool = True
     absent: Literal["excluded", "miss"] = "excluded"
@@ -133,18 +151,20 @@ SOT: dict[str, SotProtocol] = {
             "plain",
             "vtlab: the prompted frame and absent frames are left out, sequences weigh the same",
             first_frame="dropped",
+            hidden_answers="dropped",
         ),
     )
 }
 
 
 @dataclass(frozen=True)
-class MotProtocol:
+class MotProtocol(Rule):
     """The rules by which one multi-object benchmark prepares boxes or masks before they are scored.
 
+    TrackEval scores every line of a result; a tracker that sees an object no more writes no line, so an answer that
+    is marked as hidden is dropped here as it is when the file is written.
+
     Attributes:
-        name: Short name.
-        source: The tool or paper that fixes the rule.
         classes: Labels of truth that are scored; empty: all.
         distractors: Labels that are no targets: an answer matched to one is removed, not punished.
         ignore_coverage: An unmatched answer covered by an ignore region by more than this is removed; None: never.
@@ -152,8 +172,6 @@ class MotProtocol:
         hidden: Truth that is marked as not visible counts too (MOTChallenge boxes go on through occlusion).
     """
 
-    name: str
-    source: str
     classes: tuple[str, ...] = ()
     distractors: tuple[str, ...] = ()
     ignore_coverage: float | None = None
@@ -183,20 +201,19 @@ MOT: dict[str, MotProtocol] = {
 
 
 @dataclass(frozen=True)
-class VosProtocol:
+class VosProtocol(Rule):
     """The rules by which one mask benchmark selects frames and combines objects.
 
+    An object that is not seen has no pixels in the tools' label pictures, so the mask of an answer that is marked as
+    hidden is dropped here as it is when the pictures are written.
+
     Attributes:
-        name: Short name.
-        source: The tool or paper that fixes the rule.
         drop_first: The frame of the object's prompt is left out.
         drop_last: The last frame of the sequence is left out.
         annotated_only: Only frames with truth count (YouTube-VOS marks every fifth).
         tolerance: Boundary tolerance as a fraction of the image's diagonal.
     """
 
-    name: str
-    source: str
     drop_first: bool = True
     drop_last: bool = False
     annotated_only: bool = True
@@ -219,19 +236,18 @@ VOS: dict[str, VosProtocol] = {
 
 
 @dataclass(frozen=True)
-class PointProtocol:
+class PointProtocol(Rule):
     """The rules by which a point benchmark selects frames and scales positions.
 
+    Whether a point is visible is part of the answer: it decides OA and AJ, while delta_avg looks at positions alone.
+
     Attributes:
-        name: Short name.
-        source: The tool or paper that fixes the rule.
         mode: `first`: frames after the query; `strided`: all frames but the query.
         raster: Side of the square raster in which thresholds are meant (256), or None for native pixels.
         thresholds: Distances in pixels of that raster.
     """
 
-    name: str
-    source: str
+    hidden_answers: Literal["counted", "dropped", "judged"] = field(default="judged", kw_only=True)
     mode: Literal["first", "strided"] = "first"
     raster: int | None = 256
     thresholds: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -248,30 +264,8 @@ POINTS: dict[str, PointProtocol] = {
     )
 }
 
-Protocol = SotProtocol | MotProtocol | VosProtocol | PointProtocol
-FAMILIES: dict[str, dict[str, Any]] = {"sot": SOT, "mot": MOT, "vos": VOS, "points": POINTS}
-DEFAULTS = {"sot": "otb", "mot": "plain", "vos": "davis", "points": "tapvid-first"}
-"""The protocol that is used for a family when none is named."""
 
-
-def find(family: str, name: str | Protocol | None) -> Any:
-    """Return the record called `name` of a family (`sot`, `mot`, `vos`, `points`), or its default.
-
-    Raises:
-        InputError: The family or the name is unknown; the message says which are known.
-    """
-    if family not in FAMILIES:
-        raise InputError(f"Unknown family {family!r}. {near(family, FAMILIES)}")
-    if isinstance(name, SotProtocol | MotProtocol | VosProtocol | PointProtocol):
-        return name
-    known = FAMILIES[family]
-    key = DEFAULTS[family] if name is None else name.lower()
-    if key not in known:
-        raise InputError(f"Unknown protocol {name!r} of the family {family!r}. {near(key, known)}")
-    return known[key]
-
-
-def differences(first: Protocol, second: Protocol) -> dict[str, tuple[Any, Any]]:
+def differences(first: Rule, second: Rule) -> dict[str, tuple[Any, Any]]:
     """Return the rules in which two records of one family differ: rule -> (value of first, of second)."""
     if type(first) is not type(second):
         raise InputError(f"{first.name!r} and {second.name!r} are protocols of different families.")

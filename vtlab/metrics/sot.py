@@ -34,6 +34,8 @@ class BoxSequence:
         visible: (N,) bool: the object can be seen; default: wherever truth has an area.
         size: Image (width, height); needed by the protocols that cut boxes to the image.
         name: Name for messages.
+        looked: (N,) bool: somebody looked at the frame, so that truth says something of it; default: all. Others don't
+            count.
     """
 
     answer: ArrayLike
@@ -41,6 +43,7 @@ class BoxSequence:
     visible: ArrayLike | None = None
     size: tuple[float, float] | None = None
     name: str = ""
+    looked: ArrayLike | None = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,22 @@ def evaluate(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"
         InputError: Answer and truth of a sequence differ in length, or the protocol needs the image size.
     """
     flat = _flatten(sequences, protocol)
+    return _count(protocol, len(sequences), flat.owner, *_judge(flat, protocol))
+
+
+def overlaps(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"]) -> list[Array]:
+    """Overlap on each frame by the same judging as `evaluate`: for each sequence (N,), NaN on frames that don't count.
+
+    The mean over the frames of all sequences is `ao`.
+    """
+    flat = _flatten(sequences, protocol)
+    counted, overlap, _, _ = _judge(flat, protocol)
+    values = np.where(counted, np.maximum(overlap, 0.0), np.nan)
+    return np.split(values, flat.first[1:])
+
+
+def _judge(flat: _Flat, protocol: SotProtocol) -> tuple[Bools, Array, Array, Array]:
+    """Which frames count (N,), and their overlap, centre error and normalised centre error."""
     a, t = flat.answer, flat.truth
     if protocol.rounded:
         a, t = _round(a), _round(t)
@@ -185,7 +204,9 @@ def evaluate(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"
     counted: Any = valid.copy() if protocol.absent == "excluded" else np.ones(len(valid), bool)
     if protocol.first_frame == "dropped":
         counted[flat.first] = False
-    return _count(protocol, len(sequences), flat.owner, counted, overlap, error, normalized)
+    if flat.looked is not None:
+        counted &= flat.looked
+    return counted, overlap, error, normalized
 
 
 @dataclass(frozen=True)
@@ -198,6 +219,7 @@ class _Flat:
     size: Array | None
     owner: Ints
     first: Ints
+    looked: Bools | None = None
 
 
 def _flatten(sequences: Sequence[BoxSequence], protocol: SotProtocol) -> _Flat:
@@ -222,7 +244,8 @@ def _flatten(sequences: Sequence[BoxSequence], protocol: SotProtocol) -> _Flat:
         if protocol.bounds != "none"
         else None
     )
-    return _Flat(answer, truth, _visible(sequences, lengths), size, owner, first)
+    seen, looked = (_flags([getattr(s, name) for s in sequences], lengths) for name in ("visible", "looked"))
+    return _Flat(answer, truth, seen, size, owner, first, looked)
 
 
 def _check(s: BoxSequence, answer: Array, truth: Array, protocol: SotProtocol) -> None:
@@ -236,17 +259,17 @@ def _check(s: BoxSequence, answer: Array, truth: Array, protocol: SotProtocol) -
         )
     if protocol.bounds != "none" and s.size is None:
         raise InputError(f"{where}the protocol {protocol.name!r} cuts boxes to the image: give its size.")
-    if s.visible is not None and np.shape(s.visible) != (len(truth),):
-        raise InputError(f"{where}visible has shape {np.shape(s.visible)}, expected ({len(truth)},).")
+    for name, flags in (("visible", s.visible), ("looked", s.looked)):
+        if flags is not None and np.shape(flags) != (len(truth),):
+            raise InputError(f"{where}{name} has shape {np.shape(flags)}, expected ({len(truth)},).")
 
 
-def _visible(sequences: Sequence[BoxSequence], lengths: Ints) -> Bools | None:
-    if all(s.visible is None for s in sequences):
+def _flags(given: Sequence[ArrayLike | None], lengths: Ints) -> Bools | None:
+    """Flags of all sequences end to end, True where a sequence gives none; None where no sequence does."""
+    if all(flags is None for flags in given):
         return None
     everywhere = np.ones(int(lengths.max()), bool)
-    parts = [
-        everywhere[:n] if s.visible is None else s.visible for s, n in zip(sequences, lengths, strict=True)
-    ]
+    parts = [everywhere[:n] if flags is None else flags for flags, n in zip(given, lengths, strict=True)]
     return np.concatenate([np.asarray(p, dtype=bool) for p in parts])
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -150,16 +151,24 @@ def leaderboard(
 
     Returns:
         DataFrame indexed by tracker, best first: value, low, high, group (1 = best; NaN with one sequence), p
-        (against the best of the group).
+        (against the best of the group). A ranking of the same parts is made once; this is a copy.
     """
+    given = tuple((name, tuple(mine)) for name, mine in parts.items())
+    return _leaderboard(given, metric, level, samples, seed).copy()
+
+
+@lru_cache(maxsize=32)
+def _leaderboard(
+    given: tuple[tuple[str, tuple[Part, ...]], ...], metric: str, level: float, samples: int, seed: int
+) -> pd.DataFrame:
+    """The ranking of the same parts is asked for by tables, figures and answers alike: it is made once."""
     import pandas as pd
 
-    record = METRICS.get(metric)
-    up = record is None or record.higher_is_better is not False
+    parts, record = dict(given), METRICS[metric]
     found = {
         name: intervals(mine, level=level, samples=samples, seed=seed)[metric] for name, mine in parts.items()
     }
-    worth = {name: i.value if up else -i.value for name, i in found.items()}
+    worth = {name: record.worth(i.value) for name, i in found.items()}
     order = sorted(found, key=lambda name: -worth[name] if np.isfinite(worth[name]) else np.inf)
     group, p_values = dict.fromkeys(order, np.nan), dict.fromkeys(order, np.nan)
     left, number = list(order), 1

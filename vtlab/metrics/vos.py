@@ -36,7 +36,7 @@ def boundary_accuracy(
 
 
 def measure(
-    answer: ArrayLike, truth: ArrayLike, void: ArrayLike | None = None, tolerance: float = 0.008
+    answer: ArrayLike, truth: ArrayLike, void: ArrayLike | None = None, tolerance: float | None = 0.008
 ) -> tuple[float, float]:
     """J and F of one object on one frame.
 
@@ -44,7 +44,8 @@ def measure(
         answer: Mask (H, W).
         truth: Mask (H, W).
         void: Pixels (H, W) that are not judged.
-        tolerance: Distance at which boundary pixels still agree, as a fraction of the image's diagonal.
+        tolerance: Distance at which boundary pixels still agree, as a fraction of the image's diagonal; None: F is not
+            measured (NaN), which is quick.
 
     Raises:
         InputError: The sizes differ.
@@ -58,10 +59,12 @@ def measure(
         judged = ~as_mask(void)
         a, t = a & judged, t & judged
     height, width = a.shape
-    radius = int(np.ceil(tolerance * np.hypot(height, width))) if tolerance < 1 else int(tolerance)
     a, t = _crop(a, t)
     inter, union = np.count_nonzero(a & t), np.count_nonzero(a | t)
     j = inter / union if union else 1.0
+    if tolerance is None:
+        return j, np.nan
+    radius = int(np.ceil(tolerance * np.hypot(height, width))) if tolerance < 1 else int(tolerance)
     return j, _boundary_f(_boundary(a), _boundary(t), radius)
 
 
@@ -145,7 +148,7 @@ def evaluate_object(
     truth: Iterable[Mask | None],
     void: Iterable[Mask | None] | None = None,
     frames: Sequence[int] | None = None,
-    tolerance: float = 0.008,
+    tolerance: float | None = 0.008,
 ) -> ObjectScores:
     """Score one object over frames that are given side by side; None stands for an empty mask.
 
@@ -214,7 +217,7 @@ def combine_seen_unseen(
 
 
 def _measure_optional(
-    answer: Mask | None, truth: Mask | None, void: Mask | None, tolerance: float
+    answer: Mask | None, truth: Mask | None, void: Mask | None, tolerance: float | None
 ) -> tuple[float, float]:
     if answer is None and truth is None:
         return 1.0, 1.0

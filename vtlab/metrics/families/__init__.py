@@ -1,0 +1,67 @@
+"""Families of metrics, one file each, found by file name: a new family is a new file here, or `register(Family(...))`.
+
+Reports, leaderboards, players and stores read `FAMILIES`; nobody else knows the names of a family's metrics.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import Any
+
+from vtlab.errors import InputError, near
+from vtlab.metrics.families.base import NOBODY, Case, Curve, Family, Judged, Truth, truth_of
+from vtlab.metrics.records import METRICS
+from vtlab.metrics.rules import Rule
+
+FAMILIES: dict[str, Family] = {}
+"""Every family by its code, in the order of tables."""
+
+
+def register(family: Family) -> Family:
+    """Add a family, and its metrics to `METRICS`.
+
+    Raises:
+        InputError: The code, or the name of a metric, is another family's.
+    """
+    taken = [m.name for m in family.metrics if METRICS.get(m.name, m).family != family.code]
+    if family.code in FAMILIES or taken:
+        raise InputError(
+            f"The metric family {family.code!r} can't be added: {', '.join(taken) or 'its code'} is taken."
+        )
+    METRICS.update({m.name: m for m in family.metrics})
+    found = sorted([*FAMILIES.values(), family], key=lambda f: f.order)
+    FAMILIES.clear()
+    FAMILIES.update({f.code: f for f in found})
+    return family
+
+
+def find_family(code: str) -> Family:
+    """Return the family called `code`; raises `InputError` for an unknown one."""
+    if code not in FAMILIES:
+        raise InputError(f"Unknown family {code!r}. {near(code, FAMILIES)}")
+    return FAMILIES[code]
+
+
+def find_rule(family: str, name: str | Rule | None = None) -> Any:
+    """Return the rule called `name` of a family, or its default; raises `InputError` for an unknown one."""
+    return find_family(family).rule(name)
+
+
+for _module in pkgutil.iter_modules(__path__):
+    if _module.name != "base":
+        register(importlib.import_module(f"{__name__}.{_module.name}").FAMILY)
+
+__all__ = [
+    "FAMILIES",
+    "NOBODY",
+    "Case",
+    "Curve",
+    "Family",
+    "Judged",
+    "Truth",
+    "find_family",
+    "find_rule",
+    "register",
+    "truth_of",
+]

@@ -1,0 +1,283 @@
+"""The record of a metric family, and what its functions are given: a case (tracks beside truth) and what they judged."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab import sequence
+from vtlab.errors import InputError, near
+from vtlab.metrics.records import Metric
+from vtlab.metrics.rules import Rule
+from vtlab.tracks import Tracks
+
+Array = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Truth = Tracks | sequence.Sequence
+"""Ground truth: tracks, or a sequence that has them (and prompts, ignore regions, the rule of its benchmark)."""
+Select = Callable[[Ints], dict[str, float]]
+NOBODY = np.iinfo(np.int64).min
+"""The id of no object: in `Judged`, of the answer that a true object lacks, and of the truth that a false answer lacks."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """How every true object that counts was answered, a row for each on each frame (for points: for each true point).
+
+    Attributes:
+        frame: (K,) 0-based.
+        object_id: (K,) id of the true object; `NOBODY` for an answer that is false.
+        answer_id: (K,) id of the answer it was matched with; `NOBODY` where there is none.
+        value: (K,) in [0, 1]: overlap, or part of the thresholds within which a point lies; 0 for misses and false answers.
+    """
+
+    frame: Ints
+    object_id: Ints
+    answer_id: Ints
+    value: Array
+
+    def mean(self, frames: int) -> Array:
+        """Mean over the true objects of each frame, (frames,); NaN where none counts."""
+        return self._means(self.object_id != NOBODY, frames)
+
+    def by_truth(self, frames: int) -> dict[int, Array]:
+        """The same for each true object alone: id -> (frames,)."""
+        return self._by(self.object_id, frames)
+
+    def by_answer(self, frames: int) -> dict[int, Array]:
+        """The same for each object of the answer: 0 where it is false, NaN where it is not judged."""
+        return self._by(self.answer_id, frames)
+
+    def _by(self, ids: Ints, frames: int) -> dict[int, Array]:
+        return {i: self._means(ids == i, frames) for i in np.unique(ids[ids != NOBODY]).tolist()}
+
+    def _means(self, rows: NDArray[np.bool_], frames: int) -> Array:
+        count = np.bincount(self.frame[rows], minlength=frames)
+        total = np.bincount(self.frame[rows], self.value[rows], minlength=frames)
+        return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A curve over thresholds that a family can draw.
+
+    Attributes:
+        name: `success` or the like.
+        metric: The metric that sums it up.
+        xlabel: Label of the thresholds' axis.
+        points: From parts of one rule to thresholds (K,) and fractions of frames (K,).
+    """
+
+    name: str
+    metric: str
+    xlabel: str
+    points: Callable[[Sequence[Any]], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class Family:
+    """Everything that reports, leaderboards, players and stores know of a family of metrics.
+
+    Attributes:
+        code: `sot`, `mot`, `vos`, `points`, or the field's own.
+        title: Heading in reports; `short` in narrow tables.
+        main: The metric that ranks.
+        columns: Metrics shown in a comparison; `listed` in a benchmark's table, `main` first in both.
+        rules: Name -> rule of a benchmark.
+        default: Name of the rule where none is named.
+        metrics: Records of all metrics that `combine` can return.
+        score: From a case and a rule to what the sequence adds to the score (its counts), and scores of single objects.
+        combine: From the counts of sequences to metric -> value.
+        judge: How each true object is answered on each frame, by the same judging as `score`.
+        timeline_label: What a timeline shows, for an axis.
+        combiner: From counts of sequences to a function of their positions (repeats allowed), where joining them once
+            makes thousands of selections cheap; None = `combine` anew.
+        claims: Whether tracks and truth look like this family's, where none is named; the last that does wins.
+        classes: Counts of each label of truth; None where the family is not scored by class.
+        join_classes: From label -> counts of sequences to label or way of joining -> metric -> value.
+        curves: Curves that can be drawn.
+        order: Place in tables.
+    """
+
+    code: str
+    title: str
+    short: str
+    main: str
+    columns: tuple[str, ...]
+    listed: tuple[str, ...]
+    rules: Mapping[str, Rule]
+    default: str
+    metrics: tuple[Metric, ...]
+    score: Callable[[Case, Any], tuple[Any, dict[int, dict[str, float]]]]
+    combine: Callable[[Sequence[Any]], dict[str, float]]
+    judge: Callable[[Case, Any], Judged]
+    timeline_label: str
+    combiner: Callable[[Sequence[Any]], Select] | None = None
+    claims: Callable[[Tracks, Tracks], bool] | None = None
+    classes: Callable[[Case, Any], dict[str, Any]] | None = None
+    join_classes: Callable[[Mapping[str, Sequence[Any]]], dict[str, dict[str, float]]] | None = None
+    curves: tuple[Curve, ...] = ()
+    order: int = 100
+
+    def rule(self, name: str | Rule | None = None) -> Any:
+        """Return the family's rule called `name`, or its default; a record is given back as it is.
+
+        Raises:
+            InputError: No rule of this family; the message says which are known.
+        """
+        if isinstance(name, Rule):
+            kinds = tuple({type(r) for r in self.rules.values()})
+            if not isinstance(name, kinds):
+                raise InputError(f"The rule {name.name!r} is not of the family {self.code!r}.")
+            return name
+        key = self.default if name is None else name.lower()
+        if key not in self.rules:
+            raise InputError(
+                f"Unknown protocol {name!r} of the family {self.code!r}. {near(key, self.rules)}"
+            )
+        return self.rules[key]
+
+    def rule_of(self, case: Case, name: str | Rule | None = None) -> Any:
+        """Return the rule that a case is scored by: the one named, else the truth's own, else the default."""
+        known = (r for r in case.rules if r in self.rules)
+        return self.rule(name if name is not None else next(known, None))
+
+    def timeline(self, tracks: Tracks, truth: Truth, rule: str | Rule | None = None) -> Array:
+        """One value for each frame, (frames,): the mean over the true objects that count, by the same judging as the metric.
+
+        Args:
+            tracks: What a tracker answered.
+            truth: Ground truth.
+            rule: Rule of this family; default as in `evaluate`.
+
+        Returns:
+            Values in [0, 1]; NaN on frames that the rule doesn't count and where no true object is.
+        """
+        case = Case.of(tracks, truth)
+        return self.judge(case, self.rule_of(case, rule)).mean(case.frames)
+
+    def timelines(
+        self, tracks: Tracks, truth: Truth, rule: str | Rule | None = None, *, of: str = "truth"
+    ) -> dict[int, Array]:
+        """The timeline of each object alone: id -> (frames,).
+
+        Args:
+            tracks: What a tracker answered.
+            truth: Ground truth.
+            rule: Rule of this family; default as in `evaluate`.
+            of: `truth` (ids of true objects) or `answer` (ids of the tracker: 0 on frames where it answers falsely).
+        """
+        case = Case.of(tracks, truth)
+        judged = self.judge(case, self.rule_of(case, rule))
+        return judged.by_answer(case.frames) if of == "answer" else judged.by_truth(case.frames)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Tracks beside truth, with what the rules need to know of the sequence.
+
+    Attributes:
+        tracks: What a tracker answered.
+        truth: Ground truth.
+        name: Of the sequence, "" where truth is bare tracks.
+        frames: Number of frames.
+        size: (height, width) in pixels, None where nothing says it.
+        starts: Frame on which each object was prompted.
+        ignore: Regions that are not scored.
+        rules: Names of the rules that truth and its benchmark ask for, the first that a family knows is taken.
+    """
+
+    tracks: Tracks
+    truth: Tracks
+    name: str
+    frames: int
+    size: tuple[int, int] | None
+    starts: Mapping[int, int] = field(default_factory=dict)
+    ignore: Tracks | None = None
+    rules: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, tracks: Tracks, truth: Truth) -> Case:
+        """Put tracks beside truth.
+
+        Raises:
+            InputError: No ground truth, or one of another size.
+        """
+        given = truth_of(truth)
+        video = tracks.meta.get("video")
+        video = video if isinstance(video, dict) else {}
+        last = int(max(given.frame.max(initial=-1), tracks.frame.max(initial=-1))) + 1
+        size = given.size or tracks.size
+        if size is None and "height" in video:
+            size = int(video["height"]), int(video["width"])
+        if given.size and tracks.size and given.size != tracks.size:
+            raise InputError(
+                f"The truth is {given.size[1]} x {given.size[0]} px and the tracks are {tracks.size[1]} x "
+                f"{tracks.size[0]}; scale one of them."
+            )
+        frames = max(last, int(given.meta.get("frames") or video.get("frames") or 0))
+        own = str(given.meta.get("rule") or "")
+        if isinstance(truth, Tracks):
+            return cls(tracks, given, "", frames, size, rules=(own,))
+        starts: dict[int, int] = {}
+        for prompt in truth.prompts:
+            starts[prompt.object_id] = min(prompt.frame, starts.get(prompt.object_id, prompt.frame))
+        rules = (own, truth.benchmark)
+        return cls(tracks, given, truth.name, frames, size, starts, truth.ignore, rules)
+
+    def object_ids(self, ids: Iterable[Any]) -> list[int]:
+        """Ids of the objects of truth that were prompted, having checked that the tracks know any of them.
+
+        An object that nobody asked for is not judged; without prompts all objects of truth are.
+        """
+        wanted = [int(i) for i in ids]
+        if self.starts and any(i in self.starts for i in wanted):
+            wanted = [i for i in wanted if i in self.starts]
+        if len(self.tracks) and not np.isin(wanted, self.tracks.object_id).any():
+            raise InputError(
+                f"The tracks hold the objects {some(self.tracks.object_ids)}, the truth {some(wanted)}: none in "
+                "common. Give prompts the ids of the truth, or rename with tracks.renamed({old: new})."
+            )
+        return wanted
+
+    def start(self, object_id: int, seen: Ints) -> int:
+        """Frame of an object's prompt: as prompted, else the first frame on which truth shows it."""
+        return self.starts.get(object_id, int(seen[0]))
+
+    def looked_at(self) -> Ints:
+        """Frames that somebody looked at, ascending: as truth says, else all between its rows unless those are sparse."""
+        named = self.truth.meta.get("annotated")
+        if named is not None:
+            return np.asarray(named, dtype=np.int64)
+        marked = self.truth.frames
+        dense = len(marked) < 2 or np.median(np.diff(marked)) == 1
+        return np.arange(int(marked[0]), self.frames) if dense else marked
+
+    def answers(self, rule: Rule) -> Tracks:
+        """The tracks, without the rows that are no answers by a rule (see `Rule.hidden_answers`)."""
+        return self.tracks.seen() if rule.hidden_answers == "dropped" else self.tracks
+
+
+def truth_of(truth: Truth) -> Tracks:
+    """The tracks of ground truth, having checked that there are any.
+
+    Raises:
+        InputError: It is something else, or holds no rows.
+    """
+    given = truth.truth if isinstance(truth, sequence.Sequence) else truth
+    if not isinstance(given, Tracks):
+        what = f"the sequence {truth.name!r} without truth" if given is None else type(truth).__name__
+        raise InputError(f"Expected ground truth as Tracks or a sequence with truth, got {what}.")
+    if not len(given):
+        raise InputError("The ground truth holds no rows; there is nothing to score against.")
+    return given
+
+
+def some(ids: Iterable[Any]) -> str:
+    """The first few of some names, for messages."""
+    names = [str(i) for i in ids]
+    return ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")

@@ -1,0 +1,258 @@
+"""Many objects: boxes or masks that are matched with truth by overlap, whatever their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import InputError
+from vtlab.geometry import box_area
+from vtlab.metrics import mot, pairing
+from vtlab.metrics.families.base import NOBODY, Case, Family, Judged, Select, some
+from vtlab.metrics.records import INF, Metric
+from vtlab.metrics.rules import MOT, MotProtocol, Rule
+from vtlab.tracks import Tracks
+
+_HOTA = "Luiten et al., HOTA, IJCV 2021"
+_CLEAR = "Bernardin and Stiefelhagen, CLEAR MOT, EURASIP 2008"
+_ID = "Ristani et al., Performance Measures for MTMC Tracking, ECCVW 2016"
+_VACE = "Manohar et al., Performance Evaluation of Object Detection and Tracking in Video, ACCV 2006"
+_VIS = "Yang et al., Video Instance Segmentation, ICCV 2019"
+_TAO = "Dave et al., TAO, ECCV 2020"
+
+
+def _count(name: str, meaning: str, better: bool | None, paper: str) -> Metric:
+    return Metric(name, "mot", meaning, "count", 0, INF, better, paper)
+
+
+_METRICS = (
+    Metric("HOTA", "mot", "Higher order tracking accuracy: geometric mean of DetA and AssA", paper=_HOTA),
+    Metric("DetA", "mot", "Detection accuracy", paper=_HOTA),
+    Metric("AssA", "mot", "Association accuracy", paper=_HOTA),
+    Metric("DetRe", "mot", "Detection recall", paper=_HOTA),
+    Metric("DetPr", "mot", "Detection precision", paper=_HOTA),
+    Metric("AssRe", "mot", "Association recall", paper=_HOTA),
+    Metric("AssPr", "mot", "Association precision", paper=_HOTA),
+    Metric("LocA", "mot", "Localisation accuracy: mean similarity of matches", paper=_HOTA),
+    Metric("OWTA", "mot", "Open-world tracking accuracy: DetRe in place of DetA", paper="Liu et al., CVPR 2022"),
+    Metric("HOTA(0)", "mot", "HOTA at the lowest threshold", paper=_HOTA),
+    Metric("LocA(0)", "mot", "LocA at the lowest threshold", paper=_HOTA),
+    Metric("HOTALocA(0)", "mot", "Product of HOTA(0) and LocA(0)", paper=_HOTA),
+    Metric("MOTA", "mot", "1 - (FN + FP + IDSW) / boxes of truth", low=-INF, paper=_CLEAR),
+    Metric("MOTP", "mot", "Mean similarity of matches", paper=_CLEAR),
+    Metric("MODA", "mot", "MOTA without identity switches", low=-INF, paper=_CLEAR),
+    Metric("sMOTA", "mot", "MOTA with matches weighted by similarity", low=-INF, paper="Voigtlaender et al., CVPR 2019"),
+    Metric("MOTAL", "mot", "MOTA with the logarithm of identity switches", low=-INF, paper=_CLEAR),
+    Metric("CLR_Re", "mot", "Recall", paper=_CLEAR),
+    Metric("CLR_Pr", "mot", "Precision", paper=_CLEAR),
+    Metric("CLR_F1", "mot", "F1 of detections", paper=_CLEAR),
+    Metric("FP_per_frame", "mot", "False positives in a frame", "1/frame", 0, INF, False, _CLEAR),
+    Metric("MTR", "mot", "Tracks followed for more than 0.8 of their length", paper=_CLEAR),
+    Metric("PTR", "mot", "Tracks followed for 0.2 to 0.8 of their length", higher_is_better=None, paper=_CLEAR),
+    Metric("MLR", "mot", "Tracks followed for less than 0.2 of their length", higher_is_better=False, paper=_CLEAR),
+    _count("CLR_TP", "Matched boxes", True, _CLEAR),
+    _count("CLR_FN", "Missed boxes", False, _CLEAR),
+    _count("CLR_FP", "False boxes", False, _CLEAR),
+    _count("IDSW", "Identity switches", False, _CLEAR),
+    _count("Frag", "Interruptions of tracks", False, _CLEAR),
+    _count("MT", "Mostly tracked objects", True, _CLEAR),
+    _count("PT", "Partly tracked objects", None, _CLEAR),
+    _count("ML", "Mostly lost objects", False, _CLEAR),
+    Metric("IDF1", "mot", "F1 of identities under the best one-to-one map of whole tracks", paper=_ID),
+    Metric("IDR", "mot", "Identity recall", paper=_ID),
+    Metric("IDP", "mot", "Identity precision", paper=_ID),
+    _count("IDTP", "Boxes of the right identity", True, _ID),
+    _count("IDFN", "Boxes of truth without their identity", False, _ID),
+    _count("IDFP", "Boxes of a wrong identity", False, _ID),
+    Metric("ATA", "mot", "Average tracking accuracy", paper=_VACE),
+    Metric("SFDA", "mot", "Sequence frame detection accuracy", paper=_VACE),
+    _count("Dets", "Boxes of the tracker", None, _HOTA),
+    _count("GT_Dets", "Boxes of truth", None, _HOTA),
+    _count("IDs", "Identities of the tracker", None, _HOTA),
+    _count("GT_IDs", "Identities of truth", None, _HOTA),
+    _count("Frames", "Frames", None, _HOTA),
+    Metric("mAP", "mot", "Track average precision over track overlaps 0.5 to 0.95", paper=_VIS),
+    Metric("mAR", "mot", "Track average recall over track overlaps 0.5 to 0.95", paper=_VIS),
+    Metric("AP_50", "mot", "Track average precision at track overlap 0.5", paper=_VIS),
+    Metric("AP_75", "mot", "Track average precision at track overlap 0.75", paper=_VIS),
+    *(Metric(f"mAP_{g}", "mot", f"mAP of the group {g}", paper=_TAO) for g in ("area_s", "area_m", "area_l")),
+    *(Metric(f"mAP_{g}", "mot", f"mAP of the group {g}", paper=_TAO) for g in ("time_s", "time_m", "time_l")),
+)  # fmt: skip
+
+
+def _pairs(case: Case, rule: MotProtocol, *, label: str | None = None) -> pairing.Pairs:
+    """Both sides of a case, prepared by a rule; of one label alone where it is given."""
+    tracks, truth = case.tracks, case.truth
+    if label is not None:
+        truth = truth.take(np.isin(truth.label, [label, "ignore", *rule.distractors]))
+        tracks, rule = tracks.take(tracks.label == label), replace(rule, classes=(label,))
+    return mot_pairs(tracks, truth, rule, case.frames, case.ignore)
+
+
+def _score(case: Case, rule: MotProtocol) -> tuple[mot.Counts, dict[int, dict[str, float]]]:
+    return mot.evaluate(_pairs(case, rule), threshold=rule.threshold), {}
+
+
+def _judge(case: Case, rule: MotProtocol) -> Judged:
+    """Objects are matched one to one on each frame for the most overlap, so a false answer over two of them counts once.
+
+    This is the matching of SFDA, the metric of this family that is a mean over frames.
+    """
+    pairs = _pairs(case, rule)
+    best = pairs.best()
+    answer, value = np.full(len(pairs.truth), NOBODY), np.zeros(len(pairs.truth))
+    answer[pairs.t[best]] = pairs.answer.object_id[pairs.a[best]]
+    value[pairs.t[best]] = pairs.similarity[best]
+    false = np.ones(len(pairs.answer), bool)
+    false[pairs.a[best]] = False
+    nothing = np.zeros(int(false.sum()))
+    return Judged(
+        np.concatenate([pairs.truth.frame, pairs.answer.frame[false]]),
+        np.concatenate([pairs.truth.object_id, np.full(len(nothing), NOBODY)]),
+        np.concatenate([answer, pairs.answer.object_id[false]]),
+        np.concatenate([value, nothing]),
+    )
+
+
+def _classes(case: Case, rule: MotProtocol) -> dict[str, mot.Counts]:
+    """Counts of each label of truth that is no distractor: its own answers against its own truth."""
+    skip = {None, "ignore", *rule.distractors}
+    labels = sorted(set(case.truth.label) - skip)
+    if not labels or (not set(case.tracks.label) & {*labels, *rule.distractors} and len(case.tracks)):
+        raise InputError(
+            f"Classes are scored by labels: the truth has {some(labels) or 'none'}, the tracks "
+            f"{some(sorted(set(case.tracks.label) - {None})) or 'none'}. Give both sides labels of the same names."
+        )
+    return {x: mot.evaluate(_pairs(case, rule, label=x), threshold=rule.threshold) for x in labels}
+
+
+def _join_classes(found: Mapping[str, Sequence[mot.Counts]]) -> dict[str, dict[str, float]]:
+    """TrackEval's cls_comb_cls_av ("class average") and cls_comb_det_av ("class combined") beside each label."""
+    classes = {label: mot.combine(found[label]) for label in sorted(found)}
+    return {
+        **{label: counts.values() for label, counts in classes.items()},
+        "class average": mot.class_average(classes.values()),
+        "class combined": mot.combine(classes.values()).values(),
+    }
+
+
+def _combiner(counts: Sequence[mot.Counts]) -> Select:
+    stack = mot.CountStack.of(counts)
+    return lambda index: stack.combine(index).values()
+
+
+def mot_pairs(
+    tracks: Tracks,
+    truth: Tracks,
+    protocol: str | Rule | None = None,
+    frames: int | None = None,
+    ignore: Tracks | None = None,
+) -> pairing.Pairs:
+    """Pair the objects of tracks with those of truth by overlap, prepared by a protocol.
+
+    Masks are compared where both sides have them and the protocol is `mots`, or where boxes are missing.
+
+    Args:
+        tracks: What a tracker answered.
+        truth: Ground truth; rows labelled "ignore" are regions that are not scored.
+        protocol: Rule of the family `mot`.
+        frames: Number of frames.
+        ignore: More regions that are not scored, boxes or masks by frame.
+    """
+    rule = FAMILY.rule(protocol)
+    tracks = tracks.seen() if rule.hidden_answers == "dropped" else tracks
+    truth = truth if rule.hidden else truth.take(truth.visible)
+    regions = [truth.take(truth.label == "ignore"), *([] if ignore is None else [ignore])]
+    truth = truth.take(truth.label != "ignore")
+    boxed = np.isfinite(tracks.boxes).all() and np.isfinite(truth.boxes).all()
+    if tracks.rle is not None and truth.rle is not None and (rule.name == "mots" or not boxed):
+        tracks, truth = _masked(tracks), _masked(truth)
+        size = truth.size or tracks.size or (0, 0)
+        pairs = pairing.pairs_of_masks(_rle_columns(truth), _rle_columns(tracks), size, frames)
+    else:
+        tracks, truth = (t.take(np.isfinite(t.boxes).all(axis=1)) for t in (tracks, truth))
+        pairs = pairing.pairs_of_boxes(_columns(truth), _columns(tracks), frames)
+    label = truth.label
+    scored = np.array([not rule.classes or x is None or x in rule.classes for x in label], bool)
+    covered = None
+    if rule.ignore_coverage is not None:
+        covered = np.max([_coverage(tracks, r) for r in regions], axis=0, initial=0) > rule.ignore_coverage
+    return pairing.preprocess(pairs, scored & (truth.score != 0), np.isin(label, rule.distractors), covered)
+
+
+def _columns(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    return tracks.frame, tracks.object_id, tracks.boxes
+
+
+def _rle_columns(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.int64], list[bytes]]:
+    return tracks.frame, tracks.object_id, [] if tracks.rle is None else tracks.rle.tolist()
+
+
+def _masked(tracks: Tracks) -> Tracks:
+    return (
+        tracks.take(np.array([r is not None for r in tracks.rle], bool)) if tracks.rle is not None else tracks
+    )
+
+
+def _coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
+    """Fraction of each object that lies in the ignore regions of its frame: of its mask in their union where both
+    have masks, else of its box in the region that covers it most."""
+    if tracks.rle is not None and ignore.rle is not None:
+        return _mask_coverage(tracks, ignore)
+    out = np.zeros(len(tracks))
+    if not len(tracks) or not len(ignore):
+        return out
+    pairs = pairing.pairs_of_boxes(
+        (ignore.frame, np.arange(len(ignore)), ignore.boxes),
+        (tracks.frame, np.arange(len(tracks)), tracks.boxes),
+    )
+    region, row = pairs.truth.source[pairs.t], pairs.answer.source[pairs.a]
+    area, region_area = box_area(tracks.boxes)[row], box_area(ignore.boxes)[region]
+    inter = pairs.similarity / (1 + pairs.similarity) * (area + region_area)
+    np.maximum.at(out, row, inter / area)
+    return out
+
+
+def _mask_coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
+    from pycocotools import mask as coco
+
+    size = list(ignore.size or tracks.size or ())
+    out = np.zeros(len(tracks))
+    for frame in ignore.frames.tolist():
+        rows = np.flatnonzero(tracks.frame == frame)
+        if len(rows):
+            union = coco.merge(_rles(ignore.at(frame), size))
+            out[rows] = np.asarray(coco.iou(_rles(tracks.take(rows), size), [union], [1]))[:, 0]
+    return out
+
+
+def _rles(tracks: Tracks, size: list[int]) -> list[dict[str, Any]]:
+    return (
+        [{"size": size, "counts": r} for r in tracks.rle if r is not None] if tracks.rle is not None else []
+    )
+
+
+FAMILY = Family(
+    code="mot",
+    title="Objects from detections (MOT)",
+    short="by detection",
+    main="HOTA",
+    columns=("HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDSW"),
+    listed=("HOTA", "DetA", "AssA", "LocA", "MOTA", "MOTP", "IDF1", "IDSW", "CLR_FP", "CLR_FN"),
+    rules=MOT,
+    default="plain",
+    metrics=_METRICS,
+    score=_score,
+    combine=lambda counts: mot.combine(counts).values(),
+    judge=_judge,
+    timeline_label="mean overlap (IoU)",
+    combiner=_combiner,
+    claims=lambda tracks, truth: set(tracks.object_ids) != set(truth.object_ids),
+    classes=_classes,
+    join_classes=_join_classes,
+    order=20,
+)

@@ -1,0 +1,126 @@
+"""Single objects: boxes that are matched with truth by their ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import InputError
+from vtlab.metrics import sot
+from vtlab.metrics.families.base import Array, Case, Curve, Family, Judged, Select
+from vtlab.metrics.records import Metric
+from vtlab.metrics.rules import SOT
+from vtlab.tracks import Tracks
+
+_OTB = "Wu et al., Object Tracking Benchmark, TPAMI 2015"
+_GOT = "Huang et al., GOT-10k, TPAMI 2019"
+_NET = "Mueller et al., TrackingNet, ECCV 2018"
+_METRICS = (
+    Metric("success_auc", "sot", "Area under the success curve over 21 overlap thresholds", paper=_OTB),
+    Metric("precision_20px", "sot", "Frames whose centre error is at most 20 px", paper=_OTB),
+    Metric("precision_auc", "sot", "Area under the precision curve, 0 to 50 px", paper=_NET),
+    Metric("norm_precision_auc", "sot", "Area under the normalised precision curve, 0 to 0.5", paper=_NET),
+    Metric("norm_precision_20", "sot", "Frames whose normalised centre error is at most 0.2", paper=_NET),
+    Metric("ao", "sot", "Average overlap over all counted frames", paper=_GOT),
+    Metric("sr_50", "sot", "Counted frames of all sequences with overlap above 0.5", paper=_GOT),
+    Metric("sr_75", "sot", "Counted frames of all sequences with overlap above 0.75", paper=_GOT),
+    Metric("op_50", "sot", "Overlap precision at 0.5, averaged over sequences", paper=_OTB),
+    Metric("op_75", "sot", "Overlap precision at 0.75, averaged over sequences", paper=_OTB),
+)  # fmt: skip
+
+
+def _sequences(case: Case, rule: Any) -> tuple[list[int], list[int], list[sot.BoxSequence]]:
+    """Objects of truth, the frames on which they begin, and their boxes on both sides from there on."""
+    truth, answers = case.truth, case.answers(rule)
+    boxed = np.isfinite(truth.boxes).all(axis=1)
+    ids = case.object_ids(np.unique(truth.object_id[boxed & truth.visible]))
+    if not ids:
+        raise InputError(
+            "The ground truth has no visible boxes; score masks with 'vos' and points with 'points'."
+        )
+    size = None if case.size is None else (float(case.size[1]), float(case.size[0]))
+    looked = np.zeros(case.frames, bool)
+    looked[case.looked_at()] = True
+    starts, sequences = [], []
+    for object_id in ids:
+        mine = truth.object_id == object_id
+        start = case.start(object_id, truth.frame[mine & boxed & truth.visible])
+        stop = int(truth.frame[mine].max()) + 1
+        t_box, visible = _fill(truth, object_id, start, stop)
+        a_box, _ = _fill(answers, object_id, start, stop)
+        name = f"{case.name} object {object_id}".strip()
+        sequences.append(sot.BoxSequence(a_box, t_box, visible, size, name, looked[start:stop]))
+        starts.append(start)
+    return ids, starts, sequences
+
+
+def _score(case: Case, rule: Any) -> tuple[sot.SotScores, dict[int, dict[str, float]]]:
+    ids, _, sequences = _sequences(case, rule)
+    scores = sot.evaluate(sequences, rule)
+    return scores, dict(zip(ids, scores.per_sequence(), strict=True)) if len(ids) > 1 else {}
+
+
+def _judge(case: Case, rule: Any) -> Judged:
+    ids, starts, sequences = _sequences(case, rule)
+    overlaps = sot.overlaps(sequences, rule)
+    counted = [np.flatnonzero(~np.isnan(o)) for o in overlaps]
+    owner = np.repeat(ids, [len(c) for c in counted])
+    return Judged(
+        np.concatenate([c + start for c, start in zip(counted, starts, strict=True)]),
+        owner,
+        owner,
+        np.concatenate([o[c] for o, c in zip(overlaps, counted, strict=True)]),
+    )
+
+
+def _fill(
+    tracks: Tracks, object_id: int, start: int, stop: int
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Boxes (stop - start, 4) of one object, NaN where it has none, and where it is visible."""
+    box, visible = np.full((stop - start, 4), np.nan), np.zeros(stop - start, bool)
+    rows = np.flatnonzero((tracks.object_id == object_id) & (tracks.frame >= start) & (tracks.frame < stop))
+    index = tracks.frame[rows] - start
+    box[index], visible[index] = tracks.boxes[rows], tracks.visible[rows]
+    return box, visible
+
+
+def _combiner(counts: Sequence[sot.SotScores]) -> Select:
+    joined = sot.concat(counts)
+    stops = np.cumsum([len(c.frames) for c in counts])
+    rows = [np.arange(stop - len(c.frames), stop) for c, stop in zip(counts, stops.tolist(), strict=True)]
+    return lambda index: joined.take(np.concatenate([rows[i] for i in index])).values()
+
+
+def _success(counts: Sequence[sot.SotScores]) -> tuple[Array, Array]:
+    return counts[0].protocol.overlap_thresholds(), sot.concat(counts).curve("success")
+
+
+def _precision(counts: Sequence[sot.SotScores]) -> tuple[Array, Array]:
+    return counts[0].protocol.center_thresholds(), sot.concat(counts).curve("precision")
+
+
+FAMILY = Family(
+    code="sot",
+    title="Boxes from prompts (SOT)",
+    short="boxes",
+    main="success_auc",
+    columns=("success_auc", "precision_20px", "ao", "sr_50"),
+    listed=("success_auc", "precision_20px", "norm_precision_auc", "ao", "sr_50", "sr_75"),
+    rules=SOT,
+    default="otb",
+    metrics=_METRICS,
+    score=_score,
+    combine=lambda counts: sot.concat(counts).values(),
+    judge=_judge,
+    timeline_label="mean overlap (IoU)",
+    combiner=_combiner,
+    claims=lambda tracks, truth: True,
+    curves=(
+        Curve("success", "success_auc", "overlap threshold", _success),
+        Curve("precision", "precision_20px", "centre error threshold (px)", _precision),
+    ),
+    order=10,
+)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError, TracksError, WriteError
 from vtlab.tracks import FrameTracks, PointRows, Tracks, TracksBuilder
 
 
@@ -180,6 +180,6 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pq, "write_table", full)
-    with pytest.raises(TracksError, match=r"could not be written.*No space left"):
+    with pytest.raises(WriteError, match=r"can't be written: No space left"):
         make().save(tmp_path / "t.parquet")
     assert list(tmp_path.iterdir()) == []

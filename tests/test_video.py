@@ -664,14 +664,14 @@ def test_full_disk(tmp_path: Path) -> None:
     """The limit on file sizes stands in for a full disk: writing fails in the same place, in a process of its own."""
     code = f"""
         import resource, signal, numpy as np
-        from vtlab.errors import VideoError
+        from vtlab.errors import WriteError
         from vtlab.video import write_video
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000))
         noise = np.random.default_rng(0).integers(0, 255, (99, 64, 96, 3), np.uint8)
         try:
             write_video({str(tmp_path / "out.mp4")!r}, noise, 25)
-        except VideoError as error:
+        except WriteError as error:
             print("ERROR", error)
     """
     run = subprocess.run(

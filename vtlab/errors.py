@@ -34,6 +34,10 @@ class FormatError(InputError):
     """A file does not follow the format it is read as; the message names the file and the line."""
 
 
+class WriteError(VtlabError):
+    """A file can't be written: the disk is full, the folder can't be made or may not be written to."""
+
+
 class RegistryError(VtlabError, LookupError):
     """A tracker, detector or other part is unknown, registered twice, or badly registered."""
 

@@ -21,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab import masks
 from vtlab.errors import FormatError, PromptError
+from vtlab.files import write_whole
 
 Points = tuple[tuple[float, float], ...]
 
@@ -500,15 +501,7 @@ class Prompts:
 
     def save(self, path: str | Path) -> Path:
         """Write the set to a JSON file (whole or not at all) and return its path."""
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(target.name + ".part")
-        try:
-            temporary.write_text(self.to_json(), encoding="utf-8")
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return target
+        return write_whole(path, self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> Prompts:

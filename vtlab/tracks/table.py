@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab import masks as _masks
 from vtlab.errors import FormatError, TracksError
+from vtlab.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -624,8 +625,6 @@ class Tracks:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
         meta = {
             "version": _VERSION,
             "size": self.size,
@@ -633,17 +632,7 @@ class Tracks:
             "step_seconds": self.step_seconds.tolist(),
         }
         table = pa.table(_arrow_columns(self)).replace_schema_metadata({"vtlab": json.dumps(meta)})
-        temporary = target.with_name(target.name + ".part")
-        try:
-            pq.write_table(table, temporary, compression="zstd")
-            temporary.replace(target)
-        except OSError as error:
-            raise TracksError(
-                f"{target}: the tracks could not be written ({error}). Free space or choose another place."
-            ) from error
-        finally:
-            temporary.unlink(missing_ok=True)
-        return target
+        return write_whole(path, lambda part: pq.write_table(table, part, compression="zstd"))
 
     @classmethod
     def load(cls, path: str | Path) -> Tracks:
@@ -671,14 +660,7 @@ class Tracks:
 
     def save_csv(self, path: str | Path) -> Path:
         """Write the rows (without masks and points) as CSV, for eyes and spreadsheets."""
-        target = Path(path)
-        temporary = target.with_name(target.name + ".part")
-        try:
-            self.to_frame().to_csv(temporary, index=False)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-        return target
+        return write_whole(path, lambda part: self.to_frame().to_csv(part, index=False))
 
     # -- order and validity -----------------------------------------------------------------------------------
 

@@ -18,7 +18,6 @@ import operator
 import os
 import re
 import threading
-import uuid
 import warnings
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -33,6 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import InputError, VideoError, VtlabWarning
+from vtlab.files import write_whole
 
 if TYPE_CHECKING:
     from vtlab.video.decode import Decoder, FileIndex
@@ -786,32 +786,19 @@ def write_video(
         The path written.
 
     Raises:
-        VideoError: If there are no frames, sizes differ, the folder is missing, or the disk is full.
+        VideoError: If there are no frames, sizes differ, or the folder is missing.
+        WriteError: If the file can't be written, such as on a full disk.
     """
     if not (np.isfinite(fps) and fps > 0):
         raise InputError(f"Expected fps above 0 (frames per second), got {fps}.")
     target = Path(path)
     if not target.parent.is_dir():
         raise VideoError(f"The folder {str(target.parent)!r} does not exist. Remedy: make it first.")
-    part = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
-    try:
-        count = _encode(part, frames, fps, quality, keyframes)
-        if count:
-            os.replace(part, target)
-    except OSError as error:
-        raise VideoError(
-            f"{str(target)!r} can't be written: {getattr(error, 'strerror', None) or error}. "
-            "Nothing half-written was left. Remedy: free space, or write elsewhere."
-        ) from error
-    finally:
-        part.unlink(missing_ok=True)
-    if not count:
-        raise VideoError(f"No frames were given for {str(target)!r}. Remedy: give at least one image.")
-    return target
+    return write_whole(target, lambda part: _encode(part, frames, fps, quality, keyframes))
 
 
-def _encode(part: Path, frames: Iterable[Image], fps: float, quality: int, keyframes: int) -> int:
-    """Encode `frames` into the file `part`; return their number."""
+def _encode(part: Path, frames: Iterable[Image], fps: float, quality: int, keyframes: int) -> None:
+    """Encode `frames` into the file `part`."""
     import av
 
     rate = Fraction(fps).limit_denominator(1001)
@@ -833,7 +820,8 @@ def _encode(part: Path, frames: Iterable[Image], fps: float, quality: int, keyfr
             container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="itu709")))
         if stream is not None:
             container.mux(stream.encode())
-    return count
+    if not count:
+        raise VideoError("No frames were given. Remedy: give at least one image.")
 
 
 def _add_stream(container: Any, rate: Fraction, size: tuple[int, ...], quality: int, keyframes: int) -> Any:

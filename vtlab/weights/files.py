@@ -25,6 +25,7 @@ from typing import Any, Literal
 
 from vtlab.contracts import WeightFile
 from vtlab.errors import WeightsError, near
+from vtlab.files import write_whole
 
 _BLOCK = 2**20
 _ATTEMPTS = 4
@@ -223,8 +224,7 @@ def _expected(file: WeightFile) -> str | None:
 def _check(file: WeightFile, path: Path) -> None:
     found, expected = _sha256(path), _expected(file)
     if expected is None:
-        _record(file).parent.mkdir(parents=True, exist_ok=True)
-        _record(file).write_text(found + "\n")
+        write_whole(_record(file), found + "\n")
     elif found != expected:
         told = "published" if file.sha256 else f"recorded in {_record(file)}"
         meant = "" if file.sha256 else f" If you replaced it on purpose, delete {_record(file)}."

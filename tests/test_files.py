@@ -1,0 +1,115 @@
+"""Files are written whole or not at all, whoever else writes them and whatever fails."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from vtlab.errors import TracksError, WriteError
+from vtlab.files import write_whole
+
+
+@pytest.mark.parametrize(
+    ("fill", "content"),
+    [
+        (b"\x00\xff", b"\x00\xff"),
+        ("é\r\nb\n", "é\r\nb\n".encode()),
+        (lambda part: part.write_bytes(b"mine"), b"mine"),
+    ],
+)
+def test_content_of_each_kind(tmp_path, fill, content):
+    path = tmp_path / "new" / "deep" / "out.tar.gz"
+    assert write_whole(str(path), fill) == path
+    assert path.read_bytes() == content
+    assert [p.name for p in path.parent.iterdir()] == ["out.tar.gz"]
+
+
+def test_the_temporary_file_has_the_folder_and_the_suffix_of_the_target(tmp_path):
+    seen = []
+
+    def fill(part):
+        seen.append(part)
+        part.touch()
+
+    for _ in range(2):
+        write_whole(tmp_path / "a.parquet", fill)
+    assert {p.parent for p in seen} == {tmp_path}
+    assert {p.suffix for p in seen} == {".parquet"}
+    assert len(set(seen)) == 2
+
+
+def test_the_longest_name_that_the_system_allows(tmp_path):
+    name = "n" * 251 + ".txt"
+    assert write_whole(tmp_path / name, "x").read_text() == "x"
+
+
+@pytest.mark.parametrize(
+    ("error", "raised", "message"),
+    [
+        (OSError(28, "No space left on device"), WriteError, r"out\.txt' can't be written: No space left"),
+        (pa.ArrowInvalid("a column of two types"), WriteError, r"a column of two types.*Remedy"),
+        (pa.ArrowNotImplementedError("no such type"), WriteError, "no such type"),
+        (pd.errors.ParserError("odd"), WriteError, "odd"),
+        (TracksError("wrong tracks"), TracksError, "^wrong tracks$"),
+        (KeyError("a fault of the caller"), KeyError, "a fault of the caller"),
+        (KeyboardInterrupt("stop"), KeyboardInterrupt, "stop"),
+    ],
+)
+def test_a_failure_leaves_what_was_there(tmp_path, error, raised, message):
+    path = tmp_path / "out.txt"
+    path.write_text("old")
+
+    def fill(part):
+        part.write_text("half")
+        raise error
+
+    with pytest.raises(raised, match=message):
+        write_whole(path, fill)
+    assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
+    assert path.read_text() == "old"
+
+
+def test_places_that_can_not_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "folder").mkdir()
+    for path in [
+        tmp_path / "file" / "out.txt",
+        tmp_path / "folder",
+        "",
+        "/",
+        tmp_path / "a\0b",
+        tmp_path / ("n" * 300),
+    ]:
+        with pytest.raises(WriteError, match="can't be written.*Remedy"):
+            write_whole(path, "x")
+    with pytest.raises(WriteError, match="surrogates not allowed"):
+        write_whole(tmp_path / "out.txt", "\ud800")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder"]
+
+
+def _write_often(path: Path, letter: str) -> None:
+    for _ in range(60):
+        write_whole(path, letter * 200_000)
+
+
+def test_two_processes_that_write_one_path_never_damage_it(tmp_path):
+    path = tmp_path / "shared.txt"
+    context = multiprocessing.get_context("fork" if os.name == "posix" else "spawn")
+    writers = [context.Process(target=_write_often, args=(path, letter)) for letter in "ab"]
+    for writer in writers:
+        writer.start()
+    seen = set()
+    while any(writer.is_alive() for writer in writers):
+        if path.exists():
+            text = path.read_text()
+            seen.add((len(text), len(set(text))))
+    for writer in writers:
+        writer.join()
+        assert writer.exitcode == 0
+    assert seen <= {(200_000, 1)}
+    assert [p.name for p in tmp_path.iterdir()] == ["shared.txt"]

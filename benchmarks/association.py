@@ -9,15 +9,13 @@ Crowd: 150-300 boxes a frame. Native code (`ioutrack`, Rust) is shown beside whe
 
 from __future__ import annotations
 
-import configparser
-import hashlib
 import importlib.util
 import json
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -26,51 +24,9 @@ import supervision as sv
 from rich.console import Console
 from rich.table import Table
 
-from vtlab.detectors.public import PublicDetections
-from vtlab.registry import ASSOCIATORS
-from vtlab.video import Frame
+from vtlab.testing.streams import DETECTIONS, METHODS, Stream, crowd, ours, real, renamed, summary
 
-DETECTIONS = {  # stream -> sequence and file of detections
-    "TUD-Campus": ("TUD-Campus", "det.txt"),
-    "PETS09-S2L1-169": ("PETS09-S2L1-169", "det.txt"),
-    **{f"MOT17-{n}-DPM": (f"MOT17-{n}-DPM", "det.txt") for n in ("02", "04", "05", "10", "11")},
-    **{f"MOT17-{n}-FRCNN": (f"MOT17-{n}-DPM", "det_frcnn.txt") for n in ("02", "04")},
-}
-METHODS = ("sort", "bytetrack", "ocsort", "botsort", "c-biou")
 TARGETS = {"real": 4.0, "crowd": 8.0}
-Stream = list[sv.Detections]
-
-
-def crowd(n_frames: int = 60, n: int = 230, seed: int = 0) -> Stream:
-    """People who walk and turn at the edges, a tenth of them missed, some false boxes, in random order."""
-    rng = np.random.default_rng(seed)
-    place, speed = rng.uniform(0, 1, (n, 2)) * [1920, 1080], rng.normal(0, 3, (n, 2))
-    size = np.stack([rng.uniform(20, 45, n), rng.uniform(50, 110, n)], axis=1)
-    stream = []
-    for _ in range(n_frames):
-        place += speed
-        speed[(place < 0) | (place > [1920, 1080])] *= -1
-        seen = rng.random(n) > 0.1
-        boxes = np.concatenate([place - size / 2, place + size / 2], axis=1)[seen]
-        boxes += rng.normal(0, 2, boxes.shape)
-        false = rng.uniform(0, 1, (int(rng.integers(0, 12)), 2)) * [1880, 1000]
-        false = np.concatenate([false, false + rng.uniform(20, 90, false.shape)], axis=1)
-        boxes = np.concatenate([boxes, false])
-        scores = np.concatenate(
-            [np.clip(rng.beta(6, 2, seen.sum()), 0.12, 1), rng.uniform(0.05, 0.6, len(false))]
-        )
-        order = rng.permutation(len(boxes))
-        stream.append(sv.Detections(xyxy=boxes[order], confidence=scores[order]))
-    return stream
-
-
-def real(folder: Path, name: str) -> Stream:
-    """Public detections of one stream of `DETECTIONS`."""
-    name, file = DETECTIONS[name]
-    ini = configparser.ConfigParser()
-    ini.read(folder / name / "seqinfo.ini")
-    detector = PublicDetections(path=folder / name / "det" / file)
-    return [detector.at(i) for i in range(ini.getint("Sequence", "seqLength"))]
 
 
 def streams() -> dict[str, Stream]:
@@ -78,15 +34,6 @@ def streams() -> dict[str, Stream]:
     folder = Path(os.environ.get("VTLAB_SHARED", Path(__file__).parents[2] / "shared")) / "data" / "mot"
     found = {name: real(folder, name) for name, (place, _) in DETECTIONS.items() if (folder / place).is_dir()}
     return {**found, "crowd": crowd()}
-
-
-def ours(name: str, stream: Stream, **params: object) -> tuple[list[np.ndarray], float]:
-    """Ids of every frame and the CPU seconds of all updates."""
-    associator = ASSOCIATORS.create(name, **params)
-    frames = [Frame(i, i / 30, np.zeros((1, 1, 3), np.uint8)) for i in range(len(stream))]
-    started = time.process_time()
-    answers = [associator.update(d, f) for d, f in zip(stream, frames, strict=True)]
-    return [a.tracker_id for a in answers], time.process_time() - started
 
 
 def reference(name: str, stream: Stream) -> tuple[list[np.ndarray], float]:
@@ -133,19 +80,6 @@ def native(name: str, stream: Stream) -> float:
     for row in rows:
         tracker.update(row, False)
     return time.process_time() - started
-
-
-def renamed(ids: Iterable[np.ndarray]) -> list[int]:
-    """Ids of all rows, numbered in the order in which they first come; -1 stays."""
-    names: dict[int, int] = {}
-    return [-1 if i < 0 else names.setdefault(i, len(names) + 1) for row in ids for i in row.tolist()]
-
-
-def summary(ids: Iterable[np.ndarray]) -> dict[str, int | str]:
-    """What the tests keep of a run: rows with an id, number of ids, and a hash of all of them."""
-    flat = np.array(renamed(ids), dtype="<i4")
-    digest = hashlib.sha256(flat.tobytes()).hexdigest()
-    return {"rows": int((flat > 0).sum()), "ids": int(max(flat.max(initial=0), 0)), "sha256": digest}
 
 
 def write_golden(path: Path) -> None:

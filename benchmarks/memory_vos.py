@@ -27,7 +27,7 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks._seeded import PACKAGES, SIDE, lacking, options, sam2, sam2_predictor, shrink
+from vtlab.testing.seeded.masks import PACKAGES, SIDE, lacking, options, sam2, sam2_predictor, shrink
 from vtlab.trackers.memory import give_back
 
 FRAMES, START, STOP, LIMIT = 1000, 200, 1000, 5.0

@@ -22,9 +22,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks._sot import boxes, cost, find_hardware, footage, maker, networks
+from benchmarks._sot import boxes, cost, find_hardware, footage, maker
 from vtlab.errors import WeightsError
 from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.testing.seeded.boxes import networks
 from vtlab.video import Frame
 
 METHODS = ("transt", "mixformer-cvt", "nanotrack-v2")

@@ -94,16 +94,16 @@ def renderers() -> list[psutil.Process]:
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    from tests.widgets import conftest as helpers
+    from tests.widgets import browser as helpers
 
     with tempfile.TemporaryDirectory() as name:
         folder, home = Path(name) / "lab", Path(name) / "home"
         folder.mkdir()
         home.mkdir()
         video = long_video(folder)
-        notebook = helpers._notebook([CELLS])
+        notebook = helpers.notebook([CELLS])
         (folder / "player.ipynb").write_text(json.dumps(notebook))
-        url, server = helpers._start_lab(folder, home)
+        url, server = helpers.start_lab(folder, home)
         try:
             with sync_playwright() as p:
                 browser = p.chromium.launch(executable_path=helpers.chromium(), args=helpers.ARGUMENTS)

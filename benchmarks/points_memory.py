@@ -32,8 +32,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.memory_vos import FRAMES, LIMIT, START
-from benchmarks.points_speed import METHODS, random_weights
 from vtlab.prompts import PointPrompt, Prompts
+from vtlab.testing.seeded.points import NETWORKS, random_weights
 from vtlab.trackers.create import create_tracker
 from vtlab.video import Frame
 
@@ -116,11 +116,10 @@ def queries(count: int, starts: tuple[int, ...]) -> Prompts:
 
 def load(name: str, options: dict[str, Any]) -> Any:
     """The tracker with random weights, by way of a checkpoint file."""
-    build = METHODS[name].network
-    if build is None:
+    if name not in NETWORKS:
         return create_tracker(name, **options)
     with tempfile.TemporaryDirectory() as folder:
-        return create_tracker(name, weights=random_weights(build, Path(folder)), device="cpu", **options)
+        return create_tracker(name, weights=random_weights(name, Path(folder)), device="cpu", **options)
 
 
 def answers(tracker: Any, prompts: Prompts, count: int) -> Iterator[int]:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +23,7 @@ from rich.table import Table
 
 from vtlab.datasets.synthetic import synthetic
 from vtlab.prompts import PointPrompt, Prompts
+from vtlab.testing.seeded.points import NETWORKS, random_weights
 from vtlab.trackers.create import create_tracker
 from vtlab.video import Frame
 from vtlab.weights.device import find_device
@@ -32,63 +32,23 @@ SIZE = (384, 216)
 
 
 class Method(NamedTuple):
-    """A tracker, how many frames are enough to time it, its network, and the official CPU seconds per unit."""
+    """How many frames are enough to time a tracker, and the official CPU seconds per unit."""
 
     frames: int
-    network: Callable[[], Any] | None
     official: float | None
     options: tuple[tuple[str, Any], ...] = ()
 
 
-def pips() -> Any:
-    from vtlab.nets.pips import Pips
-
-    return Pips()
-
-
-def tapnext() -> Any:
-    from vtlab.nets.tapnext import TapNext
-
-    return TapNext()
-
-
-def tapir(boots: bool = True, causal: bool = False) -> Callable[[], Any]:
-    def build() -> Any:
-        from vtlab.nets.tapir import Tapir
-
-        return Tapir(pyramid_level=int(boots), extra_convs=boots, causal=causal)
-
-    return build
-
-
-def cotracker(window: int) -> Callable[[], Any]:
-    def build() -> Any:
-        from vtlab.nets.cotracker3 import CoTracker3
-
-        return CoTracker3(window=window)
-
-    return build
-
-
 METHODS = {
-    "lucas-kanade": Method(60, None, None),
-    "pips": Method(20, pips, 8.949, (("size", (216, 384)),)),
-    "tapir": Method(12, tapir(boots=False), None),
-    "bootstapir": Method(12, tapir(), 1.112),
-    "bootstapir-online": Method(12, tapir(causal=True), 1.335),
-    "tapnext++": Method(3, tapnext, 6.371),
-    "cotracker3-offline": Method(14, cotracker(60), 1.599),
-    "cotracker3-online": Method(24, cotracker(16), 2.187),
+    "lucas-kanade": Method(60, None),
+    "pips": Method(20, 8.949, (("size", (216, 384)),)),
+    "tapir": Method(12, None),
+    "bootstapir": Method(12, 1.112),
+    "bootstapir-online": Method(12, 1.335),
+    "tapnext++": Method(3, 6.371),
+    "cotracker3-offline": Method(14, 1.599),
+    "cotracker3-online": Method(24, 2.187),
 }
-
-
-def random_weights(build: Callable[[], Any], folder: Path) -> Path:
-    import torch
-
-    torch.manual_seed(0)
-    path = folder / "random.pth"
-    torch.save({"state_dict": build().state_dict()}, path)
-    return path
 
 
 def windows_of(tracker: Any) -> list[int]:
@@ -105,8 +65,8 @@ def measure(
     prompts = Prompts(PointPrompt(rng.uniform((20, 20), (SIZE[0] - 20, SIZE[1] - 20), (points, 2))))
     with tempfile.TemporaryDirectory() as folder:
         options = dict(method.options)
-        if method.network is not None:
-            options.update(weights=random_weights(method.network, Path(folder)), device=device)
+        if name in NETWORKS:
+            options.update(weights=random_weights(name, Path(folder)), device=device)
         tracker = create_tracker(name, **options)
     counts = windows_of(tracker) if name == "pips" else []
     frames = [Frame(i, i / 25, image) for i, image in enumerate(images[: method.frames])]

@@ -29,8 +29,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks._sot import boxes, cost, find_hardware, footage, maker, networks
+from benchmarks._sot import boxes, cost, find_hardware, footage, maker
 from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.testing.seeded.boxes import networks
 
 METHODS = ("transt", "mixformer-cvt", "mixformer-vit", "mcitrack-t224")
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.table import Table
 
 import vtlab
-from benchmarks import _seeded
 from benchmarks._sot import boxes, footage
 from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.testing.seeded import masks as seeded
 from vtlab.weights.device import find_device
 
 HALF: dict[str, dict[str, Any]] = {
@@ -44,9 +44,9 @@ def checkpoint(method: str, folder: Path, side: int) -> dict[str, Any]:
     """The parameters of a tracker with a whole network of random weights that takes images of `side` pixels."""
     if method.startswith("sam2"):
         path = folder / f"{method}.pth"
-        torch.save({"model": _seeded.sam2(method, side).state_dict()}, path)
+        torch.save({"model": seeded.sam2(method, side).state_dict()}, path)
         return {"weights": path, "image_size": side}
-    return {"weights": _seeded.options(method, folder)["weights"]}
+    return {"weights": seeded.options(method, folder)["weights"]}
 
 
 def run(method: str, options: dict[str, Any], objects: int) -> tuple[np.ndarray, float]:

@@ -22,7 +22,7 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks._seeded import sam2, sam2_predictor
+from vtlab.testing.seeded.masks import sam2, sam2_predictor
 from vtlab.trackers.masks.sam2.core import Core, Given
 from vtlab.weights.device import find_device
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
+from vtlab.testing.scenes import moving_square
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 # The machine's load is no property of the code: no deadline, no complaint about slow drawing.
@@ -36,26 +38,6 @@ def shared() -> Path:
 def shared_weights(shared: Path) -> Path:
     """The folder of small real weights."""
     return shared / "data" / "weights"
-
-
-def moving_square(
-    n: int = 12, height: int = 96, width: int = 128, side: int = 24, step: int = 3
-) -> np.ndarray:
-    """A textured square that moves right and down over a textured background: (n, height, width, 3) uint8."""
-    rng = np.random.default_rng(7)
-    smooth = np.kron(rng.integers(40, 120, (height // 8, width // 8, 3)), np.ones((8, 8, 1)))
-    patch = np.kron(rng.integers(120, 255, (side // 4, side // 4, 3)), np.ones((4, 4, 1)))
-    video = np.repeat(smooth[None], n, axis=0).astype(np.uint8)
-    for i in range(n):
-        x, y = 20 + step * i, 16 + step * i // 2
-        video[i, y : y + side, x : x + side] = patch
-    return video
-
-
-def square_box(i: int, side: int = 24, step: int = 3) -> tuple[float, float, float, float]:
-    """The box (xyxy) of `moving_square` on frame i."""
-    x, y = 20 + step * i, 16 + step * i // 2
-    return (float(x), float(y), float(x + side), float(y + side))
 
 
 @pytest.fixture(scope="session")

@@ -167,9 +167,7 @@ def test_no_test_imports_another_test_or_a_benchmark():
                 found = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             for other in found:
                 top, *rest = other.split(".")
-                tests = top == "tests" and (
-                    here.parts[0] != "tests" or re.search(r"\.(test_|conftest)", other)
-                )
+                tests = top == "tests" and re.search(r"\.(test_|conftest)", other)
                 if tests or (top == "benchmarks" and here.parts[0] == "tests"):
                     wrong.add(f"{here.as_posix()} imports {top}.{'.'.join(rest[:-1])}")
     report(wrong)

@@ -11,8 +11,8 @@ import time
 
 import pytest
 
-from tests.conftest import moving_square, square_box
 from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import Tracks
 from vtlab.video import open_video, write_video
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import vtlab
-from tests.conftest import moving_square, square_box
 from vtlab.comparison import fitting_prompts
 from vtlab.contracts import Card, Observation, SingleObjectTracker, WeightFile
 from vtlab.errors import InputError, PromptError, RegistryError
@@ -17,6 +16,7 @@ from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts
 from vtlab.registry import TRACKERS
 from vtlab.show.page import answer
 from vtlab.show.plot import pareto_front
+from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
 

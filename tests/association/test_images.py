@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.association.streams import detections, frame
 from vtlab.association.botsort import BotSort, SuperviselyBotSort
 from vtlab.association.deepsort import DeepSort
 from vtlab.association.ocsort import OcSort
@@ -13,6 +12,7 @@ from vtlab.association.parts.cmc import CameraMotion
 from vtlab.association.parts.reid import HistogramEmbedder, OnnxEmbedder, TimmEmbedder, crops, make_embedder
 from vtlab.errors import InputError
 from vtlab.registry import ASSOCIATORS
+from vtlab.testing.streams import detections, frame, picture
 
 
 @pytest.fixture(scope="module")
@@ -56,16 +56,6 @@ def test_camera_motion_is_measured_once_for_all(scenery):
 def test_unknown_camera_method():
     with pytest.raises(InputError, match=r"'sift'.*flow"):
         BotSort(camera="sift")
-
-
-def picture() -> np.ndarray:
-    """A red and a blue thing on grey, with some texture."""
-    image = np.full((120, 200, 3), 128, np.uint8)
-    image[20:100, 20:60] = (200, 30, 30)
-    image[20:100:8, 20:60] = 90
-    image[20:100, 120:160] = (30, 30, 200)
-    image[20:100, 120:160:6] = 200
-    return image
 
 
 def test_histograms_tell_things_apart():

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.association.streams import detections, frame
 from vtlab.association.ocsort import OcSort
 from vtlab.association.parts.kalman import BoxFilter
 from vtlab.errors import InputError
+from vtlab.testing.streams import detections, frame
 
 ROW = np.array([0])
 

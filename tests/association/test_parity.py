@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.association import DETECTIONS, METHODS, crowd, ours, real, summary
+from vtlab.testing.streams import DETECTIONS, METHODS, crowd, ours, real, summary
 
 # Method and parameters that mean the same as the authors' defaults (min_hits=3, match_thresh=0.8, track_buffer=30, ...).
 # ByteTrack and BoT-SORT keep a lost track one frame longer than track_buffer says.

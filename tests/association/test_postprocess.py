@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tests.association.test_images import picture
 from vtlab.association.mend import drop_short, interpolate_gaps, relink
 from vtlab.errors import InputError
+from vtlab.testing.streams import picture
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import supervision as sv
 
-from tests.association.streams import detections, frame, run, walkers
 from vtlab.errors import InputError, RegistryError
 from vtlab.registry import ASSOCIATORS
+from vtlab.testing.streams import detections, frame, run, walkers
 
 NAMES = ASSOCIATORS.names()
 LIGHT = {"botsort-reid": {"embedder": "histogram"}, "supervisely-botsort": {"with_reid": False}}

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 import vtlab
-from tests.conftest import moving_square, square_box
 from vtlab.comparison import fitting_prompts
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
 from vtlab.registry import TRACKERS
+from vtlab.testing.scenes import moving_square, square_box
 from vtlab.video import open_video
 from vtlab.weights import locate
 

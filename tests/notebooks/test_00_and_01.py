@@ -43,8 +43,8 @@ def test_quickstart(tmp_path):
 @pytest.mark.notebook
 def test_single_object_on_a_video_of_ones_own(tmp_path):
     """The same notebook is a batch cell, and works on a video without truth."""
-    from tests.conftest import moving_square, square_box
     from vtlab.prompts import BoxPrompt, Prompts
+    from vtlab.testing.scenes import moving_square, square_box
     from vtlab.video import write_video
 
     video = write_video(tmp_path / "mine.mp4", moving_square(10), 25)

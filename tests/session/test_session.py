@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -11,34 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import vtlab
-from tests.conftest import moving_square
-from vtlab.contracts import Card, Observation, SingleObjectTracker
+from tests.drifts import Drifts
 from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from vtlab.session import Session
+from vtlab.testing.scenes import moving_square
 from vtlab.trackers.compose.interpolation import morph
 
 N = 12
 VIDEO = moving_square(N)
-
-
-class Drifts(SingleObjectTracker):
-    """Moves its box by one pixel a frame from where it was started, so that its start can be read off its boxes."""
-
-    card = Card("drifts", "sot", accepts=frozenset({BoxPrompt}))
-
-    def __init__(self, *, fail_at: int = -1, seconds: float = 0.0):
-        self.fail_at, self.seconds = fail_at, seconds
-
-    def init(self, frame, prompt):
-        self.box = prompt.box(*frame.image.shape[:2])
-
-    def step(self, frame):
-        if frame.index == self.fail_at:
-            raise RuntimeError("broken")
-        time.sleep(self.seconds)
-        self.box = self.box + 1
-        return Observation(self.box, 0.5)
 
 
 def box(x: float, frame: int = 0, object_id: int = 1, label=None) -> BoxPrompt:

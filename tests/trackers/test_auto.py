@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import vtlab
-from tests.conftest import moving_square, square_box
 from vtlab.contracts import Card, Observation, SingleObjectTracker
 from vtlab.errors import InputError, VtlabWarning, WeightsError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
 from vtlab.registry import TRACKERS
+from vtlab.testing.scenes import moving_square, square_box
 from vtlab.trackers.compose.auto import _geometry
 
 LOCAL = {"box": ("ncc",), "mask": ("flow",), "points": ("lucas-kanade",), "skeleton": ("lucas-kanade",)}

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 import vtlab
-from tests.conftest import moving_square, square_box
 from vtlab.contracts import Card, Observation, OfflineTracker, OnlineTracker, SingleObjectTracker
 from vtlab.errors import InputError, PromptError, TrackingError, VideoError, WeightsError
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompts
+from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import FrameTracks
 from vtlab.video import open_video
 

@@ -1,6 +1,6 @@
 """What every tracker of masks must do with good and bad input: the right masks, or vtlab's own errors.
 
-Each method runs with seeded weights (`benchmarks/_seeded.py`); one whose packages are missing is skipped.
+Each method runs with seeded weights (`vtlab.testing.seeded.masks`); one whose packages are missing is skipped.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import numpy as np
 import pytest
 
 import vtlab
-from benchmarks._seeded import PACKAGES, lacking, options, shrink
 from vtlab import weights
 from vtlab.errors import InputError, PromptError, TrackingError, WeightsError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts
 from vtlab.registry import TRACKERS
+from vtlab.testing.seeded.masks import PACKAGES, lacking, options, shrink
 from vtlab.trackers.masks.base import MaskTracker, hints_of
 from vtlab.video import Frame
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import vtlab
-from tests.conftest import moving_square
 from vtlab.contracts import Observation, SingleObjectTracker
+from vtlab.testing.scenes import moving_square
 from vtlab.trackers.memory import Memory, grown_mb, settle
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="only Linux's kernel keeps the peak")

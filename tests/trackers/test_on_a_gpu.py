@@ -8,9 +8,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 import vtlab  # noqa: E402
-from benchmarks import _seeded, _sot, points_speed  # noqa: E402
 from vtlab.datasets.synthetic import synthetic  # noqa: E402
 from vtlab.prompts import BoxPrompt, PointPrompt, Prompts  # noqa: E402
+from vtlab.testing.seeded import boxes, masks, points  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
 
 pytestmark = [
@@ -24,8 +24,8 @@ ONCE = {"pips": {"iterations": 1}}
 """With random weights the refinements of PIPs drive points away from each other's rounding: one is compared."""
 WINDOWS = {"pips": 8, "cotracker3-offline": 8, "cotracker3-online": 16}
 BOXES = ("transt", "mixformer-cvt", "mixformer-vit", "mcitrack-t224")
-MASKS = [name for name in _seeded.PACKAGES if name != "flow"]
-POINTS = [name for name, method in points_speed.METHODS.items() if method.network is not None]
+MASKS = [name for name in masks.PACKAGES if name != "flow"]
+POINTS = list(points.NETWORKS)
 
 
 @pytest.fixture(autouse=True)
@@ -59,7 +59,7 @@ def on_both(name: str, prompts: Prompts, n: int = FRAMES, **options):
 
 @pytest.mark.parametrize("name", BOXES)
 def test_boxes(name, tmp_path):
-    _sot.save_random(name, tmp_path / "random.pth")
+    boxes.save_random(name, tmp_path / "random.pth")
     prompts = Prompts(BoxPrompt((60 * i, 50, 60 * i + 50, 110), object_id=i) for i in (1, 2, 3))
     for cpu, gpu in on_both(name, prompts, weights=tmp_path / "random.pth"):
         np.testing.assert_allclose(gpu.boxes, cpu.boxes, atol=0.05)
@@ -68,17 +68,17 @@ def test_boxes(name, tmp_path):
 
 @pytest.mark.parametrize("name", MASKS)
 def test_masks(name, tmp_path):
-    if lacking := _seeded.lacking(name):
+    if lacking := masks.lacking(name):
         pytest.skip(f"{lacking} is not installed")
     prompts = Prompts(BoxPrompt((60 * i, 50, 60 * i + 50, 110), object_id=i) for i in (1, 2))
-    for cpu, gpu in on_both(name, prompts, **_seeded.options(name, tmp_path)):
+    for cpu, gpu in on_both(name, prompts, **masks.options(name, tmp_path)):
         for ours, theirs in zip(gpu.masks, cpu.masks, strict=True):
             assert (np.asarray(ours) != np.asarray(theirs)).mean() < 0.005
 
 
 @pytest.mark.parametrize("name", POINTS)
 def test_points(name, tmp_path):
-    weights = points_speed.random_weights(points_speed.METHODS[name].network, tmp_path)
+    weights = points.random_weights(name, tmp_path)
     prompts = Prompts(PointPrompt(((60.0 * i, 90.0),), object_id=i) for i in (1, 2, 3, 4))
     for cpu, gpu in on_both(name, prompts, WINDOWS.get(name, FRAMES), weights=weights, **ONCE.get(name, {})):
         np.testing.assert_allclose(gpu.points, cpu.points, atol=0.05)

@@ -12,11 +12,11 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 pytest.importorskip("sam2", reason="the package sam2 is not installed: pip install 'vtlab[sam2]'")
 
 import vtlab  # noqa: E402
-from benchmarks import _seeded  # noqa: E402
 from vtlab import masks  # noqa: E402
 from vtlab.errors import InputError, WeightsError  # noqa: E402
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts  # noqa: E402
 from vtlab.segmenters import create_segmenter  # noqa: E402
+from vtlab.testing.seeded import masks as seeded  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
 
 VARIANT, SIDE, HEIGHT, WIDTH = "sam2.1-tiny", 128, 120, 160
@@ -26,7 +26,7 @@ OPTIONS = {"image_size": SIDE, "device": "cpu"}
 @pytest.fixture(scope="module")
 def network():
     """Random weights under which objects appear, and masks are neither empty nor everything."""
-    return _seeded.sam2(VARIANT, SIDE)
+    return seeded.sam2(VARIANT, SIDE)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,7 @@ def doubled(network):
 @pytest.fixture(scope="module")
 def predictor(network):
     """The package's own video predictor with the same settings and weights, in double precision."""
-    return doubled(_seeded.sam2_predictor(VARIANT, network))
+    return doubled(seeded.sam2_predictor(VARIANT, network))
 
 
 def propagate(predictor, state, start: int, stop: int) -> dict[int, dict[int, np.ndarray]]:
@@ -189,7 +189,7 @@ def test_batches_answer_as_single_objects(checkpoint, frames):
 
 def test_memory_holds_what_is_in_reach(checkpoint, frames):
     tracker = vtlab.create_tracker(VARIANT, weights=checkpoint, max_prompted=2, **OPTIONS)
-    _seeded.shrink(tracker._network)
+    seeded.shrink(tracker._network)
     image = frames[1][0]
     tracker.init(Frame(0, 0.0, image), Prompts(BoxPrompt((20, 20, 80, 90))))
     for t in range(1, 24):

@@ -9,9 +9,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 pytest.importorskip("transformers", reason="pip install 'vtlab[transformers]'")
 
 import vtlab  # noqa: E402
-from benchmarks._seeded import lacking, options  # noqa: E402
 from vtlab.errors import WeightsError  # noqa: E402
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompts  # noqa: E402
+from vtlab.testing.seeded.masks import lacking, options  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
 
 METHODS = ("sam2.1-tiny-transformers", "edgetam")

@@ -12,10 +12,10 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 import vtlab  # noqa: E402
-from benchmarks._seeded import shrink  # noqa: E402
 from vtlab.errors import InputError, WeightsError  # noqa: E402
 from vtlab.nets.xmem import XMem  # noqa: E402
 from vtlab.prompts import MaskPrompt, Prompts  # noqa: E402
+from vtlab.testing.seeded.masks import shrink  # noqa: E402
 
 VIDEO = np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), dtype=np.uint8)
 SMALL = {

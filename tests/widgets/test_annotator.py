@@ -7,11 +7,12 @@ import pytest
 
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
-from tests.conftest import moving_square
+from tests.widgets.browser import Hand
 from vtlab.errors import InputError, PromptError, VtlabWarning
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
 from vtlab.studio import PromptAnnotator, annotate
 from vtlab.studio.annotator import Skeleton
+from vtlab.testing.scenes import moving_square
 from vtlab.video import StreamVideo, open_video
 
 ARM = Skeleton(("hand", "elbow", "shoulder"), ((0, 1), (1, 2)))
@@ -24,41 +25,6 @@ WHEEL = """({ x, y, turn }) => { for (let i = 0; i < 2; i++) document.querySelec
 @pytest.fixture
 def clip():
     return open_video(moving_square(n=6, height=240, width=320, side=60, step=12))
-
-
-class Hand:
-    """Gestures at coordinates of the full-size frame."""
-
-    def __init__(self, shown):
-        self.shown, self.page = shown, shown.page
-        self.page.wait_for_selector(".vt-annotator[data-ready]")
-
-    def at(self, x: float, y: float) -> tuple[float, float]:
-        r = self.page.locator(".vt-canvas").bounding_box()
-        w, h = self.shown.widget.view["width"], self.shown.widget.view["height"]
-        s = min(r["width"] / w, r["height"] / h)
-        return r["x"] + r["width"] / 2 + (x - w / 2) * s, r["y"] + r["height"] / 2 + (y - h / 2) * s
-
-    def drag(self, a, b, at=None) -> None:
-        at = at or self.at
-        self.page.mouse.move(*at(*a))
-        self.page.mouse.down()
-        self.page.mouse.move(*at(*b), steps=3)
-        self.page.mouse.up()
-        self.shown.settle()
-
-    def click(self, x, y, **options) -> None:
-        self.page.mouse.click(*self.at(x, y), **options)
-        self.shown.settle()
-
-    def press(self, *keys) -> None:
-        self.page.locator(".vt-annotator").focus()
-        for key in keys:
-            self.page.keyboard.press(key)
-            self.shown.settle()
-
-    def tool(self, name) -> None:
-        self.page.click(f".vt-annotator [data-tool={name}]")
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import moving_square, square_box
 from vtlab.errors import PromptError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts, SkeletonPrompt
 from vtlab.segmenters import create_segmenter
 from vtlab.studio.annotator_state import UNDO_STEPS, AnnotatorState, Skeleton
+from vtlab.testing.scenes import moving_square, square_box
 from vtlab.video import open_video
 
 VIDEO = open_video(moving_square())

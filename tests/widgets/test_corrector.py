@@ -7,13 +7,13 @@ import pytest
 
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
-from tests.conftest import moving_square
-from tests.session.test_session import Drifts
-from tests.widgets.test_annotator import Hand
+from tests.drifts import Drifts
+from tests.widgets.browser import Hand
 from vtlab.contracts import Card, Observation, SingleObjectTracker
 from vtlab.prompts import BoxPrompt, MaskPrompt, SkeletonPrompt
 from vtlab.session import Session
 from vtlab.studio import Corrector
+from vtlab.testing.scenes import moving_square
 
 N = 12
 VIDEO = moving_square(n=N, height=120, width=160)

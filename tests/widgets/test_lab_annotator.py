@@ -15,7 +15,7 @@ from vtlab.prompts import Prompts
 
 CELLS = [
     "import vtlab, numpy as np\n"
-    "from tests.conftest import moving_square\n"
+    "from vtlab.testing.scenes import moving_square\n"
     "video = vtlab.open_video(moving_square(n=10, height=240, width=320, side=60, step=12))\n"
     "first = vtlab.annotate(video, 'first.json')\n"
     "first",
@@ -104,8 +104,8 @@ def test_two_annotators_and_a_corrector_in_one_notebook(lab):
     page.wait_for_selector(".vt-corrector[data-frame='9']")
     corrector.get_by_role("button", name="Save the session").click()
     until(page, (page.folder / "work.parquet").exists)
-    from tests.conftest import moving_square
     from vtlab.session import Session
+    from vtlab.testing.scenes import moving_square
     from vtlab.video import open_video
 
     video = open_video(moving_square(n=10, height=240, width=320, side=60, step=12))

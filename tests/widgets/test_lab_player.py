@@ -8,7 +8,7 @@ import pytest
 
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
-from tests.widgets.test_player import READ_BOX, READ_NUMBER
+from tests.widgets.browser import READ_BOX, READ_NUMBER
 
 N = 36_000
 CELLS = [

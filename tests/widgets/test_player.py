@@ -7,10 +7,11 @@ import time
 import numpy as np
 import pytest
 
-from tests.conftest import moving_square, square_box
+from tests.widgets.browser import READ_BOX, READ_NUMBER
 from vtlab.errors import InputError
 from vtlab.prompts import MaskPrompt
 from vtlab.studio.player_data import MOST_FRAMES, PlayerData
+from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import FrameTracks, PointRows, Tracks, TracksBuilder
 from vtlab.video import FrameSource, Video, open_video
 
@@ -35,21 +36,6 @@ class Numbered(FrameSource):
 
     def digest(self) -> str:
         return "sha256:numbered"
-
-
-READ_NUMBER = """canvas => {
-  const g = canvas.getContext('2d'), k = canvas.width / 160; let n = 0;
-  for (let bit = 0; bit < 16; bit++)
-    if (g.getImageData(Math.round((10 * bit + 4) * k), Math.round(70 * k), 1, 1).data[0] > 128) n += 1 << bit;
-  return n;
-}"""
-# The tracked box moves two pixels a frame; its left edge is the first orange pixel of row 30.
-READ_BOX = """canvas => {
-  const g = canvas.getContext('2d'), k = canvas.width / 160;
-  const row = g.getImageData(0, Math.round(30 * k), canvas.width, 1).data;
-  for (let x = 0; x < canvas.width; x++) if (row[4 * x] > 150 && row[4 * x + 2] < 90) return x / k;
-  return -1;
-}"""
 
 
 def boxes(n: int = N, object_id: int = 1, step: float = 2.0, **kwargs) -> Tracks:

@@ -1,0 +1,1 @@
+"""Networks with seeded weights, for tests and benchmarks where the official checkpoints are not at hand."""

@@ -15,8 +15,9 @@ are in seconds and use `abs` of the difference of `frame.timestamp`.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 import numpy as np
@@ -27,6 +28,7 @@ from vtlab.tracks import FrameTracks, Tracks
 
 if TYPE_CHECKING:
     import supervision as sv
+    import torch
 
     from vtlab.video import Frame, Video
 
@@ -73,6 +75,8 @@ class Card:
         requires: Extra of vtlab that brings its packages ("" = the core).
         options: Values of the constructor's parameters that this name stands for.
         notice: A sentence that users must see, such as a non-commercial licence.
+        deterministic: False where its answer depends on what else runs in the process, such as a random generator
+            that all its instances share. One run alone gives the same answer again all the same.
     """
 
     name: str
@@ -88,6 +92,7 @@ class Card:
     requires: str = ""
     options: dict[str, Any] = field(default_factory=dict)
     notice: str = ""
+    deterministic: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,10 +193,54 @@ class OfflineTracker(ABC):
 Tracker = OnlineTracker | OfflineTracker
 
 
+@dataclass(frozen=True)
+class ExportGraph:
+    """One step of a tracker's whole network, as it is exported.
+
+    Attributes:
+        network: The network with its weights.
+        step: Called with the network and the inputs in order; returns the outputs in order.
+        inputs: Makes example inputs, by name and in order, for a number of objects.
+        outputs: Names of the outputs.
+        axes: Names of the dynamic axes of each input and output.
+        metadata: What a user needs to know to feed the file.
+    """
+
+    network: torch.nn.Module
+    step: Callable[..., tuple[torch.Tensor, ...]]
+    inputs: Callable[[int], dict[str, torch.Tensor]]
+    outputs: tuple[str, ...]
+    axes: Mapping[str, Mapping[int, str]]
+    metadata: Mapping[str, str]
+
+
+class Exportable(ABC):
+    """A tracker that offers its graph for export; another base beside its kind of tracker.
+
+    Attributes:
+        export_params: Values that parameters of its constructor have in an export.
+    """
+
+    export_params: ClassVar[Mapping[str, Any]] = MappingProxyType(
+        {"device": "cpu", "dtype": "float32", "channels_last": False, "compile": False}
+    )
+
+    @abstractmethod
+    def export_graph(self) -> ExportGraph:
+        """Return the graph of the network that this instance holds."""
+
+
 class Detector(ABC):
-    """Finds objects on single frames, without memory of other frames (motion detectors keep a background)."""
+    """Finds objects on single frames, without memory of other frames (motion detectors keep a background).
+
+    Attributes:
+        names: Names of the classes that it knows, where it knows them beforehand.
+        params: Parameters that it was made with, as the registry notes them.
+    """
 
     card: ClassVar[Card]
+    names: Sequence[str] = ()
+    params: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
@@ -206,9 +255,15 @@ class Detector(ABC):
 
 
 class Associator(ABC):
-    """Gives detections an identity over frames."""
+    """Gives detections an identity over frames.
+
+    Attributes:
+        late: (frame index, row of that frame's detections, id) of detections of earlier frames that the last `update`
+            gave an identity; empty unless it does so.
+    """
 
     card: ClassVar[Card]
+    late: Sequence[tuple[int, int, int]] = ()
 
     @abstractmethod
     def update(self, detections: sv.Detections, frame: Frame) -> sv.Detections:
@@ -221,10 +276,20 @@ class Associator(ABC):
     def reset(self) -> None:
         """Forget all tracks; ids start at 1 again."""
 
+    def waiting(self) -> set[int]:
+        """Indices of earlier frames whose detections may still be answered `late`."""
+        return set()
+
 
 @runtime_checkable
 class Embedder(Protocol):
-    """Describes the appearance of objects for re-identification."""
+    """Describes the appearance of objects for re-identification.
+
+    Attributes:
+        threshold: Cosine above which two vectors are taken for one object.
+    """
+
+    threshold: float
 
     def embed(self, image: Image, boxes: NDArray[np.float64]) -> NDArray[np.float32]:
         """Return unit vectors (N, D) for the boxes (N, 4) xyxy on an image (H, W, 3)."""

@@ -65,6 +65,7 @@ class Registry:
         requires: str = "",
         options: Mapping[str, Any] | None = None,
         notice: str = "",
+        deterministic: bool = True,
     ) -> Callable[[T], T]:
         """Return a class decorator that registers a part under `name`; see `Card` for the arguments.
 
@@ -98,6 +99,7 @@ class Registry:
                 requires,
                 dict(options or {}),
                 notice,
+                deterministic,
             )
             known = self._entries.get(name)
             if known is not None and _home(known[1]) != _home(cls):

@@ -113,9 +113,9 @@ class DeepSort(ImageAssociator):
             backfill=backfill,
             velocities=velocities,
         )
-        self._appearance = float(
-            getattr(self._embedder, "threshold", 0.8) if appearance is None else appearance
-        )
+        if self._embedder is None:
+            raise InputError("DeepSort: it can't do without an embedder, got None.")
+        self._appearance = float(self._embedder.threshold if appearance is None else appearance)
 
     def _run(self, stage: Stage, scene: Scene) -> None:
         if stage.name != "appearance" or not self._cascade:

@@ -96,7 +96,7 @@ def relink(
         New tracks; joined objects have the id of the earlier one.
     """
     describe = make_embedder(embedder)
-    least = float(getattr(describe, "threshold", 0.8) if appearance is None else appearance)
+    least = float(describe.threshold if appearance is None else appearance)
     times = _times(tracks, video.timestamps)
     ids = tracks.object_ids
     vectors = _describe(tracks, video, describe, ids, samples)

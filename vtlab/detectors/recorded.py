@@ -126,7 +126,7 @@ def _key(video: Video, detector: Detector) -> dict[str, Any]:
         "version": _VERSION,
         "video": video.digest(),
         "detector": detector.card.name,
-        "params": plain(getattr(detector, "params", {})),
+        "params": plain(dict(detector.params)),
         "weights": {w.name: digest(w) for w in detector.card.weights},
     }
 
@@ -158,7 +158,7 @@ def _write(
             for m in (d.mask if d.mask is not None else ())
         ]
         columns["mask"] = pa.array(encoded, pa.binary())
-    header = {**key, "names": list(getattr(detector, "names", ())), "size": list(size)}
+    header = {**key, "names": list(detector.names), "size": list(size)}
     table = pa.table(columns).replace_schema_metadata({"vtlab.detections": json.dumps(header)})
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")

@@ -206,7 +206,7 @@ def make_embedder(spec: Any) -> Embedder:
 
     Args:
         spec: "histogram", "osnet-x0.25", "timm:NAME", a path ending in .onnx or (OSNet) .pth, .pt, .tar, .safetensors, or
-            anything with `embed`.
+            anything with `embed` and `threshold`, see `contracts.Embedder`.
 
     Raises:
         InputError: Nothing of that name.
@@ -227,7 +227,7 @@ def make_embedder(spec: Any) -> Embedder:
             return OsnetEmbedder(name)
     raise InputError(
         f"Unknown embedder {spec!r}. Known: 'histogram', 'osnet-x0.25', 'timm:NAME', a path ending in .onnx or .pth, or an "
-        "object with embed(image, boxes)."
+        "object with embed(image, boxes) and threshold."
     )
 
 

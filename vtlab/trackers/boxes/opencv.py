@@ -62,6 +62,7 @@ class _Method(NamedTuple):
     paper: str
     url: str
     weights: tuple[WeightFile, ...] = ()
+    deterministic: bool = True
 
 
 _METHODS = {
@@ -82,6 +83,7 @@ _METHODS = {
         "Boosted classifier by multiple-instance learning; no change of scale.",
         "Visual Tracking with Online Multiple Instance Learning, CVPR 2009",
         "https://doi.org/10.1109/CVPR.2009.5206737",
+        deterministic=False,  # draws its samples from one generator for the whole process
     ),
     "mosse": _Method(
         "legacy.TrackerMOSSE_create",
@@ -100,6 +102,7 @@ _METHODS = {
         "Online AdaBoost classifier; the oldest one.",
         "Real-Time Tracking via On-line Boosting, BMVC 2006",
         "https://doi.org/10.5244/C.20.6",
+        deterministic=False,  # draws its samples from one generator for the whole process
     ),
     "vittrack": _Method(
         "TrackerVit_create",
@@ -239,4 +242,5 @@ for _name, _method in _METHODS.items():
             licence="Apache-2.0",
             weights=_method.weights,
             options={"method": _name},
+            deterministic=_method.deterministic,
         )(OpenCVTracker)

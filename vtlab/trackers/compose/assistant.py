@@ -203,7 +203,7 @@ class Assistant(OfflineTracker):
         self._refresh, self._duplicate, self._lost_looks = float(refresh), float(duplicate), lost_looks
         self._forget, self._most = float(forget), most
         self._embedder = make_embedder(embedder)
-        least = getattr(self._embedder, "threshold", 0.8)
+        least = self._embedder.threshold
         self._appearance = float(least if appearance is None else appearance)
         self._forget_all()
 
@@ -397,13 +397,12 @@ class Assistant(OfflineTracker):
             found = detector.detect_frame(frame)
             scores = np.ones(len(found)) if found.confidence is None else found.confidence
             labels = found.data.get("class_name", [None] * len(found))
-            by = getattr(detector, "card", None)
             rows += [
                 (
                     float(s),
                     np.asarray(b, dtype=np.float64),
                     None if x is None else str(x),
-                    by.name if by else "detector",
+                    detector.card.name,
                 )
                 for s, b, x in zip(scores, found.xyxy, labels, strict=True)
                 if np.isfinite(b).all() and (b[2:] > b[:2]).all()

@@ -14,7 +14,7 @@ gaps, broken identities and short tracks:
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -94,16 +94,13 @@ class ByDetection(OnlineTracker):
 
     def _backfill(self, index: int, found: sv.Detections) -> None:
         """Answer late for what tracks saw before they were confirmed."""
-        associator: Any = self._associator
-        if not hasattr(associator, "late"):
-            return
         ids: dict[int, NDArray[np.int64]] = {}
-        for past, row, object_id in associator.late:
+        for past, row, object_id in self._associator.late:
             if past in self._held:
                 ids.setdefault(past, np.full(len(self._held[past]), -1))[row] = object_id
         for past, given in ids.items():
             self._late.add(past, self._answer(self._held[past], given))
-        waiting = associator.waiting()
+        waiting = self._associator.waiting()
         held = {past: seen for past, seen in [*self._held.items(), (index, found)] if past in waiting}
         self._held = dict(list(held.items())[-_HOLD:])
 
@@ -168,19 +165,15 @@ def _refuse(prompts: Prompts, name: str) -> None:
 
 
 def _register() -> None:
+    """Offer every associator as a tracker that has its card."""
     for card in ASSOCIATORS.cards():
-        shared: dict[str, Any] = {
+        facts = {f.name: getattr(card, f.name) for f in fields(card)}
+        facts |= {
             "family": "mot",
-            "paper": card.paper,
-            "paper_url": card.paper_url,
-            "code": card.code,
-            "licence": card.licence,
-            "weights": card.weights,
-            "requires": card.requires,
+            "summary": f"Links what a detector finds. {card.summary}",
             "options": {"associator": card.name},
-            "notice": card.notice,
         }
-        register(card.name, summary=f"Links what a detector finds. {card.summary}", **shared)(ByDetection)
+        register(**facts)(ByDetection)
 
 
 _register()

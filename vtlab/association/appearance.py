@@ -2,44 +2,55 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
+from vtlab.association.engine import Array, CommonSettings, KalmanAssociator, Rows, Scene
 from vtlab.association.parts.cmc import CameraMotion
 from vtlab.association.parts.reid import Vectors, make_embedder, unit
 from vtlab.association.parts.similarity import cosine, gallery_cosine
-from vtlab.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSettings(CommonSettings):
+    """Settings of the associators that may use camera motion and appearance, beside the common ones.
+
+    Attributes:
+        camera: Camera-motion compensation: "flow", "orb", "ecc", a `CameraMotion`, or None.
+        embedder: Appearance: "histogram", "osnet-x0.25", "timm:NAME", a path, an `Embedder` (see
+            `reid.make_embedder`), or None.
+        memory: Part of its old vector that a track keeps with each detection (exponential moving average).
+    """
+
+    camera: Any = None
+    embedder: Any = None
+    memory: float = 0.9
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.memory <= 1:
+            raise self.wrong("memory", "from 0 to 1")
 
 
 class ImageAssociator(KalmanAssociator):
     """Base of the associators that may use camera motion and appearance.
 
-    Args:
-        camera: "flow", "orb", "ecc", a `CameraMotion`, or None.
-        embedder: See `reid.make_embedder`; None for no appearance.
-        memory: Part of its old vector that a track keeps with each detection (exponential moving average).
-        gallery: Keep so many last vectors of each track instead, and compare with the nearest; 0 for the average.
-        others: See `KalmanAssociator`.
+    Attributes:
+        gallery: Keep so many last vectors of each track instead of their average, and compare with the nearest; 0 for
+            the average.
     """
 
-    def __init__(
-        self,
-        *,
-        camera: Any = None,
-        embedder: Any = None,
-        memory: float = 0.9,
-        gallery: int = 0,
-        **others: Any,
-    ):
-        if not 0 <= memory <= 1:
-            raise InputError(f"{type(self).__name__}: memory must be from 0 to 1, got {memory!r}.")
+    Settings = ImageSettings
+    settings: ImageSettings
+    gallery: int = 0
+
+    def _prepare(self) -> None:
+        camera, embedder = self.settings.camera, self.settings.embedder
         self._camera = camera if camera is None or isinstance(camera, CameraMotion) else CameraMotion(camera)
         self._embedder = None if embedder is None else make_embedder(embedder)
-        self._memory, self._gallery = float(memory), int(gallery)
-        super().__init__(**others)
 
     def reset(self) -> None:
         """Forget all tracks; ids start at 1 again."""
@@ -82,9 +93,9 @@ class ImageAssociator(KalmanAssociator):
         }
 
     def _first_vectors(self, vectors: Vectors) -> Vectors:
-        if not self._gallery:
+        if not self.gallery:
             return vectors
-        kept = np.full((len(vectors), self._gallery, vectors.shape[1]), np.nan, np.float32)
+        kept = np.full((len(vectors), self.gallery, vectors.shape[1]), np.nan, np.float32)
         kept[:, 0] = vectors
         return kept
 
@@ -98,7 +109,7 @@ class ImageAssociator(KalmanAssociator):
         strong = scene.high[chosen]
         rows, chosen = rows[strong], chosen[strong]
         kept, new = self._columns["vector"], self._vectors[chosen]
-        if self._gallery:
+        if self.gallery:
             kept[rows] = np.roll(kept[rows], 1, axis=1)
             kept[rows, 0] = new
             return
@@ -107,9 +118,9 @@ class ImageAssociator(KalmanAssociator):
 
     def _keep_of(self, scene: Scene, chosen: Rows) -> Array:
         """Part (K,) of its old vector that each track keeps."""
-        return np.full(len(chosen), self._memory)
+        return np.full(len(chosen), self.settings.memory)
 
     def _likeness(self, rows: Rows, columns: Rows) -> Array:
         """Cosine (N, M) of tracks `rows` and detections `columns`."""
         kept, new = self._columns["vector"][rows], self._vectors[columns]
-        return gallery_cosine(kept, new) if self._gallery else cosine(kept, new)
+        return gallery_cosine(kept, new) if self.gallery else cosine(kept, new)

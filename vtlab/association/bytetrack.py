@@ -12,10 +12,39 @@ frame, and a track found on the last frame of its time is removed at its next mi
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
-from vtlab.association.engine import KalmanAssociator, Stage
+from vtlab.association.engine import CommonSettings, KalmanAssociator, Rules, Stage
 from vtlab.registry import register_associator
+
+
+@dataclass(frozen=True, kw_only=True)
+class ByteTrackSettings(CommonSettings):
+    """Settings of ByteTrack, beside the common ones.
+
+    Attributes:
+        high: Confidence from which a detection takes part in the first round.
+        low: Confidence above which the others take part in the second round.
+        new: Confidence from which an unmatched strong detection begins a track.
+        threshold: Lowest IoU of a match in the first round.
+        second_threshold: Lowest IoU of a match in the second round.
+        motion: Motion model of the Kalman filter: "xyxy", "xyah" (the paper's), "xywh" or "xysr".
+        overlap: "iou", "giou", "diou" or "biou".
+        fuse: Multiply the overlap of the first round by the confidence, as the official code does.
+        official: Do in everything as the authors' code, see the module; `overlap` and `fuse` then have no say.
+    """
+
+    high: float = 0.6
+    low: float = float("-inf")
+    new: float = 0.7
+    threshold: float = 0.1
+    second_threshold: float = 0.1
+    min_hits: int = 2
+    motion: str = "xyxy"
+    overlap: str = "iou"
+    fuse: bool = False
+    official: bool = False
 
 
 @register_associator(
@@ -28,70 +57,32 @@ from vtlab.registry import register_associator
     licence="Apache-2.0 (vtlab); official code MIT",
 )
 class ByteTrack(KalmanAssociator):
-    """ByteTrack.
+    """ByteTrack; see `ByteTrackSettings` for its parameters."""
 
-    Args:
-        high: Confidence from which a detection takes part in the first round.
-        low: Confidence above which the others take part in the second round.
-        new: Confidence from which an unmatched strong detection begins a track.
-        threshold: Lowest IoU of a match in the first round.
-        second_threshold: Lowest IoU of a match in the second round.
-        lost_seconds: Seconds without a detection after which a track is removed.
-        min_hits: Detections that confirm a track, its first one included.
-        motion: Motion model of the Kalman filter: "xyxy", "xyah" (the paper's), "xywh" or "xysr".
-        overlap: "iou", "giou", "diou" or "biou".
-        fuse: Multiply the overlap of the first round by the confidence, as the official code does.
-        class_aware: Never match a track with a detection of another class.
-        official: Do in everything as the authors' code, see the module; `overlap` and `fuse` then have no say.
-        fps: See `KalmanAssociator`.
-        backfill: See `KalmanAssociator`.
-        velocities: See `KalmanAssociator`.
-    """
+    Settings = ByteTrackSettings
+    settings: ByteTrackSettings
 
-    def __init__(
-        self,
-        *,
-        high: float = 0.6,
-        low: float = float("-inf"),
-        new: float = 0.7,
-        threshold: float = 0.1,
-        second_threshold: float = 0.1,
-        lost_seconds: float = 1.0,
-        min_hits: int = 2,
-        motion: str = "xyxy",
-        overlap: str = "iou",
-        fuse: bool = False,
-        class_aware: bool = False,
-        official: bool = False,
-        fps: float | None = None,
-        backfill: bool = False,
-        velocities: bool = False,
-    ):
+    def _rules(self) -> Rules:
+        s = self.settings
         stages = [
-            Stage("all", "high", threshold, overlap, fuse=fuse),
-            Stage("all", "low", second_threshold, overlap),
+            Stage("all", "high", s.threshold, s.overlap, fuse=s.fuse),
+            Stage("all", "low", s.second_threshold, s.overlap),
         ]
-        if official:
+        if s.official:
             strict: dict[str, Any] = {"overlap": "iou-pixels", "rule": "gain"}
             stages = [
-                Stage("numbered", "high", threshold, fuse=True, **strict),
-                Stage("recent", "low", second_threshold, **strict),
+                Stage("numbered", "high", s.threshold, fuse=True, **strict),
+                Stage("recent", "low", s.second_threshold, **strict),
                 Stage("tentative", "high", 0.3, fuse=True, **strict),
             ]
-        super().__init__(
+        return Rules(
             stages=stages,
-            motion=motion,
-            high=high,
-            low=low,
-            new=new,
-            lost_seconds=lost_seconds,
-            min_hits=min_hits,
-            class_aware=class_aware,
-            fps=fps,
-            backfill=backfill,
-            velocities=velocities,
-            official=official,
-            instant_start=official,
-            duplicates=0.85 if official else 1.0,
-            still=(3,) if official else (),
+            motion=s.motion,
+            high=s.high,
+            low=s.low,
+            new=s.new,
+            official=s.official,
+            instant_start=s.official,
+            duplicates=0.85 if s.official else 1.0,
+            still=(3,) if s.official else (),
         )

@@ -8,16 +8,50 @@ https://github.com/dyhBUPT/StrongSORT, GPL-3.0; nothing of it is used here).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from vtlab.association.appearance import ImageAssociator
-from vtlab.association.engine import Array, Rows, Scene, Stage
-from vtlab.errors import InputError
+from vtlab.association.appearance import ImageAssociator, ImageSettings
+from vtlab.association.engine import Array, Rows, Rules, Scene, Stage
 from vtlab.registry import register_associator
 
 _GATE = 9.4877  # chi-square, 4 degrees of freedom, 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeepSortSettings(ImageSettings):
+    """Settings of DeepSORT and StrongSORT, beside the common ones and those of camera motion and appearance.
+
+    Attributes:
+        embedder: As in `ImageSettings`, but it can't be None.
+        appearance: Lowest cosine of a match; None: what the embedder calls alike (its `threshold`).
+        gate: Largest squared Mahalanobis distance of a match.
+        motion_weight: Weight of that distance, as a part of the gate, in the cost (StrongSORT); 0 only gates.
+        cascade: Match tracks that were seen more recently first.
+        gallery: Keep so many last vectors of each track and compare with the nearest; 0: an average, see `memory`.
+        trust_confidence: Trust surer detections more in the filter (NSA Kalman).
+        threshold: Lowest IoU of a match in the last round.
+        high: Confidence from which a detection takes part and may begin a track.
+    """
+
+    embedder: Any = "histogram"
+    appearance: float | None = None
+    gate: float = _GATE
+    motion_weight: float = 0.0
+    cascade: bool = True
+    gallery: int = 100
+    trust_confidence: bool = False
+    threshold: float = 0.3
+    high: float = 0.3
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.embedder is None:
+            raise self.wrong("embedder", "given")
+        if not 0 <= self.motion_weight < 1:
+            raise self.wrong("motion_weight", "from 0 to below 1")
 
 
 @register_associator(
@@ -46,79 +80,32 @@ _GATE = 9.4877  # chi-square, 4 degrees of freedom, 0.95
     licence="Apache-2.0 (vtlab); official code GPL-3.0",
 )
 class DeepSort(ImageAssociator):
-    """DeepSORT and, with other options, StrongSORT.
+    """DeepSORT and, with other options, StrongSORT; see `DeepSortSettings` for their parameters."""
 
-    Args:
-        embedder: Appearance: "histogram", "osnet-x0.25", "timm:NAME", a path, or an `Embedder`.
-        appearance: Lowest cosine of a match; None: what the embedder calls alike (its `threshold`).
-        gate: Largest squared Mahalanobis distance of a match.
-        motion_weight: Weight of that distance, as a part of the gate, in the cost (StrongSORT); 0 only gates.
-        cascade: Match tracks that were seen more recently first.
-        gallery: Keep so many last vectors of each track and compare with the nearest; 0: an average.
-        memory: Part of its old vector that a track keeps with each detection (average only).
-        trust_confidence: Trust surer detections more in the filter (NSA Kalman).
-        camera: "flow", "orb", "ecc", a `CameraMotion`, or None.
-        threshold: Lowest IoU of a match in the last round.
-        high: Confidence from which a detection takes part and may begin a track.
-        lost_seconds: Seconds without a detection after which a track is removed.
-        min_hits: Detections that confirm a track, its first one included.
-        class_aware: Never match a track with a detection of another class.
-        fps: See `KalmanAssociator`.
-        backfill: See `KalmanAssociator`.
-        velocities: See `KalmanAssociator`.
-    """
+    Settings = DeepSortSettings
+    settings: DeepSortSettings
 
-    def __init__(
-        self,
-        *,
-        embedder: Any = "histogram",
-        appearance: float | None = None,
-        gate: float = _GATE,
-        motion_weight: float = 0.0,
-        cascade: bool = True,
-        gallery: int = 100,
-        memory: float = 0.9,
-        trust_confidence: bool = False,
-        camera: Any = None,
-        threshold: float = 0.3,
-        high: float = 0.3,
-        lost_seconds: float = 1.0,
-        min_hits: int = 3,
-        class_aware: bool = False,
-        fps: float | None = None,
-        backfill: bool = False,
-        velocities: bool = False,
-    ):
-        if not 0 <= motion_weight < 1:
-            raise InputError(f"DeepSort: motion_weight must be from 0 to below 1, got {motion_weight!r}.")
-        self._gate, self._motion_weight = float(gate), float(motion_weight)
-        self._cascade, self._trust = cascade, trust_confidence
-        super().__init__(
+    def _prepare(self) -> None:
+        super()._prepare()
+        assert self._embedder is not None  # the settings see to it
+        self.gallery, least = self.settings.gallery, self.settings.appearance
+        self._least = self._embedder.threshold if least is None else least
+
+    def _rules(self) -> Rules:
+        s = self.settings
+        return Rules(
             stages=[
                 Stage("numbered", "high", 0.0, rule="gain", name="appearance"),
-                Stage("recent", "high", threshold, rule="gain", name="overlap"),
+                Stage("recent", "high", s.threshold, rule="gain", name="overlap"),
             ],
             motion="xyah",
-            high=high,
-            low=high,
-            new=high,
-            lost_seconds=lost_seconds,
-            min_hits=min_hits,
-            camera=camera,
-            embedder=embedder,
-            memory=memory,
-            gallery=gallery,
-            class_aware=class_aware,
-            fps=fps,
-            backfill=backfill,
-            velocities=velocities,
+            high=s.high,
+            low=s.high,
+            new=s.high,
         )
-        if self._embedder is None:
-            raise InputError("DeepSort: it can't do without an embedder, got None.")
-        self._appearance = float(self._embedder.threshold if appearance is None else appearance)
 
     def _run(self, stage: Stage, scene: Scene) -> None:
-        if stage.name != "appearance" or not self._cascade:
+        if stage.name != "appearance" or not self.settings.cascade:
             super()._run(stage, scene)
             return
         free, misses = scene.free, self._life.misses
@@ -137,12 +124,13 @@ class DeepSort(ImageAssociator):
         """For appearance: how far the cost is below its limit, (0, 1]; outside the gate -1."""
         if stage.name != "appearance":
             return super()._pairs(stage, scene, rows, columns)
+        gate, weight = self.settings.gate, self.settings.motion_weight
         likeness = self._likeness(rows, columns)
         distance = self._filter.gate(scene.boxes[columns])[rows]
-        allowed = (likeness >= self._appearance) & (distance <= self._gate)
-        cost = (1 - self._motion_weight) * (1 - likeness) + self._motion_weight * distance / self._gate
+        allowed = (likeness >= self._least) & (distance <= gate)
+        cost = (1 - weight) * (1 - likeness) + weight * distance / gate
         return np.where(allowed, np.maximum(1 - cost, 1e-6), -1.0), None
 
     def _correct(self, rows: Rows, boxes: Array, scene: Scene, chosen: Rows) -> None:
-        self._filter.update(rows, boxes, scene.scores[chosen] if self._trust else None)
+        self._filter.update(rows, boxes, scene.scores[chosen] if self.settings.trust_confidence else None)
         self._learn(rows, scene, chosen)

@@ -1,15 +1,18 @@
 """The engine of all associators: predict, match in stages, correct, end and begin tracks.
 
-A method is a list of stages and a few rules; what is special to it (momentum, re-update, appearance) overrides one
-of the hooks `_pairs`, `_correct`, `_new_columns`, `_before_predict`, `_after_predict`.
+A method is a dataclass of settings and the rules that follow from them (`_rules`), stages of matching above all; what is
+special to it (momentum, re-update, appearance) overrides one of the hooks `_pairs`, `_correct`, `_new_columns`,
+`_before_predict`, `_after_predict`.
 """
 
 from __future__ import annotations
 
+import inspect
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,29 +92,54 @@ class Scene:
     usable: Rows | None
 
 
-class KalmanAssociator(Associator):
-    """Base of the associators. See the methods for their parameters.
+@dataclass(frozen=True, kw_only=True)
+class CommonSettings:
+    """What users may set of every associator. A method adds its own settings in a subclass beside it.
 
-    Args:
+    Attributes:
+        lost_seconds: Seconds without a detection after which a track is removed.
+        min_hits: Detections that confirm a track, its first one included.
+        class_aware: Never match a track with a detection of another class.
+        fps: Frames per second in which the filter's noise is meant; the motion step is then the elapsed time times
+            `fps`. None: one frame is one step, as in the papers.
+        backfill: Keep what tentative tracks saw, see `Associator.late`.
+        velocities: Put the velocity (n, 2) in pixels per second into `data["velocity"]` of the answer.
+    """
+
+    lost_seconds: float = 1.0
+    min_hits: int = 3
+    class_aware: bool = False
+    fps: float | None = None
+    backfill: bool = False
+    velocities: bool = False
+
+    def __post_init__(self) -> None:
+        if self.fps is not None and not self.fps > 0:
+            raise self.wrong("fps", "more than 0")
+
+    def wrong(self, name: str, expected: str) -> InputError:
+        """The error of a setting whose value is not as `expected`."""
+        owner = type(self).__name__.removesuffix("Settings")
+        return InputError(f"{owner}: {name} must be {expected}, got {getattr(self, name)!r}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rules:
+    """How the engine works for a method; derived from the method's settings.
+
+    Attributes:
         stages: Rounds of matching.
         motion: Motion model of the Kalman filter.
         high: Confidence from which a detection is "high".
         low: Confidence above which a detection that is not high is "low"; the rest takes no part.
         new: Confidence from which an unmatched high detection begins a track.
-        lost_seconds: Seconds without a detection after which a track is removed.
-        min_hits: Detections that confirm a track, its first one included.
         drop_tentative: Remove a tentative track at its first miss.
         needs_streak: An object is shown only while, after its first detection, it had `min_hits` on successive frames
             (SORT, OC-SORT); otherwise once confirmed is enough.
         warmup: On so many frames after the first with detections a track is shown from its second detection on
             (`needs_streak` only).
         instant_start: Tracks that begin on the first frame are confirmed at once.
-        class_aware: Never match a track with a detection of another class.
-        fps: Frames per second in which the filter's noise is meant; the motion step is then the elapsed time times
-            `fps`. None: one frame is one step, as in the papers.
         min_area: Detections of fewer square pixels belong to no track.
-        backfill: Keep what tentative tracks saw, see `late`.
-        velocities: Put the velocity (n, 2) in pixels per second into `data["velocity"]` of the answer.
         duplicates: Of a seen and a lost track whose overlap is above this, remove the one with the shorter life; 1 keeps
             both.
         official: Habits of the authors' code that its methods leave out by default: with `needs_streak` every frame
@@ -119,55 +147,57 @@ class KalmanAssociator(Associator):
             one found on its very last frame does not outlive its next miss.
         still: Coordinates of the filter whose velocity a lost track gives up.
         show_tentative: Show tentative tracks, under numbers that vanish with them.
+    """
+
+    stages: Sequence[Stage]
+    motion: str | MotionModel
+    high: float
+    low: float
+    new: float
+    drop_tentative: bool = True
+    needs_streak: bool = False
+    warmup: int = 0
+    instant_start: bool = False
+    min_area: float = 0.0
+    duplicates: float = 1.0
+    official: bool = False
+    still: Sequence[int] = ()
+    show_tentative: bool = False
+
+
+class KalmanAssociator(Associator):
+    """Base of the associators. A method names its settings, and says in `_rules` what follows from them.
+
+    Args:
+        settings: Values of the attributes of the method's `Settings`, by name.
 
     Attributes:
+        Settings: The dataclass of the method's settings: the one place where they are listed and documented.
+        settings: Those of this instance.
         late: With `backfill`, the (frame index, row of that frame's detections, id) of earlier detections of the
             tracks that were confirmed by the last `update`.
     """
 
-    def __init__(
-        self,
-        *,
-        stages: Sequence[Stage],
-        motion: str | MotionModel,
-        high: float,
-        low: float,
-        new: float,
-        lost_seconds: float,
-        min_hits: int,
-        drop_tentative: bool = True,
-        needs_streak: bool = False,
-        warmup: int = 0,
-        instant_start: bool = False,
-        class_aware: bool = False,
-        fps: float | None = None,
-        min_area: float = 0.0,
-        backfill: bool = False,
-        velocities: bool = False,
-        duplicates: float = 1.0,
-        official: bool = False,
-        still: Sequence[int] = (),
-        show_tentative: bool = False,
-    ):
+    Settings: ClassVar[type[Any]] = CommonSettings
+    settings: CommonSettings
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls) -> None:
+        """Give the constructor the signature of the settings, which registry, command line and help read."""
+        cls.__signature__ = inspect.signature(cls.Settings)
+
+    def __init__(self, **settings: Any):
+        self.settings = self._read_settings(**settings)
         self._name = type(self).__name__
-        if fps is not None and not fps > 0:
-            raise InputError(f"{self._name}: fps must be more than 0, got {fps!r}.")
-        self._stages = tuple(stages)
-        self._overlaps = {stage.overlap: overlap(stage.overlap) for stage in self._stages}
-        self._motion = motion
-        self._high, self._low, self._begins = float(high), float(low), max(float(high), float(new))
-        self._min_area = float(min_area)
-        self._needs_streak, self._warmup, self._instant = needs_streak, int(warmup), instant_start
-        self._class_aware, self._fps, self._backfill, self._velocities = (
-            class_aware,
-            fps,
-            backfill,
-            velocities,
-        )
-        self._duplicates, self._official = float(duplicates), official
-        self._still, self._show_tentative = list(still), show_tentative
+        self._prepare()
+        rules = self.rules = self._rules()
+        self._overlaps = {stage.overlap: overlap(stage.overlap) for stage in rules.stages}
+        self._begins = max(float(rules.high), float(rules.new))
         self._life = Lifecycle(
-            lost_seconds=lost_seconds, min_hits=min_hits, drop_tentative=drop_tentative, owner=self._name
+            lost_seconds=self.settings.lost_seconds,
+            min_hits=self.settings.min_hits,
+            drop_tentative=rules.drop_tentative,
+            owner=self._name,
         )
         self._clock = Clock(self._name)
         self.reset()
@@ -176,7 +206,7 @@ class KalmanAssociator(Associator):
         """Forget all tracks; ids start at 1 again."""
         self._life.reset()
         self._clock.reset()
-        self._filter = BoxFilter(self._motion)
+        self._filter = BoxFilter(self.rules.motion)
         self._columns: dict[str, NDArray[Any]] = self._new_columns(
             np.empty((0, 4)), None, np.empty(0, np.int64)
         )
@@ -195,12 +225,12 @@ class KalmanAssociator(Associator):
         """
         self._clock.tick(frame.timestamp, frame.index)
         self._before_predict()
-        if self._still:
+        if self.rules.still:
             lost = (self._life.misses > 0).nonzero()[0]
-            self._filter.state[1, lost[:, None], self._still] = 0.0
+            self._filter.state[1, lost[:, None], list(self.rules.still)] = 0.0
         self._life.misses += 1
-        steps = 1.0 if self._fps is None else self._clock.elapsed * self._fps
-        waiting = self._life.id <= 0 if self._official and not self._needs_streak else None
+        steps = 1.0 if self.settings.fps is None else self._clock.elapsed * self.settings.fps
+        waiting = self._life.id <= 0 if self.rules.official and not self.rules.needs_streak else None
         kept = None if waiting is None else self._filter.state[:, waiting]
         self._filter.predict(steps)
         if waiting is not None:
@@ -209,7 +239,7 @@ class KalmanAssociator(Associator):
         self._after_predict(scene)
         if len(scene.boxes) and len(self._filter):
             scene.predicted = self._filter.boxes()
-            for stage in self._stages:
+            for stage in self.rules.stages:
                 self._run(stage, scene)
         ids = self._settle(scene)
         if scene.usable is not None:
@@ -223,6 +253,18 @@ class KalmanAssociator(Associator):
         return {index for seen in self._tentative.values() for index, _ in seen}
 
     # -- hooks ------------------------------------------------------------------------------------------------
+
+    def _read_settings(self, **settings: Any) -> CommonSettings:
+        """The settings by which the method works, of what users give."""
+        given: CommonSettings = self.Settings(**settings)
+        return given
+
+    def _prepare(self) -> None:
+        """Make what the settings name (an embedder, say), once, before anything else."""
+
+    @abstractmethod
+    def _rules(self) -> Rules:
+        """What follows from `settings` for the engine."""
 
     def _before_predict(self) -> None:
         """Called before the filters go to the next frame."""
@@ -265,14 +307,14 @@ class KalmanAssociator(Associator):
             else np.asarray(detections.confidence, dtype=np.float64)
         )
         class_ids: Rows | None = None
-        if self._class_aware and detections.class_id is not None:
+        if self.settings.class_aware and detections.class_id is not None:
             class_ids = detections.class_id.astype(np.int64)
         usable = None
         flat = boxes.ravel()
-        if self._min_area or not (isfinite(flat.dot(flat)) and (boxes[:, 2:] > boxes[:, :2]).all()):
+        if self.rules.min_area or not (isfinite(flat.dot(flat)) and (boxes[:, 2:] > boxes[:, :2]).all()):
             size = boxes[:, 2:] - boxes[:, :2]
             good = np.isfinite(size).all(axis=1) & (size > 0).all(axis=1)
-            good &= size[:, 0] * size[:, 1] >= self._min_area
+            good &= size[:, 0] * size[:, 1] >= self.rules.min_area
             usable = good.nonzero()[0]
             boxes, scores = boxes[usable], scores[usable]
             class_ids = None if class_ids is None else class_ids[usable]
@@ -284,7 +326,7 @@ class KalmanAssociator(Associator):
             boxes,
             scores,
             class_ids,
-            scores >= self._high,
+            scores >= self.rules.high,
             track_of,
             boxes[:0],
             free,
@@ -344,7 +386,7 @@ class KalmanAssociator(Associator):
             chosen &= scene.high
         elif stage.detections == "low":
             chosen &= ~scene.high
-            chosen &= scene.scores > self._low
+            chosen &= scene.scores > self.rules.low
         return chosen.nonzero()[0]
 
     def _settle(self, scene: Scene) -> Rows:
@@ -356,7 +398,7 @@ class KalmanAssociator(Associator):
         matched = (scene.track_of >= 0).nonzero()[0]
         if len(matched):
             rows = scene.track_of[matched]
-            if self._official and not self._needs_streak:
+            if self.rules.official and not self.rules.needs_streak:
                 self._doomed = np.union1d(self._doomed, life.serial[rows[life.overdue(now)[rows]]])
             self._correct(rows, scene.boxes.take(matched, axis=0), scene, matched)
             life.observe(rows, now, None if scene.class_ids is None else scene.class_ids[matched])
@@ -364,7 +406,7 @@ class KalmanAssociator(Associator):
             rows_shown = rows[shown]
             life.number(rows_shown)
             ids[matched[shown]] = life.id[rows_shown]
-            if self._backfill:
+            if self.settings.backfill:
                 self._remember(scene, matched, rows)
         if len(matched) < len(life):
             alive = life.alive(now)
@@ -374,18 +416,18 @@ class KalmanAssociator(Associator):
                 self._keep((~np.isin(life.serial, self._doomed) | (life.misses == 0)).nonzero()[0])
         if len(matched) < len(ids):
             self._begin(scene, ids)
-        if self._duplicates < 1:
+        if self.rules.duplicates < 1:
             self._drop_duplicates(ids)
-        if self._frames or len(scene.detections) or self._official:
+        if self._frames or len(scene.detections) or self.rules.official:
             self._frames += 1
         return ids
 
     def _shown(self, rows: Rows) -> NDArray[np.bool_]:
         """Which of these matched tracks are shown, and numbered if they are not yet."""
         life = self._life
-        if not self._needs_streak:
+        if not self.rules.needs_streak:
             return (life.hits[rows] >= life.min_hits) | (life.id[rows] > 0)
-        if self._frames < self._warmup + (not self._official):
+        if self._frames < self.rules.warmup + (not self.rules.official):
             return np.ones(len(rows), dtype=bool)
         return life.streak[rows] >= life.min_hits
 
@@ -396,23 +438,23 @@ class KalmanAssociator(Associator):
         start = len(self._life)
         classes = None if scene.class_ids is None else scene.class_ids[fresh]
         boxes = scene.boxes.take(fresh, axis=0)
-        self._life.add(len(fresh), self._clock.now, classes, streak=0 if self._needs_streak else 1)
+        self._life.add(len(fresh), self._clock.now, classes, streak=0 if self.rules.needs_streak else 1)
         self._filter.add(boxes)
         for name, column in self._new_columns(boxes, scene, fresh).items():
             self._columns[name] = np.concatenate([self._columns[name], column])
         rows = np.arange(start, start + len(fresh))
-        if self._needs_streak:
-            at_once = self._official and self._frames < self._warmup
+        if self.rules.needs_streak:
+            at_once = self.rules.official and self._frames < self.rules.warmup
         else:
-            at_once = self._life.min_hits == 1 or (self._instant and self._frames == 0)
-        if at_once or self._show_tentative:
+            at_once = self._life.min_hits == 1 or (self.rules.instant_start and self._frames == 0)
+        if at_once or self.rules.show_tentative:
             self._life.number(rows) if at_once else self._life.show(rows)
             ids[fresh] = np.abs(self._life.id[rows])
-        elif self._backfill:
+        elif self.settings.backfill:
             self._remember(scene, fresh, rows)
 
     def _keep(self, alive: Rows) -> None:
-        if self._backfill:
+        if self.settings.backfill:
             for serial in np.setdiff1d(self._life.serial, self._life.serial[alive]).tolist():
                 self._tentative.pop(serial, None)
         self._life.keep(alive)
@@ -427,8 +469,8 @@ class KalmanAssociator(Associator):
         if not len(seen) or not len(lost):
             return
         boxes, lived = self._filter.boxes(), life.last - life.begun
-        compare = self._overlaps[self._stages[0].overlap]
-        a, b = (compare(boxes[seen], boxes[lost]) > self._duplicates).nonzero()
+        compare = self._overlaps[self.rules.stages[0].overlap]
+        a, b = (compare(boxes[seen], boxes[lost]) > self.rules.duplicates).nonzero()
         longer = lived[seen[a]] > lived[lost[b]] + 1e-9
         hidden = seen[a[~longer]]
         gone = np.union1d(lost[b[longer]], hidden)
@@ -453,7 +495,7 @@ class KalmanAssociator(Associator):
         vars(answer).update(vars(detections))
         answer.tracker_id = ids
         answer.data = dict(detections.data)
-        if self._velocities:
+        if self.settings.velocities:
             answer.data["velocity"] = self._velocity_of(ids)
         return answer
 
@@ -464,7 +506,7 @@ class KalmanAssociator(Associator):
         at = np.array([row_of.get(i, -1) for i in ids.tolist()], dtype=np.int64)
         seen = at >= 0
         if self._clock.elapsed > 0:
-            steps = 1.0 if self._fps is None else self._clock.elapsed * self._fps
+            steps = 1.0 if self.settings.fps is None else self._clock.elapsed * self.settings.fps
             velocity[seen] = self._filter.velocities()[at[seen]] * (steps / self._clock.elapsed)
         return velocity
 

@@ -12,17 +12,63 @@ OC-SORT: Multi-Pedestrian Tracking by Adaptive Re-Identification", ICIP 2023, ar
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.association.appearance import ImageAssociator
-from vtlab.association.engine import Array, Rows, Scene, Stage
+from vtlab.association.appearance import ImageAssociator, ImageSettings
+from vtlab.association.engine import Array, Rows, Rules, Scene, Stage
 from vtlab.association.parts.kalman import BoxFilter
 from vtlab.association.parts.similarity import iou
-from vtlab.errors import InputError
 from vtlab.registry import register_associator
+
+
+@dataclass(frozen=True, kw_only=True)
+class OcSortSettings(ImageSettings):
+    """Settings of OC-SORT and Deep OC-SORT, beside the common ones and those of camera motion and appearance.
+
+    Attributes:
+        high: Confidence from which a detection takes part and may begin a track.
+        threshold: Lowest IoU of a match.
+        momentum: Weight of the agreement of direction (observation-centric momentum); 0 switches it off.
+        lookback: Observations back, in frames, from which the direction is measured.
+        reupdate: After a loss, run the filter again along a straight line between the two observations.
+        recovery: Match what is left with the tracks' last observations.
+        weak: Before the recovery, match weak detections as ByteTrack does.
+        low: Confidence above which a detection is weak (with `weak`).
+        min_hits: A track is shown while, after its first detection, it had so many on successive frames.
+        warmup: On so many first frames (and the one after) tracks are shown from their second detection on.
+        weight: Weight of the cosine in what the assignment maximises.
+        ambiguity: Ratio of the second best to the best cosine from which appearance begins to count less; 1 switches
+            the adaptive weight off.
+        memory: Part of its old vector that a track keeps when the detection is fully sure.
+        motion: Motion model of the Kalman filter: "xysr" (the paper's), "xyxy", "xywh" or "xyah".
+        overlap: "iou", "giou", "diou" or "biou", of the first round.
+        official: Do in everything as the authors' code, see the module; `warmup` then has no say.
+    """
+
+    high: float = 0.6
+    threshold: float = 0.3
+    momentum: float = 0.2
+    lookback: int = 3
+    reupdate: bool = True
+    recovery: bool = True
+    weak: bool = False
+    low: float = 0.1
+    warmup: int = 3
+    weight: float = 0.75
+    ambiguity: float = 0.5
+    memory: float = 0.95
+    motion: str = "xysr"
+    overlap: str = "iou"
+    official: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.lookback, bool) or not isinstance(self.lookback, int) or self.lookback < 1:
+            raise self.wrong("lookback", "an int of at least 1")
 
 
 @register_associator(
@@ -45,93 +91,29 @@ from vtlab.registry import register_associator
     licence="Apache-2.0 (vtlab); official code MIT",
 )
 class OcSort(ImageAssociator):
-    """OC-SORT.
+    """OC-SORT and, with appearance, Deep OC-SORT; see `OcSortSettings` for its parameters."""
 
-    Args:
-        high: Confidence from which a detection takes part and may begin a track.
-        threshold: Lowest IoU of a match.
-        momentum: Weight of the agreement of direction (observation-centric momentum); 0 switches it off.
-        lookback: Observations back, in frames, from which the direction is measured.
-        reupdate: After a loss, run the filter again along a straight line between the two observations.
-        recovery: Match what is left with the tracks' last observations.
-        weak: Before the recovery, match weak detections as ByteTrack does.
-        low: Confidence above which a detection is weak (with `weak`).
-        lost_seconds: Seconds without a detection after which a track is removed.
-        min_hits: A track is shown while, after its first detection, it had so many on successive frames.
-        warmup: On so many first frames (and the one after) tracks are shown from their second detection on.
-        camera: Camera motion: "flow", "orb", "ecc", a `CameraMotion`, or None.
-        embedder: Appearance: "histogram", "osnet-x0.25", "timm:NAME", a path, an `Embedder`, or None.
-        weight: Weight of the cosine in what the assignment maximises.
-        ambiguity: Ratio of the second best to the best cosine from which appearance begins to count less; 1 switches
-            the adaptive weight off.
-        memory: Part of its old vector that a track keeps when the detection is fully sure.
-        motion: Motion model of the Kalman filter: "xysr" (the paper's), "xyxy", "xywh" or "xyah".
-        overlap: "iou", "giou", "diou" or "biou", of the first round.
-        class_aware: Never match a track with a detection of another class.
-        official: Do in everything as the authors' code, see the module; `warmup` then has no say.
-        fps: See `KalmanAssociator`.
-        backfill: See `KalmanAssociator`.
-        velocities: See `KalmanAssociator`.
-    """
+    Settings = OcSortSettings
+    settings: OcSortSettings
 
-    def __init__(
-        self,
-        *,
-        high: float = 0.6,
-        threshold: float = 0.3,
-        momentum: float = 0.2,
-        lookback: int = 3,
-        reupdate: bool = True,
-        recovery: bool = True,
-        weak: bool = False,
-        low: float = 0.1,
-        lost_seconds: float = 1.0,
-        min_hits: int = 3,
-        warmup: int = 3,
-        camera: Any = None,
-        embedder: Any = None,
-        weight: float = 0.75,
-        ambiguity: float = 0.5,
-        memory: float = 0.95,
-        motion: str = "xysr",
-        overlap: str = "iou",
-        class_aware: bool = False,
-        official: bool = False,
-        fps: float | None = None,
-        backfill: bool = False,
-        velocities: bool = False,
-    ):
-        if isinstance(lookback, bool) or not isinstance(lookback, int) or lookback < 1:
-            raise InputError(f"OcSort: lookback must be an int of at least 1, got {lookback!r}.")
-        self._weight, self._ambiguity = float(weight), float(ambiguity)
-        self._momentum, self._lookback, self._reupdate = float(momentum), lookback, reupdate
-        if official:
-            warmup = min_hits
-        rule = "clear" if official else "all"
-        stages = [Stage("all", "high", threshold, overlap, name="momentum", rule=rule)]
-        if weak:
-            stages.append(Stage("all", "low", threshold))
-        if recovery:
-            stages.append(Stage("all", "high", threshold, name="recovery"))
-        super().__init__(
+    def _rules(self) -> Rules:
+        s = self.settings
+        rule = "clear" if s.official else "all"
+        stages = [Stage("all", "high", s.threshold, s.overlap, name="momentum", rule=rule)]
+        if s.weak:
+            stages.append(Stage("all", "low", s.threshold))
+        if s.recovery:
+            stages.append(Stage("all", "high", s.threshold, name="recovery"))
+        return Rules(
             stages=stages,
-            motion=motion,
-            high=high,
-            low=low,
-            new=high,
-            lost_seconds=lost_seconds,
-            min_hits=min_hits,
+            motion=s.motion,
+            high=s.high,
+            low=s.low,
+            new=s.high,
             drop_tentative=False,
             needs_streak=True,
-            warmup=warmup,
-            class_aware=class_aware,
-            fps=fps,
-            backfill=backfill,
-            velocities=velocities,
-            official=official,
-            camera=camera,
-            embedder=embedder,
-            memory=memory,
+            warmup=s.min_hits if s.official else s.warmup,
+            official=s.official,
         )
 
     def reset(self) -> None:
@@ -143,16 +125,16 @@ class OcSort(ImageAssociator):
         n = len(boxes)
         return super()._new_columns(boxes, scene, chosen) | {
             # last observation; the authors' code has none of a track that began with the frame before
-            "last": np.full((n, 4), -1.0) if self._official else boxes.copy(),
+            "last": np.full((n, 4), -1.0) if self.settings.official else boxes.copy(),
             "frozen": np.zeros((n, 5, 4)),  # filter as predicted for the first frame of a loss
             "direction": np.zeros(n, dtype=complex),  # unit vector x + iy of the motion; 0 = not known
             # centres x + iy after the first, by frame modulo lookback; NaN = not seen then
-            "history": np.full((n, self._lookback), np.nan, dtype=complex),
+            "history": np.full((n, self.settings.lookback), np.nan, dtype=complex),
         }
 
     def _before_predict(self) -> None:
         self._age += 1
-        if self._reupdate:
+        if self.settings.reupdate:
             lost = (self._life.misses == 1).nonzero()[0]
             if len(lost):
                 self._columns["frozen"][lost] = self._filter.state.take(lost, axis=1).transpose(1, 0, 2)
@@ -161,10 +143,10 @@ class OcSort(ImageAssociator):
         """Find the centre of each track `lookback` frames ago, or the oldest one since, or its last one."""
         super()._after_predict(scene)
         previous, history = _centres(self._columns["last"]), self._columns["history"]
-        for back in range(2, self._lookback + 1):
-            then = history[:, (self._age - back) % self._lookback]
+        for back in range(2, self.settings.lookback + 1):
+            then = history[:, (self._age - back) % self.settings.lookback]
             np.copyto(previous, then, where=then == then)
-        history[:, self._age % self._lookback] = np.nan
+        history[:, self._age % self.settings.lookback] = np.nan
         self._previous = previous
 
     def _pairs(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array | None]:
@@ -172,14 +154,14 @@ class OcSort(ImageAssociator):
             return iou(self._columns["last"][rows], scene.boxes[columns]), None
         similarity, _ = super()._pairs(stage, scene, rows, columns)
         value = None
-        if stage.name == "momentum" and self._momentum:
+        if stage.name == "momentum" and self.settings.momentum:
             value = self._agreement(rows, scene.boxes.take(columns, axis=0))
-            value *= scene.scores.take(columns) * (self._momentum / np.pi)
+            value *= scene.scores.take(columns) * (self.settings.momentum / np.pi)
             value += similarity
         if stage.name == "momentum" and self._embedder is not None:
             likeness = np.where(similarity > 0, self._likeness(rows, columns), 0.0)
             told = (self._telling(likeness) + self._telling(likeness.T).T) / 2
-            value = (similarity if value is None else value) + self._weight * told * likeness
+            value = (similarity if value is None else value) + self.settings.weight * told * likeness
         return similarity, value
 
     def _telling(self, likeness: Array) -> Array:
@@ -188,13 +170,13 @@ class OcSort(ImageAssociator):
             return np.ones((len(likeness), 1))
         second, best = np.partition(likeness, -2, axis=1)[:, -2:].T
         ratio = np.divide(second, best, out=np.ones_like(best), where=best > 0)
-        lost = np.maximum(ratio - self._ambiguity, 0) / max(1 - self._ambiguity, 1e-9)
+        lost = np.maximum(ratio - self.settings.ambiguity, 0) / max(1 - self.settings.ambiguity, 1e-9)
         return (1 - lost)[:, None]
 
     def _keep_of(self, scene: Scene, chosen: Rows) -> Array:
         """The surer a detection, the more it teaches (dynamic appearance)."""
-        trust = np.clip((scene.scores[chosen] - self._high) / max(1 - self._high, 1e-9), 0, 1)
-        return self._memory + (1 - self._memory) * (1 - trust)
+        trust = np.clip((scene.scores[chosen] - self.rules.high) / max(1 - self.rules.high, 1e-9), 0, 1)
+        return self.settings.memory + (1 - self.settings.memory) * (1 - trust)
 
     def _agreement(self, rows: Rows, boxes: Array) -> Array:
         """Angle (N, M), in [-pi / 2, pi / 2], by which the way to each box agrees with the tracks' directions."""
@@ -207,10 +189,10 @@ class OcSort(ImageAssociator):
 
     def _correct(self, rows: Rows, boxes: Array, scene: Scene, chosen: Rows) -> None:
         columns = self._columns
-        if self._reupdate:
+        if self.settings.reupdate:
             misses = self._life.misses[rows]
             again = misses > 1
-            if self._official:
+            if self.settings.official:
                 again &= self._life.hits[rows] > 1
             back = again.nonzero()[0]
             if len(back):
@@ -223,7 +205,7 @@ class OcSort(ImageAssociator):
         way *= self._life.hits.take(rows) > 1
         way /= length
         columns["direction"][rows] = way
-        columns["history"][rows, self._age % self._lookback] = centres
+        columns["history"][rows, self._age % self.settings.lookback] = centres
         columns["last"][rows] = boxes
         if self._embedder is not None:
             self._learn(rows, scene, chosen)
@@ -241,7 +223,7 @@ class OcSort(ImageAssociator):
         direction = turned(columns["direction"])  # stays of length 1 (or 0)
         length = np.abs(direction) / np.abs(columns["direction"]).clip(1e-9)
         columns["direction"] = direction / length.clip(1e-9)
-        lost = BoxFilter(self._motion)
+        lost = BoxFilter(self.rules.motion)
         lost.state = np.ascontiguousarray(columns["frozen"].transpose(1, 0, 2))
         lost.warp(affine)
         columns["frozen"] = lost.state.transpose(1, 0, 2)

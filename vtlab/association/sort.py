@@ -10,8 +10,34 @@ no detection has two candidates the candidates are the matches.
 
 from __future__ import annotations
 
-from vtlab.association.engine import KalmanAssociator, Stage
+from dataclasses import dataclass
+
+from vtlab.association.engine import CommonSettings, KalmanAssociator, Rules, Stage
 from vtlab.registry import register_associator
+
+
+@dataclass(frozen=True, kw_only=True)
+class SortSettings(CommonSettings):
+    """Settings of SORT, beside the common ones.
+
+    Attributes:
+        threshold: Lowest IoU of a match.
+        new: Confidence from which an unmatched detection begins a track.
+        motion: Motion model of the Kalman filter: "xyxy", "xysr" (the paper's), "xywh" or "xyah".
+        overlap: "iou", "giou", "diou" or "biou".
+        needs_streak: Show an object only while, after its first detection, it had `min_hits` on successive frames;
+            tentative tracks then outlive a miss, as in the official code.
+        warmup: On so many frames after the first tracks are shown from their second detection on (`needs_streak` only).
+        official: Do in everything as the authors' code, see the module; `needs_streak` and `warmup` then have no say.
+    """
+
+    threshold: float = 0.3
+    new: float = 0.25
+    motion: str = "xyxy"
+    overlap: str = "iou"
+    needs_streak: bool = False
+    warmup: int = 0
+    official: bool = False
 
 
 @register_associator(
@@ -24,58 +50,22 @@ from vtlab.registry import register_associator
     licence="Apache-2.0 (vtlab); official code GPL-3.0",
 )
 class Sort(KalmanAssociator):
-    """SORT.
+    """SORT; see `SortSettings` for its parameters."""
 
-    Args:
-        threshold: Lowest IoU of a match.
-        new: Confidence from which an unmatched detection begins a track.
-        lost_seconds: Seconds without a detection after which a track is removed.
-        min_hits: Detections that confirm a track, its first one included.
-        motion: Motion model of the Kalman filter: "xyxy", "xysr" (the paper's), "xywh" or "xyah".
-        overlap: "iou", "giou", "diou" or "biou".
-        class_aware: Never match a track with a detection of another class.
-        needs_streak: Show an object only while, after its first detection, it had `min_hits` on successive frames;
-            tentative tracks then outlive a miss, as in the official code.
-        warmup: On so many frames after the first tracks are shown from their second detection on (`needs_streak` only).
-        official: Do in everything as the authors' code, see the module; `needs_streak` and `warmup` then have no say.
-        fps: See `KalmanAssociator`.
-        backfill: See `KalmanAssociator`.
-        velocities: See `KalmanAssociator`.
-    """
+    Settings = SortSettings
+    settings: SortSettings
 
-    def __init__(
-        self,
-        *,
-        threshold: float = 0.3,
-        new: float = 0.25,
-        lost_seconds: float = 1.0,
-        min_hits: int = 3,
-        motion: str = "xyxy",
-        overlap: str = "iou",
-        class_aware: bool = False,
-        needs_streak: bool = False,
-        warmup: int = 0,
-        official: bool = False,
-        fps: float | None = None,
-        backfill: bool = False,
-        velocities: bool = False,
-    ):
-        if official:
-            needs_streak, warmup = True, min_hits
-        super().__init__(
-            stages=[Stage("all", "any", threshold, overlap, rule="clear" if official else "all")],
-            motion=motion,
+    def _rules(self) -> Rules:
+        s = self.settings
+        streak = s.needs_streak or s.official
+        return Rules(
+            stages=[Stage("all", "any", s.threshold, s.overlap, rule="clear" if s.official else "all")],
+            motion=s.motion,
             high=float("-inf"),
             low=float("-inf"),
-            new=new,
-            lost_seconds=lost_seconds,
-            min_hits=min_hits,
-            drop_tentative=not needs_streak,
-            needs_streak=needs_streak,
-            warmup=warmup,
-            class_aware=class_aware,
-            fps=fps,
-            backfill=backfill,
-            velocities=velocities,
-            official=official,
+            new=s.new,
+            drop_tentative=not streak,
+            needs_streak=streak,
+            warmup=s.min_hits if s.official else s.warmup,
+            official=s.official,
         )

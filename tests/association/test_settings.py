@@ -1,0 +1,76 @@
+"""Settings of associators: one frozen dataclass each, from which everything else follows."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, dataclass, fields
+
+import numpy as np
+import pytest
+
+import vtlab
+from tests.association.streams import run, walkers
+from vtlab.association.engine import CommonSettings, KalmanAssociator, Rules, Stage
+from vtlab.detectors.callable import CallableDetector
+from vtlab.errors import RegistryError
+from vtlab.registry import ASSOCIATORS, defaults
+
+
+@pytest.mark.parametrize("name", ASSOCIATORS.names())
+def test_parameters_are_the_fields_of_one_frozen_dataclass_that_documents_them(name):
+    cls = ASSOCIATORS.find(name)
+    assert defaults(cls) == {f.name: f.default for f in fields(cls.Settings)}
+    assert "__init__" not in vars(cls)
+    documented = "".join(c.__doc__ for c in cls.Settings.__mro__ if c is not object)
+    assert not [f.name for f in fields(cls.Settings) if f"    {f.name}: " not in documented]
+    assert cls.Settings.__dataclass_params__.frozen
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToySettings(CommonSettings):
+    """Settings of a toy.
+
+    Attributes:
+        strict: Lowest IoU of a match.
+        min_hits: As in the common settings, with another default.
+    """
+
+    strict: float = 0.5
+    min_hits: int = 1
+
+
+class Toy(KalmanAssociator):
+    """Overlap alone."""
+
+    Settings = ToySettings
+    settings: ToySettings
+
+    def _rules(self) -> Rules:
+        threshold = self.settings.strict
+        return Rules(stages=[Stage("all", "any", threshold)], motion="xyxy", high=0.5, low=0.5, new=0.5)
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    monkeypatch.setattr(ASSOCIATORS, "_entries", dict(ASSOCIATORS._entries))
+    ASSOCIATORS.register("toy", family="associator", options={"strict": 0.3})(Toy)
+    return "toy"
+
+
+def test_a_setting_is_added_in_one_place(toy):
+    made = ASSOCIATORS.create(toy, lost_seconds=2.0)
+    assert made.params == {**defaults(CommonSettings), "strict": 0.3, "min_hits": 1, "lost_seconds": 2.0}
+    assert made.settings == ToySettings(strict=0.3, lost_seconds=2.0)
+    with pytest.raises(RegistryError, match="'toy' has no parameter 'strcit'.*'strict'"):
+        ASSOCIATORS.create(toy, strcit=0.3)
+    with pytest.raises(FrozenInstanceError):
+        made.settings.strict = 0.4
+    assert max(i for ids in run(made, walkers()) for i in ids) > 1
+
+
+def test_settings_go_through_track(toy):
+    detector = CallableDetector(function=lambda image: [[4, 4, 20, 28, 0.9]])
+    video = np.zeros((4, 32, 40, 3), np.uint8)
+    tracks = vtlab.track(
+        video, None, "bytetrack", detector=detector, associator=toy, min_hits=2, progress=False
+    )
+    assert tracks.frame.tolist() == [1, 2, 3]

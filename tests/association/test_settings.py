@@ -9,7 +9,8 @@ import pytest
 
 import vtlab
 from tests.association.streams import run, walkers
-from vtlab.association.engine import CommonSettings, KalmanAssociator, Rules, Stage
+from vtlab.association.engine import KalmanAssociator
+from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.detectors.callable import CallableDetector
 from vtlab.errors import RegistryError
 from vtlab.registry import ASSOCIATORS, defaults

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.association.engine import Array, CommonSettings, KalmanAssociator, Rows, Scene
+from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
 from vtlab.association.parts.cmc import CameraMotion
 from vtlab.association.parts.reid import Vectors, make_embedder, unit
 from vtlab.association.parts.similarity import cosine, gallery_cosine
+from vtlab.association.rules import CommonSettings
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vtlab.association.appearance import ImageAssociator, ImageSettings
-from vtlab.association.engine import Array, Rows, Rules, Scene, Stage
+from vtlab.association.engine import Array, Rows, Scene
 from vtlab.association.parts.reid import OSNET
 from vtlab.association.parts.similarity import iou
+from vtlab.association.rules import Rules, Stage
 from vtlab.errors import InputError
 from vtlab.registry import register_associator
 

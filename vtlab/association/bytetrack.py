@@ -15,7 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from vtlab.association.engine import CommonSettings, KalmanAssociator, Rules, Stage
+from vtlab.association.engine import KalmanAssociator
+from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.registry import register_associator
 
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from vtlab.association.appearance import ImageAssociator, ImageSettings
-from vtlab.association.engine import Array, Rows, Rules, Scene, Stage
+from vtlab.association.engine import Array, Rows, Scene
+from vtlab.association.rules import Rules, Stage
 from vtlab.registry import register_associator
 
 _GATE = 9.4877  # chi-square, 4 degrees of freedom, 0.95

@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.association.appearance import ImageAssociator, ImageSettings
-from vtlab.association.engine import Array, Rows, Rules, Scene, Stage
+from vtlab.association.engine import Array, Rows, Scene
 from vtlab.association.parts.kalman import BoxFilter
 from vtlab.association.parts.similarity import iou
+from vtlab.association.rules import Rules, Stage
 from vtlab.registry import register_associator
 
 

@@ -117,7 +117,7 @@ _MOVED = {
     "lab.profiling": "trackers.measure",
     "draw": "show.draw",
     "plot": "show.plot",
-    "report": "show.page",
+    "report": "comparison.report",
     "lab.spec": "experiments.spec",
     "lab.runner": "experiments.runner",
     "lab.store": "experiments.store",

@@ -19,7 +19,6 @@ import typer
 from vtlab.errors import InputError, TrackingError, VtlabError
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.console import Console
 
     from vtlab.prompts import Prompts
@@ -189,12 +188,9 @@ def compare(
     if as_json:
         _print_json(json.loads(result.table.reset_index().to_json(orient="records")))
         return
-    from vtlab.comparison import FAMILY_TITLES
-    from vtlab.show.page import answer
-
     for family in result.families:
-        _table(result.leaderboard(family).reset_index(), FAMILY_TITLES[family])
-    for sentence in answer(result):
+        _stdout().print(result.board(family).to_rich())
+    for sentence in result.answer():
         _stdout().print(sentence, highlight=False)
     if all(r.tracks is None for r in result.runs):
         raise typer.Exit(1)
@@ -367,6 +363,7 @@ def run(
       vtlab run experiments/quick.yaml
     """
     from vtlab.experiments import leaderboard, run_experiment
+    from vtlab.show.board import Board
 
     console = _stderr()
     with _progress(spec.stem, "run") as report:
@@ -375,7 +372,7 @@ def run(
     if as_json:
         _print_json(json.loads(table.reset_index().to_json(orient="records")))
     else:
-        _table(table.reset_index(), spec.stem)
+        _stdout().print(Board(table, spec.stem).to_rich())
         console.print(f"Runs: {store.folder}")
     failed = store.failed()
     for cell in failed:
@@ -628,31 +625,6 @@ def _facts(title: str, facts: dict[str, Any]) -> None:
             else str(value)
         )
         table.add_row(name, _escape(text))
-    _stdout().print(table)
-
-
-def _table(frame: pd.DataFrame, title: str) -> None:
-    from rich.table import Table
-
-    from vtlab.show.page import heading, number_format
-
-    table = Table(title=_escape(title))
-    for column in frame.columns:
-        text = frame[column].dtype.kind not in "fi"
-        table.add_column(str(column) if text else heading(str(column)), justify="left" if text else "right")
-    for row in frame.itertuples(index=False):
-        cells = []
-        for column, value in zip(frame.columns, row, strict=True):
-            missing = value is None or (isinstance(value, float) and value != value)
-            number = frame[column].dtype.kind in "fi"
-            cells.append(
-                "–"
-                if missing
-                else number_format(str(column)).format(value)
-                if number
-                else _escape(str(value))
-            )
-        table.add_row(*cells)
     _stdout().print(table)
 
 

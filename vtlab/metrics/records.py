@@ -50,9 +50,11 @@ class Metric:
         """Format of a value: per cent for fractions, whole counts and megabytes, else two decimals."""
         return _FORMS.get(self.unit, "{:.2f}")
 
-    def text(self, value: float) -> str:
-        """A value as tables show it; a dash where there is none."""
-        return self.form.format(value) if math.isfinite(value) else "–"
+    def text(self, value: float, decimals: int = 1) -> str:
+        """A value as tables show it, fractions with so many decimals of a per cent; a dash where there is none."""
+        if not math.isfinite(value):
+            return "–"
+        return f"{value:.{decimals}%}" if self.unit == "fraction" else self.form.format(value)
 
     def worth(self, value: float) -> float:
         """A value such that more is better."""

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-_MISSING = "–"
 _LATEX = {
     **{c: "\\" + c for c in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -29,9 +28,8 @@ _LATEX = {
     "↑": r"$\uparrow$",
     "↓": r"$\downarrow$",
     "±": r"$\pm$",
-    _MISSING: "--",
+    "–": "--",
 }
-_FORMATS = {"fraction": "{:.1%}", "count": "{:.0f}", "ms": "{:.2f}", "MB": "{:.0f}", "fps": "{:.1f}"}
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ class Board:
     def headings(self) -> list[str]:
         """Heading of the rows' names and of each column: name, unit and direction."""
         names = [str(n or "") for n in self.frame.index.names]
-        return names + [heading(c, m) for c, m in self.columns.items()]
+        return names + [c if m is None else m.heading for c, m in self.columns.items()]
 
     @property
     def notes(self) -> dict[str, list[str]]:
@@ -109,7 +107,9 @@ class Board:
                     row.append(Cell(short, False, last, text if short != text else ""))
                 else:
                     strong = last or (column in best and value == best[column])
-                    row.append(Cell(self._text(metric, value), strong=strong))
+                    row.append(
+                        Cell(metric.text(np.nan if value is None else value, self.digits), strong=strong)
+                    )
             yield row
 
     def to_rich(self) -> Table:
@@ -175,14 +175,15 @@ class Board:
         """What is known of a column: by name, by the metric that it is an interval or a spread of, or by what it holds."""
         if column in METRICS:
             return METRICS[column]
+        title = column.replace("_std", " ±").replace("_", " ")
         source = self.main if column in ("ci_low", "ci_high") else column.removesuffix("_std")
         if source in METRICS:
-            return replace(METRICS[source], name=column, higher_is_better=None)
+            return replace(METRICS[source], name=column, title=title, higher_is_better=None)
         values = self.frame[column]
         if values.dtype.kind not in "fiu":
             return None
-        whole = bool((values.dropna() % 1 == 0).all())
-        return Metric(column, "", "", "count" if whole else "", higher_is_better=None)
+        unit = "count" if (values.dropna() % 1 == 0).all() else ""
+        return Metric(column, "", "", unit, higher_is_better=None, title=title)
 
     def _best(self, column: str) -> Any:
         """The best value of a column, None where there is no choice."""
@@ -191,29 +192,9 @@ class Board:
             return None
         return values.max() if metric.higher_is_better else values.min()
 
-    def _text(self, metric: Metric, value: Any) -> str:
-        if value is None or not np.isfinite(value):
-            return _MISSING
-        if metric.unit == "fraction":
-            return f"{value:.{self.digits}%}"
-        return _FORMATS.get(metric.unit, "{:.3g}").format(value)
-
     def _kinds(self) -> list[bool]:
         """Whether each column, those of names first, holds numbers."""
         return [False] * self.frame.index.nlevels + [m is not None for m in self.columns.values()]
-
-
-def heading(column: str, metric: Metric | None = None) -> str:
-    """Heading of a column: its name, unit where it has one, and direction."""
-    if metric is None or column not in METRICS:
-        return column.replace("_std", " ±").replace("_", " ")
-    unit = metric.unit
-    name = (
-        f"{column[: -len(unit) - 1].replace('_', ' ')} {unit}"
-        if column.endswith(f"_{unit.lower()}")
-        else column
-    )
-    return f"{name} {metric.arrow}".strip()
 
 
 def _first_sentence(note: str) -> str:

@@ -7,7 +7,7 @@ import pytest
 
 from vtlab.comparison import Comparison, Run
 from vtlab.datasets import Sequence
-from vtlab.show.page import styled
+from vtlab.show.board import Board
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
 
@@ -37,7 +37,7 @@ def test_trackers_that_cannot_be_told_apart_share_a_group():
     assert board.columns[:4].tolist() == ["success_auc", "tie_group", "ci_low", "ci_high"]
     assert board.tie_group[["twin", "best", "weak"]].tolist() == [1, 1, 2]
     assert ((board.ci_low <= board.success_auc) & (board.success_auc <= board.ci_high)).all()
-    page = styled(board).to_html()
+    page = Board(board).to_html()
     assert "tie group" in page
     assert "ci low" in page
 

@@ -14,7 +14,6 @@ from vtlab.errors import InputError, PromptError, RegistryError
 from vtlab.geometry import paired_iou
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts
 from vtlab.registry import TRACKERS
-from vtlab.show.page import answer
 from vtlab.show.plot import pareto_front
 from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import Tracks
@@ -204,19 +203,19 @@ def test_a_latency_budget_decides(comparison):
     slow = table.loc["perfect", "latency_p95_ms"]
     ample = replace(comparison, budget_ms=2 * slow)
     assert ample.best() == "perfect"
-    assert "it stays within" in answer(ample)[0]
+    assert "it stays within" in ample.answer()[0]
     tight = replace(comparison, budget_ms=1e-9)
     with pytest.raises(InputError, match=r"stays within 1e-09 ms on 95 of 100 frames; the fastest takes"):
         tight.best()
     assert (
         f"none stays within 1e-09 ms on 95 of 100 frames, the fastest is {table['latency_p95_ms'].idxmin()}"
-        in (answer(tight)[0])
+        in tight.answer()[0]
     )
     among = replace(comparison, budget_ms=table.loc["ncc", "latency_p95_ms"])
     slower = among.runs[0].tracks.replace(step_seconds=np.full(N, 10.0))
     among = replace(among, runs=(replace(among.runs[0], tracks=slower), *among.runs[1:]))
     assert among.best() == "ncc"
-    assert "choose ncc" in answer(among)[0]
+    assert "choose ncc" in among.answer()[0]
     assert among.plot().axes
 
 
@@ -250,7 +249,7 @@ def test_saved_results_are_readable(comparison, tmp_path):
     folder = comparison.save(tmp_path / "out")
     assert len(pd.read_parquet(folder / "scores.parquet")) == len(comparison.scores)
     assert "perfect" in pd.read_csv(folder / "table.csv")["tracker"].tolist()
-    assert len(Tracks.load(folder / "array--ncc.parquet")) == N
+    assert len(Tracks.load(folder / "ncc" / "array.parquet")) == N
 
 
 def test_pareto_front_by_hand():

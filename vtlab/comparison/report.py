@@ -1,0 +1,134 @@
+"""What is shown of a comparison: its figure's data and its page."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab import provenance
+from vtlab.errors import VtlabError
+from vtlab.metrics.families import FAMILIES
+from vtlab.show.figure import Curves, Panel, Timeline, figure
+from vtlab.show.page import Page
+from vtlab.tracks import Tracks
+from vtlab.video import Image
+
+if TYPE_CHECKING:
+    from vtlab.comparison.comparison import Comparison
+
+
+def answer(comparison: Comparison) -> list[str]:
+    """The decision in sentences: for each family the best tracker, what it costs, and the cheaper choice."""
+    return [comparison.choice(family).sentence for family in comparison.families]
+
+
+def panels(comparison: Comparison) -> list[Panel]:
+    """What is drawn of each family."""
+    found = []
+    for family in comparison.families:
+        board, parts = comparison.board(family), comparison.parts(family)
+        drawn = []
+        for curve in FAMILIES[family].curves if parts else ():
+            x, lines = comparison.curves(curve.name)
+            drawn.append(Curves(f"{curve.name.capitalize()} plot", curve.xlabel, x, lines, curve.metric))
+        line = timeline(comparison, family)
+        found.append(Panel(board, line, tuple(drawn), comparison.budget_ms))
+    return found
+
+
+def timeline(comparison: Comparison, family: str, sequence: int = 0) -> Timeline | None:
+    """How the trackers of a family went over the frames of a sequence; None where none of them ran.
+
+    With truth a value for each frame by the rule that the family's metric is measured by, without truth the tracker's
+    own score. After a failure there is nothing to say.
+    """
+    chosen = comparison.sequences[sequence]
+    n = len(chosen.video)
+    lines: dict[str, NDArray[np.float64]] = {}
+    for run in comparison.of_sequence(chosen.name):
+        if run.family != family or run.tracks is None:
+            continue
+        if chosen.truth is None:
+            values = _mean_score(run.tracks, n)
+        else:
+            values = FAMILIES[family].timeline(run.tracks, chosen, comparison.rule(family))
+        line = np.full(n, np.nan)
+        stop = n if run.ok else int(run.tracks.frame.max(initial=-1)) + 1
+        line[: len(values[:stop])] = values[:stop]
+        lines[run.tracker] = line
+    if not lines:
+        return None
+    truth = chosen.truth is not None
+    label = FAMILIES[family].timeline_label if truth else "tracker's score"
+    what = "with truth" if truth else "score (no truth)"
+    return Timeline(f"{chosen.name}: over time, {what}", label, lines)
+
+
+def _mean_score(tracks: Tracks, frames: int) -> NDArray[np.float64]:
+    """Mean score of the objects of each frame, (frames,); NaN where there is none."""
+    count = np.bincount(tracks.frame, minlength=frames)
+    total = np.bincount(tracks.frame, tracks.score, minlength=frames)
+    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)[:frames]
+
+
+def page(comparison: Comparison, *, title: str, video: bool) -> Page:
+    """The page of a comparison: the answer, tables, plots, pictures, side-by-side video and provenance."""
+    footage = ", ".join(
+        f"{s.name} ({s.video.width} x {s.video.height}, {len(s.video)} frames, {s.video.fps:.4g} fps)"
+        for s in comparison.sequences
+    )
+    truth = "measured against ground truth" if comparison.has_truth else "without ground truth: proxies only"
+    versions = provenance.versions()
+    runs = [
+        {
+            "tracker": r.tracker,
+            "sequence": r.sequence,
+            **{k: v for k, v in r.tracks.meta.items() if k != "hardware"},
+        }
+        for r in comparison.runs
+        if r.tracks is not None
+    ]
+    return Page(
+        title,
+        f"{footage}; {truth}. vtlab {versions['vtlab']}, {provenance.now()}.",
+        tuple(answer(comparison)),
+        tuple(comparison.board(f) for f in comparison.families),
+        figure(panels(comparison)),
+        pictures=_pictures(comparison),
+        videos=_videos(comparison) if video else (),
+        facts={"versions": versions, "hardware": provenance.hardware(), "runs": runs},
+    )
+
+
+def _shown(comparison: Comparison, sequence: str) -> list[str]:
+    """Families of which any tracker ran on a sequence."""
+    ran = {r.family for r in comparison.of_sequence(sequence) if r.tracks is not None}
+    return [f for f in comparison.families if f in ran]
+
+
+def _pictures(comparison: Comparison) -> Iterator[tuple[str, Image | str]]:
+    for k, sequence in enumerate(comparison.sequences):
+        n = len(sequence.video)
+        for family in _shown(comparison, sequence.name):
+            for frame in sorted({0, n // 2, n - 1}):
+                caption = f"{sequence.name}, {FAMILIES[family].title}, frame {frame}"
+                try:
+                    yield caption, comparison.frame(frame, sequence=k, family=family, width=420)
+                except VtlabError as error:
+                    yield caption, str(error)
+
+
+def _videos(comparison: Comparison) -> Iterator[tuple[str, Path | str]]:
+    first = comparison.sequences[0].name
+    with tempfile.TemporaryDirectory() as folder:
+        for family in _shown(comparison, first):
+            caption = f"{FAMILIES[family].title}, {first}"
+            try:
+                yield caption, comparison.save_video(Path(folder) / f"{family}.mp4", family=family, width=400)
+            except VtlabError as error:
+                yield caption, str(error)

@@ -1,0 +1,235 @@
+"""Compare trackers on videos: one call, one table, the pictures, the report.
+
+Every tracker runs alone, one after the other, so that its time and memory are its own; the video is decoded once
+and kept where it fits into `memory_budget`, else decoded again for each tracker. A tracker that can't run (weights
+missing, a package missing, a failure) has a row that says why; the others are not disturbed.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vtlab.comparison.comparison import Comparison
+from vtlab.comparison.fitting import fitting_prompts, prompts_from
+from vtlab.comparison.proxies import Run
+from vtlab.contracts import Card
+from vtlab.errors import InputError, TrackingError, VtlabError, VtlabWarning
+from vtlab.metrics.families import FAMILIES
+from vtlab.prompts import Prompts
+from vtlab.registry import TRACKERS
+from vtlab.sequence import Sequence
+from vtlab.trackers.loop import Direction, as_prompts, count_frames, track
+from vtlab.trackers.memory import settle
+from vtlab.tracks import Tracks
+from vtlab.video import FrameSource, Image, Video, open_video
+
+
+def compare(
+    video: Any,
+    trackers: Iterable[Any] | Mapping[str, Any],
+    *,
+    prompts: Any = None,
+    truth: Tracks | str | Path | None = None,
+    protocol: str | Mapping[str, str] | None = None,
+    direction: Direction = "forward",
+    forward_backward: bool | None = None,
+    budget_ms: float | None = None,
+    memory_budget: int = 1 << 30,
+    progress: bool | Callable[[str], None] = True,
+) -> Comparison:
+    """Run trackers on one video or on several sequences and measure them.
+
+    Args:
+        video: A video (anything `open_video` takes), a `Sequence`, or an iterable of sequences (a dataset).
+        trackers: Names, `file.py:Class`, classes, or (spec, parameters); a mapping gives labels: {"slow": ("csrt",
+            {...})}.
+        prompts: For a plain video: `Prompts`, a prompt file or prompts. Each tracker gets the kinds it takes; a
+            mask (or clicks with a box) becomes a box for a tracker of boxes, which the run's note says.
+        truth: For a plain video: ground-truth `Tracks`, or a file of them. Without truth only proxies are
+            measured: forward-backward consistency and agreement between trackers.
+        protocol: Name of the benchmark rule, or one for each family ({"sot": "got10k"}); None = the default of
+            each family (`vtlab.metrics.rules`).
+        direction: As in `track`.
+        forward_backward: Whether to run each prompted tracker backward too, which doubles the time; by default
+            only without truth.
+        budget_ms: Milliseconds that a tracker may take on 95 of 100 frames to be chosen (1000 / 25 for 25 frames a
+            second); None = any.
+        memory_budget: Bytes of decoded frames that may be kept so that a video is decoded once.
+        progress: Show progress bars, or nothing, or call a function with one line for each run.
+
+    Raises:
+        InputError: No tracker, a label twice, a budget that is not above 0, or nothing to compare on.
+        RegistryError: A name that is not known: nothing runs before all names are found.
+    """
+    if budget_ms is not None and not budget_ms > 0:
+        raise InputError(f"budget_ms must be above 0 milliseconds a frame, got {budget_ms!r}.")
+    specs = _specs(trackers)
+    cards = {label: TRACKERS.card(spec) for label, (spec, _) in specs.items()}
+    sequences = _sequences(video, prompts, truth)
+    both_ways = forward_backward if forward_backward is not None else all(s.truth is None for s in sequences)
+    runs: list[Run] = []
+    for sequence in sequences:
+        footage = _decoded(sequence.video, memory_budget)
+        for label, (spec, params) in specs.items():
+            if callable(progress):
+                progress(f"{label} on {sequence.name}")
+            job = _Trial(
+                label, cards[label], spec, params, sequence, footage, direction, both_ways, progress is True
+            )
+            runs.append(job.run())
+    return Comparison(tuple(sequences), tuple(runs), protocol, budget_ms)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    label: str
+    card: Card
+    spec: Any
+    params: dict[str, Any]
+    sequence: Sequence
+    video: Video
+    direction: Direction
+    both_ways: bool
+    progress: bool
+
+    def run(self) -> Run:
+        family = _family(self.card, self.sequence)
+        try:
+            prompts, note = fitting_prompts(self.card, self.sequence.prompts, self.video)
+            settle(self.card)
+            with _collected() as notices:
+                tracks = self._track(prompts, self.direction)
+                backward = self._return(tracks) if self.both_ways and self.card.accepts else None
+            note = " ".join(filter(None, [note, self.card.notice, *dict.fromkeys(notices)]))
+            return Run(self.label, self.sequence.name, family, tracks, note, True, backward)
+        except TrackingError as error:
+            return Run(self.label, self.sequence.name, family, _as_tracks(error.tracks), str(error), False)
+        except VtlabError as error:
+            return Run(self.label, self.sequence.name, family, None, str(error), False)
+
+    def _track(self, prompts: Prompts, direction: Direction) -> Tracks:
+        return track(
+            self.video, prompts, self.spec, direction=direction, progress=self.progress, **self.params
+        )
+
+    def _return(self, tracks: Tracks) -> Tracks | None:
+        prompts = prompts_from(tracks, int(tracks.frame[-1]), self.card) if len(tracks) else Prompts()
+        if not len(prompts) or self.direction != "forward":
+            return None
+        try:
+            return self._track(prompts, "backward")
+        except VtlabError:
+            return (
+                None  # lost at the end: there is nothing to go back from, which the metric shows as missing
+            )
+
+
+@contextmanager
+def _collected() -> Iterator[list[str]]:
+    """Collect the texts of vtlab's own warnings, which become notes in the table; others are given as ever."""
+    notices: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", VtlabWarning)
+        yield notices
+    for w in caught:
+        if issubclass(w.category, VtlabWarning):
+            notices.append(str(w.message))
+        else:
+            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
+
+
+def _family(card: Card, sequence: Sequence) -> str:
+    """The family by whose metrics a tracker is judged: its own, or for a composition that of what it gives."""
+    if card.family in FAMILIES:
+        return card.family
+    if "masks" in card.emits and sequence.truth is not None and sequence.truth.rle is not None:
+        return "vos"
+    return "mot"
+
+
+def _specs(trackers: Iterable[Any] | Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any]]]:
+    if isinstance(trackers, str):
+        trackers = [trackers]
+    items = trackers.items() if isinstance(trackers, Mapping) else ((None, t) for t in trackers)
+    specs: dict[str, tuple[Any, dict[str, Any]]] = {}
+    for label, value in items:
+        spec, params = value if isinstance(value, tuple) else (value, {})
+        name = label or TRACKERS.card(spec).name
+        if label is None and params:
+            name += " " + ", ".join(f"{k}={v}" for k, v in params.items())
+        if name in specs:
+            raise InputError(
+                f"Tracker {name!r} is given twice. Give labels: {{'label': (name, parameters), ...}}."
+            )
+        specs[name] = (spec, dict(params))
+    if not specs:
+        raise InputError(f"No tracker was given. Known: {', '.join(TRACKERS.names())}.")
+    return specs
+
+
+def _sequences(video: Any, prompts: Any, truth: Tracks | str | Path | None) -> list[Sequence]:
+    if isinstance(truth, (str, Path)):
+        truth = Tracks.load(truth)
+    if isinstance(video, Sequence):
+        changes: dict[str, Any] = {}
+        if prompts is not None:
+            changes["prompts"] = as_prompts(prompts)
+        if truth is not None:
+            changes["truth"] = truth
+        return [replace(video, **changes)]
+    if isinstance(video, Iterable) and not isinstance(video, (str, Path, Video, np.ndarray)):
+        sequences = list(video)
+        if not sequences or not all(isinstance(s, Sequence) for s in sequences):
+            raise InputError("Expected a video, a Sequence, or a non-empty iterable of sequences.")
+        names = [s.name for s in sequences]
+        if len(set(names)) != len(names):
+            raise InputError(f"Sequences must have different names, got {names}.")
+        return sequences
+    footage = open_video(video)
+    given = as_prompts(prompts)
+    given.check(footage)
+    return [Sequence(footage.name, footage, truth=truth, prompts=given)]
+
+
+class _Kept(FrameSource):
+    """The decoded frames of a video, held in memory."""
+
+    def __init__(self, video: Video):
+        self.name, self.source = video.name, video.source
+        self.width, self.height, self.fps, self.timestamps = (
+            video.width,
+            video.height,
+            video.fps,
+            video.timestamps,
+        )
+        self._digest = video.digest()
+        self._images = [frame.image for frame in video.frames()]
+
+    def get(self, index: int) -> Image:
+        return self._images[index].copy()
+
+    def digest(self) -> str:
+        return self._digest
+
+
+def _decoded(video: Video, budget: int) -> Video:
+    """The video with its frames decoded once if they fit into `budget` bytes, else as it is."""
+    n = count_frames(video)
+    if n < 0:
+        raise InputError(
+            f"{video.name!r} is a stream, which can be read only once. Record it to a file to compare."
+        )
+    if n * video.width * video.height * 3 > budget:
+        return video
+    return Video(_Kept(video))
+
+
+def _as_tracks(tracks: object) -> Tracks | None:
+    return tracks if isinstance(tracks, Tracks) and len(tracks) else None

@@ -142,7 +142,7 @@ class Runs:
     @classmethod
     def of(
         cls,
-        counts: Sequence[bytes | str],
+        counts: Sequence[bytes | str | None],
         height: int,
         width: int,
         *,
@@ -151,7 +151,7 @@ class Runs:
         """Read the compressed counts of N masks.
 
         Args:
-            counts: N encoded masks.
+            counts: N encoded masks; None is one without a pixel.
             height: Rows of each mask.
             width: Columns of each mask.
             name: What an error calls mask n.
@@ -160,7 +160,8 @@ class Runs:
             InputError: A size out of range; counts that are damaged or those of a mask of another size.
         """
         pixels = _pixels(height, width)
-        texts = [_ascii(c, n, name) for n, c in enumerate(counts)]
+        empty = _compress(np.array([pixels]))
+        texts = [empty if c is None else _ascii(c, n, name) for n, c in enumerate(counts)]
         none = np.empty(0, np.int64)
         starts, stops, many = [none], [none], [np.zeros(1, np.int64)]
         for low, high in _blocks([len(t) for t in texts]):

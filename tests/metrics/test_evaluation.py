@@ -194,7 +194,7 @@ def test_messages():
     with pytest.raises(InputError, match="got dict"):
         evaluate(boxes(), {})
     with pytest.raises(InputError, match="160 x 120 px and the tracks are 32 x 32"):
-        evaluate(masks().replace(size=(32, 32)), masks())
+        evaluate(Tracks.of(np.arange(N), 1, masks=np.ones((N, 32, 32), bool)), masks())
     with pytest.raises(InputError, match="have no masks"):
         evaluate(boxes(), masks(), "vos")
 

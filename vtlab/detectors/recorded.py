@@ -65,6 +65,13 @@ class RecordedDetector(ByFrame):
         self._boxes = np.stack([columns[c] for c in ("x1", "y1", "x2", "y2")], axis=1)
         self._confidence, self._class_id = columns["confidence"], columns["class_id"]
         self._label, self._mask = columns["class_name"], columns.get("mask")
+        if self._mask is not None:
+            try:
+                _masks.Runs.of(self._mask, *self.meta["size"], name="row {}".format)
+            except (KeyError, TypeError, InputError) as error:
+                raise FormatError(
+                    f"{str(file)!r} holds damaged masks ({error}). Remove it and record again."
+                ) from None
         self.reset()
 
     def at(self, index: int) -> sv.Detections:

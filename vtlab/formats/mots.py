@@ -8,15 +8,19 @@ Format: Voigtlaender et al., "MOTS: Multi-Object Tracking and Segmentation", CVP
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError, InputError
+from vtlab.masks import MAX_PIXELS, Runs
 from vtlab.tracks import Tracks
 
 CLASSES = {1: "car", 2: "pedestrian", 10: "ignore"}
 """Class ids of the format and vtlab's labels for them."""
+_NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
 def read_mots(path: str | Path, *, frames: int | None = None, first_frame: int = 1) -> Tracks:
@@ -35,13 +39,15 @@ def read_mots(path: str | Path, *, frames: int | None = None, first_frame: int =
     except (OSError, UnicodeDecodeError) as error:
         raise FormatError(f"{path}: can't be read as MOTS text ({error}).") from None
     rows: list[tuple[int, int, int, bytes]] = []
+    places: list[str] = []
     size: tuple[int, int] | None = None
     seen: set[tuple[int, int]] = set()
     for number, line in enumerate(lines, start=1):
         cells = line.split()
         if not cells:
             continue
-        row, here = _row(cells, f"{path}, line {number}", first_frame, frames)
+        places.append(f"{path}, line {number}")
+        row, here = _row(cells, places[-1], first_frame, frames)
         if size is not None and here != size:
             raise FormatError(
                 f"{path}, line {number}: the mask is {here[0]} x {here[1]}, those before {size[0]} x {size[1]}."
@@ -53,30 +59,31 @@ def read_mots(path: str | Path, *, frames: int | None = None, first_frame: int =
         size = here
         seen.add(row[:2])
         rows.append(row)
-    if not rows:
+    if size is None:
         return Tracks.empty()
     frame, object_id, label, masks = zip(*rows, strict=True)
     # Several ignore regions share the id 10000 on a frame: each gets an id of its own.
     ids = [i if c != 10 else 10_000_000 + n for n, (i, c) in enumerate(zip(object_id, label, strict=True))]
     try:
-        tracks = Tracks.of(
+        runs = Runs.of(masks, *size, name=places.__getitem__)
+        _refuse_overlap(frame, runs, str(path), first_frame)
+        return Tracks.of(
             frame,
             ids,
+            runs.boxes(),
             masks=list(masks),
             label=[CLASSES[c] for c in label],
             size=size,
             meta={"format": "mots"},
         )
-    except TracksError as error:
-        raise FormatError(f"{path}: {error}") from None
-    _refuse_overlap(tracks, str(path), first_frame)
-    return _boxed(tracks)
+    except InputError as error:
+        raise FormatError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
 
 
 def _row(
     cells: list[str], where: str, first_frame: int, frames: int | None
 ) -> tuple[tuple[int, int, int, bytes], tuple[int, int]]:
-    if len(cells) != 6 or not all(c.lstrip("-").isdigit() for c in cells[:5]):
+    if len(cells) != 6 or not all(_NUMBER.fullmatch(c) for c in cells[:5]):
         raise FormatError(
             f"{where}: expected 'frame id class height width rle', got {' '.join(cells)[:60]!r}."
         )
@@ -90,28 +97,16 @@ def _row(
     if label not in CLASSES:
         known = ", ".join(f"{k} ({v})" for k, v in CLASSES.items())
         raise FormatError(f"{where}: unknown class {label}. Known: {known}.")
-    if not 0 < height * width <= 1 << 28:
+    if height <= 0 or width <= 0 or height * width > MAX_PIXELS:
         raise FormatError(f"{where}: a mask of {height} x {width} pixels is out of range.")
     return (frame - first_frame, object_id, label, cells[5].encode()), (height, width)
 
 
-def _refuse_overlap(tracks: Tracks, where: str, first_frame: int) -> None:
+def _refuse_overlap(frame: Sequence[int], runs: Runs, where: str, first_frame: int) -> None:
     """Each pixel belongs to one object at most."""
-    from pycocotools import mask as coco
-
-    size = list(tracks.size or ())
-    for frame in tracks.frames.tolist():
-        found = [{"size": size, "counts": r} for r in tracks.at(frame).rle]  # type: ignore[union-attr]
-        if int(coco.area(coco.merge(found))) != int(np.sum(coco.area(found))):
-            raise FormatError(
-                f"{where}: masks overlap in frame {frame + first_frame}. Give each pixel to one object at most."
-            )
-
-
-def _boxed(tracks: Tracks) -> Tracks:
-    """Fill in the boxes of encoded masks."""
-    from pycocotools import mask as coco
-
-    size = list(tracks.size or ())
-    boxes = np.asarray(coco.toBbox([{"size": size, "counts": r} for r in tracks.rle]))  # type: ignore[union-attr]
-    return tracks.replace(boxes=np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1))
+    frames, group = np.unique(frame, return_inverse=True)
+    twice = np.bincount(group, runs.areas()) != runs.union(group).areas()
+    if twice.any():
+        raise FormatError(
+            f"{where}: masks overlap in frame {frames[twice][0] + first_frame}. Give each pixel to one object at most."
+        )

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
+from vtlab.masks import Runs
 from vtlab.metrics.assignment import max_weight_matching
 
 Array = NDArray[np.float64]
@@ -199,8 +200,8 @@ def preprocess(
 
 
 def pairs_of_masks(
-    truth: tuple[ArrayLike, ArrayLike, Sequence[bytes]],
-    answer: tuple[ArrayLike, ArrayLike, Sequence[bytes]],
+    truth: tuple[ArrayLike, ArrayLike, Sequence[bytes | None]],
+    answer: tuple[ArrayLike, ArrayLike, Sequence[bytes | None]],
     size: tuple[int, int],
     frames: int | None = None,
 ) -> Pairs:
@@ -211,25 +212,25 @@ def pairs_of_masks(
         answer: The same of the tracker.
         size: (height, width) of the masks.
         frames: Number of frames of the sequence; default: up to the last row.
-    """
-    from pycocotools import mask as coco
 
+    Raises:
+        InputError: An encoded mask is damaged or of another size; as `pairs_of_boxes`.
+    """
     t_frame, a_frame = (np.asarray(side[0], dtype=np.int64) for side in (truth, answer))
-    t_order, a_order = np.argsort(t_frame, kind="stable"), np.argsort(a_frame, kind="stable")
-    t, a, similarity = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
-    for frame in np.intersect1d(t_frame, a_frame).tolist():
-        t_rows = t_order[slice(*np.searchsorted(t_frame[t_order], (frame, frame + 1)))]
-        a_rows = a_order[slice(*np.searchsorted(a_frame[a_order], (frame, frame + 1)))]
-        t_rle = [{"size": list(size), "counts": truth[2][i]} for i in t_rows]
-        a_rle = [{"size": list(size), "counts": answer[2][i]} for i in a_rows]
-        iou = np.asarray(coco.iou(t_rle, a_rle, [0] * len(a_rle)))
-        i, j = np.nonzero(iou)
-        t.append(t_rows[i])
-        a.append(a_rows[j])
-        similarity.append(iou[i, j])
-    return pairs_of_similarity(
-        truth[:2], answer[:2], np.concatenate(t), np.concatenate(a), np.concatenate(similarity), frames
+    t_runs, a_runs = (
+        Runs.of(side[2], *size, name=f"{what}, mask {{}}".format)
+        for side, what in ((truth, "truth"), (answer, "answer"))
     )
+    t_boxes, a_boxes = t_runs.boxes(), a_runs.boxes()
+    t_rows, a_rows = (np.flatnonzero(np.isfinite(boxes[:, 0])) for boxes in (t_boxes, a_boxes))
+    near = pairs_of_boxes(
+        (t_frame[t_rows], t_rows, t_boxes[t_rows]), (a_frame[a_rows], a_rows, a_boxes[a_rows])
+    )
+    order = np.lexsort((near.a, near.t))
+    t, a = near.truth.object_id[near.t[order]], near.answer.object_id[near.a[order]]
+    common = t_runs.intersection(a_runs, t, a)
+    similarity = common / (t_runs.areas()[t] + a_runs.areas()[a] - common)
+    return pairs_of_similarity(truth[:2], answer[:2], t, a, similarity, frames)
 
 
 def _columns(frame: ArrayLike, object_id: ArrayLike, boxes: ArrayLike, what: str) -> tuple[Ints, Ints, Array]:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab import masks
-from vtlab.errors import FormatError, PromptError
+from vtlab.errors import FormatError, InputError, PromptError
 from vtlab.files import write_whole
 
 Points = tuple[tuple[float, float], ...]
@@ -172,15 +172,11 @@ class MaskPrompt(Prompt):
             raise PromptError(f"{self}: give either a mask (MaskPrompt.of) or a polygon.")
         if self.counts:
             height, width = self.size
-            if height <= 0 or width <= 0 or height * width > 1 << 28:
-                raise PromptError(
-                    f"{self}: the mask's size {self.size} (height, width) is not that of a frame."
-                )
             try:
                 area = masks.area(self.counts, height, width)
-            except (ValueError, MemoryError) as error:
-                raise PromptError(f"{self}: the run-length encoding can't be read ({error}).") from None
-            if not 0 < area <= height * width:
+            except InputError as error:
+                raise PromptError(f"{self}: {error}") from None
+            if not area:
                 raise PromptError(f"{self}: the mask is empty. Mark at least one pixel of the object.")
             object.__setattr__(self, "size", (int(height), int(width)))
         else:
@@ -217,7 +213,7 @@ class MaskPrompt(Prompt):
     def _xy(self) -> NDArray[np.float64]:
         if self.polygon:
             return np.asarray(self.polygon)
-        return masks.to_box(masks.decode(self.counts, *self.size)).reshape(2, 2)
+        return masks.box(self.counts, *self.size).reshape(2, 2)
 
     def check(self, video: _Sized) -> None:
         """Raise `PromptError` unless the mask has the frame's size and covers at least one pixel."""

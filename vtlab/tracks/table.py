@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab import masks as _masks
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError, InputError, TracksError
 from vtlab.files import write_whole
 
 if TYPE_CHECKING:
@@ -364,17 +364,13 @@ class Tracks:
 
         Raises:
             TracksError: Columns of different lengths, an object twice on one frame, a negative frame, infinite
-                or inverted boxes, an unknown source, masks of different sizes.
+                or inverted boxes, an unknown source, masks of different sizes, damaged encodings.
         """
         frames = np.asarray(frame, dtype=np.int64).reshape(-1)
         n = len(frames)
         rle, size = _encode_all(masks, n, size)
         if boxes is None:
             box_array = np.full((n, 4), np.nan)
-            if rle is not None and size is not None:
-                for i in range(n):
-                    if rle[i] is not None:
-                        box_array[i] = _masks.to_box(_masks.decode(rle[i], *size))
         else:
             box_array = np.asarray(boxes, dtype=np.float64)
             box_array = box_array.reshape(-1, 4) if box_array.size == 0 else box_array
@@ -393,7 +389,11 @@ class Tracks:
             dict(meta or {}),
             np.asarray(step_seconds, dtype=np.float64).reshape(-1),
         )
-        return tracks._sorted()._validated()
+        tracks = tracks._sorted()._validated()
+        if rle is None:
+            return tracks
+        runs = tracks.runs()
+        return tracks if boxes is not None else replace(tracks, boxes=runs.boxes())
 
     @classmethod
     def empty(cls, **kwargs: Any) -> Tracks:
@@ -499,14 +499,27 @@ class Tracks:
 
     def replace(self, **columns: Any) -> Tracks:
         """A copy with some attributes replaced, sorted and validated."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Tracks(**{**values, **columns})._sorted()._validated()
+        tracks = replace(self, **columns)._sorted()._validated()
+        if {"rle", "size"} & set(columns):
+            tracks.runs()
+        return tracks
 
     def mask(self, row: int) -> _masks.Mask | None:
         """The mask (H, W) of a row, or None."""
         if self.rle is None or self.rle[row] is None or self.size is None:
             return None
         return _masks.decode(self.rle[row], *self.size)
+
+    def runs(self) -> _masks.Runs:
+        """The masks of all rows as runs; a row without a mask has none. Raises `TracksError` for a damaged one."""
+        rle = [None] * len(self) if self.rle is None else self.rle.tolist()
+        try:
+            return _masks.Runs.of(rle, *(self.size or (0, 0)), name=self._name_of_mask)
+        except InputError as error:
+            raise TracksError(f"Tracks: {error}") from None
+
+    def _name_of_mask(self, row: int) -> str:
+        return f"the mask of object {self.object_id[row]} on frame {self.frame[row]}"
 
     def masks_at(self, frame: int) -> dict[int, _masks.Mask]:
         """Object id -> mask (H, W) on one frame, for the objects that have one."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -218,22 +217,13 @@ def _coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
 
 
 def _mask_coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
-    from pycocotools import mask as coco
-
-    size = list(ignore.size or tracks.size or ())
-    out = np.zeros(len(tracks))
-    for frame in ignore.frames.tolist():
-        rows = np.flatnonzero(tracks.frame == frame)
-        if len(rows):
-            union = coco.merge(_rles(ignore.at(frame), size))
-            out[rows] = np.asarray(coco.iou(_rles(tracks.take(rows), size), [union], [1]))[:, 0]
+    frames, group = np.unique(ignore.frame, return_inverse=True)
+    rows = np.flatnonzero(np.isin(tracks.frame, frames))
+    own, out = tracks.take(rows), np.zeros(len(tracks))
+    runs, regions = own.runs(), ignore.runs().union(group)
+    common = runs.intersection(regions, np.arange(len(rows)), np.searchsorted(frames, own.frame))
+    out[rows] = common / np.maximum(runs.areas(), 1)
     return out
-
-
-def _rles(tracks: Tracks, size: list[int]) -> list[dict[str, Any]]:
-    return (
-        [{"size": size, "counts": r} for r in tracks.rle if r is not None] if tracks.rle is not None else []
-    )
 
 
 FAMILY = Family(

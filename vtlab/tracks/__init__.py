@@ -1,17 +1,18 @@
 """Tracks: the one result type, columnar; what every tracker returns and every metric, plot and format takes."""
 
-from vtlab.tracks.table import (
-    SOURCES,
-    FrameTracks,
-    PointRows,
-    Tracks,
-    TracksBuilder,
-)
+from vtlab.tracks.builder import TracksBuilder
+from vtlab.tracks.frame import FrameTracks
+from vtlab.tracks.points import PointRows
+from vtlab.tracks.record import Maker, Record, Source
+from vtlab.tracks.table import SOURCES, Tracks
 
 __all__ = [
     "SOURCES",
     "FrameTracks",
+    "Maker",
     "PointRows",
+    "Record",
+    "Source",
     "Tracks",
     "TracksBuilder",
 ]

@@ -178,6 +178,11 @@ class Video:
         return self._frames_source.timestamps[np.arange(len(self)) * self._indices.step + self._indices.start]
 
     @property
+    def span(self) -> tuple[int, int]:
+        """(start, step): frame i is frame `start + i * step` of the source; (0, 1) unless this is a slice."""
+        return self._indices.start, self._indices.step
+
+    @property
     def duration(self) -> float:
         """Seconds from the first frame's beginning to the last one's end (one frame of `fps` after its start)."""
         times = self.timestamps
@@ -361,6 +366,11 @@ class StreamVideo(Video):
     def timestamps(self) -> FloatArray:
         """Unknown: raises `VideoError`."""
         raise self._unknown("Its time stamps are")
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """(0, 1): a stream has no slices."""
+        return 0, 1
 
     @property
     def duration(self) -> float:

@@ -1,0 +1,288 @@
+"""The columns of `Tracks` as data: one entry of `Columns` is all that a column needs.
+
+What a column holds says its kind: `Number` (arrays of numbers), `Text`, `Blob` (masks), `Attributes` (JSON) or
+`Polygons`. Views, joins, sorting, DataFrame and Parquet go over the entries and know no column by name.
+"""
+
+# ruff: noqa: RUF009 (`column` makes a field of a dataclass)
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import TracksError
+
+
+@dataclass(frozen=True)
+class Column:
+    """How one column is checked, filled, and held at rest.
+
+    Attributes:
+        fill: Value of rows for which nothing is given, and where a part of a joined table lacks the column.
+        names: Its columns in a DataFrame and at rest; by default its own name.
+        shown: Whether a DataFrame has it.
+        optional: Whether a table may lack it (None).
+    """
+
+    fill: Any = None
+    names: tuple[str, ...] = ()
+    shown: bool = True
+    optional: bool = False
+
+    def blank(self, n: int) -> NDArray[Any]:
+        """The column of `n` rows for which nothing is given."""
+        return self.read(self.fill, n, "")
+
+    def read(self, values: Any, n: int, what: str) -> NDArray[Any]:
+        """What a caller gives as a column of `n` rows; raises `TracksError` naming `what`."""
+        column = np.empty(n, dtype=object)
+        if values is None or self._is_one(values):
+            values = [values] * n
+        if len(values) != n:
+            raise TracksError(f"Tracks: expected {n} values in {what!r}, got {len(values)}.")
+        for i, value in enumerate(values):
+            column[i] = None if value is None else self._one(value, what)
+        return column
+
+    def _is_one(self, value: Any) -> bool:
+        return False
+
+    def _one(self, value: Any, what: str) -> Any:
+        return value
+
+    def shown_as(self, name: str, column: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The columns of a DataFrame."""
+        return {name: column}
+
+    def at_rest(self, name: str, column: NDArray[Any]) -> dict[str, Any]:
+        """The columns of a Parquet file, by name."""
+        import pyarrow as pa
+
+        return {self.stored(name)[0]: pa.array(column.tolist(), self._arrow())}
+
+    def stored(self, name: str) -> tuple[str, ...]:
+        """Names at rest of the column `name`."""
+        return self.names or (name,)
+
+    def from_rest(self, name: str, table: Any) -> Any:
+        """What `read` takes, from a Parquet table."""
+        return table.column(self.stored(name)[0]).to_pylist()
+
+    def _arrow(self) -> Any:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Number(Column):
+    """Numbers or flags, one or several a row.
+
+    Attributes:
+        dtype: Type in memory and at rest.
+        width: Values in a row; 0 for a plain column (N,).
+    """
+
+    dtype: Any = np.float64
+    width: int = 0
+
+    def read(self, values: Any, n: int, what: str) -> NDArray[Any]:
+        """See `Column`; scalars are repeated."""
+        shape = (n, self.width) if self.width else (n,)
+        array = as_column(values, None, self.dtype, what)
+        return array.reshape(shape) if n == 0 == array.size else as_column(array, shape, self.dtype, what)
+
+    def shown_as(self, name: str, column: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """See `Column`."""
+        flat = column if self.width else column[:, None]
+        return {key: flat[:, i] for i, key in enumerate(self.stored(name))}
+
+    at_rest = shown_as
+
+    def from_rest(self, name: str, table: Any) -> Any:
+        """See `Column`."""
+        parts = [
+            table.column(key).combine_chunks().to_numpy(zero_copy_only=False) for key in self.stored(name)
+        ]
+        return np.stack(parts, axis=-1) if self.width else parts[0]
+
+
+class Text(Column):
+    """Text or None."""
+
+    def _is_one(self, value: Any) -> bool:
+        return isinstance(value, str)
+
+    def _one(self, value: Any, what: str) -> Any:
+        return None if isinstance(value, float) and value != value else str(value)
+
+    def _arrow(self) -> Any:
+        import pyarrow as pa
+
+        return pa.string()
+
+
+class Blob(Column):
+    """Bytes or None."""
+
+    def _arrow(self) -> Any:
+        import pyarrow as pa
+
+        return pa.binary()
+
+
+class Attributes(Text):
+    """Name -> JSON value, or None; at rest and in a DataFrame as JSON text."""
+
+    def _is_one(self, value: Any) -> bool:
+        return isinstance(value, Mapping)
+
+    def _one(self, value: Any, what: str) -> Any:
+        try:
+            value = json.loads(value if isinstance(value, str) else json.dumps(dict(value)))
+        except (TypeError, ValueError) as error:
+            raise TracksError(
+                f"Tracks: {what!r} must hold name -> JSON value, got {value!r} ({error})."
+            ) from None
+        if not isinstance(value, dict):
+            raise TracksError(f"Tracks: {what!r} must hold name -> JSON value, got {value!r}.")
+        return value
+
+    def shown_as(self, name: str, column: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """See `Column`."""
+        text = [None if v is None else json.dumps(v, sort_keys=True) for v in column]
+        return {self.stored(name)[0]: Text().read(text, len(text), name)}
+
+    def at_rest(self, name: str, column: NDArray[Any]) -> dict[str, Any]:
+        """See `Column`."""
+        return super().at_rest(name, self.shown_as(name, column)[self.stored(name)[0]])
+
+
+class Polygons(Column):
+    """Rings of an outline: a tuple of (K, 2) float64 arrays of (x, y), K >= 3, or None."""
+
+    def _one(self, value: Any, what: str) -> Any:
+        try:
+            one = np.ndim(value[0][0]) == 0
+            rings = tuple(np.asarray(ring, dtype=np.float64) for ring in ([value] if one else value))
+            good = all(r.ndim == 2 and r.shape[1] == 2 and len(r) > 2 and np.isfinite(r).all() for r in rings)
+        except (TypeError, ValueError, IndexError):
+            good = False
+        if not good:
+            raise TracksError(
+                f"Tracks: {what!r} must hold rings of at least 3 finite points (x, y), got {value!r}."
+            )
+        return rings
+
+    def at_rest(self, name: str, column: NDArray[Any]) -> dict[str, Any]:
+        """See `Column`."""
+        import pyarrow as pa
+
+        flat = [None if v is None else [ring.ravel() for ring in v] for v in column]
+        return {self.stored(name)[0]: pa.array(flat, pa.list_(pa.list_(pa.float64())))}
+
+    def from_rest(self, name: str, table: Any) -> Any:
+        """See `Column`."""
+        return [
+            None if v is None else [np.reshape(r, (-1, 2)) for r in v] for v in super().from_rest(name, table)
+        ]
+
+
+def as_column(values: Any, shape: tuple[int, ...] | None, dtype: Any, what: str) -> NDArray[Any]:
+    """`values` as an array of `dtype` and `shape` (any where None); what is missing of the shape is repeated.
+
+    Raises:
+        TracksError: The values have another type or can't be repeated to the shape; the message names `what`.
+    """
+    try:
+        array = np.asarray(values, dtype=dtype)
+    except (TypeError, ValueError) as error:
+        raise TracksError(
+            f"Tracks: column {what!r} can't be read as {np.dtype(dtype).name}: {error}."
+        ) from None
+    if shape is None or array.shape == shape:
+        return array
+    try:
+        return np.broadcast_to(array, shape).copy()
+    except ValueError:
+        raise TracksError(f"Tracks: expected {what!r} of shape {shape}, got {array.shape}.") from None
+
+
+def column(kind: Column) -> Any:
+    """A field of `Columns`."""
+    return (
+        field(default=None, metadata={"column": kind}) if kind.optional else field(metadata={"column": kind})
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Columns:
+    """Rows of a table: every column of `Tracks`, declared once, in the order of a DataFrame and at rest.
+
+    Attributes:
+        frame: (N,) int64, 0-based number in the clip that was given.
+        object_id: (N,) int64.
+        label: (N,) object array of str or None.
+        boxes: (N, 4) float64 xyxy pixels, before rotation; NaN for an object without a box.
+        score: (N,) float64 in [0, 1].
+        visible: (N,) bool. An absent object has no row, or `visible = False`.
+        source: (N,) object array of `SOURCES`.
+        velocity: (N, 2) float64 px/s, or None.
+        angle: (N,) float64 radians by which the box is turned about its centre, clockwise on the screen (as
+            `BoxPrompt.angle`), or None: all upright.
+        occluded: (N,) bool, partly hidden though its figure is given; or None.
+        outside: (N,) bool, the object has left the picture or ended, as annotation tools mark it; or None.
+        key: (N,) bool, a person said this row, not a tracker or an interpolation; or None.
+        time: (N,) float64 seconds in the video, NaN where unknown; or None.
+        attributes: (N,) object array of dict (name -> JSON value, of this figure on this frame) or None; or None.
+            What is true of an object on all frames stands in `Record.objects`.
+        polygons: (N,) object array of tuples of (K, 2) float64 rings of (x, y) pixels or None; or None. The parts of
+            an outline as somebody drew it; the mask of such a row is their union.
+        rle: (N,) object array of bytes (COCO compressed counts) or None; None when no row has a mask.
+    """
+
+    frame: NDArray[np.int64] = column(Number(dtype=np.int64))
+    object_id: NDArray[np.int64] = column(Number(dtype=np.int64))
+    label: NDArray[np.object_] = column(Text())
+    boxes: NDArray[np.float64] = column(Number(np.nan, ("x1", "y1", "x2", "y2"), width=4))
+    score: NDArray[np.float64] = column(Number(1.0))
+    visible: NDArray[np.bool_] = column(Number(True, dtype=np.bool_))
+    source: NDArray[np.object_] = column(Text("tracked"))
+    velocity: NDArray[np.float64] | None = column(Number(np.nan, ("vx", "vy"), width=2, optional=True))
+    angle: NDArray[np.float64] | None = column(Number(0.0, optional=True))
+    occluded: NDArray[np.bool_] | None = column(Number(False, dtype=np.bool_, optional=True))
+    outside: NDArray[np.bool_] | None = column(Number(False, dtype=np.bool_, optional=True))
+    key: NDArray[np.bool_] | None = column(Number(False, dtype=np.bool_, optional=True))
+    time: NDArray[np.float64] | None = column(Number(np.nan, optional=True))
+    attributes: NDArray[np.object_] | None = column(Attributes(optional=True))
+    polygons: NDArray[np.object_] | None = column(Polygons(shown=False, optional=True))
+    rle: NDArray[np.object_] | None = column(Blob(names=("mask",), shown=False, optional=True))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """The columns that the table has, by name."""
+        found = {name: getattr(self, name) for name in COLUMNS}
+        return {name: values for name, values in found.items() if values is not None}
+
+
+COLUMNS: dict[str, Column] = {f.name: f.metadata["column"] for f in fields(Columns)}
+"""Every column of `Tracks` by name."""
+
+EXTRAS = tuple(name for name, kind in COLUMNS.items() if kind.optional and name not in ("velocity", "rle"))
+"""Optional columns that `FrameTracks.columns` may carry under the same name."""
+
+
+def join(parts: Sequence[Mapping[str, NDArray[Any]]], counts: Sequence[int]) -> dict[str, NDArray[Any]]:
+    """Columns of several tables one after the other; a part without a column that another has is filled."""
+    return {
+        name: np.concatenate(
+            [p[name] if name in p else kind.blank(n) for p, n in zip(parts, counts, strict=True)]
+        )
+        for name, kind in COLUMNS.items()
+        if any(name in p for p in parts)
+    }

@@ -1,0 +1,119 @@
+"""`Tracks` at rest: one Parquet file, a row per object and frame, points as lists, the record in its metadata.
+
+Version 2 added the optional columns beside velocity and mask, and (start, step) of the clip to the record; files of
+version 1 are read as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab.errors import FormatError
+from vtlab.files import write_whole
+from vtlab.tracks.columns import COLUMNS
+from vtlab.tracks.points import PointRows, keys
+
+if TYPE_CHECKING:
+    from vtlab.tracks.table import Tracks
+
+_VERSION, _READ = 2, (1, 2)
+
+
+def write(tracks: Tracks, path: str | Path) -> Path:
+    """Write one file, whole or not at all; raises `WriteError`."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    header = {
+        "version": _VERSION,
+        "size": tracks.size,
+        "meta": tracks.meta,
+        "step_seconds": tracks.step_seconds.tolist(),
+    }
+
+    def fill(part: Path) -> None:
+        columns: dict[str, Any] = {}
+        for name, values in tracks.columns().items():
+            columns |= COLUMNS[name].at_rest(name, values)
+        table = pa.table(columns | _point_lists(tracks))
+        pq.write_table(table.replace_schema_metadata({"vtlab": json.dumps(header)}), part, compression="zstd")
+
+    return write_whole(path, fill)
+
+
+def _point_lists(tracks: Tracks) -> dict[str, Any]:
+    import pyarrow as pa
+
+    p = tracks.points
+    if not len(p):
+        return {}
+    rows, owners = keys(tracks.frame, tracks.object_id), keys(p.frame, p.object_id)
+    order = np.argsort(rows, kind="stable")
+    row = order[np.searchsorted(rows[order], owners)]
+    offsets = pa.array(
+        np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(rows)))]).astype(np.int32)
+    )
+    by_row = np.argsort(row, kind="stable")
+    return {
+        f"point_{name}": pa.ListArray.from_arrays(offsets, pa.array(values[by_row]))
+        for name, values in p.columns().items()
+    }
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """What `Tracks.of` takes, from a file that `write` made; raises `FormatError` for anything else."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not Path(path).is_file():
+        raise FormatError(f"{path}: there is no such tracks file.")
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise FormatError(f"{path}: not a Parquet file of tracks ({error}).") from None
+    header = (table.schema.metadata or {}).get(b"vtlab")
+    if header is None:
+        raise FormatError(
+            f"{path}: a Parquet file, but not one that Tracks.save wrote (no 'vtlab' metadata)."
+        )
+    return _columns(table, json.loads(header))
+
+
+def _columns(table: Any, header: dict[str, Any]) -> dict[str, Any]:
+    if header.get("version") not in _READ:
+        raise ValueError(
+            f"version {header.get('version')}, this vtlab reads version {_READ[0]} to {_READ[-1]}"
+        )
+    there = set(table.column_names)
+    values = {
+        name: kind.from_rest(name, table)
+        for name, kind in COLUMNS.items()
+        if not kind.optional or there.issuperset(kind.stored(name))
+    }
+    size = header.get("size")
+    values["masks"] = values.pop("rle", None)
+    return values | {
+        "points": _points(table, values) if "point_id" in there else None,
+        "size": None if size is None else (int(size[0]), int(size[1])),
+        "meta": header.get("meta") or {},
+        "step_seconds": header.get("step_seconds") or (),
+    }
+
+
+def _points(table: Any, rows: dict[str, Any]) -> PointRows:
+    def flat(name: str) -> Any:
+        return table.column(f"point_{name}").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+
+    counts = np.array([len(x) for x in table.column("point_id").to_pylist()], dtype=np.int64)
+    return PointRows.of(
+        np.repeat(rows["frame"], counts),
+        np.repeat(rows["object_id"], counts),
+        flat("id"),
+        np.stack([flat("x"), flat("y")], axis=-1),
+        flat("visible"),
+        flat("score"),
+    )

@@ -1,0 +1,128 @@
+"""Points of objects: the second table of `Tracks`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab.errors import TracksError
+from vtlab.tracks.columns import as_column
+
+
+@dataclass(frozen=True, slots=True)
+class PointRows:
+    """Points of objects: one row is one point of one object on one frame.
+
+    Attributes:
+        frame: (M,) int64, 0-based.
+        object_id: (M,) int64.
+        point_id: (M,) int64, order of the point within its object, from 0.
+        xy: (M, 2) float64 pixels; NaN where the tracker has no answer.
+        visible: (M,) bool, True = seen.
+        score: (M,) float64 in [0, 1].
+    """
+
+    frame: NDArray[np.int64]
+    object_id: NDArray[np.int64]
+    point_id: NDArray[np.int64]
+    xy: NDArray[np.float64]
+    visible: NDArray[np.bool_]
+    score: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        frame: ArrayLike,
+        object_id: ArrayLike,
+        point_id: ArrayLike,
+        xy: ArrayLike,
+        visible: ArrayLike = True,
+        score: ArrayLike = 1.0,
+    ) -> PointRows:
+        """Make rows from arrays of length M; scalars are repeated. Raises `TracksError` for shapes that differ."""
+        xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+        n = (len(xy),)
+        return cls(
+            as_column(frame, n, np.int64, "points.frame"),
+            as_column(object_id, n, np.int64, "points.object_id"),
+            as_column(point_id, n, np.int64, "points.point_id"),
+            xy,
+            as_column(visible, n, np.bool_, "points.visible"),
+            as_column(score, n, np.float64, "points.score"),
+        )
+
+    @classmethod
+    def empty(cls) -> PointRows:
+        """No points."""
+        return cls.of([], [], [], np.empty((0, 2)))
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, index: NDArray[Any]) -> PointRows:
+        """The rows at `index` (positions or a bool mask)."""
+        return PointRows(*(getattr(self, name)[index] for name in self.__slots__))
+
+    def replace(self, **columns: NDArray[Any]) -> PointRows:
+        """A copy with some columns replaced."""
+        return replace(self, **columns)
+
+    @classmethod
+    def concat(cls, parts: Sequence[PointRows]) -> PointRows:
+        """All rows of several tables, one after the other."""
+        if not parts:
+            return cls.empty()
+        return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in cls.__slots__))
+
+    def of_rows(self, frame: NDArray[np.int64], object_id: NDArray[np.int64]) -> PointRows:
+        """The points of the objects on the frames given, (N,) each."""
+        return (
+            self.take(np.isin(keys(self.frame, self.object_id), keys(frame, object_id)))
+            if len(self)
+            else self
+        )
+
+    def sorted(self) -> PointRows:
+        """The points ordered by frame, object and point."""
+        order = np.lexsort((self.point_id, self.object_id, self.frame))
+        return self if (order[1:] > order[:-1]).all() else self.take(order)
+
+    def check(self, frame: NDArray[np.int64], object_id: NDArray[np.int64]) -> None:
+        """Raise `TracksError` if a point is there twice, or its object has no row among those given."""
+        if not len(self):
+            return
+        orphans = ~np.isin(keys(self.frame, self.object_id), keys(frame, object_id))
+        if orphans.any():
+            row = int(np.flatnonzero(orphans)[0])
+            raise TracksError(
+                f"Tracks: points of object {self.object_id[row]} on frame {self.frame[row]} have no row."
+            )
+        columns = (self.frame, self.object_id, self.point_id)
+        twice = np.logical_and.reduce([np.diff(c) == 0 for c in columns])
+        if twice.any():
+            row = int(np.flatnonzero(twice)[0])
+            raise TracksError(
+                f"Tracks: point {self.point_id[row]} of object {self.object_id[row]} is twice on frame "
+                f"{self.frame[row]}."
+            )
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What a row says beside frame and object: id, x, y, visible, score."""
+        return {
+            "id": self.point_id,
+            "x": self.xy[:, 0],
+            "y": self.xy[:, 1],
+            "visible": self.visible,
+            "score": self.score,
+        }
+
+
+def keys(frame: NDArray[np.int64], object_id: NDArray[np.int64]) -> NDArray[Any]:
+    """Frame and object as one comparable value a row, (N,)."""
+    pairs = np.empty(len(frame), dtype=[("frame", np.int64), ("object_id", np.int64)])
+    pairs["frame"], pairs["object_id"] = frame, object_id
+    return pairs.view(np.dtype((np.void, 16)))

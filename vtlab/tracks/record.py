@@ -1,0 +1,257 @@
+"""The record of tracks: who made them, from what, with what; typed in memory, JSON at rest.
+
+Every entry may be absent (None). Entries that this version does not know are kept in `extra` and written again.
+"""
+
+# ruff: noqa: RUF009 (`_entry` makes a field of a dataclass)
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import InputError, TracksError
+from vtlab.video import StreamVideo, Video
+
+
+def _entry(*types: type, name: str = "") -> Any:
+    """An entry that JSON holds as one of `types`, under `name` where that is not the attribute's."""
+    return field(default=None, metadata={"types": types, "name": name})
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entries:
+    """What has named entries, some of them known."""
+
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        """Read entries as `to_dict` gives them; raises `TracksError` for one of another type than it must have."""
+        known = {f.metadata["name"] or f.name: f for f in fields(cls) if f.name != "extra"}
+        values = {
+            known[k].name: _typed(k, v, known[k].metadata["types"]) for k, v in data.items() if k in known
+        }
+        return cls(**values, extra={k: v for k, v in data.items() if k not in known})
+
+    def to_dict(self) -> dict[str, Any]:
+        """The entries that there are, as JSON has them; a copy."""
+        found: dict[str, Any] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            if f.name != "extra" and value is not None:
+                found[f.metadata["name"] or f.name] = _plain(value)
+        return found | {key: _plain(value) for key, value in self.extra.items()}
+
+    def replace(self, **entries: Any) -> Self:
+        """A copy with some entries replaced."""
+        return dataclasses.replace(self, **entries)
+
+
+def _typed(name: str, value: Any, types: tuple[type, ...]) -> Any:
+    if value is None:
+        return None
+    first = types[0]
+    if issubclass(first, _Entries) and isinstance(value, Mapping):
+        return first.of(value)
+    if first is tuple and isinstance(value, (list, tuple, np.ndarray)):
+        return tuple(int(v) for v in value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        told = "dict" if issubclass(first, _Entries) else first.__name__
+        raise TracksError(f"Tracks: the record's {name!r} must be a {told}, got {value!r}.")
+    return value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, _Entries):
+        return value.to_dict()
+    if isinstance(value, dict):
+        return {key: _plain(v) for key, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Maker(_Entries):
+    """The tracker that made tracks.
+
+    Attributes:
+        name: Its name.
+        family: Its family's code.
+        params: Parameters.
+        weights: File name -> sha256 (None where unknown) of the checkpoints it loaded.
+    """
+
+    name: str | None = _entry(str)
+    family: str | None = _entry(str)
+    params: dict[str, Any] | None = _entry(dict)
+    weights: dict[str, str | None] | None = _entry(dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(_Entries):
+    """The clip that tracks or prompts were made on: frame i is frame `start + i * step` of the video it is cut from.
+
+    Attributes:
+        name: Of the video.
+        digest: Hash of the clip's content, as `Video.digest` gives it.
+        width: Of every image, in pixels.
+        height: Of every image, in pixels.
+        frames: Number of frames of the clip; -1 for a stream.
+        fps: Frames per second of the clip.
+        start: Frame of the video that is the clip's first.
+        step: Frames of the video from one of the clip to the next; negative = backwards.
+    """
+
+    name: str | None = _entry(str)
+    digest: str | None = _entry(str)
+    width: int | None = _entry(int)
+    height: int | None = _entry(int)
+    frames: int | None = _entry(int)
+    fps: float | None = _entry(float, int)
+    start: int | None = _entry(int)
+    step: int | None = _entry(int)
+
+    def __post_init__(self) -> None:
+        if self.start is None or self.step is None:
+            start, _, step = self._cut().split(":") if self._cut() else ("0", "", "1")
+            object.__setattr__(self, "start", int(start))  # files of version 1 have it in the digest only
+            object.__setattr__(self, "step", int(step))
+        if self.step == 0:
+            raise TracksError("Tracks: the record's step from frame to frame must not be 0.")
+
+    def _cut(self) -> str:
+        return (self.digest or "").partition("[")[2].rstrip("]")
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """(start, step)."""
+        return self.start or 0, self.step or 1
+
+    @classmethod
+    def of_video(cls, video: Video) -> Source:
+        """The source that work on `video` has."""
+        start, step = video.span
+        return cls(
+            name=video.name,
+            digest=video.digest(),
+            width=video.width,
+            height=video.height,
+            frames=-1 if isinstance(video, StreamVideo) else len(video),
+            fps=video.fps,
+            start=start,
+            step=step,
+        )
+
+    def places(self, video: Video, frames: Any) -> NDArray[np.int64]:
+        """Numbers in the clip `video` of `frames` (N,) of this clip; -1 for those that it doesn't have."""
+        (start, step), (first, every) = self.span, video.span
+        offset = start + step * np.asarray(frames, dtype=np.int64) - first
+        there = np.where(offset % every == 0, offset // every, -1)
+        return np.where((there >= 0) & (there < len(video)), there, -1)
+
+    def check(self, video: Video, what: str, *, whole: bool) -> None:
+        """Raise `InputError` unless this clip and `video` are cut from one video and share frames.
+
+        Args:
+            video: The clip that something made on this one is to be used on.
+            what: Beginning of the message, which names both ranges.
+            whole: Whether every frame of `video` must be one of this clip.
+        """
+        (start, step), (first, every) = self.span, video.span
+        offset = first + every * np.arange(len(video)) - start
+        inside = (offset % step == 0) & (offset // step >= 0)
+        if self.frames is not None and self.frames >= 0:
+            inside &= offset // step < self.frames
+        if self.digest and self.digest.partition("[")[0] != video.digest().partition("[")[0]:
+            why = "that is another video"
+        elif inside.all() or (inside.any() and not whole):
+            return
+        else:
+            why = "not all of its frames are among them" if inside.any() else "they have no frame in common"
+        raise InputError(
+            f"{what} of {_range(start, step, self.frames)} of {self.name or 'a video'} can't be used on "
+            f"{_range(first, every, len(video))} of {video.name}: {why}. Remedy: cut the video as it was when they "
+            "were made (video[start:stop:step]), or make them on all of it."
+        )
+
+
+def _range(start: int, step: int, n: int | None) -> str:
+    last = f" to {start + step * (n - 1)}" if n is not None and n > 0 else " and on"
+    return f"frames {start}{last}{f' in steps of {step}' if step != 1 else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record(_Entries):
+    """Where tracks come from; what somebody needs to make them again, and to know what they say.
+
+    Attributes:
+        tracker: Who made them; JSON key "tracker".
+        source: The clip; JSON key "video".
+        prompts: sha256 of the prompts' JSON.
+        edges: Object id as text -> pairs of points that its lines join.
+        direction: "forward", "backward" or "both".
+        complete: False where tracking was stopped or failed.
+        events: What the tracker told of its objects: dicts with "frame", "object_id", "event", "reason".
+        memory: Measured megabytes, by name.
+        wall_seconds: Wall time of the whole run.
+        versions: Package -> version.
+        hardware: Of the machine.
+        created: UTC, ISO 8601.
+        objects: Object id as text -> attributes of the object (name -> JSON value) that hold on all frames.
+        id_map: Object id as text -> id that a host (an annotation tool, a file) has for it.
+        annotated: Frames that somebody looked at, whether or not an object is on them; ascending.
+        frames: Number of frames of the sequence, where a file states it.
+        format: Name of the format that it was read from.
+        file: Path that it was read from.
+        rule: Name of the rule that scores it.
+        extra: Entries that this version of vtlab does not know.
+    """
+
+    tracker: Maker | None = _entry(Maker)
+    source: Source | None = _entry(Source, name="video")
+    prompts: str | None = _entry(str)
+    edges: dict[str, Any] | None = _entry(dict)
+    direction: str | None = _entry(str)
+    complete: bool | None = _entry(bool)
+    events: list[dict[str, Any]] | None = _entry(list)
+    memory: dict[str, Any] | None = _entry(dict)
+    wall_seconds: float | None = _entry(float, int)
+    versions: dict[str, str] | None = _entry(dict)
+    hardware: dict[str, Any] | None = _entry(dict)
+    created: str | None = _entry(str)
+    objects: dict[str, dict[str, Any]] | None = _entry(dict)
+    id_map: dict[str, Any] | None = _entry(dict)
+    annotated: tuple[int, ...] | None = _entry(tuple)
+    frames: int | None = _entry(int)
+    format: str | None = _entry(str)
+    file: str | None = _entry(str)
+    rule: str | None = _entry(str)
+
+    def renamed(self, ids: Mapping[int, int]) -> Record:
+        """The record with what it says of objects under new ids; ids not in `ids` stay."""
+
+        def new(entry: dict[str, Any] | None) -> dict[str, Any] | None:
+            return None if entry is None else {str(ids.get(int(i), i)): value for i, value in entry.items()}
+
+        events = self.events and [
+            e | {"object_id": ids.get(e["object_id"], e["object_id"])} if "object_id" in e else e
+            for e in self.events
+        ]
+        return self.replace(
+            edges=new(self.edges), objects=new(self.objects), id_map=new(self.id_map), events=events
+        )
+
+    def joined(self, others: list[Record]) -> Record:
+        """The record with what others say of further objects."""
+
+        def all_of(name: str) -> dict[str, Any] | None:
+            parts = [getattr(r, name) for r in (*others, self) if getattr(r, name) is not None]
+            return {key: value for part in parts for key, value in part.items()} if parts else None
+
+        return self.replace(**{name: all_of(name) for name in ("edges", "objects", "id_map")})

@@ -186,6 +186,71 @@ def test_sparse_truth_counts_annotated_frames_only():
     assert value(found, "J") == 1
 
 
+@pytest.mark.parametrize(
+    ("make", "family", "metric"), [(boxes, "sot", "ao"), (masks, "vos", "J&F"), (points, "points", "AJ")]
+)
+def test_a_perfect_tracker_is_perfect_on_sparse_truth(make, family, metric):
+    sparse = make().take(np.isin(make().frame, np.arange(0, N, 10)))
+    for rule in FAMILIES[family].rules:
+        perfect = score(make(), make(), family, rule).values()
+        assert score(make(), sparse, family, rule).values() == pytest.approx(perfect), rule
+    assert score(make(3), sparse, family).values()[metric] < 1
+
+
+def test_absence_is_looked_at_and_a_gap_is_not():
+    present = np.arange(N) % 10 == 0
+    absent = boxes(ids=(1,), visible=present)
+    assert score(boxes(ids=(1,)), absent, "sot", "otb").values()["ao"] == pytest.approx(present.mean())
+    gap = boxes(ids=(1,)).take(present)
+    assert score(boxes(ids=(1,)), gap, "sot", "otb").values()["ao"] == 1
+    told = gap.replace(meta={"annotated": list(range(N))})
+    assert score(boxes(ids=(1,)), told, "sot", "otb").values()["ao"] == pytest.approx(
+        4 / 31
+    )  # up to its last row
+
+
+def test_metrics_that_need_every_frame_refuse_sparse_truth():
+    for few in (np.arange(0, N, 10), np.arange(4), [0]):
+        sparse = boxes().take(np.isin(boxes().frame, few))
+        with pytest.raises(InputError, match=rf"HOTA.*{len(few)} of {N} frames.*'annotated'"):
+            evaluate(boxes(), sparse, "mot")
+    told = sparse.replace(meta={"annotated": list(range(N))})
+    assert value(evaluate(boxes(), told, "mot"), "MOTA") == pytest.approx(1 - (N - 1))
+    partly = boxes().replace(meta={"annotated": list(range(N - 1))})
+    with pytest.raises(InputError, match=f"{N - 1} of {N} frames"):
+        evaluate(boxes(), partly, "mot")
+
+
+@pytest.mark.parametrize("rule", sorted(FAMILIES["sot"].rules))
+def test_hidden_answers_of_boxes_count_where_the_tool_reads_each_line(rule):
+    hidden = boxes(visible=False)
+    counts = rule not in ("plain", "vot")  # whose results say that there is nothing
+    assert FAMILIES["sot"].rules[rule].hidden_answers == ("counted" if counts else "dropped")
+    shown, none = (score(t, boxes(), "sot", rule).values() for t in (boxes(), Tracks.empty(size=(120, 160))))
+    assert score(hidden, boxes(), "sot", rule).values() == (shown if counts else none)
+
+
+def test_hidden_answers_of_the_other_families():
+    for make, family in ((boxes, "mot"), (masks, "vos")):
+        hidden = make().replace(visible=np.zeros(len(make()), bool))
+        nothing = Tracks.empty(size=make().size)
+        for rule in set(FAMILIES[family].rules) - {"mots"}:
+            expected = score(nothing, make(), family, rule).values()
+            assert score(hidden, make(), family, rule).values() == pytest.approx(expected, nan_ok=True)
+    seen, hidden = points(), points(hide=range(N))
+    found = score(hidden, seen, "points").values()
+    assert (found["delta_avg"], found["OA"], found["AJ"]) == (1, 0, 0)
+
+
+def test_truth_knows_its_rule():
+    truth = boxes(meta={"rule": "got10k"})
+    assert score(boxes(), truth, "sot").protocol.name == "got10k"
+    assert score(boxes(), truth, "mot").protocol.name == "plain"
+    assert score(boxes(), truth, "sot", "lasot").protocol.name == "lasot"
+    assert score(boxes(), street(truth=truth, name="s", benchmark="lasot"), "sot").protocol.name == "got10k"
+    assert score(boxes(), street(truth=boxes(), name="s", benchmark="lasot"), "sot").protocol.name == "lasot"
+
+
 def test_messages():
     with pytest.raises(InputError, match=r"objects 7, 8, the truth 1, 2: none in common.*renamed"):
         evaluate(boxes().renamed({1: 7, 2: 8}), boxes(), "sot")

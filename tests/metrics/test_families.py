@@ -9,7 +9,8 @@ import pytest
 
 from vtlab.errors import InputError
 from vtlab.metrics import METRICS, evaluate, families, score, statistics
-from vtlab.metrics.families import FAMILIES, NOBODY, Family, Judged
+from vtlab.metrics.families import FAMILIES, Family
+from vtlab.metrics.per_frame import NOBODY, Judged
 from vtlab.metrics.records import Metric
 from vtlab.metrics.rules import SOT, Rule
 from vtlab.tracks import Tracks

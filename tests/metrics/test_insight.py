@@ -107,11 +107,13 @@ def test_quality_of_boxes_masks_and_points():
     assert quality.of_truth(masked(5), masked(0), "vos").quality.to_numpy() == pytest.approx(50 / 150)
 
     def pointed(shift):
-        rows = PointRows.of([0, 0, 1, 1], 1, [0, 1, 0, 1], [[0, 0], [50, 50 + shift]] * 2, [1, 1, 1, 0])
-        return Tracks.of([0, 1], 1, points=rows)
+        frame, point = np.repeat([0, 1, 2], 2), [0, 1] * 3
+        rows = PointRows.of(frame, 1, point, [[0, 0], [50, 50 + shift]] * 3, [1, 1, 1, 1, 1, 0])
+        return Tracks.of([0, 1, 2], 1, points=rows, size=(256, 256))
 
-    assert quality.of_truth(pointed(20), pointed(0), "points").quality.tolist() == [0.5, 1]
-    assert quality.of_answers(pointed(20), pointed(0), "points").quality.tolist() == [1, 0, 1]
+    # 6 px are within 8 and 16 px of the five thresholds; frame 0 is the query's.
+    assert quality.of_truth(pointed(6), pointed(0), "points").quality.tolist() == [pytest.approx(0.7), 1]
+    assert quality.of_answers(pointed(6), pointed(0), "points").quality.tolist() == [1, pytest.approx(0.4), 1]
 
 
 # -- attributes -----------------------------------------------------------------------------------------------------

@@ -17,8 +17,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.geometry import box_area, box_centers
 from vtlab.metrics import mot, pairing
-from vtlab.metrics.families import Truth, find_rule, truth_of
-from vtlab.metrics.families.mot import mot_pairs
+from vtlab.metrics.families import Case, Truth
+from vtlab.metrics.families.mot import FAMILY, pairs_of
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def events(
     Args:
         tracks: What a tracker answered.
         truth: Ground-truth `Tracks`, or a sequence that has them.
-        protocol: Rule of the family `mot` by which both sides are prepared.
+        protocol: Rule of the family `mot` by which both sides are prepared; default as in `evaluate`.
         size: (height, width) of the picture, to tell objects that leave it; default: the tracks' own.
 
     Returns:
@@ -140,9 +140,9 @@ class _Scene:
 
     @classmethod
     def of(cls, tracks: Tracks, truth: Truth, protocol: str | None, size: tuple[int, int] | None) -> _Scene:
-        true = truth_of(truth)
-        rule = find_rule("mot", protocol)
-        pairs = mot_pairs(tracks, true, rule)
+        case = Case.of(tracks, truth)
+        rule, true = FAMILY.rule_of(case, protocol), case.truth
+        pairs = pairs_of(case, rule)
         previous = mot.previous_rows(pairs)
         match, similarity = mot.clear_matches(pairs, rule.threshold, previous)
         boxes = (_boxes_of(side, rows) for side, rows in ((true, pairs.truth), (tracks, pairs.answer)))

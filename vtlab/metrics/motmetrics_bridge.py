@@ -12,8 +12,8 @@ import numpy as np
 
 from vtlab.errors import needs
 from vtlab.metrics import pairing
-from vtlab.metrics.families import Truth, find_rule, truth_of
-from vtlab.metrics.families.mot import mot_pairs
+from vtlab.metrics.families import Case, Truth
+from vtlab.metrics.families.mot import FAMILY, pairs_of
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -31,9 +31,9 @@ def accumulator(tracks: Tracks, truth: Truth, protocol: str | None = None) -> An
     Raises:
         MissingDependencyError: py-motmetrics is not installed.
     """
-    rule = find_rule("mot", protocol)
-    true = truth_of(truth)
-    return of_pairs(mot_pairs(tracks, true, rule), rule.threshold)
+    case = Case.of(tracks, truth)
+    rule = FAMILY.rule_of(case, protocol)
+    return of_pairs(pairs_of(case, rule), rule.threshold)
 
 
 def of_pairs(pairs: pairing.Pairs, threshold: float = 0.5) -> Any:

@@ -4,7 +4,7 @@ breakdowns by attribute and calibration."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,41 +13,39 @@ from vtlab import masks
 from vtlab.errors import InputError
 from vtlab.geometry import paired_iou
 from vtlab.metrics.evaluation import infer_family
-from vtlab.metrics.families import Truth, truth_of
-from vtlab.metrics.families.mot import mot_pairs
+from vtlab.metrics.families import Case, Truth, find_family
+from vtlab.metrics.per_frame import NOBODY, Judged
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_POINT_PX = 8.0
-"""A point within this distance is a hit: the middle of TAP-Vid's thresholds, in the video's own pixels."""
+_BY_ID = ("sot", "vos")
 
 
 def of_truth(tracks: Tracks, truth: Truth, family: str | None = None) -> pd.DataFrame:
     """Quality of the answer for each visible object of truth on each frame.
 
-    Boxes and masks: overlap (IoU) with the answer of the same id (`sot`, `vos`) or of the best match (`mot`), 0 where
-    there is none. Points: part of the object's visible points that are hit within 8 px.
+    Boxes and masks by id (`sot`, `vos`): overlap (IoU), 0 where there is no answer. Boxes by overlap (`mot`) and points:
+    as the family judges them by its rule (`vtlab.metrics.per_frame`): overlap with the match, and the part of the
+    thresholds within which the object's visible points lie, on the frames that count.
 
     Returns:
         DataFrame: frame, object_id, quality in [0, 1].
     """
-    import pandas as pd
-
-    true, kind = _prepared(tracks, truth, family)
-    seen = true.seen()
-    if kind == "points":
-        frame, object_id, quality = _points(tracks, true)
-    else:
-        frame, object_id = seen.frame, seen.object_id
-        quality = _matched(tracks, seen)[0] if kind == "mot" else _by_id(seen, tracks.seen(), kind)
-    return pd.DataFrame({"frame": frame, "object_id": object_id, "quality": quality})
+    case, kind = _prepared(tracks, truth, family)
+    if kind in _BY_ID:
+        seen = case.truth.seen()
+        return _table(seen.frame, seen.object_id, quality=_by_id(seen, tracks.seen(), kind))
+    judged = _judged(case, kind)
+    real = judged.object_id != NOBODY
+    rows = _table(judged.frame[real], judged.object_id[real], quality=judged.value[real])
+    return rows.groupby(["frame", "object_id"], as_index=False).mean()
 
 
 @dataclass(frozen=True)
 class Series:
-    """One object of truth over time, from its prompt to its last frame.
+    """One object of truth over time, from its first frame to its last, on the N frames that somebody looked at.
 
     Attributes:
         overlap: (N,) IoU with the answer of the same id; 0 where either is missing.
@@ -69,8 +67,8 @@ def series(tracks: Tracks, truth: Truth, object_id: int, family: str = "sot") ->
         object_id: The object.
         family: `sot` (boxes) or `vos` (masks).
     """
-    true, _ = _prepared(tracks, truth, family)
-    mine = true.take(true.object_id == object_id)
+    case = Case.of(tracks, truth)
+    mine = case.truth.of_object(object_id)
     if not len(mine):
         raise InputError(f"The ground truth has no object {object_id}.")
     first, count = int(mine.frame[0]), int(mine.frame[-1] - mine.frame[0]) + 1
@@ -79,32 +77,47 @@ def series(tracks: Tracks, truth: Truth, object_id: int, family: str = "sot") ->
     overlap[seen.frame - first] = _by_id(seen, answers, family)
     visible[seen.frame - first] = True
     score[answers.frame - first] = answers.score
-    return Series(overlap, score, visible)
+    looked = np.isin(np.arange(first, first + count), case.looked_at())
+    return Series(overlap[looked], score[looked], visible[looked])
 
 
 def of_answers(tracks: Tracks, truth: Truth, family: str | None = None) -> pd.DataFrame:
-    """Quality of each visible answer, with its score.
+    """Quality of each visible answer, with its score: of each object on a frame, or of each point.
 
     Returns:
         DataFrame: frame, object_id (the tracker's), score, quality in [0, 1]; an answer without truth has quality 0.
     """
+    case, kind = _prepared(tracks, truth, family)
+    seen = tracks.seen()
+    if kind in _BY_ID:
+        quality = _by_id(seen, case.truth.seen(), kind)
+        return _table(seen.frame, seen.object_id, score=seen.score, quality=quality)
+    answers: Any = tracks.points.take(tracks.points.visible) if kind == "points" else seen
+    part = answers.point_id if kind == "points" else np.zeros(len(seen), np.int64)
+    judged = _judged(case, kind)
+    mine = judged.answer_id != NOBODY
+    found = _table(
+        judged.frame[mine], judged.answer_id[mine], part=judged.point[mine], quality=judged.value[mine]
+    )
+    told = _table(answers.frame, answers.object_id, part=part, score=answers.score)
+    both = told.merge(found, on=["frame", "object_id", "part"])
+    return both[["frame", "object_id", "score", "quality"]]
+
+
+def _table(frame: NDArray[np.int64], object_id: NDArray[np.int64], **columns: NDArray[Any]) -> pd.DataFrame:
     import pandas as pd
 
-    true, kind = _prepared(tracks, truth, family)
-    if kind == "points":
-        return _point_answers(tracks, true)
-    seen = tracks.seen()
-    quality = _matched(tracks, true.seen())[1] if kind == "mot" else _by_id(seen, true.seen(), kind)
-    return pd.DataFrame(
-        {"frame": seen.frame, "object_id": seen.object_id, "score": seen.score, "quality": quality}
-    )
+    return pd.DataFrame({"frame": frame, "object_id": object_id, **columns})
 
 
-def _prepared(tracks: Tracks, truth: Truth, family: str | None) -> tuple[Tracks, str]:
-    true = truth_of(truth)
-    kind = family or infer_family(tracks, true)
-    # A score of 0 in truth of many objects is MOTChallenge's flag: not counted.
-    return true.take(true.score != 0) if kind == "mot" else true, kind
+def _prepared(tracks: Tracks, truth: Truth, family: str | None) -> tuple[Case, str]:
+    case = Case.of(tracks, truth)
+    return case, family or infer_family(tracks, case.truth)
+
+
+def _judged(case: Case, family: str) -> Judged:
+    judge = find_family(family)
+    return judge.judge(case, judge.rule_of(case))
 
 
 def _by_id(rows: Tracks, others: Tracks, kind: str) -> NDArray[np.float64]:
@@ -126,49 +139,3 @@ def _by_id(rows: Tracks, others: Tracks, kind: str) -> NDArray[np.float64]:
         mine, other = rows.mask(i), others.mask(int(partner[i]))
         out[i] = masks.iou(mine, other) if mine is not None and other is not None else 0.0
     return out
-
-
-def _matched(tracks: Tracks, truth: Tracks) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Overlap of each row of truth, and of each visible row of the answer, with its best match on the frame."""
-    pairs = mot_pairs(tracks, truth)
-    best = pairs.best()
-    boxed_t = np.flatnonzero(np.isfinite(truth.boxes).all(axis=1))
-    seen = tracks.seen()
-    boxed_a = np.flatnonzero(np.isfinite(seen.boxes).all(axis=1))
-    of_t, of_a = np.zeros(len(truth)), np.zeros(len(seen))
-    of_t[boxed_t[pairs.truth.source[pairs.t[best]]]] = pairs.similarity[best]
-    of_a[boxed_a[pairs.answer.source[pairs.a[best]]]] = pairs.similarity[best]
-    return of_t, of_a
-
-
-def _point_hits(tracks: Tracks, truth: Tracks) -> pd.DataFrame:
-    keys = ["frame", "object_id", "point_id"]
-    joined = tracks.points_frame().merge(truth.points_frame(), on=keys, how="outer", suffixes=("", "_true"))
-    distance = np.hypot(
-        joined.x.to_numpy() - joined.x_true.to_numpy(), joined.y.to_numpy() - joined.y_true.to_numpy()
-    )
-    # An outer join leaves NaN where one side has no row: not visible there, and near to nothing.
-    return joined.assign(
-        seen=joined.visible.eq(True), true=joined.visible_true.eq(True), near=distance < _POINT_PX
-    )
-
-
-def _points(
-    tracks: Tracks, truth: Tracks
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
-    joined = _point_hits(tracks, truth)
-    mine = joined[joined.true]
-    hit = (mine.near & mine.seen).groupby([mine.frame, mine.object_id]).mean()
-    index = hit.index
-    return (
-        index.get_level_values(0).to_numpy(np.int64),
-        index.get_level_values(1).to_numpy(np.int64),
-        hit.to_numpy(np.float64),
-    )
-
-
-def _point_answers(tracks: Tracks, truth: Tracks) -> pd.DataFrame:
-    joined = _point_hits(tracks, truth)
-    mine = joined[joined.seen]
-    quality = (mine.near & mine.true).astype(float)
-    return mine[["frame", "object_id", "score"]].assign(quality=quality).reset_index(drop=True)

@@ -41,8 +41,9 @@ class Rule:
 class SotProtocol(Rule):
     """The rules by which one single-object benchmark turns boxes into numbers.
 
-    All tools (got10k-toolkit, pysot, pytracking, LaSOT's and TrackingNet's, VOT's success plot) read a box from every
-    line of a result and score it; vtlab's own rule `plain` takes a tracker by its word that it sees nothing.
+    The tools (got10k-toolkit, pysot, pytracking, LaSOT's and TrackingNet's) read a box from every line of a result and
+    score it, so an answer that is marked as hidden counts. VOT's results say `0` where a tracker sees nothing, and vtlab's
+    own rule `plain` takes it by its word: there a hidden answer is none.
 
     Attributes:
         first_frame: The prompted frame: `truth` (truth is copied into the answer, so it counts as IoU 1),
@@ -146,6 +147,7 @@ SOT: dict[str, SotProtocol] = {
             first_frame="given",
             bounds="image",
             absent="excluded",
+            hidden_answers="dropped",
         ),
         SotProtocol(
             "plain",

@@ -11,13 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.geometry import box_area
 from vtlab.metrics import pairing
+from vtlab.metrics.families import Case, Truth
 from vtlab.tracks import Tracks
 
 Array = NDArray[np.float64]
@@ -121,7 +121,7 @@ def combine(parts: Sequence[Part]) -> dict[str, float]:
     return out
 
 
-def of_tracks(pairs: Sequence[tuple[Tracks, Any]]) -> dict[str, dict[str, float]]:
+def of_tracks(pairs: Sequence[tuple[Tracks, Truth]]) -> dict[str, dict[str, float]]:
     """Track-mAP of several sequences by class (the labels of truth), and its mean over classes.
 
     Args:
@@ -133,7 +133,12 @@ def of_tracks(pairs: Sequence[tuple[Tracks, Any]]) -> dict[str, dict[str, float]
     """
     found: dict[str, list[Part]] = {}
     for tracks, truth in pairs:
-        true = truth if isinstance(truth, Tracks) else truth.truth
+        case = Case.of(tracks, truth)
+        # Truth of this metric's benchmarks is sparse in time: what is answered in between is not judged.
+        true, tracks = (
+            case.truth,
+            tracks.take(np.isin(tracks.frame, case.looked_at())) if case.sparse() else tracks,
+        )
         labels = sorted({x for x in true.label if x is not None and x != "ignore"})
         for label in labels or [None]:
             sides = [_boxes(t if label is None else t.take(t.label == label)) for t in (true, tracks)]

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
 from vtlab.metrics import quality
+from vtlab.metrics.families import Truth, truth_of
 from vtlab.tracks import Tracks
 
 Array = NDArray[np.float64]
@@ -300,7 +300,7 @@ def absence_quality(
 
 
 def of_tracks(
-    pairs: Sequence[tuple[Tracks, Any]], family: str = "sot", *, eao_lengths: tuple[int, int] | None = None
+    pairs: Sequence[tuple[Tracks, Truth]], family: str = "sot", *, eao_lengths: tuple[int, int] | None = None
 ) -> dict[str, float]:
     """VOT's numbers of runs that were started once, on the first frame of each object, and never reset.
 
@@ -318,8 +318,7 @@ def of_tracks(
     """
     runs: list[list[quality.Series]] = []
     for tracks, truth in pairs:
-        true = truth if isinstance(truth, Tracks) else truth.truth
-        runs.append([quality.series(tracks, true, int(i), family) for i in true.object_ids])
+        runs.append([quality.series(tracks, truth, int(i), family) for i in truth_of(truth).object_ids])
     flat = [s for sequence in runs for s in sequence]
     # An absent object is neither lost nor followed: such frames are left out of a run.
     overlaps = [[s.overlap[s.visible] for s in sequence] for sequence in runs]

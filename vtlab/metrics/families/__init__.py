@@ -10,7 +10,7 @@ import pkgutil
 from typing import Any
 
 from vtlab.errors import InputError, near
-from vtlab.metrics.families.base import NOBODY, Case, Curve, Family, Judged, Truth, truth_of
+from vtlab.metrics.families.base import Case, Curve, Family, Truth, truth_of
 from vtlab.metrics.records import METRICS
 from vtlab.metrics.rules import Rule
 
@@ -54,11 +54,9 @@ for _module in pkgutil.iter_modules(__path__):
 
 __all__ = [
     "FAMILIES",
-    "NOBODY",
     "Case",
     "Curve",
     "Family",
-    "Judged",
     "Truth",
     "find_family",
     "find_rule",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from vtlab import sequence
 from vtlab.errors import InputError, near
+from vtlab.metrics.per_frame import Judged
 from vtlab.metrics.records import Metric
 from vtlab.metrics.rules import Rule
 from vtlab.tracks import Tracks
@@ -20,45 +21,6 @@ Ints = NDArray[np.int64]
 Truth = Tracks | sequence.Sequence
 """Ground truth: tracks, or a sequence that has them (and prompts, ignore regions, the rule of its benchmark)."""
 Select = Callable[[Ints], dict[str, float]]
-NOBODY = np.iinfo(np.int64).min
-"""The id of no object: in `Judged`, of the answer that a true object lacks, and of the truth that a false answer lacks."""
-
-
-@dataclass(frozen=True)
-class Judged:
-    """How every true object that counts was answered, a row for each on each frame (for points: for each true point).
-
-    Attributes:
-        frame: (K,) 0-based.
-        object_id: (K,) id of the true object; `NOBODY` for an answer that is false.
-        answer_id: (K,) id of the answer it was matched with; `NOBODY` where there is none.
-        value: (K,) in [0, 1]: overlap, or part of the thresholds within which a point lies; 0 for misses and false answers.
-    """
-
-    frame: Ints
-    object_id: Ints
-    answer_id: Ints
-    value: Array
-
-    def mean(self, frames: int) -> Array:
-        """Mean over the true objects of each frame, (frames,); NaN where none counts."""
-        return self._means(self.object_id != NOBODY, frames)
-
-    def by_truth(self, frames: int) -> dict[int, Array]:
-        """The same for each true object alone: id -> (frames,)."""
-        return self._by(self.object_id, frames)
-
-    def by_answer(self, frames: int) -> dict[int, Array]:
-        """The same for each object of the answer: 0 where it is false, NaN where it is not judged."""
-        return self._by(self.answer_id, frames)
-
-    def _by(self, ids: Ints, frames: int) -> dict[int, Array]:
-        return {i: self._means(ids == i, frames) for i in np.unique(ids[ids != NOBODY]).tolist()}
-
-    def _means(self, rows: NDArray[np.bool_], frames: int) -> Array:
-        count = np.bincount(self.frame[rows], minlength=frames)
-        total = np.bincount(self.frame[rows], self.value[rows], minlength=frames)
-        return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
 
 
 @dataclass(frozen=True)
@@ -249,13 +211,15 @@ class Case:
         return self.starts.get(object_id, int(seen[0]))
 
     def looked_at(self) -> Ints:
-        """Frames that somebody looked at, ascending: as truth says, else all between its rows unless those are sparse."""
+        """Frames that somebody looked at, ascending: as truth says, else those on which it holds a row."""
         named = self.truth.meta.get("annotated")
-        if named is not None:
-            return np.asarray(named, dtype=np.int64)
-        marked = self.truth.frames
-        dense = len(marked) < 2 or np.median(np.diff(marked)) == 1
-        return np.arange(int(marked[0]), self.frames) if dense else marked
+        return self.truth.frames if named is None else np.asarray(named, dtype=np.int64)
+
+    def sparse(self) -> bool:
+        """Whether somebody looked at some of the frames only: as truth says, else if most frames hold no row."""
+        if self.truth.meta.get("annotated") is not None:
+            return not np.isin(np.arange(self.frames), self.looked_at()).all()
+        return 2 * len(self.truth.frames) <= self.frames > 1
 
     def answers(self, rule: Rule) -> Tracks:
         """The tracks, without the rows that are no answers by a rule (see `Rule.hidden_answers`)."""

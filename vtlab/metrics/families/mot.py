@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from vtlab.errors import InputError
 from vtlab.geometry import box_area
 from vtlab.metrics import mot, pairing
-from vtlab.metrics.families.base import NOBODY, Case, Family, Judged, Select, some
+from vtlab.metrics.families.base import Case, Family, Select, some
+from vtlab.metrics.per_frame import NOBODY, Judged
 from vtlab.metrics.records import INF, Metric
-from vtlab.metrics.rules import MOT, MotProtocol, Rule
+from vtlab.metrics.rules import MOT, MotProtocol
 from vtlab.tracks import Tracks
 
 _HOTA = "Luiten et al., HOTA, IJCV 2021"
@@ -83,17 +84,48 @@ _METRICS = (
 )  # fmt: skip
 
 
-def _pairs(case: Case, rule: MotProtocol, *, label: str | None = None) -> pairing.Pairs:
-    """Both sides of a case, prepared by a rule; of one label alone where it is given."""
-    tracks, truth = case.tracks, case.truth
-    if label is not None:
-        truth = truth.take(np.isin(truth.label, [label, "ignore", *rule.distractors]))
-        tracks, rule = tracks.take(tracks.label == label), replace(rule, classes=(label,))
-    return mot_pairs(tracks, truth, rule, case.frames, case.ignore)
+def pairs_of(case: Case, rule: MotProtocol) -> pairing.Pairs:
+    """Pair the objects of a case by overlap, prepared by a rule.
+
+    Masks are compared where both sides have them and the rule is `mots`, or where boxes are missing. Rows of truth that
+    are labelled "ignore" are regions that are not scored.
+
+    Raises:
+        InputError: Truth speaks of some frames only: every answer on the others would be false.
+    """
+    if case.sparse():
+        raise InputError(
+            f"HOTA, MOTA, IDF1 and the other metrics of many objects need truth on every frame; this one speaks of "
+            f"{len(case.looked_at())} of {case.frames} frames, so right answers on the others would count as false. Score "
+            "prompted objects (family 'sot' or 'vos') on the frames with truth, fill its gaps "
+            "(vtlab.association.mend.interpolate_gaps), or, where the other frames were looked at and hold nothing, say "
+            f"so: truth.replace(meta={{**truth.meta, 'annotated': list(range({case.frames}))}})."
+        )
+    return _pairs(case, rule)
+
+
+def _pairs(case: Case, rule: MotProtocol) -> pairing.Pairs:
+    tracks, truth = case.answers(rule), case.truth if rule.hidden else case.truth.seen()
+    regions = [truth.take(truth.label == "ignore"), *([] if case.ignore is None else [case.ignore])]
+    truth = truth.take(truth.label != "ignore")
+    boxed = np.isfinite(tracks.boxes).all() and np.isfinite(truth.boxes).all()
+    if tracks.rle is not None and truth.rle is not None and (rule.name == "mots" or not boxed):
+        tracks, truth = _masked(tracks), _masked(truth)
+        size = truth.size or tracks.size or (0, 0)
+        pairs = pairing.pairs_of_masks(_rle_columns(truth), _rle_columns(tracks), size, case.frames)
+    else:
+        tracks, truth = (t.take(np.isfinite(t.boxes).all(axis=1)) for t in (tracks, truth))
+        pairs = pairing.pairs_of_boxes(_columns(truth), _columns(tracks), case.frames)
+    label = truth.label
+    scored = np.array([not rule.classes or x is None or x in rule.classes for x in label], bool)
+    covered = None
+    if rule.ignore_coverage is not None:
+        covered = np.max([_coverage(tracks, r) for r in regions], axis=0, initial=0) > rule.ignore_coverage
+    return pairing.preprocess(pairs, scored & (truth.score != 0), np.isin(label, rule.distractors), covered)
 
 
 def _score(case: Case, rule: MotProtocol) -> tuple[mot.Counts, dict[int, dict[str, float]]]:
-    return mot.evaluate(_pairs(case, rule), threshold=rule.threshold), {}
+    return mot.evaluate(pairs_of(case, rule), threshold=rule.threshold), {}
 
 
 def _judge(case: Case, rule: MotProtocol) -> Judged:
@@ -101,7 +133,7 @@ def _judge(case: Case, rule: MotProtocol) -> Judged:
 
     This is the matching of SFDA, the metric of this family that is a mean over frames.
     """
-    pairs = _pairs(case, rule)
+    pairs = pairs_of(case, rule)
     best = pairs.best()
     answer, value = np.full(len(pairs.truth), NOBODY), np.zeros(len(pairs.truth))
     answer[pairs.t[best]] = pairs.answer.object_id[pairs.a[best]]
@@ -126,7 +158,12 @@ def _classes(case: Case, rule: MotProtocol) -> dict[str, mot.Counts]:
             f"Classes are scored by labels: the truth has {some(labels) or 'none'}, the tracks "
             f"{some(sorted(set(case.tracks.label) - {None})) or 'none'}. Give both sides labels of the same names."
         )
-    return {x: mot.evaluate(_pairs(case, rule, label=x), threshold=rule.threshold) for x in labels}
+    out = {}
+    for label in labels:
+        truth = case.truth.take(np.isin(case.truth.label, [label, "ignore", *rule.distractors]))
+        alone = replace(case, truth=truth, tracks=case.tracks.take(case.tracks.label == label))
+        out[label] = mot.evaluate(_pairs(alone, replace(rule, classes=(label,))), threshold=rule.threshold)
+    return out
 
 
 def _join_classes(found: Mapping[str, Sequence[mot.Counts]]) -> dict[str, dict[str, float]]:
@@ -142,45 +179,6 @@ def _join_classes(found: Mapping[str, Sequence[mot.Counts]]) -> dict[str, dict[s
 def _combiner(counts: Sequence[mot.Counts]) -> Select:
     stack = mot.CountStack.of(counts)
     return lambda index: stack.combine(index).values()
-
-
-def mot_pairs(
-    tracks: Tracks,
-    truth: Tracks,
-    protocol: str | Rule | None = None,
-    frames: int | None = None,
-    ignore: Tracks | None = None,
-) -> pairing.Pairs:
-    """Pair the objects of tracks with those of truth by overlap, prepared by a protocol.
-
-    Masks are compared where both sides have them and the protocol is `mots`, or where boxes are missing.
-
-    Args:
-        tracks: What a tracker answered.
-        truth: Ground truth; rows labelled "ignore" are regions that are not scored.
-        protocol: Rule of the family `mot`.
-        frames: Number of frames.
-        ignore: More regions that are not scored, boxes or masks by frame.
-    """
-    rule = FAMILY.rule(protocol)
-    tracks = tracks.seen() if rule.hidden_answers == "dropped" else tracks
-    truth = truth if rule.hidden else truth.take(truth.visible)
-    regions = [truth.take(truth.label == "ignore"), *([] if ignore is None else [ignore])]
-    truth = truth.take(truth.label != "ignore")
-    boxed = np.isfinite(tracks.boxes).all() and np.isfinite(truth.boxes).all()
-    if tracks.rle is not None and truth.rle is not None and (rule.name == "mots" or not boxed):
-        tracks, truth = _masked(tracks), _masked(truth)
-        size = truth.size or tracks.size or (0, 0)
-        pairs = pairing.pairs_of_masks(_rle_columns(truth), _rle_columns(tracks), size, frames)
-    else:
-        tracks, truth = (t.take(np.isfinite(t.boxes).all(axis=1)) for t in (tracks, truth))
-        pairs = pairing.pairs_of_boxes(_columns(truth), _columns(tracks), frames)
-    label = truth.label
-    scored = np.array([not rule.classes or x is None or x in rule.classes for x in label], bool)
-    covered = None
-    if rule.ignore_coverage is not None:
-        covered = np.max([_coverage(tracks, r) for r in regions], axis=0, initial=0) > rule.ignore_coverage
-    return pairing.preprocess(pairs, scored & (truth.score != 0), np.isin(label, rule.distractors), covered)
 
 
 def _columns(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError
 from vtlab.metrics import points
-from vtlab.metrics.families.base import NOBODY, Array, Case, Family, Ints, Judged
+from vtlab.metrics.families.base import Array, Case, Family, Ints
+from vtlab.metrics.per_frame import NOBODY, Judged
 from vtlab.metrics.records import Metric
 from vtlab.metrics.rules import POINTS, PointProtocol
 
@@ -28,9 +29,9 @@ _METRICS = (
 
 @dataclass(frozen=True)
 class _Grid:
-    """Points of truth on every frame, (P, T), and their answers."""
+    """Points of truth (P, 2) as object and point, on every frame (P, T), and their answers."""
 
-    owner: Ints
+    known: Ints
     truth: Array
     looked: Bools
     visible: Bools
@@ -62,7 +63,7 @@ class _Grid:
         first = np.where(visible.any(axis=1), visible.argmax(axis=1), case.frames - 1)
         query = np.array([case.starts.get(int(o), int(f)) for (o, _), f in zip(known, first, strict=True)])
         size = None if case.size is None else (float(case.size[1]), float(case.size[0]))
-        return cls(known[:, 0], truth, looked, visible, answer, seen, query, size)
+        return cls(known, truth, looked, visible, answer, seen, query, size)
 
     def values(self, rule: PointProtocol, mine: Any = slice(None)) -> dict[str, float]:
         return points.evaluate(
@@ -79,18 +80,27 @@ class _Grid:
 
 def _score(case: Case, rule: PointProtocol) -> tuple[dict[str, float], dict[int, dict[str, float]]]:
     grid = _Grid.of(case, rule)
-    ids = np.unique(grid.owner).tolist()
-    return grid.values(rule), {i: grid.values(rule, grid.owner == i) for i in ids} if len(ids) > 1 else {}
+    ids = np.unique(grid.known[:, 0]).tolist()
+    return grid.values(rule), {i: grid.values(rule, grid.known[:, 0] == i) for i in ids} if len(
+        ids
+    ) > 1 else {}
 
 
 def _judge(case: Case, rule: PointProtocol) -> Judged:
     grid = _Grid.of(case, rule)
-    counted = points.evaluated_frames(grid.query, case.frames, rule) & grid.looked & grid.visible
-    point, frame = np.nonzero(counted)
-    value = points.nearness((grid.answer - grid.truth)[counted], rule, grid.size)
-    answered = np.isfinite(grid.answer[counted]).all(axis=1)
-    owner = grid.owner[point]
-    return Judged(frame, owner, np.where(answered, owner, NOBODY), value)
+    counted = points.evaluated_frames(grid.query, case.frames, rule) & grid.looked
+    row, frame = np.nonzero(counted & (grid.visible | grid.seen))
+    true = grid.visible[row, frame]
+    answered = np.isfinite(grid.answer[row, frame]).all(axis=1)
+    near = points.nearness(grid.answer[row, frame] - grid.truth[row, frame], rule, grid.size)
+    owner, point = grid.known[row].T
+    return Judged(
+        frame,
+        np.where(true, owner, NOBODY),
+        np.where(answered, owner, NOBODY),
+        np.where(true, near, 0.0),
+        point,
+    )
 
 
 FAMILY = Family(

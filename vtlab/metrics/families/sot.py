@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError
 from vtlab.metrics import sot
-from vtlab.metrics.families.base import Array, Case, Curve, Family, Judged, Select
+from vtlab.metrics.families.base import Array, Case, Curve, Family, Select
+from vtlab.metrics.per_frame import Judged
 from vtlab.metrics.records import Metric
 from vtlab.metrics.rules import SOT
 from vtlab.tracks import Tracks

@@ -10,7 +10,8 @@ import numpy as np
 from vtlab.errors import InputError
 from vtlab.masks import Mask
 from vtlab.metrics import vos
-from vtlab.metrics.families.base import Case, Family, Ints, Judged
+from vtlab.metrics.families.base import Case, Family, Ints
+from vtlab.metrics.per_frame import Judged
 from vtlab.metrics.records import Metric
 from vtlab.metrics.rules import VOS, VosProtocol
 from vtlab.tracks import Tracks

@@ -8,7 +8,8 @@ low resolution (area below 1000 px, LaSOT), blur and camera motion (these two ne
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,12 @@ from vtlab.geometry import box_area, box_centers
 from vtlab.metrics import pairing, quality
 from vtlab.metrics.families import Truth, truth_of
 from vtlab.tracks import Tracks
+from vtlab.video import Image, Video
 
 if TYPE_CHECKING:
     import pandas as pd
 
+Frames = Video | Sequence[Image]
 ATTRIBUTES = {
     "small": "side (square root of the area) below 32 px",
     "low_resolution": "area below 1000 square pixels",
@@ -37,12 +40,12 @@ ATTRIBUTES = {
 _FROM_FRAMES = ("blur", "camera_motion")
 
 
-def attributes(truth: Tracks, video: Any = None) -> pd.DataFrame:
+def attributes(truth: Tracks, video: Frames | None = None) -> pd.DataFrame:
     """Attributes of each object on each frame.
 
     Args:
         truth: Ground truth with boxes.
-        video: Frames (indexable, each with `.image` or an RGB array), for blur and camera motion; without it these two
+        video: The video, or RGB arrays (H, W, 3) by frame, for blur and camera motion; without it these two
             are missing from the table.
 
     Returns:
@@ -155,14 +158,13 @@ def _beyond(rows: Tracks) -> NDArray[np.bool_]:
     return np.asarray(beyond.any(axis=1))
 
 
-def _from_frames(rows: Tracks, video: Any) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _from_frames(rows: Tracks, video: Frames) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Blur of each row and motion of the picture on its frame."""
     sharpness, motion = np.zeros(len(rows)), np.zeros(len(rows))
     before: NDArray[np.uint8] | None = None
     last = -2
     for frame in rows.frames.tolist():
-        image = video[frame]
-        grey = _grey(np.asarray(getattr(image, "image", image)))
+        grey = _grey(np.asarray(video[frame]))
         here = np.flatnonzero(rows.frame == frame)
         sharpness[here] = [_sharpness(grey, rows.boxes[i]) for i in here]
         if before is not None and last == frame - 1:

@@ -135,6 +135,7 @@ def pairs_of_similarity(
     t: ArrayLike,
     a: ArrayLike,
     similarity: ArrayLike,
+    *,
     frames: int | None = None,
 ) -> Pairs:
     """Make a sequence from similarities computed elsewhere (masks, distances).
@@ -230,7 +231,7 @@ def pairs_of_masks(
     t, a = near.truth.object_id[near.t[order]], near.answer.object_id[near.a[order]]
     common = t_runs.intersection(a_runs, t, a)
     similarity = common / (t_runs.areas()[t] + a_runs.areas()[a] - common)
-    return pairs_of_similarity(truth[:2], answer[:2], t, a, similarity, frames)
+    return pairs_of_similarity(truth[:2], answer[:2], t, a, similarity, frames=frames)
 
 
 def _columns(frame: ArrayLike, object_id: ArrayLike, boxes: ArrayLike, what: str) -> tuple[Ints, Ints, Array]:

@@ -33,6 +33,7 @@ def evaluate(
     truth: ArrayLike,
     truth_visible: ArrayLike,
     query_frame: ArrayLike,
+    *,
     protocol: PointProtocol = POINTS["tapvid-first"],
     size: tuple[float, float] | None = None,
     annotated: ArrayLike | None = None,

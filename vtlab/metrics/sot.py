@@ -157,7 +157,7 @@ def evaluate(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"
         InputError: Answer and truth of a sequence differ in length, or the protocol needs the image size.
     """
     flat = _flatten(sequences, protocol)
-    return _count(protocol, len(sequences), flat.owner, *_judge(flat, protocol))
+    return _count(protocol, len(sequences), flat.owner, _judge(flat, protocol))
 
 
 def overlaps(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"]) -> list[Array]:
@@ -166,13 +166,22 @@ def overlaps(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"
     The mean over the frames of all sequences is `ao`.
     """
     flat = _flatten(sequences, protocol)
-    counted, overlap, _, _ = _judge(flat, protocol)
-    values = np.where(counted, np.maximum(overlap, 0.0), np.nan)
+    judged = _judge(flat, protocol)
+    values = np.where(judged.counted, np.maximum(judged.overlap, 0.0), np.nan)
     return np.split(values, flat.first[1:])
 
 
-def _judge(flat: _Flat, protocol: SotProtocol) -> tuple[Bools, Array, Array, Array]:
-    """Which frames count (N,), and their overlap, centre error and normalised centre error."""
+@dataclass(frozen=True)
+class _Judged:
+    """Which frames count (N,), and how the answer on them compares with truth."""
+
+    counted: Bools
+    overlap: Array
+    error: Array
+    normalized: Array
+
+
+def _judge(flat: _Flat, protocol: SotProtocol) -> _Judged:
     a, t = flat.answer, flat.truth
     if protocol.rounded:
         a, t = _round(a), _round(t)
@@ -206,7 +215,7 @@ def _judge(flat: _Flat, protocol: SotProtocol) -> tuple[Bools, Array, Array, Arr
         counted[flat.first] = False
     if flat.looked is not None:
         counted &= flat.looked
-    return counted, overlap, error, normalized
+    return _Judged(counted, overlap, error, normalized)
 
 
 @dataclass(frozen=True)
@@ -305,18 +314,11 @@ def _bound(boxes: Array, size: Array | None, rule: str) -> Array:
     return np.concatenate([low, low + np.clip(boxes[2:] - boxes[:2], 0, size - low)])
 
 
-def _count(
-    protocol: SotProtocol,
-    sequences: int,
-    owner: Ints,
-    counted: Bools,
-    overlap: Array,
-    error: Array,
-    normalized: Array,
-) -> SotScores:
-    if not counted.all():
-        owner = owner[counted]
-        overlap, error, normalized = (x[counted] for x in (overlap, error, normalized))
+def _count(protocol: SotProtocol, sequences: int, owner: Ints, judged: _Judged) -> SotScores:
+    overlap, error, normalized = judged.overlap, judged.error, judged.normalized
+    if not judged.counted.all():
+        owner = owner[judged.counted]
+        overlap, error, normalized = (x[judged.counted] for x in (overlap, error, normalized))
 
     def reached(values: Array, thresholds: Array) -> Ints:
         """Frames of each sequence whose value exceeds each threshold (sequences, len(thresholds))."""

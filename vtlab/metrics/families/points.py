@@ -72,9 +72,9 @@ class _Grid:
             self.truth[mine],
             self.visible[mine],
             self.query[mine],
-            rule,
-            self.size,
-            self.looked[mine],
+            protocol=rule,
+            size=self.size,
+            annotated=self.looked[mine],
         )
 
 

@@ -1,47 +1,44 @@
-"""Benchmark sequences: videos with ground truth and prompts. One file a layout, and a generator of exact truth.
+"""Benchmark sequences: videos with ground truth and prompts.
 
-`Davis`, `MotChallenge`, `Otb` and `TapVid` read benchmarks from disk; `synthetic.synthetic` makes sequences;
-`samples.sample` opens real clips; `corruptions` spoils videos.
+`open_dataset` reads benchmarks from disk in every format of `vtlab.formats`; `synthetic.synthetic` makes sequences of
+exact truth; `samples.sample` opens real clips; `corruptions` spoils videos.
 """
 
 from __future__ import annotations
 
-import importlib
 import os
-from typing import TYPE_CHECKING, Any
+import warnings
+from functools import partial
+from typing import Any
 
-from vtlab.errors import InputError, near
+from vtlab.errors import VtlabWarning
+from vtlab.formats import FormatDataset, open_format
 from vtlab.sequence import Dataset, Sequence, first_prompts
 
-if TYPE_CHECKING:
-    from vtlab.datasets.davis import Davis
-    from vtlab.datasets.mot import MotChallenge
-    from vtlab.datasets.otb import Otb
-    from vtlab.datasets.tapvid import TapVid
+__all__ = ["Dataset", "Sequence", "first_prompts", "open_dataset"]
 
-__all__ = ["Dataset", "Davis", "MotChallenge", "Otb", "Sequence", "TapVid", "first_prompts", "open_dataset"]
-
-_LAYOUTS = {"Davis": "davis", "MotChallenge": "mot", "Otb": "otb", "TapVid": "tapvid"}
+_OLD = {"Davis": "davis", "MotChallenge": "motchallenge", "Otb": "otb", "TapVid": "tapvid"}
 
 
-def open_dataset(root: str | os.PathLike[str], layout: str) -> Dataset:
+def open_dataset(root: str | os.PathLike[str], layout: str, **options: Any) -> FormatDataset:
     """Open a benchmark that lies on disk in its official layout.
 
     Args:
-        root: Its folder, or that of one sequence; for TAP-Vid its file.
-        layout: "otb", "mot", "davis" or "tapvid".
+        root: Its folder at any level above the sequences, or one sequence; for TAP-Vid also its file.
+        layout: Name of its format, one of `vtlab.formats.words()`: otb, got10k, lasot, trackingnet, vot, motchallenge,
+            mots, davis, youtube-vos, tapvid, boxes, vtlab.
+        options: Of the format: `split` and `resolution` (davis, youtube-vos), `select` (motchallenge, mots), `fps`
+            (tapvid), `rule` (all).
 
     Raises:
-        InputError: An unknown layout, or nothing of that layout at `root`.
+        InputError: An unknown layout or option, or nothing of that layout at `root`.
     """
-    readers = {name.lower().removesuffix("challenge"): name for name in _LAYOUTS}
-    if layout not in readers:
-        raise InputError(f"Unknown layout {layout!r}. {near(layout, readers)}")
-    dataset: Dataset = __getattr__(readers[layout])(root)
-    return dataset
+    return open_format(root, layout, **options)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _LAYOUTS:
+    if name not in _OLD:
         raise AttributeError(f"module 'vtlab.datasets' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"vtlab.datasets.{_LAYOUTS[name]}"), name)
+    text = f"vtlab.datasets.{name}(root) is now open_dataset(root, {_OLD[name]!r}); the old name goes in version 0.3."
+    warnings.warn(text, VtlabWarning, stacklevel=2)
+    return partial(open_dataset, layout=_OLD[name])

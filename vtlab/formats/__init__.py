@@ -1,1 +1,37 @@
-"""File formats, one file each: `read_*` and `write_*`; the only places with foreign conventions."""
+"""File formats, one file each, by one contract (`Format`): the only places with foreign conventions.
+
+`FORMATS` has every record by name; `find_format`, `open_format`, `read_tracks`, `write_tracks` and `convert` take the
+same words everywhere, as do `--as` and `--to` on the command line.
+"""
+
+from vtlab.formats.base import FEATURES, Format, Kind, Place, Result
+from vtlab.formats.registry import (
+    FORMATS,
+    Conversion,
+    FormatDataset,
+    convert,
+    find_format,
+    open_format,
+    read_tracks,
+    sniff,
+    words,
+    write_tracks,
+)
+
+__all__ = [
+    "FEATURES",
+    "FORMATS",
+    "Conversion",
+    "Format",
+    "FormatDataset",
+    "Kind",
+    "Place",
+    "Result",
+    "convert",
+    "find_format",
+    "open_format",
+    "read_tracks",
+    "sniff",
+    "words",
+    "write_tracks",
+]

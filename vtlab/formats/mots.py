@@ -1,4 +1,4 @@
-"""MOTS text (KITTI MOTS, MOTSChallenge): `frame id class height width rle`, separated by blanks.
+"""MOTS text (KITTI MOTS, MOTSChallenge): `frame id class height width rle`, separated by blanks, in MOTChallenge's tree.
 
 Differs from vtlab's convention: frames count from 1 in MOTSChallenge and from 0 in KITTI; the object id is the class
 times 1000 plus the instance; id 10000 (class 10) is a region that is ignored. Masks are COCO's compressed counts.
@@ -9,13 +9,19 @@ Format: Voigtlaender et al., "MOTS: Multi-Object Tracking and Segmentation", CVP
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence as Several
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from vtlab.errors import FormatError, InputError
+from vtlab.errors import FormatError, InputError, TracksError
+from vtlab.files import write_whole
+from vtlab.formats.base import Kind, Place, overlaps
+from vtlab.formats.mot_folder import MotFolder
 from vtlab.masks import MAX_PIXELS, Runs
+from vtlab.prompts import Prompts
+from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
 
 CLASSES = {1: "car", 2: "pedestrian", 10: "ignore"}
@@ -102,7 +108,7 @@ def _row(
     return (frame - first_frame, object_id, label, cells[5].encode()), (height, width)
 
 
-def _refuse_overlap(frame: Sequence[int], runs: Runs, where: str, first_frame: int) -> None:
+def _refuse_overlap(frame: Several[int], runs: Runs, where: str, first_frame: int) -> None:
     """Each pixel belongs to one object at most."""
     frames, group = np.unique(frame, return_inverse=True)
     twice = np.bincount(group, runs.areas()) != runs.union(group).areas()
@@ -110,3 +116,72 @@ def _refuse_overlap(frame: Sequence[int], runs: Runs, where: str, first_frame: i
         raise FormatError(
             f"{where}: masks overlap in frame {frames[twice][0] + first_frame}. Give each pixel to one object at most."
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mots(MotFolder):
+    """MOTSChallenge."""
+
+    def looks(self, truth: str) -> bool:
+        """Whether a line has five whole numbers and a mask."""
+        cells = truth.split()
+        return len(cells) == 6 and "," not in truth and not cells[5].replace(".", "").isdigit()
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """Read a sequence; regions that are ignored carry the label "ignore"."""
+        info = self.info(place, images)
+        truth, prompts = None, Prompts()
+        if place.truth is not None:
+            truth = read_mots(place.truth, frames=info.frames, first_frame=self.frame_base)
+            truth = truth.replace(meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})})
+            prompts = first_prompts(truth.take(truth.label != "ignore")) if images else prompts
+        video = self.video(place, info, truth, images)
+        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+
+    def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
+        """Read a result."""
+        frames = None if sequence is None or sequence.truth is None else sequence.truth.meta.get("frames")
+        return read_mots(path, frames=frames, first_frame=self.first())
+
+    def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
+        """Write the visible masks, and with truth the `seqinfo.ini` of its sequence."""
+        written = write_mots(tracks, path)
+        if kind == "truth":
+            self.write_info(tracks, path)
+        return written
+
+
+def write_mots(tracks: Tracks, path: str | Path) -> Path:
+    """Write the visible masks as MOTSChallenge text (whole or not at all); objects without a label are pedestrians.
+
+    Raises:
+        TracksError: Masks overlap, or a label is no class of the format.
+        WriteError: The file can't be written.
+    """
+    numbers = {label: number for number, label in CLASSES.items()}
+    for frame, twice in overlaps(tracks).items():
+        raise TracksError(f"Masks overlap in frame {frame} ({twice} pixels); MOTS gives each pixel to one object.")
+    lines = []
+    for row, frame in enumerate(tracks.frame.tolist()):
+        rle = None if tracks.rle is None else tracks.rle[row]
+        if rle is None or not tracks.visible[row] or tracks.size is None:
+            continue
+        label = tracks.label[row] or "pedestrian"
+        if label not in numbers:
+            raise TracksError(f"The label {label!r} is no class of MOTS. Known: {', '.join(numbers)}.")
+        object_id = 10000 if label == "ignore" else int(tracks.object_id[row])
+        lines.append(
+            f"{frame + 1} {object_id} {numbers[label]} {tracks.size[0]} {tracks.size[1]} {rle.decode('ascii')}\n"
+        )
+    return write_whole(path, "".join(lines))
+
+
+FORMAT = Mots(
+    name="mots",
+    family="mot",
+    summary="<sequence>/{img1/*.jpg, gt/gt.txt, seqinfo.ini} with masks in gt.txt",
+    rules={"motschallenge": ""},
+    rule="mots",
+    frame_base=1,
+    holds=frozenset({"masks", "objects", "ids", "gaps", "labels", "size"}),
+)

@@ -1,4 +1,6 @@
-"""MOTChallenge text: `frame, id, left, top, width, height, confidence, class, visibility` (truth) or
+"""MOTChallenge: `<sequence>/{img1/000001.jpg, gt/gt.txt, det/det.txt, seqinfo.ini}`, results `<tracker>/<sequence>.txt`.
+
+A line is `frame, id, left, top, width, height, confidence, class, visibility` (truth) or
 `frame, id, left, top, width, height, confidence, x, y, z` (results, detections).
 
 Differs from vtlab's convention: frames and pixels count from 1 there (left = x1 + 1, top = y1 + 1); boxes are
@@ -17,6 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, TracksError
+from vtlab.files import write_whole
+from vtlab.formats.base import Kind as FormatKind
+from vtlab.formats.base import Place
+from vtlab.formats.mot_folder import MotFolder
+from vtlab.prompts import Prompts
+from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
 
 CLASSES: dict[int, str] = {
@@ -127,42 +135,95 @@ def read_mot(
 
 
 def write_mot(tracks: Tracks, path: str | Path, kind: Literal["truth", "results"] = "results") -> Path:
-    """Write the visible boxes of `tracks` as a MOTChallenge text file (whole or not at all); returns its path.
+    """Write the boxes of `tracks` as a MOTChallenge text file (whole or not at all); returns its path.
 
     Args:
-        tracks: Objects with boxes; rows without a box or not visible are left out.
+        tracks: Objects with boxes; rows without a box are left out.
         path: File to write; missing folders are made.
-        kind: `results` (ten columns) or `truth` (flag 1, class by label, visibility 1).
+        kind: `results` (ten columns; rows that are not visible are left out) or `truth` (flag 0 where the score is 0,
+            class by label, visibility 1, or 0 where not visible).
 
     Raises:
-        TracksError: The file can't be written, or a label is no class of the format.
+        TracksError: A label is no class of the format.
+        WriteError: The file can't be written.
     """
     import pyarrow as pa
     from pyarrow import csv
 
-    keep = tracks.visible & np.isfinite(tracks.boxes).all(axis=1)
-    box = tracks.boxes[keep]
+    keep = np.isfinite(tracks.boxes).all(axis=1) & (tracks.visible | (kind == "truth"))
+    box, n = tracks.boxes[keep], int(keep.sum())
     columns: list[Any] = [tracks.frame[keep] + 1, tracks.object_id[keep]]
     columns += [box[:, 0] + 1, box[:, 1] + 1, box[:, 2] - box[:, 0], box[:, 3] - box[:, 1]]
-    n = len(box)
     if kind == "truth":
-        columns += [np.ones(n, int), _class_ids(tracks.label[keep]), np.ones(n, int)]
+        columns += [(tracks.score[keep] > 0).astype(int), _class_ids(tracks.label[keep])]
+        columns += [tracks.visible[keep].astype(int)]
     else:
         columns += [tracks.score[keep], *[np.full(n, -1)] * 3]
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(target.name + ".part")
-    try:
-        table = pa.table({str(i): c for i, c in enumerate(columns)})
-        csv.write_csv(table, temporary, csv.WriteOptions(include_header=False))
-        temporary.replace(target)
-    except OSError as error:
-        raise TracksError(
-            f"{target}: could not be written ({error}). Free space or choose another place."
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
-    return target
+    table = pa.table({str(i): c for i, c in enumerate(columns)})
+    return write_whole(
+        path, lambda part: csv.write_csv(table, str(part), csv.WriteOptions(include_header=False))
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotChallenge(MotFolder):
+    """MOT15, MOT16, MOT17, MOT20, DanceTrack."""
+
+    def looks(self, truth: str) -> bool:
+        """Whether a line of truth has commas, or at least six numbers (MOTS has a text in its last cell)."""
+        return "," in truth or (len(truth.split()) >= 6 and truth.split()[5].replace(".", "").isdigit())
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """Read a sequence; its prompts are the boxes of the counted pedestrians where they first appear."""
+        info = self.info(place, images)
+        truth, prompts = None, Prompts()
+        if place.truth is not None:
+            truth = read_mot(place.truth, "truth", frames=info.frames, size=info.size)
+            truth = truth.replace(meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})})
+            classed = any(label is not None for label in truth.label)
+            if not classed and self.rule in _CLASSED:
+                raise FormatError(
+                    f"{place.truth}: the protocol {self.rule!r} needs the class in column 8 and the visibility in "
+                    "column 9; this file has none. Use --as mot15."
+                )
+            if images:
+                target = np.array([label in (None, "pedestrian") for label in truth.label], dtype=bool)
+                prompts = first_prompts(truth.take((truth.score > 0) & target))
+        rule = self.rule or _rule_of(place.name, truth)
+        return Sequence(place.name, self.video(place, info, truth, images), truth, prompts, benchmark=rule)
+
+    def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
+        """Read a result, checked against the length and size of the sequence where it is given."""
+        truth = None if sequence is None else sequence.truth
+        size = None if truth is None or truth.size is None else truth.size[::-1]
+        frames = None if truth is None else truth.meta.get("frames")
+        return read_mot(path, "results", frames=frames, size=size, first_frame=self.first())
+
+    def read_detections(self, place: Place, file: str = "det.txt") -> Tracks:
+        """Read the public detections: every detection is an object of its own, its score is the detector's."""
+        info = self.info(place, True)
+        found = read_mot(place.path / "det" / file, "detections", frames=info.frames, size=info.size)
+        return found.replace(meta={**found.meta, "frames": info.frames})
+
+    def write_tracks(self, tracks: Tracks, path: Path, kind: FormatKind = "results") -> Path:
+        """Write the text, and with truth the `seqinfo.ini` of its sequence."""
+        written = write_mot(tracks, path, kind)
+        if kind == "truth":
+            self.write_info(tracks, path)
+        return written
+
+
+_CLASSED = ("mot16", "mot17", "mot20")
+_RULES = ("mot15", *_CLASSED)
+
+
+def _rule_of(name: str, truth: Tracks | None) -> str:
+    """Rule of the benchmark that a sequence is of: by its name, else by whether its truth has classes."""
+    year = next((y for y in _RULES if y in name.lower()), None)
+    if year is None:
+        classed = truth is not None and any(label is not None for label in truth.label)
+        year = "mot17" if classed else "mot15"
+    return year
 
 
 def _read_bytes(source: str | Path | bytes, where: str) -> bytes:
@@ -332,3 +393,15 @@ def _class_ids(labels: NDArray[np.object_]) -> NDArray[np.int64]:
             f"The label {sorted(unknown)[0]!r} is no class of MOTChallenge. Known: {', '.join(ids)}."
         )
     return np.array([ids[x] if x is not None else 1 for x in labels], dtype=np.int64)
+
+
+FORMAT = MotChallenge(
+    name="motchallenge",
+    family="mot",
+    summary="<sequence>/{img1/*.jpg, gt/gt.txt, seqinfo.ini}",
+    rules={"mot": "", **{rule: rule for rule in _RULES}},
+    pixel_base=1,
+    frame_base=1,
+    holds=frozenset({"boxes", "objects", "ids", "hidden", "gaps", "flags", "labels", "size", "overlap"}),
+    results=frozenset({"boxes", "objects", "ids", "gaps", "flags", "scores", "overlap"}),
+)

@@ -1,0 +1,426 @@
+"""The contract of a format: one record says what it is called, how it lies on disk, what it can hold, and reads and
+writes it.
+
+A format is one file of this folder with a `FORMAT` (or `FORMATS`, where several differ by names only); `registry` finds
+it by its file. `testing` for it is free: `tests/formats/test_every_format.py` runs over every record there is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import FormatError, TracksError, VideoError
+from vtlab.masks import Runs
+from vtlab.sequence import Sequence
+from vtlab.tracks import Tracks
+from vtlab.video import IMAGE_SUFFIXES, FrameSource, Image, Video, open_video
+
+Kind = Literal["truth", "results"]
+TRUTH = "truth"
+"""Folder of the truth beside the folders of trackers, as `Comparison.save` writes it."""
+_BETWEEN = ("data", "results")
+_VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one sequence lies.
+
+    Attributes:
+        name: Of the sequence: in the dataset, in results, in tables.
+        path: Its folder, or the file that holds it.
+        truth: File or folder of its truth; None for a test sequence.
+    """
+
+    name: str
+    path: Path
+    truth: Path | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """Where one tracker's result for one sequence lies."""
+
+    tracker: str
+    sequence: str
+    path: Path
+
+
+def _shape(tracks: Tracks) -> NDArray[np.bool_]:
+    """(N,) rows with a box, a mask or points."""
+    masked = np.zeros(len(tracks), bool) if tracks.rle is None else np.not_equal(tracks.rle, None)
+    pointed = np.isin(
+        tracks.frame * (1 << 32) + tracks.object_id,
+        tracks.points.frame * (1 << 32) + tracks.points.object_id,
+    )
+    return np.isfinite(tracks.boxes).all(axis=1) | masked | pointed
+
+
+def _own_boxes(tracks: Tracks) -> int:
+    """Boxes that are not the extent of their row's mask or points."""
+    boxed = np.isfinite(tracks.boxes).all(axis=1)
+    if tracks.rle is not None:
+        found = extents(tracks)
+        boxed &= ~(np.abs(found - tracks.boxes) <= 0).all(axis=1)
+    return int(boxed.sum())
+
+
+def _gaps(tracks: Tracks) -> int:
+    """Frames up to an object's last on which it has no row."""
+    return sum(
+        int(tracks.frame[tracks.object_id == i].max()) + 1 - int((tracks.object_id == i).sum())
+        for i in tracks.object_ids.tolist()
+    )
+
+
+FEATURES: Mapping[str, tuple[str, Callable[[Tracks], int]]] = {
+    "boxes": ("boxes of their own", _own_boxes),
+    "masks": ("masks", lambda t: 0 if t.rle is None else int(np.not_equal(t.rle, None).sum())),
+    "points": ("points", lambda t: len(t.points)),
+    "objects": ("objects after the first of a file", lambda t: max(len(t.object_ids) - 1, 0)),
+    "ids": (
+        "object ids (objects are numbered from 1)",
+        lambda t: int((t.object_ids != np.arange(1, len(t.object_ids) + 1)).sum()),
+    ),
+    "hidden": ("rows of objects that are not visible", lambda t: int((~t.visible & _shape(t)).sum())),
+    "absent": ("rows that say that an object is absent", lambda t: int((~_shape(t)).sum())),
+    "gaps": ("frames without a row", _gaps),
+    "flags": ("scores of 0", lambda t: int((t.score == 0).sum())),
+    "scores": ("scores", lambda t: int(((t.score > 0) & (t.score < 1)).sum())),
+    "labels": ("labels", lambda t: int(np.not_equal(t.label, None).sum())),
+    "velocity": (
+        "velocities",
+        lambda t: 0 if t.velocity is None else int(np.isfinite(t.velocity).all(axis=1).sum()),
+    ),
+    "overlap": ("pixels that belong to two objects", lambda t: _overlap(t)),
+    "size": ("the size of the frames", lambda t: int(t.size is not None)),
+}
+"""What tracks may hold -> its name in a sentence, and how many of it there are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One format; its fields say what is true of it, its methods read and write it.
+
+    Attributes:
+        name: Word for it on the command line and in Python.
+        family: By whose metrics it is scored; "" where the tracks say.
+        summary: How it lies on disk, in one line.
+        rule: Name of the benchmark's rule; "" where the sequence says.
+        rules: Other names, each for the rule that it stands for ("" = `rule`).
+        pixel_base: Number of the first pixel's left and upper edge in the file: 0, or 1.
+        frame_base: Number of the first frame in the file.
+        first_frame: The same in results, where they break the rule.
+        holds: Keys of `FEATURES` that truth in this format keeps.
+        results: The same of results; None: as truth.
+        suffix: Ending of a file of results.
+        note: What else a file can't hold, for messages.
+    """
+
+    name: str
+    family: str
+    summary: str
+    rule: str = ""
+    rules: Mapping[str, str] = field(default_factory=dict)
+    pixel_base: int = 0
+    frame_base: int = 0
+    first_frame: int | None = None
+    holds: frozenset[str] = frozenset()
+    results: frozenset[str] | None = None
+    suffix: str = ".txt"
+
+    # -- finding ----------------------------------------------------------------------------------------------
+
+    def places(self, root: Path) -> Iterable[Place]:
+        """Every sequence at or below `root`; `find` checks and orders them."""
+        raise NotImplementedError
+
+    def find(self, root: Path) -> dict[str, Place]:
+        """Sequences at or below `root` by name; links are followed.
+
+        Raises:
+            FormatError: Two sequences have one name.
+        """
+        root = absolute(root)
+        if (root / TRUTH).is_dir():
+            root = root / TRUTH
+        found: dict[str, Place] = {}
+        for place in sorted(self.places(root), key=lambda p: (p.name, str(p.path))):
+            if place.name in found:
+                raise FormatError(
+                    f"{root}: {place.name} is there twice: {found[place.name].path} and {place.path}. Name one folder."
+                )
+            found[place.name] = place
+        return found
+
+    def find_results(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
+        """Results at or below `root` of the sequences `known`; of any, where None.
+
+        A result is named after its sequence, its tracker after the folders above (TrackEval's `data` is skipped).
+        """
+        root, wanted = absolute(root), None if known is None else set(known)
+        if root.is_file() and wanted is not None and len(wanted) == 1:
+            return [Result(root.stem, next(iter(wanted)), root)]
+        found = []
+        for path in files(root, self.suffix):
+            name = self.sequence_of(path, wanted)
+            if name is not None and path.relative_to(_base(root)).parts[0] != TRUTH:
+                found.append(Result(tracker_of(_base(root), self.folder_of(path, name)), name, path))
+        return found
+
+    def sequence_of(self, path: Path, known: set[str] | None) -> str | None:
+        """Name of the sequence whose result lies at `path`; None where it is none of `known`."""
+        return path.stem if known is None or path.stem in known else None
+
+    def folder_of(self, path: Path, sequence: str) -> Path:
+        """What lies right below the folder of the tracker: `path` itself, or the folder of its sequence."""
+        return path
+
+    def sniff(self, path: Path) -> bool:
+        """Whether `path` looks like this format and no other."""
+        raise NotImplementedError
+
+    # -- reading and writing ----------------------------------------------------------------------------------
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """Read a sequence.
+
+        Args:
+            place: One of `find`.
+            images: False: its images need not be there; reading a frame then raises.
+
+        Raises:
+            FormatError: A file is wrong: which, where, what was expected.
+            VideoError: The images are missing.
+        """
+        raise NotImplementedError
+
+    def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
+        """Read a tracker's result, checked against the sequence where it is given."""
+        raise NotImplementedError
+
+    def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
+        """Write tracks as truth or as a tracker's result (whole or not at all); see `losses` for what is not kept.
+
+        Raises:
+            TracksError: The format can't hold them at all.
+            WriteError: The file can't be written.
+        """
+        raise NotImplementedError
+
+    def write_sequence(self, sequence: Sequence, path: Path) -> list[Path]:
+        """Write the truth of a sequence, with what else of the sequence the format holds.
+
+        Raises:
+            TracksError: The sequence has no truth, or the format can't hold it.
+        """
+        if sequence.truth is None:
+            raise TracksError(f"The sequence {sequence.name!r} has no truth to write.")
+        return [self.write_tracks(sequence.truth, path, "truth")]
+
+    def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
+        """Where a tracker's result, or (without a tracker) the truth of a sequence belongs below `root`."""
+        return root / (tracker or TRUTH) / f"{sequence}{self.suffix}"
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, str]:
+        """What of these tracks the format can't hold: key of `FEATURES` -> how much of what."""
+        held = self.holds if kind == "truth" or self.results is None else self.results
+        counts = {key: count(tracks) for key, (_, count) in FEATURES.items() if key not in held}
+        return {key: f"{n} {FEATURES[key][0]}" for key, n in counts.items() if n}
+
+    def first(self) -> int:
+        """Number of the first frame in results."""
+        return self.frame_base if self.first_frame is None else self.first_frame
+
+
+# -- helpers of the formats -----------------------------------------------------------------------------------
+
+
+def absolute(path: Path) -> Path:
+    """The path from the root of the disk, its links as they are: a folder's name is the one that it is known by."""
+    return Path(os.path.abspath(path))
+
+
+def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Folders at or below `root` in order, with their files; links are followed, each folder once, hidden ones not."""
+    if root.is_file():
+        yield root.parent, [root.name]
+        return
+    seen: set[str] = set()
+    for folder, below, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen and folder != str(root):
+            below[:] = []
+            continue
+        seen.add(real)
+        below[:] = sorted(n for n in below if _shown(n))
+        yield Path(folder), sorted(n for n in names if _shown(n))
+
+
+def files(root: Path, suffix: str) -> Iterator[Path]:
+    """Files at or below `root` that end in `suffix`."""
+    return (folder / n for folder, names in walk(root) for n in names if n.endswith(suffix))
+
+
+def _shown(name: str) -> bool:
+    return not name.startswith(".") and name != "__MACOSX"
+
+
+def _base(root: Path) -> Path:
+    return root.parent if root.is_file() else root
+
+
+def tracker_of(root: Path, path: Path) -> str:
+    """Name a tracker by the folders between the root and the result, without TrackEval's `data`."""
+    parts = [p for p in path.relative_to(root).parts[:-1] if p not in _BETWEEN]
+    return "/".join(parts) or root.name
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Images of a folder by the numbers in their names; hidden files are none."""
+
+    def natural(path: Path) -> list[tuple[int, int | str]]:
+        return [(0, int(t)) if t.isdecimal() else (1, t) for t in re.split(r"(\d+)", path.name) if t]
+
+    if not folder.is_dir():
+        return []
+    found = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and _shown(p.name))
+    return sorted(found, key=natural)
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """(height, width) of an image, from its header."""
+    from PIL import Image as Picture
+    from PIL import UnidentifiedImageError
+
+    try:
+        with Picture.open(path) as image:
+            return image.height, image.width
+    except (OSError, UnidentifiedImageError) as error:
+        raise FormatError(f"{path}: can't be read as an image ({error}).") from None
+
+
+def video_beside(folder: Path, name: str) -> Path | None:
+    """A video file called `name` (or `video`) in `folder`, or a folder of images called so."""
+    for stem in (name, "video"):
+        for suffix in _VIDEOS:
+            if (folder / f"{stem}{suffix}").is_file():
+                return folder / f"{stem}{suffix}"
+    return folder / name if image_files(folder / name) else None
+
+
+def open_frames(frames: list[Path] | Path | None, place: Place, fps: float | None = None) -> Video:
+    """Open the images or the video file of a sequence."""
+    if not frames:
+        raise VideoError(
+            f"{place.name!r} holds no images or video beside {str(place.path)!r}. Remedy: put them there."
+        )
+    return open_video(frames, fps=fps, name=place.name)
+
+
+def no_frames(place: Place, count: int, size: tuple[int, int] | None, fps: float = 30.0) -> Video:
+    """A video of which only the length is known: scoring needs no images."""
+    return Video(_NoFrames(place, count, size or (0, 0), fps))
+
+
+class _NoFrames(FrameSource):
+    def __init__(self, place: Place, count: int, size: tuple[int, int], fps: float):
+        self.name, self.source, self.fps = place.name, str(place.path), fps
+        self.height, self.width = size
+        self.timestamps = np.arange(count) / fps
+
+    def get(self, index: int) -> Image:
+        raise VideoError(f"{self.source}: only the truth was read, so there is no frame {index}.")
+
+    def digest(self) -> str:
+        raise VideoError(f"{self.source}: only the truth was read, so there is no hash of its frames.")
+
+
+def read_text(path: Path) -> str:
+    """Text of a file, without a byte order mark.
+
+    Raises:
+        FormatError: It can't be read; the message names it.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace")
+    except OSError as error:
+        raise FormatError(f"{path}: can't be read ({error.strerror or error}).") from None
+
+
+def read_ini(path: Path, section: str, numbers: tuple[str, ...] = ()) -> dict[str, str]:
+    """Entries of a section, keys in lower case; {} where there is no such file.
+
+    Raises:
+        FormatError: The section is missing, or one of `numbers` that is there is no whole number.
+    """
+    import configparser
+
+    if not path.is_file():
+        return {}
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(read_text(path))
+        entries = dict(parser[section])
+        for key in numbers:
+            int(entries.get(key, 0))
+    except (configparser.Error, KeyError, ValueError) as error:
+        expected = f" with the numbers {', '.join(numbers)}" if numbers else " of key = value lines"
+        raise FormatError(f"{path}: expected a section [{section}]{expected} ({error}).") from None
+    return entries
+
+
+def extents(tracks: Tracks) -> NDArray[np.float64]:
+    """(N, 4) extents of the masks, NaN where a row has none or an empty one."""
+    if tracks.rle is None or tracks.size is None:
+        return np.full((len(tracks), 4), np.nan)
+    return Runs.of(tracks.rle.tolist(), *tracks.size).boxes()
+
+
+def overlaps(tracks: Tracks) -> dict[int, int]:
+    """Frame -> pixels that belong to two visible objects, of the frames that have any."""
+    seen = tracks.seen()
+    if seen.rle is None or seen.size is None:
+        return {}
+    runs = Runs.of(seen.rle.tolist(), *seen.size)
+    frames, group = np.unique(seen.frame, return_inverse=True)
+    twice = np.bincount(group, runs.areas()).astype(np.int64) - runs.union(group).areas()
+    return {int(f): int(n) for f, n in zip(frames, twice, strict=True) if n}
+
+
+def _overlap(tracks: Tracks) -> int:
+    return sum(overlaps(tracks).values())
+
+
+def frame_count(tracks: Tracks) -> int:
+    """Frames of the sequence: as noted, at least up to the last row."""
+    return max(int(tracks.meta.get("frames") or 0), int(tracks.frame.max(initial=-1)) + 1)
+
+
+def one_object(tracks: Tracks, form: Format) -> Tracks:
+    """The tracks, having checked that they hold one object at most."""
+    if len(tracks.object_ids) > 1:
+        raise TracksError(
+            f"A file of {form.name!r} holds one object, these tracks hold {len(tracks.object_ids)}. Write them one by "
+            "one with tracks.of_object(id), or choose another format."
+        )
+    return tracks
+
+
+def options_of(form: Format) -> list[str]:
+    """Names of the fields that `open_dataset` may set."""
+    from dataclasses import fields
+
+    fixed = {f.name for f in fields(Format)} - {"rule", "first_frame"}
+    return sorted(f.name for f in fields(form) if f.name not in fixed)
+
+
+__all__ = ["FEATURES", "TRUTH", "Any", "Format", "Kind", "Place", "Result"]

@@ -1,0 +1,271 @@
+"""What DAVIS and YouTube-VOS share: palette images of object numbers, `Annotations/<resolution>/<sequence>/00000.png`
+beside `JPEGImages/<resolution>/<sequence>/00000.jpg`; results are `<tracker>/<sequence>/00000.png`.
+
+Values: 0 background, 1..N objects, 254 and 255 void (kept as ignore regions). DAVIS 2016 has one object, drawn as 255
+on 0; any value but 0 answers it. A frame is known by the number of its image, or of its mask where there are no images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab import masks
+from vtlab.errors import FormatError, InputError, TracksError
+from vtlab.files import write_whole
+from vtlab.formats.base import (
+    TRUTH,
+    Format,
+    Kind,
+    Place,
+    Result,
+    absolute,
+    frame_count,
+    image_files,
+    image_size,
+    no_frames,
+    open_frames,
+    read_text,
+    tracker_of,
+    walk,
+)
+from vtlab.prompts import Prompts
+from vtlab.sequence import Sequence, first_prompts
+from vtlab.tracks import Tracks
+
+_VOID = (254, 255)
+_FPS = 24.0
+_ANNOTATIONS, _IMAGES = "Annotations", "JPEGImages"
+_RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelImages(Format):
+    """A palette image for each annotated frame.
+
+    Attributes:
+        split: Name of a list in `ImageSets` ("2017/val"); by default every annotated sequence.
+        resolution: Folder above the sequences; by default the one there is, 480p before others.
+        last_counts: A result must have the last frame, too.
+    """
+
+    family: str = "vos"
+    suffix: str = ".png"
+    holds: frozenset[str] = frozenset({"masks", "objects", "ids", "gaps", "size"})
+    split: str = ""
+    resolution: str = ""
+    last_counts: bool = True
+
+    def places(self, root: Path) -> Iterable[Place]:
+        """Folders of masks: those below `Annotations` where there are any, of one resolution."""
+        found = [f for f, names in walk(root) if any(n.endswith(".png") for n in names) and _IMAGES not in f.parts]
+        found = [f for f in found if _ANNOTATIONS in f.parts] or found
+        wanted = (self.resolution,) if self.resolution else _RESOLUTIONS
+        found = next((some for r in wanted if (some := [f for f in found if r in f.parts])), found)
+        listed = _listed(root, self.split) if self.split else None
+        return (Place(f.name, f, f) for f in found if listed is None or f.name in listed)
+
+    def find_results(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
+        """A folder of masks called after its sequence, in the folder of its tracker."""
+        root, wanted = absolute(root), None if known is None else set(known)
+        folders = (f for f, names in walk(root) if any(n.endswith(".png") for n in names) and f != root / TRUTH)
+        return [
+            Result(tracker_of(root, f) if f != root else root.parent.name, f.name, f)
+            for f in folders
+            if (wanted is None or f.name in wanted) and TRUTH not in f.relative_to(root).parts[:1]
+        ]
+
+    def sniff(self, path: Path) -> bool:
+        """Whether there are palette images that no list of YouTube-VOS is about."""
+        return next(iter(self.places(path)), None) is not None and not _meta_json(path)
+
+    def listed_frames(self, place: Place) -> dict[int, list[int]]:
+        """Object -> numbers of the frames on which a list beside the masks has it; {} without a list."""
+        return {}
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """Read a sequence; each object is prompted by its mask and its box where it first appears."""
+        pictures = image_files(_images_of(place.path))
+        video = open_frames(pictures, place, _FPS) if images else None
+        size = image_size(pictures[0]) if pictures else None
+        files = _numbered(place.path, pictures)
+        labels = {frame: read_labels(file, size) for frame, file in files.items()}
+        if not labels:
+            raise FormatError(f"{place.path}: holds no masks (*.png).")
+        size = next(iter(labels.values())).shape
+        values = {frame: np.unique(image) for frame, image in labels.items()}
+        listed = self.listed_frames(place)
+        single = not listed and set(np.concatenate(list(values.values())).tolist()) <= {0, 255}
+        meta: dict[str, Any] = {
+            "format": self.name,
+            "frames": len(pictures) or max(labels) + 1,
+            "annotated": sorted(labels),
+            "files": [files[f].name for f in sorted(labels)],
+            "single": single,
+        }
+        if listed:
+            number = {int(p.stem): i for i, p in enumerate(pictures)}
+            known = {i: sorted(number.get(f, f) for f in frames) for i, frames in listed.items()}
+            meta["object_frames"] = {str(i): frames for i, frames in known.items()}
+        rows: list[tuple[int, int, bytes]] = []
+        void: list[tuple[int, int, bytes]] = []
+        for frame, image in labels.items():
+            ignored = np.isin(image, _VOID) if not single else np.zeros(1, bool)
+            if ignored.any():
+                void.append((frame, 1, masks.encode(ignored)))
+            shown = [v for v in values[frame].tolist() if v and (single or v not in _VOID)]
+            rows += [(frame, 1 if single else v, masks.encode(image == v)) for v in shown]
+        truth = _tracks(rows, size, "manual", meta)
+        video = no_frames(place, meta["frames"], size, _FPS) if video is None else video
+        prompts = first_prompts(truth) if images else Prompts()
+        return Sequence(
+            place.name,
+            video,
+            truth,
+            prompts,
+            _tracks(void, size, "manual", meta) if void else None,
+            benchmark=self.rule,
+        )
+
+    def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
+        """Read a result: with a sequence the frames that its truth has, each of which must be there after the first."""
+        truth = None if sequence is None else sequence.truth
+        if truth is None or "files" not in truth.meta:
+            files, size, single = _numbered(path, []), None, False
+        else:
+            size, single = truth.size, bool(truth.meta["single"])
+            files = dict(zip(truth.meta["annotated"], (path / n for n in truth.meta["files"]), strict=True))
+            files = {f: p for f, p in files.items() if p.is_file() or self._counts(f, truth)}
+        rows, shape = [], size
+        for frame, file in files.items():
+            image = read_labels(file, shape)
+            shape = image.shape
+            for value in [v for v in np.unique(image).tolist() if v] if not single else [1][: int(image.any())]:
+                rows.append((frame, value, masks.encode(image > 0 if single else image == value)))
+        return _tracks(rows, shape, "tracked", {"format": self.name, "file": str(path), "annotated": sorted(files)})
+
+    def _counts(self, frame: int, truth: Tracks) -> bool:
+        """Whether a frame is scored: those after the first that shows an object, and the last if the rule wants it."""
+        first = int(truth.frame.min(initial=frame))
+        return frame > first and (self.last_counts or frame < max(truth.meta["annotated"]))
+
+    def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
+        """Write a palette image for each frame into the folder `path`; empty ones, too."""
+        ids = tracks.object_ids.tolist()
+        if tracks.size is None or (ids and not (0 < ids[0] and ids[-1] < _VOID[0])):
+            raise TracksError(
+                f"{path}: palette images need the size of the frames and ids from 1 to {_VOID[0] - 1}, got size "
+                f"{tracks.size} and ids {ids[:3]}. Remedy: tracks.renamed({{old: new}}), tracks with masks."
+            )
+        annotated = tracks.meta.get("annotated")
+        names = dict(zip(annotated or (), tracks.meta.get("files") or (), strict=False))
+        for frame in annotated or range(frame_count(tracks)):
+            labels = np.zeros(tracks.size, np.uint8)
+            for object_id, mask in tracks.at(frame).seen().masks_at(frame).items():
+                labels[mask] = object_id
+            write_labels(labels, path / names.get(frame, f"{frame:05d}.png"))
+        return path
+
+    def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
+        """Masks below `Annotations`, or in the folder of the tracker."""
+        if tracker:
+            return root / tracker / sequence
+        return root.joinpath(TRUTH, _ANNOTATIONS, *filter(None, [self.resolution]), sequence)
+
+
+def read_labels(path: Path, size: tuple[int, ...] | None = None) -> Labels:
+    """Read a palette (or grey) PNG of object numbers, (H, W) uint8.
+
+    Raises:
+        FormatError: It is missing, no such picture, or of another `size` (height, width).
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as image:
+            if image.mode not in ("P", "L", "1"):
+                raise FormatError(
+                    f"{path}: a picture of mode {image.mode} where a palette PNG of object numbers is due. Save it "
+                    "with the numbers as palette indices (mode P)."
+                )
+            labels = np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
+    except FileNotFoundError:
+        raise FormatError(
+            f"{path}: there is no mask for this frame. An empty answer is a PNG of zeros."
+        ) from None
+    except (UnidentifiedImageError, OSError) as error:
+        raise FormatError(f"{path}: not a PNG of object numbers ({error}).") from None
+    if size is not None and labels.shape != size:
+        raise FormatError(
+            f"{path}: {labels.shape[1]} x {labels.shape[0]} px, the truth or image is {size[1]} x {size[0]}. Resize it "
+            "without mixing labels (nearest neighbour)."
+        )
+    return labels
+
+
+def write_labels(labels: Labels, path: Path) -> Path:
+    """Write object numbers (H, W) as a palette PNG in DAVIS' colours."""
+    from PIL import Image
+
+    image = Image.fromarray(labels, mode="P")
+    image.putpalette(_palette())
+    return write_whole(path, image.save)
+
+
+def _palette() -> list[int]:
+    """The palette of DAVIS and PASCAL VOC: bits of the number spread over the colours."""
+    number = np.arange(256)
+    colour = np.zeros((256, 3), np.int64)
+    for bit in range(8):
+        colour |= ((number[:, None] >> (3 * bit + np.arange(3))) & 1) << (7 - bit)
+    return colour.ravel().tolist()
+
+
+def _tracks(
+    rows: list[tuple[int, int, bytes]], size: tuple[int, ...] | None, source: str, meta: dict[str, Any]
+) -> Tracks:
+    frames, ids, encoded = zip(*rows, strict=True) if rows else ((), (), ())
+    given = None if size is None else (size[0], size[1])
+    found = Tracks.of(frames, ids, masks=list(encoded) if rows else None, source=source, size=given, meta=meta)
+    return found
+
+
+def _images_of(folder: Path) -> Path:
+    """Folder of the images that belong to a folder of masks."""
+    parts = list(folder.parts)
+    if _ANNOTATIONS not in parts:
+        return folder / "-"
+    parts[len(parts) - 1 - parts[::-1].index(_ANNOTATIONS)] = _IMAGES
+    return Path(*parts)
+
+
+def _numbered(folder: Path, pictures: list[Path]) -> dict[int, Path]:
+    """Masks of a folder by frame: the place of the image of that name, else the number, else their own order."""
+    files = [p for p in image_files(folder) if p.suffix == ".png"]
+    if pictures:
+        number = {p.stem: i for i, p in enumerate(pictures)}
+        for file in files:
+            if file.stem not in number:
+                raise FormatError(f"{file}: there is no image of that name in {str(pictures[0].parent)!r}.")
+        return {number[file.stem]: file for file in files}
+    counted = all(p.stem.isdecimal() for p in files)
+    return {int(p.stem) if counted else i: p for i, p in enumerate(files)}
+
+
+def _listed(root: Path, split: str) -> set[str]:
+    path = root / "ImageSets" / f"{split}.txt"
+    if not path.is_file():
+        raise InputError(f"There is no list {str(path)!r}. Remedy: give a split such as '2017/val', or none.")
+    return {line.split()[0] for line in read_text(path).splitlines() if line.strip()}
+
+
+def _meta_json(path: Path) -> Path | None:
+    """YouTube-VOS's list of objects, beside `Annotations` at or above a path."""
+    above = (p / "meta.json" for p in (path, *list(path.parents)[:3]) if (p / _ANNOTATIONS).is_dir())
+    return next((p for p in above if p.is_file()), None)

@@ -1,0 +1,107 @@
+"""What MOTChallenge and MOTS share on disk: `<sequence>/{img1/000001.jpg, gt/gt.txt, seqinfo.ini}`.
+
+Differs from vtlab's convention: frames count from 1. A `video` entry in seqinfo.ini stands for the folder of images.
+
+Layout: https://motchallenge.net/instructions (Dendorfer et al., IJCV 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from vtlab.errors import FormatError
+from vtlab.files import write_whole
+from vtlab.formats.base import (
+    TRUTH,
+    Format,
+    Place,
+    frame_count,
+    image_files,
+    no_frames,
+    open_frames,
+    read_ini,
+    read_text,
+    walk,
+)
+from vtlab.tracks import Tracks
+from vtlab.video import Video, open_video
+
+_NUMBERS = ("seqlength", "imwidth", "imheight")
+
+
+class SeqInfo(NamedTuple):
+    """Entries of seqinfo.ini: frames and (width, height), None where it does not say; frames per second; more."""
+
+    frames: int | None
+    size: tuple[int, int] | None
+    fps: float
+    entries: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MotFolder(Format):
+    """A folder for each sequence.
+
+    Attributes:
+        select: Keep the sequences whose name contains this, for example "FRCNN".
+    """
+
+    select: str = ""
+
+    def places(self, root: Path) -> Iterable[Place]:
+        """Folders that hold a `seqinfo.ini` or a truth."""
+        for folder, names in walk(root):
+            truth = folder / "gt" / "gt.txt"
+            if ("seqinfo.ini" in names or truth.is_file()) and self.select in folder.name:
+                yield Place(folder.name, folder, truth if truth.is_file() else None)
+
+    def looks(self, truth: str) -> bool:
+        """Whether the first line of a truth is of this format."""
+        raise NotImplementedError
+
+    def sniff(self, path: Path) -> bool:
+        """Whether there is a truth of this kind of text, or a file of it."""
+        root = path.parent.parent if path.name == "gt.txt" else path
+        truths = [p.truth for p in self.places(root) if p.truth is not None]
+        lines = read_text(truths[0]).splitlines() if truths else []
+        return bool(lines) and self.looks(lines[0])
+
+    def info(self, place: Place, strict: bool) -> SeqInfo:
+        """What seqinfo.ini says; `strict`: the file must be there and have its numbers."""
+        path = place.path / "seqinfo.ini"
+        entries = read_ini(path, "Sequence", _NUMBERS)
+        lacking = [key for key in _NUMBERS if key not in entries]
+        if strict and lacking:
+            raise FormatError(
+                f"{path}: expected a section [Sequence] with the numbers seqLength, imWidth and imHeight "
+                f"({lacking[0]} is missing)."
+            )
+        size = (int(entries["imwidth"]), int(entries["imheight"])) if {*_NUMBERS[1:]} <= {*entries} else None
+        frames = int(entries["seqlength"]) if "seqlength" in entries else None
+        return SeqInfo(frames, size, float(entries.get("framerate", 30)), entries)
+
+    def video(self, place: Place, info: SeqInfo, truth: Tracks | None, images: bool) -> Video:
+        """The frames of a sequence, or their number where images are not asked for."""
+        if not images:
+            count = frame_count(truth) if info.frames is None and truth is not None else info.frames or 0
+            return no_frames(place, count, None if info.size is None else info.size[::-1], info.fps)
+        folder = place.path / info.entries.get("imdir", "img1")
+        if not folder.is_dir() and "video" in info.entries:
+            return open_video(place.path / info.entries["video"], fps=info.fps, name=place.name)
+        return open_frames(image_files(folder), place, info.fps)
+
+    def write_info(self, tracks: Tracks, path: Path) -> None:
+        """Write the `seqinfo.ini` of the truth at `path`."""
+        folder = path.parent.parent
+        lines = ["[Sequence]", f"name={folder.name}", "imDir=img1", "imExt=.jpg", "frameRate=30"]
+        lines.append(f"seqLength={frame_count(tracks)}")
+        if tracks.size is not None:
+            lines += [f"imWidth={tracks.size[1]}", f"imHeight={tracks.size[0]}"]
+        write_whole(folder / "seqinfo.ini", "\n".join(lines) + "\n")
+
+    def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
+        """The truth in its sequence's folder, a result in its tracker's."""
+        return super().path_of(root, sequence, tracker) if tracker else root / TRUTH / sequence / "gt" / "gt.txt"

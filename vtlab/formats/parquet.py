@@ -1,0 +1,82 @@
+"""vtlab's own Parquet, one file a sequence: holds all that `Tracks` holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vtlab.formats.base import FEATURES, Format, Kind, Place, files, frame_count, no_frames, open_frames, video_beside
+from vtlab.prompts import Prompts
+from vtlab.sequence import Sequence, first_prompts
+from vtlab.tracks import Tracks
+
+
+_IGNORE, _PROMPTS = ".ignore.parquet", ".prompts.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parquet(Format):
+    """Truth and results as `Tracks.save` writes them.
+
+    Beside the truth may lie its ignore regions, its prompts, and a video (or a folder of images) of the same name.
+    """
+
+    def places(self, root: Path) -> Iterable[Place]:
+        """Every Parquet file of tracks."""
+        found = (path for path in files(root, self.suffix) if not path.name.endswith(_IGNORE))
+        return (Place(path.stem, path, path) for path in found)
+
+    def sniff(self, path: Path) -> bool:
+        """Whether there is a Parquet file."""
+        return next(files(path, self.suffix), None) is not None
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """Read tracks as truth; the rule is the one that they name, if any."""
+        truth = Tracks.load(place.path)
+        ignore, prompts = place.path.with_suffix(_IGNORE), place.path.with_suffix(_PROMPTS)
+        if images:
+            video = open_frames(video_beside(place.path.parent, place.name), place)
+        else:
+            video = no_frames(place, frame_count(truth), truth.size)
+        if prompts.is_file():
+            given = Prompts.load(prompts)
+        else:
+            given = first_prompts(truth) if images else Prompts()
+        return Sequence(
+            place.name,
+            video,
+            truth,
+            given,
+            Tracks.load(ignore) if ignore.is_file() else None,
+            benchmark=self.rule or str(truth.meta.get("rule") or ""),
+        )
+
+    def write_sequence(self, sequence: Sequence, path: Path) -> list[Path]:
+        """Write the truth with all that scoring needs of its sequence: rule, prompts, ignore regions, length."""
+        truth = sequence.truth if sequence.truth is not None else Tracks.empty()
+        noted = {**truth.meta, "rule": sequence.benchmark, "frames": len(sequence)}
+        written = [truth.replace(meta=noted).save(path)]
+        if len(sequence.prompts):
+            written.append(sequence.prompts.save(path.with_suffix(_PROMPTS)))
+        if sequence.ignore is not None:
+            written.append(sequence.ignore.save(path.with_suffix(_IGNORE)))
+        return written
+
+    def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
+        """Read what `Tracks.save` wrote."""
+        return Tracks.load(path)
+
+    def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
+        """Save the tracks."""
+        return tracks.save(path)
+
+
+FORMAT = Parquet(
+    name="vtlab",
+    family="",
+    summary="<tracker>/<sequence>.parquet and truth/<sequence>.parquet, as Tracks.save writes them",
+    rules={"parquet": ""},
+    suffix=".parquet",
+    holds=frozenset(FEATURES),
+)

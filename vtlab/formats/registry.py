@@ -1,0 +1,252 @@
+"""Every format by its name, found by its file, and what all of them can do: open, read, write, convert."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from vtlab.errors import FormatError, InputError, near
+from vtlab.formats.base import TRUTH, Format, Kind, absolute, options_of
+from vtlab.sequence import Dataset, Sequence
+from vtlab.tracks import Tracks
+
+
+@cache
+def _found() -> dict[str, Format]:
+    """Formats by name; every module of this folder that has a `FORMAT` or `FORMATS` brings them."""
+    package = importlib.import_module(__package__ or "vtlab.formats")
+    found: dict[str, Format] = {}
+    for info in pkgutil.iter_modules(package.__path__):
+        module = vars(importlib.import_module(f"{package.__name__}.{info.name}"))
+        if info.name != "registry":
+            for form in (*module.get("FORMATS", ()), *(f for f in (module.get("FORMAT"),) if f is not None)):
+                found[form.name] = form
+    return dict(sorted(found.items()))
+
+
+class _Formats(Mapping[str, Format]):
+    """Formats by name, found when they are first asked for."""
+
+    def __getitem__(self, name: str) -> Format:
+        return _found()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_found())
+
+    def __len__(self) -> int:
+        return len(_found())
+
+
+FORMATS: Mapping[str, Format] = _Formats()
+"""Every format by its name."""
+
+
+def words() -> list[str]:
+    """Every word that names a format, alone or with one of its rules."""
+    return sorted({*FORMATS, *(rule for form in FORMATS.values() for rule in form.rules)})
+
+
+def find_format(name: str, **options: Any) -> Format:
+    """Return the format called `name`; a name of one of its rules (mot17) gives it with that rule.
+
+    Args:
+        name: One of `words()`.
+        options: Fields of that format to set, such as `split` for davis or `rule`.
+
+    Raises:
+        InputError: An unknown name or option.
+    """
+    key = str(name).lower()
+    for form in FORMATS.values():
+        if key == form.name or key in form.rules:
+            known = options_of(form)
+            for option in options:
+                if option not in known:
+                    raise InputError(f"The format {form.name!r} has no option {option!r}. {near(option, known)}")
+            return replace(form, **{"rule": form.rules.get(key) or form.rule, **options})
+    raise InputError(f"Unknown layout {name!r}. {near(key, words())}")
+
+
+class FormatDataset(Dataset):
+    """The sequences of one format below a root, read one by one.
+
+    Attributes:
+        format: The record that reads them.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], form: Format):
+        self.root, self.format = Path(root), form
+        self._places = form.find(self.root) if self.root.exists() else {}
+        self.names = tuple(self._places)
+        if not self.names:
+            raise InputError(
+                f"{str(self.root)!r} holds no sequences in the layout {form.name!r}. Remedy: give the folder of the "
+                f"sequences, or one of them; expected {form.summary}."
+            )
+
+    def load(self, name: str) -> Sequence:
+        """Read the sequence `name` with its video."""
+        return self.format.read_sequence(self._places[name])
+
+    def truth(self, name: str) -> Tracks | None:
+        """Read the ground truth, which needs no images; None for a test sequence."""
+        place = self._places[name]
+        return None if place.truth is None else self.format.read_sequence(place, images=False).truth
+
+    def folder(self, name: str) -> Path:
+        """Folder (or file) of a sequence."""
+        return self._places[name].path
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self.root)!r}, {self.format.name!r}, {len(self)} sequences)"
+
+
+def open_format(root: str | os.PathLike[str], name: str, **options: Any) -> FormatDataset:
+    """Open the sequences below `root`; see `find_format` for the names and options."""
+    return FormatDataset(root, find_format(name, **options))
+
+
+def sniff(path: str | os.PathLike[str]) -> Format:
+    """Tell the format of a file or folder by its look.
+
+    Raises:
+        FormatError: None fits, or several do.
+    """
+    where = absolute(Path(path))
+    if not where.exists():
+        raise FormatError(f"{path}: there is no such file or folder.")
+    fitting = [form for form in FORMATS.values() if form.sniff(where)]
+    if len(fitting) != 1:
+        found = f"It could be {', '.join(f.name for f in fitting)}" if fitting else "It looks like none"
+        raise FormatError(f"{path}: of which format is it? {found}. Name it (--from). Known: {', '.join(words())}.")
+    return fitting[0]
+
+
+def read_tracks(path: str | os.PathLike[str], name: str, sequence: Sequence | None = None) -> Tracks:
+    """Read one file (or folder of masks) of tracks in the format called `name`; see `Format.read_tracks`."""
+    return find_format(name).read_tracks(Path(path), sequence)
+
+
+def write_tracks(
+    tracks: Tracks, root: str | os.PathLike[str], name: str, *, sequence: str, tracker: str = ""
+) -> list[Path]:
+    """Write tracks where the format called `name` has them below `root`, so that `evaluate` finds them.
+
+    Args:
+        tracks: Truth of a sequence, or a tracker's result.
+        root: Folder that holds `truth` and a folder for each tracker.
+        name: Of the format.
+        sequence: Name of the sequence.
+        tracker: Name of the tracker; "" for truth.
+
+    Returns:
+        The files; several where a file holds one object: the targets are then called `sequence-1`, `sequence-2`.
+
+    Raises:
+        TracksError: The format can't hold the tracks at all. What it holds in part `losses` of the format says.
+    """
+    form, kind = find_format(name), "results" if tracker else "truth"
+    ids = tracks.object_ids.tolist()
+    if len(ids) < 2 or "objects" in form.holds:
+        return [form.write_tracks(tracks, form.path_of(Path(root), _plain(sequence), _plain(tracker)), kind)]  # type: ignore[arg-type]
+    named = {f"{_plain(sequence)}-{k}": tracks.of_object(i) for k, i in enumerate(ids, start=1)}
+    return [
+        form.write_tracks(part, form.path_of(Path(root), target, _plain(tracker)), kind)  # type: ignore[arg-type]
+        for target, part in named.items()
+    ]
+
+
+def _plain(name: str) -> str:
+    """A name as one part of a path."""
+    return "".join("_" if c in '/\\:*?"<>|\0' else c for c in name)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was converted.
+
+    Attributes:
+        source: Name of the format that was read.
+        target: Name of the format that was written.
+        written: The files.
+        losses: Sequence -> what the target can't hold of it; empty where nothing is lost.
+    """
+
+    source: str
+    target: str
+    written: tuple[Path, ...]
+    losses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+def convert(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    to: str,
+    *,
+    layout: str | None = None,
+    results: bool = False,
+) -> Conversion:
+    """Write truth or results of one format in another.
+
+    Args:
+        source: A folder at any level above the sequences, or one file.
+        out: Folder to write to: `truth` and a folder for each tracker are made in it.
+        to: Name of the format to write.
+        layout: Name of the format to read; by default it is told by its look.
+        results: What lies there are trackers' results, not truth.
+
+    Raises:
+        InputError: An unknown format.
+        FormatError: Nothing of that format is there, or a file is wrong.
+        TracksError: The target can't hold the tracks at all.
+    """
+    reader = sniff(source) if layout is None else find_format(layout)
+    target, root = find_format(to), Path(source)
+    written: list[Path] = []
+    losses: dict[str, tuple[str, ...]] = {}
+    kind: Kind = "results" if results else "truth"
+    for tracker, sequence, tracks, more in _all(reader, root, results):
+        lost = {**target.losses(tracks, kind), **more}
+        if "objects" in lost:  # each object gets a file of its own
+            del lost["objects"]
+        if lost:
+            losses["/".join(filter(None, (tracker, sequence)))] = tuple(lost.values())
+        written += write_tracks(tracks, out, to, sequence=sequence, tracker=tracker)
+    if not written:
+        raise FormatError(f"{source}: there is nothing in the layout {reader.name!r}; expected {reader.summary}.")
+    return Conversion(reader.name, target.name, tuple(written), losses)
+
+
+def _all(reader: Format, root: Path, results: bool) -> Iterator[tuple[str, str, Tracks, dict[str, str]]]:
+    """Tracker, sequence, tracks, and what is lost beside them."""
+    if results:
+        for found in reader.find_results(root):
+            yield found.tracker, found.sequence, reader.read_tracks(found.path), {}
+        return
+    for place in reader.find(root).values():
+        sequence = reader.read_sequence(place, images=False) if place.truth is not None else None
+        if sequence is not None and sequence.truth is not None:
+            ignored = sequence.ignore
+            lost = {} if ignored is None else {"ignore": f"{len(ignored)} ignore regions"}
+            yield "", place.name, sequence.truth, lost
+
+
+__all__ = [
+    "FORMATS",
+    "TRUTH",
+    "Conversion",
+    "FormatDataset",
+    "convert",
+    "find_format",
+    "open_format",
+    "read_tracks",
+    "sniff",
+    "words",
+    "write_tracks",
+]

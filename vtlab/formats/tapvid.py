@@ -1,0 +1,264 @@
+"""TAP-Vid layout: a pickle of `{name: {video, points, occluded}}`, or a list of such entries (Kinetics, RGB-Stacking).
+
+`video` is uint8 (T, H, W, 3) or a list of JPEG files as bytes, `points` float (N, T, 2) as (x, y) in fractions of the
+frame, `occluded` bool (N, T). Differs from vtlab's convention: `visible` is the inverse of `occluded`, points are in
+pixels here. A pickle can run code; this one is read by an unpickler that knows arrays and plain values only.
+
+Benchmark: Doersch et al., TAP-Vid, NeurIPS 2022 (arXiv:2211.03726).
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import FormatError, TracksError, VideoError
+from vtlab.files import write_whole
+from vtlab.formats.base import TRUTH, Format, Kind, Place, Result, absolute, files, frame_count, no_frames, tracker_of
+from vtlab.prompts import PointPrompt, Prompts
+from vtlab.sequence import Sequence
+from vtlab.tracks import PointRows, Tracks
+from vtlab.video import FrameSource, Image, Video, open_video
+
+_STRIDE = 5
+
+
+def _latin1(text: str, encoding: str) -> bytes:
+    """`_codecs.encode` as pickles of protocol 2 use it for bytes, and for nothing else."""
+    if encoding != "latin1":
+        raise FormatError(f"asks for the codec {encoding!r}. Such a file is not opened.")
+    return text.encode("latin1")
+
+
+_ARRAYS = {("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TapVid(Format):
+    """TAP-Vid's files. A file is one pickle, so it is read as a whole, and the last one read is kept.
+
+    The rule says how points are asked for. `tapvid-first`: each where it is first visible. `tapvid-strided`: on every
+    fifth frame each that is visible there, as an object of its own.
+
+    Attributes:
+        fps: Frames per second; the file does not say.
+    """
+
+    fps: float = 25.0
+
+    def places(self, root: Path) -> Iterable[Place]:
+        """Every video of every pickle."""
+        return (Place(name, path, path) for path in files(root, ".pkl") for name in _entries(path))
+
+    def find_results(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
+        """Pickles as the truth's, and tracks as `Tracks.save` writes them."""
+        tracked = super().find_results(root, known)
+        if Path(root).is_file():
+            return tracked
+        above, wanted = absolute(root), None if known is None else set(known)
+        return tracked + [
+            Result(tracker_of(above, p), name, p)
+            for p in files(above, ".pkl")
+            if p.relative_to(above).parts[0] != TRUTH
+            for name in (_entries(p) if wanted is None else (n for n in _entries(p) if n in wanted))
+        ]
+
+    def sniff(self, path: Path) -> bool:
+        """Whether there is a pickle."""
+        return next(files(path, ".pkl"), None) is not None
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """Make a sequence: every query is an object (ids from 1 in the file's order) with one point."""
+        where = f"{place.path}, {place.name!r}"
+        entry = _entry(place.path, place.name)
+        if entry["video"] is None and not images:
+            count, size = np.shape(entry["occluded"])[1], entry["size"]
+            video = no_frames(place, count, size, self.fps)
+        else:
+            video = _video(entry["video"], place.name, where, self.fps)
+            size = (video.height, video.width)
+        points, visible = _points(entry, where, len(video))
+        xy = points.astype(np.float64) * (video.width, video.height)
+        asked = _queries(visible, "strided" if "strided" in self.rule else "first")
+        track = np.array([number for number, _ in asked], dtype=np.int64)
+        meta = {"format": self.name, "file": str(place.path), "frames": len(video), "rule": self.rule}
+        truth = _tracks(xy[track], visible[track], "manual", size, meta)
+        prompts = [
+            PointPrompt((tuple(xy[number, frame].tolist()),), object_id=i, frame=frame)
+            for i, (number, frame) in enumerate(asked, start=1)
+        ]
+        return Sequence(place.name, video, truth, Prompts(prompts), benchmark=self.rule)
+
+    def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
+        """Read a result: tracks as `Tracks.save` writes them, or a pickle of points in fractions of the frame."""
+        if path.suffix == ".parquet":
+            return Tracks.load(path)
+        name = sequence.name if sequence is not None else next(iter(_entries(path)))
+        entry = _entry(path, name)
+        size = (sequence.video.height, sequence.video.width) if sequence is not None else entry.get("size")
+        if size is None:
+            raise FormatError(f"{path}, {name!r}: without its sequence the size of the frames isn't known.")
+        points, visible = _points(entry, f"{path}, {name!r}", len(np.asarray(entry["occluded"])[0]))
+        xy = points.astype(np.float64) * (size[1], size[0])
+        meta = {"format": self.name, "file": str(path), "frames": xy.shape[1]}
+        return _tracks(xy, visible, "tracked", (int(size[0]), int(size[1])), meta)
+
+    def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
+        """Write one video's points; each point of each object is a track of the file, without the video's pixels."""
+        p, count = tracks.points, frame_count(tracks)
+        if tracks.size is None or not len(p):
+            raise TracksError(f"{path}: TAP-Vid holds points in fractions of the frame; give tracks of points with a size.")
+        known, track = np.unique(np.stack([p.object_id, p.point_id], axis=1), axis=0, return_inverse=True)
+        points, occluded = np.zeros((len(known), count, 2)), np.ones((len(known), count), bool)
+        place = track.reshape(-1), p.frame
+        points[place] = np.nan_to_num(p.xy / (tracks.size[1], tracks.size[0]))
+        occluded[place] = ~p.visible
+        entry = {"video": None, "points": points, "occluded": occluded, "size": tracks.size}
+        return write_whole(path, pickle.dumps({path.stem: entry}))
+
+    def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
+        """One pickle for each sequence."""
+        return root / (tracker or TRUTH) / f"{sequence}.pkl"
+
+
+@lru_cache(maxsize=2)
+def _opened(path: Path, changed: int) -> dict[str, Any]:
+    content = _load(path)
+    if isinstance(content, Mapping):
+        return {str(name): entry for name, entry in content.items()}
+    if isinstance(content, list | tuple):
+        return {f"{i:05d}": entry for i, entry in enumerate(content)}
+    raise FormatError(f"{path}: expected a dictionary or a list of videos, got {type(content).__name__}.")
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    """The videos of a file, read once as long as it does not change."""
+    return _opened(path, path.stat().st_mtime_ns if path.exists() else 0)
+
+
+def _entry(path: Path, name: str) -> Mapping[str, Any]:
+    entry = _entries(path).get(name)
+    if not isinstance(entry, Mapping) or not {"video", "points", "occluded"} <= set(entry):
+        raise FormatError(f"{path}, {name!r}: expected the entries video, points and occluded.")
+    return entry
+
+
+def _points(entry: Mapping[str, Any], where: str, count: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Points (N, T, 2) in fractions, and visibility (N, T), checked against each other."""
+    points, occluded = np.asarray(entry["points"]), np.asarray(entry["occluded"]).astype(bool)
+    if points.ndim != 3 or points.shape[1:] != (count, 2) or occluded.shape != points.shape[:2]:
+        raise FormatError(
+            f"{where}: expected points (N, {count}, 2) and occluded (N, {count}) for a video of {count} frames, got "
+            f"{points.shape} and {occluded.shape}."
+        )
+    return points, ~occluded & np.isfinite(points).all(axis=2)
+
+
+def _tracks(
+    xy: NDArray[np.float64],
+    visible: NDArray[np.bool_],
+    source: str,
+    size: tuple[int, int],
+    meta: dict[str, Any],
+) -> Tracks:
+    """Points (N, T, 2) and visibility (N, T) as N objects of one point."""
+    tracks, count = visible.shape
+    frames, owners = np.tile(np.arange(count), tracks), np.repeat(np.arange(1, tracks + 1), count)
+    seen = visible.reshape(-1)
+    rows = PointRows.of(frames, owners, np.zeros_like(frames), xy.reshape(-1, 2), seen)
+    return Tracks.of(frames, owners, visible=seen, source=source, points=rows, size=size, meta=meta)
+
+
+def _queries(visible: NDArray[np.bool_], mode: str) -> list[tuple[int, int]]:
+    """(point, frame) of each query; points that are never visible have none."""
+    if mode == "first":
+        return [(int(n), int(visible[n].argmax())) for n in np.flatnonzero(visible.any(axis=1))]
+    return [(int(n), t) for t in range(0, visible.shape[1], _STRIDE) for n in np.flatnonzero(visible[:, t])]
+
+
+class _JpegSource(FrameSource):
+    """A video given as JPEG files in memory."""
+
+    def __init__(self, files: list[bytes], name: str, where: str, fps: float):
+        self.name, self.source, self.fps, self._files = name, where, fps, files
+        self.timestamps = np.arange(len(files)) / fps
+        self.height, self.width = self.get(0).shape[:2]
+
+    def get(self, index: int) -> Image:
+        import cv2
+
+        image = cv2.imdecode(np.frombuffer(self._files[index], np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise VideoError(f"{self.source}: frame {index} is no readable JPEG image.")
+        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def digest(self) -> str:
+        import hashlib
+
+        total = hashlib.sha256()
+        for file in self._files:
+            total.update(file)
+        return "sha256:" + total.hexdigest()
+
+
+def _video(data: Any, name: str, where: str, fps: float) -> Video:
+    if isinstance(data, np.ndarray) and data.ndim == 4:
+        return open_video(data, fps=fps, name=name)
+    files = (
+        [bytes(item) for item in data] if isinstance(data, list | tuple | np.ndarray) and len(data) else []
+    )
+    if not files:
+        raise FormatError(f"{where}: expected the video as an array (T, H, W, 3) or a list of JPEG files.")
+    return Video(_JpegSource(files, name, where, fps))
+
+
+class _Unpickler(pickle.Unpickler):
+    """Knows numpy arrays and plain values; refuses every other class before anything of it runs."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        package, _, part = module.rpartition(".")
+        if package in ("numpy.core", "numpy._core") and (part, name) in _ARRAYS:
+            return super().find_class(f"numpy._core.{part}", name)
+        if module == "numpy" and name in ("ndarray", "dtype"):
+            return super().find_class(module, name)
+        if (module, name) == ("_codecs", "encode"):
+            return _latin1
+        raise FormatError(f"holds {module}.{name}, which is not an array. Such a file is not opened.")
+
+
+def _load(path: Path) -> Any:
+    try:
+        with path.open("rb") as file:
+            return _Unpickler(file).load()
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
+    except OSError as error:
+        raise FormatError(f"{path}: can't be read ({error.strerror}).") from None
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        KeyError,
+    ) as error:
+        raise FormatError(f"{path}: is no pickle of TAP-Vid, or it is damaged ({error}).") from None
+
+
+FORMAT = TapVid(
+    name="tapvid",
+    family="points",
+    summary="<file>.pkl of {name: {video, points, occluded}}; results: <tracker>/<sequence>.parquet or .pkl",
+    rules={"tapvid-first": "tapvid-first", "tapvid-strided": "tapvid-strided"},
+    rule="tapvid-first",
+    suffix=".parquet",
+    holds=frozenset({"points", "objects", "hidden", "size"}),
+)

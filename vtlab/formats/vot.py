@@ -1,0 +1,220 @@
+"""VOT: `<sequence>/{sequence, groundtruth.txt, color/00000001.jpg}`, and `list.txt` above; one region a line.
+
+A region is `left,top,width,height`; `x1,y1,x2,y2,...` (at least three corners: a polygon, here its extent); `m` with left,
+top, width, height and row-major run lengths (zeros first) of a mask; or one whole number (0 unknown, 1 initialised, 2
+failed). Several objects have `groundtruth_<object>.txt` and are sequences `<sequence>-<object>`. Results are
+`<tracker>/<sequence>/<sequence>_001.txt`, where frame 0 may be `1`: the truth was given. Pixels count from 0.
+
+Benchmark: Kristan et al., VOT; format of the VOT toolkit 0.9.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab import masks
+from vtlab.errors import FormatError, TracksError
+from vtlab.files import write_whole
+from vtlab.formats.base import (
+    TRUTH,
+    Format,
+    Kind,
+    Place,
+    frame_count,
+    image_files,
+    image_size,
+    no_frames,
+    one_object,
+    open_frames,
+    read_text,
+    video_beside,
+    walk,
+)
+from vtlab.sequence import Sequence, first_prompts
+from vtlab.tracks import Tracks
+
+_TRUTH = re.compile(r"groundtruth(?:_(.+))?\.txt")
+_RESULT = re.compile(r"(.+)_(\d{3})")
+_GIVEN = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vot(Format):
+    """Sequences of the VOT challenges, one object each."""
+
+    def places(self, root: Path) -> Iterable[Place]:
+        """Every object of every sequence."""
+        for folder, names in walk(root):
+            for name in names:
+                match = _TRUTH.fullmatch(name)
+                if match:
+                    yield Place(folder.name + (f"-{match[1]}" if match[1] else ""), folder, folder / name)
+
+    def sequence_of(self, path: Path, known: set[str] | None) -> str | None:
+        """`<sequence>_001` or, of one object of several, `<sequence>_<object>_001`."""
+        match = _RESULT.fullmatch(path.stem)
+        if match is None:
+            return None
+        target = "-".join(match[1].rsplit("_", 1))
+        return next((n for n in (match[1], target) if known is None or n in known), None)
+
+    def folder_of(self, path: Path, sequence: str) -> Path:
+        """Repetitions lie in a folder called after their sequence."""
+        return path.parent if sequence.startswith(path.parent.name) else path
+
+    def sniff(self, path: Path) -> bool:
+        """Whether the file `sequence` lies beside a truth."""
+        return any("sequence" in names and any(map(_TRUTH.fullmatch, names)) for _, names in walk(path))
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """Read a sequence: its target is object 1, prompted where it first shows."""
+        info = _info(place.path / "sequence")
+        frames = image_files((place.path / info.get("channels.color", "color/%08d.jpg")).parent)
+        size = image_size(frames[0]) if frames else None
+        if size is None and "width" in info and "height" in info:
+            size = int(info["height"]), int(info["width"])
+        file = place.truth or place.path
+        truth = _tracks(_regions(file), size, "manual", self.name, file)
+        count, fps = frame_count(truth), float(info.get("fps", 30))
+        if images:
+            video = open_frames(frames or video_beside(place.path, "video"), place, fps)
+            if len(video) != count:
+                raise FormatError(f"{file}: {count} regions for {len(video)} images. Is the sequence complete?")
+        else:
+            video = no_frames(place, count, size, fps)
+        return Sequence(place.name, video, truth, first_prompts(truth), benchmark=self.rule)
+
+    def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
+        """Read a result as object 1; where it says `1`, the truth was given."""
+        regions, truth = _regions(path), None if sequence is None else sequence.truth
+        if truth is None:
+            return _tracks(regions, None, "tracked", self.name, path)
+        if len(regions) != frame_count(truth):
+            raise FormatError(f"{path}: {len(regions)} regions for {frame_count(truth)} frames.")
+        given = [i for i, r in enumerate(regions) if isinstance(r, int) and r == _GIVEN]
+        told = _tracks(regions, truth.size, "tracked", self.name, path)
+        if not given:
+            return told
+        return Tracks.concat([told.take(~np.isin(told.frame, given)), truth.take(np.isin(truth.frame, given))])
+
+    def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
+        """Write a region for each frame: the mask where there is one, else the box, else 0."""
+        lines = ["0"] * frame_count(one_object(tracks, self))
+        for row, frame in enumerate(tracks.frame.tolist()):
+            if tracks.visible[row]:
+                lines[frame] = _line(tracks.mask(row), tracks.boxes[row].tolist())
+        written = write_whole(path, "\n".join(lines) + "\n")
+        if kind == "truth":
+            info = "" if tracks.size is None else f"height={tracks.size[0]}\nwidth={tracks.size[1]}\n"
+            text = f"channels.color=color/%08d.jpg\nlength={len(lines)}\n{info}"
+            write_whole(path.with_name("sequence"), text)
+        return written
+
+    def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
+        """A result is the first repetition in its sequence's folder."""
+        if tracker:
+            return root / tracker / sequence / f"{sequence}_001{self.suffix}"
+        return root / TRUTH / sequence / "groundtruth.txt"
+
+
+def _info(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    pairs = (line.split("=", 1) for line in read_text(path).splitlines() if "=" in line)
+    return {key.strip().lower(): value.strip() for key, value in pairs}
+
+
+def _regions(path: Path) -> list[Any]:
+    lines = read_text(path).rstrip().splitlines()
+    return [_region(line.strip(), f"{path}, line {n}") for n, line in enumerate(lines, start=1)]
+
+
+def _region(text: str, where: str) -> Any:
+    """A box (4,), a mask as (left, top, (h, w) bool), or a special code."""
+    mask = text.startswith("m")
+    try:
+        numbers = [float(c) for c in text.removeprefix("m").split(",")]
+    except ValueError:
+        raise FormatError(f"{where}: expected a region, got {text[:40]!r}.") from None
+    if mask and len(numbers) >= 4:
+        left, top, width, height = (int(n) for n in numbers[:4])
+        runs = np.array(numbers[4:], dtype=np.int64)
+        if (runs < 0).any() or min(width, height) < 0 or runs.sum() > width * height:
+            raise FormatError(f"{where}: the run lengths exceed the mask of {width} x {height} pixels.")
+        flat = np.zeros(width * height, bool)
+        told = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        flat[: len(told)] = told
+        return left, top, flat.reshape(height, width)
+    if len(numbers) == 1:
+        return int(numbers[0])
+    corners = np.array(numbers, dtype=np.float64)
+    if not mask and len(numbers) == 4 and (np.isnan(corners).any() or (corners[2:] >= 0).all()):
+        return np.concatenate([corners[:2], corners[:2] + corners[2:]])
+    if not mask and len(numbers) >= 6 and len(numbers) % 2 == 0:
+        points = corners.reshape(-1, 2)
+        return np.concatenate([points.min(axis=0), points.max(axis=0)])
+    raise FormatError(
+        f"{where}: expected left,top,width,height, a polygon, a mask (m...) or one whole number, got {text[:40]!r}."
+    )
+
+
+def _tracks(regions: list[Any], size: tuple[int, int] | None, source: str, name: str, path: Path) -> Tracks:
+    count = len(regions)
+    boxes, found = np.full((count, 4), np.nan), [None] * count
+    if any(isinstance(r, tuple) for r in regions) and size is None:
+        low = [(r[1] + r[2].shape[0], r[0] + r[2].shape[1]) for r in regions if isinstance(r, tuple)]
+        size = max(h for h, _ in low), max(w for _, w in low)
+    for i, region in enumerate(regions):
+        if isinstance(region, tuple) and size is not None:
+            whole = _placed(region, size, f"{path}, line {i + 1}")
+            boxes[i], found[i] = masks.to_box(whole), masks.encode(whole) if whole.any() else None
+        elif isinstance(region, np.ndarray):
+            boxes[i] = region
+    return Tracks.of(
+        np.arange(count),
+        1,
+        boxes,
+        visible=np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1),
+        source=source,
+        masks=found if any(m is not None for m in found) else None,
+        size=size,
+        meta={"format": name, "file": str(path), "frames": count},
+    )
+
+
+def _placed(region: tuple[int, int, NDArray[np.bool_]], size: tuple[int, int], where: str) -> NDArray[np.bool_]:
+    left, top, part = region
+    whole = np.zeros(size, bool)
+    if min(left, top) < 0 or top + part.shape[0] > size[0] or left + part.shape[1] > size[1]:
+        raise FormatError(f"{where}: the mask reaches out of the image of {size[1]} x {size[0]} pixels.")
+    whole[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return whole
+
+
+def _line(mask: NDArray[np.bool_] | None, box: list[float]) -> str:
+    if mask is not None and mask.any():
+        x1, y1, x2, y2 = masks.to_box(mask).astype(int).tolist()
+        flat = np.concatenate([[False], mask[y1:y2, x1:x2].ravel(), [False]])
+        edges = np.flatnonzero(flat[1:] != flat[:-1])
+        runs = np.diff([0, *edges, len(flat) - 2][: None if edges[-1] < len(flat) - 2 else -1])
+        return "m" + ",".join(map(str, [x1, y1, x2 - x1, y2 - y1, *runs.tolist()]))
+    if not np.isfinite(box).all():
+        return "0"
+    return ",".join(f"{v:.17g}" for v in (box[0], box[1], box[2] - box[0], box[3] - box[1]))
+
+
+FORMAT = Vot(
+    name="vot",
+    family="sot",
+    summary="<sequence>/{sequence, groundtruth.txt, color/*.jpg}",
+    rule="vot",
+    holds=frozenset({"boxes", "masks", "absent", "size"}),
+    results=frozenset({"boxes", "masks", "absent"}),
+)

@@ -20,10 +20,11 @@ from rich.table import Table
 
 from vtlab.association.mend import interpolate_gaps
 from vtlab.contracts import Detector
-from vtlab.datasets.mot import MotChallenge
+from vtlab.datasets import open_dataset
 from vtlab.datasets.synthetic import synthetic
 from vtlab.detectors.noisy_truth import NoisyTruth
 from vtlab.detectors.public import PublicDetections
+from vtlab.formats import FormatDataset
 from vtlab.geometry import box_iou
 from vtlab.metrics.evaluation import combine, score
 from vtlab.trackers.compose.by_detection import ByDetection
@@ -43,21 +44,20 @@ def rule(name: str) -> str:
     return "mot17" if name.startswith("MOT17") else "mot15"
 
 
-def link(method: str, folder: Path, dataset: MotChallenge, name: str) -> Tracks:
+def link(method: str, folder: Path, dataset: FormatDataset, name: str) -> Tracks:
     """Tracks of a method on the public detections, with the sequence's own frames where they are there."""
     tracker = ByDetection(PublicDetections(path=folder / name / "det" / "det.txt"), method)
     if method in LOOKING:
-        return track(dataset.video(name), None, tracker, progress=False)
-    info = dataset._info(name)
-    builder = TracksBuilder((int(info["imHeight"]), int(info["imWidth"])))
-    rate = float(info["frameRate"])
-    for i in range(int(info["seqLength"])):
-        frame = Frame(i, i / rate, BLANK)
+        return track(dataset[name].video, None, tracker, progress=False)
+    still = dataset.format.read_sequence(dataset.place(name), images=False).video
+    builder = TracksBuilder((still.height, still.width))
+    for i in range(len(still)):
+        frame = Frame(i, i / still.fps, BLANK)
         builder.add(i, tracker.step(frame))
     return builder.build()
 
 
-def quality(folder: Path, dataset: MotChallenge, names: list[str], methods: tuple[str, ...]) -> Table:
+def quality(folder: Path, dataset: FormatDataset, names: list[str], methods: tuple[str, ...]) -> Table:
     table = Table(title=f"Public detections of {', '.join(names)}")
     for column in ("method", *METRICS, "IDF1 interpolated"):
         table.add_column(column, justify="left" if column == "method" else "right")
@@ -66,9 +66,9 @@ def quality(folder: Path, dataset: MotChallenge, names: list[str], methods: tupl
         values = combine([score(t, dataset.truth(n), "mot", rule(n)) for n, t in found.items()])
         filled = []
         for n, t in found.items():
-            info = dataset._info(n)
-            times = np.arange(int(info["seqLength"])) / float(info["frameRate"])
-            filled.append(score(interpolate_gaps(t, times), dataset.truth(n), "mot", rule(n)))
+            sequence = dataset.format.read_sequence(dataset.place(n), images=False)
+            mended = interpolate_gaps(t, sequence.video.timestamps)
+            filled.append(score(mended, sequence, "mot", rule(n)))
         cells = [f"{values[m]:.0f}" if m == "IDSW" else f"{100 * values[m]:.1f}" for m in METRICS]
         table.add_row(method, *cells, f"{100 * combine(filled)['IDF1']:.1f}")
     return table
@@ -137,12 +137,12 @@ def assistant(
     return table
 
 
-def labelling(folder: Path, dataset: MotChallenge, names: list[str]) -> Iterator[Table]:
+def labelling(folder: Path, dataset: FormatDataset, names: list[str]) -> Iterator[Table]:
     """The assistant on the filmed sequences and on synthetic clips with a detector of known errors."""
     for name in names:
         detector = PublicDetections(path=folder / name / "det" / "det.txt")
         title = f"Labelling {name} with the public detections"
-        yield assistant(title, dataset.video(name), dataset.truth(name), detector, rule(name), 0.6)
+        yield assistant(title, dataset[name].video, dataset.truth(name), detector, rule(name), 0.6)
     for seed in (1, 2, 3):
         clip = synthetic(seed=seed, seconds=8.0, objects=6, difficulty="hard", size=(480, 272))
         detector = NoisyTruth(truth=clip.truth, miss=0.2, jitter=0.04, false=0.5, seed=seed)
@@ -162,7 +162,7 @@ def main() -> None:
         console.print(f"No sequences at {folder}: set VTLAB_SHARED.")
         return
     os.environ.setdefault("VTLAB_WEIGHTS", str(folder.parent / "weights"))
-    dataset = MotChallenge(folder)
+    dataset = open_dataset(folder, "motchallenge")
     filmed = [n for n in dataset.names if (folder / n / "video.mp4").is_file()]
     if not only:
         console.print(quality(folder, dataset, list(dataset.names), PLAIN))

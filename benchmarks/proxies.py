@@ -30,9 +30,9 @@ def sequences(seeds: int) -> list:
     ]
     shared = Path(os.environ.get("VTLAB_SHARED", "../shared")) / "data/sot"
     if shared.is_dir():
-        from vtlab.datasets.otb import Otb
+        from vtlab.datasets import open_dataset
 
-        found += list(Otb(shared))
+        found += list(open_dataset(shared, "otb"))
     return found
 
 

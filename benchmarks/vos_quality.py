@@ -20,7 +20,7 @@ from rich.table import Table
 
 from vtlab.benchmark import evaluate_folders
 from vtlab.contracts import Image
-from vtlab.datasets.davis import Davis
+from vtlab.datasets import open_dataset
 from vtlab.errors import VtlabError
 from vtlab.metrics.evaluation import combine, score
 from vtlab.prompts import MaskPrompt
@@ -52,7 +52,7 @@ def main() -> None:
     if not root.is_dir():
         print(f"skipped: no DAVIS sequences at {root}; set VTLAB_SHARED")
         return
-    dataset = Davis(root)
+    dataset = open_dataset(root, "davis")
     table = Table(title="First frame's mask given; CPU seconds a frame")
     for column in ("method", "sequence", "J", "F", "J&F", "s/frame"):
         table.add_column(column, justify="left" if column in ("method", "sequence") else "right")

@@ -123,6 +123,7 @@ _MOVED = {
     "lab.store": "experiments.store",
     "lab": "experiments",
     "folders": "benchmark",
+    "formats.mot": "formats.motchallenge",
     "export": "deploy.export",
     "doctor": "deploy.doctor",
     "widgets.annotator": "studio.annotator",

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vtlab.errors import FormatError, TracksError
-from vtlab.formats.mot import read_mot, read_mot_rows, write_mot
+from vtlab.formats.motchallenge import read_mot, read_mot_rows, write_mot
 from vtlab.tracks import Tracks
 
 

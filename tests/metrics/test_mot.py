@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtlab.errors import InputError
-from vtlab.formats.mot import CLASSES, read_mot_rows
+from vtlab.formats.motchallenge import CLASSES, read_mot_rows
 from vtlab.metrics import mot, pairing
 from vtlab.metrics.assignment import max_weight_matching
 from vtlab.metrics.rules import MOT

@@ -35,6 +35,7 @@ app = typer.Typer(
 weights_app = typer.Typer(help="Official checkpoints: list, fetch, verify, path.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
 
+_WORDS = "otb, got10k, lasot, vot, mot17, mots, davis, vtlab, ...; 'vtlab convert --list' lists all"
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 PromptFile = Annotated[
     Path | None, typer.Option("--prompts", "-p", help="A prompt set (JSON), as Prompts.save writes it.")
@@ -138,7 +139,7 @@ def compare(
     frame: OnFrame = 0,
     truth: Annotated[Path | None, typer.Option(help="Ground-truth tracks (.parquet).")] = None,
     layout: Annotated[
-        str | None, typer.Option("--as", help="Read the folder as otb, mot, davis or tapvid.")
+        str | None, typer.Option("--as", help=f"Read the folder in this format: {_WORDS}.")
     ] = None,
     protocol: Annotated[str | None, typer.Option(help="Benchmark rule, such as otb or got10k.")] = None,
     budget_ms: Annotated[
@@ -208,7 +209,7 @@ def evaluate(
         str,
         typer.Option(
             "--as",
-            help="mot15, mot16, mot17, mot20, mots, davis, youtube-vos, otb, got10k, lasot, trackingnet, tapvid, vtlab.",
+            help=f"Format of both: {_WORDS}.",
         ),
     ] = "vtlab",
     protocol: Annotated[
@@ -252,6 +253,58 @@ def evaluate(
         _print_json(json.loads(result.table.reset_index().to_json(orient="records")))
     else:
         _stdout().print(result.to_rich())
+
+
+def _list_formats(asked: bool) -> None:
+    if not asked:
+        return
+    from rich.table import Table
+
+    from vtlab.formats import FORMATS
+
+    table = Table("name", "also", "family", "on disk", title=f"Formats ({len(FORMATS)})")
+    for form in FORMATS.values():
+        table.add_row(form.name, " ".join(form.rules), form.family, _escape(form.summary))
+    _stdout().print(table)
+    raise typer.Exit
+
+
+@app.command()
+def convert(
+    source: Annotated[
+        Path, typer.Argument(help="Folder at any level above the sequences, or one file.", metavar="IN")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    to: Annotated[str, typer.Option("--to", help=f"Format to write: {_WORDS}.")],
+    layout: Annotated[
+        str | None, typer.Option("--from", help="Format to read; by default it is told by its look.")
+    ] = None,
+    results: Annotated[
+        bool, typer.Option("--results", help="IN holds results of trackers, not truth.")
+    ] = False,
+    as_json: Json = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the formats.", callback=_list_formats, is_eager=True)
+    ] = False,
+) -> None:
+    """Write truth or results of one format in another, and say what the other can't hold.
+
+    [bold]Examples[/]
+
+      vtlab convert MOT17/train runs/mot17 --to vtlab
+
+      vtlab convert runs/comparison runs/texts --results --from vtlab --to otb
+    """
+    from vtlab.formats import convert as run_convert
+
+    done = run_convert(source, out, to, layout=layout, results=results)
+    for name, lost in done.losses.items():
+        _stderr().print(f"[yellow]{_escape(name)}:[/] {done.target} can't hold {_escape(', '.join(lost))}")
+    facts = {"from": done.source, "to": done.target, "files": [str(p) for p in done.written]}
+    if as_json:
+        _print_json({**facts, "losses": {k: list(v) for k, v in done.losses.items()}})
+    else:
+        _stderr().print(f"{done.source} -> {done.target}: {len(done.written)} files in {out}")
 
 
 @app.command()

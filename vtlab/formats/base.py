@@ -54,14 +54,18 @@ class Result:
     path: Path
 
 
+def given(column: NDArray[np.object_] | None, rows: int) -> NDArray[np.bool_]:
+    """(rows,) where a column of objects is not None."""
+    return np.zeros(rows, bool) if column is None else np.array([x is not None for x in column], bool)
+
+
 def _shape(tracks: Tracks) -> NDArray[np.bool_]:
     """(N,) rows with a box, a mask or points."""
-    masked = np.zeros(len(tracks), bool) if tracks.rle is None else np.not_equal(tracks.rle, None)
     pointed = np.isin(
         tracks.frame * (1 << 32) + tracks.object_id,
         tracks.points.frame * (1 << 32) + tracks.points.object_id,
     )
-    return np.isfinite(tracks.boxes).all(axis=1) | masked | pointed
+    return np.isfinite(tracks.boxes).all(axis=1) | given(tracks.rle, len(tracks)) | pointed
 
 
 def _own_boxes(tracks: Tracks) -> int:
@@ -83,7 +87,7 @@ def _gaps(tracks: Tracks) -> int:
 
 FEATURES: Mapping[str, tuple[str, Callable[[Tracks], int]]] = {
     "boxes": ("boxes of their own", _own_boxes),
-    "masks": ("masks", lambda t: 0 if t.rle is None else int(np.not_equal(t.rle, None).sum())),
+    "masks": ("masks", lambda t: int(given(t.rle, len(t)).sum())),
     "points": ("points", lambda t: len(t.points)),
     "objects": ("objects after the first of a file", lambda t: max(len(t.object_ids) - 1, 0)),
     "ids": (
@@ -95,7 +99,7 @@ FEATURES: Mapping[str, tuple[str, Callable[[Tracks], int]]] = {
     "gaps": ("frames without a row", _gaps),
     "flags": ("scores of 0", lambda t: int((t.score == 0).sum())),
     "scores": ("scores", lambda t: int(((t.score > 0) & (t.score < 1)).sum())),
-    "labels": ("labels", lambda t: int(np.not_equal(t.label, None).sum())),
+    "labels": ("labels", lambda t: int(given(t.label, len(t)).sum())),
     "velocity": (
         "velocities",
         lambda t: 0 if t.velocity is None else int(np.isfinite(t.velocity).all(axis=1).sum()),

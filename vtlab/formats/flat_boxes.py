@@ -45,7 +45,9 @@ class FlatBoxes(SingleObject):
 
     def sniff(self, path: Path) -> bool:
         """Whether there is a text of boxes that is not in a layout of its own."""
-        texts = [p for p in files(path, ".txt") if not p.name.startswith("groundtruth") and p.name != "gt.txt"]
+        texts = [
+            p for p in files(path, ".txt") if not p.name.startswith("groundtruth") and p.name != "gt.txt"
+        ]
         if not texts or bool(self.annotations) != (texts[0].parent.name == "anno"):
             return False
         try:

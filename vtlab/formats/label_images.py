@@ -64,7 +64,9 @@ class LabelImages(Format):
 
     def places(self, root: Path) -> Iterable[Place]:
         """Folders of masks: those below `Annotations` where there are any, of one resolution."""
-        found = [f for f, names in walk(root) if any(n.endswith(".png") for n in names) and _IMAGES not in f.parts]
+        found = [
+            f for f, names in walk(root) if any(n.endswith(".png") for n in names) and _IMAGES not in f.parts
+        ]
         found = [f for f in found if _ANNOTATIONS in f.parts] or found
         wanted = (self.resolution,) if self.resolution else _RESOLUTIONS
         found = next((some for r in wanted if (some := [f for f in found if r in f.parts])), found)
@@ -74,7 +76,9 @@ class LabelImages(Format):
     def find_results(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
         """A folder of masks called after its sequence, in the folder of its tracker."""
         root, wanted = absolute(root), None if known is None else set(known)
-        folders = (f for f, names in walk(root) if any(n.endswith(".png") for n in names) and f != root / TRUTH)
+        folders = (
+            f for f, names in walk(root) if any(n.endswith(".png") for n in names) and f != root / TRUTH
+        )
         return [
             Result(tracker_of(root, f) if f != root else root.parent.name, f.name, f)
             for f in folders
@@ -95,7 +99,7 @@ class LabelImages(Format):
         video = open_frames(pictures, place, _FPS) if images else None
         size = image_size(pictures[0]) if pictures else None
         files = _numbered(place.path, pictures)
-        labels = {frame: read_labels(file, size) for frame, file in files.items()}
+        labels = {frame: read_labels(file, size, "the image") for frame, file in files.items()}
         if not labels:
             raise FormatError(f"{place.path}: holds no masks (*.png).")
         size = next(iter(labels.values())).shape
@@ -146,9 +150,13 @@ class LabelImages(Format):
         for frame, file in files.items():
             image = read_labels(file, shape)
             shape = image.shape
-            for value in [v for v in np.unique(image).tolist() if v] if not single else [1][: int(image.any())]:
+            for value in (
+                [v for v in np.unique(image).tolist() if v] if not single else [1][: int(image.any())]
+            ):
                 rows.append((frame, value, masks.encode(image > 0 if single else image == value)))
-        return _tracks(rows, shape, "tracked", {"format": self.name, "file": str(path), "annotated": sorted(files)})
+        return _tracks(
+            rows, shape, "tracked", {"format": self.name, "file": str(path), "annotated": sorted(files)}
+        )
 
     def _counts(self, frame: int, truth: Tracks) -> bool:
         """Whether a frame is scored: those after the first that shows an object, and the last if the rule wants it."""
@@ -158,7 +166,7 @@ class LabelImages(Format):
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write a palette image for each frame into the folder `path`; empty ones, too."""
         ids = tracks.object_ids.tolist()
-        if tracks.size is None or (ids and not (0 < ids[0] and ids[-1] < _VOID[0])):
+        if tracks.size is None or (ids and not (ids[0] > 0 and ids[-1] < _VOID[0])):
             raise TracksError(
                 f"{path}: palette images need the size of the frames and ids from 1 to {_VOID[0] - 1}, got size "
                 f"{tracks.size} and ids {ids[:3]}. Remedy: tracks.renamed({{old: new}}), tracks with masks."
@@ -179,11 +187,11 @@ class LabelImages(Format):
         return root.joinpath(TRUTH, _ANNOTATIONS, *filter(None, [self.resolution]), sequence)
 
 
-def read_labels(path: Path, size: tuple[int, ...] | None = None) -> Labels:
+def read_labels(path: Path, size: tuple[int, ...] | None = None, of: str = "the truth") -> Labels:
     """Read a palette (or grey) PNG of object numbers, (H, W) uint8.
 
     Raises:
-        FormatError: It is missing, no such picture, or of another `size` (height, width).
+        FormatError: It is missing, no such picture, or of another `size` (height, width) than `of`.
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -203,7 +211,7 @@ def read_labels(path: Path, size: tuple[int, ...] | None = None) -> Labels:
         raise FormatError(f"{path}: not a PNG of object numbers ({error}).") from None
     if size is not None and labels.shape != size:
         raise FormatError(
-            f"{path}: {labels.shape[1]} x {labels.shape[0]} px, the truth or image is {size[1]} x {size[0]}. Resize it "
+            f"{path}: {labels.shape[1]} x {labels.shape[0]} px, {of} is {size[1]} x {size[0]}. Resize it "
             "without mixing labels (nearest neighbour)."
         )
     return labels
@@ -232,8 +240,7 @@ def _tracks(
 ) -> Tracks:
     frames, ids, encoded = zip(*rows, strict=True) if rows else ((), (), ())
     given = None if size is None else (size[0], size[1])
-    found = Tracks.of(frames, ids, masks=list(encoded) if rows else None, source=source, size=given, meta=meta)
-    return found
+    return Tracks.of(frames, ids, masks=list(encoded) if rows else None, source=source, size=given, meta=meta)
 
 
 def _images_of(folder: Path) -> Path:

@@ -104,4 +104,6 @@ class MotFolder(Format):
 
     def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
         """The truth in its sequence's folder, a result in its tracker's."""
-        return super().path_of(root, sequence, tracker) if tracker else root / TRUTH / sequence / "gt" / "gt.txt"
+        return (
+            super().path_of(root, sequence, tracker) if tracker else root / TRUTH / sequence / "gt" / "gt.txt"
+        )

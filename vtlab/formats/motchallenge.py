@@ -179,7 +179,9 @@ class MotChallenge(MotFolder):
         truth, prompts = None, Prompts()
         if place.truth is not None:
             truth = read_mot(place.truth, "truth", frames=info.frames, size=info.size)
-            truth = truth.replace(meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})})
+            truth = truth.replace(
+                meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})}
+            )
             classed = any(label is not None for label in truth.label)
             if not classed and self.rule in _CLASSED:
                 raise FormatError(

@@ -133,7 +133,9 @@ class Mots(MotFolder):
         truth, prompts = None, Prompts()
         if place.truth is not None:
             truth = read_mots(place.truth, frames=info.frames, first_frame=self.frame_base)
-            truth = truth.replace(meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})})
+            truth = truth.replace(
+                meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})}
+            )
             prompts = first_prompts(truth.take(truth.label != "ignore")) if images else prompts
         video = self.video(place, info, truth, images)
         return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
@@ -160,7 +162,9 @@ def write_mots(tracks: Tracks, path: str | Path) -> Path:
     """
     numbers = {label: number for number, label in CLASSES.items()}
     for frame, twice in overlaps(tracks).items():
-        raise TracksError(f"Masks overlap in frame {frame} ({twice} pixels); MOTS gives each pixel to one object.")
+        raise TracksError(
+            f"Masks overlap in frame {frame} ({twice} pixels); MOTS gives each pixel to one object."
+        )
     lines = []
     for row, frame in enumerate(tracks.frame.tolist()):
         rle = None if tracks.rle is None else tracks.rle[row]

@@ -6,11 +6,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtlab.formats.base import FEATURES, Format, Kind, Place, files, frame_count, no_frames, open_frames, video_beside
+from vtlab.formats.base import (
+    FEATURES,
+    Format,
+    Kind,
+    Place,
+    files,
+    frame_count,
+    no_frames,
+    open_frames,
+    video_beside,
+)
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
-
 
 _IGNORE, _PROMPTS = ".ignore.parquet", ".prompts.json"
 

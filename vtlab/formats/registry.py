@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vtlab.errors import FormatError, InputError, near
-from vtlab.formats.base import TRUTH, Format, Kind, absolute, options_of
+from vtlab.formats.base import TRUTH, Format, Kind, Place, absolute, options_of
 from vtlab.sequence import Dataset, Sequence
 from vtlab.tracks import Tracks
 
@@ -68,7 +68,9 @@ def find_format(name: str, **options: Any) -> Format:
             known = options_of(form)
             for option in options:
                 if option not in known:
-                    raise InputError(f"The format {form.name!r} has no option {option!r}. {near(option, known)}")
+                    raise InputError(
+                        f"The format {form.name!r} has no option {option!r}. {near(option, known)}"
+                    )
             return replace(form, **{"rule": form.rules.get(key) or form.rule, **options})
     raise InputError(f"Unknown layout {name!r}. {near(key, words())}")
 
@@ -82,11 +84,16 @@ class FormatDataset(Dataset):
 
     def __init__(self, root: str | os.PathLike[str], form: Format):
         self.root, self.format = Path(root), form
-        self._places = form.find(self.root) if self.root.exists() else {}
+        if not self.root.exists():
+            raise InputError(f"{str(root)!r}: there is no such file or folder.")
+        self._places = form.find(self.root)
         self.names = tuple(self._places)
         if not self.names:
+            plain = find_format(form.name)
+            options = {o: getattr(form, o) for o in options_of(form) if getattr(form, o) != getattr(plain, o)}
+            chosen = f" with {', '.join(f'{o}={v!r}' for o, v in options.items())}" if options else ""
             raise InputError(
-                f"{str(self.root)!r} holds no sequences in the layout {form.name!r}. Remedy: give the folder of the "
+                f"{str(self.root)!r} holds no sequences in the layout {form.name!r}{chosen}. Remedy: give the folder of the "
                 f"sequences, or one of them; expected {form.summary}."
             )
 
@@ -99,9 +106,9 @@ class FormatDataset(Dataset):
         place = self._places[name]
         return None if place.truth is None else self.format.read_sequence(place, images=False).truth
 
-    def folder(self, name: str) -> Path:
-        """Folder (or file) of a sequence."""
-        return self._places[name].path
+    def place(self, name: str) -> Place:
+        """Where a sequence lies."""
+        return self._places[name]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.root)!r}, {self.format.name!r}, {len(self)} sequences)"
@@ -124,7 +131,9 @@ def sniff(path: str | os.PathLike[str]) -> Format:
     fitting = [form for form in FORMATS.values() if form.sniff(where)]
     if len(fitting) != 1:
         found = f"It could be {', '.join(f.name for f in fitting)}" if fitting else "It looks like none"
-        raise FormatError(f"{path}: of which format is it? {found}. Name it (--from). Known: {', '.join(words())}.")
+        raise FormatError(
+            f"{path}: of which format is it? {found}. Name it (--from). Known: {', '.join(words())}."
+        )
     return fitting[0]
 
 
@@ -213,13 +222,14 @@ def convert(
     kind: Kind = "results" if results else "truth"
     for tracker, sequence, tracks, more in _all(reader, root, results):
         lost = {**target.losses(tracks, kind), **more}
-        if "objects" in lost:  # each object gets a file of its own
-            del lost["objects"]
+        lost.pop("objects", None)  # each object gets a file of its own
         if lost:
             losses["/".join(filter(None, (tracker, sequence)))] = tuple(lost.values())
         written += write_tracks(tracks, out, to, sequence=sequence, tracker=tracker)
     if not written:
-        raise FormatError(f"{source}: there is nothing in the layout {reader.name!r}; expected {reader.summary}.")
+        raise FormatError(
+            f"{source}: there is nothing in the layout {reader.name!r}; expected {reader.summary}."
+        )
     return Conversion(reader.name, target.name, tuple(written), losses)
 
 

@@ -210,7 +210,9 @@ class SingleObject(Format):
         """Read a result as object 1; lines of `nan` are frames without an answer."""
         size = None if sequence is None or sequence.truth is None else sequence.truth.size
         boxes = read_boxes(
-            path, frames=None if sequence is None else len(sequence), size=None if size is None else size[::-1]
+            path,
+            frames=None if sequence is None else len(sequence),
+            size=None if size is None else size[::-1],
         )
         boxes -= self.pixel_base
         return Tracks.of(

@@ -19,9 +19,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import FormatError, TracksError, VideoError
+from vtlab.errors import FormatError, InputError, TracksError, VideoError
 from vtlab.files import write_whole
-from vtlab.formats.base import TRUTH, Format, Kind, Place, Result, absolute, files, frame_count, no_frames, tracker_of
+from vtlab.formats.base import (
+    TRUTH,
+    Format,
+    Kind,
+    Place,
+    Result,
+    absolute,
+    files,
+    frame_count,
+    no_frames,
+    tracker_of,
+)
 from vtlab.prompts import PointPrompt, Prompts
 from vtlab.sequence import Sequence
 from vtlab.tracks import PointRows, Tracks
@@ -52,6 +63,10 @@ class TapVid(Format):
     """
 
     fps: float = 25.0
+
+    def __post_init__(self) -> None:
+        if not self.rule.endswith(("first", "strided")):
+            raise InputError(f"Expected a rule such as tapvid-first or tapvid-strided, got {self.rule!r}.")
 
     def places(self, root: Path) -> Iterable[Place]:
         """Every video of every pickle."""
@@ -114,7 +129,9 @@ class TapVid(Format):
         """Write one video's points; each point of each object is a track of the file, without the video's pixels."""
         p, count = tracks.points, frame_count(tracks)
         if tracks.size is None or not len(p):
-            raise TracksError(f"{path}: TAP-Vid holds points in fractions of the frame; give tracks of points with a size.")
+            raise TracksError(
+                f"{path}: TAP-Vid holds points in fractions of the frame; give tracks of points with a size."
+            )
         known, track = np.unique(np.stack([p.object_id, p.point_id], axis=1), axis=0, return_inverse=True)
         points, occluded = np.zeros((len(known), count, 2)), np.ones((len(known), count), bool)
         place = track.reshape(-1), p.frame

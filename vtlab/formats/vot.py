@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab import masks
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError
 from vtlab.files import write_whole
 from vtlab.formats.base import (
     TRUTH,
@@ -86,7 +86,9 @@ class Vot(Format):
         if images:
             video = open_frames(frames or video_beside(place.path, "video"), place, fps)
             if len(video) != count:
-                raise FormatError(f"{file}: {count} regions for {len(video)} images. Is the sequence complete?")
+                raise FormatError(
+                    f"{file}: {count} regions for {len(video)} images. Is the sequence complete?"
+                )
         else:
             video = no_frames(place, count, size, fps)
         return Sequence(place.name, video, truth, first_prompts(truth), benchmark=self.rule)
@@ -102,7 +104,9 @@ class Vot(Format):
         told = _tracks(regions, truth.size, "tracked", self.name, path)
         if not given:
             return told
-        return Tracks.concat([told.take(~np.isin(told.frame, given)), truth.take(np.isin(truth.frame, given))])
+        return Tracks.concat(
+            [told.take(~np.isin(told.frame, given)), truth.take(np.isin(truth.frame, given))]
+        )
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write a region for each frame: the mask where there is one, else the box, else 0."""
@@ -167,7 +171,8 @@ def _region(text: str, where: str) -> Any:
 
 def _tracks(regions: list[Any], size: tuple[int, int] | None, source: str, name: str, path: Path) -> Tracks:
     count = len(regions)
-    boxes, found = np.full((count, 4), np.nan), [None] * count
+    boxes = np.full((count, 4), np.nan)
+    found: list[bytes | None] = [None] * count
     if any(isinstance(r, tuple) for r in regions) and size is None:
         low = [(r[1] + r[2].shape[0], r[0] + r[2].shape[1]) for r in regions if isinstance(r, tuple)]
         size = max(h for h, _ in low), max(w for _, w in low)
@@ -189,7 +194,9 @@ def _tracks(regions: list[Any], size: tuple[int, int] | None, source: str, name:
     )
 
 
-def _placed(region: tuple[int, int, NDArray[np.bool_]], size: tuple[int, int], where: str) -> NDArray[np.bool_]:
+def _placed(
+    region: tuple[int, int, NDArray[np.bool_]], size: tuple[int, int], where: str
+) -> NDArray[np.bool_]:
     left, top, part = region
     whole = np.zeros(size, bool)
     if min(left, top) < 0 or top + part.shape[0] > size[0] or left + part.shape[1] > size[1]:

@@ -35,7 +35,9 @@ class YoutubeVos(LabelImages):
         video = _videos(path, path.stat().st_mtime_ns).get(place.name)
         expected = '"objects": {"1": {"frames": ["00000", ...]}, ...}'
         if video is None:
-            raise FormatError(f"{path}: no video {place.name!r} under 'videos', but {place.path} has masks of it.")
+            raise FormatError(
+                f"{path}: no video {place.name!r} under 'videos', but {place.path} has masks of it."
+            )
         try:
             found = {int(i): [int(f) for f in entry["frames"]] for i, entry in video["objects"].items()}
         except (KeyError, TypeError, ValueError, AttributeError):

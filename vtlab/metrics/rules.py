@@ -58,6 +58,7 @@ class SotProtocol(Rule):
         no_answer: A frame without an answer is a `miss`, or the tracker's last answer is `repeated`.
         bounds: Boxes are not cut (`none`), cut to the image (`image`), or moved into it as the GOT-10k
             toolkit does (`got10k`: x and y are clipped, the width is not shortened by what was cut).
+        origin: Number of the first pixel in the tool's coordinates, in which `outside` and `bounds` are meant.
         rounded: Boxes are rounded to whole pixels first.
         area: The area under a curve is the `mean` of its values or the `trapezoid` integral.
         combine: Curves are averaged over `sequences`, or all `frames` are pooled.
@@ -72,6 +73,7 @@ class SotProtocol(Rule):
     outside: Literal["compared", "center_hit", "corner_hit"] = "compared"
     no_answer: Literal["miss", "repeated"] = "miss"
     bounds: Literal["none", "image", "got10k"] = "none"
+    origin: int = 0
     rounded: bool = False
     area: Literal["mean", "trapezoid"] = "mean"
     combine: Literal["sequences", "frames"] = "sequences"
@@ -106,12 +108,14 @@ SOT: dict[str, SotProtocol] = {
             absent="miss",
             empty_truth="point",
             outside="center_hit",
+            origin=1,
         ),
         SotProtocol(
             "lasot",
             "LaSOT_Evaluation_Toolkit (absent frames stay in the denominator); Fan et al., CVPR 2019",
             absent="miss",
             outside="corner_hit",
+            origin=1,
             no_answer="repeated",
         ),
         SotProtocol(
@@ -130,6 +134,7 @@ SOT: dict[str, SotProtocol] = {
             "got10k-toolkit 0.1.3 ExperimentGOT10k; Huang et al., GOT-10k, TPAMI 2019",
             first_frame="dropped",
             bounds="got10k",
+            origin=1,
             combine="frames",
         ),
         SotProtocol(

@@ -52,6 +52,9 @@ def _sequences(case: Case, rule: Any) -> tuple[list[int], list[int], list[sot.Bo
         stop = int(truth.frame[mine].max()) + 1
         t_box, visible = _fill(truth, object_id, start, stop)
         a_box, _ = _fill(answers, object_id, start, stop)
+        # What a box without area is worth the rule says, not the mark that nothing is seen of it.
+        visible |= np.isfinite(t_box).all(axis=1) & ~(t_box[:, 2:] > t_box[:, :2]).all(axis=1)
+        a_box, t_box = a_box + rule.origin, t_box + rule.origin
         name = f"{case.name} object {object_id}".strip()
         sequences.append(sot.BoxSequence(a_box, t_box, visible, size, name, looked[start:stop]))
         starts.append(start)

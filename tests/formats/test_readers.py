@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -12,11 +13,15 @@ import pytest
 from PIL import Image
 
 from vtlab import masks
-from vtlab.datasets import Dataset, Davis, MotChallenge, Otb, TapVid
+from vtlab.datasets import Dataset, open_dataset
 from vtlab.errors import FormatError, InputError, VideoError
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt
 
 HEIGHT, WIDTH = 48, 64
+open_mot = partial(open_dataset, layout="motchallenge")
+open_otb = partial(open_dataset, layout="otb")
+open_davis = partial(open_dataset, layout="davis")
+open_tapvid = partial(open_dataset, layout="tapvid")
 
 
 def images(folder: Path, count: int, first: int = 1, digits: int = 4, suffix: str = ".jpg") -> None:
@@ -46,7 +51,7 @@ def mot(tmp_path: Path) -> Path:
 
 
 def test_mot(mot: Path) -> None:
-    dataset = MotChallenge(mot)
+    dataset = open_mot(mot)
     assert isinstance(dataset, Dataset)
     assert dataset.names == ("MOT17-99-DPM",)
     sequence = dataset[0]
@@ -63,37 +68,37 @@ def test_mot(mot: Path) -> None:
     assert sequence.truth.meta["frames"] == 3
     assert [p.object_id for p in sequence.prompts] == [7]
     assert sequence.benchmark == "mot17"
-    detections = dataset.detections("MOT17-99-DPM")
+    detections = dataset.format.read_detections(dataset.place("MOT17-99-DPM"))
     assert detections.boxes[1].tolist() == [30, 5, 40, 25]
     assert detections.score.tolist() == pytest.approx([0.9, 0.3])
-    assert MotChallenge(mot / "MOT17-99-DPM").names == dataset.names
+    assert open_mot(mot / "MOT17-99-DPM").names == dataset.names
 
 
 def test_mot_errors(mot: Path) -> None:
-    with pytest.raises(InputError, match=r"whose name contains 'SDP'\. Remedy"):
-        MotChallenge(mot, select="SDP")
+    with pytest.raises(InputError, match=r"in the layout 'motchallenge' with select='SDP'\. Remedy"):
+        open_mot(mot, select="SDP")
     with pytest.raises(InputError, match=r"has no sequence 'MOT17-98'\. Did you mean"):
-        MotChallenge(mot)["MOT17-98"]
+        open_mot(mot)["MOT17-98"]
     info = mot / "MOT17-99-DPM" / "seqinfo.ini"
     info.write_text(info.read_text().replace("seqLength=3", "seqLength=2"))
     with pytest.raises(FormatError, match=r"gt\.txt, line 3: the sequence has 2 frames"):
-        MotChallenge(mot)[0]
+        open_mot(mot)[0]
     info.write_text("[Sequence]\nname=x\n")
     with pytest.raises(FormatError, match=r"seqinfo\.ini: expected a section \[Sequence\]"):
-        MotChallenge(mot)[0]
+        open_mot(mot)[0]
 
 
 def test_mot_without_images_still_has_its_truth(mot: Path) -> None:
     for file in (mot / "MOT17-99-DPM" / "img1").iterdir():
         file.unlink()
-    assert len(MotChallenge(mot).truth("MOT17-99-DPM")) == 4
+    assert len(open_mot(mot).truth("MOT17-99-DPM")) == 4
     with pytest.raises(VideoError, match="holds no images"):
-        MotChallenge(mot)[0]
+        open_mot(mot)[0]
 
 
 @pytest.mark.shared
 def test_real_mot(shared: Path) -> None:
-    dataset = MotChallenge(shared / "data" / "mot")
+    dataset = open_mot(shared / "data" / "mot")
     sequence = dataset["PETS09-S2L1-169"]
     assert sequence.video.shape == (169, 576, 768, 3)
     assert sequence.video.fps == 7
@@ -102,9 +107,9 @@ def test_real_mot(shared: Path) -> None:
     assert (sequence.truth.score == 0).sum() == 39
     assert len(sequence.prompts.object_ids) <= 8
     sequence.prompts.check(sequence.video)
-    assert len(dataset.detections("PETS09-S2L1-169")) > 500
+    assert len(dataset.format.read_detections(dataset.place("PETS09-S2L1-169"))) > 500
     assert len(dataset.truth("TUD-Campus")) == 359
-    assert MotChallenge(shared / "data" / "mot", select="MOT17").truth("MOT17-02-DPM").meta["frames"] == 600
+    assert open_mot(shared / "data" / "mot", select="MOT17").truth("MOT17-02-DPM").meta["frames"] == 600
 
 
 # -- OTB ------------------------------------------------------------------------------------------------------
@@ -116,7 +121,7 @@ def test_otb(tmp_path: Path) -> None:
         "11,6,10,20\n12\t6\t10\t20\n13 6 10 20\n0,0,0,0\n"
     )
     (tmp_path / "Ball" / "attrs.txt").write_text("FM, OV\n")
-    sequence = Otb(tmp_path)["Ball"]
+    sequence = open_otb(tmp_path)["Ball"]
     assert sequence.video.name == "Ball"
     assert sequence.truth.boxes[:3].tolist() == [[10, 5, 20, 25], [11, 5, 21, 25], [12, 5, 22, 25]]
     assert sequence.truth.visible.tolist() == [True, True, True, False]
@@ -135,7 +140,7 @@ def test_otb_targets_and_parts(tmp_path: Path) -> None:
     (tmp_path / "Diving" / "groundtruth_rect.txt").write_text("11,6,10,20\n" * 215)
     images(tmp_path / "David" / "img", 12, first=295)
     (tmp_path / "David" / "groundtruth_rect.txt").write_text("11,6,10,20\n" * 7)
-    dataset = Otb(tmp_path)
+    dataset = open_otb(tmp_path)
     assert dataset.names == ("David", "Diving", "Jogging-1", "Jogging-2")
     assert dataset["Jogging-2"].truth.boxes[0, 0] == 20
     assert len(dataset["Diving"]) == 215
@@ -145,13 +150,13 @@ def test_otb_targets_and_parts(tmp_path: Path) -> None:
     (tmp_path / "Jogging" / "groundtruth_rect.1.txt").write_text("11,6,10,20\n" * 3)
     with pytest.raises(FormatError, match=r"3 boxes for 2 images"):
         dataset["Jogging-1"]
-    with pytest.raises(InputError, match=r"holds no OTB sequences\. Remedy"):
-        Otb(tmp_path / "Diving" / "img")
+    with pytest.raises(InputError, match=r"holds no sequences in the layout 'otb'\. Remedy"):
+        open_otb(tmp_path / "Diving" / "img")
 
 
 @pytest.mark.shared
 def test_real_otb(shared: Path) -> None:
-    dataset = Otb(shared / "data" / "sot")
+    dataset = open_otb(shared / "data" / "sot")
     assert dataset.names == ("Basketball", "Crossing", "DragonBaby")
     assert [len(s) for s in dataset] == [200, 120, 113]
     assert dataset["Crossing"].truth.boxes[0].tolist() == [204, 150, 221, 200]
@@ -185,8 +190,8 @@ def davis(tmp_path: Path) -> Path:
 
 
 def test_davis(davis: Path) -> None:
-    assert Davis(davis).names == Davis(davis, "2017/val").names == ("two",)
-    sequence = Davis(davis)[0]
+    assert open_davis(davis).names == open_davis(davis, split="2017/val").names == ("two",)
+    sequence = open_davis(davis)[0]
     assert sequence.truth.object_ids.tolist() == [1, 2]
     assert sequence.truth.of_object(1).boxes[2].tolist() == [12, 5, 22, 15]
     assert sequence.truth.masks_at(1)[2].sum() == 100
@@ -203,32 +208,34 @@ def test_davis_2016_and_sparse_masks(tmp_path: Path) -> None:
         mask[5:15, 10:20] = 255
         (tmp_path / "Annotations/one").mkdir(parents=True, exist_ok=True)
         Image.fromarray(mask).save(tmp_path / f"Annotations/one/{index:05d}.png")
-    sequence = Davis(tmp_path)["one"]
+    sequence = open_davis(tmp_path)["one"]
     assert sequence.truth.object_ids.tolist() == [1]
     assert sequence.truth.frame.tolist() == sequence.truth.meta["annotated"] == [0, 5]
     assert sequence.ignore is None
 
 
 def test_davis_errors(davis: Path, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no folders JPEGImages and Annotations\. Remedy"):
-        Davis(tmp_path / "ImageSets")
+    with pytest.raises(
+        InputError, match=r"no sequences in the layout 'davis'.*expected \{JPEGImages,Annotations\}"
+    ):
+        open_davis(tmp_path / "ImageSets")
     with pytest.raises(InputError, match=r"no list .*2016/val\.txt'\. Remedy"):
-        Davis(davis, "2016/val")
+        open_davis(davis, split="2016/val")
     path = davis / "Annotations/480p/two/00001.png"
     palette_image(np.zeros((HEIGHT, WIDTH - 1), np.uint8), path)
-    with pytest.raises(FormatError, match=r"00001\.png: the mask is \(63, 48\), the image \(64, 48\)"):
-        Davis(davis)[0]
+    with pytest.raises(FormatError, match=r"00001\.png: 63 x 48 px, the image is 64 x 48"):
+        open_davis(davis)[0]
     Image.new("RGB", (WIDTH, HEIGHT)).save(path)
-    with pytest.raises(FormatError, match=r"00001\.png: expected a palette image .*RGB"):
-        Davis(davis)[0]
+    with pytest.raises(FormatError, match=r"00001\.png: a picture of mode RGB where a palette PNG"):
+        open_davis(davis)[0]
     path.rename(path.with_name("00009.png"))
     with pytest.raises(FormatError, match=r"00009\.png: (there is no image|expected)"):
-        Davis(davis)[0]
+        open_davis(davis)[0]
 
 
 @pytest.mark.shared
 def test_real_davis(shared: Path) -> None:
-    dataset = Davis(shared / "data" / "vos")
+    dataset = open_davis(shared / "data" / "vos")
     assert dataset.names == ("blackswan", "camel", "car-shadow", "horsejump-high")
     sequence = dataset["car-shadow"]
     assert sequence.video.shape == (40, 480, 854, 3)
@@ -257,7 +264,7 @@ def tapvid_entry(jpeg: bool = False) -> dict[str, object]:
 def test_tapvid(tmp_path: Path, protocol: int, jpeg: bool) -> None:
     path = tmp_path / "tapvid.pkl"
     path.write_bytes(pickle.dumps({"goat": tapvid_entry(jpeg)}, protocol=protocol))
-    dataset = TapVid(path)
+    dataset = open_tapvid(path)
     assert dataset.names == ("goat",)
     sequence = dataset["goat"]
     assert sequence.video.shape == (7, HEIGHT, WIDTH, 3)
@@ -273,7 +280,7 @@ def test_tapvid(tmp_path: Path, protocol: int, jpeg: bool) -> None:
     assert len(points) == 14
     assert points.visible.reshape(7, 2)[:, 1].tolist() == [False] * 3 + [True] * 4
     assert sequence.benchmark == "tapvid-first"
-    strided = TapVid(path, queries="strided")["goat"]
+    strided = open_tapvid(path, rule="tapvid-strided")["goat"]
     assert [(p.object_id, p.frame) for p in strided.prompts] == [(1, 0), (2, 5), (3, 5)]
     assert strided.benchmark == "tapvid-strided"
 
@@ -281,7 +288,7 @@ def test_tapvid(tmp_path: Path, protocol: int, jpeg: bool) -> None:
 def test_tapvid_list(tmp_path: Path) -> None:
     path = tmp_path / "stacking.pkl"
     path.write_bytes(pickle.dumps([tapvid_entry(), tapvid_entry()]))
-    assert TapVid(path).names == ("00000", "00001")
+    assert open_tapvid(path).names == ("00000", "00001")
 
 
 class Evil:
@@ -304,15 +311,15 @@ def test_tapvid_refuses(tmp_path: Path, content: object, message: str) -> None:
     path = tmp_path / "bad.pkl"
     path.write_bytes(pickle.dumps(content))
     with pytest.raises(FormatError, match=message):
-        TapVid(path)[0]
+        open_tapvid(path)[0]
 
 
 def test_tapvid_damaged(tmp_path: Path) -> None:
     path = tmp_path / "cut.pkl"
     path.write_bytes(pickle.dumps({"goat": tapvid_entry()})[:-500])
     with pytest.raises(FormatError, match="no pickle of TAP-Vid, or it is damaged"):
-        TapVid(path)
-    with pytest.raises(FormatError, match="can't be read"):
-        TapVid(tmp_path / "missing.pkl")
-    with pytest.raises(InputError, match="'first' or 'strided'"):
-        TapVid(path, queries="last")  # type: ignore[arg-type]
+        open_tapvid(path)
+    with pytest.raises(InputError, match="there is no such file or folder"):
+        open_tapvid(tmp_path / "missing.pkl")
+    with pytest.raises(InputError, match="tapvid-first or tapvid-strided"):
+        open_tapvid(path, rule="last")

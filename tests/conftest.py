@@ -24,6 +24,7 @@ SHARED = Path(os.environ.get("VTLAB_SHARED", ROOT.parent / "shared"))
 if (SHARED / "data" / "weights").is_dir():
     os.environ.setdefault("VTLAB_WEIGHTS", str(SHARED / "data" / "weights"))
 os.environ.setdefault("VTLAB_OFFLINE", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 @pytest.fixture(scope="session")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 import pytest
 import supervision as sv
 
 from vtlab.errors import InputError, RegistryError
 from vtlab.registry import ASSOCIATORS
-from vtlab.testing.streams import detections, frame, run, walkers
+from vtlab.testing.streams import detections, frame
 
 NAMES = ASSOCIATORS.names()
 LIGHT = {"botsort-reid": {"embedder": "histogram"}, "supervisely-botsort": {"with_reid": False}}
@@ -26,51 +24,6 @@ def make(name: str, **params):
 @pytest.fixture(params=NAMES)
 def name(request) -> str:
     return request.param
-
-
-def test_ids_are_dense_and_begin_at_one(name):
-    for _ in range(2):
-        seen = [i for ids in run(make(name), walkers()) for i in ids if i > 0]
-        assert set(seen) == set(range(1, max(seen) + 1))
-
-
-def test_reset_and_a_second_instance_share_nothing(name):
-    one, other = make(name), make(name)
-    first = run(one, walkers())
-    run(other, walkers(seed=5))
-    one.reset()
-    assert run(one, walkers()) == first
-
-
-def test_order_of_detections_does_not_matter(name):
-    plain, stream = make(name), walkers()
-    mixed = make(name)
-    rng = np.random.default_rng(1)
-    renamed: dict[int, int] = {}
-    for i, d in enumerate(stream):
-        order = rng.permutation(len(d))
-        a = plain.update(d, frame(i)).tracker_id[order]
-        b = mixed.update(d[order], frame(i)).tracker_id
-        assert ((a > 0) == (b > 0)).all()
-        for x, y in zip(a.tolist(), b.tolist(), strict=True):
-            assert renamed.setdefault(x, y) == y
-
-
-def test_rows_come_back_as_they_were_and_the_input_is_not_changed(name):
-    associator = make(name)
-    for i, d in enumerate(walkers(12)):
-        d.mask = np.zeros((len(d), 4, 4), bool)
-        d.class_id = np.arange(len(d))
-        d.data = {"class_name": np.array([f"c{k}" for k in range(len(d))])}
-        before = copy.deepcopy(d)
-        after = associator.update(d, frame(i))
-        assert d.tracker_id is None
-        assert set(d.data) == set(before.data)
-        for field in ("xyxy", "confidence", "class_id", "mask"):
-            np.testing.assert_array_equal(getattr(d, field), getattr(before, field))
-            np.testing.assert_array_equal(getattr(after, field), getattr(before, field))
-        assert after.data["class_name"].tolist() == before.data["class_name"].tolist()
-        assert len(after.tracker_id) == len(d)
 
 
 def test_an_empty_frame_advances_time(name):
@@ -100,43 +53,6 @@ def test_loss_is_measured_in_seconds(name):
             associator.update(sv.Detections.empty(), frame(i, fps))
         ids = [associator.update(detections(box), frame(i, fps)).tracker_id[0] for i in range(18, 25)]
         assert (1 in ids) == survives
-
-
-def test_zero_detections_for_a_thousand_frames(name):
-    associator = make(name)
-    for i in range(1000):
-        assert len(associator.update(sv.Detections.empty(), frame(i)).tracker_id) == 0
-    assert run_ids(associator, 1000) == [1]
-
-
-def run_ids(associator, start: int) -> list[int]:
-    ids = [
-        int(associator.update(detections([[10, 10, 50, 90]]), frame(i)).tracker_id[0])
-        for i in range(start, start + 8)
-    ]
-    return sorted({i for i in ids if i > 0})
-
-
-def test_broken_boxes_belong_to_no_track(name):
-    associator = make(name)
-    good = [10.0, 10, 50, 90]
-    broken = [
-        [np.nan, 0, 10, 10], [50, 50, 20, 20], [5, 5, 5, 9], [0, 0, np.inf, 10], good
-    ]  # fmt: skip
-    for i in range(6):
-        ids = associator.update(
-            detections([*broken, [200, 200, 240, 300]], [0.9] * 4 + [np.nan, 0.9]), frame(i)
-        )
-    assert ids.tracker_id.tolist() == [-1, -1, -1, -1, -1, 1]
-
-
-def test_boxes_outside_and_missing_scores_and_changing_classes(name):
-    associator = make(name)
-    for i in range(6):
-        found = sv.Detections(xyxy=np.array([[-500.0, -500, -450, -400], [1e5, 1e5, 1e5 + 40, 1e5 + 90]]))
-        found.class_id = np.array([i % 3, 1])
-        ids = associator.update(found, frame(i)).tracker_id
-    assert sorted(ids.tolist()) == [1, 2]
 
 
 class Tags:
@@ -169,14 +85,6 @@ def test_time_that_turns_round(name):
         associator.update(sv.Detections.empty(), frame(6))
     associator.reset()
     associator.update(sv.Detections.empty(), frame(6))
-
-
-def test_backward_is_the_mirror_of_forward(name):
-    stream = walkers()
-    forward = run(make(name), stream)
-    backward = make(name)
-    ids = [backward.update(d, frame(100 - i)).tracker_id.tolist() for i, d in enumerate(stream)]
-    assert ids == forward
 
 
 def test_classes_can_be_kept_apart():

@@ -9,13 +9,14 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 import vtlab  # noqa: E402
-from tests.contracts.test_every_tracker import CARDS, missing  # noqa: E402
 from tests.trackers import narrow  # noqa: E402
 from vtlab.errors import InputError, PromptError, VtlabWarning  # noqa: E402
 from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
+from vtlab.registry import TRACKERS  # noqa: E402
+from vtlab.testing import lacking  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
 
-HERE = [n for n, c in CARDS.items() if c.family == "sot" and c.requires != "torch" and not missing(c)]
+HERE = [c.name for c in TRACKERS.cards("sot") if c.requires != "torch" and not lacking(c)]
 NETWORKS = ("transt", "cvt", "cvt-offline", "mcitrack", *({"nanotrack-v2"} & set(HERE)))
 KINDS = (*NETWORKS, *(n for n in HERE if not n.startswith("nanotrack") and n != "interpolation"))
 ODD = {

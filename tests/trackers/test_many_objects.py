@@ -10,11 +10,12 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 import vtlab  # noqa: E402
-from tests.contracts.test_every_tracker import CARDS, missing  # noqa: E402
 from tests.trackers import narrow  # noqa: E402
 from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
+from vtlab.registry import tracker_card  # noqa: E402
+from vtlab.testing import lacking  # noqa: E402
 
-KINDS = (*narrow.KINDS, *({"nanotrack-v2"} if not missing(CARDS["nanotrack-v2"]) else ()))
+KINDS = (*narrow.KINDS, *({"nanotrack-v2"} if not lacking(tracker_card("nanotrack-v2")) else ()))
 BOXES = ((20, 15, 60, 65), (90, 60, 130, 90), (100, 5, 128, 50), (0, 80, 30, 120))
 TOLERANCE = 1e-3  # pixels
 FRAMES = narrow.smooth_frames(7)

@@ -1,1 +1,60 @@
-"""What anybody can test a part with, their own above all: contracts, small scenes, seeded networks."""
+"""What anybody can test a part with, their own above all: contracts, small scenes, seeded networks.
+
+`vtlab check tracker my_tracker.py:MyTracker` prints a contract's table. In pytest each check is a test:
+
+    from vtlab.testing import TRACKER
+
+    @pytest.mark.parametrize("check", TRACKER, ids=str)
+    def test_my_tracker(check):
+        check("my_tracker.py:MyTracker")
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vtlab.testing.associators import ASSOCIATOR
+from vtlab.testing.contract import Check, Contract, NotAsked, Result, lacking
+from vtlab.testing.detectors import DETECTOR
+from vtlab.testing.segmenters import SEGMENTER
+from vtlab.testing.trackers import TRACKER
+
+CONTRACTS = {"tracker": TRACKER, "detector": DETECTOR, "associator": ASSOCIATOR, "segmenter": SEGMENTER}
+"""Kind of part -> its contract."""
+
+__all__ = [
+    "ASSOCIATOR",
+    "CONTRACTS",
+    "DETECTOR",
+    "SEGMENTER",
+    "TRACKER",
+    "Check",
+    "Contract",
+    "NotAsked",
+    "Result",
+    "check_associator",
+    "check_detector",
+    "check_segmenter",
+    "check_tracker",
+    "lacking",
+]
+
+
+def check_tracker(spec: Any, **params: Any) -> list[Result]:
+    """Ask every check of a tracker (a name, `file.py:Class` or a class, with its parameters)."""
+    return TRACKER.results(spec, **params)
+
+
+def check_detector(spec: Any, **params: Any) -> list[Result]:
+    """Ask every check of a detector."""
+    return DETECTOR.results(spec, **params)
+
+
+def check_associator(spec: Any, **params: Any) -> list[Result]:
+    """Ask every check of an associator."""
+    return ASSOCIATOR.results(spec, **params)
+
+
+def check_segmenter(spec: Any, **params: Any) -> list[Result]:
+    """Ask every check of a segmenter."""
+    return SEGMENTER.results(spec, **params)

@@ -1,0 +1,147 @@
+"""A contract as a list of checks: each is asked of a part on its own, by pytest or for a table.
+
+@pytest.mark.parametrize("check", vtlab.testing.TRACKER, ids=str)
+def test_my_tracker(check):
+    check("my_tracker.py:MyTracker")
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import re
+import unittest
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, overload
+
+from vtlab.contracts import Card
+from vtlab.errors import MissingDependencyError, VtlabError, WeightsError
+from vtlab.registry import Registry
+from vtlab.weights import locate
+
+_MODULES = {"onnx": "onnxruntime", "notebook": "anywidget", "mot": "motmetrics", "cluster": "distributed"}
+
+
+class NotAsked(unittest.SkipTest):
+    """The check does not apply to this part, or can't be asked here; pytest counts the test as skipped."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a check found.
+
+    Attributes:
+        check: The check's sentence.
+        state: "pass", "fail", or "skip" where it does not apply.
+        why: What was wrong, or why it was not asked; "" for a pass.
+    """
+
+    check: str
+    state: Literal["pass", "fail", "skip"]
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that a part must do: `check(spec, **params)` raises AssertionError or the part's own error if it doesn't.
+
+    Attributes:
+        name: The sentence.
+        ask: Function of the part under test.
+        part: Makes the part under test from what a caller names and the parameters.
+    """
+
+    name: str
+    ask: Callable[[Any], None]
+    part: Callable[..., Any]
+
+    def __call__(self, spec: Any, **params: Any) -> None:
+        """Ask it of a part: a name, `file.py:Class`, or a class, with parameters of its constructor."""
+        self.ask(self.part(spec, params))
+
+    def __str__(self) -> str:
+        return "-".join(re.findall(r"\w+", self.name)[:8])
+
+    def result(self, spec: Any, **params: Any) -> Result:
+        """Ask it and catch what comes."""
+        try:
+            self(spec, **params)
+        except NotAsked as reason:
+            return Result(self.name, "skip", str(reason))
+        except AssertionError as error:
+            return Result(self.name, "fail", _shortened(str(error)) or "an assertion failed")
+        except Exception as error:  # whatever a stranger's part raises is a finding
+            name = "" if isinstance(error, VtlabError) else f"{type(error).__name__}: "
+            return Result(self.name, "fail", name + _shortened(str(error)))
+        return Result(self.name, "pass")
+
+
+class Contract(Sequence[Check]):
+    """The checks of one kind of part, in order: a sequence, to parametrise a test with.
+
+    Args:
+        part: Makes the part under test from what a caller names and a dictionary of parameters.
+    """
+
+    def __init__(self, part: Callable[..., Any]):
+        self._part = part
+        self._checks: list[Check] = []
+
+    def __len__(self) -> int:
+        return len(self._checks)
+
+    @overload
+    def __getitem__(self, index: int) -> Check: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Check]: ...
+    def __getitem__(self, index: int | slice) -> Check | Sequence[Check]:
+        return self._checks[index]
+
+    def check(self, function: Callable[[Any], None]) -> Callable[[Any], None]:
+        """Add a function as a check; its docstring is the sentence."""
+        name = (function.__doc__ or function.__name__).strip().split("\n")[0].rstrip(".")
+        self._checks.append(Check(name, function, self._part))
+        return function
+
+    def results(self, spec: Any, **params: Any) -> list[Result]:
+        """Ask all checks of a part.
+
+        Args:
+            spec: A name, `file.py:Class`, or a class.
+            params: Parameters of its constructor.
+
+        Raises:
+            RegistryError: There is no such part.
+        """
+        self._part(spec, params)  # a name that nobody knows is the caller's error, not a failed check
+        return [check.result(spec, **params) for check in self]
+
+
+def make(registry: Registry, spec: Any, params: Mapping[str, Any]) -> Any:
+    """Make a part by its registry; NotAsked where its weights, packages or necessary parameters are missing."""
+    card, cls = registry.card(spec), registry.find(spec)
+    if not params and (reason := lacking(card)):
+        raise NotAsked(reason)
+    known = {*card.options, *params}
+    for name, parameter in inspect.signature(cls).parameters.items():
+        needed = parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY
+        if needed and name not in known:
+            raise NotAsked(f"needs the parameter {name}")
+    try:
+        return registry.create(spec, **params)
+    except (WeightsError, MissingDependencyError) as error:
+        raise NotAsked(str(error)) from None
+
+
+def lacking(card: Card) -> str:
+    """What a part lacks on this machine, "" if nothing; found without making it."""
+    if card.requires and importlib.util.find_spec(_MODULES.get(card.requires, card.requires)) is None:
+        return f"needs vtlab[{card.requires}]"
+    missing = [w.name for w in card.weights if locate(w) is None]
+    return f"weights {missing[0]} are not here" if missing else ""
+
+
+def _shortened(text: str) -> str:
+    """The first lines of an error; numpy's go on for a page."""
+    return " ".join(" ".join(line.split()) for line in text.strip().splitlines()[:6] if line.strip())

@@ -1,0 +1,212 @@
+"""What every tracker must do, whoever wrote it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.contracts import OnlineTracker
+from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
+from vtlab.registry import TRACKERS
+from vtlab.testing.contract import Contract, NotAsked, lacking
+from vtlab.testing.scenes import moving_square, square_box
+from vtlab.trackers.create import create_tracker
+from vtlab.trackers.loop import track
+from vtlab.tracks import Tracks
+from vtlab.video import open_video
+
+STOP = 8
+"""Frames of the scene that most checks track."""
+
+
+class TrackerPart:
+    """A tracker under test: its card, and ways to run it on `moving_square`."""
+
+    def __init__(self, spec: Any, params: Mapping[str, Any]):
+        self.spec, self.params = spec, dict(params)
+        self.card = TRACKERS.card(spec)
+        self.cls = TRACKERS.find(spec)
+
+    def made(self) -> Any:
+        """A new tracker; NotAsked where its weights or packages are missing."""
+        self._ready()
+        return create_tracker(self.spec, **self.params)
+
+    def run(self, prompts: Prompts | None = None, video: Any = None, **options: Any) -> Tracks:
+        """Track the scene from the first frame's prompt of object 3, unless others are given."""
+        self._ready()
+        given = self.prompts() if prompts is None else prompts
+        footage = moving_square() if video is None else video
+        return track(footage, given, self.spec, progress=False, **options, **self.params)
+
+    def prompts(self, frame: int = 0, object_ids: tuple[int, ...] = (3,)) -> Prompts:
+        """A prompt for each object, of the kind that suits the tracker best, on the square."""
+        emits, accepts = self.card.emits, self.card.accepts
+        best: tuple[type[Prompt], ...] = (BoxPrompt,)
+        if "masks" in emits:
+            best = (MaskPrompt, BoxPrompt)
+        elif "points" in emits:
+            best = (PointPrompt,)
+        kinds = (*best, BoxPrompt, MaskPrompt, ClickPrompt, PointPrompt, SkeletonPrompt)
+        kind = next((k for k in kinds if k in accepts), None)
+        return Prompts([] if kind is None else [square_prompt(kind, i, frame) for i in object_ids])
+
+    def needs_prompts(self) -> None:
+        """The check asks something of prompts."""
+        if not self.card.accepts:
+            raise NotAsked("takes no prompts")
+
+    def _ready(self) -> None:
+        if "weights" not in self.params and (reason := lacking(self.card)):
+            raise NotAsked(reason)
+
+
+def square_prompt(kind: type[Prompt], object_id: int, frame: int) -> Prompt:
+    """A prompt of one kind on the square of `moving_square`."""
+    x1, y1, x2, y2 = square_box(frame)
+    points = (((x1 + x2) / 2, (y1 + y2) / 2), (x1 + 4, y1 + 4))
+    where: dict[str, Any] = {"object_id": object_id, "frame": frame}
+    if kind is BoxPrompt:
+        return BoxPrompt((x1, y1, x2, y2), **where)
+    if kind is MaskPrompt:
+        return MaskPrompt(polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)), **where)
+    many: Any = kind  # the kinds that are left are made of points
+    made: Prompt = many(points[:1] if kind is ClickPrompt else points, **where)
+    return made
+
+
+TRACKER = Contract(TrackerPart)
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """its card says what it is, and its name alone makes one"""
+    assert part.card.summary, "the card has no summary: give one, or write the class's docstring"
+    assert part.card.emits <= {"boxes", "masks", "points"}, f"unknown outputs {sorted(part.card.emits)}"
+    known = {*part.card.options, *part.params}
+    for name, parameter in inspect.signature(part.cls).parameters.items():
+        named = parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL)
+        given = name in known or parameter.default is not parameter.empty
+        assert given or not named, f"parameter {name} has no default"
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """answers on every frame with the prompts' ids"""
+    tracks = part.run(stop=STOP)
+    if part.card.accepts:
+        assert tracks.frames.tolist() == list(range(STOP))
+        assert tracks.object_ids.tolist() == [3]
+    assert ((tracks.score >= 0) & (tracks.score <= 1)).all(), "a score is outside [0, 1]"
+    assert tracks.meta["complete"]
+    assert len(tracks.step_seconds) == STOP
+    if "masks" in part.card.emits and part.card.family == "vos":
+        assert tracks.rle is not None, "the card says masks, the answer has none"
+    if PointPrompt in part.prompts().kinds:
+        assert len(tracks.points) == 2 * STOP
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """gives the same answer again and leaves its input unchanged"""
+    video = moving_square()
+    before = video.copy()
+    first, again = part.run(video=video, stop=STOP), part.run(video=video, stop=STOP)
+    for name in ("frame", "object_id", "boxes", "visible"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(again, name), err_msg=name)
+    np.testing.assert_array_equal(first.points.xy, again.points.xy)
+    np.testing.assert_array_equal(video, before)
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """says nothing of an object before its prompt"""
+    part.needs_prompts()
+    prompts = Prompts([*part.prompts(0, (1,)), *part.prompts(3, (2,))])
+    tracks = part.run(prompts, stop=STOP)
+    assert tracks.of_object(2).frames.tolist() == list(range(3, STOP))
+    assert tracks.of_object(1).frames.tolist() == list(range(STOP))
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """two of them, stepped in turns, answer as one that runs alone"""
+    if not part.card.deterministic:
+        raise NotAsked("its card says that what runs beside it changes its answer")
+    first, second = part.made(), part.made()
+    if not isinstance(first, OnlineTracker):
+        raise NotAsked("an offline tracker has no state between windows")
+    frames = list(open_video(moving_square()).frames(0, 6))
+    alone = part.run(stop=6)
+    try:
+        answers = [tuple(t.init(frames[0], part.prompts()) for t in (first, second))]
+        answers += [(first.step(f), second.step(f)) for f in frames[1:]]
+    finally:
+        first.close()
+        second.close()
+    for frame, (a, b) in enumerate(answers):
+        np.testing.assert_array_equal(a.boxes, b.boxes)
+        np.testing.assert_array_equal(a.boxes, alone.at(frame).boxes)
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """stays where it is on a scene that does not move"""
+    if not part.card.accepts or part.card.family == "multi":
+        raise NotAsked("finds objects by itself")
+    if not part.card.deterministic:
+        raise NotAsked("its card says that it follows by chance, and the square's texture is regular")
+    if part.card.weights:
+        raise NotAsked("a learned tracker may regress another extent than the prompt's")
+    tracks = part.run(video=np.repeat(moving_square(1), 6, axis=0))
+    moved: NDArray[np.float64] = tracks.boxes - tracks.boxes[:1]
+    if len(tracks.points):
+        xy = tracks.points.xy.reshape(6, -1, 2)
+        assert np.abs(xy - xy[:1]).max() < 0.5, "a point moved by half a pixel"
+    else:
+        assert np.abs(moved).max() <= 3.0, f"the box moved by {np.abs(moved).max():.1f} px"
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """tracks backward and in both directions"""
+    part.needs_prompts()
+    back = part.run(part.prompts(5), direction="backward")
+    assert back.frames.tolist() == list(range(6))
+    both = part.run(part.prompts(5), direction="both", stop=STOP)
+    assert both.frames.tolist() == list(range(STOP))
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """a correction restarts only its object"""
+    emits, family = part.card.emits, part.card.family
+    if not part.card.accepts or "points" in emits or family in ("multi", "vos"):
+        raise NotAsked("corrections of points, masks and compositions have tests of their own")
+    prompts = [*part.prompts(0, (1, 2)), *part.prompts(4, (2,))]
+    tracks = part.run(Prompts(prompts), stop=STOP)
+    alone = part.run(part.prompts(0, (1,)), stop=STOP)
+    if part.card.deterministic:
+        np.testing.assert_allclose(tracks.of_object(1).boxes, alone.boxes, atol=1e-3)
+    assert tracks.of_object(2).at(4).source[0] == "manual"
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """stops following an object that is removed"""
+    part.needs_prompts()
+    if part.card.family == "vos":
+        raise NotAsked("two identical masks are one object to a tracker of masks")
+    tracks = part.run(part.prompts(0, (1, 2)), stop=STOP, remove={2: 4})
+    assert tracks.of_object(2).frames.tolist() == list(range(4))
+    assert tracks.of_object(1).frames.tolist() == list(range(STOP))
+
+
+@TRACKER.check
+def _(part: TrackerPart) -> None:
+    """tracks a video of one frame"""
+    assert set(part.run(video=moving_square(1)).frames.tolist()) <= {0}

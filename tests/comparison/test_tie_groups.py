@@ -2,34 +2,11 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from vtlab.comparison import Comparison, Run
-from vtlab.datasets import Sequence
+from tests.comparison.boards import comparison
+from vtlab.metrics import statistics
 from vtlab.show.board import Board
-from vtlab.tracks import Tracks
-from vtlab.video import open_video
-
-N = 12
-
-
-def box_track(shift):
-    x = 20.0 + np.arange(N)
-    box = np.stack([x + shift, x * 0 + 20, x + 30 + shift, x * 0 + 60], axis=1)
-    return Tracks.of(np.arange(N), 1, box, size=(96, 128), step_seconds=np.full(N, 0.01))
-
-
-def comparison(sequences):
-    rng = np.random.default_rng(0)
-    video = open_video(np.zeros((N, 96, 128, 3), np.uint8))
-    items = [Sequence(f"s{i}", video, box_track(0.0)) for i in range(sequences)]
-    runs = []
-    for s in items:
-        base = rng.uniform(1, 6)
-        for name, shift in (("twin", base + rng.normal(0, 0.1)), ("best", base), ("weak", base + 15)):
-            runs.append(Run(name, s.name, "sot", box_track(shift)))
-    return Comparison(tuple(items), tuple(runs), None)
 
 
 def test_trackers_that_cannot_be_told_apart_share_a_group():
@@ -46,3 +23,32 @@ def test_one_sequence_has_no_groups():
     board = comparison(1).leaderboard("sot")
     assert "tie_group" not in board
     assert board.success_auc["best"] == pytest.approx(board.success_auc.max(), abs=0.05)
+
+
+def test_a_bootstrap_is_drawn_once(monkeypatch, tmp_path):
+    """Every figure, table and sentence of a report once drew it anew, seven times in all."""
+    drawn = []
+    draw = statistics.leaderboard
+
+    def counted(*args, **kwargs):
+        drawn.append(args[1])
+        return draw(*args, **kwargs)
+
+    monkeypatch.setattr(statistics, "leaderboard", counted)
+    found = comparison(3)
+    found.report(tmp_path / "report.html", video=False)
+    assert found.best()
+    assert found.answer()
+    assert found._repr_html_()
+    assert drawn == ["success_auc"]
+    found.intervals("sot", "ao")
+    found.intervals("sot", "ao")
+    assert drawn == ["success_auc", "ao"]
+
+
+def test_a_board_that_was_given_away_does_not_change_the_next_one():
+    found = comparison(3)
+    board, ranks = found.leaderboard("sot"), found.intervals("sot")
+    board["success_auc"] = ranks["value"] = 0.0
+    assert found.leaderboard("sot")["success_auc"].max() > 0.5
+    assert found.intervals("sot")["value"].max() > 0.5

@@ -49,7 +49,7 @@ def test_what_is_missing_is_one_sign_in_every_form():
     rows = [[c.text for c in row] for row in BOARD.rows()]
     assert rows[1] == ["other_one", "50.0%", "5.0%", "12", "–", "2", "First sentence of many."]
     assert rows[2][1:6] == ["–"] * 5
-    assert BOARD.to_html().count("<td>–</td>") == 6
+    assert BOARD.to_html().count(">–</td>") == 6
     assert BOARD.to_latex().count(" -- ") == 6
     assert terminal(BOARD).count("–") == 6
     assert BOARD.to_markdown().count(" – ") == 6

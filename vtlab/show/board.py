@@ -210,6 +210,7 @@ def _markdown(cells: list[str]) -> str:
 
 
 def _html(tag: str, cell: Cell) -> str:
-    style = "" if cell.number else "text-align:left"
+    style = "text-align:right" if cell.number else "text-align:left"
     style += ";font-weight:700" if cell.strong else ""
-    return f"<{tag}{f' style={style!r}' if style else ''}>{html.escape(cell.text)}</{tag}>"
+    style += ";min-width:20rem;font-size:85%" if len(cell.text) > 40 else ""
+    return f"<{tag} style='{style}'>{html.escape(cell.text)}</{tag}>"

@@ -126,13 +126,14 @@ def _draw_family(place: Any, panel: Panel) -> None:
         ylabel=metric,
         budget=budget,
     )
-    _draw_timeline(right, panel.timeline)
+    _draw_timeline(right, panel.timeline, [str(name) for name in board.index])
 
 
-def _draw_timeline(ax: Any, given: Timeline | None) -> None:
+def _draw_timeline(ax: Any, given: Timeline | None, order: list[str]) -> None:
     if given is None or all(np.isnan(v).all() for v in given.lines.values()):
         ax.axis("off")
         ax.text(0.5, 0.5, "nothing to show over time", ha="center", va="center", color="0.4")
         return
     frames = np.arange(max(len(v) for v in given.lines.values()))
-    plot.timeline(ax, given.lines, frames=frames, ylabel=given.label, title=given.title)
+    lines = {name: given.lines[name] for name in order if name in given.lines}
+    plot.timeline(ax, lines, frames=frames, ylabel=given.label, title=given.title)

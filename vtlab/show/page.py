@@ -64,7 +64,7 @@ class Page:
         pictures = [_missing(c, i) if isinstance(i, str) else _jpeg(i, c) for c, i in self.pictures]
         videos = [_missing(c, v) if isinstance(v, str) else _video(v, c) for c, v in self.videos]
         for heading, parts in (("Frames", pictures), ("Side by side", videos)):
-            body += [f"<h2>{heading}</h2>", *parts] if parts else []
+            body += [f"<h2>{heading}</h2><div class=gallery>", *parts, "</div>"] if parts else []
         if self.facts:
             text = html.escape(json.dumps(provenance.plain(dict(self.facts)), indent=1))
             summary = f"<summary>{html.escape(', '.join(self.facts))}</summary>"
@@ -120,9 +120,11 @@ h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-to
 .sub, .note, figcaption { color: #777; font-size: .88rem }
 .answer { background: var(--soft); border-radius: 8px; padding: .9rem 1rem .9rem 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line); text-align: right }
+th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line) }
 th, td:first-child { white-space: nowrap }
-figure { margin: 1rem 0 } img, video { max-width: 100%; height: auto; border-radius: 6px; background: #fff }
+.gallery { display: flex; flex-wrap: wrap; gap: .4rem 1rem }
+figure { margin: .6rem 0; max-width: 100% }
+img, video { max-width: 100%; height: auto; border-radius: 6px; background: #fff }
 pre { background: var(--soft); padding: 1rem; overflow: auto; font-size: .78rem; border-radius: 8px }
 </style></head><body>
 {body}

@@ -135,6 +135,7 @@ def timeline(
         cmap=cmap,
         extent=(frames[0] - 0.5, frames[-1] + 0.5, len(lines) - 0.5, -0.5),
     )
+    ax.hlines(np.arange(1, len(lines)) - 0.5, frames[0] - 0.5, frames[-1] + 0.5, color="white", linewidth=2)
     ax.set_yticks(range(len(lines)), list(lines))
     ax.set(xlabel="frame", title=title)
     if ax.figure is not None:

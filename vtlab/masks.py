@@ -33,17 +33,27 @@ MAX_PIXELS = 1 << 28
 MAX_RUNS = 1 << 24
 """Largest number of runs of a mask; noise in every pixel of a frame of 4K makes half as many."""
 _DIGITS = 6  # thirty bits with the sign: enough for every difference of two runs of MAX_PIXELS
-_BLOCK = (
-    1 << 20
-)  # numbers that are handled at once, so that the memory needed doesn't grow with the number of masks
+_BLOCK = 1 << 17  # numbers handled at once: what is needed in passing doesn't grow with the number of masks
 
 
 def as_mask(mask: ArrayLike) -> Mask:
-    """Return `mask` as bool (H, W); raises `InputError` for another number of axes."""
+    """Return `mask` as bool (H, W): what isn't 0 is set.
+
+    Raises:
+        InputError: Another number of axes, or values that are neither bool, nor whole numbers, nor 0.0 and 1.0.
+    """
     array = np.asarray(mask)
     if array.ndim != 2:
         raise InputError(f"Expected a mask of shape (H, W), got shape {array.shape}.")
-    return array if array.dtype == np.bool_ else array != 0
+    if array.dtype.kind in "bui":
+        return array if array.dtype == np.bool_ else array != 0
+    ones = array == 1
+    if array.dtype.kind != "f" or not (ones | (array == 0)).all():
+        raise InputError(
+            f"A mask holds true and false, or whole numbers of which 0 is not the object; got {array.dtype} values "
+            "other than 0 and 1. Make a mask of probabilities first, such as with `scores > 0.5`."
+        )
+    return ones
 
 
 def encode(mask: ArrayLike) -> bytes:
@@ -193,8 +203,8 @@ class Runs:
             return out
         first, last = self.offsets[some], self.offsets[some + 1] - 1
         # A column's number counts on from mask to mask, as pixels do.
-        left, top = np.divmod(self.start, self.height)
-        right, bottom = np.divmod(self.stop - 1, self.height)
+        left, right = self.start // self.height, (self.stop - 1) // self.height
+        top, bottom = self.start - left * self.height, self.stop - 1 - right * self.height
         long = right > left  # such a run reaches the lower edge, and in its next column the upper one
         top[long], bottom[long] = 0, self.height - 1
         out[some, 0] = left[first] - some * self.width
@@ -386,9 +396,10 @@ def _runs_of(mask: Mask) -> Ints:
         edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
     else:
         # Edges are few: it's cheaper to find them where the pixels lie, and to put them in order, than to turn the mask.
-        row, column = np.divmod(np.flatnonzero(mask[1:] != mask[:-1]), width)
+        place = np.flatnonzero(mask[1:] != mask[:-1])
+        row = place // width
         turns = np.flatnonzero(mask[0, 1:] != mask[-1, :-1]) + 1
-        edges = np.concatenate([column * height + row + 1, turns * height])
+        edges = np.concatenate([(place - row * width) * height + row + 1, turns * height])
         edges.sort()
     if mask.size and mask[0, 0]:
         edges = np.concatenate([[0], edges])

@@ -227,8 +227,9 @@ def pairs_of_masks(
     near = pairs_of_boxes(
         (t_frame[t_rows], t_rows, t_boxes[t_rows]), (a_frame[a_rows], a_rows, a_boxes[a_rows])
     )
-    order = np.lexsort((near.a, near.t))
-    t, a = near.truth.object_id[near.t[order]], near.answer.object_id[near.a[order]]
+    t, a = near.truth.object_id[near.t], near.answer.object_id[near.a]
+    order = np.lexsort((a, t, t_frame[t]))
+    t, a = t[order], a[order]
     common = t_runs.intersection(a_runs, t, a)
     similarity = common / (t_runs.areas()[t] + a_runs.areas()[a] - common)
     return pairs_of_similarity(truth[:2], answer[:2], t, a, similarity, frames=frames)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 
@@ -15,30 +13,37 @@ from torch import nn  # noqa: E402
 from vtlab.deploy import export as module  # noqa: E402
 from vtlab.deploy.export import export  # noqa: E402
 from vtlab.errors import InputError, RegistryError, VtlabError  # noqa: E402
-from vtlab.nets import mcitrack, mixformer_cvt, mixformer_vit  # noqa: E402
+from vtlab.nets import mcitrack, mixformer, mixformer_cvt, mixformer_vit, transt  # noqa: E402
 from vtlab.nets.layers import CornerHead, fold_batch_norms  # noqa: E402
-from vtlab.nets.mixformer import MixFormer, ScorePrediction  # noqa: E402
-from vtlab.nets.transt import TransT  # noqa: E402
+from vtlab.trackers.boxes.mcitrack import MCITrack  # noqa: E402
+from vtlab.trackers.boxes.mixformer import MixFormer  # noqa: E402
+from vtlab.trackers.boxes.transt import TransT  # noqa: E402
 
 
 def narrow(kind):
     """A tracker of a kind, with all that the export reads, on a narrow network."""
     torch.manual_seed(0)
     if kind == "transt":
-        network = TransT(2, channels=32, heads=2, hidden=32)
+        network = transt.TransT(2, channels=32, heads=2, hidden=32)
         network.backbone[0].body = nn.Conv2d(3, 1024, 8, stride=8)
-        return SimpleNamespace(_network=fold_batch_norms(network))
+        return made(TransT, network)
     if kind == "mcitrack-t224":
         config = mcitrack.MCITrackConfig(dim=64, stem=1, depth=4, search=64, template=32)
-        return SimpleNamespace(_network=fold_batch_norms(mcitrack.MCITrack(config)))
+        return made(MCITrack, mcitrack.MCITrack(config))
     if "vit" in kind:
         backbone = mixformer_vit.MixVit(mixformer_vit.VitConfig(64, 2, 2, 64, 96))
     else:
         backbone = mixformer_cvt.MixCvt(mixformer_cvt.CvtConfig((16, 32, 64), (1, 2, 1), (1, 1, 1)))
-    score = None if "offline" in kind else ScorePrediction(64)
-    network = MixFormer(backbone, CornerHead(64, channels=16, frozen=True), score)
-    made = {"_template_size": 64, "_search_size": 96, "search_factor": 4.5}
-    return SimpleNamespace(_network=fold_batch_norms(network), **made)
+    score = None if "offline" in kind else mixformer.ScorePrediction(64)
+    network = mixformer.MixFormer(backbone, CornerHead(64, channels=16, frozen=True), score)
+    return made(MixFormer, network, _template_size=64, _search_size=96, search_factor=4.5)
+
+
+def made(cls, network, **others):
+    """An instance without its constructor, which would load weights."""
+    tracker = cls.__new__(cls)
+    vars(tracker).update(_network=fold_batch_norms(network), **others)
+    return tracker
 
 
 @pytest.mark.parametrize(
@@ -82,3 +87,39 @@ def test_what_can_not_be_exported_is_refused_before_anything_is_loaded(tmp_path)
         export("transt", tmp_path / "absent" / "out.onnx")
     with pytest.raises(InputError, match="opset"):
         export("transt", tmp_path / "out.onnx", opset=11)
+
+
+def test_a_tracker_in_a_file_of_its_own_offers_its_graph(tmp_path, monkeypatch):
+    """All that an exportable tracker needs is in its file."""
+    monkeypatch.setattr(module.TRACKERS, "_entries", dict(module.TRACKERS._entries))
+    (tmp_path / "toy.py").write_text(
+        """
+import torch
+import vtlab
+from vtlab.contracts import Exportable, ExportGraph, SingleObjectTracker
+
+@vtlab.register("toy-network", family="sot", accepts=[vtlab.BoxPrompt])
+class Toy(SingleObjectTracker, Exportable):
+    export_params = {"device": "cpu"}
+
+    def __init__(self, *, device="auto", factor=2.0):
+        self.factor = factor
+
+    def init(self, frame, prompt): ...
+    def step(self, frame): ...
+
+    def export_graph(self):
+        torch.manual_seed(0)
+        return ExportGraph(
+            torch.nn.Linear(4, 2), lambda network, x: (network(x) * self.factor,),
+            lambda n: {"features": torch.ones(n, 4)}, ("scores",),
+            {"features": {0: "objects"}, "scores": {0: "objects"}}, {"kind": "toy"},
+        )
+"""
+    )
+    made = export(f"{tmp_path / 'toy.py'}:Toy", tmp_path / "toy.onnx", factor=3.0)
+    assert made.inputs == {"features": ("objects", 4)}
+    assert made.outputs == {"scores": ("objects", 2)}
+    assert {p.key: p.value for p in onnx.load(made.path).metadata_props}["kind"] == "toy"
+    with pytest.raises(InputError, match="leave out device"):
+        export(f"{tmp_path / 'toy.py'}:Toy", tmp_path / "toy.onnx", device="cuda")

@@ -377,15 +377,14 @@ class Interaction(nn.Module):
         super().__init__()
         self.injector = Injector(dim)
         self.extractor = Extractor(dim, cells)
-        if extra:
-            self.extra_extractors = nn.ModuleList(Extractor(dim, cells) for _ in range(extra))
+        self.extra_extractors = nn.ModuleList(Extractor(dim, cells) for _ in range(extra))
 
     def forward(self, x: Tensor, xs: Tensor, blocks: Sequence[nn.Module]) -> tuple[Tensor, Tensor]:
         """Map all tokens (B, N, C) and remembering search tokens (B, M, C), running `blocks` on the former."""
         x = self.injector(x, xs)
         for block in blocks:
             x = block(x)
-        for extractor in [self.extractor, *getattr(self, "extra_extractors", ())]:
+        for extractor in [self.extractor, *self.extra_extractors]:
             xs = extractor(xs, x)
         return x, xs
 

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.contracts import Image, WeightFile
+from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError, near
 from vtlab.geometry import xyxy_to_cxcywh
+from vtlab.nets.loading import load, place
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import BatchedTracker, Target, load, place
+from vtlab.trackers.boxes.batch import BatchedTracker, Target
 from vtlab.trackers.boxes.crops import (
     Boxes,
     area_window,
@@ -35,6 +36,7 @@ from vtlab.trackers.boxes.crops import (
     hann_window,
     limit_corners,
     network_input,
+    noise,
 )
 
 if TYPE_CHECKING:
@@ -95,7 +97,7 @@ class Followed(Target):
 @register("mcitrack-b224", weights=[_WEIGHTS["b224"]], options={"variant": "b224"}, **_CARD)
 @register("mcitrack-l224", weights=[_WEIGHTS["l224"]], options={"variant": "l224"}, **_CARD)
 @register("mcitrack-l384", weights=[_WEIGHTS["l384"]], options={"variant": "l384"}, **_CARD)
-class MCITrack(BatchedTracker[Followed]):
+class MCITrack(BatchedTracker[Followed], Exportable):
     """Box tracker with a hidden state over frames and a memory of templates.
 
     The score is the largest product of the network's centre score, a sigmoid, and a Hann window over the search
@@ -157,7 +159,12 @@ class MCITrack(BatchedTracker[Followed]):
             variant_of=mcitrack.variant_of,
         )
         self._network, self._device, self._dtype = place(
-            network, device=device, dtype=dtype, channels_last=channels_last, compile=compile
+            network,
+            device=device,
+            dtype=dtype,
+            channels_last=channels_last,
+            compile=compile,
+            full_precision=network.full_precision,
         )
         self._channels_last = channels_last
         self._config: MCITrackConfig = self._network.config
@@ -253,6 +260,44 @@ class MCITrack(BatchedTracker[Followed]):
             return None
         zeros = [torch.zeros_like(rows) for rows in known]
         return [torch.stack([(t.state or zeros)[i] for t in targets]) for i in range(len(known))]
+
+    def export_graph(self) -> ExportGraph:
+        """search, templates (B, 5, 3, T, T), template_boxes (B, 5, 4), state_0 .. state_3 -> maps and new states."""
+        import torch
+
+        from vtlab.nets.mcitrack import N_LAYERS, N_STATES
+
+        config = self._network.config
+
+        def step(
+            network: Any, search: torch.Tensor, templates: torch.Tensor, boxes: torch.Tensor, *state: Any
+        ) -> tuple[torch.Tensor, ...]:
+            tokens = network.embed_templates(templates.flatten(0, 1), boxes.flatten(0, 1))
+            joined = tokens.reshape(-1, config.templates * config.template_cells**2, config.dim)
+            *maps, new = network(search, joined, list(state))
+            return (*maps, *new)
+
+        def inputs(n: int) -> dict[str, torch.Tensor]:
+            box = torch.tensor([0.25, 0.27, 0.5, 0.45])
+            return {
+                "search": noise(n, 3, config.search, config.search),
+                "templates": noise(n, config.templates, 3, config.template, config.template),
+                "template_boxes": box.expand(n, config.templates, 4).contiguous(),
+                **{
+                    f"state_{i}": noise(n, config.search_cells**2, 2 * config.dim, N_STATES)
+                    for i in range(N_LAYERS)
+                },
+            }
+
+        outputs = ("score", "size", "offset", *(f"new_state_{i}" for i in range(N_LAYERS)))
+        return ExportGraph(
+            self._network,
+            step,
+            inputs,
+            outputs,
+            {name: {0: "objects"} for name in (*inputs(1), *outputs)},
+            {"template_factor": str(TEMPLATE_FACTOR), "search_factor": str(SEARCH_FACTOR)},
+        )
 
 
 def decode(

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Image, WeightFile
+from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError, near
+from vtlab.nets.loading import load, place
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import BatchedTracker, Target, load, place
+from vtlab.trackers.boxes.batch import BatchedTracker, Target
 from vtlab.trackers.boxes.crops import (
     Boxes,
     area_window,
@@ -32,9 +33,12 @@ from vtlab.trackers.boxes.crops import (
     crop,
     limit_corners,
     network_input,
+    noise,
 )
 
 if TYPE_CHECKING:
+    import torch
+
     from vtlab.nets.mixformer import Memory
 
 TEMPLATE_FACTOR = 2.0
@@ -183,7 +187,7 @@ def _register(name: str, weights: str, card: dict[str, Any], summary: str, **opt
     search_factor=4.5,
     update_every=20.0,
 )
-class MixFormer(BatchedTracker[_Target]):
+class MixFormer(BatchedTracker[_Target], Exportable):
     """MixFormer for any number of objects in one batch.
 
     The score of the variants with score module is its sigmoid, in [0, 1]: does the predicted box hold the target?
@@ -262,7 +266,12 @@ class MixFormer(BatchedTracker[_Target]):
             variant_of=variant_of,
         )
         self._network, self._device, self._dtype = place(
-            network, device=device, dtype=dtype, channels_last=channels_last, compile=compile
+            network,
+            device=device,
+            dtype=dtype,
+            channels_last=channels_last,
+            compile=compile,
+            full_precision=network.full_precision,
         )
         self._channels_last = channels_last
         self._template_size, self._search_size = crop_sizes(backbone, size)
@@ -350,6 +359,25 @@ class MixFormer(BatchedTracker[_Target]):
 
     def _images(self, crops: list[Image]) -> Any:
         return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
+
+    def export_graph(self) -> ExportGraph:
+        """templates (B, T, 3, S, S), search (B, 3, S', S') -> boxes (B, 4) and, online, scores (B,)."""
+
+        def step(network: Any, templates: torch.Tensor, search: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            boxes, logits = network(network.memorize(templates), search)
+            return (boxes,) if logits is None else (boxes, logits.sigmoid())
+
+        size, side = self._template_size, self._search_size
+        outputs = ("boxes", "scores") if self._network.online else ("boxes",)
+        axes = {name: {0: "objects"} for name in ("search", *outputs)}
+        return ExportGraph(
+            self._network,
+            step,
+            lambda n: {"templates": noise(n, 1 + n, 3, size, size), "search": noise(n, 3, side, side)},
+            outputs,
+            {**axes, "templates": {0: "objects", 1: "templates"}},
+            {"template_factor": str(TEMPLATE_FACTOR), "search_factor": str(self.search_factor)},
+        )
 
 
 def make_network(backbone: str, size: str, online: bool) -> Any:

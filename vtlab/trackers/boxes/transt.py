@@ -18,11 +18,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Image, WeightFile
+from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError
+from vtlab.nets.loading import load, place
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import BatchedTracker, Target, load, place
+from vtlab.trackers.boxes.batch import BatchedTracker, Target
 from vtlab.trackers.boxes.crops import (
     Boxes,
     boxes_from_crops,
@@ -31,6 +32,7 @@ from vtlab.trackers.boxes.crops import (
     hann_window,
     limit_center,
     network_input,
+    noise,
 )
 
 if TYPE_CHECKING:
@@ -81,7 +83,7 @@ class _Target(Target):
     options={"fusion_layers": 2},
     **_CARD,
 )
-class TransT(BatchedTracker[_Target]):
+class TransT(BatchedTracker[_Target], Exportable):
     """TransT for any number of objects in one batch.
 
     The score is the softmax probability of "target" at the token whose box is taken, in [0, 1], without the
@@ -129,7 +131,12 @@ class TransT(BatchedTracker[_Target]):
             variant_of=transt.variant_of,
         )
         self._network, self._device, self._dtype = place(
-            network, device=device, dtype=dtype, channels_last=channels_last, compile=compile
+            network,
+            device=device,
+            dtype=dtype,
+            channels_last=channels_last,
+            compile=compile,
+            full_precision=network.full_precision,
         )
         self._channels_last = channels_last
         self.window = window
@@ -165,3 +172,20 @@ class TransT(BatchedTracker[_Target]):
 
     def _images(self, crops: list[Image]) -> torch.Tensor:
         return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
+
+    def export_graph(self) -> ExportGraph:
+        """template (B, 3, 128, 128), search (B, 3, 256, 256) -> scores (B, 1024), boxes (B, 1024, 4)."""
+
+        def step(network: Any, template: torch.Tensor, search: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            logits, boxes = network(network.template(template), search)
+            return logits.softmax(dim=2)[..., 0], boxes
+
+        names = ("template", "search", "scores", "boxes")
+        return ExportGraph(
+            self._network,
+            step,
+            lambda n: {"template": noise(n, 3, TEMPLATE, TEMPLATE), "search": noise(n, 3, SEARCH, SEARCH)},
+            ("scores", "boxes"),
+            {name: {0: "objects"} for name in names},
+            {"template_context": str(TEMPLATE_CONTEXT), "search_context": str(SEARCH_CONTEXT)},
+        )

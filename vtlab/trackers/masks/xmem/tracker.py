@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtlab.contracts import WeightFile
+from vtlab.nets.loading import load, place
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import load, place
 from vtlab.trackers.boxes.crops import IMAGENET_MEAN, IMAGENET_STD
 from vtlab.trackers.masks.base import ACCEPTS
 from vtlab.trackers.masks.long_term import LongTermTracker

@@ -14,7 +14,7 @@ from vtlab.metrics import METRICS, combine, consistency, evaluate, score, table
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.sequence import Sequence
-from vtlab.tracks import PointRows, Tracks
+from vtlab.tracks import PointRows, Record, Source, Tracks
 from vtlab.video import open_video
 
 N = 40
@@ -212,7 +212,7 @@ def test_absence_is_looked_at_and_a_gap_is_not():
 def test_metrics_that_need_every_frame_refuse_sparse_truth():
     for few in (np.arange(0, N, 10), np.arange(4), [0]):
         sparse = boxes().take(np.isin(boxes().frame, few))
-        with pytest.raises(InputError, match=rf"HOTA.*{len(few)} of {N} frames.*'annotated'"):
+        with pytest.raises(InputError, match=rf"HOTA.*{len(few)} of {N} frames.*annotated=tuple"):
             evaluate(boxes(), sparse, "mot")
     told = sparse.replace(meta={"annotated": list(range(N))})
     assert value(evaluate(boxes(), told, "mot"), "MOTA") == pytest.approx(1 - (N - 1))
@@ -249,6 +249,18 @@ def test_truth_knows_its_rule():
     assert score(boxes(), truth, "sot", "lasot").protocol.name == "lasot"
     assert score(boxes(), street(truth=truth, name="s", benchmark="lasot"), "sot").protocol.name == "got10k"
     assert score(boxes(), street(truth=boxes(), name="s", benchmark="lasot"), "sot").protocol.name == "lasot"
+
+
+def test_tracks_of_a_clip_are_not_scored_as_those_of_another():
+    whole = street(truth=boxes(), name="s")
+    clip = whole.video[10:30]
+    made = boxes(n=20, record=Record(source=Source.of_video(clip)))
+    truth = boxes().between(10, 30)
+    same = Sequence("s", clip, truth.replace(frame=truth.frame - 10))
+    shifted = made.replace(boxes=made.boxes + [10.0, 0, 10, 0])  # where the objects are ten frames later
+    assert value(evaluate(shifted, same, "sot"), "ao") == pytest.approx(1)
+    with pytest.raises(InputError, match=r"frames 10 to 29.*frames 0 to 39"):
+        evaluate(shifted, whole, "sot")
 
 
 def test_messages():

@@ -152,10 +152,9 @@ def table(parts: Sequence[Part], trackers: Sequence[str]) -> pd.DataFrame:
 
 def infer_family(tracks: Tracks, truth: Tracks) -> str:
     """Tell by whose metrics tracks are judged: their tracker's family, else what both sides hold."""
-    tracker = tracks.meta.get("tracker")
-    named = tracker.get("family") if isinstance(tracker, dict) else None
-    if named in FAMILIES:
-        return str(named)
+    maker = tracks.record.tracker
+    if maker is not None and maker.family in FAMILIES:
+        return maker.family
     return next(
         f.code for f in reversed(FAMILIES.values()) if f.claims is not None and f.claims(tracks, truth)
     )

@@ -14,7 +14,7 @@ from vtlab.errors import InputError, near
 from vtlab.metrics.per_frame import Judged
 from vtlab.metrics.records import Metric
 from vtlab.metrics.rules import Rule
-from vtlab.tracks import Tracks
+from vtlab.tracks import Source, Tracks
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -170,26 +170,26 @@ class Case:
             InputError: No ground truth, or one of another size.
         """
         given = truth_of(truth)
-        video = tracks.meta.get("video")
-        video = video if isinstance(video, dict) else {}
-        last = int(max(given.frame.max(initial=-1), tracks.frame.max(initial=-1))) + 1
+        if isinstance(truth, sequence.Sequence):
+            tracks, given = tracks.on(truth.video), given.on(truth.video)
+        source = tracks.record.source or Source()
         size = given.size or tracks.size
-        if size is None and "height" in video:
-            size = int(video["height"]), int(video["width"])
+        if size is None and source.height and source.width:
+            size = source.height, source.width
         if given.size and tracks.size and given.size != tracks.size:
             raise InputError(
                 f"The truth is {given.size[1]} x {given.size[0]} px and the tracks are {tracks.size[1]} x "
                 f"{tracks.size[0]}; scale one of them."
             )
-        frames = max(last, int(given.meta.get("frames") or video.get("frames") or 0))
-        own = str(given.meta.get("rule") or "")
+        last = int(max(given.frame.max(initial=-1), tracks.frame.max(initial=-1))) + 1
+        frames = max(last, given.record.frames or source.frames or 0)
+        own = given.record.rule or ""
         if isinstance(truth, Tracks):
             return cls(tracks, given, "", frames, size, rules=(own,))
         starts: dict[int, int] = {}
         for prompt in truth.prompts:
             starts[prompt.object_id] = min(prompt.frame, starts.get(prompt.object_id, prompt.frame))
-        rules = (own, truth.benchmark)
-        return cls(tracks, given, truth.name, frames, size, starts, truth.ignore, rules)
+        return cls(tracks, given, truth.name, frames, size, starts, truth.ignore, (own, truth.benchmark))
 
     def object_ids(self, ids: Iterable[Any]) -> list[int]:
         """Ids of the objects of truth that were prompted, having checked that the tracks know any of them.
@@ -212,14 +212,14 @@ class Case:
 
     def looked_at(self) -> Ints:
         """Frames that somebody looked at, ascending: as truth says, else those on which it holds a row."""
-        named = self.truth.meta.get("annotated")
-        return self.truth.frames if named is None else np.asarray(named, dtype=np.int64)
+        return self.truth.annotated_frames(self.frames, dense=False)
 
     def sparse(self) -> bool:
         """Whether somebody looked at some of the frames only: as truth says, else if most frames hold no row."""
-        if self.truth.meta.get("annotated") is not None:
-            return not np.isin(np.arange(self.frames), self.looked_at()).all()
-        return 2 * len(self.truth.frames) <= self.frames > 1
+        looked = len(self.looked_at())
+        if self.truth.record.annotated is not None:
+            return looked < self.frames
+        return self.frames > 1 and 2 * looked <= self.frames
 
     def answers(self, rule: Rule) -> Tracks:
         """The tracks, without the rows that are no answers by a rule (see `Rule.hidden_answers`)."""

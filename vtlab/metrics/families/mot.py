@@ -99,7 +99,7 @@ def pairs_of(case: Case, rule: MotProtocol) -> pairing.Pairs:
             f"{len(case.looked_at())} of {case.frames} frames, so right answers on the others would count as false. Score "
             "prompted objects (family 'sot' or 'vos') on the frames with truth, fill its gaps "
             "(vtlab.association.mend.interpolate_gaps), or, where the other frames were looked at and hold nothing, say "
-            f"so: truth.replace(meta={{**truth.meta, 'annotated': list(range({case.frames}))}})."
+            f"so: truth.replace(record=truth.record.replace(annotated=tuple(range({case.frames}))))."
         )
     return _pairs(case, rule)
 

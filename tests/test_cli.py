@@ -191,3 +191,54 @@ def test_help_has_examples():
     text = vtlab("track", "--help").stdout
     assert "vtlab track street.mp4" in text
     assert "--direction" in text
+
+
+STATE = """
+import json, logging, os, signal, sys, warnings
+def state():
+    mpl = sys.modules.get("matplotlib")
+    return [dict(os.environ), list(map(str, warnings.filters)), warnings.showwarning.__module__, str(sys.flags),
+            mpl and mpl.get_backend(), logging.root.level, list(map(str, logging.root.handlers)), os.getcwd(),
+            sys.excepthook.__module__, [str(signal.getsignal(s)) for s in sorted(signal.valid_signals())]]
+import matplotlib
+before = state()
+import vtlab.cli
+for old, new in zip(before, state(), strict=True):
+    assert old == new, (old, new)
+"""
+
+
+def test_importing_the_command_line_changes_nothing_in_the_process():
+    subprocess.run([sys.executable, "-c", STATE], check=True, timeout=60)
+
+
+def test_check_prints_a_table_and_fails_where_the_part_does(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "import vtlab\n"
+        "from vtlab.contracts import Observation, SingleObjectTracker\n"
+        "@vtlab.register('wanders', family='sot', summary='Wanders.', accepts={vtlab.BoxPrompt})\n"
+        "class Mine(SingleObjectTracker):\n"
+        "    def init(self, frame, prompt): self.x = 1\n"
+        "    def step(self, frame):\n"
+        "        self.x += 4\n"
+        "        return Observation((self.x, 1, self.x + 9, 5))\n"
+    )
+    result = vtlab("check", "tracker", "mine.py:Mine", cwd=tmp_path, code=1)
+    table = " ".join(result.stdout.split())
+    assert "stays where it is on a scene that does not move" in table
+    assert "the box moved by" in table
+    found = json.loads(vtlab("check", "associator", "sort", "--json").stdout)
+    assert {r["state"] for r in found} == {"pass"}
+    assert "no contract of a 'tracer'" in vtlab("check", "tracer", "x", code=1).stderr
+
+
+def test_the_old_word_of_rule_works_with_a_warning(tmp_path):
+    tracks = Tracks.of(range(20), 1, [square_box(i) for i in range(20)], size=(96, 128)).save(
+        tmp_path / "t.parquet"
+    )
+    both = ("evaluate", "--truth", tracks, "--tracks", tracks, "--json")
+    old = vtlab(*both, "--protocol", "got10k")
+    assert "VtlabWarning: --protocol is now --rule" in " ".join(old.stderr.split())
+    new = vtlab(*both, "--rule", "got10k")
+    assert new.stderr == ""
+    assert new.stdout == old.stdout

@@ -1,0 +1,166 @@
+"""Commands on the parts of vtlab and their conformance: trackers, detectors, segmenters, info, check."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vtlab.cli.options import Json, Params, params_of
+from vtlab.cli.output import escape, print_facts, print_json, stdout
+from vtlab.errors import InputError
+
+
+def trackers(
+    family: Annotated[str | None, typer.Argument(help="sot, mot, vos, points or multi.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List the trackers: family, prompts taken, outputs, licence, weights."""
+    from vtlab.registry import TRACKERS
+
+    _cards(TRACKERS.cards(family), as_json, "Trackers")
+
+
+def detectors(as_json: Json = False) -> None:
+    """List the detectors and associators."""
+    from vtlab.registry import ASSOCIATORS, DETECTORS
+
+    if as_json:
+        print_json([card_facts(c) for r in (DETECTORS, ASSOCIATORS) for c in r.cards()])
+        return
+    _cards(DETECTORS.cards(), False, "Detectors")
+    _cards(ASSOCIATORS.cards(), False, "Associators")
+
+
+def segmenters(as_json: Json = False) -> None:
+    """List the segmenters, which turn boxes and clicks on an image into masks."""
+    from vtlab.registry import SEGMENTERS
+
+    _cards(SEGMENTERS.cards(), as_json, "Segmenters")
+
+
+def info(
+    subject: Annotated[
+        str, typer.Argument(help="A tracker's name, a video, a prompt file (.json) or tracks (.parquet).")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what is known of a tracker, a video, a prompt set or a tracks file."""
+    from vtlab.registry import TRACKERS
+
+    if subject in TRACKERS.names() or ".py:" in subject:
+        facts = _of_tracker(subject)
+    elif subject.endswith(".json"):
+        facts = _of_prompts(subject)
+    elif subject.endswith(".parquet"):
+        facts = _of_tracks(subject)
+    elif Path(subject).exists() or "://" in subject or any(c in subject for c in "*?["):
+        facts = _of_video(subject)
+    else:
+        raise InputError(
+            f"{subject!r} is neither a tracker (see 'vtlab trackers') nor an existing video, .json or .parquet file."
+        )
+    print_json(facts) if as_json else print_facts(subject, facts)
+
+
+def check(
+    kind: Annotated[str, typer.Argument(help="tracker, detector, associator or segmenter.")],
+    spec: Annotated[str, typer.Argument(help="A name, or path/to/file.py:Class.")],
+    param: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Ask a part, your own above all, everything that vtlab relies on; exit code 1 if it fails a check.
+
+    [bold]Example[/]
+
+      vtlab check tracker my_tracker.py:MyTracker
+    """
+    from vtlab.testing import CONTRACTS
+
+    if kind not in CONTRACTS:
+        raise InputError(f"There is no contract of a {kind!r}. Known: {', '.join(CONTRACTS)}.")
+    results = CONTRACTS[kind].results(spec, **params_of(param))
+    if as_json:
+        print_json([r.__dict__ for r in results])
+    else:
+        from rich.table import Table
+
+        table = Table("", "check", "why", title=escape(f"{kind} {spec}"))
+        marks = {"pass": "[green]pass[/]", "fail": "[red]fail[/]", "skip": "[yellow]skip[/]"}
+        for r in results:
+            table.add_row(marks[r.state], escape(r.check), escape(r.why))
+        stdout().print(table)
+    states = {r.state for r in results}
+    if "fail" in states or "pass" not in states:
+        raise typer.Exit(1)
+
+
+def _of_tracker(subject: str) -> dict[str, Any]:
+    from vtlab.registry import TRACKERS, defaults
+
+    card = TRACKERS.card(subject)
+    return {**card_facts(card), "parameters": {**defaults(TRACKERS.find(subject)), **card.options}}
+
+
+def _of_prompts(subject: str) -> dict[str, Any]:
+    from vtlab.prompts import Prompts
+
+    found = Prompts.load(subject)
+    return {"prompts": len(found), "objects": list(found.object_ids), "frames": list(found.frames)}
+
+
+def _of_tracks(subject: str) -> dict[str, Any]:
+    from vtlab.tracks import Tracks
+
+    tracks = Tracks.load(subject)
+    objects = tracks.object_ids.tolist()
+    return {"rows": len(tracks), "objects": objects, "frames": len(tracks.frames), **tracks.meta}
+
+
+def _of_video(subject: str) -> dict[str, Any]:
+    from vtlab.video import open_video
+
+    video = open_video(subject)
+    facts = {"name": video.name, "width": video.width, "height": video.height, "fps": video.fps}
+    if "://" in subject:
+        return facts
+    return facts | {"frames": len(video), "seconds": round(video.duration, 3), "digest": video.digest()}
+
+
+def _cards(cards: list[Any], as_json: bool, title: str) -> None:
+    if as_json:
+        print_json([card_facts(c) for c in cards])
+        return
+    from rich.table import Table
+
+    console = stdout()
+    table = Table(title=f"{title} ({len(cards)})")
+    wide = console.width >= 110
+    for name in ("name", "family", "prompts", "licence", "needs", *(("what it is",) if wide else ())):
+        table.add_column(name, no_wrap=name in ("name", "family"))
+    for c in sorted(cards, key=lambda c: (c.family, c.name)):
+        needs = [f"vtlab[{c.requires}]" if c.requires else "", "weights" if c.weights else ""]
+        row = [
+            c.name,
+            c.family,
+            " ".join(card_facts(c)["accepts"]),
+            c.licence.split(" (")[0],
+            escape(" ".join(filter(None, needs))),
+        ]
+        table.add_row(*row, *([escape(c.summary)] if wide else []))
+    console.print(table)
+
+
+def card_facts(card: Any) -> dict[str, Any]:
+    """Every field of a card, its classes by their names."""
+    facts = {f.name: getattr(card, f.name) for f in fields(card)}
+    return facts | {
+        "accepts": sorted(k.kind for k in card.accepts),
+        "emits": sorted(card.emits),
+        "weights": [w.name for w in card.weights],
+    }
+
+
+COMMANDS = (trackers, detectors, segmenters, info, check)

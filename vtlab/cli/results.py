@@ -1,0 +1,123 @@
+"""Commands on files of results: evaluate, convert."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vtlab.cli.options import FORMAT_WORDS, Json, OldRule, Rule, rule_of
+from vtlab.cli.output import escape, print_json, print_rows, stderr, stdout
+
+
+def evaluate(
+    *,
+    truth: Annotated[
+        Path, typer.Option(help="Ground truth: a folder in the layout of --as, or .parquet tracks.")
+    ],
+    tracks: Annotated[
+        Path, typer.Option(help="Results: a folder in the layout of --as, or .parquet tracks.")
+    ],
+    layout: Annotated[
+        str,
+        typer.Option(
+            "--as",
+            help=f"Format of both: {FORMAT_WORDS}.",
+        ),
+    ] = "vtlab",
+    rule: Rule = None,
+    protocol: OldRule = None,
+    missing: Annotated[
+        str, typer.Option(help="What to do about sequences without a result: error, or skip.")
+    ] = "error",
+    first_frame: Annotated[int, typer.Option(help="First frame in MOTChallenge results: 1, or 0.")] = 1,
+    workers: Annotated[int | None, typer.Option(help="Processes; by default as many as pay.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the table: .parquet, .csv or .tex.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure results against ground truth.
+
+    [bold]Examples[/]
+
+      vtlab evaluate --truth MOT17/train --tracks results/ --as mot17
+
+      vtlab evaluate --truth truth.parquet --tracks tracks.parquet
+    """
+    from vtlab.benchmark import evaluate_folders
+
+    result = evaluate_folders(
+        truth,
+        tracks,
+        layout,
+        protocol=rule_of(rule, protocol),
+        missing=missing,
+        first_frame=first_frame,
+        workers=workers,
+    )
+    for note in result.notes:
+        stderr().print(note, highlight=False)
+    if out is not None:
+        result.save(out)
+        stderr().print(f"Table: {out}")
+    if as_json:
+        print_rows(result.table)
+    else:
+        stdout().print(result.to_rich())
+
+
+def convert(
+    source: Annotated[
+        Path, typer.Argument(help="Folder at any level above the sequences, or one file.", metavar="IN")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    *,
+    to: Annotated[str, typer.Option("--to", help=f"Format to write: {FORMAT_WORDS}.")],
+    layout: Annotated[
+        str | None, typer.Option("--from", help="Format to read; by default it is told by its look.")
+    ] = None,
+    results: Annotated[
+        bool, typer.Option("--results", help="IN holds results of trackers, not truth.")
+    ] = False,
+    as_json: Json = False,
+    listed: Annotated[
+        bool, typer.Option("--list", help="List the formats.", callback=_list_formats, is_eager=True)
+    ] = False,
+) -> None:
+    """Write truth or results of one format in another, and say what the other can't hold.
+
+    [bold]Examples[/]
+
+      vtlab convert MOT17/train runs/mot17 --to vtlab
+
+      vtlab convert runs/comparison runs/texts --results --from vtlab --to otb
+    """
+    from vtlab.formats import convert as run_convert
+
+    done = run_convert(source, out, to, layout=layout, results=results)
+    for name, lost in done.losses.items():
+        stderr().print(f"[yellow]{escape(name)}:[/] {done.target} can't hold {escape(', '.join(lost))}")
+    facts = {"from": done.source, "to": done.target, "files": [str(p) for p in done.written]}
+    if as_json:
+        print_json({**facts, "losses": {k: list(v) for k, v in done.losses.items()}})
+    else:
+        stderr().print(f"{done.source} -> {done.target}: {len(done.written)} files in {out}")
+
+
+def _list_formats(asked: bool) -> None:
+    if not asked:
+        return
+    from rich.table import Table
+
+    from vtlab.formats import FORMATS
+
+    table = Table("name", "also", "family", "on disk", title=f"Formats ({len(FORMATS)})")
+    for form in FORMATS.values():
+        table.add_row(form.name, " ".join(form.rules), form.family, escape(form.summary))
+    stdout().print(table)
+    raise typer.Exit
+
+
+COMMANDS = (evaluate, convert)

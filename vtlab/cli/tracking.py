@@ -1,0 +1,196 @@
+"""Commands that run trackers: track, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from vtlab.cli.options import (
+    FORMAT_WORDS,
+    Boxes,
+    Json,
+    OldRule,
+    OnFrame,
+    Params,
+    Points,
+    PromptFile,
+    Rule,
+    params_of,
+    prompts_of,
+    rule_of,
+)
+from vtlab.cli.output import escape, print_facts, print_json, print_rows, progress_bar, stderr, stdout
+from vtlab.errors import InputError, TrackingError
+
+
+def track(
+    video: Annotated[str, typer.Argument(help="Video file, image folder, glob, or http/rtsp address.")],
+    *,
+    tracker: Annotated[str, typer.Option("--tracker", "-t", help="Name, or path/to/file.py:Class.")] = "csrt",
+    prompts: PromptFile = None,
+    box: Boxes = None,
+    point: Points = None,
+    frame: OnFrame = 0,
+    direction: Annotated[str, typer.Option(help="forward, backward or both.")] = "forward",
+    start: Annotated[int | None, typer.Option(help="First frame that may be tracked.")] = None,
+    stop: Annotated[int | None, typer.Option(help="Frame before which tracking ends.")] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Tracks to write: .parquet or .csv.")] = Path(
+        "tracks.parquet"
+    ),
+    render: Annotated[
+        Path | None, typer.Option(help="Also write a video with the tracks drawn (.mp4).")
+    ] = None,
+    param: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Track objects through a video.
+
+    [bold]Examples[/]
+
+      vtlab track street.mp4 -t nanotrack-v2 --box 40,30,120,200 --render street_tracked.mp4
+
+      vtlab track street.mp4 -t bytetrack -P detector=hog-people -P post=interpolate_gaps -o people.parquet
+
+      vtlab track clip.mp4 -t my_tracker.py:MyTracker -p prompts.json --direction both
+    """
+    from vtlab.trackers.loop import track as run_track
+    from vtlab.video import open_video
+
+    if out.suffix not in (".parquet", ".csv"):
+        raise InputError(f"--out {out}: the suffix must be .parquet or .csv.")
+    given = prompts_of(prompts, box, point, frame)
+    footage = open_video(video)
+    try:
+        with progress_bar(tracker) as report:
+            tracks = run_track(
+                footage,
+                given,
+                tracker,
+                direction=direction,  # type: ignore[arg-type]
+                start=start,
+                stop=stop,
+                progress=report,
+                **params_of(param),
+            )
+    except (TrackingError, KeyboardInterrupt) as error:
+        partial = getattr(error, "tracks", None)
+        if partial is not None and len(partial):
+            _write_tracks(partial, out)
+            stderr().print(f"[yellow]What was tracked is in {out}.[/]")
+        raise
+    _write_tracks(tracks, out)
+    if render is not None:
+        _render(footage, tracks, render)
+    _show_run(tracks, out, render, as_json)
+
+
+def compare(
+    video: Annotated[
+        str, typer.Argument(help="Video file, image folder, glob, or a sequence folder with --as.")
+    ],
+    *,
+    trackers: Annotated[
+        str, typer.Option("--trackers", "-t", help="Names separated by commas.")
+    ] = "csrt,kcf,ncc",
+    prompts: PromptFile = None,
+    box: Boxes = None,
+    point: Points = None,
+    frame: OnFrame = 0,
+    truth: Annotated[Path | None, typer.Option(help="Ground-truth tracks (.parquet).")] = None,
+    layout: Annotated[
+        str | None, typer.Option("--as", help=f"Read the folder in this format: {FORMAT_WORDS}.")
+    ] = None,
+    rule: Rule = None,
+    protocol: OldRule = None,
+    budget_ms: Annotated[
+        float | None,
+        typer.Option("--budget", help="Milliseconds that a choice may take on 95 of 100 frames."),
+    ] = None,
+    report: Annotated[Path | None, typer.Option(help="Write an HTML report.")] = None,
+    side_by_side: Annotated[Path | None, typer.Option(help="Write a side-by-side video (.mp4).")] = None,
+    save: Annotated[Path | None, typer.Option(help="Folder for scores, table and all tracks.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare trackers on a video: quality, speed and memory in one table.
+
+    Without --truth, only proxies are measured: forward-backward consistency and agreement between trackers.
+
+    [bold]Examples[/]
+
+      vtlab compare street.mp4 -t csrt,kcf,nanotrack-v2 --box 40,30,120,200 --report report.html
+
+      vtlab compare street.mp4 -t csrt,kcf,nanotrack-v2 --box 40,30,120,200 --budget 40
+
+      vtlab compare OTB/Crossing --as otb -t csrt,nanotrack-v2
+    """
+    from vtlab.comparison import compare as run_compare
+
+    given = prompts_of(prompts, box, point, frame)
+    subject: Any = _sequences(video, layout) if layout else video
+    names = [name.strip() for name in trackers.split(",") if name.strip()]
+    console = stderr()
+    result = run_compare(
+        subject,
+        names,
+        prompts=given if len(given) else None,
+        truth=truth,
+        protocol=rule_of(rule, protocol),
+        budget_ms=budget_ms,
+        progress=lambda line: console.print(f"[dim]{escape(line)}[/]", highlight=False),
+    )
+    if report is not None:
+        result.report(report)
+        console.print(f"Report: {report}")
+    if side_by_side is not None:
+        result.save_video(side_by_side)
+        console.print(f"Video: {side_by_side}")
+    if save is not None:
+        console.print(f"Results: {result.save(save)}")
+    if as_json:
+        print_rows(result.table)
+        return
+    for family in result.families:
+        stdout().print(result.board(family).to_rich())
+    for sentence in result.answer():
+        stdout().print(sentence, highlight=False)
+    if all(r.tracks is None for r in result.runs):
+        raise typer.Exit(1)
+
+
+def _write_tracks(tracks: Any, out: Path) -> None:
+    tracks.save(out) if out.suffix == ".parquet" else tracks.save_csv(out)
+
+
+def _render(video: Any, tracks: Any, path: Path) -> None:
+    from vtlab.show import draw
+    from vtlab.video import write_video
+
+    write_video(path, (draw.overlay(f.image, tracks, f.index, trail=15) for f in video.frames()), video.fps)
+
+
+def _show_run(tracks: Any, out: Path, render: Path | None, as_json: bool) -> None:
+    from vtlab.trackers.measure import speed
+
+    facts = {
+        "tracker": tracks.name,
+        "out": str(out),
+        "frames": len(tracks.frames),
+        "objects": len(tracks.object_ids),
+        "rows": len(tracks),
+        "visible": float(tracks.visible.mean()) if len(tracks) else 0.0,
+        **speed([tracks]),
+    }
+    if render is not None:
+        facts["video"] = str(render)
+    print_json(facts) if as_json else print_facts(tracks.name, facts)
+
+
+def _sequences(folder: str, layout: str) -> Any:
+    from vtlab.datasets import open_dataset
+
+    return open_dataset(folder, layout)
+
+
+COMMANDS = (track, compare)

@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vtlab.comparison.proxies import Run
 from vtlab.files import write_whole
+from vtlab.formats import find_format
+from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
     from vtlab.comparison.comparison import Comparison
 
+_FORMAT = find_format("vtlab")
+_TAKEN = ("truth", "data", "results")
+"""Folders that mean something else to a format."""
+
 
 def save(comparison: Comparison, folder: Path) -> Path:
-    """Write the tables, the truth and the tracks of a comparison into a folder; return it."""
-    scores = comparison.scores.astype({"object_id": str})
+    """Write the tables, the truth and the tracks of a comparison into a folder; return it.
+
+    Where families were asked to be scored by different rules, each has a folder of its own within, as a truth names one.
+    """
+    scores, table = comparison.scores.astype({"object_id": str}), comparison.table
     write_whole(folder / "scores.parquet", scores.to_parquet)
-    write_whole(folder / "table.csv", comparison.table.to_csv)
-    for r in comparison.runs:
-        if r.tracks is not None:
-            ending = ".parquet" if r.ok else ".partial.parquet"
-            r.tracks.save(folder / r.tracker / f"{r.sequence}{ending}")
+    write_whole(folder / "table.csv", table.to_csv())
+    rules = {family: comparison.rule(family) for family in comparison.families}
+    apart = len(set(rules.values())) > 1
+    sequences = _names(s.name for s in comparison.sequences)
+    trackers = _names(comparison.trackers)
+    for family, rule in rules.items():
+        root = folder / family if apart else folder
+        for s in comparison.sequences:
+            if s.truth is not None:
+                path = _FORMAT.path_of(root, sequences[s.name])
+                _FORMAT.write_sequence(replace(s, benchmark=rule or s.benchmark), path)
+        for r in comparison.runs:
+            if r.tracks is not None and r.family == family:
+                name = sequences[r.sequence] if r.ok else f"{sequences[r.sequence]}.partial"
+                _FORMAT.write_tracks(_judged(r, r.tracks), _FORMAT.path_of(root, name, trackers[r.tracker]))
     return folder
+
+
+def _judged(run: Run, tracks: Tracks) -> Tracks:
+    """The tracks with a record of the family that the run was judged by, which a composition has from what it gave."""
+    tracker = {"name": run.tracker, **tracks.meta.get("tracker", {}), "family": run.family}
+    return tracks.replace(meta={**tracks.meta, "tracker": tracker})
+
+
+def _names(labels: Iterable[str]) -> dict[str, str]:
+    """Label -> a name that any disk takes, each once."""
+    found: dict[str, str] = {}
+    for label in labels:
+        plain = (
+            "".join("-" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in label).strip(" .") or "-"
+        )
+        name, n = plain, 2
+        while name.lower() in {*_TAKEN, *(f.lower() for f in found.values())}:
+            name, n = f"{plain}-{n}", n + 1
+        found[label] = name
+    return found

@@ -1,0 +1,120 @@
+"""What a comparison writes is scored by `vtlab evaluate` with the numbers that it had in memory."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tests.comparison.boards import N, box_track, comparison
+from vtlab.benchmark import evaluate_folders
+from vtlab.comparison import Comparison, Run
+from vtlab.metrics.families import FAMILIES
+from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.sequence import Sequence
+from vtlab.tracks import Tracks
+from vtlab.video import open_video
+
+VIDEO = open_video(np.zeros((N, 96, 128, 3), np.uint8))
+
+
+def same(found: Comparison, folder, families=None) -> None:
+    """Every main and listed metric of every tracker, sequence by sequence and joined, is the same from disk."""
+    again = evaluate_folders(folder, folder, "vtlab").tidy
+    keys = ["tracker", "sequence", "object_id", "metric"]
+    mine = found.scores
+    if families is not None:
+        mine = mine[mine["family"].isin(families)]
+    mine = mine[mine["protocol"] != "proxy, without truth"]
+    here, there = (t.astype({"object_id": str}).set_index(keys)["value"].sort_index() for t in (mine, again))
+    pd.testing.assert_series_equal(here, there)
+    assert set(mine["protocol"]) == set(again["protocol"])
+    assert len(here) >= len(found.trackers)
+
+
+def test_saved_is_scored_as_in_memory(tmp_path):
+    found = comparison(3)
+    assert found.save(tmp_path / "out") == tmp_path / "out"
+    assert sorted(p.name for p in (tmp_path / "out" / "twin").iterdir()) == [
+        f"s{i}.parquet" for i in range(3)
+    ]
+    same(found, tmp_path / "out")
+
+
+def test_late_prompts_ignore_regions_and_the_rule_come_along(tmp_path):
+    truth = box_track(0.0)
+    prompts = Prompts([BoxPrompt((24, 20, 54, 60), object_id=1, frame=4)])
+    hidden = truth.replace(visible=np.arange(N) != 6)
+    sequence = Sequence("late", VIDEO, hidden, prompts, benchmark="got10k")
+    found = Comparison((sequence,), (Run("a", "late", "sot", box_track(2.0)),))
+    assert set(found.scores["protocol"]) == {"got10k"}
+    found.save(tmp_path / "own")
+    same(found, tmp_path / "own")
+    asked = Comparison((sequence,), found.runs, "plain")
+    asked.save(tmp_path / "asked")
+    same(asked, tmp_path / "asked")
+
+    region = Tracks.of(np.arange(N), 9, np.tile([[60.0, 60, 120, 90]], (N, 1)), size=(96, 128))
+    right, false = box_track(0.0).boxes, np.tile([[70.0, 65, 90, 85]], (N, 1))
+    boxes = np.stack([right, false], axis=1).reshape(-1, 4)
+    both = Tracks.of(np.repeat(np.arange(N), 2), np.tile([1, 5], N), boxes, size=(96, 128))
+    seq = Sequence("ignored", VIDEO, truth, ignore=region, benchmark="plain")
+    ignored = Comparison((seq,), (Run("b", "ignored", "mot", both),))
+    assert ignored.table.loc["b", "MOTA"] == 1  # the false answer lies in the region
+    ignored.save(tmp_path / "ignored")
+    same(ignored, tmp_path / "ignored")
+
+
+def test_compositions_are_scored_by_the_family_that_they_were_judged_by(tmp_path):
+    one = box_track(1.0).replace(meta={"tracker": {"name": "auto", "family": "multi"}})
+    found = Comparison((Sequence("s", VIDEO, box_track(0.0)),), (Run("auto", "s", "mot", one),))
+    found.save(tmp_path)
+    assert "HOTA" in evaluate_folders(tmp_path, tmp_path, "vtlab").table
+    same(found, tmp_path)
+
+
+def test_families_with_rules_of_their_own_lie_apart(tmp_path):
+    runs = Run("a", "s", "sot", box_track(1.0)), Run("b", "s", "mot", box_track(1.0))
+    sequence = Sequence("s", VIDEO, box_track(0.0))
+    together = Comparison((sequence,), runs)
+    together.save(tmp_path / "one")
+    same(together, tmp_path / "one")
+    apart = Comparison((sequence,), runs, {"sot": "got10k"})
+    apart.save(tmp_path / "two")
+    for family in apart.families:
+        same(apart, tmp_path / "two" / family, [family])
+
+
+def test_what_failed_is_kept_and_not_scored(tmp_path):
+    half = box_track(0.0).between(0, 5)
+    sequence = Sequence("s", VIDEO, box_track(0.0))
+    runs = Run("whole", "s", "sot", box_track(0.0)), Run("fails", "s", "sot", half, "broken", False)
+    found = Comparison((sequence,), runs)
+    found.save(tmp_path)
+    assert len(Tracks.load(tmp_path / "fails" / "s.partial.parquet")) == 5
+    same(found, tmp_path)
+    assert list(evaluate_folders(tmp_path, tmp_path, "vtlab").parts) == ["whole"]
+
+
+def test_labels_become_names_that_a_disk_takes(tmp_path):
+    labels = ["truth", "a/b", "a:b", "..", "data", "csrt padding=2.0"]
+    runs = tuple(Run(label, "x/1", "sot", box_track(float(i))) for i, label in enumerate(labels))
+    found = Comparison((Sequence("x/1", VIDEO, box_track(0.0)),), runs)
+    found.save(tmp_path)
+    names = {p.name for p in tmp_path.iterdir() if p.is_dir()}
+    assert names == {"truth", "truth-2", "a-b", "a-b-2", "-", "data-2", "csrt padding=2.0"}
+    assert [p.name for p in (tmp_path / "truth").iterdir()] == ["x-1.parquet"]
+    again = evaluate_folders(tmp_path, tmp_path, "vtlab").table
+    assert again.loc[("a-b-2", "x-1"), "ao"] == pytest.approx(found.table.loc["a:b", "ao"])
+
+
+def test_without_truth_the_tracks_are_kept(tmp_path):
+    found = Comparison((Sequence("s", VIDEO),), (Run("a", "s", "sot", box_track(0.0)),))
+    found.save(tmp_path)
+    assert not (tmp_path / "truth").exists()
+    assert len(Tracks.load(tmp_path / "a" / "s.parquet")) == N
+
+
+def test_every_family_has_a_main_metric_that_is_listed_on_disk():
+    for family in FAMILIES.values():
+        assert family.listed[0] == family.columns[0] == family.main

@@ -17,12 +17,12 @@ from typing import Any
 import numpy as np
 
 from vtlab.comparison.comparison import Comparison
-from vtlab.comparison.fitting import fitting_prompts, prompts_from
 from vtlab.comparison.proxies import Run
 from vtlab.contracts import Card
 from vtlab.errors import InputError, TrackingError, VtlabError, VtlabWarning
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import Prompts
+from vtlab.prompts.fit import fitting_prompts, prompts_from
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
 from vtlab.trackers.loop import Direction, as_prompts, count_frames, track
@@ -209,7 +209,7 @@ class _Kept(FrameSource):
             video.fps,
             video.timestamps,
         )
-        self._digest = video.digest()
+        self.span, self._digest = video.span, video.digest()
         self._images = [frame.image for frame in video.frames()]
 
     def get(self, index: int) -> Image:

@@ -121,7 +121,7 @@ class _Corrupted(FrameSource):
         self.name = f"{video.name}+{self._what}"
         self.source = f"{video.source} {self._what} seed {seed}"
         self.width, self.height, self.fps = video.width, video.height, video.fps
-        self.timestamps = video.timestamps
+        self.timestamps, self.span = video.timestamps, video.span
         self._shown = (
             _last_received(len(video), self._strength, seed) if name == "drop" else np.arange(len(video))
         )

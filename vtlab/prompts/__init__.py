@@ -8,10 +8,10 @@ from vtlab.prompts.kinds import (
     PointPrompt,
     Points,
     Prompt,
-    Prompts,
     SkeletonPrompt,
     edges_of,
 )
+from vtlab.prompts.sets import Prompts
 
 __all__ = [
     "KINDS",

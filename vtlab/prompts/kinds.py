@@ -1,4 +1,4 @@
-"""Prompts: what a person gave on one frame for one object. A prompt set is a JSON file.
+"""Kinds of prompt: what a person gave on one frame for one object.
 
 Geometry follows vtlab's convention: 0-based frames, continuous pixel edges, boxes `xyxy`, points `(x, y)`.
 Prompts are immutable and hashable; their geometry is checked when they are made, and against a video by
@@ -7,32 +7,33 @@ Prompts are immutable and hashable; their geometry is checked when they are made
 
 from __future__ import annotations
 
-import base64
-import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields, replace
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Protocol, overload
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab import masks
-from vtlab.errors import FormatError, InputError, PromptError
-from vtlab.files import write_whole
+from vtlab.errors import InputError, PromptError
 
 Points = tuple[tuple[float, float], ...]
 
 
-class _Sized(Protocol):
+class Sized(Protocol):
     """What `Prompts.check` needs to know of a video; length 0 = unknown."""
 
     @property
-    def width(self) -> int: ...
+    def width(self) -> int:
+        """Pixels."""
+        ...
+
     @property
-    def height(self) -> int: ...
+    def height(self) -> int:
+        """Pixels."""
+        ...
+
     def __len__(self) -> int: ...
 
 
@@ -91,7 +92,7 @@ class Prompt(ABC):
     def _xy(self) -> NDArray[np.float64]:
         """Every coordinate pair of the prompt, for the check against the frame's edges: (K, 2)."""
 
-    def check(self, video: _Sized) -> None:
+    def check(self, video: Sized) -> None:
         """Raise `PromptError` unless the prompt lies on an existing frame and touches the image."""
         if len(video) and self.frame >= len(video):
             raise PromptError(
@@ -215,7 +216,7 @@ class MaskPrompt(Prompt):
             return np.asarray(self.polygon)
         return masks.box(self.counts, *self.size).reshape(2, 2)
 
-    def check(self, video: _Sized) -> None:
+    def check(self, video: Sized) -> None:
         """Raise `PromptError` unless the mask has the frame's size and covers at least one pixel."""
         if self.counts and self.size != (video.height, video.width):
             self.mask(video.height, video.width)
@@ -264,7 +265,7 @@ class ClickPrompt(Prompt):
     def _xy(self) -> NDArray[np.float64]:
         return np.asarray(self.points)
 
-    def check(self, video: _Sized) -> None:
+    def check(self, video: Sized) -> None:
         """Raise `PromptError` unless every click lies inside the frame."""
         super().check(video)
         for x, y in self.points:
@@ -364,183 +365,3 @@ def edges_of(prompt: Prompt) -> list[tuple[int, int]]:
         return []
     n = len(prompt.points)
     return [(i, (i + 1) % n) for i in range(n if prompt.shape == "polygon" else n - 1)]
-
-
-class Prompts:
-    """A validated, immutable list of prompts, ordered by frame and object.
-
-    Args:
-        prompts: Any iterable of prompts, or one prompt.
-
-    Raises:
-        PromptError: Two prompts of one kind for one object on one frame, or one object with two labels.
-    """
-
-    __slots__ = ("_prompts",)
-
-    def __init__(self, prompts: Iterable[Prompt] | Prompt = ()):
-        items = [prompts] if isinstance(prompts, Prompt) else list(prompts)
-        for item in items:
-            if not isinstance(item, Prompt):
-                raise PromptError(f"Expected prompts (BoxPrompt, MaskPrompt, ...), got {item!r}.")
-        self._prompts = tuple(sorted(items, key=lambda p: (p.frame, p.object_id, p.kind)))
-        seen: set[tuple[int, int, str]] = set()
-        labels: dict[int, str] = {}
-        for p in self._prompts:
-            key = (p.object_id, p.frame, p.kind)
-            if key in seen:
-                raise PromptError(
-                    f"Two {p.kind} prompts for object {p.object_id} on frame {p.frame}. "
-                    "Give different objects different ids, or merge the prompts."
-                )
-            seen.add(key)
-            if p.label is not None and labels.setdefault(p.object_id, p.label) != p.label:
-                raise PromptError(
-                    f"Object {p.object_id} has two labels, {labels[p.object_id]!r} and {p.label!r}. Keep one."
-                )
-
-    def __len__(self) -> int:
-        return len(self._prompts)
-
-    def __iter__(self) -> Iterator[Prompt]:
-        return iter(self._prompts)
-
-    @overload
-    def __getitem__(self, index: int) -> Prompt: ...
-    @overload
-    def __getitem__(self, index: slice) -> Prompts: ...
-    def __getitem__(self, index: int | slice) -> Prompt | Prompts:
-        return Prompts(self._prompts[index]) if isinstance(index, slice) else self._prompts[index]
-
-    def __add__(self, other: Iterable[Prompt]) -> Prompts:
-        return Prompts([*self, *other])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Prompts) and self._prompts == other._prompts
-
-    def __hash__(self) -> int:
-        return hash(self._prompts)
-
-    def __repr__(self) -> str:
-        return f"Prompts({len(self)} prompts, {len(self.object_ids)} objects, frames {list(self.frames)})"
-
-    @property
-    def object_ids(self) -> tuple[int, ...]:
-        """Ids of all objects, ascending."""
-        return tuple(sorted({p.object_id for p in self}))
-
-    @property
-    def frames(self) -> tuple[int, ...]:
-        """Frames that carry a prompt, ascending."""
-        return tuple(sorted({p.frame for p in self}))
-
-    @property
-    def labels(self) -> dict[int, str]:
-        """Label of each object that has one."""
-        return {p.object_id: p.label for p in self if p.label is not None}
-
-    @property
-    def edges(self) -> dict[str, list[tuple[int, int]]]:
-        """Lines of each object whose points are joined (see `edges_of`), by its id as text, as JSON has it."""
-        return {str(p.object_id): edges_of(p) for p in self if edges_of(p)}
-
-    @property
-    def kinds(self) -> frozenset[type[Prompt]]:
-        """The kinds of prompt in the set."""
-        return frozenset(type(p) for p in self)
-
-    def at(self, frame: int) -> Prompts:
-        """The prompts given on one frame."""
-        return Prompts(p for p in self if p.frame == frame)
-
-    def of(self, object_id: int) -> Prompts:
-        """The prompts given for one object."""
-        return Prompts(p for p in self if p.object_id == object_id)
-
-    def by_frame(self) -> dict[int, Prompts]:
-        """Prompts of each frame that carries any."""
-        return {frame: self.at(frame) for frame in self.frames}
-
-    def check(self, video: _Sized) -> Prompts:
-        """Return self if every prompt fits the video, else raise `PromptError` naming the first that doesn't."""
-        for prompt in self:
-            prompt.check(video)
-        return self
-
-    def shifted(self, frames: int) -> Prompts:
-        """The same prompts, `frames` later."""
-        return Prompts(replace(p, frame=p.frame + frames) for p in self)
-
-    def to_json(self) -> str:
-        """The prompt set as a JSON text; masks as base64 of COCO's compressed counts."""
-        return json.dumps({"version": 1, "prompts": [_to_dict(p) for p in self]}, indent=1) + "\n"
-
-    @classmethod
-    def from_json(cls, text: str, *, where: str = "prompts") -> Prompts:
-        """Read a prompt set from a JSON text; raises `FormatError` or `PromptError` naming `where`."""
-        try:
-            data = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise FormatError(f"{where}: not a JSON prompt set (line {error.lineno}: {error.msg}).") from None
-        if (
-            not isinstance(data, dict)
-            or data.get("version") != 1
-            or not isinstance(data.get("prompts"), list)
-        ):
-            raise FormatError(
-                f"{where}: expected {{'version': 1, 'prompts': [...]}} as Prompts.save writes it."
-            )
-        try:
-            return cls(_from_dict(item, f"{where}: prompt {i}") for i, item in enumerate(data["prompts"]))
-        except PromptError as error:
-            raise PromptError(str(error) if str(error).startswith(where) else f"{where}: {error}") from None
-
-    def save(self, path: str | Path) -> Path:
-        """Write the set to a JSON file (whole or not at all) and return its path."""
-        return write_whole(path, self.to_json())
-
-    @classmethod
-    def load(cls, path: str | Path) -> Prompts:
-        """Read a set that `save` wrote."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
-            raise FormatError(
-                f"{path}: there is no such prompt file. Make one with Prompts(...).save(path) or vtlab.annotate(video)."
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise FormatError(f"{path}: can't be read as a prompt set ({error}).") from None
-        return cls.from_json(text, where=str(path))
-
-
-def _to_dict(prompt: Prompt) -> dict[str, Any]:
-    data: dict[str, Any] = {"kind": prompt.kind}
-    for f in fields(prompt):
-        value = getattr(prompt, f.name)
-        if value == f.default and f.name not in ("object_id", "frame"):
-            continue
-        data[f.name] = base64.b64encode(value).decode("ascii") if isinstance(value, bytes) else value
-    return data
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
-
-
-def _from_dict(item: Any, where: str) -> Prompt:
-    if not isinstance(item, dict) or item.get("kind") not in KINDS:
-        kind = item.get("kind") if isinstance(item, dict) else item
-        raise FormatError(f"{where}: unknown kind {kind!r}. Known: {', '.join(KINDS)}.")
-    cls = KINDS[item["kind"]]
-    values = {k: _tuples(v) for k, v in item.items() if k != "kind"}
-    unknown = set(values) - {f.name for f in fields(cls)}
-    if unknown:
-        raise FormatError(f"{where}: unknown field {sorted(unknown)[0]!r} for a {cls.kind} prompt.")
-    try:
-        if "counts" in values:
-            values["counts"] = base64.b64decode(values["counts"], validate=True)
-        return cls(**values)
-    except PromptError as error:
-        raise PromptError(f"{where}: {error}") from None
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{where}: {error}") from None

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import Segmenter
-from vtlab.errors import InputError, PromptError, VtlabError
+from vtlab.errors import InputError, PromptError, VtlabError, WriteError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.show.draw import colour
 from vtlab.video import Video
@@ -419,7 +419,7 @@ class AnnotatorState:
             return
         try:
             self.prompts.save(self.autosave)
-        except OSError as error:
+        except WriteError as error:
             self.message = (
                 f"Autosave to {self.autosave} failed: {error}. Save with annotator.prompts.save(path)."
             )

@@ -133,6 +133,15 @@ class Source(_Entries):
         """(start, step)."""
         return self.start or 0, self.step or 1
 
+    @property
+    def told(self) -> str:
+        """In words: 'frames 10 to 18 in steps of 2 of street'."""
+        (start, step), n = self.span, self.frames
+        last = f" to {start + step * (n - 1)}" if n is not None and n > 0 else " and on"
+        return (
+            f"frames {start}{last}{f' in steps of {step}' if step != 1 else ''} of {self.name or 'a video'}"
+        )
+
     @classmethod
     def of_video(cls, video: Video) -> Source:
         """The source that work on `video` has."""
@@ -175,15 +184,9 @@ class Source(_Entries):
         else:
             why = "not all of its frames are among them" if inside.any() else "they have no frame in common"
         raise InputError(
-            f"{what} of {_range(start, step, self.frames)} of {self.name or 'a video'} can't be used on "
-            f"{_range(first, every, len(video))} of {video.name}: {why}. Remedy: cut the video as it was when they "
-            "were made (video[start:stop:step]), or make them on all of it."
+            f"{what} of {self.told} can't be used on {Source.of_video(video).told}: {why}. "
+            "Remedy: cut the video as it was when they were made (video[start:stop:step]), or make them on all of it."
         )
-
-
-def _range(start: int, step: int, n: int | None) -> str:
-    last = f" to {start + step * (n - 1)}" if n is not None and n > 0 else " and on"
-    return f"frames {start}{last}{f' in steps of {step}' if step != 1 else ''}"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,20 +1,11 @@
 """Video: frames with time stamps from a file, a folder, a stream or an array; lazy, frame-exact, never held whole."""
 
-from vtlab.video.base import (
-    BACKWARD_BYTES,
-    CACHE_BYTES,
-    IMAGE_FPS,
-    IMAGE_SUFFIXES,
-    FloatArray,
-    Frame,
-    FrameSource,
-    Image,
-    StreamVideo,
-    Video,
-    VideoLike,
-    open_video,
-    write_video,
-)
+from vtlab.video.base import CACHE_BYTES, IMAGE_FPS, FloatArray, Frame, FrameSource, Image, Video
+from vtlab.video.files import BACKWARD_BYTES
+from vtlab.video.images import IMAGE_SUFFIXES
+from vtlab.video.open import VideoLike, open_video
+from vtlab.video.stream import StreamVideo
+from vtlab.video.write import write_video
 
 __all__ = [
     "BACKWARD_BYTES",

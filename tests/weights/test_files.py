@@ -225,7 +225,7 @@ def test_addresses_that_do_not_give_the_file(server: Server, cache: Path) -> Non
 
 
 def test_full_disk(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    monkeypatch.setattr(weights.files.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
     with pytest.raises(WeightsError, match=r"needs 2048000 bytes, .* has 1 free\. Remedy"):
         weights.fetch(weight(server), progress=False)
 

@@ -1,0 +1,157 @@
+"""Video files, read by PyAV: listed once, decoded frame by frame from the key frame before."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import threading
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab.errors import VideoError, VtlabWarning
+from vtlab.video.base import IMAGE_FPS, FloatArray, FrameSource, Image, hash_file
+
+if TYPE_CHECKING:
+    from vtlab.video.decode import Decoder, FileIndex
+
+BACKWARD_BYTES = 96 * 2**20
+"""Bound on the frames held (as decoded) while reading a file backwards."""
+
+_BEHIND = 16
+"""Frames just before a frame sought that are kept too (as decoded), so that stepping back is cheap."""
+
+_RECENT_BYTES = 48 * 2**20
+"""Bound on those."""
+
+
+class FileSource(FrameSource):
+    """A file read by PyAV."""
+
+    def __init__(self, path: str, fps: float | None, verify: bool):
+        from vtlab.video.decode import Converter, Layout
+
+        self.source, self.name = path, Path(path).stem
+        self._lock = threading.Lock()
+        self._index = _index(path, verify)
+        self._decoder: Decoder | None = self._new_decoder()
+        first = self._decoder.get(0)
+        self._layout = Layout.of(first)
+        self._frame_bytes = sum(plane.buffer_size for plane in first.planes)
+        self._convert = Converter(self._layout)
+        self._recent: OrderedDict[int, Any] = OrderedDict()
+        self.width, self.height = self._layout.size
+        self._behind = min(_BEHIND, 1 + _RECENT_BYTES // (2 * self._frame_bytes))
+        self.fps, self.timestamps = _clock(self._index, fps)
+
+    def get(self, index: int) -> Image:
+        """See `FrameSource`."""
+        with self._lock:
+            if self._decoder is None:
+                self._decoder = self._new_decoder()
+            if index not in self._recent:
+                for near in range(self._first_kept(index), index):
+                    with contextlib.suppress(
+                        VideoError
+                    ):  # damage before the frame asked for does not matter here
+                        self._recent[near] = self._decoder.get(near)
+                self._recent[index] = self._decoder.get(index)
+            while len(self._recent) > 2 * self._behind:
+                self._recent.popitem(last=False)
+            return self._convert(self._recent[index])
+
+    def _first_kept(self, index: int) -> int:
+        """First frame worth keeping on the way to `index`: none before its key frame, none that is kept already."""
+        key = int(self._index.keys[max(self._index.key_before(index), 0)])
+        begin = max(index - self._behind, min(key, index))
+        return next((near + 1 for near in range(index - 1, begin - 1, -1) if near in self._recent), begin)
+
+    def read(self, indices: range) -> Iterator[Image]:
+        """See `FrameSource`."""
+        from vtlab.video.decode import Converter
+
+        if not indices:
+            return
+        decoder, convert = self._new_decoder(), Converter(self._layout)
+        try:
+            if indices.step > 0:
+                for index in indices:
+                    yield convert(decoder.get(index))
+                return
+            for chunk in self._chunks(indices):
+                held = [decoder.get(index) for index in reversed(chunk)]
+                while held:
+                    yield convert(held.pop())
+        finally:
+            decoder.close()
+
+    def _chunks(self, indices: range) -> Iterator[range]:
+        """Cut a falling range where a key frame lies, and where the images of a piece would need too much memory."""
+        limit = max(1, BACKWARD_BYTES // self._frame_bytes)
+        while indices:
+            key = self._index.keys[max(self._index.key_before(indices[0]), 0)]
+            size = min(limit, max(1, (indices[0] - int(key)) // -indices.step + 1))
+            yield indices[:size]
+            indices = indices[size:]
+
+    def _new_decoder(self) -> Decoder:
+        from vtlab.video.decode import Decoder
+
+        return Decoder(self.source, self._index)
+
+    def digest(self) -> str:
+        """See `FrameSource`."""
+        return "sha256:" + hash_file(Path(self.source), hashlib.sha256()).hexdigest()
+
+    def close(self) -> None:
+        """See `FrameSource`."""
+        with self._lock:
+            if self._decoder is not None:
+                self._decoder.close()
+            self._decoder = None
+            self._recent.clear()
+
+
+def _index(path: str, verify: bool) -> FileIndex:
+    """List a file's frames; decode it whole where its packets or its first frame say that it is damaged."""
+    from vtlab.video.decode import Decoder, index_frames, index_packets
+
+    index = None if verify else index_packets(path)
+    if index is not None:
+        decoder = Decoder(path, index)
+        try:
+            decoder.get(0)
+            return index
+        except VideoError:
+            pass
+        finally:
+            decoder.close()
+    index = index_frames(path)
+    if index.promise:
+        warnings.warn(
+            f"{path!r} is damaged or cut short: its header announces {index.promise}, "
+            f"{len(index.pts)} frames can be decoded and are used.",
+            VtlabWarning,
+            stacklevel=6,
+        )
+    return index
+
+
+def _clock(index: FileIndex, fps: float | None) -> tuple[float, FloatArray]:
+    """Frames per second and time stamps: as recorded, or even ones where `fps` is given.
+
+    The nominal rate is kept where the recorded times agree with it to 0.1 per cent, so that rounded time stamps
+    do not make 29.97 something else.
+    """
+    if fps is not None:
+        return fps, np.arange(len(index.pts)) / fps
+    times = index.seconds - index.seconds[0]
+    nominal = float(index.rate) if index.rate else IMAGE_FPS
+    if times[-1] == 0:
+        return nominal, times
+    mean = (len(times) - 1) / float(times[-1])
+    return (nominal if abs(mean / nominal - 1) < 1e-3 else mean), times

@@ -1,0 +1,108 @@
+"""open_video: one door to files, folders, globs, lists, addresses and arrays."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import InputError, VideoError
+from vtlab.video.arrays import ArraySource, check_array
+from vtlab.video.base import CACHE_BYTES, IMAGE_FPS, FrameSource, Video
+from vtlab.video.files import FileSource
+from vtlab.video.images import IMAGE_SUFFIXES, ImageSource, sorted_images
+from vtlab.video.stream import StreamVideo
+
+_ADDRESSES = frozenset({"http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt"})
+
+VideoLike = Video | str | os.PathLike[str] | NDArray[np.uint8] | Sequence[str | os.PathLike[str]]
+
+
+def open_video(
+    source: VideoLike,
+    *,
+    fps: float | None = None,
+    name: str | None = None,
+    verify: bool = False,
+    cache_bytes: int = CACHE_BYTES,
+) -> Video:
+    """Open a video file, a folder or glob of images, a list of image files, an address or an array.
+
+    Nothing is decoded but the first frame. Images are sorted by the numbers in their names (2 before 10).
+
+    Args:
+        source: What to open. A `Video` is returned as it is; an array has shape (N, H, W, 3), uint8 RGB.
+        fps: Frames per second of images and arrays (30 by default); for a file, replaces its time stamps.
+        name: Name of the video; by default the file's or the folder's.
+        verify: Decode a file once at opening and list only the frames that decode. Files that look damaged are
+            treated so in any case.
+        cache_bytes: Bound on the images kept for random access.
+
+    Raises:
+        VideoError: If it is missing, empty, damaged beyond reading, or not a video; the message names the remedy.
+
+    Warns:
+        VtlabWarning: If the file has fewer frames than it announces.
+    """
+    if fps is not None and not (np.isfinite(fps) and fps > 0):
+        raise InputError(f"Expected fps above 0 (frames per second), got {fps}.")
+    if isinstance(source, Video):
+        return source
+    if isinstance(source, str) and "://" in source:
+        scheme = urlsplit(source).scheme
+        if scheme not in _ADDRESSES:
+            raise VideoError(
+                f"Addresses of kind {scheme!r} can't be opened. Known: {', '.join(sorted(_ADDRESSES))}."
+            )
+        return StreamVideo(source)
+    frames = _find_source(source, fps, verify)
+    if name is not None:
+        frames.name = name
+    return Video(frames, cache_bytes=cache_bytes)
+
+
+def _find_source(source: Any, fps: float | None, verify: bool) -> FrameSource:
+    if isinstance(source, np.ndarray):
+        return ArraySource(check_array(source), fps or IMAGE_FPS)
+    if isinstance(source, str | os.PathLike):
+        return _find_files(os.fspath(source), fps, verify)
+    paths = [Path(path) for path in source]
+    if not paths:
+        raise VideoError("The list of images is empty. Remedy: give at least one image.")
+    return _images(paths, str(paths[0].parent), fps)
+
+
+def _find_files(source: str, fps: float | None, verify: bool) -> FrameSource:
+    path = Path(source)
+    if path.is_dir():
+        files = sorted_images(path.iterdir())
+        if not files:
+            raise VideoError(
+                f"The folder {source!r} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}). "
+                "Remedy: give the folder that holds the images themselves, or a glob."
+            )
+        return _images(files, source, fps)
+    if path.is_file():
+        if path.stat().st_size == 0:
+            raise VideoError(f"The file {source!r} is empty (0 bytes). Remedy: copy or download it again.")
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            return ImageSource([path], source, path.stem, fps or IMAGE_FPS)
+        return FileSource(source, fps, verify)
+    if glob.has_magic(source):
+        files = sorted_images(Path(found) for found in glob.glob(source, recursive=True))
+        if not files:
+            raise VideoError(f"No image matches {source!r}. Remedy: check the pattern.")
+        return _images(files, source, fps)
+    raise VideoError(
+        f"The video {source!r} does not exist. Remedy: check the path (working folder: {os.getcwd()!r})."
+    )
+
+
+def _images(files: list[Path], source: str, fps: float | None) -> FrameSource:
+    return ImageSource(files, source, files[0].resolve().parent.name, fps or IMAGE_FPS)

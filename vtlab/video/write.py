@@ -1,0 +1,102 @@
+"""Writing: H.264 files that every browser plays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vtlab.errors import InputError, VideoError
+from vtlab.files import write_whole
+from vtlab.video.base import Image
+
+
+def write_video(
+    path: str | os.PathLike[str],
+    frames: Iterable[Image],
+    fps: float,
+    *,
+    quality: int = 20,
+    keyframes: int = 24,
+) -> Path:
+    """Write images as H.264 (yuv420p, BT.709, moov atom first), which every browser plays.
+
+    The file appears when it is whole: it is written under another name beside its place and then renamed. Odd
+    widths and heights, which yuv420p can't hold, grow by one pixel, a copy of the last column or row.
+
+    Args:
+        path: Where to; the suffix should be .mp4. An existing file is replaced.
+        frames: RGB images (H, W, 3), uint8, all of one size; read once.
+        fps: Frames per second.
+        quality: x264's constant rate factor: 0 is lossless, 18 looks it, 28 is small.
+        keyframes: Most frames from one key frame to the next: few make scrubbing quick and files larger.
+
+    Returns:
+        The path written.
+
+    Raises:
+        VideoError: If there are no frames, sizes differ, or the folder is missing.
+        WriteError: If the file can't be written, such as on a full disk.
+    """
+    if not (np.isfinite(fps) and fps > 0):
+        raise InputError(f"Expected fps above 0 (frames per second), got {fps}.")
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise VideoError(f"The folder {str(target.parent)!r} does not exist. Remedy: make it first.")
+    return write_whole(target, lambda part: _encode(part, frames, fps, quality, keyframes))
+
+
+def _encode(part: Path, frames: Iterable[Image], fps: float, quality: int, keyframes: int) -> None:
+    """Encode `frames` into the file `part`."""
+    import av
+
+    rate = Fraction(fps).limit_denominator(1001)
+    count, size, stream = 0, (0, 0), None
+    with (
+        part.open("wb") as file,
+        av.open(file, "w", format="mp4", options={"movflags": "faststart"}) as container,
+    ):
+        for count, image in enumerate(frames, start=1):
+            image = _even(_check_image(image, count - 1))
+            if stream is None:
+                size = image.shape[:2]
+                stream = _add_stream(container, rate, size, quality, keyframes)
+            elif image.shape[:2] != size:
+                raise VideoError(
+                    f"Frame {count - 1} has size {image.shape[:2]} (height, width), the first had {size}."
+                )
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="itu709")))
+        if stream is not None:
+            container.mux(stream.encode())
+    if not count:
+        raise VideoError("No frames were given. Remedy: give at least one image.")
+
+
+def _add_stream(container: Any, rate: Fraction, size: tuple[int, ...], quality: int, keyframes: int) -> Any:
+    options = {"crf": str(quality), "preset": "veryfast", "g": str(keyframes), "colorspace": "bt709"}
+    options |= {"color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
+    stream = container.add_stream("libx264", rate=rate, options=options)
+    stream.height, stream.width = size
+    stream.pix_fmt = "yuv420p"
+    return stream
+
+
+def _check_image(image: Any, index: int) -> Image:
+    array = np.asarray(image)
+    if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
+        raise VideoError(
+            f"Frame {index}: expected (H, W, 3) uint8 RGB, got shape {array.shape}, type {array.dtype}."
+        )
+    return array
+
+
+def _even(image: Image) -> Image:
+    height, width = image.shape[:2]
+    if height % 2 or width % 2:
+        image = np.pad(image, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
+    return np.ascontiguousarray(image)

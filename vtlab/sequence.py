@@ -20,6 +20,9 @@ from vtlab.video import Video
 class Sequence:
     """One item of a benchmark.
 
+    Truth, prompts and ignore regions that were made on the whole video or on another cut of it get the frame numbers
+    of `video` (see `Tracks.on`), or an `InputError` names both ranges.
+
     Attributes:
         name: Unique within its dataset.
         video: The frames.
@@ -37,6 +40,11 @@ class Sequence:
     ignore: Tracks | None = None
     benchmark: str = ""
     attributes: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name in ("truth", "prompts", "ignore"):
+            made = getattr(self, name)
+            object.__setattr__(self, name, None if made is None else made.on(self.video))
 
     def __len__(self) -> int:
         """Number of frames."""
@@ -101,7 +109,7 @@ def first_prompts(truth: Tracks) -> Prompts:
             prompts = (kind(truth, int(row), object_id, label) for row in rows)
             found += [p for p in (next((p for p in prompts if p is not None), None),) if p is not None]
         found += _point_prompt(truth, object_id, label)
-    return Prompts(found)
+    return Prompts(found, source=truth.record.source)
 
 
 def _box_prompt(truth: Tracks, row: int, object_id: int, label: str | None) -> Prompt | None:

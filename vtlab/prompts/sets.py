@@ -69,7 +69,13 @@ class Prompts:
         )
 
     def __add__(self, other: Iterable[Prompt]) -> Prompts:
-        return Prompts([*self, *other], source=self.source)
+        source = other.source if isinstance(other, Prompts) else None
+        if self.source is not None and source is not None and self.source.span != source.span:
+            raise PromptError(
+                f"Prompts of {self.source.told} and of {source.told} have different frame numbers. "
+                "Remedy: bring both to one clip by prompts.on(video)."
+            )
+        return Prompts([*self, *other], source=self.source or source)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Prompts) and self._prompts == other._prompts
@@ -141,10 +147,11 @@ class Prompts:
                 start, step = self.source.span
                 raise PromptError(
                     f"{p} of {self.source.told} lies on frame {start + p.frame * step} of {video.name}, which is not "
-                    f"among {Source.of_video(video).told}. Remedy: leave it out, or cut the video so that it is there."
+                    f"among {Source.of_video(video, digest=False).told}. "
+                    "Remedy: leave it out, or cut the video so that it is there."
                 )
             found.append(replace(p, frame=frame))
-        return Prompts(found, source=Source.of_video(video))
+        return Prompts(found, source=Source.of_video(video, digest=self.source.digest is not None))
 
     def shifted(self, frames: int) -> Prompts:
         """The same prompts, `frames` later."""

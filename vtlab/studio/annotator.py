@@ -159,8 +159,8 @@ def _restore(video: Video, given: Prompts, file: Path | None) -> tuple[Prompts, 
         return given, ""
     saved = Prompts.load(file)
     try:
-        saved.check(video)
-    except PromptError as error:
+        saved = saved.on(video).check(video)
+    except InputError as error:
         raise PromptError(
             f"{file} holds prompts of another video: {error} Move the file, or give autosave=another file."
         ) from None

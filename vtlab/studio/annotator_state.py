@@ -15,6 +15,7 @@ from vtlab.contracts import Segmenter
 from vtlab.errors import InputError, PromptError, VtlabError, WriteError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.show.draw import colour
+from vtlab.tracks import Source
 from vtlab.video import Video
 
 Key = tuple[int, int, str]
@@ -76,7 +77,7 @@ class AnnotatorState:
     ):
         self.video, self.segmenter, self.skeleton, self.autosave = video, segmenter, skeleton, autosave
         self.labels = tuple(labels)
-        start = (prompts or Prompts()).check(video)
+        start = (prompts or Prompts()).on(video).check(video)
         self._now = _Snapshot({(p.object_id, p.frame, p.kind): p for p in start}, dict(start.labels))
         self._undo: list[_Snapshot] = []
         self._redo: list[_Snapshot] = []
@@ -96,8 +97,10 @@ class AnnotatorState:
             for i, f, given in figures
             for kind in {"mask": ("box", "click"), "click": ("box",)}.get(given, ())
         }
+        kept = [p for k, p in figures.items() if k not in means]
         return Prompts(
-            replace(p, label=self._now.labels.get(p.object_id)) for k, p in figures.items() if k not in means
+            (replace(p, label=self._now.labels.get(p.object_id)) for p in kept),
+            source=Source.of_video(self.video, digest=False),  # a long file is not read for each edit
         )
 
     @property

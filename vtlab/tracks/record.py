@@ -143,12 +143,12 @@ class Source(_Entries):
         )
 
     @classmethod
-    def of_video(cls, video: Video) -> Source:
-        """The source that work on `video` has."""
+    def of_video(cls, video: Video, *, digest: bool = True) -> Source:
+        """The source that work on `video` has; without `digest` the file is not read for it."""
         start, step = video.span
         return cls(
             name=video.name,
-            digest=video.digest(),
+            digest=video.digest() if digest else None,
             width=video.width,
             height=video.height,
             frames=-1 if isinstance(video, StreamVideo) else len(video),
@@ -184,7 +184,7 @@ class Source(_Entries):
         else:
             why = "not all of its frames are among them" if inside.any() else "they have no frame in common"
         raise InputError(
-            f"{what} of {self.told} can't be used on {Source.of_video(video).told}: {why}. "
+            f"{what} of {self.told} can't be used on {Source.of_video(video, digest=False).told}: {why}. "
             "Remedy: cut the video as it was when they were made (video[start:stop:step]), or make them on all of it."
         )
 

@@ -109,7 +109,7 @@ _MOVED = {
     "trackers.per_object": "trackers.create",
     "trackers.by_detection": "trackers.compose.by_detection",
     "trackers.auto": "trackers.compose.auto",
-    "trackers.assistant": "trackers.compose.assistant",
+    "trackers.assistant": "trackers.compose.assistant.tracker",
     "trackers.interpolation": "trackers.compose.interpolation",
     "trackers.identity": "trackers.compose.identity",
     "run": "trackers.loop",

@@ -16,21 +16,22 @@ annotation platforms (discover, follow, merge, confirm, find again), with its de
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vtlab.association.parts.assignment import assign
 from vtlab.association.parts.reid import make_embedder, unit
-from vtlab.contracts import OfflineTracker, OnlineTracker
+from vtlab.contracts import OfflineTracker
 from vtlab.errors import InputError
-from vtlab.geometry import box_iou, paired_iou
+from vtlab.geometry import box_iou
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompt, Prompts
 from vtlab.registry import register
+from vtlab.trackers.compose.assistant.answers import Answers
+from vtlab.trackers.compose.assistant.followers import Followers
+from vtlab.trackers.compose.assistant.looking import Looker, Seen
+from vtlab.trackers.compose.assistant.objects import Object
 from vtlab.trackers.create import create_tracker, make_detector
 from vtlab.tracks import FrameTracks
 
@@ -39,99 +40,8 @@ if TYPE_CHECKING:
 
     from vtlab.video import Frame
 
-Array = NDArray[np.float64]
 COLUMNS = ("object_id", "frame", "seconds", "event", "reason", "label")
-_HOLD = 300  # frames that are held back at most
 _MEMORY = 0.8  # part of its old vector that an object keeps at each look
-
-
-@dataclass(slots=True)
-class _Row:
-    """What is held back of one object on one frame; `item` None: it was taken back."""
-
-    item: _Object | None
-    time: float
-    box: Array
-    score: float
-    visible: bool
-    mask: NDArray[np.bool_] | None
-    source: str
-
-
-@dataclass
-class _Object:
-    """One object that is followed or was lost."""
-
-    serial: int
-    object_id: int | None  # None while it is not confirmed
-    manual: bool
-    box: Array
-    born: tuple[int, float] = (0, 0.0)  # frame and its time stamp
-    score: float = 1.0
-    visible: bool = True
-    mask: NDArray[np.bool_] | None = None
-    source: str = "tracked"
-    hits: int = 1
-    misses: int = 0
-    lost_at: float | None = None
-    vector: Any = None
-    follower: OnlineTracker | None = None
-    votes: dict[str, float] = field(default_factory=dict)
-    anchor: tuple[float, Array] | None = None  # time and box of the last look that saw it
-    speed: Array | None = (
-        None  # (4,), of its centre, twice, pixels per second, between the last two looks that saw it
-    )
-    pending: list[_Row] = field(default_factory=list)  # its rows since then
-    first: int = 0  # count of the oldest frame whose row may still change
-
-    @property
-    def label(self) -> str | None:
-        """The class with most confidence so far."""
-        return max(self.votes, key=self.votes.__getitem__) if self.votes else None
-
-    def settle(self, time: float, box: Array, follower_box: Array) -> None:
-        """A look saw the object at `box`: mend the rows since the look before, and go on from here."""
-        if self.anchor is not None and time > self.anchor[0]:
-            start, old = self.anchor
-            for row in self.pending:
-                part = (row.time - start) / (time - start)
-                if not row.visible:
-                    row.box, row.visible, row.source = old + part * (box - old), True, "interpolated"
-                    row.mask = None
-                elif row.mask is None:
-                    row.box = _mended(row.box, follower_box, box, part)
-            self.speed = np.tile((_centre(box) - _centre(old)) / (time - start), 2)
-        self.anchor, self.pending = (time, box.copy()), []
-
-    def take_back(self) -> None:
-        """Give no answer for the rows that no look has confirmed."""
-        for row in self.pending:
-            row.item = None
-        self.pending = []
-
-
-def _centre(box: Array) -> Array:
-    """Centre (2,) of a box (4,)."""
-    return (box[:2] + box[2:]) / 2
-
-
-def _mended(box: Array, wrong: Array, right: Array, part: float) -> Array:
-    """Move and scale a box (4,) by `part` of what leads from the box `wrong` to the box `right`."""
-    least = 1e-6  # a follower may answer a box without area
-    scale = np.maximum(right[2:] - right[:2], least) / np.maximum(wrong[2:] - wrong[:2], least)
-    centre = _centre(box) + part * (_centre(right) - _centre(wrong))
-    half = (box[2:] - box[:2]) * scale**part / 2
-    return np.concatenate([centre - half, centre + half])
-
-
-@dataclass(frozen=True, slots=True)
-class _Seen:
-    """What the detectors saw on a frame: boxes (n, 4), scores (n,), labels and the detector of each."""
-
-    boxes: Array
-    scores: Array
-    labels: list[str | None]
-    by: list[str]
 
 
 @register(
@@ -159,7 +69,7 @@ class Assistant(OfflineTracker):
         duplicate: IoU above which two followed objects are one; the younger is removed, never what a person drew.
         lost_looks: Looks in a row that miss an object before it is lost, from the last one that saw it.
         forget: Seconds after which a lost object can no longer be found again.
-        embedder: Appearance by which lost objects are found again, see `association.reid.make_embedder`.
+        embedder: Appearance by which lost objects are found again, see `association.parts.reid.make_embedder`.
         appearance: Lowest cosine for that; None: what the embedder calls alike.
         most: Most objects that are followed at once; further ones are not begun.
 
@@ -196,9 +106,8 @@ class Assistant(OfflineTracker):
             raise InputError(
                 "Assistant: detector_params goes with exactly one detector; give instances of several."
             )
-        self._detectors = [make_detector(d, detector_params) for d in several]
-        self._make = lambda: create_tracker(follower, **(follower_params or {}))
-        self._spare: OnlineTracker | None = self._follower()
+        self._looker = Looker([make_detector(d, detector_params) for d in several], float(duplicate))
+        self._followers = Followers(lambda: create_tracker(follower, **(follower_params or {})))
         self._every, self._confirm, self._new, self._same = float(every), confirm, float(new), float(same)
         self._refresh, self._duplicate, self._lost_looks = float(refresh), float(duplicate), lost_looks
         self._forget, self._most = float(forget), most
@@ -216,9 +125,9 @@ class Assistant(OfflineTracker):
                 )
 
     def _forget_all(self) -> None:
-        self._live: list[_Object] = []
-        self._lost: list[_Object] = []
-        self._held: deque[tuple[int, list[_Row]]] = deque()
+        self._live: list[Object] = []
+        self._lost: list[Object] = []
+        self._answers = Answers()
         self.events: list[dict[str, Any]] = []
         self.looks = 0
         self._next_id, self._next_serial = 1, 1
@@ -232,8 +141,7 @@ class Assistant(OfflineTracker):
         self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
     ) -> Iterator[tuple[int, FrameTracks]]:
         """Yield the answers in the order of frames, each as soon as no later look can change it."""
-        for detector in self._detectors:
-            detector.reset()
+        self._looker.reset()
         self._forget_all()
         given, last = prompts.by_frame(), None
         try:
@@ -255,37 +163,25 @@ class Assistant(OfflineTracker):
         prompted = {p.object_id for p in prompts}
         for item in self._live:
             if item.object_id not in prompted or item.object_id is None:
-                self._follow(item, frame)
+                self._followers.follow(item, frame, self._time)
         for prompt in prompts:
             self._take(prompt, frame)
         waiting = any(o.object_id is None for o in self._live)
         if self._looked is None or waiting or final or self._time - self._looked >= self._every - 1e-9:
             self._looked = self._time
             self._look(frame)
-        rows = []
-        for item in self._live:
-            row = _Row(item, self._time, item.box, item.score, item.visible, item.mask, item.source)
-            rows.append(row)
-            anchored = item.anchor is not None and item.anchor[0] == self._time
-            if item.manual or (anchored and item.object_id is not None):
-                item.first = self._count + 1
-            elif not anchored:
-                item.pending.append(row)
-        self._held.append((frame.index, rows))
+        self._answers.hold(frame.index, [o.note(self._time, self._count) for o in self._live])
 
     def _settled(self) -> Iterator[tuple[int, FrameTracks]]:
         """Hand out the held frames that no followed object may still change."""
-        oldest = min((o.first for o in self._live), default=self._count + 1)
-        while self._held and (self._count - len(self._held) + 1 < oldest or len(self._held) > _HOLD):
-            yield self._release()
+        return self._answers.settled(min((o.first for o in self._live), default=self._count + 1))
 
     def _rest(self) -> Iterator[tuple[int, FrameTracks]]:
         """Hand out all held frames, less what the last looks did not see."""
         for item in self._live:
             if item.misses and not item.manual:
                 item.take_back()
-        while self._held:
-            yield self._release()
+        return self._answers.settled(None)
 
     def close(self) -> None:
         """Free the followers; the report stays."""
@@ -304,48 +200,6 @@ class Assistant(OfflineTracker):
 
         return pd.DataFrame(self.events, columns=list(COLUMNS))
 
-    # -- following ----------------------------------------------------------------------------------------------
-
-    def _follower(self) -> OnlineTracker:
-        made = self._make()
-        if not isinstance(made, OnlineTracker) or not made.card.accepts & {BoxPrompt, MaskPrompt}:
-            raise InputError(
-                f"Assistant: {made.card.name!r} can't follow: it must be online and take boxes or masks."
-            )
-        return made
-
-    def _start(self, item: _Object, frame: Frame, prompt: Prompt | None = None) -> None:
-        """(Re)start an object's follower from its box, or from a person's prompt."""
-        if item.follower is None:
-            item.follower, self._spare = self._spare or self._follower(), None
-        accepts = item.follower.card.accepts
-        if prompt is not None and type(prompt) in accepts:
-            begin: Prompt = prompt
-        elif BoxPrompt in accepts:
-            begin = BoxPrompt(tuple(item.box.tolist()), object_id=1, frame=frame.index)  # type: ignore[arg-type]
-        else:
-            x1, y1, x2, y2 = item.box.tolist()
-            begin = MaskPrompt(
-                polygon=((x1, y1), (x2, y1), (x2, y2), (x1, y2)), object_id=1, frame=frame.index
-            )
-        self._read(item, item.follower.init(frame, Prompts([begin])))
-
-    def _follow(self, item: _Object, frame: Frame) -> None:
-        if item.follower is not None:
-            self._read(item, item.follower.step(frame))
-            item.source = "tracked"
-
-    def _read(self, item: _Object, answer: FrameTracks) -> None:
-        """Take over what the follower says; an object it doesn't see goes on as it went between the last looks."""
-        item.mask = None
-        if not len(answer) or not bool(answer.visible[0]) or not np.isfinite(answer.boxes[0]).all():
-            item.visible = False
-            if item.anchor is not None and item.speed is not None and not item.manual:
-                item.box = item.anchor[1] + item.speed * (self._time - item.anchor[0])
-            return
-        item.box, item.score, item.visible = answer.boxes[0].copy(), float(answer.scores[0]), True
-        item.mask = None if answer.masks is None else answer.masks[0]
-
     def _take(self, prompt: Prompt, frame: Frame) -> None:
         """Begin, correct or find an object as the person says."""
         known = next((o for o in [*self._live, *self._lost] if o.object_id == prompt.object_id), None)
@@ -353,7 +207,7 @@ class Assistant(OfflineTracker):
         box = prompt.box(height, width)
         event = "drawn" if known is None else "corrected" if known in self._live else "found"
         if known is None:
-            known = _Object(self._serial(), prompt.object_id, True, box, first=self._count)
+            known = Object(self._serial(), prompt.object_id, True, box, first=self._count)
             self._next_id = max(self._next_id, prompt.object_id + 1)
         self._lost = [o for o in self._lost if o is not known]
         if known not in self._live:
@@ -364,7 +218,7 @@ class Assistant(OfflineTracker):
         known.source = "manual"
         if prompt.label is not None:
             known.votes = {prompt.label: float("inf")}
-        self._start(known, frame, prompt)
+        self._followers.start(known, frame, self._time, prompt)
         known.box, known.score, known.visible = box, 1.0, True
         if isinstance(prompt, MaskPrompt):
             known.mask = prompt.mask(height, width)
@@ -374,7 +228,7 @@ class Assistant(OfflineTracker):
 
     def _look(self, frame: Frame) -> None:
         self.looks += 1
-        seen = self._detect(frame)
+        seen = self._looker.look(frame)
         boxes = np.array([o.box for o in self._live]).reshape(-1, 4)
         overlap = box_iou(boxes, seen.boxes)
         rows, columns = assign(overlap, self._same, rule="gain") if overlap.size else (np.empty(0, int),) * 2
@@ -390,32 +244,7 @@ class Assistant(OfflineTracker):
         self._discover([c for c in free if seen.scores[c] >= self._new], drifted, seen, frame)
         self._tidy(frame)
 
-    def _detect(self, frame: Frame) -> _Seen:
-        """Findings of all detectors; of two that overlap above `duplicate` the surer stays."""
-        rows: list[tuple[float, Array, str | None, str]] = []
-        for detector in self._detectors:
-            found = detector.detect_frame(frame)
-            scores = np.ones(len(found)) if found.confidence is None else found.confidence
-            labels = found.data.get("class_name", [None] * len(found))
-            rows += [
-                (
-                    float(s),
-                    np.asarray(b, dtype=np.float64),
-                    None if x is None else str(x),
-                    detector.card.name,
-                )
-                for s, b, x in zip(scores, found.xyxy, labels, strict=True)
-                if np.isfinite(b).all() and (b[2:] > b[:2]).all()
-            ]
-        rows.sort(key=lambda r: -r[0])
-        kept: list[tuple[float, Array, str | None, str]] = []
-        for row in rows:
-            if not kept or paired_iou(np.array([k[1] for k in kept]), row[1]).max() < self._duplicate:
-                kept.append(row)
-        boxes = np.array([r[1] for r in kept]).reshape(-1, 4)
-        return _Seen(boxes, np.array([r[0] for r in kept]), [r[2] for r in kept], [r[3] for r in kept])
-
-    def _agree(self, item: _Object, seen: _Seen, column: int, overlap: float, frame: Frame) -> None:
+    def _agree(self, item: Object, seen: Seen, column: int, overlap: float, frame: Frame) -> None:
         """Merge a detection with the object it shows."""
         box, score, label = seen.boxes[column], float(seen.scores[column]), seen.labels[column]
         item.hits, item.misses = item.hits + 1, 0
@@ -427,7 +256,7 @@ class Assistant(OfflineTracker):
             item.settle(self._time, weight * box + (1 - weight) * followed, followed)
             if overlap < self._refresh or not item.visible:
                 item.box = box.copy()
-                self._start(item, frame)
+                self._followers.start(item, frame, self._time)
             assert item.anchor is not None
             item.box, item.score, item.visible = item.anchor[1].copy(), max(score, mine), True
             item.source = "detected"
@@ -435,17 +264,17 @@ class Assistant(OfflineTracker):
         if item.object_id is None and item.hits >= self._confirm:
             self._name(item, seen.by[column])
 
-    def _name(self, item: _Object, by: str) -> None:
+    def _name(self, item: Object, by: str) -> None:
         """Confirm a new object."""
         item.object_id, self._next_id = self._next_id, self._next_id + 1
         self._write(item, item.born, "born", by)
 
-    def _discover(self, columns: list[int], drifted: list[_Object], seen: _Seen, frame: Frame) -> None:
+    def _discover(self, columns: list[int], drifted: list[Object], seen: Seen, frame: Frame) -> None:
         """Find lost objects, and those whose follower drifted off, by appearance; begin new ones with the rest."""
         if not columns:
             return
         vectors = self._embedder.embed(frame.image, seen.boxes[columns])
-        taken: dict[int, _Object] = {}
+        taken: dict[int, Object] = {}
         pool = [o for o in [*self._lost, *drifted] if o.vector is not None]
         if pool:
             likeness = np.array([o.vector for o in pool]) @ vectors.T
@@ -457,12 +286,12 @@ class Assistant(OfflineTracker):
             elif len(self._live) < self._most:
                 self._begin(seen, column, vectors[i], frame)
 
-    def _revive(self, item: _Object, seen: _Seen, column: int, frame: Frame) -> None:
+    def _revive(self, item: Object, seen: Seen, column: int, frame: Frame) -> None:
         """Follow a lost object, or one whose follower drifted off, from a detection on."""
         item.take_back()
         item.box, item.score = seen.boxes[column].copy(), float(seen.scores[column])
         item.misses, item.source = 0, "detected"
-        self._start(item, frame)
+        self._followers.start(item, frame, self._time)
         item.box, item.visible = seen.boxes[column].copy(), True
         item.anchor, item.speed = (self._time, item.box), None
         if item.lost_at is not None:
@@ -471,19 +300,19 @@ class Assistant(OfflineTracker):
             item.lost_at = None
             self._note(item, frame, "found", "appearance")
 
-    def _begin(self, seen: _Seen, column: int, vector: Any, frame: Frame) -> None:
+    def _begin(self, seen: Seen, column: int, vector: Any, frame: Frame) -> None:
         label, score, box = seen.labels[column], float(seen.scores[column]), seen.boxes[column].copy()
-        item = _Object(self._serial(), None, False, box, (frame.index, frame.timestamp), score, vector=vector)
+        item = Object(self._serial(), None, False, box, (frame.index, frame.timestamp), score, vector=vector)
         item.first, item.source, item.anchor = self._count, "detected", (self._time, box)
         if label is not None:
             item.votes[label] = score
-        self._start(item, frame)
+        self._followers.start(item, frame, self._time)
         item.box, item.score, item.visible = box.copy(), score, True
         self._live.append(item)
         if self._confirm == 1:
             self._name(item, seen.by[column])
 
-    def _describe(self, item: _Object, frame: Frame) -> None:
+    def _describe(self, item: Object, frame: Frame) -> None:
         vector = self._embedder.embed(frame.image, item.box[None])
         if item.vector is not None:
             vector = unit(_MEMORY * np.asarray(item.vector)[None] + (1 - _MEMORY) * vector)
@@ -505,7 +334,7 @@ class Assistant(OfflineTracker):
                     self._note(younger, frame, "removed", f"duplicate of {older.object_id}")
         self._lost = [o for o in self._lost if o.manual or self._time - (o.lost_at or 0.0) <= self._forget]
 
-    def _twins(self) -> list[tuple[_Object, _Object]]:
+    def _twins(self) -> list[tuple[Object, Object]]:
         """Pairs (kept, removed) of followed objects that lie on each other."""
         items = [o for o in self._live if o.visible]
         if len(items) < 2:
@@ -520,53 +349,23 @@ class Assistant(OfflineTracker):
                 pairs.append((kept, gone))
         return pairs
 
-    def _lose(self, item: _Object, frame: Frame, by: str) -> None:
+    def _lose(self, item: Object, frame: Frame, by: str) -> None:
         self._drop(item)
         if item.object_id is not None:
             item.lost_at = self._time
             self._lost.append(item)
             self._note(item, frame, "lost", by)
 
-    def _drop(self, item: _Object) -> None:
-        """Stop following; the follower is kept for the next object. What no look has confirmed is taken back."""
-        item.take_back()
+    def _drop(self, item: Object) -> None:
         self._live = [o for o in self._live if o is not item]
-        if item.follower is not None and self._spare is None:
-            self._spare = item.follower
-        elif item.follower is not None:
-            item.follower.close()
-        item.follower, item.mask, item.visible = None, None, False
+        self._followers.stop(item)
 
-    # -- answering ----------------------------------------------------------------------------------------------
+    # -- reporting ----------------------------------------------------------------------------------------------
 
-    def _release(self) -> tuple[int, FrameTracks]:
-        """The answer for the oldest held frame."""
-        index, rows = self._held.popleft()
-        shown = [
-            (r.item.object_id, r.item.label, r)
-            for r in rows
-            if r.item is not None and r.item.object_id is not None and (r.visible or r.item.manual)
-        ]
-        shown.sort(key=lambda entry: entry[0])
-        masks = None
-        if any(r.mask is not None for *_, r in shown):
-            shape = next(r.mask.shape for *_, r in shown if r.mask is not None)
-            masks = np.stack([r.mask if r.mask is not None else np.zeros(shape, bool) for *_, r in shown])
-        labels = [label for _, label, _ in shown]
-        return index, FrameTracks.of(
-            [object_id for object_id, *_ in shown],
-            np.array([r.box for *_, r in shown]).reshape(-1, 4),
-            [min(max(r.score, 0.0), 1.0) for *_, r in shown],
-            [r.visible for *_, r in shown],
-            masks=masks,
-            labels=labels if any(labels) else None,
-            source=[r.source for *_, r in shown],
-        )
-
-    def _note(self, item: _Object, frame: Frame, event: str, reason: str) -> None:
+    def _note(self, item: Object, frame: Frame, event: str, reason: str) -> None:
         self._write(item, (frame.index, frame.timestamp), event, reason)
 
-    def _write(self, item: _Object, when: tuple[int, float], event: str, reason: str) -> None:
+    def _write(self, item: Object, when: tuple[int, float], event: str, reason: str) -> None:
         values = (item.object_id, *when, event, reason, item.label)
         self.events.append(dict(zip(COLUMNS, values, strict=True)))
 

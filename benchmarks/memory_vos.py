@@ -89,7 +89,7 @@ def cutie_steps(params: dict[str, Any]) -> Iterator[None]:
 
     tracker = vtlab.create_tracker("cutie-small", **params)
     shrink(tracker._network)
-    core, t = tracker._new_core(HEIGHT, WIDTH), 0
+    core, t = tracker._new_inference(HEIGHT, WIDTH), 0
     mask = torch.zeros((HEIGHT, WIDTH), dtype=torch.int64)
     for k, x in enumerate(LEFTS):
         mask[8:40, x : x + 18] = k + 1

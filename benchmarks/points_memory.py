@@ -41,7 +41,7 @@ HEIGHT, WIDTH, POINTS, MANY = 120, 160, 200, 5000
 
 
 def small_tapir(tracker: Any) -> None:
-    from vtlab.trackers.points.tapir.core import Network
+    from vtlab.trackers.points.tapir.inference import Network
 
     net = tracker._network.net
     net.extra_convs, net.initial_resolution = None, (64, 64)

@@ -23,7 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 from vtlab.testing.seeded.masks import sam2, sam2_predictor
-from vtlab.trackers.masks.sam2.core import Core, Given
+from vtlab.trackers.masks.sam2.inference import Given, Inference
 from vtlab.weights.device import find_device
 
 OBJECTS = (1, 4, 16)
@@ -76,7 +76,7 @@ def predictor_state(predictor: Any, images: torch.Tensor) -> dict[str, Any]:
 def run_vtlab(network: Any, images: torch.Tensor, objects: int) -> np.ndarray:
     """Seconds for each frame by vtlab's inference."""
     size = images.shape[-1]
-    core = Core(network)
+    core = Inference(network)
     times = [clock(images)]
     for t, image in enumerate(images):
         given = {}

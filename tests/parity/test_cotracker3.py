@@ -19,7 +19,7 @@ from vtlab.nets.cotracker3 import CoTracker3  # noqa: E402
 from vtlab.prompts import PointPrompt, Prompts  # noqa: E402
 from vtlab.prompts.shapes import Figures  # noqa: E402
 from vtlab.trackers.loop import track  # noqa: E402
-from vtlab.trackers.points.cotracker.core import Network, Run, Settings  # noqa: E402
+from vtlab.trackers.points.cotracker.inference import Network, Run, Settings  # noqa: E402
 from vtlab.trackers.points.cotracker.tracker import CoTracker  # noqa: E402
 from vtlab.trackers.points.windows import stream_windows  # noqa: E402
 from vtlab.video import Frame  # noqa: E402

@@ -18,7 +18,7 @@ from vtlab.nets.tapir import Grids, QueryVectors, Tapir, average, probability_vi
 from vtlab.prompts import PointPrompt, Prompts  # noqa: E402
 from vtlab.prompts.shapes import Figures  # noqa: E402
 from vtlab.trackers.loop import track  # noqa: E402
-from vtlab.trackers.points.tapir.core import Network, OfflineRun  # noqa: E402
+from vtlab.trackers.points.tapir.inference import Network, OfflineRun  # noqa: E402
 from vtlab.trackers.points.tapir.tracker import TAPIR, OnlineTAPIR  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
 
@@ -233,7 +233,14 @@ def test_online_protocol_from_the_first_frame(fixtures, checkpoint, clip, see_on
     """All queries are looked up first, then all points run from frame 0: the protocol of the official colab."""
     fixture, run = fixtures["bootstapir-online"], "track/online_all"
     holder = SimpleNamespace(
-        _network=Network.load("bootstapir", True, checkpoint, torch.device("cpu"), 256, 20.0)
+        _network=Network.load(
+            "bootstapir",
+            checkpoint,
+            torch.device("cpu"),
+            causal=True,
+            resolution=256,
+            softmax_temperature=20.0,
+        )
     )
     see_once(holder)
     network, size = holder._network, clip.shape[1:3]

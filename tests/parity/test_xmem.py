@@ -17,7 +17,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 from vtlab.nets.xmem import XMem, aggregate  # noqa: E402
-from vtlab.trackers.masks.xmem.core import Core, MemorySettings, _similarity  # noqa: E402
+from vtlab.trackers.masks.xmem.inference import Inference, MemorySettings, _similarity  # noqa: E402
 
 pytestmark = [pytest.mark.shared, pytest.mark.parity]
 
@@ -122,7 +122,7 @@ def test_tracker(name, fixture, double, parity_module):
     inputs = parity_module("fixture_inputs")
     images = normalise(inputs.clip(frames)).double()
     labels = torch.from_numpy(inputs.index_mask())
-    core = Core(double, settings(scenario["cfg"]))
+    core = Inference(double, settings(scenario["cfg"]))
     probabilities, sizes, areas = [], [], []
     for t, image in enumerate(images):
         given = {int(i): (labels == int(i)).float() for i, start in scenario["add"].items() if start == t}

@@ -22,8 +22,8 @@ torch = pytest.importorskip("torch")
 from vtlab.nets.cotracker3 import Motion  # noqa: E402
 from vtlab.nets.tapir import CausalState, Estimate, Grids, QueryVectors, Tapir  # noqa: E402
 from vtlab.trackers.points import pips, tapnext  # noqa: E402
-from vtlab.trackers.points.cotracker import core as _cotracker_core  # noqa: E402
-from vtlab.trackers.points.tapir import core as _tapir_core  # noqa: E402
+from vtlab.trackers.points.cotracker import inference as cotracker  # noqa: E402
+from vtlab.trackers.points.tapir import inference as tapir  # noqa: E402
 
 
 class Oracle(torch.nn.Module):
@@ -152,14 +152,14 @@ def make(name: str, patch: pytest.MonkeyPatch, **options: Any) -> Any:
     elif "tapir" in name:
         oracle = TapirOracle()
         patch.setattr(
-            _tapir_core.Network,
+            tapir.Network,
             "load",
-            lambda *given, resolution, **_: _tapir_core.Network(oracle, device, resolution),
+            lambda *given, resolution, **_: tapir.Network(oracle, device, resolution),
         )
         options = {"weights": "unused", "device": "cpu", **options}
     elif name.startswith("cotracker3"):
         oracle = CoTrackerOracle()
-        patch.setattr(_cotracker_core.Network, "load", lambda *_: _cotracker_core.Network(oracle, device))
+        patch.setattr(cotracker.Network, "load", lambda *_: cotracker.Network(oracle, device))
         options = {"weights": "unused", "device": "cpu", **options}
     else:
         raise NotImplementedError(

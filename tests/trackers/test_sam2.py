@@ -97,7 +97,7 @@ def streamed(checkpoint, images, prompts: Prompts, **options):
     """Logits at the frames' size and masks of vtlab's tracker in double precision, by frame and object."""
     tracker = vtlab.create_tracker(VARIANT, weights=checkpoint, overlap=True, **OPTIONS, **options)
     doubled(tracker._network)
-    inner, seen = tracker._core.__class__.step, {}
+    inner, seen = tracker._inference.__class__.step, {}
 
     def step(core, image, given):
         result = inner(core, image, given)
@@ -106,7 +106,7 @@ def streamed(checkpoint, images, prompts: Prompts, **options):
 
     found = {}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tracker._core.__class__, "step", step)
+        patch.setattr(tracker._inference.__class__, "step", step)
         for t, image in enumerate(images):
             frame, now = Frame(t, t / 25, image), prompts.at(t)
             answer = tracker.init(frame, now) if t == 0 else tracker.step(frame, now)
@@ -195,7 +195,7 @@ def test_memory_holds_what_is_in_reach(checkpoint, frames):
     for t in range(1, 24):
         box = BoxPrompt((20, 20, 80, 90), frame=t)
         tracker.step(Frame(t, t / 25, image), Prompts(box) if t in (3, 4, 5) else Prompts())
-    target = tracker._core.objects[1]
+    target = tracker._inference.objects[1]
     assert sorted(target.prompted) == [4, 5]
     assert sorted(target.recent) == list(range(9, 24))
     assert [t for t, e in target.recent.items() if e.memory is not None] == list(range(18, 24))

@@ -50,7 +50,7 @@ def test_memory_is_bounded(checkpoint):
         if t == 12:
             tracker.remove([1])
         tracker.step(frame, late)
-        memory = tracker._core.memory
+        memory = tracker._inference.memory
         sizes.append((len(memory.work), len(memory.long)))
     cells = 3 * 4
     assert max(work for work, _ in sizes) <= 4 * cells

@@ -40,7 +40,7 @@ def check_installed(what: str) -> None:
 
 
 def build(variant: str, *, image_size: int | None = None) -> nn.Module:
-    """Return the network (`sam2.modeling.sam2_base.SAM2Base`) of a variant, without weights, in eval mode.
+    """Return the network (`vtlab.nets.sam2_parts.SAM2Base`) of a variant, without weights, in eval mode.
 
     Two settings are those of the package's own video predictor rather than of the configuration file: a mask
     that is not stable gives way to the best of three, and prompted masks enter the memory as hard masks. Some
@@ -71,9 +71,11 @@ def build(variant: str, *, image_size: int | None = None) -> nn.Module:
     model.binarize_mask_from_pts_for_mem_enc = True
     model.sam_mask_decoder_extra_args = DECODER
     for config in (
+        model,
         model.image_encoder.trunk,
         model.image_encoder.neck.position_encoding,
         model.memory_attention,
+        model.memory_attention.layer,
         model.memory_encoder.position_encoding,
         model.memory_encoder.fuser.layer,
     ):

@@ -1,15 +1,75 @@
-"""Parts of SAM 2's network that give the package's own numbers for less work.
+"""SAM 2's network with a public face, and parts that give the package's own numbers for less work.
 
-Each class is its namesake in the package `sam2` (Apache-2.0), with the same parameters under the same names.
+Each class is its namesake in the package `sam2` (Apache-2.0), with the same parameters under the same names. What the
+package's predictors use of the network is private there; `SAM2Base` and `MemoryAttentionLayer` offer it by public names.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from sam2.modeling import memory_attention, memory_encoder, position_encoding
+from sam2.modeling import memory_attention, memory_encoder, position_encoding, sam2_base
 from sam2.modeling.backbones import hieradet
 from torch import Tensor
+
+
+class SAM2Base(sam2_base.SAM2Base):
+    """The whole network. Tokens are (h * w, B, C), feature maps (B, C, h, w), masks logits (B, 1, H, W)."""
+
+    def see(self, image: Tensor) -> tuple[list[Tensor], list[Tensor], list[tuple[int, int]]]:
+        """Return the tokens of images (B, 3, S, S), their positional codes and (h, w), each from fine to coarse."""
+        _, tokens, positions, sizes = self._prepare_backbone_features(self.forward_image(image))
+        return tokens, positions, sizes
+
+    def decode(self, features: Tensor, fine: Any, points: Any, mask: Tensor | None, *, first: bool) -> Any:
+        """Masks for features (B, C, h, w), given points and/or an earlier mask.
+
+        Args:
+            features: Features that are conditioned on the memory.
+            fine: Finer maps of the image.
+            points: Positions and labels as the package has them, or None.
+            mask: Logits of an earlier mask (B, 1, h, w), or None.
+            first: The objects begin on this frame.
+
+        Returns:
+            The package's tuple: low, high, ious, best low, best high, pointers, scores of appearing.
+        """
+        return self._forward_sam_heads(
+            backbone_features=features,
+            high_res_features=fine,
+            point_inputs=points,
+            mask_inputs=mask,
+            multimask_output=self._use_multimask(first, points),
+        )
+
+    def take_mask(self, features: Tensor, fine: Any, mask: Tensor) -> Any:
+        """The tuple of `decode` for a mask (B, 1, S, S) that is given."""
+        return self._use_mask_as_output(features, fine, mask)
+
+    def without_memory(self, tokens: Tensor, position: Tensor, size: Any, time: int) -> Tensor:
+        """Features (1, C, h, w) of the frame at `time` for an object that nothing is remembered of."""
+        return self._prepare_memory_conditioned_features(
+            frame_idx=time,
+            is_init_cond_frame=True,
+            current_vision_feats=[tokens],
+            current_vision_pos_embeds=[position],
+            feat_sizes=[size],
+            output_dict={},
+            num_frames=None,
+        )
+
+    def remember(
+        self, tokens: Tensor, size: Any, masks: Tensor, appears: Tensor, *, prompted: bool
+    ) -> Tensor:
+        """Memories (B, C_mem, h, w) of masks (B, 1, S, S) on the frame of the tokens."""
+        memory, _ = self._encode_new_memory(
+            current_vision_feats=[tokens],
+            feat_sizes=[size],
+            pred_masks_high_res=masks,
+            object_score_logits=appears,
+            is_mask_from_pts=prompted,
+        )
+        return memory
 
 
 class Hiera(hieradet.Hiera):
@@ -37,6 +97,24 @@ class PositionEmbeddingSine(position_encoding.PositionEmbeddingSine):
             self.cache.pop(size, None)
             super().forward(x)
         return self.cache[size].expand(len(x), -1, -1, -1)
+
+
+class MemoryAttentionLayer(memory_attention.MemoryAttentionLayer):
+    """One layer of the memory attention, its three steps one by one."""
+
+    def attend_within(self, tokens: Tensor, place: Tensor) -> Tensor:
+        """Self-attention among tokens (B, h * w, C)."""
+        return self._forward_sa(tokens, place)
+
+    def attend_to(
+        self, tokens: Tensor, memory: Tensor, place: Tensor, memory_place: Tensor, n: int
+    ) -> Tensor:
+        """Cross-attention to memories (B, M, C_mem), the last `n` of them pointers."""
+        return self._forward_ca(tokens, memory, place, memory_place, n)
+
+    def think(self, tokens: Tensor) -> Tensor:
+        """The layer's perceptron, whose activation is ReLU in all configurations."""
+        return tokens + self.linear2(self.linear1(self.norm3(tokens)).relu_())
 
 
 class MemoryAttention(memory_attention.MemoryAttention):
@@ -70,12 +148,10 @@ class MemoryAttention(memory_attention.MemoryAttention):
             x.transpose(0, 1) for x in (tokens, curr_pos, memory, memory_pos)
         )
         for k, layer in enumerate(self.layers):
-            tokens = layer._forward_sa(tokens, place)
+            tokens = layer.attend_within(tokens, place)
             if k == 0:
                 tokens = tokens.expand(len(memory), -1, -1)
-            tokens = layer._forward_ca(tokens, memory, place, memory_place, num_obj_ptr_tokens)
-            # the activation is ReLU in all configurations
-            tokens = tokens + layer.linear2(layer.linear1(layer.norm3(tokens)).relu_())
+            tokens = layer.think(layer.attend_to(tokens, memory, place, memory_place, num_obj_ptr_tokens))
         return self.norm(tokens).transpose(0, 1)
 
 

@@ -40,6 +40,7 @@ class PromptableSegmenter(ABC):
         self,
         features: Any,
         size: tuple[int, int],
+        *,
         box: ArrayLike | None,
         clicks: NDArray[np.float64],
         positive: NDArray[np.bool_],
@@ -99,7 +100,9 @@ class PromptableSegmenter(ABC):
         with torch.inference_mode():
             if self._seen is None or self._seen[0] != key:
                 self._seen = key, self._encode(image)
-            logits, ious = self._decode(self._seen[1], (height, width), box, clicks, marks, several)
+            logits, ious = self._decode(
+                self._seen[1], (height, width), box=box, clicks=clicks, positive=marks, several=several
+            )
         return (logits > 0).cpu().numpy(), ious.double().clamp(0, 1).cpu().numpy()
 
 

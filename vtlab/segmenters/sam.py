@@ -113,6 +113,7 @@ class SAMSegmenter(PromptableSegmenter):
         self,
         features: torch.Tensor,
         size: tuple[int, int],
+        *,
         box: ArrayLike | None,
         clicks: NDArray[np.float64],
         positive: NDArray[np.bool_],

@@ -164,6 +164,7 @@ class SAM2Segmenter(PromptableSegmenter):
         self,
         features: list[torch.Tensor],
         size: tuple[int, int],
+        *,
         box: ArrayLike | None,
         clicks: NDArray[np.float64],
         positive: NDArray[np.bool_],
@@ -194,7 +195,7 @@ class SAM2Segmenter(PromptableSegmenter):
         network = self._network
         x = torch.from_numpy(np.ascontiguousarray(image)).to(network.device).permute(2, 0, 1).float() / 255
         x = shrink(x, (network.image_size, network.image_size))
-        _, tokens, _, sizes = network._prepare_backbone_features(network.forward_image(normalise(x)[None]))
+        tokens, _, sizes = network.see(normalise(x)[None])
         if network.directly_add_no_mem_embed:
             tokens[-1] = tokens[-1] + network.no_mem_embed
         return [t.permute(1, 2, 0).unflatten(2, tuple(s)) for t, s in zip(tokens, sizes, strict=True)]

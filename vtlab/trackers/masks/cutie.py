@@ -97,25 +97,25 @@ class CutieTracker(LongTermTracker):
         return target
 
     def _reset(self) -> None:
-        self._core: Any = None
+        self._inference: Any = None
 
     def _drop(self, object_ids: list[int]) -> None:
         """Remove objects, and what the package leaves of them: their summaries and their last masks."""
         order = self._order()
         kept = [k for k, i in enumerate(order) if i not in object_ids]
         if not kept:
-            self._core = None
+            self._inference = None
             return
-        core = self._core
+        core = self._inference
         core.delete_objects(object_ids)
         core.last_mask = core.last_mask[:, kept]
         for object_id in object_ids:
             core.memory.obj_v.pop(object_id, None)
 
     def _order(self) -> list[int]:
-        if self._core is None:
+        if self._inference is None:
             return []
-        order = self._core.object_manager.tmp_id_to_obj
+        order = self._inference.object_manager.tmp_id_to_obj
         return [int(order[k].id) for k in sorted(order)]
 
     @contextmanager
@@ -131,19 +131,19 @@ class CutieTracker(LongTermTracker):
     def _step(self, image: torch.Tensor, masks: Mapping[int, torch.Tensor]) -> torch.Tensor:
         import torch
 
-        if self._core is None:
-            self._core = self._new_core(*image.shape[1:])
+        if self._inference is None:
+            self._inference = self._new_inference(*image.shape[1:])
         if not masks:
-            return self._core.step(image)
+            return self._inference.step(image)
         known = self._order()
         order = sorted(masks, key=lambda i: known.index(i) if i in known else len(known))
         given = torch.zeros(image.shape[1:], dtype=torch.int64, device=self._device)
         for object_id in order:
             given[masks[object_id] > 0] = object_id
         corrected = any(i in known for i in order)
-        return self._core.step(image, given, objects=order, force_permanent=corrected)
+        return self._inference.step(image, given, objects=order, force_permanent=corrected)
 
-    def _new_core(self, height: int, width: int) -> Any:
+    def _new_inference(self, height: int, width: int) -> Any:
         """The package's inference, with as much memory as is wanted and as frames of this size have elements for."""
         from cutie.inference.inference_core import InferenceCore
 

@@ -1,4 +1,4 @@
-"""SAM 2, through its own package (`tracker`, `core`) or through transformers (`on_transformers`)."""
+"""SAM 2, through its own package (`tracker`, `inference`) or through transformers (`on_transformers`)."""
 
 from vtlab.trackers.masks.sam2 import on_transformers, tracker
 

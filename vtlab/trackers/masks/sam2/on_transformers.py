@@ -144,9 +144,7 @@ class TransformersMaskTracker(MaskTracker):
         ):
             table = getattr(session, name)
             setattr(session, name, {k: table[p] for k, p in enumerate(positions)})
-        session.obj_ids = kept
-        session._obj_id_to_idx = {i: k for k, i in enumerate(kept)}
-        session._obj_idx_to_id = dict(enumerate(kept))
+        session.keep(kept)
 
     def _advance(self, frame: Frame, hints: Mapping[int, Hint]) -> MaskAnswer:
         import torch
@@ -210,20 +208,32 @@ class TransformersMaskTracker(MaskTracker):
                 getattr(session, name)[position] = {}
 
 
+def _session_class(library: Any) -> type:
+    """The library's session, which knows its objects by position, with a way to keep only some of them."""
+
+    class Session(library):  # type: ignore[misc]
+        def keep(self, object_ids: list[int]) -> None:
+            self.obj_ids = object_ids
+            self._obj_id_to_idx = {i: k for k, i in enumerate(object_ids)}
+            self._obj_idx_to_id = dict(enumerate(object_ids))
+
+    return Session
+
+
 def _repair_mask_prompts(network: Any) -> None:
     """Give the score of a mask prompt the shape (B, 1, 1) that other scores have.
 
     In EdgeTAM of transformers 5.23 it has one axis less, so that a mask prompt on a frame with other objects fails.
     """
-    inner = network._use_mask_as_output
 
-    def use_mask_as_output(*args: Any, **kwargs: Any) -> Any:
-        out = inner(*args, **kwargs)
-        if out.object_score_logits.ndim == 2:
-            out.object_score_logits = out.object_score_logits[..., None]
-        return out
+    class Repaired(type(network)):  # type: ignore[misc]
+        def _use_mask_as_output(self, *args: Any, **kwargs: Any) -> Any:
+            out = super()._use_mask_as_output(*args, **kwargs)
+            if out.object_score_logits.ndim == 2:
+                out.object_score_logits = out.object_score_logits[..., None]
+            return out
 
-    network._use_mask_as_output = use_mask_as_output
+    network.__class__ = Repaired  # the library makes the network; only what it does with a mask changes
 
 
 def _load(model: str, weights: str | Path | None) -> tuple[Any, type]:
@@ -237,4 +247,4 @@ def _load(model: str, weights: str | Path | None) -> tuple[Any, type]:
     name = "EdgeTamVideo" if model == "edgetam" else "Sam2Video"
     network = checkpoints.load_transformers(name, config, file, what=model)
     module = importlib.import_module(type(network).__module__)
-    return network, getattr(module, f"{name}InferenceSession")
+    return network, _session_class(getattr(module, f"{name}InferenceSession"))

@@ -2,7 +2,7 @@
 
 Paper: Ravi et al., "SAM 2: Segment Anything in Images and Videos", ICLR 2025, https://arxiv.org/abs/2408.00714.
 Official code: https://github.com/facebookresearch/sam2 (Apache-2.0). The networks are those of the package `sam2`;
-the inference over a stream of frames is `vtlab.trackers.masks.sam2.core`, whose masks are those of the package's own
+the inference over a stream of frames is `vtlab.trackers.masks.sam2.inference`, whose masks are those of the package's own
 video predictor.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import torch
 
     from vtlab.masks import Mask
-    from vtlab.trackers.masks.sam2.core import Given
+    from vtlab.trackers.masks.sam2.inference import Given
     from vtlab.video import Frame
 
 DTYPES = ("float32", "bfloat16", "float16")
@@ -106,12 +106,12 @@ class SAM2Tracker(MaskTracker):
         self._reset()
 
     def _reset(self) -> None:
-        from vtlab.trackers.masks.sam2.core import Core
+        from vtlab.trackers.masks.sam2.inference import Inference
 
-        self._core = Core(self._network, max_prompted=self.max_prompted, batch=self.batch)
+        self._inference = Inference(self._network, max_prompted=self.max_prompted, batch=self.batch)
 
     def _drop(self, object_ids: list[int]) -> None:
-        self._core.remove(object_ids)
+        self._inference.remove(object_ids)
 
     def _advance(self, frame: Frame, hints: Mapping[int, Hint]) -> MaskAnswer:
         import torch
@@ -119,7 +119,7 @@ class SAM2Tracker(MaskTracker):
         height, width = frame.image.shape[:2]
         with torch.inference_mode(), self._autocast():
             given = {i: self._given(hint, height, width) for i, hint in hints.items()}
-            results = self._core.step(self._image(frame.image), given)
+            results = self._inference.step(self._image(frame.image), given)
             masks = masks_of_logits(
                 [r.logits for r in results.values()],
                 [hints[i].mask if i in hints else None for i in results],
@@ -153,7 +153,7 @@ class SAM2Tracker(MaskTracker):
     def _given(self, hint: Hint, height: int, width: int) -> Given:
         import torch
 
-        from vtlab.trackers.masks.sam2.core import Given
+        from vtlab.trackers.masks.sam2.inference import Given
 
         if hint.mask is not None:
             return Given(mask=self._scaled_mask(hint.mask))

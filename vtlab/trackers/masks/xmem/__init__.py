@@ -1,4 +1,4 @@
-"""XMem: its memory (`core`) and the tracker."""
+"""XMem: its memory (`inference`) and the tracker."""
 
 from vtlab.trackers.masks.xmem import tracker
 

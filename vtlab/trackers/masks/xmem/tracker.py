@@ -2,7 +2,7 @@
 
 Paper: Cheng and Schwing, "XMem: Long-Term Video Object Segmentation with an Atkinson-Shiffrin Memory Model", ECCV
 2022, https://arxiv.org/abs/2207.07115. Official code: https://github.com/hkchengrex/XMem (MIT). The network is
-`vtlab.nets.xmem`, the memories are `vtlab.trackers.masks.xmem.core`; both are in parity with the official code.
+`vtlab.nets.xmem`, the memories are `vtlab.trackers.masks.xmem.inference`; both are in parity with the official code.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from vtlab.contracts import WeightFile
 from vtlab.nets.loading import load, place
 from vtlab.registry import register
-from vtlab.trackers.boxes.crops import IMAGENET_MEAN, IMAGENET_STD
+from vtlab.segmenters.base import normalise
 from vtlab.trackers.masks.base import ACCEPTS
 from vtlab.trackers.masks.long_term import LongTermTracker
 
@@ -82,16 +82,15 @@ class XMemTracker(LongTermTracker):
         return target
 
     def _reset(self) -> None:
-        from vtlab.trackers.masks.xmem.core import Core
+        from vtlab.trackers.masks.xmem.inference import Inference
 
-        self._core = Core(self._network, self._settings)
+        self._inference = Inference(self._network, self._settings)
 
     def _drop(self, object_ids: list[int]) -> None:
-        self._core.remove(object_ids)
+        self._inference.remove(object_ids)
 
     def _order(self) -> list[int]:
-        return list(self._core.objects)
+        return list(self._inference.objects)
 
     def _step(self, image: torch.Tensor, masks: Mapping[int, torch.Tensor]) -> torch.Tensor:
-        mean, deviation = (image.new_tensor(c)[:, None, None] for c in (IMAGENET_MEAN, IMAGENET_STD))
-        return self._core.step(((image - mean) / deviation).to(self._dtype), masks)
+        return self._inference.step(normalise(image).to(self._dtype), masks)

@@ -125,7 +125,7 @@ class CoTracker(OfflineTracker):
         bound = OFFLINE_VISIBLE if self._offline else ONLINE_VISIBLE
         self.visible_above = bound if visible_above is None else visible_above
         target = find_device(device)
-        from vtlab.trackers.points.cotracker.core import Network, Settings
+        from vtlab.trackers.points.cotracker.inference import Network, Settings
 
         file = OFFLINE_WEIGHTS if self._offline else ONLINE_WEIGHTS
         side = (6 if self._offline else 0) if support_grid is None else support_grid
@@ -136,7 +136,7 @@ class CoTracker(OfflineTracker):
         self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
     ) -> Iterator[tuple[int, FrameTracks]]:
         """Follow the figures of `prompts` window by window; answers come once a window is full."""
-        from vtlab.trackers.points.cotracker.core import Run
+        from vtlab.trackers.points.cotracker.inference import Run
 
         run, how = Run(self._network, Figures(prompts), self._settings), self._settings
         windows = stream_windows(

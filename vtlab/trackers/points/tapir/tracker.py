@@ -24,7 +24,7 @@ from vtlab.trackers.points.windows import checkpoint, stream_windows
 from vtlab.weights.device import find_device
 
 if TYPE_CHECKING:
-    from vtlab.trackers.points.tapir.core import Network
+    from vtlab.trackers.points.tapir.inference import Network
     from vtlab.tracks import FrameTracks
     from vtlab.video import Frame
 
@@ -72,15 +72,20 @@ _CARD: dict[str, Any] = {
 
 
 def _network(
-    variant: str, causal: bool, weights: str | Path | None, file: WeightFile, device: str, **options: Any
+    variant: str,
+    weights: str | Path | None,
+    file: WeightFile,
+    device: str,
+    *,
+    resolution: int,
+    **options: Any,
 ) -> Network:
-    resolution = options["resolution"]
     if resolution < 256 or resolution % 8:
         raise InputError(f"resolution must be a multiple of 8, at least 256, got {resolution!r}.")
     target = find_device(device)
-    from vtlab.trackers.points.tapir.core import Network
+    from vtlab.trackers.points.tapir.inference import Network
 
-    return Network.load(variant, causal, checkpoint(weights, file), target, **options)
+    return Network.load(variant, checkpoint(weights, file), target, resolution=resolution, **options)
 
 
 @register(
@@ -141,14 +146,21 @@ class TAPIR(OfflineTracker):
         if not 0 <= overlap < window:
             raise InputError(f"overlap must be from 0 to window - 1 = {window - 1} frames, got {overlap}.")
         self.window, self.overlap, self.points_at_once = window, overlap, points_at_once
-        options = {"resolution": resolution, "softmax_temperature": softmax_temperature}
-        self._network = _network(variant, False, weights, files[variant], device, **options)
+        self._network = _network(
+            variant,
+            weights,
+            files[variant],
+            device,
+            causal=False,
+            resolution=resolution,
+            softmax_temperature=softmax_temperature,
+        )
 
     def run(
         self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
     ) -> Iterator[tuple[int, FrameTracks]]:
         """Follow the figures of `prompts` window by window; answers come once a window is full."""
-        from vtlab.trackers.points.tapir.core import OfflineRun
+        from vtlab.trackers.points.tapir.inference import OfflineRun
 
         run = OfflineRun(self._network, Figures(prompts), self.points_at_once)
         for window in stream_windows(run.see(frames), self.window, self.overlap):
@@ -191,12 +203,19 @@ class OnlineTAPIR(OnlineTracker):
         softmax_temperature: float = 20.0,
     ):
         self.points_at_once = points_at_once
-        options = {"resolution": resolution, "softmax_temperature": softmax_temperature}
-        self._network = _network("bootstapir", True, weights, CAUSAL_WEIGHTS, device, **options)
+        self._network = _network(
+            "bootstapir",
+            weights,
+            CAUSAL_WEIGHTS,
+            device,
+            causal=True,
+            resolution=resolution,
+            softmax_temperature=softmax_temperature,
+        )
 
     def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
         """Forget all points and start on the prompts."""
-        from vtlab.trackers.points.tapir.core import OnlineRun
+        from vtlab.trackers.points.tapir.inference import OnlineRun
 
         self._run = OnlineRun(self._network, self.points_at_once)
         return self._run.step(frame, prompts)

@@ -1,7 +1,7 @@
 """TAPIR on a stream of frames: what the offline and the causal tracker do with the network.
 
 Imports torch, so only the trackers' methods import this file. Positions are in vtlab's raster of the frame, except
-inside the network, which counts in a raster of 256 x 256 (see `_points.convert_points`, rule `edge`).
+inside the network, which counts in a raster of 256 x 256 (see `windows.convert_points`, rule `edge`).
 """
 
 from __future__ import annotations
@@ -62,9 +62,10 @@ class Network:
     def load(
         cls,
         variant: str,
-        causal: bool,
         weights: Path,
         device: torch.device,
+        *,
+        causal: bool,
         resolution: int,
         softmax_temperature: float,
     ) -> Network:

@@ -224,7 +224,7 @@ def _bag(index: Tensor, rows: Tensor, weights: Tensor) -> Tensor:
     return F.embedding_bag(index, rows.flatten(1), per_sample_weights=weights.to(rows.dtype), mode="sum")
 
 
-class Core:
+class Inference:
     """XMem over the frames of one clip: objects come, are corrected and go at any time.
 
     Args:

@@ -83,7 +83,7 @@ class _Heads:
     appears: Tensor
 
 
-class Core:
+class Inference:
     """SAM 2 over the frames of one clip.
 
     Args:
@@ -113,10 +113,7 @@ class Core:
         self.time += 1
         if not self.objects and not given:
             return {}
-        _, features, positions, sizes = self.network._prepare_backbone_features(
-            self.network.forward_image(image[None])
-        )
-        frame = _Features(features, positions, sizes)
+        frame = _Features(*self.network.see(image[None]))
         results: dict[int, Result] = {}
         fixes: dict[int, tuple[Tensor, Tensor]] = {}
         for ids in self._groups():
@@ -252,15 +249,17 @@ class Core:
 
     # -- network ---------------------------------------------------------------------------------------------
 
-    def _decode(self, frame: _Features, features: Tensor, **inputs: Any) -> _Heads:
-        """Masks for B objects from their features (B, C, h, w)."""
-        network = self.network
-        if not inputs:
-            inputs = {"multimask_output": network._use_multimask(False, None)}
-        _, _, ious, low, high, pointers, appears = network._forward_sam_heads(
-            backbone_features=features, high_res_features=frame.fine, **inputs
-        )
-        return _Heads(low, high, pointers, ious.amax(dim=1), appears)
+    def _decode(
+        self,
+        frame: _Features,
+        features: Tensor,
+        points: Mapping[str, Tensor] | None = None,
+        mask: Tensor | None = None,
+        *,
+        first: bool = False,
+    ) -> _Heads:
+        """Masks for B objects from their features (B, C, h, w), points and earlier masks; `first`: they begin here."""
+        return _heads(self.network.decode(features, frame.fine, points, mask, first=first))
 
     def _prompted(
         self, frame: _Features, hints: Sequence[Given], conditioned: Tensor | None, before: Tensor | None
@@ -269,44 +268,29 @@ class Core:
         network, hint = self.network, hints[0]
         if hint.mask is not None:
             features = frame.tokens.permute(1, 2, 0).unflatten(2, frame.size)
-            _, _, ious, low, high, pointers, appears = network._use_mask_as_output(
-                features, frame.fine, hint.mask[None, None]
-            )
-            return _Heads(low, high, pointers, ious.amax(dim=1), appears)
+            return _heads(network.take_mask(features, frame.fine, hint.mask[None, None]))
         if conditioned is None:
-            features = network._prepare_memory_conditioned_features(
-                frame_idx=self.time,
-                is_init_cond_frame=True,
-                current_vision_feats=[frame.tokens],
-                current_vision_pos_embeds=[frame.positions],
-                feat_sizes=[frame.size],
-                output_dict={},
-                num_frames=None,
-            ).expand(len(hints), -1, -1, -1)
+            features = network.without_memory(frame.tokens, frame.positions, frame.size, self.time)
+            features = features.expand(len(hints), -1, -1, -1)
         else:
             features = conditioned
         points = {
             "point_coords": torch.stack([h.points for h in hints if h.points is not None]).float(),
             "point_labels": torch.stack([h.labels for h in hints if h.labels is not None]).int(),
         }
-        return self._decode(
-            frame,
-            features,
-            point_inputs=points,
-            mask_inputs=None if before is None else before.clamp(-LOGIT_LIMIT, LOGIT_LIMIT),
-            multimask_output=network._use_multimask(conditioned is None, points),
-        )
+        mask = None if before is None else before.clamp(-LOGIT_LIMIT, LOGIT_LIMIT)
+        return self._decode(frame, features, points, mask, first=conditioned is None)
 
     def _encode(self, frame: _Features, masks: Tensor, appears: Tensor, *, prompted: bool) -> Tensor:
         """Memories (B, h * w, C_mem) of masks (B, 1, S, S), in bfloat16 as the package keeps them."""
-        memory, _ = self.network._encode_new_memory(
-            current_vision_feats=[frame.tokens],
-            feat_sizes=[frame.size],
-            pred_masks_high_res=masks,
-            object_score_logits=appears,
-            is_mask_from_pts=prompted,
-        )
+        memory = self.network.remember(frame.tokens, frame.size, masks, appears, prompted=prompted)
         return memory.to(torch.bfloat16).flatten(2).transpose(1, 2).contiguous()
+
+
+def _heads(out: Sequence[Tensor]) -> _Heads:
+    """What is used of the mask decoder's output."""
+    _, _, ious, low, high, pointers, appears = out
+    return _Heads(low, high, pointers, ious.amax(dim=1), appears)
 
 
 class _Features:

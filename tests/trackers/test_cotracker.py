@@ -15,7 +15,7 @@ from vtlab.registry import tracker_card
 torch = pytest.importorskip("torch")
 
 from vtlab.nets.cotracker3 import CoTracker3  # noqa: E402
-from vtlab.trackers.points.cotracker import core  # noqa: E402
+from vtlab.trackers.points.cotracker import inference  # noqa: E402
 from vtlab.trackers.points.cotracker.tracker import CoTracker  # noqa: E402
 
 
@@ -94,14 +94,14 @@ def test_the_support_grid_lies_on_the_earliest_frame(build):
     xs, ys = (margin, width - margin), (margin, height - margin)
     corners = [[x, y] for y in ys for x in xs]
     assert (tracker._network.support(2) * 4).tolist() == corners
-    places, enter = [], core.Group.enter
+    places, enter = [], inference.Group.enter
 
     def recorded(group, rows, place, maps):
         places.append((len(rows), place))
         enter(group, rows, place, maps)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(core.Group, "enter", recorded)
+        patch.setattr(inference.Group, "enter", recorded)
         centres = positions(6)
         follow(tracker, blobs(centres), [point(centres, 4, 0, 1)], direction="both")
     assert places == [(1, 0), (4, 0), (1, 0), (4, 4)]

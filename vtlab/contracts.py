@@ -3,13 +3,14 @@
 A tracker is a class in one of three shapes; callers see only `vtlab.track(video, prompts, tracker) -> Tracks`.
 
 - `SingleObjectTracker`: follows one object; `init(frame, prompt)`, `step(frame) -> Observation`. The smallest shape:
-  vtlab runs one instance for each object (`trackers/per_object.py`).
+  vtlab runs one instance for each object (`trackers/compose/per_object.py`).
 - `OnlineTracker`: follows all objects of a frame together; `init(frame, prompts)`, `step(frame, prompts)`.
 - `OfflineTracker`: sees windows of frames; `run(frames, prompts)` yields the same answers.
 
-The loop in `run.py` does timing, late starts, corrections, direction, progress, cancelling and keeps what is done
+The loop (`trackers/loop.py`) does timing, late starts, corrections, direction, progress, cancelling and keeps what is done
 when something fails. Frames come in the direction of tracking, so a method never asks which way it goes; durations
-are in seconds and use `abs` of the difference of `frame.timestamp`.
+are in seconds and use `abs` of the difference of `frame.timestamp`. Every answer is checked as it comes
+(`trackers/answers.py`): one that breaks the contract ends the run with an error that names it and keeps what came before.
 """
 
 from __future__ import annotations
@@ -112,10 +113,20 @@ class Observation:
     mask: NDArray[np.bool_] | None = None
 
 
-class SingleObjectTracker(ABC):
-    """Follows one object. Constructor parameters are keyword-only and documented with their units."""
+class Part:
+    """What users make by name: trackers, detectors, associators, segmenters.
+
+    Attributes:
+        card: What is known of it without making one; `@register` sets it.
+        params: Parameters of the constructor with which it was made, for provenance; the registry sets them.
+    """
 
     card: ClassVar[Card]
+    params: Mapping[str, Any] = MappingProxyType({})
+
+
+class SingleObjectTracker(Part, ABC):
+    """Follows one object. Constructor parameters are keyword-only and documented with their units."""
 
     @abstractmethod
     def init(self, frame: Frame, prompt: Prompt) -> Observation | None:
@@ -126,18 +137,30 @@ class SingleObjectTracker(ABC):
         """Say where the object is on the next frame."""
 
 
-class OnlineTracker(ABC):
-    """Follows all objects, frame by frame. Constructor parameters are keyword-only and documented with units.
-
-    A tracker that has something to tell about its objects keeps a list `events` of dictionaries (`frame`,
-    `object_id`, `event`, `reason`); the loop puts it into the tracks' `meta["events"]`.
+class VideoTracker(Part, ABC):
+    """What the loop runs: an online or an offline tracker of all objects of a video.
 
     Attributes:
+        discovers: It finds objects by itself, so it sees frames before the first prompt too.
         rereads: Its `finish` looks at the video again, so it can't follow a live stream.
+        events: What it has to tell about its objects: dictionaries with `frame`, `object_id`, `event` and `reason`,
+            which the loop puts into the tracks' record.
     """
 
-    card: ClassVar[Card]
+    discovers: bool = False
     rereads: bool = False
+    events: Sequence[Mapping[str, Any]] = ()
+
+    def finish(self, tracks: Tracks, video: Video) -> Tracks:
+        """Mend the tracks of a whole run; called once by the loop, unless the run failed."""
+        return tracks
+
+    def close(self) -> None:
+        """Free what the tracker holds; called once by the loop at the end."""
+
+
+class OnlineTracker(VideoTracker):
+    """Follows all objects, frame by frame. Constructor parameters are keyword-only and documented with units."""
 
     @abstractmethod
     def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
@@ -151,23 +174,9 @@ class OnlineTracker(ABC):
     def remove(self, object_ids: Iterable[int]) -> None:
         """Stop following these objects; unknown ids are ignored."""
 
-    def finish(self, tracks: Tracks, video: Video) -> Tracks:
-        """Mend the tracks of a whole run; called once by the loop, unless the run failed."""
-        return tracks
 
-    def close(self) -> None:  # noqa: B027 - optional
-        """Free what the tracker holds; called once by the loop at the end."""
-
-
-class OfflineTracker(ABC):
-    """Works on windows of frames of bounded size. May keep `events`, as an `OnlineTracker`.
-
-    Attributes:
-        discovers: It finds objects by itself, so it sees frames before the first prompt too.
-    """
-
-    card: ClassVar[Card]
-    discovers: ClassVar[bool] = False
+class OfflineTracker(VideoTracker):
+    """Works on windows of frames of bounded size."""
 
     @abstractmethod
     def run(
@@ -181,13 +190,6 @@ class OfflineTracker(ABC):
                 first prompt in the direction of tracking; later prompts of the same object correct it.
             n_frames: Number of frames that will come, 0 if unknown.
         """
-
-    def finish(self, tracks: Tracks, video: Video) -> Tracks:
-        """Mend the tracks of a whole run; called once by the loop, unless the run failed."""
-        return tracks
-
-    def close(self) -> None:  # noqa: B027 - optional
-        """Free what the tracker holds; called once by the loop at the end."""
 
 
 Tracker = OnlineTracker | OfflineTracker
@@ -230,17 +232,14 @@ class Exportable(ABC):
         """Return the graph of the network that this instance holds."""
 
 
-class Detector(ABC):
+class Detector(Part, ABC):
     """Finds objects on single frames, without memory of other frames (motion detectors keep a background).
 
     Attributes:
         names: Names of the classes that it knows, where it knows them beforehand.
-        params: Parameters that it was made with, as the registry notes them.
     """
 
-    card: ClassVar[Card]
     names: Sequence[str] = ()
-    params: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
@@ -250,11 +249,11 @@ class Detector(ABC):
         """Return the detections of one frame of a video; overridden where its index or time matters."""
         return self.detect([frame.image])[0]
 
-    def reset(self) -> None:  # noqa: B027 - optional
+    def reset(self) -> None:
         """Forget earlier frames."""
 
 
-class Associator(ABC):
+class Associator(Part, ABC):
     """Gives detections an identity over frames.
 
     Attributes:
@@ -262,7 +261,6 @@ class Associator(ABC):
             gave an identity; empty unless it does so.
     """
 
-    card: ClassVar[Card]
     late: Sequence[tuple[int, int, int]] = ()
 
     @abstractmethod

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 
 class VtlabError(Exception):
@@ -50,18 +51,34 @@ class WeightsError(VtlabError):
     """A checkpoint is missing, damaged, of another variant, or can't be fetched."""
 
 
+class AnswerError(InputError):
+    """A tracker's answer breaks its contract; the message names the tracker, the frame, the value and the remedy."""
+
+
 class TrackingError(VtlabError):
     """A tracker failed in the middle of a video.
 
     Attributes:
         tracks: What was tracked before the failure, as `Tracks`; never lost.
-        frame: Index of the frame that was being processed.
+        frame: Index of the frame that was being processed; None after the last one.
     """
 
-    def __init__(self, message: str, *, tracks: object = None, frame: int | None = None):
+    def __init__(self, message: str, *, tracks: Any = None, frame: int | None = None):
         super().__init__(message)
         self.tracks = tracks
         self.frame = frame
+
+
+class Interrupted(KeyboardInterrupt):
+    """Somebody pressed Ctrl-C while a tracker was at work.
+
+    Attributes:
+        tracks: What was tracked until then, as `Tracks`.
+    """
+
+    def __init__(self, message: str, tracks: Any):
+        super().__init__(message)
+        self.tracks = tracks
 
 
 class ExperimentError(VtlabError):

@@ -1,32 +1,46 @@
-"""The one loop: video + prompts + tracker -> Tracks.
+"""The one loop: video + prompts + tracker -> answers frame by frame (`stream`), or all of them as Tracks (`track`).
 
 It does what every tracker needs and none should write again: late starts, corrections, removal, direction,
-progress, cancelling, timing of each step, memory, provenance; and it keeps what is done when something fails.
+progress, cancelling, timing of each step, memory, provenance, a check of each answer; and it keeps what is done when
+something fails.
 """
 
 from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from vtlab import provenance
 from vtlab.contracts import Card, OfflineTracker, OnlineTracker, Tracker
-from vtlab.errors import InputError, PromptError, TrackingError, VtlabError
+from vtlab.errors import AnswerError, InputError, Interrupted, PromptError, TrackingError, VtlabError
 from vtlab.prompts import Prompt, Prompts
 from vtlab.registry import TRACKERS
+from vtlab.trackers.answers import check_answer
 from vtlab.trackers.create import create_tracker
 from vtlab.trackers.memory import Memory
+from vtlab.trackers.passes import (
+    Direction,
+    Pass,
+    Size,
+    Span,
+    check_removal,
+    count_frames,
+    find_passes,
+    find_span,
+    read_frames,
+)
 from vtlab.tracks import FrameTracks, Tracks, TracksBuilder
 from vtlab.video import Frame, StreamVideo, Video, open_video
 
-Direction = Literal["forward", "backward", "both"]
 Report = Callable[[int, int], None]
+Answers = Generator[tuple[int, FrameTracks], None, None]
 _NO_PROMPTS = Prompts()
 
 
@@ -102,265 +116,298 @@ def track(
         InputError: An unknown direction, a range outside the video, or what a stream can't give.
         RegistryError: Unknown tracker or parameter.
         TrackingError: The tracker failed after some frames; the error holds the tracks until then.
+        Interrupted: Ctrl-C was pressed; this holds them too.
+    """
+    run = stream(
+        video,
+        prompts,
+        tracker,
+        direction=direction,
+        start=start,
+        stop=stop,
+        remove=remove,
+        cancel=cancel,
+        **params,
+    )
+    with run, _reporter(progress, run.name, run.total) as report:
+        try:
+            for done, _ in enumerate(run, 1):
+                report(done)
+        except (VtlabError, Interrupted):
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            raise run.failure(error, "The progress function") from error
+        return run.tracks
+
+
+def stream(
+    video: Any,
+    prompts: Any = None,
+    tracker: Any = "nanotrack-v2",
+    *,
+    direction: Direction = "forward",
+    start: int | None = None,
+    stop: int | None = None,
+    remove: Mapping[int, int] | None = None,
+    cancel: Cancel | None = None,
+    **params: Any,
+) -> Stream:
+    """Track objects through a video and give each frame's answer as it comes.
+
+        for frame, answer in vtlab.stream("street.mp4", box, "csrt"):
+            print(frame, answer.boxes)
+
+    Everything is checked, and the tracker made, before this returns. For the arguments see `track`.
+
+    Returns:
+        An iterator of (frame index, `FrameTracks`); its `tracks` are what was tracked so far, at the end the same as
+        `track` returns, and its `close` ends it early.
+
+    Raises:
+        PromptError: Prompts that don't fit the video or the tracker; raised before anything is loaded.
+        InputError: An unknown direction, a range outside the video, or what a stream can't give.
+        RegistryError: Unknown tracker or parameter.
     """
     given = as_prompts(prompts)
     if direction not in ("forward", "backward", "both"):
         raise InputError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}.")
-    check_prompts(TRACKERS.card(tracker), given)
-    owned = not isinstance(video, Video)
-    footage = open_video(video) if owned else video
-    try:
-        given.check(_Size(footage))
-        span = _span(footage, given, start, stop)
-        if span[1] < 0 and direction != "forward":
+    card = TRACKERS.card(tracker)
+    check_prompts(card, given)
+    with ExitStack() as held:
+        footage = video if isinstance(video, Video) else held.enter_context(open_video(video))
+        given.check(Size(footage))
+        span, live = find_span(footage, given, start, stop), isinstance(footage, StreamVideo)
+        if live and direction != "forward":
             raise InputError(f"{footage.name!r} is a stream: it can only be tracked forward.")
+        check_removal(card, given, remove or {}, span)
         memory = Memory()
         made = create_tracker(tracker, **params)
-        if span[1] < 0 and getattr(made, "rereads", False):
+        held.callback(made.close)
+        if live and made.rereads:
             raise InputError(
                 f"{footage.name!r} is a stream, and {made.card.name!r} mends its tracks at the end from the video, which "
                 "can't be read again. Remedy: leave out what does that (post), or record the stream first."
             )
-        job = _Job(footage, given, made, dict(remove or {}), memory, cancel)
-        with _reporter(progress, job.name, _length(span, given, direction)) as report:
-            return _run(job, direction, span, report)
-    finally:
-        if owned:
-            footage.close()
+        job = _Job(footage, given, made, direction, span, dict(remove or {}), memory, cancel)
+        return Stream(job, held.pop_all())
 
 
-class _Size:
-    """Size of a video for the check of prompts; a stream has length 0, which is not checked."""
+class Stream:
+    """A tracker at work on a video: an iterator of (frame index, answer), made by `stream`.
 
-    def __init__(self, video: Video):
-        self.width, self.height, self._n = video.width, video.height, max(count_frames(video), 0)
+    Answers come in the direction of tracking (for "both", the forward pass first). They are part of the result: copy one
+    before you change it. Leaving early is fine: `close`, a `with` block or dropping the stream closes the tracker.
 
-    def __len__(self) -> int:
-        return self._n
+    Attributes:
+        name: Name of the tracker.
+        total: Number of answers that will come, 0 if unknown.
+        frame: Frame whose answer comes next; None after the last one.
+    """
+
+    def __init__(self, job: _Job, held: ExitStack):
+        self._job, self._held = job, held
+        self._steps = self._work()
+        self._size = job.video.height, job.video.width
+        self._made: list[Tracks] = []
+        self._builder = TracksBuilder(self._size)
+        self._final: Tracks | None = None
+        self._seconds: list[float] = []
+        self._spent, self._since = 0.0, float("nan")
+        self._live = isinstance(job.video, StreamVideo)
+        self._cancelled = False
+        self._read = 0
+        self._passes = tuple(find_passes(job.tracker, job.prompts, job.span, job.direction, job.remove))
+        self._meta = _meta(job)
+        self.name = job.tracker.card.name
+        self.total = sum(p.total for p in self._passes)
+        self.frame: int | None = self._passes[0].first
+
+    @property
+    def tracks(self) -> Tracks:
+        """What has been tracked so far; after the last answer all of it, mended as the tracker does at the end."""
+        return self._final if self._final is not None else self._recorded(self._so_far(), complete=False)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> tuple[int, FrameTracks]:
+        """Go to the next frame and return its (index, answer).
+
+        Raises:
+            TrackingError: The tracker failed; the error holds the tracks until then.
+            Interrupted: Ctrl-C was pressed while it worked; this holds them too.
+        """
+        self._since = time.perf_counter()
+        try:
+            return next(self._steps)
+        except StopIteration:
+            raise
+        except (Exception, KeyboardInterrupt) as error:
+            told = self.failure(error)
+            if told is error:
+                raise
+            raise told from error
+        finally:
+            self._spent += time.perf_counter() - self._since
+            self._since = float("nan")
+
+    def close(self) -> None:
+        """Stop and free what the tracker holds; may be called twice. `tracks` stays."""
+        self._steps.close()
+        self._held.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def failure(self, error: BaseException, who: str | None = None) -> BaseException:
+        """What to raise in place of an error, so that it carries the tracks until then.
+
+        Args:
+            error: What was raised.
+            who: Who failed, for the message; the tracker by default.
+        """
+        tracks = self.tracks
+        if isinstance(error, KeyboardInterrupt):
+            return Interrupted(
+                f"{self.name} was interrupted; what was tracked is in the error's .tracks", tracks
+            )
+        if isinstance(error, VtlabError) and not len(tracks):
+            return error
+        text = str(error).strip().rstrip(".")
+        if not isinstance(error, AnswerError):
+            at = "at the end" if self.frame is None else f"on frame {self.frame}"
+            if not isinstance(error, VtlabError):
+                text = f"{type(error).__name__}: {text}" if text else repr(error)
+            text = f"{who or repr(self.name)} failed {at} of {self._job.video.name!r}: {text}"
+        kept = f"The {len(tracks.frames)} frames tracked before are in the error's .tracks."
+        return TrackingError(f"{text}. {kept}", tracks=tracks, frame=self.frame)
+
+    # -- how ---------------------------------------------------------------------------------------------------
+
+    def _work(self) -> Answers:
+        try:
+            for part in self._passes:
+                yield from self._through(part)
+                self._made.append(self._builder.build())
+                self._builder = TracksBuilder(self._size)
+            self.frame = None
+            tracks = self._job.tracker.finish(self._so_far(), self._job.video)
+            if not isinstance(tracks, Tracks):
+                what = type(tracks).__name__
+                raise AnswerError(f"{self.name!r} must return Tracks from `finish`, got {what}.")
+            self._final = self._recorded(tracks, complete=not self._cancelled)
+        finally:
+            self._held.close()
+
+    def _through(self, part: Pass) -> Answers:
+        """One run through the frames in one direction."""
+        tracker, at, self._read = self._job.tracker, part.first, 0
+        frames = self._watched(read_frames(self._job.video, part))
+        how = self._online if isinstance(tracker, OnlineTracker) else self._offline
+        for index, answer in how(tracker, frames, part):  # type: ignore[arg-type]
+            if index != at:
+                raise AnswerError(
+                    f"{self.name!r} answered for frame {index!r} where {at} comes next. Remedy: `run` yields one "
+                    "(frame index, FrameTracks) for each frame, in their order."
+                )
+            check_answer(answer, at, self._size, self.name)
+            for keep in part.keep:
+                answer = keep(at, answer)
+            self._builder.add(at, answer)
+            self._job.memory.sample()
+            at += part.step
+            self.frame = at
+            yield index, answer
+        self._check_end(part, at)
+
+    def _watched(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Frames until somebody cancels."""
+        cancel = self._job.cancel
+        for frame in frames:
+            if cancel is not None and cancel.is_set():
+                self._cancelled = True
+                return
+            self._read += 1
+            yield frame
+
+    def _online(self, tracker: OnlineTracker, frames: Iterator[Frame], part: Pass) -> Answers:
+        given, gone, started = part.prompts.by_frame(), _by_frame(self._job.remove), False
+        for frame in frames:
+            now = given.get(frame.index, _NO_PROMPTS)
+            begin = time.perf_counter()
+            if frame.index in gone and started:
+                tracker.remove(gone[frame.index])
+            answer = tracker.step(frame, now) if started else tracker.init(frame, now)
+            self._seconds.append(time.perf_counter() - begin)
+            started = True
+            yield frame.index, answer
+
+    def _offline(self, tracker: OfflineTracker, frames: Iterator[Frame], part: Pass) -> Answers:
+        begin = time.perf_counter()
+        for pair in tracker.run(frames, part.prompts, 0 if self._live else part.total):
+            self._seconds.append(time.perf_counter() - begin)
+            if not (isinstance(pair, tuple) and len(pair) == 2):
+                raise AnswerError(
+                    f"{self.name!r} must yield (frame index, FrameTracks) from `run`, got a {type(pair).__name__} for "
+                    f"frame {self.frame}."
+                )
+            yield pair
+            begin = time.perf_counter()
+
+    def _check_end(self, part: Pass, at: int) -> None:
+        """Raise unless every frame was answered and every prompt reached; a live stream ends when it likes."""
+        if self._cancelled:
+            return
+        done, frames = abs(at - part.first), part.total if not self._live else self._read
+        if done != frames:
+            raise AnswerError(
+                f"{self.name!r} answered only {done} of {frames} frames. Remedy: `run` yields one (frame index, "
+                "FrameTracks) for each frame."
+            )
+        missed = [p for p in part.prompts if p.frame >= at and part.step > 0]
+        if missed:
+            raise PromptError(f"{missed[0]} was never reached: the stream ended before it.")
+
+    def _so_far(self) -> Tracks:
+        parts = [*self._made, self._builder.build()] if len(self._builder) else self._made
+        return parts[0] if len(parts) == 1 else Tracks.concat(parts) if parts else self._builder.build()
+
+    def _recorded(self, tracks: Tracks, complete: bool) -> Tracks:
+        now = time.perf_counter() - self._since
+        meta = {**self._meta, "complete": complete}
+        if events := self._job.tracker.events:
+            meta["events"] = provenance.plain(list(events))
+        meta["memory"] = self._job.memory.record()
+        meta["wall_seconds"] = round(self._spent + (0.0 if now != now else now), 6)
+        return replace(tracks, meta=meta, step_seconds=np.array(self._seconds))
 
 
-def count_frames(video: Video) -> int:
-    """Number of frames, or -1 for a stream, whose length is unknown."""
-    return -1 if isinstance(video, StreamVideo) else len(video)
-
-
-@dataclass
+@dataclass(frozen=True)
 class _Job:
     video: Video
     prompts: Prompts
     tracker: Tracker
-    remove: dict[int, int]
+    direction: Direction
+    span: Span
+    remove: Mapping[int, int]
     memory: Memory
     cancel: Cancel | None
-    cancelled: bool = False
-    seconds: list[float] = field(default_factory=list)
-
-    @property
-    def name(self) -> str:
-        return self.tracker.card.name
-
-    def stopped(self) -> bool:
-        if self.cancel is not None and self.cancel.is_set():
-            self.cancelled = True
-        return self.cancelled
 
 
-def _run(job: _Job, direction: Direction, span: tuple[int, int], report: Report) -> Tracks:
-    meta = _meta(job, direction)
-    started = time.perf_counter()
-    parts: list[Tracks] = []
-    builder = TracksBuilder((job.video.height, job.video.width))
-    frame = -1
-
-    def result(complete: bool, failed: bool = True) -> Tracks:
-        tracks = Tracks.concat([*parts, builder.build()])
-        if not failed:
-            tracks = job.tracker.finish(tracks, job.video)
-        meta["complete"] = complete
-        if events := getattr(job.tracker, "events", None):
-            meta["events"] = provenance.plain(events)
-        meta["memory"] = job.memory.record()
-        meta["wall_seconds"] = round(time.perf_counter() - started, 6)
-        return tracks.replace(meta=meta, step_seconds=np.array(job.seconds))
-
-    try:
-        done = 0
-        for backward, prompts, keep in _passes(job.prompts, direction):
-            builder = TracksBuilder((job.video.height, job.video.width))
-            for frame, answer in _steps(job, prompts, span, backward):
-                builder.add(frame, answer if keep is None else keep(frame, answer))
-                job.memory.sample()
-                done += 1
-                report(done, 0)
-            parts.append(builder.build())
-            builder = TracksBuilder()
-        return result(complete=not job.cancelled, failed=False)
-    except KeyboardInterrupt as interrupt:
-        interrupt.tracks = result(complete=False)  # type: ignore[attr-defined]
-        interrupt.add_note(f"{job.name} was interrupted; what was tracked is in the exception's .tracks")
-        raise
-    except Exception as error:
-        tracks = result(complete=False)
-        if isinstance(error, VtlabError) and not len(tracks):
-            raise
-        at = getattr(error, "_vtlab_frame", frame + 1)
-        raise TrackingError(
-            f"{job.name!r} failed on frame {at} of {job.video.name!r}: {_say(error)}. The {len(tracks.frames)} frames "
-            "tracked before are in the error's .tracks.",
-            tracks=tracks,
-            frame=at,
-        ) from error
-    finally:
-        job.tracker.close()
-
-
-Keep = Callable[[int, FrameTracks], FrameTracks]
-
-
-def _passes(prompts: Prompts, direction: Direction) -> Iterator[tuple[bool, Prompts, Keep | None]]:
-    """The runs through the video that a direction needs: (backward?, prompts, what to keep of an answer)."""
-    if direction != "both":
-        yield direction == "backward", prompts, None
-        return
-    first: dict[int, int] = {}
-    for p in prompts:
-        first.setdefault(p.object_id, p.frame)
-
-    def before(frame: int, answer: FrameTracks) -> FrameTracks:
-        return answer.take([frame < first[int(i)] for i in answer.object_ids])
-
-    yield False, prompts, None
-    if any(frame > 0 for frame in first.values()):
-        yield True, Prompts(p for p in prompts if p.frame == first[p.object_id]), before
-
-
-def _steps(
-    job: _Job, prompts: Prompts, span: tuple[int, int], backward: bool
-) -> Iterator[tuple[int, FrameTracks]]:
-    low, high = span
-    if len(prompts) and not getattr(job.tracker, "discovers", False):
-        if backward:
-            high = min(high, prompts.frames[-1] + 1)
-        else:
-            low = max(low, prompts.frames[0])
-    frames = _frames(job.video, low, high, backward)
-    if isinstance(job.tracker, OfflineTracker):
-        yield from _offline_steps(job, job.tracker, frames, prompts, max(high - low, 0), backward)
-    else:
-        yield from _online_steps(job, job.tracker, frames, prompts, backward)
-
-
-def _frames(video: Video, low: int, high: int, backward: bool) -> Iterator[Frame]:
-    """Frames low <= index < high in the direction of tracking; high < 0 means until the stream ends."""
-    if backward:
-        return video.frames(high - 1, low - 1 if low > 0 else None, -1)
-    if high < 0:
-        return (frame for frame in video.frames() if frame.index >= low)
-    return video.frames(low, high)
-
-
-def _online_steps(
-    job: _Job, tracker: OnlineTracker, frames: Iterator[Frame], prompts: Prompts, backward: bool
-) -> Iterator[tuple[int, FrameTracks]]:
-    given, gone = prompts.by_frame(), _by_frame(job.remove)
-    started = False
-    for frame in frames:
-        if job.stopped():
-            return
-        now = given.get(frame.index, _NO_PROMPTS)
-        begin = time.perf_counter()
-        try:
-            if frame.index in gone and started:
-                tracker.remove(gone[frame.index])
-            answer = tracker.step(frame, now) if started else tracker.init(frame, now)
-        except Exception as error:
-            error._vtlab_frame = frame.index  # type: ignore[attr-defined]
-            raise
-        job.seconds.append(time.perf_counter() - begin)
-        if not isinstance(answer, FrameTracks):
-            raise InputError(
-                f"{job.name!r} must answer with FrameTracks on each frame, got {type(answer).__name__}."
-            )
-        started = True
-        yield frame.index, answer
-
-
-def _offline_steps(
-    job: _Job,
-    tracker: OfflineTracker,
-    frames: Iterator[Frame],
-    prompts: Prompts,
-    n_frames: int,
-    backward: bool,
-) -> Iterator[tuple[int, FrameTracks]]:
-    gone = job.remove
-    begin = time.perf_counter()
-    for index, answer in tracker.run(_until_stopped(job, frames), prompts, n_frames):
-        job.seconds.append(time.perf_counter() - begin)
-        if gone:
-            answer = answer.take(
-                [_follows(int(i), index, prompts, gone, backward) for i in answer.object_ids]
-            )
-        yield index, answer
-        begin = time.perf_counter()
-
-
-def _until_stopped(job: _Job, frames: Iterator[Frame]) -> Iterator[Frame]:
-    for frame in frames:
-        if job.stopped():
-            return
-        yield frame
-
-
-def _follows(object_id: int, frame: int, prompts: Prompts, gone: Mapping[int, int], backward: bool) -> bool:
-    if object_id not in gone:
-        return True
-    first = next((p.frame for p in prompts if p.object_id == object_id), None)
-    later = not backward if first is None else gone[object_id] >= first
-    return frame < gone[object_id] if later else frame > gone[object_id]
-
-
-def _by_frame(remove: Mapping[int, int]) -> dict[int, list[int]]:
-    found: dict[int, list[int]] = {}
-    for object_id, frame in remove.items():
-        found.setdefault(frame, []).append(object_id)
-    return found
-
-
-def _span(video: Video, prompts: Prompts, start: int | None, stop: int | None) -> tuple[int, int]:
-    n = count_frames(video)
-    low, high = start if start is not None else 0, stop if stop is not None else n
-    if n >= 0 and not 0 <= low < high <= n:
-        raise InputError(
-            f"start={start}, stop={stop} is no range of frames: the video has {n} frames, 0 to {n - 1}."
-        )
-    outside = [p for p in prompts if not low <= p.frame < (high if high >= 0 else p.frame + 1)]
-    if outside:
-        raise PromptError(f"{outside[0]} lies outside the tracked range of frames {low} to {high - 1}.")
-    return low, high
-
-
-def _length(span: tuple[int, int], prompts: Prompts, direction: Direction) -> int:
-    low, high = span
-    if high < 0:
-        return 0
-    if not len(prompts):
-        return high - low
-    forward, backward = high - prompts.frames[0], prompts.frames[-1] + 1 - low
-    if direction == "both":
-        first = max(min(p.frame for p in prompts.of(i)) for i in prompts.object_ids)
-        return forward + (first + 1 - low if first > 0 else 0)
-    return forward if direction == "forward" else backward
-
-
-def _meta(job: _Job, direction: Direction) -> dict[str, Any]:
+def _meta(job: _Job) -> dict[str, Any]:
     tracker, card, video = job.tracker, job.tracker.card, job.video
     return {
         "tracker": {
             "name": card.name,
             "family": card.family,
-            "params": provenance.plain(getattr(tracker, "params", {})),
-            "weights": _weights(card, getattr(tracker, "params", {})),
+            "params": provenance.plain(dict(tracker.params)),
+            "weights": _weights(card, tracker.params),
         },
         "video": {
             "name": video.name,
@@ -372,7 +419,7 @@ def _meta(job: _Job, direction: Direction) -> dict[str, Any]:
         },
         "prompts": hashlib.sha256(job.prompts.to_json().encode()).hexdigest(),
         "edges": job.prompts.edges,
-        "direction": direction,
+        "direction": job.direction,
         "versions": provenance.versions(),
         "hardware": provenance.hardware(),
         "created": provenance.now(),
@@ -392,31 +439,22 @@ def _weights(card: Card, params: Mapping[str, Any]) -> dict[str, str | None]:
     return {w.name: weights.digest(w) for w in card.weights}
 
 
-def _say(error: Exception) -> str:
-    text = str(error).strip().rstrip(".")
-    return (
-        text if isinstance(error, VtlabError) else f"{type(error).__name__}: {text}" if text else repr(error)
-    )
+def _by_frame(remove: Mapping[int, int]) -> dict[int, list[int]]:
+    found: dict[int, list[int]] = {}
+    for object_id, frame in remove.items():
+        found.setdefault(frame, []).append(object_id)
+    return found
 
 
-class _reporter:
-    """Context manager that yields the progress report asked for: a bar, a callable, or nothing."""
+@contextmanager
+def _reporter(progress: bool | Report, name: str, total: int) -> Iterator[Callable[[int], object]]:
+    """Yield what is told the number of frames done: a bar, the caller's function, or nothing."""
+    if callable(progress):
+        yield lambda done: progress(done, total)
+    elif progress:
+        from tqdm.auto import tqdm
 
-    def __init__(self, progress: bool | Report, name: str, total: int):
-        self._progress, self._name, self._total = progress, name, total
-        self._bar: Any = None
-
-    def __enter__(self) -> Report:
-        if callable(self._progress):
-            callback = self._progress
-            return lambda done, _: callback(done, self._total)
-        if self._progress:
-            from tqdm.auto import tqdm
-
-            self._bar = tqdm(total=self._total or None, desc=self._name, unit="frame", leave=False)
-            return lambda done, _: self._bar.update(1)
-        return lambda done, _: None
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
+        with tqdm(total=total or None, desc=name, unit="frame", leave=False) as bar:
+            yield lambda _: bar.update()
+    else:
+        yield lambda _: None

@@ -9,6 +9,7 @@ import numpy as np
 
 from vtlab.contracts import Card, Observation, OnlineTracker, SingleObjectTracker
 from vtlab.prompts import MaskPrompt, Prompt, Prompts
+from vtlab.trackers.answers import check_observation
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class PerObject(OnlineTracker):
             seen[object_id] = (tracker.init(frame, prompt) or echo(prompt, height, width), "manual")
             self._trackers[object_id] = tracker
             self._labels[object_id] = prompt.label or self._labels.get(object_id)
+        for object_id, (answer, _) in seen.items():
+            check_observation(answer, object_id, frame.index, (height, width), self.card.name)
         return self._gather(seen, height, width)
 
     def remove(self, object_ids: Iterable[int]) -> None:

@@ -1,0 +1,149 @@
+"""What trackers answer, checked against their contract as it comes, so that a mistake is named where it is made."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from vtlab.contracts import Observation
+from vtlab.errors import AnswerError
+from vtlab.tracks import SOURCES, FrameTracks
+
+
+def check_observation(seen: Any, object_id: int, frame: int, size: tuple[int, int], name: str) -> None:
+    """Check what a single-object tracker says of its object on a frame.
+
+    Args:
+        seen: What it answered.
+        object_id: Its object.
+        frame: Index of the frame.
+        size: (height, width) of the frame in pixels.
+        name: Name of the tracker.
+
+    Raises:
+        AnswerError: It is no `Observation`, or its box or mask has another shape than the contract says.
+    """
+    if not isinstance(seen, Observation):
+        fault = f"must answer with an Observation, got {_brief(seen)}"
+    elif seen.box is not None and np.shape(seen.box) != (4,):
+        fault = f"needs a box (x1, y1, x2, y2), got {_brief(seen.box)}"
+    elif seen.mask is not None and (np.shape(seen.mask) != size or seen.mask.dtype != np.bool_):
+        fault = f"needs a bool mask of the frame's size {size} (height, width), got {_brief(seen.mask)}"
+    elif not isinstance(seen.score, (int, float, np.number)):
+        fault = f"needs a score in [0, 1], got {_brief(seen.score)}"
+    else:
+        return
+    raise AnswerError(
+        f"{name!r} {fault} for object {object_id} on frame {frame}. Remedy: return "
+        "Observation((x1, y1, x2, y2), score, visible) from `init` and `step` (vtlab/contracts.py)."
+    )
+
+
+def check_answer(answer: Any, frame: int, size: tuple[int, int], name: str) -> None:
+    """Check what a tracker answers for a frame against the contract of `FrameTracks`.
+
+    Args:
+        answer: What it answered.
+        frame: Index of the frame.
+        size: (height, width) of the frame in pixels.
+        name: Name of the tracker.
+
+    Raises:
+        AnswerError: It is no `FrameTracks`; ids that are no 64-bit whole numbers from 0, or twice; columns of another
+            length, shape or type; a box whose edges are infinite or inverted; a mask that isn't the frame's size; points
+            of no object or twice. A box that is all NaN says that an object has none.
+    """
+    if not isinstance(answer, FrameTracks):
+        raise AnswerError(
+            f"{name!r} must answer with FrameTracks on each frame, got {_brief(answer)} on frame {frame}. Remedy: "
+            "return FrameTracks.of(object_ids, boxes) from each step (vtlab/contracts.py)."
+        )
+    fault = _columns_fault(answer, size)
+    if not fault and len(answer.object_ids):
+        fault = _values_fault(answer)
+    if not fault and (len(answer.point_ids) or len(answer.points)):
+        fault = _points_fault(answer)
+    if fault:
+        raise AnswerError(f"{name!r} answered frame {frame} with {fault}.")
+
+
+_INF = math.inf
+_KINDS = {"f": "float", "b": "bool", "i": "int64"}
+
+
+def _is(values: Any, shape: tuple[int, ...], kind: str) -> bool:
+    return isinstance(values, np.ndarray) and values.shape == shape and values.dtype.kind == kind
+
+
+def _columns_fault(answer: FrameTracks, size: tuple[int, int]) -> str:
+    """What is wrong with the shapes and types of an answer's columns."""
+    n = len(answer.object_ids)
+    if not _is(answer.object_ids, (n,), "i"):
+        return f"object_ids {_brief(answer.object_ids)}. Remedy: an int64 array (N,)"
+    if not _is(answer.boxes, (n, 4), "f"):
+        return f"boxes {_brief(answer.boxes)}. Remedy: a float array of shape ({n}, 4)"
+    if not (_is(answer.scores, (n,), "f") and _is(answer.visible, (n,), "b")):
+        return f"scores {_brief(answer.scores)} and visible {_brief(answer.visible)}. Remedy: floats and bools ({n},)"
+    if answer.masks is not None and not _is(answer.masks, (n, *size), "b"):
+        return f"masks {_brief(answer.masks)}. Remedy: bools of shape {(n, *size)} (objects, height, width)"
+    if answer.velocities is not None and not _is(answer.velocities, (n, 2), "f"):
+        return f"velocities {_brief(answer.velocities)}. Remedy: a float array of shape ({n}, 2), pixels a second"
+    if answer.labels is not None and len(answer.labels) != n:
+        return f"{len(answer.labels)} labels for {n} objects. Remedy: one for each, or None"
+    one = isinstance(answer.source, str)
+    if not (answer.source in SOURCES if one else len(answer.source) == n and {*answer.source} <= {*SOURCES}):
+        return f"the source {answer.source!r}. Remedy: one of {', '.join(SOURCES)}, or one for each object"
+    return ""
+
+
+def _values_fault(answer: FrameTracks) -> str:
+    """What is wrong with ids, boxes or scores. For a frame's few objects lists are faster than NumPy's reductions."""
+    ids = answer.object_ids.tolist()
+    if len(set(ids)) != len(ids):
+        return f"object {next(i for i in ids if ids.count(i) > 1)} twice. Remedy: one row for each object"
+    if min(ids) < 0:
+        return f"the object id {min(ids)}. Remedy: ids are whole numbers from 0 to 2**63 - 1"
+    for box, object_id in zip(answer.boxes.tolist(), ids, strict=True):
+        x1, y1, x2, y2 = box
+        if not (-_INF < x1 <= x2 < _INF and -_INF < y1 <= y2 < _INF) and any(edge == edge for edge in box):
+            return (
+                f"the box {box} of object {object_id}. Remedy: finite edges with x1 <= x2 and y1 <= y2 in pixels, or "
+                "four NaN for an object without a box"
+            )
+    scores = answer.scores.tolist()
+    if not math.isfinite(sum(scores)):
+        return f"the scores {scores}. Remedy: numbers in [0, 1]"
+    return ""
+
+
+def _points_fault(answer: FrameTracks) -> str:
+    owners, numbers, m = answer.point_owners, answer.point_ids, len(answer.point_ids)
+    kinds = {"point_owners": "i", "point_ids": "i", "points": "f", "point_visible": "b", "point_scores": "f"}
+    for name, kind in kinds.items():
+        shape = (m, 2) if name == "points" else (m,)
+        if not _is(values := getattr(answer, name), shape, kind):
+            return f"{name} {_brief(values)}. Remedy: a {_KINDS[kind]} array of shape {shape}"
+    alone = ~np.isin(owners, answer.object_ids)
+    if alone.any():
+        return f"points of object {owners[alone][0]}, which has no row. Remedy: a row for each object with points"
+    keys = list(zip(owners.tolist(), numbers.tolist(), strict=True))
+    if len(set(keys)) != len(keys):
+        owner, number = next(k for k in keys if keys.count(k) > 1)
+        return f"point {number} of object {owner} twice. Remedy: one row for each point"
+    if np.isinf(answer.points).any():
+        row = int(np.flatnonzero(np.isinf(answer.points).any(axis=1))[0])
+        return (
+            f"the point {answer.points[row].tolist()} of object {owners[row]}. Remedy: finite pixels, or NaN for a "
+            "point without an answer"
+        )
+    return ""
+
+
+def _brief(value: Any) -> str:
+    """A value in a message: arrays by type and shape, others by type and, where it is short, content."""
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} array of shape {value.shape}"
+    text = repr(value)
+    return f"{type(value).__name__} {text}" if len(text) <= 60 else type(value).__name__

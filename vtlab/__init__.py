@@ -30,6 +30,7 @@ _NAMES = {
     "Sequence": "vtlab.sequence",
     "Session": "vtlab.session",
     "track": "vtlab.trackers.loop",
+    "stream": "vtlab.trackers.loop",
     "create_tracker": "vtlab.trackers.create",
     "compare": "vtlab.comparison",
     "evaluate": "vtlab.metrics",
@@ -70,7 +71,7 @@ if TYPE_CHECKING:
     from vtlab.studio.corrector import Corrector
     from vtlab.studio.player import TrackPlayer
     from vtlab.trackers.create import create_tracker
-    from vtlab.trackers.loop import track
+    from vtlab.trackers.loop import stream, track
     from vtlab.trackers.measure import profile
     from vtlab.tracks import Tracks
     from vtlab.video import Video, open_video

@@ -313,13 +313,17 @@ class Session:
                 direction=direction,
                 start=min(low, first),
                 stop=max(high, last),
-                remove={i: f for i, f in self._state.gone.items() if i in wanted and f < max(high, last)},
+                remove={
+                    i: f
+                    for i, f in self._state.gone.items()
+                    if i in prompts.object_ids and f < max(high, last)
+                },
                 progress=progress,
                 cancel=self._stop,
                 **self.params,
             )
         except TrackingError as error:
-            failure, found = error, error.tracks if isinstance(error.tracks, Tracks) else Tracks.empty()
+            failure, found = error, error.tracks
         self._take_in(found, wanted, low, high)
         if failure is not None:
             raise failure

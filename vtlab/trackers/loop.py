@@ -171,15 +171,14 @@ def stream(
     given = as_prompts(prompts)
     if direction not in ("forward", "backward", "both"):
         raise InputError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}.")
-    card = TRACKERS.card(tracker)
-    check_prompts(card, given)
+    check_prompts(TRACKERS.card(tracker), given)
     with ExitStack() as held:
         footage = video if isinstance(video, Video) else held.enter_context(open_video(video))
         given.check(Size(footage))
         span, live = find_span(footage, given, start, stop), isinstance(footage, StreamVideo)
         if live and direction != "forward":
             raise InputError(f"{footage.name!r} is a stream: it can only be tracked forward.")
-        check_removal(card, given, remove or {}, span)
+        check_removal(given, remove or {}, span)
         memory = Memory()
         made = create_tracker(tracker, **params)
         held.callback(made.close)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from vtlab.contracts import Card, OfflineTracker, Tracker
+from vtlab.contracts import OfflineTracker, Tracker
 from vtlab.errors import InputError, PromptError
 from vtlab.prompts import Prompts
 from vtlab.tracks import FrameTracks
@@ -47,15 +47,12 @@ def find_span(video: Video, prompts: Prompts, start: int | None, stop: int | Non
     return low, high
 
 
-def check_removal(card: Card, prompts: Prompts, remove: Mapping[int, int], span: Span) -> None:
-    """Raise unless each removal is of a known object, within the range, and no prompt contradicts it."""
+def check_removal(prompts: Prompts, remove: Mapping[int, int], span: Span) -> None:
+    """Raise unless each removal lies in the range and no prompt contradicts it; unknown objects are ignored."""
     low, high = span
     for object_id, frame in remove.items():
         mine = prompts.of(object_id).frames
         what = f"remove={{{object_id}: {frame}}}"
-        if not mine and card.accepts and card.family != "multi":
-            ids = ", ".join(map(str, prompts.object_ids))
-            raise InputError(f"{what}: there is no object {object_id}; prompted are {ids}.")
         if frame < low or (high is not None and frame >= high):
             last = "the end" if high is None else high - 1
             raise InputError(f"{what}: the tracked frames are {low} to {last}.")

@@ -25,8 +25,9 @@ from vtlab.prompts import Prompts
 from vtlab.prompts.fit import fitting_prompts, prompts_from
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
-from vtlab.trackers.loop import Direction, as_prompts, count_frames, track
+from vtlab.trackers.loop import Direction, as_prompts, track
 from vtlab.trackers.memory import settle
+from vtlab.trackers.passes import count_frames
 from vtlab.tracks import Tracks
 from vtlab.video import FrameSource, Image, Video, open_video
 

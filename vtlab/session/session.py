@@ -324,7 +324,7 @@ class Session:
             )
         except TrackingError as error:
             failure, found = error, error.tracks
-        self._take_in(found, wanted, low, high)
+        self._commit(predicted=self._joined(self._state.predicted, found, wanted, low, high))
         if failure is not None:
             raise failure
         return self.tracks
@@ -337,6 +337,7 @@ class Session:
         """Fill the frames between key figures by interpolation instead of a tracker."""
         stamps = self.video.timestamps
         size = (self.video.height, self.video.width)
+        predicted = self._state.predicted
         for object_id in self.object_ids if object_ids is None else object_ids:
             mine = Prompts(p for k, p in self._state.keys.items() if k[0] == object_id)
             if len(mine.frames) < 2:
@@ -345,7 +346,10 @@ class Session:
             builder = TracksBuilder(size)
             for frame, answer in interpolate(mine, {f: float(stamps[f]) for f in range(low, high)}, size):
                 builder.add(frame, answer)
-            self._take_in(builder.build(self._state.predicted.meta), [object_id], low, high)
+            found = builder.build(record=predicted.record)
+            predicted = self._joined(predicted, found, [object_id], low, high)
+        if predicted is not self._state.predicted:
+            self._commit(predicted=predicted)  # one step, so that one undo takes all of it back
         return self.tracks
 
     # -- undo, file -------------------------------------------------------------------------------------------
@@ -534,23 +538,19 @@ class Session:
             )
         return Prompts(chosen)
 
-    def _take_in(self, found: Tracks, wanted: list[int], low: int, high: int) -> None:
-        """Put what was tracked into the range, except where a person said something."""
+    def _joined(self, old: Tracks, found: Tracks, wanted: list[int], low: int, high: int) -> Tracks:
+        """Predictions with what was found in the range put in, except where a person said something."""
         s = self._state
         said = {k[:2] for k in s.keys} | s.absent
-        done = set(found.frame.tolist())
         keep = [
             low <= f < high and (i, f) not in said and f < s.gone.get(i, len(self.video))
             for f, i in zip(found.frame.tolist(), found.object_id.tolist(), strict=True)
         ]
-        fresh = found.take(np.array(keep, bool))
-        old = s.predicted
         replaced = np.isin(old.object_id, wanted) & (old.frame >= low) & (old.frame < high)
-        replaced &= np.isin(old.frame, list(done))
-        meta = dict(found.meta.items()) or old.meta
-        self._commit(
-            predicted=Tracks.concat([old.take(~replaced), fresh], meta=meta).replace(step_seconds=np.empty(0))
-        )
+        replaced &= np.isin(old.frame, found.frame)
+        record = found.record if found.meta else old.record
+        joined = Tracks.concat([old.take(~replaced), found.take(np.array(keep, bool))], record=record)
+        return joined.replace(step_seconds=np.empty(0))
 
     def _manual(self) -> Tracks:
         """What the person said, as rows: key figures, and absences as rows that are not visible."""

@@ -31,12 +31,11 @@ from vtlab.trackers.passes import (
     Size,
     Span,
     check_removal,
-    count_frames,
     find_passes,
     find_span,
     read_frames,
 )
-from vtlab.tracks import FrameTracks, Tracks, TracksBuilder
+from vtlab.tracks import FrameTracks, Maker, Record, Source, Tracks, TracksBuilder
 from vtlab.video import Frame, StreamVideo, Video, open_video
 
 Report = Callable[[int, int], None]
@@ -211,12 +210,13 @@ class Stream:
         self._builder = TracksBuilder(self._size)
         self._final: Tracks | None = None
         self._seconds: list[float] = []
-        self._spent, self._since = 0.0, float("nan")
+        self._spent = 0.0
+        self._since: float | None = None  # when the step began that is being made
         self._live = isinstance(job.video, StreamVideo)
         self._cancelled = False
         self._read = 0
         self._passes = tuple(find_passes(job.tracker, job.prompts, job.span, job.direction, job.remove))
-        self._meta = _meta(job)
+        self._record = _record(job)
         self.name = job.tracker.card.name
         self.total = sum(p.total for p in self._passes)
         self.frame: int | None = self._passes[0].first
@@ -236,7 +236,7 @@ class Stream:
             TrackingError: The tracker failed; the error holds the tracks until then.
             Interrupted: Ctrl-C was pressed while it worked; this holds them too.
         """
-        self._since = time.perf_counter()
+        self._since = begin = time.perf_counter()
         try:
             return next(self._steps)
         except StopIteration:
@@ -247,8 +247,8 @@ class Stream:
                 raise
             raise told from error
         finally:
-            self._spent += time.perf_counter() - self._since
-            self._since = float("nan")
+            self._spent += time.perf_counter() - begin
+            self._since = None
 
     def close(self) -> None:
         """Stop and free what the tracker holds; may be called twice. `tracks` stays."""
@@ -378,13 +378,14 @@ class Stream:
         return parts[0] if len(parts) == 1 else Tracks.concat(parts) if parts else self._builder.build()
 
     def _recorded(self, tracks: Tracks, complete: bool) -> Tracks:
-        now = time.perf_counter() - self._since
-        meta = {**self._meta, "complete": complete}
-        if events := self._job.tracker.events:
-            meta["events"] = provenance.plain(list(events))
-        meta["memory"] = self._job.memory.record()
-        meta["wall_seconds"] = round(self._spent + (0.0 if now != now else now), 6)
-        return replace(tracks, meta=meta, step_seconds=np.array(self._seconds))
+        now = 0.0 if self._since is None else time.perf_counter() - self._since
+        record = self._record.replace(
+            complete=complete,
+            events=provenance.plain(list(self._job.tracker.events)) or None,
+            memory=self._job.memory.record(),
+            wall_seconds=round(self._spent + now, 6),
+        )
+        return replace(tracks, record=record, step_seconds=np.array(self._seconds))
 
 
 @dataclass(frozen=True)
@@ -399,30 +400,25 @@ class _Job:
     cancel: Cancel | None
 
 
-def _meta(job: _Job) -> dict[str, Any]:
-    tracker, card, video = job.tracker, job.tracker.card, job.video
-    return {
-        "tracker": {
-            "name": card.name,
-            "family": card.family,
-            "params": provenance.plain(dict(tracker.params)),
-            "weights": _weights(card, tracker.params),
-        },
-        "video": {
-            "name": video.name,
-            "digest": video.digest(),
-            "width": video.width,
-            "height": video.height,
-            "frames": count_frames(video),
-            "fps": video.fps,
-        },
-        "prompts": hashlib.sha256(job.prompts.to_json().encode()).hexdigest(),
-        "edges": job.prompts.edges,
-        "direction": job.direction,
-        "versions": provenance.versions(),
-        "hardware": provenance.hardware(),
-        "created": provenance.now(),
-    }
+def _record(job: _Job) -> Record:
+    """What is known of a run before it begins."""
+    tracker, card = job.tracker, job.tracker.card
+    made_by = Maker(
+        name=card.name,
+        family=card.family,
+        params=provenance.plain(dict(tracker.params)),
+        weights=_weights(card, tracker.params),
+    )
+    return Record(
+        tracker=made_by,
+        source=Source.of_video(job.video),
+        prompts=hashlib.sha256(job.prompts.to_json().encode()).hexdigest(),
+        edges=job.prompts.edges,
+        direction=job.direction,
+        versions=provenance.versions(),
+        hardware=provenance.hardware(),
+        created=provenance.now(),
+    )
 
 
 def _weights(card: Card, params: Mapping[str, Any]) -> dict[str, str | None]:

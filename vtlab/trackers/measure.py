@@ -29,7 +29,7 @@ def speed(runs: Sequence[Tracks]) -> dict[str, float]:
         "fps": len(seconds) / float(seconds.sum()) if seconds.sum() > 0 else np.nan,
         "latency_ms": 1000 * float(np.median(seconds)),
         "latency_p95_ms": 1000 * float(np.percentile(seconds, 95)),
-        "memory_mb": max(grown_mb(t.meta.get("memory", {})) for t in runs),
+        "memory_mb": max(grown_mb(t.record.memory or {}) for t in runs),
     }
 
 
@@ -46,7 +46,7 @@ class Profile:
         p95_ms: 95th percentile of them.
         fps: Steps per second: the reciprocal of their mean.
         memory_mb: Peak over the run less what was in use before it, of the process and the GPU, in MB.
-        tracks: What was tracked; its `meta` holds versions and hardware.
+        tracks: What was tracked; its `record` holds versions and hardware.
     """
 
     tracker: str
@@ -97,6 +97,6 @@ def profile(
         1000 * float(np.median(seconds)),
         1000 * float(np.percentile(seconds, 95)),
         float(1 / seconds.mean()),
-        grown_mb(tracks.meta["memory"]),
+        grown_mb(tracks.record.memory or {}),
         tracks,
     )

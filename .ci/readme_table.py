@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from vtlab.contracts import Card
+from vtlab.metrics.families import FAMILIES
 from vtlab.registry import TRACKERS
 
 README = Path(__file__).parents[1] / "README.md"
-TITLES = {"sot": "boxes", "mot": "by detection", "vos": "masks", "points": "points", "multi": "compositions"}
+TITLES = {**{code: family.short for code, family in FAMILIES.items()}, "multi": "compositions"}
 
 
 def table() -> str:

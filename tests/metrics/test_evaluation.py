@@ -257,7 +257,9 @@ def test_tracks_of_a_clip_are_not_scored_as_those_of_another():
     made = boxes(n=20, record=Record(source=Source.of_video(clip)))
     truth = boxes().between(10, 30)
     same = Sequence("s", clip, truth.replace(frame=truth.frame - 10))
-    shifted = made.replace(boxes=made.boxes + [10.0, 0, 10, 0])  # where the objects are ten frames later
+    shifted = made.replace(
+        boxes=made.boxes + np.array([10.0, 0, 10, 0])
+    )  # where the objects are ten frames later
     assert value(evaluate(shifted, same, "sot"), "ao") == pytest.approx(1)
     with pytest.raises(InputError, match=r"frames 10 to 29.*frames 0 to 39"):
         evaluate(shifted, whole, "sot")

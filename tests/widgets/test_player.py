@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from tests.widgets.browser import READ_BOX, READ_NUMBER
-from vtlab.errors import InputError
+from vtlab.errors import InputError, VtlabWarning
+from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import MaskPrompt
 from vtlab.studio.player_data import MOST_FRAMES, PlayerData
 from vtlab.testing.scenes import moving_square, square_box
@@ -121,6 +122,25 @@ def test_timeline_has_presence_overlap_and_events():
         (30, "found"),
         (50, "corrected"),
     ]
+
+
+def test_the_timeline_is_that_of_the_metric():
+    """Points count by the rule's five distances, and an object that is matched by overlap keeps no id of truth."""
+    n = 10
+    true = Tracks.of(
+        np.arange(n), 1, points=PointRows.of(np.arange(n), 1, 0, np.full((n, 2), 20.0)), size=(90, 160)
+    )
+    near = PointRows.of(np.arange(n), 1, 0, np.tile([26.0, 20.0], (n, 1)))
+    answer = Tracks.of(np.arange(n), 1, points=near, size=(90, 160))
+    (line,) = PlayerData(Video(Numbered(n)), {"p": answer}, truth=true).info()["timelines"]["p"]
+    expected = FAMILIES["points"].timeline(answer, true)
+    assert line["overlap"][1:] == [pytest.approx(v, abs=1e-3) for v in expected[1:]]
+    found = boxes().replace(object_id=np.full(N, 7), meta={"tracker": {"name": "x", "family": "mot"}})
+    (line,) = PlayerData(Video(Numbered(N)), {"x": found}, truth=boxes()).info()["timelines"]["x"]
+    assert set(line["overlap"]) == {1}
+    alone = boxes(object_id=7, meta={"tracker": {"name": "x", "family": "sot"}})
+    with pytest.warns(VtlabWarning, match="x is shown without its overlap: .*none in common"):
+        PlayerData(Video(Numbered(N)), {"x": alone}, truth=boxes()).info()
 
 
 def test_identity_switches_are_events():

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from vtlab import provenance
+from vtlab import files, provenance
 from vtlab.errors import ExperimentError
 from vtlab.experiments.spec import Cell, Experiment, load_experiment, notebook_parameters
 from vtlab.experiments.store import CELL_FILE, NOTEBOOK_FILE, Store
@@ -123,7 +123,7 @@ def _run_cell(experiment: Experiment, cell: Cell, store: Store) -> None:
     except ExperimentError as problem:
         error = str(problem)
     record["error"] = error
-    (work / CELL_FILE).write_text(json.dumps(record, indent=1), encoding="utf-8")
+    files.write_whole(work / CELL_FILE, json.dumps(record, indent=1))
     target = failed if error else place
     shutil.rmtree(target, ignore_errors=True)
     work.rename(target)

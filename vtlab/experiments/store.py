@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vtlab.comparison.choice import deciding_metric
 from vtlab.errors import ExperimentError
 from vtlab.experiments.spec import Cell
+from vtlab.metrics.records import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 CELL_FILE, TABLE_FILE, NOTEBOOK_FILE = "cell.json", "table.csv", "notebook.ipynb"
-_MAIN = ("success_auc", "HOTA", "J&F", "AJ", "fb_consistency")
 
 
 @dataclass(frozen=True)
@@ -71,14 +72,19 @@ class Store:
 
 
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the cells of each tracker, the standard deviation of its main metric, best first."""
-    group = results.groupby(["family", "tracker"], sort=False)
+    """Mean over the cells of each tracker, the standard deviation of its family's main metric, best first."""
+    import pandas as pd
+
     parameters = results.attrs.get("parameters", ())
     numbers = [c for c in results.columns if results[c].dtype.kind == "f" and c not in parameters]
-    table = group[numbers].mean()
-    table.insert(0, "cells", group.size())
-    main = next((c for c in _MAIN if c in table), None)
-    if main is not None:
-        table.insert(2, f"{main}_std", group[main].std())
-        table = table.sort_values(main, ascending=False)
-    return table.reset_index().set_index("tracker")
+    parts = []
+    for family, rows in results.groupby("family", sort=False):
+        group = rows.groupby(["family", "tracker"], sort=False)
+        table = group[numbers].mean()
+        table.insert(0, "cells", group.size())
+        main = deciding_metric(table, str(family))
+        if main is not None:
+            table.insert(2, f"{main}_std", group[main].std())
+            table = table.sort_values(main, ascending=not METRICS[main].higher_is_better)
+        parts.append(table.dropna(axis=1, how="all"))
+    return pd.concat(parts).reset_index().set_index("tracker")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import InputError
-from vtlab.geometry import paired_iou
+from vtlab.errors import InputError, VtlabWarning
+from vtlab.metrics.evaluation import infer_family
+from vtlab.metrics.families import FAMILIES
 from vtlab.show.draw import colour
 from vtlab.tracks import Tracks
 from vtlab.video import Frame, Video
@@ -55,7 +57,7 @@ class PlayerData:
             "scale": self.scale,
             "panels": list(self.tracks),
             "objects": self._objects(),
-            "timelines": {name: self._timelines(t) for name, t in self.tracks.items()},
+            "timelines": {name: self._timelines(name, t) for name, t in self.tracks.items()},
             "edges": {name: t.meta.get("edges") or {} for name, t in self.tracks.items()},
             "bins": min(BINS, len(self.video)),
         }
@@ -104,11 +106,11 @@ class PlayerData:
                 labels.setdefault(i, t.labels.get(i, ""))
         return [{"id": i, "label": labels[i], "colour": _hex(i)} for i in sorted(labels)]
 
-    def _timelines(self, tracks: Tracks) -> list[dict[str, Any]]:
+    def _timelines(self, name: str, tracks: Tracks) -> list[dict[str, Any]]:
         """For each object: presence, mean score and overlap with truth in bins (None = nothing), and its events."""
         n = len(self.video)
         bins = min(BINS, n)
-        events = self._events(tracks)
+        events, judged = self._events(tracks), self._judged(name, tracks)
         lines = []
         for object_id in tracks.object_ids.tolist():
             mine = tracks.of_object(object_id)
@@ -118,7 +120,7 @@ class PlayerData:
                     "id": object_id,
                     "present": _mean(where, mine.visible.astype(float), bins),
                     "score": _mean(where, mine.score, bins),
-                    "overlap": self._overlap(mine, object_id, where, bins),
+                    "overlap": self._overlap(judged.get(object_id), n, bins),
                     "events": sorted(
                         _presence_events(mine) + events.get(object_id, []), key=lambda e: e["frame"]
                     ),
@@ -126,18 +128,23 @@ class PlayerData:
             )
         return lines
 
-    def _overlap(
-        self, mine: Tracks, object_id: int, where: NDArray[np.int64], bins: int
-    ) -> list[float | None] | None:
-        if self.truth is None:
+    def _judged(self, name: str, tracks: Tracks) -> dict[int, NDArray[np.float64]]:
+        """How each object was answered on each frame, by the same judging as the metric; NaN where nothing is judged."""
+        if self.truth is None or not len(tracks):
+            return {}
+        try:
+            family = infer_family(tracks, self.truth)
+            return FAMILIES[family].timelines(tracks, self.truth, of="answer")
+        except InputError as error:
+            warnings.warn(f"{name} is shown without its overlap: {error}", VtlabWarning, stacklevel=4)
+            return {}
+
+    @staticmethod
+    def _overlap(judged: NDArray[np.float64] | None, frames: int, bins: int) -> list[float | None] | None:
+        if judged is None or not np.isfinite(judged[:frames]).any():
             return None
-        truth = {int(f): b for f, b in zip(*_columns(self.truth.of_object(object_id).seen()), strict=True)}
-        if not truth:
-            return None
-        nothing = np.full(4, np.nan)
-        overlap = paired_iou(mine.boxes, np.array([truth.get(int(f), nothing) for f in mine.frame]))
-        known = np.isfinite(overlap)
-        return _mean(where[known], overlap[known], bins)
+        known = np.flatnonzero(np.isfinite(judged[:frames]))
+        return _mean(np.minimum(known * bins // frames, bins - 1), judged[known], bins)
 
     def _events(self, tracks: Tracks) -> dict[int, list[dict[str, Any]]]:
         """Identity switches against truth, and what the tracker itself told of its objects."""
@@ -148,12 +155,8 @@ class PlayerData:
                 found.setdefault(int(e["object_id"]), []).append(
                     {"frame": int(e["frame"]), "kind": str(e["event"]), "text": text}
                 )
-        family = (
-            tracks.meta.get("tracker", {}).get("family")
-            if isinstance(tracks.meta.get("tracker"), dict)
-            else None
-        )
-        if self.truth is not None and family == "mot" and len(tracks):
+        maker = tracks.record.tracker
+        if self.truth is not None and maker is not None and maker.family == "mot" and len(tracks):
             from vtlab.metrics.events import events
 
             table = events(tracks, self.truth)
@@ -209,10 +212,6 @@ def _presence_events(mine: Tracks) -> list[dict[str, Any]]:
         found.append({"frame": int(seen[-1]) + 1, "kind": "lost", "text": "lost"})
     manual = mine.frame[1:][mine.source[1:] == "manual"]  # the first row is where it was prompted
     return found + [{"frame": int(f), "kind": "corrected", "text": "corrected by hand"} for f in manual]
-
-
-def _columns(tracks: Tracks) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    return tracks.frame, tracks.boxes
 
 
 def _hex(object_id: int) -> str:

@@ -14,10 +14,10 @@ DOCS_EXTRAS  := notebook,mot,docs
 BENCH_EXTRAS := notebook,mot,torch,onnx,test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab lint docs bench clean
+.PHONY: help demo test test-all lab lint docs bench clean
 
 help:  ## list the commands
-	@awk -F':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ifeq ($(UV),0)
 INSTALL := $(BIN)/python -m pip install -q -c constraints.txt
@@ -38,8 +38,11 @@ $(V)/.ok-%: pyproject.toml constraints.txt
 demo: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, run the demo notebook, leave a report to open
 	$(BIN)/python -m vtlab demo
 
-test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the whole test suite
+test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-all: $(V)/.ok-$(TEST_EXTRAS)  ## the same with the slow tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
 
 lab: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

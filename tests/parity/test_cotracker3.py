@@ -172,12 +172,10 @@ def per_point(tracks, frames: int, points: int) -> SimpleNamespace:
 @pytest.mark.parametrize(
     ("variant", "run", "bound_of", "frames", "options", "direction"),
     [
-        ("offline", "offline", "offline", 14, {}, "forward"),
-        pytest.param("offline", "offline_backward", "offline", 12, {}, "both", marks=pytest.mark.slow),
-        ("online", "demo", "demo", 29, {}, "forward"),
-        pytest.param(
-            "online", "support_grid", "demo", 24, {"support_grid": 6}, "forward", marks=pytest.mark.slow
-        ),
+        pytest.param("offline", "offline", "offline", 14, {}, "forward", marks=pytest.mark.slow),
+        ("offline", "offline_backward", "offline", 12, {}, "both"),
+        pytest.param("online", "demo", "demo", 29, {}, "forward", marks=pytest.mark.slow),
+        ("online", "support_grid", "demo", 24, {"support_grid": 6}, "forward"),
     ],
 )
 def test_tracker(

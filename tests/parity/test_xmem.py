@@ -114,7 +114,9 @@ def test_network(fixture, network, parity_module):
 FRAMES = {"longterm": 24, "late_object": 9, "default": 7, "working_only": 5, "deep_async": 5}
 
 
-@pytest.mark.parametrize("name", FRAMES)
+@pytest.mark.parametrize(
+    "name", [n if n == "default" else pytest.param(n, marks=pytest.mark.slow) for n in FRAMES]
+)
 def test_tracker(name, fixture, double, parity_module):
     """The first FRAMES of each scenario: all events that tell it from the others have happened by then."""
     scenario, stored = fixture.params["scenarios"][name], fixture.stored

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 import vtlab
@@ -45,5 +47,13 @@ def test_the_readme_table_is_up_to_date():
 
 def test_make_help_lists_every_command():
     text = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for command in ("demo", "test", "lab", "lint", "docs", "bench"):
-        assert f"make {command} " in text
+    for command in ("demo", "test", "test-all", "lab", "lint", "docs", "bench"):
+        assert f"make {command:8} " in text
+
+
+@pytest.mark.parametrize(
+    "name", sorted(p.stem for p in (ROOT / "benchmarks").glob("*.py") if p.stem != "__init__")
+)
+def test_benchmarks_can_be_imported(name):
+    module = importlib.import_module(f"benchmarks.{name}")
+    assert name.startswith("_") or callable(module.main)

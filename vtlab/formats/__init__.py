@@ -15,6 +15,7 @@ from vtlab.formats.registry import (
     read_tracks,
     sniff,
     words,
+    write_sequence,
     write_tracks,
 )
 
@@ -33,5 +34,6 @@ __all__ = [
     "read_tracks",
     "sniff",
     "words",
+    "write_sequence",
     "write_tracks",
 ]

@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from vtlab.errors import FormatError, TracksError, VideoError
 from vtlab.masks import Runs
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
+from vtlab.tracks.columns import COLUMNS, EXTRAS
 from vtlab.video import IMAGE_SUFFIXES, FrameSource, Image, Video, open_video
 
 Kind = Literal["truth", "results"]
@@ -85,6 +87,17 @@ def _gaps(tracks: Tracks) -> int:
     )
 
 
+def _filled(name: str, tracks: Tracks) -> int:
+    """Rows that say something in an optional column."""
+    values, fill = tracks.columns().get(name), COLUMNS[name].fill
+    if values is None:
+        return 0
+    if values.dtype == object:
+        return int(given(values, len(tracks)).sum())
+    flat = values.reshape(len(tracks), -1)
+    return int((~np.isnan(flat) if fill != fill else flat != fill).any(axis=1).sum())
+
+
 FEATURES: Mapping[str, tuple[str, Callable[[Tracks], int]]] = {
     "boxes": ("boxes of their own", _own_boxes),
     "masks": ("masks", lambda t: int(given(t.rle, len(t)).sum())),
@@ -100,12 +113,9 @@ FEATURES: Mapping[str, tuple[str, Callable[[Tracks], int]]] = {
     "flags": ("scores of 0", lambda t: int((t.score == 0).sum())),
     "scores": ("scores", lambda t: int(((t.score > 0) & (t.score < 1)).sum())),
     "labels": ("labels", lambda t: int(given(t.label, len(t)).sum())),
-    "velocity": (
-        "velocities",
-        lambda t: 0 if t.velocity is None else int(np.isfinite(t.velocity).all(axis=1).sum()),
-    ),
-    "overlap": ("pixels that belong to two objects", lambda t: _overlap(t)),
-    "size": ("the size of the frames", lambda t: int(t.size is not None)),
+    "overlap": ("pixels that belong to two objects", lambda t: sum(overlaps(t).values())),
+    "size": ("size of the frames", lambda t: int(t.size is not None)),
+    **{name: (f"rows with {name}", partial(_filled, name)) for name in ("velocity", *EXTRAS)},
 }
 """What tracks may hold -> its name in a sentence, and how many of it there are."""
 
@@ -398,10 +408,6 @@ def overlaps(tracks: Tracks) -> dict[int, int]:
     frames, group = np.unique(seen.frame, return_inverse=True)
     twice = np.bincount(group, runs.areas()).astype(np.int64) - runs.union(group).areas()
     return {int(f): int(n) for f, n in zip(frames, twice, strict=True) if n}
-
-
-def _overlap(tracks: Tracks) -> int:
-    return sum(overlaps(tracks).values())
 
 
 def frame_count(tracks: Tracks) -> int:

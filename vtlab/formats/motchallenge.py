@@ -44,6 +44,8 @@ CLASSES: dict[int, str] = {
 }
 """Class ids of MOT16, MOT17 and MOT20 and vtlab's labels for them."""
 
+_LABELS = np.array([CLASSES.get(i) for i in range(len(CLASSES) + 2)], dtype=object)
+
 Kind = Literal["truth", "results", "detections"]
 
 
@@ -119,7 +121,7 @@ def read_mot(
     """
     rows = read_mot_rows(path, kind, frames=frames, size=size, first_frame=first_frame)
     object_id = np.arange(len(rows)) if kind == "detections" else rows.object_id
-    label = [CLASSES.get(int(c)) for c in rows.class_id] if rows.has_classes else None
+    label = _LABELS[np.clip(rows.class_id, 0, len(CLASSES) + 1)] if rows.has_classes else None
     score = rows.confidence if kind == "truth" else _unit(rows.confidence)
     return Tracks.of(
         rows.frame,

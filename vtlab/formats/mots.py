@@ -29,13 +29,16 @@ CLASSES = {1: "car", 2: "pedestrian", 10: "ignore"}
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 
 
-def read_mots(path: str | Path, *, frames: int | None = None, first_frame: int = 1) -> Tracks:
+def read_mots(
+    path: str | Path, *, frames: int | None = None, first_frame: int = 1, source: str = "tracked"
+) -> Tracks:
     """Read a MOTS text file; regions that are ignored carry the label "ignore".
 
     Args:
         path: The file.
         frames: Number of frames of the sequence; a later frame is an error.
         first_frame: Index of the first frame in the file: 1 in MOTSChallenge, 0 in KITTI MOTS.
+        source: Who says so: "manual" for truth.
 
     Raises:
         FormatError: The file is missing or wrong: file, line, what was expected; also masks of one frame that overlap.
@@ -79,6 +82,7 @@ def read_mots(path: str | Path, *, frames: int | None = None, first_frame: int =
             runs.boxes(),
             masks=list(masks),
             label=[CLASSES[c] for c in label],
+            source=source,
             size=size,
             meta={"format": "mots"},
         )
@@ -132,7 +136,7 @@ class Mots(MotFolder):
         info = self.info(place, images)
         truth, prompts = None, Prompts()
         if place.truth is not None:
-            truth = read_mots(place.truth, frames=info.frames, first_frame=self.frame_base)
+            truth = read_mots(place.truth, frames=info.frames, first_frame=self.frame_base, source="manual")
             truth = truth.replace(
                 meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})}
             )

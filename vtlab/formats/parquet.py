@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from vtlab.errors import TracksError
 from vtlab.formats.base import (
     FEATURES,
     Format,
@@ -63,7 +64,9 @@ class Parquet(Format):
 
     def write_sequence(self, sequence: Sequence, path: Path) -> list[Path]:
         """Write the truth with all that scoring needs of its sequence: rule, prompts, ignore regions, length."""
-        truth = sequence.truth if sequence.truth is not None else Tracks.empty()
+        if sequence.truth is None:
+            raise TracksError(f"The sequence {sequence.name!r} has no truth to write.")
+        truth = sequence.truth
         noted = {**truth.meta, "rule": sequence.benchmark, "frames": len(sequence)}
         written = [truth.replace(meta=noted).save(path)]
         if len(sequence.prompts):

@@ -142,6 +142,18 @@ def read_tracks(path: str | os.PathLike[str], name: str, sequence: Sequence | No
     return find_format(name).read_tracks(Path(path), sequence)
 
 
+def write_sequence(sequence: Sequence, root: str | os.PathLike[str], name: str = "vtlab") -> list[Path]:
+    """Write the truth of a sequence where the format called `name` has it below `root`, with what scoring needs of it.
+
+    Beside it `write_tracks` puts the results of trackers; `evaluate` takes the folder as truth and as tracks.
+
+    Raises:
+        TracksError: The sequence has no truth, or the format can't hold it.
+    """
+    form = find_format(name)
+    return form.write_sequence(sequence, form.path_of(Path(root), _plain(sequence.name)))
+
+
 def write_tracks(
     tracks: Tracks, root: str | os.PathLike[str], name: str, *, sequence: str, tracker: str = ""
 ) -> list[Path]:
@@ -258,5 +270,6 @@ __all__ = [
     "read_tracks",
     "sniff",
     "words",
+    "write_sequence",
     "write_tracks",
 ]

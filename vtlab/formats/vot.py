@@ -1,6 +1,6 @@
 """VOT: `<sequence>/{sequence, groundtruth.txt, color/00000001.jpg}`, and `list.txt` above; one region a line.
 
-A region is `left,top,width,height`; `x1,y1,x2,y2,...` (at least three corners: a polygon, here its extent); `m` with left,
+A region is `left,top,width,height`; `x1,y1,x2,y2,...` (at least three corners: a polygon); `m` with left,
 top, width, height and row-major run lengths (zeros first) of a mask; or one whole number (0 unknown, 1 initialised, 2
 failed). Several objects have `groundtruth_<object>.txt` and are sequences `<sequence>-<object>`. Results are
 `<tracker>/<sequence>/<sequence>_001.txt`, where frame 0 may be `1`: the truth was given. Pixels count from 0.
@@ -23,11 +23,13 @@ from vtlab import masks
 from vtlab.errors import FormatError
 from vtlab.files import write_whole
 from vtlab.formats.base import (
+    FEATURES,
     TRUTH,
     Format,
     Kind,
     Place,
     frame_count,
+    given,
     image_files,
     image_size,
     no_frames,
@@ -100,26 +102,34 @@ class Vot(Format):
             return _tracks(regions, None, "tracked", self.name, path)
         if len(regions) != frame_count(truth):
             raise FormatError(f"{path}: {len(regions)} regions for {frame_count(truth)} frames.")
-        given = [i for i, r in enumerate(regions) if isinstance(r, int) and r == _GIVEN]
+        init = [i for i, r in enumerate(regions) if isinstance(r, int) and r == _GIVEN]
         told = _tracks(regions, truth.size, "tracked", self.name, path)
-        if not given:
+        if not init:
             return told
-        return Tracks.concat(
-            [told.take(~np.isin(told.frame, given)), truth.take(np.isin(truth.frame, given))]
-        )
+        return Tracks.concat([told.take(~np.isin(told.frame, init)), truth.take(np.isin(truth.frame, init))])
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
-        """Write a region for each frame: the mask where there is one, else the box, else 0."""
+        """Write a region for each frame: a polygon of one ring, else the mask, else the box, else 0."""
         lines = ["0"] * frame_count(one_object(tracks, self))
         for row, frame in enumerate(tracks.frame.tolist()):
             if tracks.visible[row]:
-                lines[frame] = _line(tracks.mask(row), tracks.boxes[row].tolist())
+                drawn = None if tracks.polygons is None else tracks.polygons[row]
+                if drawn is not None and len(drawn) == 1:
+                    lines[frame] = ",".join(f"{v:.17g}" for v in drawn[0].ravel())
+                else:
+                    lines[frame] = _line(tracks.mask(row), tracks.boxes[row].tolist())
         written = write_whole(path, "\n".join(lines) + "\n")
         if kind == "truth":
             info = "" if tracks.size is None else f"height={tracks.size[0]}\nwidth={tracks.size[1]}\n"
             text = f"channels.color=color/%08d.jpg\nlength={len(lines)}\n{info}"
             write_whole(path.with_name("sequence"), text)
         return written
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, str]:
+        """See `Format`; a line with a mask has no box of its own."""
+        lost, (_, count) = super().losses(tracks, kind), FEATURES["boxes"]
+        drawn = count(tracks.take(given(tracks.rle, len(tracks))))
+        return {**lost, "boxes": f"{drawn} boxes of objects with masks"} if drawn else lost
 
     def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
         """A result is the first repetition in its sequence's folder."""
@@ -141,7 +151,7 @@ def _regions(path: Path) -> list[Any]:
 
 
 def _region(text: str, where: str) -> Any:
-    """A box (4,), a mask as (left, top, (h, w) bool), or a special code."""
+    """A box (4,), a polygon (K, 2), a mask as (left, top, (h, w) bool), or a special code."""
     mask = text.startswith("m")
     try:
         numbers = [float(c) for c in text.removeprefix("m").split(",")]
@@ -161,9 +171,8 @@ def _region(text: str, where: str) -> Any:
     corners = np.array(numbers, dtype=np.float64)
     if not mask and len(numbers) == 4 and (np.isnan(corners).any() or (corners[2:] >= 0).all()):
         return np.concatenate([corners[:2], corners[:2] + corners[2:]])
-    if not mask and len(numbers) >= 6 and len(numbers) % 2 == 0:
-        points = corners.reshape(-1, 2)
-        return np.concatenate([points.min(axis=0), points.max(axis=0)])
+    if not mask and len(numbers) >= 6 and len(numbers) % 2 == 0 and np.isfinite(corners).all():
+        return corners.reshape(-1, 2)
     raise FormatError(
         f"{where}: expected left,top,width,height, a polygon, a mask (m...) or one whole number, got {text[:40]!r}."
     )
@@ -173,6 +182,7 @@ def _tracks(regions: list[Any], size: tuple[int, int] | None, source: str, name:
     count = len(regions)
     boxes = np.full((count, 4), np.nan)
     found: list[bytes | None] = [None] * count
+    polygons: list[Any] = [None] * count
     if any(isinstance(r, tuple) for r in regions) and size is None:
         low = [(r[1] + r[2].shape[0], r[0] + r[2].shape[1]) for r in regions if isinstance(r, tuple)]
         size = max(h for h, _ in low), max(w for _, w in low)
@@ -180,6 +190,9 @@ def _tracks(regions: list[Any], size: tuple[int, int] | None, source: str, name:
         if isinstance(region, tuple) and size is not None:
             whole = _placed(region, size, f"{path}, line {i + 1}")
             boxes[i], found[i] = masks.to_box(whole), masks.encode(whole) if whole.any() else None
+        elif isinstance(region, np.ndarray) and region.ndim == 2:
+            boxes[i] = *region.min(axis=0), *region.max(axis=0)
+            polygons[i] = (region,)
         elif isinstance(region, np.ndarray):
             boxes[i] = region
     return Tracks.of(
@@ -189,6 +202,7 @@ def _tracks(regions: list[Any], size: tuple[int, int] | None, source: str, name:
         visible=np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1),
         source=source,
         masks=found if any(m is not None for m in found) else None,
+        polygons=polygons if any(p is not None for p in polygons) else None,
         size=size,
         meta={"format": name, "file": str(path), "frames": count},
     )
@@ -222,6 +236,6 @@ FORMAT = Vot(
     family="sot",
     summary="<sequence>/{sequence, groundtruth.txt, color/*.jpg}",
     rule="vot",
-    holds=frozenset({"boxes", "masks", "absent", "size"}),
-    results=frozenset({"boxes", "masks", "absent"}),
+    holds=frozenset({"boxes", "masks", "polygons", "absent", "size"}),
+    results=frozenset({"boxes", "masks", "polygons", "absent"}),
 )

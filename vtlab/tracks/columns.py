@@ -41,7 +41,12 @@ class Column:
     def read(self, values: Any, n: int, what: str) -> NDArray[Any]:
         """What a caller gives as a column of `n` rows; raises `TracksError` naming `what`."""
         column = np.empty(n, dtype=object)
-        if values is None or self._is_one(values):
+        if values is None or (
+            isinstance(values, str) and self._is_one(values)
+        ):  # one object may stand in all rows
+            column[:] = values
+            return column
+        if self._is_one(values):
             values = [values] * n
         if len(values) != n:
             raise TracksError(f"Tracks: expected {n} values in {what!r}, got {len(values)}.")

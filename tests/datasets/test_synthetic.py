@@ -197,9 +197,9 @@ def test_wrong_values(arguments: dict[str, object], message: str) -> None:
 
 
 def test_missing_photographs_name_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
-    import vtlab.datasets.synthetic as module
+    from vtlab.datasets.synthetic import cutouts as module
 
-    module._photograph.cache_clear()
+    module.photograph.cache_clear()
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda _: None)
     with pytest.raises(MissingDependencyError, match=r"scikit-image.*vtlab\[notebook\]"):
         synthetic(**SMALL)

@@ -202,14 +202,17 @@ def test_what_it_loses_is_what_it_says(name, feature, tmp_path):
 
 
 def lossy(form: formats.Format, given: Tracks) -> Tracks:
-    """An answer that is wrong here and there."""
+    """An answer that is wrong here and there, and marked as hidden on one frame."""
+    seen = given.frame != 7
     if form.family == "points":
         xy = given.points.xy + np.where(given.points.frame % 3 == 0, 9.0, 0.5)[:, None]
-        return given.replace(points=replace(given.points, xy=xy))
+        points = replace(given.points, xy=xy, visible=given.points.frame != 7)
+        return given.replace(points=points, visible=seen)
     if given.rle is not None:
         moved = [np.roll(m, 2, axis=1) for m in (given.mask(i) for i in range(len(given)))]
-        return Tracks.of(given.frame, given.object_id, masks=moved, label=given.label, size=given.size)
-    return given.replace(boxes=given.boxes + np.where(given.frame % 3 == 0, 2.5, 0.5)[:, None])
+        size = given.size
+        return Tracks.of(given.frame, given.object_id, masks=moved, visible=seen, label=given.label, size=size)
+    return given.replace(boxes=given.boxes + np.where(given.frame % 3 == 0, 2.5, 0.5)[:, None], visible=seen)
 
 
 PERFECT = {
@@ -308,7 +311,7 @@ def test_losses_of_a_conversion_are_said(tmp_path):
     formats.write_tracks(given, tmp_path / "own", "vtlab", sequence="walk")
     done = formats.convert(tmp_path / "own", tmp_path / "out", "otb")
     assert [p.parent.name for p in done.written] == ["walk-1", "walk-2"]
-    lost = {"1 scores", "24 labels", "1 size of the frames", "24 rows with velocity"}
+    lost = {"1 scores", "24 labels", "the size of the frames", "24 rows with velocity"}
     assert set(done.losses["walk"]) == lost
     with pytest.raises(FormatError, match="of which format is it"):
         formats.sniff(Path(vtlab.__file__).parent / "show")

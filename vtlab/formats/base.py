@@ -99,23 +99,23 @@ def _filled(name: str, tracks: Tracks) -> int:
 
 
 FEATURES: Mapping[str, tuple[str, Callable[[Tracks], int]]] = {
-    "boxes": ("boxes of their own", _own_boxes),
-    "masks": ("masks", lambda t: int(given(t.rle, len(t)).sum())),
-    "points": ("points", lambda t: len(t.points)),
-    "objects": ("objects after the first of a file", lambda t: max(len(t.object_ids) - 1, 0)),
+    "boxes": ("{} boxes of their own", _own_boxes),
+    "masks": ("{} masks", lambda t: int(given(t.rle, len(t)).sum())),
+    "points": ("{} points", lambda t: len(t.points)),
+    "objects": ("{} objects after the first of a file", lambda t: max(len(t.object_ids) - 1, 0)),
     "ids": (
-        "object ids (objects are numbered from 1)",
+        "{} object ids (objects are numbered from 1)",
         lambda t: int((t.object_ids != np.arange(1, len(t.object_ids) + 1)).sum()),
     ),
-    "hidden": ("rows of objects that are not visible", lambda t: int((~t.visible & _shape(t)).sum())),
-    "absent": ("rows that say that an object is absent", lambda t: int((~_shape(t)).sum())),
-    "gaps": ("frames without a row", _gaps),
-    "flags": ("scores of 0", lambda t: int((t.score == 0).sum())),
-    "scores": ("scores", lambda t: int(((t.score > 0) & (t.score < 1)).sum())),
-    "labels": ("labels", lambda t: int(given(t.label, len(t)).sum())),
-    "overlap": ("pixels that belong to two objects", lambda t: sum(overlaps(t).values())),
-    "size": ("size of the frames", lambda t: int(t.size is not None)),
-    **{name: (f"rows with {name}", partial(_filled, name)) for name in ("velocity", *EXTRAS)},
+    "hidden": ("{} rows of objects that are not visible", lambda t: int((~t.visible & _shape(t)).sum())),
+    "absent": ("{} rows that say that an object is absent", lambda t: int((~_shape(t)).sum())),
+    "gaps": ("{} frames without a row", _gaps),
+    "flags": ("{} scores of 0", lambda t: int((t.score == 0).sum())),
+    "scores": ("{} scores", lambda t: int(((t.score > 0) & (t.score < 1)).sum())),
+    "labels": ("{} labels", lambda t: int(given(t.label, len(t)).sum())),
+    "overlap": ("{} pixels that belong to two objects", lambda t: sum(overlaps(t).values())),
+    "size": ("the size of the frames", lambda t: int(t.size is not None)),
+    **{name: (f"{{}} rows with {name}", partial(_filled, name)) for name in ("velocity", *EXTRAS)},
 }
 """What tracks may hold -> its name in a sentence, and how many of it there are."""
 
@@ -248,7 +248,7 @@ class Format:
         """What of these tracks the format can't hold: key of `FEATURES` -> how much of what."""
         held = self.holds if kind == "truth" or self.results is None else self.results
         counts = {key: count(tracks) for key, (_, count) in FEATURES.items() if key not in held}
-        return {key: f"{n} {FEATURES[key][0]}" for key, n in counts.items() if n}
+        return {key: FEATURES[key][0].format(n) for key, n in counts.items() if n}
 
     def first(self) -> int:
         """Number of the first frame in results."""

@@ -280,7 +280,7 @@ def test_tapvid_file(tmp_path):
     for protocol in ("tapvid-first", "tapvid-strided"):
         truth = open_dataset(path, protocol).load("goat").truth
         truth.save(tmp_path / f"{protocol}/mine/goat.parquet")
-        result = evaluate_folders(tmp_path / "truth", tmp_path / protocol, "tapvid", protocol=protocol)
+        result = evaluate_folders(tmp_path / "truth", tmp_path / protocol, "tapvid", rule=protocol)
         assert result.table.loc[("mine", "goat")].tolist() == [1, 1, 1]
         assert result.protocol == protocol
 
@@ -323,9 +323,7 @@ def test_real_trees(shared, tmp_path):
         assert davis.table.loc[("results_osvos", name), "J"] == pytest.approx(numbers["J_mean"], abs=5.1e-7)
     with zipfile.ZipFile(shared / "data/sot/benchmarks/DTB70/results_5trackers.zip") as archive:
         archive.extractall(tmp_path)
-    otb = evaluate_folders(
-        shared / "data/sot/benchmarks/DTB70/anno", tmp_path / "DTB70", "otb", protocol="pysot"
-    )
+    otb = evaluate_folders(shared / "data/sot/benchmarks/DTB70/anno", tmp_path / "DTB70", "otb", rule="pysot")
     board = otb.leaderboard
     assert len(board) == 5
     assert board.index[0] == "SiamAPN++"

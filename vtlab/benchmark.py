@@ -8,6 +8,7 @@ by the same functions as in memory, so a number does not depend on the road it c
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtlab.errors import FormatError, InputError
+from vtlab.errors import FormatError, InputError, VtlabWarning
 from vtlab.files import write_whole
 from vtlab.formats import Format, Place, Result, find_format
 from vtlab.metrics import evaluation, sot, statistics
@@ -157,6 +158,7 @@ def evaluate_folders(
     tracks: str | Path,
     layout: str = "vtlab",
     *,
+    rule: str | None = None,
     protocol: str | None = None,
     missing: str = "error",
     first_frame: int = 1,
@@ -168,7 +170,8 @@ def evaluate_folders(
         truth: Folder of the benchmark, at any level above the sequences, or one of them.
         tracks: Folder of results: of one tracker, or of several in folders of their own.
         layout: Name of the format, see `vtlab.formats.words()`.
-        protocol: Another rule of the same family than the format's own.
+        rule: Another rule of the same family than the format's own.
+        protocol: Its old name, which goes in version 0.3.
         missing: What to do about sequences without a result: `error`, or `skip` (which the result notes).
         first_frame: Index of the first frame in MOTChallenge results.
         workers: Processes; default: as many as pay for the amount of data. The numbers do not depend on it.
@@ -177,12 +180,16 @@ def evaluate_folders(
         `.table`, `.tidy`, `.leaderboard` (DataFrames), `.boards`, `.to_rich()`, `.to_latex()`, `.save(path)`.
 
     Raises:
-        InputError: Unknown format or protocol.
+        InputError: Unknown format or rule.
         FormatError: Nothing to score; a result is missing; a file is wrong (which, where, what was expected).
     """
     form = replace(find_format(layout), first_frame=first_frame)
     if protocol is not None:
-        form = replace(form, rule=find_family(form.family).rule(protocol).name if form.family else protocol)
+        text = "evaluate_folders(protocol=...) is now rule=...; the old name goes in version 0.3."
+        warnings.warn(text, VtlabWarning, stacklevel=2)
+        rule = protocol if rule is None else rule
+    if rule is not None:
+        form = replace(form, rule=find_family(form.family).rule(rule).name if form.family else rule)
     notes: list[str] = []
     known = _known(form, Path(truth), Path(tracks), layout, notes)
     found = _found(form, Path(tracks), known, layout)
@@ -202,7 +209,7 @@ def evaluate_folders(
         if len(rules) > 1:
             raise InputError(
                 f"{tracker}: its sequences are of benchmarks with several rules ({', '.join(sorted(rules))}), which "
-                "can't be joined. Name one with protocol= (--protocol)."
+                "can't be joined. Name one with rule= (--rule)."
             )
     return FolderResult(layout.lower(), parts, notes=tuple(notes))
 

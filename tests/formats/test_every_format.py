@@ -211,7 +211,9 @@ def lossy(form: formats.Format, given: Tracks) -> Tracks:
     if given.rle is not None:
         moved = [np.roll(m, 2, axis=1) for m in (given.mask(i) for i in range(len(given)))]
         size = given.size
-        return Tracks.of(given.frame, given.object_id, masks=moved, visible=seen, label=given.label, size=size)
+        return Tracks.of(
+            given.frame, given.object_id, masks=moved, visible=seen, label=given.label, size=size
+        )
     return given.replace(boxes=given.boxes + np.where(given.frame % 3 == 0, 2.5, 0.5)[:, None], visible=seen)
 
 
@@ -368,7 +370,7 @@ def test_official_truth_and_a_result_of_memory_meet(tmp_path):
     (tmp_path / "truth/Ball/groundtruth_rect.txt").write_text(text)
     boxes = np.array([[10 + i, 5 + i, 20 + i, 25 + i] for i in range(30)], float)
     formats.write_tracks(Tracks.of(np.arange(30), 1, boxes), tmp_path, "otb", sequence="Ball", tracker="mine")
-    result = evaluate_folders(tmp_path, tmp_path, "otb", protocol="pysot")
+    result = evaluate_folders(tmp_path, tmp_path, "otb", rule="pysot")
     assert result.table.loc[("mine", "Ball"), "success_auc"] == pytest.approx(20 / 21)
     assert result.table.loc[("mine", "Ball"), "ao"] == 1
 

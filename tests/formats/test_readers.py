@@ -88,6 +88,14 @@ def test_mot_errors(mot: Path) -> None:
         open_mot(mot)[0]
 
 
+def test_a_missing_image_is_named(mot: Path) -> None:
+    (mot / "MOT17-99-DPM/img1/000002.jpg").unlink()
+    with pytest.raises(
+        FormatError, match=r"2 images where seqinfo\.ini says 3\. The first that is missing is 000002"
+    ):
+        open_mot(mot)[0]
+
+
 def test_mot_without_images_still_has_its_truth(mot: Path) -> None:
     for file in (mot / "MOT17-99-DPM" / "img1").iterdir():
         file.unlink()

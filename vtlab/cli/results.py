@@ -52,7 +52,7 @@ def evaluate(
         truth,
         tracks,
         layout,
-        protocol=rule_of(rule, protocol),
+        rule=rule_of(rule, protocol),
         missing=missing,
         first_frame=first_frame,
         workers=workers,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -433,4 +433,4 @@ def options_of(form: Format) -> list[str]:
     return sorted(f.name for f in fields(form) if f.name not in fixed)
 
 
-__all__ = ["FEATURES", "TRUTH", "Any", "Format", "Kind", "Place", "Result"]
+__all__ = ["FEATURES", "TRUTH", "Format", "Kind", "Place", "Result"]

@@ -91,7 +91,13 @@ class MotFolder(Format):
         folder = place.path / info.entries.get("imdir", "img1")
         if not folder.is_dir() and "video" in info.entries:
             return open_video(place.path / info.entries["video"], fps=info.fps, name=place.name)
-        return open_frames(image_files(folder), place, info.fps)
+        frames = image_files(folder)
+        if frames and info.frames not in (None, len(frames)):
+            there = {int(f.stem) for f in frames if f.stem.isdecimal()}
+            lacking = [n for n in range(1, (info.frames or 0) + 1) if n not in there]
+            gap = f" The first that is missing is {lacking[0]:06d}." if lacking else ""
+            raise FormatError(f"{folder}: {len(frames)} images where seqinfo.ini says {info.frames}.{gap}")
+        return open_frames(frames, place, info.fps)
 
     def write_info(self, tracks: Tracks, path: Path) -> None:
         """Write the `seqinfo.ini` of the truth at `path`."""

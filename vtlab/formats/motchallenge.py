@@ -234,7 +234,7 @@ def _read_bytes(source: str | Path | bytes, where: str) -> bytes:
     if isinstance(source, bytes):
         return source
     try:
-        return Path(source).read_bytes()
+        return Path(source).read_bytes().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise FormatError(f"{where}: can't be read ({error.strerror or error}).") from None
 

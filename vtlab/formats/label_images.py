@@ -87,7 +87,8 @@ class LabelImages(Format):
 
     def sniff(self, path: Path) -> bool:
         """Whether there are palette images that no list of YouTube-VOS is about."""
-        return next(iter(self.places(path)), None) is not None and not _meta_json(path)
+        found = list(self.places(path))
+        return bool(found) and not any(list_of(place).is_file() for place in found)
 
     def listed_frames(self, place: Place) -> dict[int, list[int]]:
         """Object -> numbers of the frames on which a list beside the masks has it; {} without a list."""
@@ -272,7 +273,6 @@ def _listed(root: Path, split: str) -> set[str]:
     return {line.split()[0] for line in read_text(path).splitlines() if line.strip()}
 
 
-def _meta_json(path: Path) -> Path | None:
-    """YouTube-VOS's list of objects, beside `Annotations` at or above a path."""
-    above = (p / "meta.json" for p in (path, *list(path.parents)[:3]) if (p / _ANNOTATIONS).is_dir())
-    return next((p for p in above if p.is_file()), None)
+def list_of(place: Place) -> Path:
+    """Where YouTube-VOS lists the objects of a sequence."""
+    return place.path.parent.parent / "meta.json"

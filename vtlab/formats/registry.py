@@ -172,14 +172,14 @@ def write_tracks(
     Raises:
         TracksError: The format can't hold the tracks at all. What it holds in part `losses` of the format says.
     """
-    form, kind = find_format(name), "results" if tracker else "truth"
-    ids = tracks.object_ids.tolist()
-    if len(ids) < 2 or "objects" in form.holds:
-        return [form.write_tracks(tracks, form.path_of(Path(root), _plain(sequence), _plain(tracker)), kind)]  # type: ignore[arg-type]
-    named = {f"{_plain(sequence)}-{k}": tracks.of_object(i) for k, i in enumerate(ids, start=1)}
+    form, ids = find_format(name), tracks.object_ids.tolist()
+    kind: Kind = "results" if tracker else "truth"
+    parts = {sequence: tracks}
+    if len(ids) > 1 and "objects" not in form.holds:
+        parts = {f"{sequence}-{k}": tracks.of_object(i) for k, i in enumerate(ids, start=1)}
     return [
-        form.write_tracks(part, form.path_of(Path(root), target, _plain(tracker)), kind)  # type: ignore[arg-type]
-        for target, part in named.items()
+        form.write_tracks(part, form.path_of(Path(root), _plain(target), _plain(tracker)), kind)
+        for target, part in parts.items()
     ]
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,9 @@ from vtlab.formats.base import (
     Kind,
     Place,
     Result,
-    absolute,
     files,
     frame_count,
     no_frames,
-    tracker_of,
 )
 from vtlab.prompts import PointPrompt, Prompts
 from vtlab.sequence import Sequence
@@ -73,17 +71,14 @@ class TapVid(Format):
         return (Place(name, path, path) for path in files(root, ".pkl") for name in _entries(path))
 
     def find_results(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
-        """Pickles as the truth's, and tracks as `Tracks.save` writes them."""
-        tracked = super().find_results(root, known)
-        if Path(root).is_file():
-            return tracked
-        above, wanted = absolute(root), None if known is None else set(known)
-        return tracked + [
-            Result(tracker_of(above, p), name, p)
-            for p in files(above, ".pkl")
-            if p.relative_to(above).parts[0] != TRUTH
-            for name in (_entries(p) if wanted is None else (n for n in _entries(p) if n in wanted))
-        ]
+        """Tracks as `Tracks.save` writes them, and pickles of one sequence as the truth's."""
+        wanted = None if known is None else list(known)
+        found = super().find_results(root, wanted)
+        return (
+            found
+            if root.is_file()
+            else found + Format.find_results(replace(self, suffix=".pkl"), root, wanted)
+        )
 
     def sniff(self, path: Path) -> bool:
         """Whether there is a pickle."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from vtlab.errors import FormatError
 from vtlab.formats.base import Place, read_text
-from vtlab.formats.label_images import LabelImages
+from vtlab.formats.label_images import LabelImages, list_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,11 +25,11 @@ class YoutubeVos(LabelImages):
 
     def sniff(self, path: Path) -> bool:
         """Whether a list of objects lies beside `Annotations`."""
-        return any(_list_of(place).is_file() for place in self.places(path))
+        return any(list_of(place).is_file() for place in self.places(path))
 
     def listed_frames(self, place: Place) -> dict[int, list[int]]:
         """Frames of each object as `meta.json` lists them."""
-        path = _list_of(place)
+        path = list_of(place)
         if place.path.parent.name != "Annotations" or not path.is_file():
             return {}
         video = _videos(path, path.stat().st_mtime_ns).get(place.name)
@@ -47,10 +47,6 @@ class YoutubeVos(LabelImages):
                 f"{path}: video {place.name!r} lists no object, or no frames of one; expected {expected}."
             )
         return found
-
-
-def _list_of(place: Place) -> Path:
-    return place.path.parent.parent / "meta.json"
 
 
 @lru_cache(maxsize=1)

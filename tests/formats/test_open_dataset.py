@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+import vtlab.datasets
 from vtlab.datasets import open_dataset
-from vtlab.errors import InputError
+from vtlab.errors import InputError, VtlabWarning
 
 
 def test_a_layout_by_name(tmp_path):
@@ -27,3 +28,16 @@ def test_a_layout_by_name(tmp_path):
 def test_bad_requests_are_named(layout, message, tmp_path):
     with pytest.raises(InputError, match=message):
         open_dataset(tmp_path, layout)
+
+
+def test_the_classes_of_the_first_version_still_open(tmp_path):
+    folder = tmp_path / "MOT17-02-DPM"
+    (folder / "gt").mkdir(parents=True)
+    (folder / "gt/gt.txt").write_text("1,1,1,1,10,20,1,1,1\n")
+    with pytest.warns(
+        VtlabWarning, match=r"MotChallenge\(root\) is now open_dataset\(root, 'motchallenge'\)"
+    ):
+        old = vtlab.datasets.MotChallenge
+    assert old(tmp_path, "DPM").names == ("MOT17-02-DPM",)
+    with pytest.raises(InputError, match="select='SDP'"):
+        old(tmp_path, select="SDP")

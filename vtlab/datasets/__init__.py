@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import warnings
-from functools import partial
 from typing import Any
 
 from vtlab.errors import VtlabWarning
@@ -17,7 +16,13 @@ from vtlab.sequence import Dataset, Sequence, first_prompts
 
 __all__ = ["Dataset", "Sequence", "first_prompts", "open_dataset"]
 
-_OLD = {"Davis": "davis", "MotChallenge": "motchallenge", "Otb": "otb", "TapVid": "tapvid"}
+_OLD = {
+    "Davis": ("davis", "split", "resolution"),
+    "MotChallenge": ("motchallenge", "select"),
+    "Otb": ("otb",),
+    "TapVid": ("tapvid", "queries", "fps"),
+}
+"""Classes of version 0.1 -> the format that they read, and their options in order."""
 
 
 def open_dataset(root: str | os.PathLike[str], layout: str, **options: Any) -> FormatDataset:
@@ -39,6 +44,14 @@ def open_dataset(root: str | os.PathLike[str], layout: str, **options: Any) -> F
 def __getattr__(name: str) -> Any:
     if name not in _OLD:
         raise AttributeError(f"module 'vtlab.datasets' has no attribute {name!r}")
-    text = f"vtlab.datasets.{name}(root) is now open_dataset(root, {_OLD[name]!r}); the old name goes in version 0.3."
+    layout, *names = _OLD[name]
+    text = f"vtlab.datasets.{name}(root) is now open_dataset(root, {layout!r}); the old name goes in version 0.3."
     warnings.warn(text, VtlabWarning, stacklevel=2)
-    return partial(open_dataset, layout=_OLD[name])
+
+    def opened(root: str | os.PathLike[str], *given: Any, **options: Any) -> FormatDataset:
+        options |= dict(zip(names, given, strict=False))
+        if "queries" in options:
+            options["rule"] = f"tapvid-{options.pop('queries')}"
+        return open_dataset(root, layout, **options)
+
+    return opened

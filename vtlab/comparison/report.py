@@ -73,7 +73,9 @@ def _mean_score(tracks: Tracks, frames: int) -> NDArray[np.float64]:
     """Mean score of the objects of each frame, (frames,); NaN where there is none."""
     count = np.bincount(tracks.frame, minlength=frames)
     total = np.bincount(tracks.frame, tracks.score, minlength=frames)
-    return np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)[:frames]
+    mean = np.full(len(count), np.nan)
+    np.divide(total, count, out=mean, where=count > 0)
+    return mean[:frames]
 
 
 def page(comparison: Comparison, *, title: str, video: bool) -> Page:

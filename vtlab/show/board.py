@@ -212,5 +212,5 @@ def _markdown(cells: list[str]) -> str:
 def _html(tag: str, cell: Cell) -> str:
     style = "text-align:right" if cell.number else "text-align:left"
     style += ";font-weight:700" if cell.strong else ""
-    style += ";min-width:20rem;font-size:85%" if len(cell.text) > 40 else ""
+    style += ";min-width:14rem;font-size:85%" if len(cell.text) > 40 else ""
     return f"<{tag} style='{style}'>{html.escape(cell.text)}</{tag}>"

@@ -115,7 +115,7 @@ _PAGE = """<!doctype html>
 <title>{title}</title>
 <style>
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 1280px; margin: 2rem auto; padding: 0 1.2rem; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1360px; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-top: 2.2rem }
 .sub, .note, figcaption { color: #777; font-size: .88rem }
 .answer { background: var(--soft); border-radius: 8px; padding: .9rem 1rem .9rem 2rem }

@@ -13,9 +13,9 @@ import vtlab
 from tests.drifts import Drifts
 from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt
+from vtlab.prompts.between import morph
 from vtlab.session import Session
 from vtlab.testing.scenes import moving_square
-from vtlab.trackers.compose.interpolation import morph
 
 N = 12
 VIDEO = moving_square(N)

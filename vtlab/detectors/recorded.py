@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from vtlab import masks as _masks
 from vtlab.contracts import Detector
 from vtlab.detectors.base import ByFrame
 from vtlab.errors import FormatError, InputError
+from vtlab.files import write_whole
 from vtlab.registry import DETECTORS, register_detector
 
 if TYPE_CHECKING:
@@ -167,13 +167,7 @@ def _write(
         columns["mask"] = pa.array(encoded, pa.binary())
     header = {**key, "names": list(detector.names), "size": list(size)}
     table = pa.table(columns).replace_schema_metadata({"vtlab.detections": json.dumps(header)})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        pq.write_table(table, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(path, lambda part: pq.write_table(table, part))
 
 
 def _joined(found: list[tuple[int, sv.Detections]], name: str, default: float, dtype: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Segmenters: a box or clicks on one image -> a mask. One file each; the contract is `protocols.Segmenter`.
+"""Segmenters: a box or clicks on one image -> a mask. One file each; the contract is `contracts.Segmenter`.
 
 Trackers of masks use one for prompts that are not masks, and the annotator for what a person clicks.
 """

@@ -26,8 +26,8 @@ import numpy as np
 
 from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
+from vtlab.prompts.between import interpolate
 from vtlab.registry import TRACKERS
-from vtlab.trackers.compose.interpolation import interpolate
 from vtlab.trackers.loop import Direction, Report, as_prompts, check_prompts, track
 from vtlab.tracks import PointRows, Tracks, TracksBuilder
 from vtlab.video import Video, open_video

@@ -1,1 +1,1 @@
-"""Trackers of boxes, one file a method; `batch` and `crops` are what their networks share."""
+"""Trackers of boxes, one file a method; `batch` and `crops` are what the networks among them share."""

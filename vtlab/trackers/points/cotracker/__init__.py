@@ -1,4 +1,4 @@
-"""CoTracker3: windows and refinement (`core`) and the trackers."""
+"""CoTracker3: windows and refinement (`inference`) and the trackers."""
 
 from vtlab.trackers.points.cotracker import tracker
 

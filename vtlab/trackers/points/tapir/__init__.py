@@ -1,4 +1,4 @@
-"""TAPIR and BootsTAPIR: windows and refinement (`core`) and the trackers."""
+"""TAPIR and BootsTAPIR: windows and refinement (`inference`) and the trackers."""
 
 from vtlab.trackers.points.tapir import tracker
 

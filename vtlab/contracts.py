@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vtlab.errors import InputError
 from vtlab.prompts import Prompt, Prompts
 from vtlab.tracks import FrameTracks, Tracks
 
@@ -35,6 +36,23 @@ if TYPE_CHECKING:
 
 Image = NDArray[np.uint8]
 Family = Literal["sot", "mot", "vos", "points"]
+
+
+def check_image(image: Image, owner: str) -> Image:
+    """Return `image` if it is what every contract calls one, RGB (H, W, 3) uint8 and not empty.
+
+    Raises:
+        InputError: It is not; `owner` is who needs it, for the message.
+    """
+    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+        found = f"{image.dtype} {image.shape}" if isinstance(image, np.ndarray) else type(image).__name__
+        raise InputError(
+            f"{owner} needs RGB images of shape (H, W, 3), uint8; got {found}. Remedy: read the video with "
+            "vtlab.open_video, which converts grey and transparent images."
+        )
+    if image.size == 0:
+        raise InputError(f"{owner}: the image is empty, its shape is {image.shape}.")
+    return image
 
 
 @dataclass(frozen=True)

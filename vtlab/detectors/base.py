@@ -37,14 +37,6 @@ def check_fraction(name: str, value: float, owner: str) -> float:
     return float(value)
 
 
-def check_image(image: Image, owner: str) -> Image:
-    """Return an RGB uint8 image (H, W, 3), else raise `InputError`."""
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        shape, kind = getattr(image, "shape", None), getattr(image, "dtype", type(image).__name__)
-        raise InputError(f"{owner}: expected an RGB image (H, W, 3) of uint8, got shape {shape} of {kind}.")
-    return image
-
-
 def class_ids(
     classes: Sequence[str] | str | None, names: Sequence[str], owner: str
 ) -> NDArray[np.int64] | None:

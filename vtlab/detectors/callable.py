@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from vtlab.contracts import Detector, Image
-from vtlab.detectors.base import check_fraction, check_image
+from vtlab.contracts import Detector, Image, check_image
+from vtlab.detectors.base import check_fraction
 from vtlab.errors import InputError, VtlabWarning
 from vtlab.registry import register_detector
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Detector, Image, WeightFile
-from vtlab.detectors.base import COCO_NAMES, check_fraction, check_image, class_ids, select
+from vtlab.contracts import Detector, Image, WeightFile, check_image
+from vtlab.detectors.base import COCO_NAMES, check_fraction, class_ids, select
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtlab.contracts import Detector, Image
-from vtlab.detectors.base import check_fraction, check_image, select
+from vtlab.contracts import Detector, Image, check_image
+from vtlab.detectors.base import check_fraction, select
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:

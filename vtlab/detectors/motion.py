@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Detector, Image
-from vtlab.detectors.base import check_fraction, check_image, select
+from vtlab.contracts import Detector, Image, check_image
+from vtlab.detectors.base import check_fraction, select
 from vtlab.errors import InputError
 from vtlab.registry import register_detector
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtlab.contracts import Detector, Image
-from vtlab.detectors.base import check_fraction, check_image, class_ids, select
+from vtlab.contracts import Detector, Image, check_image
+from vtlab.detectors.base import check_fraction, class_ids, select
 from vtlab.errors import WeightsError, needs
 from vtlab.registry import register_detector
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Image, OnlineTracker
+from vtlab.contracts import Image, OnlineTracker, check_image
 from vtlab.errors import InputError, PromptError, VtlabWarning
 from vtlab.prompts import Prompt, Prompts
 from vtlab.tracks import FrameTracks
@@ -79,7 +79,7 @@ class BatchedTracker(OnlineTracker, Generic[T]):
 
     def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
         """Follow every target in one batch; a prompt starts, or starts afresh, its own."""
-        image, self._now = check_image(frame.image), frame.timestamp
+        image, self._now = check_image(frame.image, type(self).__name__), frame.timestamp
         given = {p.object_id: p for p in prompts}
         boxes = [_prompted_box(p, image) for p in given.values()]
         scores = self._advance(image, [i for i in self._targets if i not in given])
@@ -137,19 +137,6 @@ class BatchedTracker(OnlineTracker, Generic[T]):
             labels=[t.label for t in targets] if any(t.label for t in targets) else None,
             source=["manual" if i in manual else "tracked" for i in ids],
         )
-
-
-def check_image(image: Image) -> Image:
-    """Return `image` if it is RGB (H, W, 3) uint8 and not empty, else raise `InputError`."""
-    if not isinstance(image, np.ndarray) or image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        shape, dtype = getattr(image, "shape", None), getattr(image, "dtype", type(image).__name__)
-        raise InputError(
-            f"A tracker needs RGB images of shape (H, W, 3), uint8; got shape {shape}, {dtype}. Remedy: read "
-            "the video with vtlab.open_video, which converts grey and transparent images."
-        )
-    if image.size == 0:
-        raise InputError(f"The image is empty: its shape is {image.shape}.")
-    return image
 
 
 def _prompted_box(prompt: Prompt, image: Image) -> NDArray[np.float64]:

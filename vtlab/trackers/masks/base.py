@@ -14,11 +14,10 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Image, OnlineTracker, Segmenter
+from vtlab.contracts import Image, OnlineTracker, Segmenter, check_image
 from vtlab.errors import InputError, PromptError
 from vtlab.masks import Mask
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Points, Prompt, Prompts
-from vtlab.trackers.boxes.batch import check_image
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ class MaskTracker(OnlineTracker):
             PromptError: A prompt does not fit the frame, marks nothing, or is one object too many.
             InputError: The frame is no RGB image, or has another size than those before.
         """
-        height, width = check_image(frame.image).shape[:2]
+        height, width = check_image(frame.image, type(self).__name__).shape[:2]
         if self._size not in (None, (height, width)):
             assert self._size is not None
             raise InputError(

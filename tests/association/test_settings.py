@@ -11,6 +11,7 @@ import vtlab
 from tests.association.streams import run, walkers
 from vtlab.association.engine import KalmanAssociator
 from vtlab.association.rules import CommonSettings, Rules, Stage
+from vtlab.cli.parts import tracker_facts
 from vtlab.detectors.callable import CallableDetector
 from vtlab.errors import RegistryError
 from vtlab.registry import ASSOCIATORS, defaults
@@ -75,3 +76,12 @@ def test_settings_go_through_track(toy):
         video, None, "bytetrack", detector=detector, associator=toy, min_hits=2, progress=False
     )
     assert tracks.frame.tolist() == [1, 2, 3]
+
+
+def test_the_command_line_tells_a_tracker_by_detections_parameters_and_those_of_its_associator():
+    parameters = tracker_facts("c-biou")["parameters"]
+    assert (
+        parameters.items()
+        >= {"detector": "auto", "associator": "c-biou", "buffer": 0.3, "rule": "all"}.items()
+    )
+    assert set(parameters) > set(defaults(ASSOCIATORS.find("c-biou")))

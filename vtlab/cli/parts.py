@@ -51,7 +51,7 @@ def info(
     from vtlab.registry import TRACKERS
 
     if subject in TRACKERS.names() or ".py:" in subject:
-        facts = _of_tracker(subject)
+        facts = tracker_facts(subject)
     elif subject.endswith(".json"):
         facts = _of_prompts(subject)
     elif subject.endswith(".parquet"):
@@ -97,11 +97,15 @@ def check(
         raise typer.Exit(1)
 
 
-def _of_tracker(subject: str) -> dict[str, Any]:
-    from vtlab.registry import TRACKERS, defaults
+def tracker_facts(subject: str) -> dict[str, Any]:
+    """Card of a tracker, and the values of its parameters unless others are given."""
+    from vtlab.registry import ASSOCIATORS, TRACKERS, defaults
 
     card = TRACKERS.card(subject)
-    return {**card_facts(card), "parameters": {**defaults(TRACKERS.find(subject)), **card.options}}
+    parameters = {**defaults(TRACKERS.find(subject)), **card.options}
+    if associator := card.options.get("associator"):  # it takes what the tracker hands on
+        parameters |= {**defaults(ASSOCIATORS.find(associator)), **ASSOCIATORS.card(associator).options}
+    return {**card_facts(card), "parameters": parameters}
 
 
 def _of_prompts(subject: str) -> dict[str, Any]:

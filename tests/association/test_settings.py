@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import vtlab
-from tests.association.streams import run, walkers
 from vtlab.association.engine import KalmanAssociator
 from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.cli.parts import tracker_facts
 from vtlab.detectors.callable import CallableDetector
 from vtlab.errors import RegistryError
 from vtlab.registry import ASSOCIATORS, defaults
+from vtlab.testing.streams import run, walkers
 
 
 @pytest.mark.parametrize("name", ASSOCIATORS.names())

@@ -10,17 +10,21 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import Image, OnlineTracker, check_image
 from vtlab.errors import InputError, PromptError, VtlabWarning
+from vtlab.nets.loading import place
 from vtlab.prompts import Prompt, Prompts
+from vtlab.trackers.boxes.crops import network_input
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
+    import torch
+
     from vtlab.video import Frame
 
 
@@ -137,6 +141,20 @@ class BatchedTracker(OnlineTracker, Generic[T]):
             labels=[t.label for t in targets] if any(t.label for t in targets) else None,
             source=["manual" if i in manual else "tracked" for i in ids],
         )
+
+
+class NetworkTracker(BatchedTracker[T]):
+    """Batched tracker by a network of PyTorch, which its constructor makes ready by `_place`."""
+
+    def _place(self, network: Any, *, channels_last: bool, **where: Any) -> None:
+        """Keep a loaded network, ready for inference; see `vtlab.nets.loading.place` for the arguments."""
+        self._network, self._device, self._dtype = place(
+            network, channels_last=channels_last, full_precision=network.full_precision, **where
+        )
+        self._channels_last = channels_last
+
+    def _images(self, crops: list[Image]) -> torch.Tensor:
+        return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
 
 
 def _prompted_box(prompt: Prompt, image: Image) -> NDArray[np.float64]:

@@ -24,10 +24,10 @@ from numpy.typing import ArrayLike, NDArray
 from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError, near
 from vtlab.geometry import xyxy_to_cxcywh
-from vtlab.nets.loading import load, place
+from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import BatchedTracker, Target
+from vtlab.trackers.boxes.batch import NetworkTracker, Target
 from vtlab.trackers.boxes.crops import (
     Boxes,
     area_window,
@@ -35,7 +35,6 @@ from vtlab.trackers.boxes.crops import (
     crop,
     hann_window,
     limit_corners,
-    network_input,
     noise,
 )
 
@@ -97,7 +96,7 @@ class Followed(Target):
 @register("mcitrack-b224", weights=[_WEIGHTS["b224"]], options={"variant": "b224"}, **_CARD)
 @register("mcitrack-l224", weights=[_WEIGHTS["l224"]], options={"variant": "l224"}, **_CARD)
 @register("mcitrack-l384", weights=[_WEIGHTS["l384"]], options={"variant": "l384"}, **_CARD)
-class MCITrack(BatchedTracker[Followed], Exportable):
+class MCITrack(NetworkTracker[Followed], Exportable):
     """Box tracker with a hidden state over frames and a memory of templates.
 
     The score is the largest product of the network's centre score, a sigmoid, and a Hann window over the search
@@ -158,15 +157,7 @@ class MCITrack(BatchedTracker[Followed], Exportable):
             what=f"mcitrack-{variant}",
             variant_of=mcitrack.variant_of,
         )
-        self._network, self._device, self._dtype = place(
-            network,
-            device=device,
-            dtype=dtype,
-            channels_last=channels_last,
-            compile=compile,
-            full_precision=network.full_precision,
-        )
-        self._channels_last = channels_last
+        self._place(network, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
         self._config: MCITrackConfig = self._network.config
         self._window = self._tensor(hann_window(self._config.search_cells, ends=False)).flatten()
 
@@ -243,9 +234,6 @@ class MCITrack(BatchedTracker[Followed], Exportable):
         self._embed(used)
         rows = torch.stack([cast("torch.Tensor", t.tokens) for t in used])
         return rows.unflatten(0, (len(targets), -1)).flatten(1, 2)
-
-    def _images(self, crops: list[Image]) -> torch.Tensor:
-        return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
 
     def _tensor(self, values: ArrayLike) -> torch.Tensor:
         import torch

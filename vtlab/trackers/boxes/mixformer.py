@@ -22,17 +22,16 @@ from numpy.typing import NDArray
 
 from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError, near
-from vtlab.nets.loading import load, place
+from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import BatchedTracker, Target
+from vtlab.trackers.boxes.batch import NetworkTracker, Target
 from vtlab.trackers.boxes.crops import (
     Boxes,
     area_window,
     boxes_from_crops,
     crop,
     limit_corners,
-    network_input,
     noise,
 )
 
@@ -187,7 +186,7 @@ def _register(name: str, weights: str, card: dict[str, Any], summary: str, **opt
     search_factor=4.5,
     update_every=20.0,
 )
-class MixFormer(BatchedTracker[_Target], Exportable):
+class MixFormer(NetworkTracker[_Target], Exportable):
     """MixFormer for any number of objects in one batch.
 
     The score of the variants with score module is its sigmoid, in [0, 1]: does the predicted box hold the target?
@@ -265,15 +264,7 @@ class MixFormer(BatchedTracker[_Target], Exportable):
             what=f"mixformer-{backbone}{'-large' if size == 'large' else ''}{'' if online else '-offline'}",
             variant_of=variant_of,
         )
-        self._network, self._device, self._dtype = place(
-            network,
-            device=device,
-            dtype=dtype,
-            channels_last=channels_last,
-            compile=compile,
-            full_precision=network.full_precision,
-        )
-        self._channels_last = channels_last
+        self._place(network, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
         self._template_size, self._search_size = crop_sizes(backbone, size)
         self._merged: tuple[list[Memory], Memory] | None = None
 
@@ -356,9 +347,6 @@ class MixFormer(BatchedTracker[_Target], Exportable):
             counts = [1 + len(t.online) for t in targets]
             self._merged = parts, Memory.merge(parts, counts)
         return self._merged[1]
-
-    def _images(self, crops: list[Image]) -> Any:
-        return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
 
     def export_graph(self) -> ExportGraph:
         """templates (B, T, 3, S, S), search (B, 3, S', S') -> boxes (B, 4) and, online, scores (B,)."""

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError
-from vtlab.nets.loading import load, place
+from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import BatchedTracker, Target
+from vtlab.trackers.boxes.batch import NetworkTracker, Target
 from vtlab.trackers.boxes.crops import (
     Boxes,
     boxes_from_crops,
@@ -31,7 +31,6 @@ from vtlab.trackers.boxes.crops import (
     crop,
     hann_window,
     limit_center,
-    network_input,
     noise,
 )
 
@@ -83,7 +82,7 @@ class _Target(Target):
     options={"fusion_layers": 2},
     **_CARD,
 )
-class TransT(BatchedTracker[_Target], Exportable):
+class TransT(NetworkTracker[_Target], Exportable):
     """TransT for any number of objects in one batch.
 
     The score is the softmax probability of "target" at the token whose box is taken, in [0, 1], without the
@@ -130,15 +129,7 @@ class TransT(BatchedTracker[_Target], Exportable):
             what="transt" if fusion_layers == 4 else f"transt-n{fusion_layers}",
             variant_of=transt.variant_of,
         )
-        self._network, self._device, self._dtype = place(
-            network,
-            device=device,
-            dtype=dtype,
-            channels_last=channels_last,
-            compile=compile,
-            full_precision=network.full_precision,
-        )
-        self._channels_last = channels_last
+        self._place(network, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
         self.window = window
         self._hann = hann_window(SEARCH // self._network.stride).ravel()
 
@@ -169,9 +160,6 @@ class TransT(BatchedTracker[_Target], Exportable):
         )
         height, width = image.shape[:2]
         return limit_center(boxes, width, height), score[rows, best].astype(np.float64)
-
-    def _images(self, crops: list[Image]) -> torch.Tensor:
-        return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
 
     def export_graph(self) -> ExportGraph:
         """template (B, 3, 128, 128), search (B, 3, 256, 256) -> scores (B, 1024), boxes (B, 1024, 4)."""

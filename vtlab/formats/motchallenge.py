@@ -102,7 +102,7 @@ def read_mot_rows(
     if not data.strip():
         return _as_rows(np.empty((0, 9)), kind, first_frame)
     table = _parse(data, where)
-    _check(table, kind, where, data, frames, size, first_frame)
+    _check(table, kind, where, data=data, frames=frames, size=size, first_frame=first_frame)
     return _as_rows(table, kind, first_frame)
 
 
@@ -293,6 +293,7 @@ def _check(
     table: NDArray[np.float64],
     kind: Kind,
     where: str,
+    *,
     data: bytes,
     frames: int | None,
     size: tuple[int, int] | None,

@@ -499,7 +499,7 @@ class Session:
         ids = [new(i, f) for i, f in zip(rows.object_id.tolist(), rows.frame.tolist(), strict=True)]
         p = rows.points
         owners = [new(i, f) for i, f in zip(p.object_id.tolist(), p.frame.tolist(), strict=True)]
-        points = PointRows.of(p.frame, owners, p.point_id, p.xy, p.visible, p.score)
+        points = p.replace(object_id=np.array(owners, dtype=np.int64))
         gone: dict[int, int] = {}
         for i, f in s.gone.items():
             gone[new(i, f)] = max(f, gone.get(new(i, f), 0))

@@ -113,7 +113,7 @@ class FrameTracks:
         An object is visible when any of its points is; its score is the mean of its points' scores; its box is
         the extent of its visible points, NaN unless they span an area.
         """
-        rows = PointRows.of(0, owners, point_ids, points, visible, scores)
+        rows = PointRows.of(0, owners, point_ids, points, visible, score=scores)
         ids, inverse = np.unique(rows.object_id, return_inverse=True)
         n = len(ids)
         seen = np.bincount(inverse, weights=rows.visible, minlength=n) > 0

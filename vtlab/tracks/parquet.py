@@ -115,5 +115,5 @@ def _points(table: Any, rows: dict[str, Any]) -> PointRows:
         flat("id"),
         np.stack([flat("x"), flat("y")], axis=-1),
         flat("visible"),
-        flat("score"),
+        score=flat("score"),
     )

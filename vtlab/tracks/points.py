@@ -41,6 +41,7 @@ class PointRows:
         point_id: ArrayLike,
         xy: ArrayLike,
         visible: ArrayLike = True,
+        *,
         score: ArrayLike = 1.0,
     ) -> PointRows:
         """Make rows from arrays of length M; scalars are repeated. Raises `TracksError` for shapes that differ."""

@@ -107,8 +107,8 @@ class Tracks(Columns):
             record=record if record is not None else Record.of(meta or {}),
             step_seconds=np.asarray(step_seconds, dtype=np.float64).reshape(-1),
         )
-        tracks = tracks._sorted()._validated()
-        extents = tracks._extents()  # reads every mask, so that a damaged one is found
+        tracks = _settled(tracks)
+        extents = _extents(tracks)  # reads every mask, so that a damaged one is found
         return tracks if boxes is not None else replace(tracks, boxes=extents)
 
     @classmethod
@@ -204,7 +204,7 @@ class Tracks(Columns):
         """A copy with some attributes (or the record's entries, as `meta`) replaced, sorted and validated."""
         if "meta" in attributes:
             attributes["record"] = Record.of(attributes.pop("meta"))
-        tracks = replace(self, **attributes)._sorted()._validated()
+        tracks = _settled(replace(self, **attributes))
         if {"rle", "size"} & set(attributes):
             tracks.runs()
         return tracks
@@ -225,15 +225,6 @@ class Tracks(Columns):
 
     def _name_of_mask(self, row: int) -> str:
         return f"the mask of object {self.object_id[row]} on frame {self.frame[row]}"
-
-    def _extents(self) -> NDArray[np.float64]:
-        """Boxes by the other columns: the extent of the polygons, else of the mask, else NaN."""
-        boxes = np.full((len(self), 4), np.nan) if self.rle is None else self.runs().boxes()
-        for row, rings in enumerate(self.polygons if self.polygons is not None else ()):
-            if rings is not None:
-                xy = np.concatenate(rings)
-                boxes[row] = np.concatenate([xy.min(axis=0), xy.max(axis=0)])
-        return boxes
 
     def masks_at(self, frame: int) -> dict[int, _masks.Mask]:
         """Object id -> mask (H, W) on one frame, for the objects that have one."""
@@ -269,7 +260,7 @@ class Tracks(Columns):
             record=given if given is not None else items[0].record.joined([t.record for t in items[1:]]),
             step_seconds=np.concatenate([t.step_seconds for t in items]),
         )
-        return joined._sorted()._validated()
+        return _settled(joined)
 
     # -- frames -----------------------------------------------------------------------------------------------
 
@@ -391,44 +382,58 @@ class Tracks(Columns):
         """Write the rows (without masks, polygons and points) as CSV, for eyes and spreadsheets."""
         return write_whole(path, lambda part: self.to_frame().to_csv(part, index=False))
 
-    # -- order and validity -----------------------------------------------------------------------------------
 
-    def _sorted(self) -> Tracks:
-        order = np.lexsort((self.object_id, self.frame))
-        points = self.points.sorted()
-        if (order[1:] > order[:-1]).all() and points is self.points:
-            return self
-        return self._with({name: values[order] for name, values in self.columns().items()}, points)
+def _settled(tracks: Tracks) -> Tracks:
+    """The tracks in their order; raises `TracksError` for what tracks can't be."""
+    order = np.lexsort((tracks.object_id, tracks.frame))
+    points = tracks.points.sorted()
+    if (order[1:] > order[:-1]).all() and points is tracks.points:
+        _check(tracks)
+        return tracks
+    rows: dict[str, Any] = {name: values[order] for name, values in tracks.columns().items()}
+    tracks = replace(tracks, **rows, points=points)
+    _check(tracks)
+    return tracks
 
-    def _validated(self) -> Tracks:
-        same = (np.diff(self.frame) == 0) & (np.diff(self.object_id) == 0)
-        if same.any():
-            row = int(np.flatnonzero(same)[0])
-            raise TracksError(
-                f"Tracks: object {self.object_id[row]} has two rows on frame {self.frame[row]}."
-            )
-        if len(self) and self.frame[0] < 0:
-            raise TracksError(f"Tracks: frames count from 0, got frame {self.frame[0]}.")
-        bad = np.isinf(self.boxes).any(axis=1) | (self.boxes[:, 2:] < self.boxes[:, :2]).any(axis=1)
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            raise TracksError(
-                f"Tracks: the box {self.boxes[row].tolist()} of object {self.object_id[row]} on frame "
-                f"{self.frame[row]} is not x1 <= x2, y1 <= y2 with finite edges."
-            )
-        if self.angle is not None and not np.isfinite(self.angle).all():
-            row = int(np.flatnonzero(~np.isfinite(self.angle))[0])
-            raise TracksError(
-                f"Tracks: the angle of object {self.object_id[row]} on frame {self.frame[row]} must be finite "
-                f"radians, got {self.angle[row]}."
-            )
-        unknown = set(self.source.tolist()) - set(SOURCES)
-        if unknown:
-            raise TracksError(
-                f"Tracks: unknown source {sorted(map(str, unknown))[0]!r}. Known: {', '.join(SOURCES)}."
-            )
-        self.points.check(self.frame, self.object_id)
-        return self
+
+def _check(tracks: Tracks) -> None:
+    same = (np.diff(tracks.frame) == 0) & (np.diff(tracks.object_id) == 0)
+    if same.any():
+        row = int(np.flatnonzero(same)[0])
+        raise TracksError(
+            f"Tracks: object {tracks.object_id[row]} has two rows on frame {tracks.frame[row]}."
+        )
+    if len(tracks) and tracks.frame[0] < 0:
+        raise TracksError(f"Tracks: frames count from 0, got frame {tracks.frame[0]}.")
+    bad = np.isinf(tracks.boxes).any(axis=1) | (tracks.boxes[:, 2:] < tracks.boxes[:, :2]).any(axis=1)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise TracksError(
+            f"Tracks: the box {tracks.boxes[row].tolist()} of object {tracks.object_id[row]} on frame "
+            f"{tracks.frame[row]} is not x1 <= x2, y1 <= y2 with finite edges."
+        )
+    if tracks.angle is not None and not np.isfinite(tracks.angle).all():
+        row = int(np.flatnonzero(~np.isfinite(tracks.angle))[0])
+        raise TracksError(
+            f"Tracks: the angle of object {tracks.object_id[row]} on frame {tracks.frame[row]} must be finite "
+            f"radians, got {tracks.angle[row]}."
+        )
+    unknown = set(tracks.source.tolist()) - set(SOURCES)
+    if unknown:
+        raise TracksError(
+            f"Tracks: unknown source {sorted(map(str, unknown))[0]!r}. Known: {', '.join(SOURCES)}."
+        )
+    tracks.points.check(tracks.frame, tracks.object_id)
+
+
+def _extents(tracks: Tracks) -> NDArray[np.float64]:
+    """Boxes by the other columns: the extent of the polygons, else of the mask, else NaN."""
+    boxes = np.full((len(tracks), 4), np.nan) if tracks.rle is None else tracks.runs().boxes()
+    for row, rings in enumerate(tracks.polygons if tracks.polygons is not None else ()):
+        if rings is not None:
+            xy = np.concatenate(rings)
+            boxes[row] = np.concatenate([xy.min(axis=0), xy.max(axis=0)])
+    return boxes
 
 
 def _encode_all(

@@ -258,10 +258,7 @@ def _locked(folder: Path) -> Iterator[None]:
 def _download(file: WeightFile, target: Path, put: Path, progress: bool) -> None:
     """Download `file` to `target`; a part that a broken download left is continued."""
     part = target.with_name(target.name + ".part")
-    if os.environ.get("VTLAB_OFFLINE", "") not in ("", "0"):
-        raise _unreachable(file, put, "VTLAB_OFFLINE forbids it")
-    if not file.url.startswith(("https://", "http://")):
-        raise _unreachable(file, put, f"{file.url!r} is no http address")
+    _check_reachable(file, put)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             _transfer(file, part, put, progress)
@@ -288,6 +285,13 @@ def _download(file: WeightFile, target: Path, put: Path, progress: bool) -> None
         )
     os.replace(part, target)
     _forget(part)
+
+
+def _check_reachable(file: WeightFile, put: Path) -> None:
+    if os.environ.get("VTLAB_OFFLINE", "") not in ("", "0"):
+        raise _unreachable(file, put, "VTLAB_OFFLINE forbids it")
+    if not file.url.startswith(("https://", "http://")):
+        raise _unreachable(file, put, f"{file.url!r} is no http address")
 
 
 def _unreachable(file: WeightFile, put: Path, reason: str) -> WeightsError:
@@ -323,7 +327,7 @@ def _transfer(file: WeightFile, part: Path, put: Path, progress: bool) -> None:
         total = start + int(length) if length else None
         _check_room(file, part, total, start)
         _tag_file(part).write_text(answer.headers.get("ETag") or "")
-        _copy(file, answer, part, put, (start, total), progress)
+        _copy(file, answer, part, put, span=(start, total), progress=progress)
     return None
 
 
@@ -339,7 +343,7 @@ def _resumable(file: WeightFile, part: Path) -> tuple[int, str]:
 
 
 def _copy(
-    file: WeightFile, answer: Any, part: Path, put: Path, span: tuple[int, int | None], progress: bool
+    file: WeightFile, answer: Any, part: Path, put: Path, *, span: tuple[int, int | None], progress: bool
 ) -> None:
     from tqdm.auto import tqdm
 

@@ -22,6 +22,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from pickle import _Unpickler  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from vtlab.errors import WeightsError
@@ -199,7 +200,7 @@ class _Recipe:
         return torch.frombuffer(data, dtype=dtype).as_strided(self.shape, self.strides, self.offset)
 
 
-class _Restricted(pickle._Unpickler):
+class _Restricted(_Unpickler):
     """The pure Python unpickler with every door to code closed.
 
     A name of the file is never imported: it becomes a tensor recipe, a plain container, or `_Inert`. The
@@ -207,7 +208,7 @@ class _Restricted(pickle._Unpickler):
     unpickler would do for the rest, but it allocates its memo by an index that the file chooses.)
     """
 
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    dispatch: ClassVar[dict[int, Any]] = dict(_Unpickler.dispatch)
 
     def __init__(self, file: BinaryIO, read: Callable[[_Storage], bytearray]):
         super().__init__(file, encoding="utf-8", errors="replace")

@@ -40,19 +40,17 @@ class Column:
 
     def read(self, values: Any, n: int, what: str) -> NDArray[Any]:
         """What a caller gives as a column of `n` rows; raises `TracksError` naming `what`."""
-        column = np.empty(n, dtype=object)
-        if values is None or (
-            isinstance(values, str) and self._is_one(values)
-        ):  # one object may stand in all rows
-            column[:] = values
+        if values is None or self._is_one(values):
+            column = np.empty(n, dtype=object)
+            column.fill(None if values is None else self._items([values], what)[0])
             return column
-        if self._is_one(values):
-            values = [values] * n
-        if len(values) != n:
-            raise TracksError(f"Tracks: expected {n} values in {what!r}, got {len(values)}.")
-        for i, value in enumerate(values):
-            column[i] = None if value is None else self._one(value, what)
-        return column
+        items = self._items(values, what)
+        if len(items) != n:
+            raise TracksError(f"Tracks: expected {n} values in {what!r}, got {len(items)}.")
+        return np.fromiter(items, dtype=object, count=n)
+
+    def _items(self, values: Any, what: str) -> list[Any]:
+        return [None if value is None else self._one(value, what) for value in values]
 
     def _is_one(self, value: Any) -> bool:
         return False
@@ -121,8 +119,8 @@ class Text(Column):
     def _is_one(self, value: Any) -> bool:
         return isinstance(value, str)
 
-    def _one(self, value: Any, what: str) -> Any:
-        return None if isinstance(value, float) and value != value else str(value)
+    def _items(self, values: Any, what: str) -> list[Any]:
+        return [None if v is None or (isinstance(v, float) and v != v) else str(v) for v in values]
 
     def _arrow(self) -> Any:
         import pyarrow as pa
@@ -139,7 +137,7 @@ class Blob(Column):
         return pa.binary()
 
 
-class Attributes(Text):
+class Attributes(Column):
     """Name -> JSON value, or None; at rest and in a DataFrame as JSON text."""
 
     def _is_one(self, value: Any) -> bool:
@@ -159,11 +157,11 @@ class Attributes(Text):
     def shown_as(self, name: str, column: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """See `Column`."""
         text = [None if v is None else json.dumps(v, sort_keys=True) for v in column]
-        return {self.stored(name)[0]: Text().read(text, len(text), name)}
+        return {self.stored(name)[0]: np.array(text, dtype=object)}
 
     def at_rest(self, name: str, column: NDArray[Any]) -> dict[str, Any]:
         """See `Column`."""
-        return super().at_rest(name, self.shown_as(name, column)[self.stored(name)[0]])
+        return Text(names=self.names).at_rest(name, self.shown_as(name, column)[self.stored(name)[0]])
 
 
 class Polygons(Column):

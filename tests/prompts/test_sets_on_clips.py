@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vtlab import Session, track
 from vtlab.errors import FormatError, InputError, PromptError
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.sequence import Sequence, first_prompts
@@ -88,3 +89,16 @@ def test_what_is_drawn_on_a_clip_can_be_used_on_the_whole_video(tmp_path):
     state.act({"do": "box", "xyxy": [1, 1, 5, 5]})
     assert Prompts.load(tmp_path / "p.json").on(VIDEO).frames == (13,)
     assert AnnotatorState(VIDEO, Prompts.load(tmp_path / "p.json")).prompts.frames == (13,)
+
+
+def test_prompts_and_tracks_of_other_cuts_go_round_a_tracker():
+    clip = VIDEO[10:20:3]
+    tracks = track(clip, given_on(VIDEO, 13), "identity", progress=False)
+    assert tracks.frame.tolist() == [1, 2, 3]
+    assert tracks.record.source == Source.of_video(clip)
+    assert tracks.on(VIDEO[13:20:3]).frame.tolist() == [0, 1, 2]
+    session = Session(clip, "identity")
+    session.add(given_on(VIDEO, 16))
+    assert session.prompts.frames == (2,)
+    with pytest.raises(PromptError, match=r"lies on frame 14 of street.*frames 10 to 19 in steps of 3"):
+        track(clip, given_on(VIDEO, 14), "identity", progress=False)

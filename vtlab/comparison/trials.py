@@ -22,10 +22,10 @@ from vtlab.contracts import Card
 from vtlab.errors import InputError, TrackingError, VtlabError, VtlabWarning
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import Prompts
-from vtlab.prompts.fit import fitting_prompts, prompts_from
+from vtlab.prompts.fit import as_prompts, fitting_prompts, prompts_from
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
-from vtlab.trackers.loop import Direction, as_prompts, track
+from vtlab.trackers.loop import Direction, track
 from vtlab.trackers.memory import settle
 from vtlab.trackers.passes import count_frames
 from vtlab.tracks import Tracks
@@ -194,8 +194,7 @@ def _sequences(video: Any, prompts: Any, truth: Tracks | str | Path | None) -> l
             raise InputError(f"Sequences must have different names, got {names}.")
         return sequences
     footage = open_video(video)
-    given = as_prompts(prompts)
-    given.check(footage)
+    given = as_prompts(prompts).on(footage).check(footage)
     return [Sequence(footage.name, footage, truth=truth, prompts=given)]
 
 

@@ -27,8 +27,9 @@ import numpy as np
 from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.prompts.between import interpolate
+from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
-from vtlab.trackers.loop import Direction, Report, as_prompts, check_prompts, track
+from vtlab.trackers.loop import Direction, Report, track
 from vtlab.tracks import PointRows, Tracks, TracksBuilder
 from vtlab.video import Video, open_video
 
@@ -126,7 +127,7 @@ class Session:
 
     def _say(self, given: Prompts, *, instead: bool = False) -> None:
         """Take in key figures; `instead` of the boxes, clicks and masks of the same objects on the same frames."""
-        given.check(self.video)
+        given = given.on(self.video).check(self.video)
         check_prompts(TRACKERS.card(self.tracker), given)
         keys, predicted, absent = dict(self._state.keys), self._state.predicted, set(self._state.absent)
         for p in given:

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from vtlab.contracts import Segmenter
 from vtlab.errors import InputError, PromptError, VtlabWarning
 from vtlab.prompts import Prompts
+from vtlab.prompts.fit import as_prompts
 from vtlab.segmenters import create_segmenter
 from vtlab.studio.annotator_state import AnnotatorState, Skeleton
-from vtlab.trackers.loop import as_prompts
 from vtlab.video import StreamVideo, Video, open_video
 
 __all__ = ["PromptAnnotator", "Skeleton", "annotate"]

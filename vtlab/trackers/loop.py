@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,8 @@ import numpy as np
 from vtlab import provenance
 from vtlab.contracts import Card, OfflineTracker, OnlineTracker, Tracker
 from vtlab.errors import AnswerError, InputError, Interrupted, PromptError, TrackingError, VtlabError
-from vtlab.prompts import Prompt, Prompts
+from vtlab.prompts import Prompts
+from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
 from vtlab.trackers.answers import check_answer
 from vtlab.trackers.create import create_tracker
@@ -49,34 +50,6 @@ class Cancel(Protocol):
     def is_set(self) -> bool:
         """True when tracking should stop."""
         ...
-
-
-def as_prompts(prompts: Any) -> Prompts:
-    """Prompts from what callers give: a set, one prompt, an iterable of prompts, a path, or None."""
-    if prompts is None:
-        return _NO_PROMPTS
-    if isinstance(prompts, Prompts):
-        return prompts
-    if isinstance(prompts, (str, Path)):
-        return Prompts.load(prompts)
-    if isinstance(prompts, (Prompt, Iterable)):
-        return Prompts(prompts)
-    raise PromptError(
-        f"Expected prompts (vtlab.Prompts, a prompt, a list of them or a file), got {prompts!r}."
-    )
-
-
-def check_prompts(card: Card, prompts: Prompts) -> None:
-    """Raise `PromptError` if a tracker can't take these prompts; nothing is loaded for this."""
-    wrong = sorted(k.__name__ for k in prompts.kinds - card.accepts)
-    takes = ", ".join(sorted(k.__name__ for k in card.accepts)) or "no prompts at all"
-    if wrong:
-        raise PromptError(
-            f"{card.name!r} can't take {', '.join(wrong)}: it takes {takes}. Give other prompts, or choose a tracker "
-            "that takes these (vtlab.list_trackers, vtlab.tracker_card)."
-        )
-    if card.accepts and not prompts and card.family != "multi":
-        raise PromptError(f"{card.name!r} needs at least one prompt; it takes {takes}.")
 
 
 def track(
@@ -173,6 +146,7 @@ def stream(
     check_prompts(TRACKERS.card(tracker), given)
     with ExitStack() as held:
         footage = video if isinstance(video, Video) else held.enter_context(open_video(video))
+        given = given.on(footage)
         given.check(Size(footage))
         span, live = find_span(footage, given, start, stop), isinstance(footage, StreamVideo)
         if live and direction != "forward":

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import InputError
+from vtlab.prompts.fit import as_prompts
 from vtlab.registry import TRACKERS
-from vtlab.trackers.loop import as_prompts, track
+from vtlab.trackers.loop import track
 from vtlab.trackers.memory import grown_mb, settle
 from vtlab.tracks import Tracks
 

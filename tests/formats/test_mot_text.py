@@ -7,6 +7,7 @@ import pytest
 
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats.motchallenge import read_mot, read_mot_rows, write_mot
+from vtlab.metrics import evaluate
 from vtlab.tracks import Tracks
 
 
@@ -83,3 +84,14 @@ def test_missing_file_and_unknown_label(tmp_path):
         read_mot_rows(tmp_path / "nowhere.txt")
     with pytest.raises(TracksError, match="'zebra' is no class of MOTChallenge"):
         write_mot(Tracks.of([0], [1], [[0, 0, 5, 5]], label=["zebra"]), tmp_path / "gt.txt", "truth")
+
+
+def test_truth_with_few_rows_speaks_of_all_frames(tmp_path):
+    """A frame without a line was looked at: an answer there is false, and the file is not sparse truth."""
+    path = tmp_path / "gt.txt"
+    path.write_text("".join(f"{frame},1,10,10,20,20,1,1,1\n" for frame in (1, 30, 60, 100)))
+    truth = read_mot(path, "truth", frames=100)
+    more = Tracks.concat([truth, Tracks.of([49], [7], [[100, 10, 130, 40]])])
+    values = evaluate(more, truth, "mot", "mot17").set_index("metric")["value"]
+    assert values["CLR_FP"] == 1
+    assert values["MOTA"] == pytest.approx(0.75)

@@ -132,7 +132,7 @@ def read_mot(
         label=label,
         source={"truth": "manual", "results": "tracked", "detections": "detected"}[kind],
         size=None if size is None else (size[1], size[0]),
-        meta={"format": "mot", "file": str(path)},
+        meta={"format": "mot", "file": str(path), **({"dense": True} if kind == "truth" else {})},
     )
 
 

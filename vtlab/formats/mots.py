@@ -84,7 +84,7 @@ def read_mots(
             label=[CLASSES[c] for c in label],
             source=source,
             size=size,
-            meta={"format": "mots"},
+            meta={"format": "mots", **({"dense": True} if source == "manual" else {})},
         )
     except InputError as error:
         raise FormatError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None

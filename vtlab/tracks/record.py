@@ -209,6 +209,7 @@ class Record(_Entries):
         objects: Object id as text -> attributes of the object (name -> JSON value) that hold on all frames.
         id_map: Object id as text -> id that a host (an annotation tool, a file) has for it.
         annotated: Frames that somebody looked at, whether or not an object is on them; ascending.
+        dense: True where a frame without a row was looked at and holds nothing, as in text of multi-object tracking.
         frames: Number of frames of the sequence, where a file states it.
         format: Name of the format that it was read from.
         file: Path that it was read from.
@@ -231,6 +232,7 @@ class Record(_Entries):
     objects: dict[str, dict[str, Any]] | None = _entry(dict)
     id_map: dict[str, Any] | None = _entry(dict)
     annotated: tuple[int, ...] | None = _entry(tuple)
+    dense: bool | None = _entry(bool)
     frames: int | None = _entry(int)
     format: str | None = _entry(str)
     file: str | None = _entry(str)

@@ -212,14 +212,14 @@ class Case:
 
     def looked_at(self) -> Ints:
         """Frames that somebody looked at, ascending: as truth says, else those on which it holds a row."""
-        return self.truth.annotated_frames(self.frames, dense=False)
+        return self.truth.annotated_frames(self.frames, dense=bool(self.truth.record.dense))
 
     def sparse(self) -> bool:
         """Whether somebody looked at some of the frames only: as truth says, else if most frames hold no row."""
         looked = len(self.looked_at())
         if self.truth.record.annotated is not None:
             return looked < self.frames
-        return self.frames > 1 and 2 * looked <= self.frames
+        return not self.truth.record.dense and self.frames > 1 and 2 * looked <= self.frames
 
     def answers(self, rule: Rule) -> Tracks:
         """The tracks, without the rows that are no answers by a rule (see `Rule.hidden_answers`)."""

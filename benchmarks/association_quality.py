@@ -102,7 +102,7 @@ def thinned(video: Video, tracker: ByDetection, every: float) -> Tracks:
 
 
 def assistant(
-    title: str, video: Video, truth: Tracks, detector: Detector, rule_name: str, new: float
+    title: str, video: Video, truth: Tracks, detector: Detector, *, rule_name: str, new: float
 ) -> Table:
     """The assistant beside plain tracking by detection with the same detector, at a look every half second and at all."""
     table = Table(title=title)
@@ -142,12 +142,19 @@ def labelling(folder: Path, dataset: FormatDataset, names: list[str]) -> Iterato
     for name in names:
         detector = PublicDetections(path=folder / name / "det" / "det.txt")
         title = f"Labelling {name} with the public detections"
-        yield assistant(title, dataset[name].video, dataset.truth(name), detector, rule(name), 0.6)
+        yield assistant(
+            title, dataset[name].video, dataset.truth(name), detector, rule_name=rule(name), new=0.6
+        )
     for seed in (1, 2, 3):
         clip = synthetic(seed=seed, seconds=8.0, objects=6, difficulty="hard", size=(480, 272))
         detector = NoisyTruth(truth=clip.truth, miss=0.2, jitter=0.04, false=0.5, seed=seed)
         yield assistant(
-            f"Labelling a synthetic clip, seed {seed}", clip.video, clip.truth, detector, "mot15", 0.4
+            f"Labelling a synthetic clip, seed {seed}",
+            clip.video,
+            clip.truth,
+            detector,
+            rule_name="mot15",
+            new=0.4,
         )
 
 

@@ -231,7 +231,7 @@ def _video(data: Any, name: str, where: str, fps: float) -> Video:
     return Video(_JpegSource(files, name, where, fps))
 
 
-class _Unpickler(pickle.Unpickler):
+class _Unpickler(pickle.Unpickler):  # noqa: S301 - the restricted reader itself
     """Knows numpy arrays and plain values; refuses every other class before anything of it runs."""
 
     def find_class(self, module: str, name: str) -> Any:

@@ -184,7 +184,7 @@ def _rate(stream: VideoStream) -> Fraction | None:
     return rate if rate else None
 
 
-def _demux(container: InputContainer, pictures_only: bool = True) -> Iterator[av.Packet]:
+def _demux(container: InputContainer, pictures_only: bool = True) -> Iterator[av.Packet[Any]]:
     """Yield packets up to the end, or up to where the file can't be read any further."""
     import av
 
@@ -203,7 +203,7 @@ def _demux(container: InputContainer, pictures_only: bool = True) -> Iterator[av
         yield packet
 
 
-def _frames_of(packet: av.Packet) -> list[Any]:
+def _frames_of(packet: av.Packet[Any]) -> list[Any]:
     """Decode one packet; damaged ones give no frame."""
     import av
 

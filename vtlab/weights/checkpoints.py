@@ -118,7 +118,7 @@ def load_transformers(name: str, config: Path, file: Path, *, what: str) -> torc
         raise WeightsError(f"There is no {config}. Remedy: give the folder of the model as the hub has it.")
     tensors = load_tensors(file)
     level = transformers.logging.get_verbosity()
-    transformers.logging.set_verbosity_error()  # its table of what differs: the first of it are in the error
+    transformers.logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # its table of what differs: the first of it are in the error
     try:
         settings = getattr(transformers, f"{name}Config").from_json_file(config)
         network, found = getattr(transformers, f"{name}Model").from_pretrained(
@@ -177,14 +177,14 @@ def _unwrap(content: Any, key: str | None, path: Path) -> dict[str, torch.Tensor
     return tensors
 
 
-def _candidates(content: Mapping) -> list[Mapping]:
+def _candidates(content: Mapping[Any, Any]) -> list[Mapping[Any, Any]]:
     """Mappings that may be the state dict, the likeliest first: wrapped once, wrapped twice, itself."""
     wrapped = [content[k] for k in WRAPPING_KEYS if isinstance(content.get(k), Mapping)]
     deeper = [inner[k] for inner in wrapped for k in WRAPPING_KEYS if isinstance(inner.get(k), Mapping)]
     return [*wrapped, *deeper, content]
 
 
-def _tensors(mapping: Mapping) -> dict[str, torch.Tensor]:
+def _tensors(mapping: Mapping[Any, Any]) -> dict[str, torch.Tensor]:
     import torch
 
     return {k: v.detach() for k, v in mapping.items() if isinstance(k, str) and isinstance(v, torch.Tensor)}
@@ -200,7 +200,7 @@ def _check_claims(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
             )
 
 
-def _names(content: Iterable) -> str:
+def _names(content: Iterable[Any]) -> str:
     names = [repr(name) for name in content if isinstance(name, str)]
     rest = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return ", ".join(names[:8]) + rest if names else "nothing with a name"

@@ -276,6 +276,13 @@ def _download(file: WeightFile, target: Path, put: Path, progress: bool) -> None
             raise WeightsError(
                 f"{str(part)!r} can't be written: {error.strerror}. Remedy: free space, or set VTLAB_CACHE."
             ) from error
+    _check_digest(file, part, put)
+    os.replace(part, target)
+    _forget(part)
+
+
+def _check_digest(file: WeightFile, part: Path, put: Path) -> None:
+    """Remove a download that is not the published file, and say so."""
     found = _sha256(part)
     if file.sha256 and found != file.sha256.lower():
         _forget(part)
@@ -283,8 +290,6 @@ def _download(file: WeightFile, target: Path, put: Path, progress: bool) -> None
             f"The download of {file.name!r} from {file.url} has sha256 {found}, published is {file.sha256}; it was "
             f"removed. Remedy: try again later, or put the right file at {put} (source: {file.source})."
         )
-    os.replace(part, target)
-    _forget(part)
 
 
 def _check_reachable(file: WeightFile, put: Path) -> None:

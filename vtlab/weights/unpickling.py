@@ -249,15 +249,17 @@ class _Restricted(_Unpickler):
             raise pickle.UnpicklingError("a storage that is a view of another one (PyTorch before 0.4)")
         return self.storages.setdefault(key, _Storage(key, dtype, numel))
 
-    def _tensor(self, storage: _Storage, offset: int, shape: tuple, strides: tuple, *_: object) -> _Recipe:
+    def _tensor(
+        self, storage: _Storage, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
+    ) -> _Recipe:
         return self._typed_tensor(storage, offset, shape, strides, False, None, storage.dtype)
 
     def _typed_tensor(
         self,
         storage: _Storage,
         offset: int,
-        shape: tuple,
-        strides: tuple,
+        shape: tuple[int, ...],
+        strides: tuple[int, ...],
         _requires_grad: object,
         _hooks: object,
         dtype: str,

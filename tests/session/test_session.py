@@ -351,3 +351,12 @@ def test_masks_morph_from_one_to_the_other():
     assert (rows[0], rows[-1], cols[0], cols[-1]) == (10, 24, 20, 34)
     np.testing.assert_array_equal(morph(a, b, 0), a)
     np.testing.assert_array_equal(morph(a, b, 1), b)
+
+
+def test_filling_by_interpolation_is_one_step():
+    made = session(box(10), box(20, 4), box(30, 0, 2), box(50, 4, 2))
+    before = made.tracks.to_frame()
+    made.interpolate()
+    assert set(made.tracks.object_id[made.tracks.source == "interpolated"]) == {1, 2}
+    made.undo()
+    assert made.tracks.to_frame().equals(before)

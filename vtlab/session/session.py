@@ -17,41 +17,24 @@ from __future__ import annotations
 import json
 import threading
 import warnings
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
-from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
+from vtlab.errors import FormatError, InputError, TrackingError, VtlabWarning
+from vtlab.prompts import Prompt, Prompts
 from vtlab.prompts.between import interpolate
 from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
+from vtlab.session.state import State, without
 from vtlab.trackers.loop import Direction, Report, track
-from vtlab.tracks import PointRows, Tracks, TracksBuilder
+from vtlab.tracks import Tracks, TracksBuilder
 from vtlab.video import Video, open_video
 
 UNDO_STEPS = 200
-Key = tuple[int, int, str]  # object id, frame, kind of prompt
-
-
-@dataclass(frozen=True)
-class State:
-    """Everything that a session holds; immutable, so that undo is a reference.
-
-    Attributes:
-        keys: Key figures by (object id, frame, kind).
-        absent: (object id, frame) pairs that a person marked as not visible.
-        gone: Object id -> first frame on which the object no longer exists.
-        predicted: Rows that no person made.
-    """
-
-    keys: Mapping[Key, Prompt] = field(default_factory=dict)
-    absent: frozenset[tuple[int, int]] = frozenset()
-    gone: Mapping[int, int] = field(default_factory=dict)
-    predicted: Tracks = field(default_factory=Tracks.empty)
 
 
 class Session:
@@ -67,7 +50,8 @@ class Session:
         self.video: Video = open_video(video)
         TRACKERS.card(tracker)
         self.tracker, self.params = tracker, params
-        self._state = State(predicted=Tracks.empty(size=(self.video.height, self.video.width)))
+        self._size = self.video.height, self.video.width
+        self._state = State(predicted=Tracks.empty(size=self._size))
         self._undo: list[State] = []
         self._redo: list[State] = []
         self._stop = threading.Event()
@@ -82,18 +66,17 @@ class Session:
     @property
     def prompts(self) -> Prompts:
         """All key figures."""
-        return Prompts(self._state.keys.values())
+        return self._state.prompts
 
     @property
     def object_ids(self) -> list[int]:
         """Ids of all objects, ascending."""
-        ids = {k[0] for k in self._state.keys} | set(self._state.predicted.object_ids.tolist())
-        return sorted(ids)
+        return self._state.object_ids
 
     @property
     def tracks(self) -> Tracks:
         """Key figures and predictions as one table; a key figure wins over a prediction on its frame."""
-        manual = self._manual()
+        manual = self._state.manual(self._size)
         taken = set(zip(manual.frame.tolist(), manual.object_id.tolist(), strict=True))
         predicted = self._state.predicted
         free = [
@@ -105,8 +88,7 @@ class Session:
 
     def key_frames(self, object_id: int) -> list[int]:
         """Frames on which a person said something of the object, ascending."""
-        frames = {k[1] for k in self._state.keys if k[0] == object_id}
-        return sorted(frames | {f for i, f in self._state.absent if i == object_id})
+        return self._state.key_frames(object_id)
 
     def __repr__(self) -> str:
         s = self._state
@@ -129,7 +111,7 @@ class Session:
         """Take in key figures; `instead` of the boxes, clicks and masks of the same objects on the same frames."""
         given = given.on(self.video).check(self.video)
         check_prompts(TRACKERS.card(self.tracker), given)
-        keys, predicted, absent = dict(self._state.keys), self._state.predicted, set(self._state.absent)
+        keys, absent = dict(self._state.keys), set(self._state.absent)
         for p in given:
             if instead and p.kind in ("box", "click", "mask"):
                 for kind in ("box", "click", "mask"):
@@ -137,11 +119,10 @@ class Session:
             keys[(p.object_id, p.frame, p.kind)] = p
             absent.discard((p.object_id, p.frame))
         Prompts(keys.values())  # two labels of one object are refused here
+        state = replace(self._state, keys=keys, absent=frozenset(absent))
         for p in given:
-            predicted = self._without(
-                predicted, p.object_id, *self._stale(keys, absent, p.object_id, p.frame)
-            )
-        self._commit(keys=keys, absent=frozenset(absent), predicted=predicted)
+            state = replace(state, predicted=state.fresh(p.object_id, p.frame))
+        self._commit(keys=keys, absent=state.absent, predicted=state.predicted)
 
     def correct(self, prompt: Prompt) -> None:
         """Say where a known object really is on a frame; a box, clicks or a mask replace one another.
@@ -170,8 +151,8 @@ class Session:
             raise InputError(
                 f"Object {object_id} has no key figure on frame {frame}; it has them on {self.key_frames(object_id)}."
             )
-        predicted = self._without(s.predicted, object_id, *self._stale(keys, absent, object_id, frame))
-        self._commit(keys=keys, absent=absent, predicted=predicted)
+        left = replace(s, keys=keys, absent=absent)
+        self._commit(keys=keys, absent=absent, predicted=left.fresh(object_id, frame))
 
     def mark_absent(self, object_id: int, frame: int) -> None:
         """Say that the object can't be seen on a frame; its key figures there are replaced by that word."""
@@ -186,7 +167,7 @@ class Session:
         self._commit(
             keys=keys,
             absent=s.absent | {(object_id, frame)},
-            predicted=self._without(s.predicted, object_id, frame, frame + 1),
+            predicted=without(s.predicted, object_id, frame, frame + 1),
         )
 
     def mark_gone(self, object_id: int, frame: int) -> None:
@@ -203,8 +184,7 @@ class Session:
                 f"Object {object_id} has key figures on {late}: remove them before it is gone at {frame}."
             )
         s = self._state
-        predicted = self._without(s.predicted, object_id, frame, len(self.video))
-        self._commit(gone={**s.gone, object_id: frame}, predicted=predicted)
+        self._commit(gone={**s.gone, object_id: frame}, predicted=without(s.predicted, object_id, frame))
 
     def relabel(self, object_id: int, label: str | None) -> None:
         """Name an object, everywhere; None takes its name away."""
@@ -227,7 +207,9 @@ class Session:
         """
         self._two(first, second)
         self._frame(frame)
-        self._rename(lambda i, f: {first: second, second: first}.get(i, i) if f >= frame else i)
+        self._set(
+            self._state.renamed(lambda i, f: {first: second, second: first}.get(i, i) if f >= frame else i)
+        )
 
     def split(self, object_id: int, frame: int) -> int:
         """Make what follows from a frame on an object of its own, with the same label; return the new id.
@@ -244,7 +226,7 @@ class Session:
                 "part empty. Choose a frame after its first one."
             )
         new = max([*self.object_ids, 0]) + 1
-        self._rename(lambda i, f: new if i == object_id and f >= frame else i)
+        self._set(self._state.renamed(lambda i, f: new if i == object_id and f >= frame else i))
         return new
 
     def merge(self, keep: int, other: int) -> None:
@@ -265,7 +247,8 @@ class Session:
             i == other and f in theirs
             for f, i in zip(s.predicted.frame.tolist(), s.predicted.object_id.tolist(), strict=True)
         ]
-        self._rename(lambda i, f: keep if i == other else i, s.predicted.take(~np.array(double, bool)))
+        one = replace(s, predicted=s.predicted.take(~np.array(double, bool)))
+        self._set(one.renamed(lambda i, f: keep if i == other else i))
 
     # -- tracking ---------------------------------------------------------------------------------------------
 
@@ -302,7 +285,7 @@ class Session:
             self._known(object_id)
         low = 0 if start is None else start
         high = len(self.video) if stop is None else stop
-        prompts = self._start_prompts(wanted, low, high, direction)
+        prompts = self._state.start_prompts(wanted, low, high, direction)
         self._stop.clear()
         failure: TrackingError | None = None
         first, last = prompts.frames[0], prompts.frames[-1] + 1
@@ -325,7 +308,7 @@ class Session:
             )
         except TrackingError as error:
             failure, found = error, error.tracks
-        self._commit(predicted=self._joined(self._state.predicted, found, wanted, low, high))
+        self._commit(predicted=self._state.filled(found, wanted, low, high))
         if failure is not None:
             raise failure
         return self.tracks
@@ -337,20 +320,21 @@ class Session:
     def interpolate(self, object_ids: Iterable[int] | None = None) -> Tracks:
         """Fill the frames between key figures by interpolation instead of a tracker."""
         stamps = self.video.timestamps
-        size = (self.video.height, self.video.width)
-        predicted = self._state.predicted
+        state = self._state
         for object_id in self.object_ids if object_ids is None else object_ids:
             mine = Prompts(p for k, p in self._state.keys.items() if k[0] == object_id)
             if len(mine.frames) < 2:
                 continue
             low, high = mine.frames[0], mine.frames[-1] + 1
-            builder = TracksBuilder(size)
-            for frame, answer in interpolate(mine, {f: float(stamps[f]) for f in range(low, high)}, size):
+            builder = TracksBuilder(self._size)
+            for frame, answer in interpolate(
+                mine, {f: float(stamps[f]) for f in range(low, high)}, self._size
+            ):
                 builder.add(frame, answer)
-            found = builder.build(record=predicted.record)
-            predicted = self._joined(predicted, found, [object_id], low, high)
-        if predicted is not self._state.predicted:
-            self._commit(predicted=predicted)  # one step, so that one undo takes all of it back
+            found = builder.build(record=state.predicted.record)
+            state = replace(state, predicted=state.filled(found, [object_id], low, high))
+        if state is not self._state:
+            self._set(state)  # one step, so that one undo takes all of it back
         return self.tracks
 
     # -- undo, file -------------------------------------------------------------------------------------------
@@ -443,19 +427,12 @@ class Session:
     # -- how ---------------------------------------------------------------------------------------------------
 
     def _commit(self, **changes: Any) -> None:
+        self._set(self._state.changed(**changes))
+
+    def _set(self, state: State) -> None:
         self._undo = [*self._undo[-UNDO_STEPS + 1 :], self._state]
         self._redo = []
-        state = replace(self._state, **changes)
-        # Seen later: not gone. Nothing left of it: nothing to be gone.
-        gone = {i: f for i, f in state.gone.items() if -1 < self._last(state, i) < f}
-        self._state = state if gone == state.gone else replace(state, gone=gone)
-
-    @staticmethod
-    def _last(state: State, object_id: int) -> int:
-        """Last frame on which something is said or predicted of an object; -1 if on none."""
-        rows = state.predicted.frame[state.predicted.object_id == object_id]
-        said = {k[:2] for k in state.keys} | state.absent
-        return max([int(rows.max(initial=-1)), *(f for i, f in said if i == object_id)])
+        self._state = state
 
     def _known(self, object_id: int) -> None:
         if object_id not in self.object_ids:
@@ -470,121 +447,3 @@ class Session:
     def _frame(self, frame: int) -> None:
         if not 0 <= frame < len(self.video):
             raise InputError(f"There is no frame {frame}: the video has frames 0 to {len(self.video) - 1}.")
-
-    def _stale(
-        self, keys: Mapping[Key, Prompt], absent: Iterable[tuple[int, int]], object_id: int, frame: int
-    ) -> tuple[int, int]:
-        """Frames whose predictions rest on what was said on `frame`: from it to the next key figure."""
-        later = [k[1] for k in keys if k[0] == object_id and k[1] > frame]
-        later += [f for i, f in absent if i == object_id and f > frame]
-        return frame, min(later, default=len(self.video))
-
-    @staticmethod
-    def _without(tracks: Tracks, object_id: int, low: int, high: int) -> Tracks:
-        return tracks.take(~((tracks.object_id == object_id) & (tracks.frame >= low) & (tracks.frame < high)))
-
-    def _rename(self, new: Any, predicted: Tracks | None = None) -> None:
-        """Give every key figure and row of (object, frame) the id new(object, frame); labels stay with their ids."""
-        s = self._state
-        rows = s.predicted if predicted is None else predicted
-        owned = {(k[0], k[1]) for k in s.keys} | s.absent
-        owned |= set(zip(rows.object_id.tolist(), rows.frame.tolist(), strict=True))
-        labels = {**rows.labels, **self.prompts.labels}
-        for i, f in sorted(owned):  # an id that is new takes the label of what it is made of
-            if i in labels:
-                labels.setdefault(new(i, f), labels[i])
-        keys = {
-            (new(i, f), f, kind): replace(p, object_id=new(i, f), label=labels.get(new(i, f)))
-            for (i, f, kind), p in s.keys.items()
-        }
-        ids = [new(i, f) for i, f in zip(rows.object_id.tolist(), rows.frame.tolist(), strict=True)]
-        p = rows.points
-        owners = [new(i, f) for i, f in zip(p.object_id.tolist(), p.frame.tolist(), strict=True)]
-        points = p.replace(object_id=np.array(owners, dtype=np.int64))
-        gone: dict[int, int] = {}
-        for i, f in s.gone.items():
-            gone[new(i, f)] = max(f, gone.get(new(i, f), 0))
-        self._commit(
-            keys=keys,
-            absent=frozenset((new(i, f), f) for i, f in s.absent),
-            gone=gone,
-            predicted=rows.replace(
-                object_id=np.array(ids, np.int64),
-                label=np.array([labels.get(i) for i in ids], object),
-                points=points,
-            ),
-        )
-
-    def _start_prompts(self, wanted: list[int], low: int, high: int, direction: Direction) -> Prompts:
-        """Key figures that a run over [low, high) needs: those inside, and the nearest one it can start from."""
-        chosen: list[Prompt] = []
-        for object_id in wanted:
-            mine = sorted(
-                (p for k, p in self._state.keys.items() if k[0] == object_id), key=lambda p: p.frame
-            )
-            inside = [p for p in mine if low <= p.frame < high]
-            before = [p for p in mine if p.frame < low]
-            after = [p for p in mine if p.frame >= high]
-            if direction == "forward" and before:
-                inside = [p for p in before if p.frame == before[-1].frame] + inside
-            elif direction == "backward" and after:
-                inside += [p for p in after if p.frame == after[0].frame]
-            elif not inside and direction == "both":
-                inside = [p for p in before if p.frame == before[-1].frame] if before else after[:1]
-            chosen += inside
-        if not chosen:
-            raise PromptError(
-                f"No key figure to track from: objects {wanted or 'none'}, frames {low} to {high - 1}, {direction}. "
-                "Add one with session.add(prompt)."
-            )
-        return Prompts(chosen)
-
-    def _joined(self, old: Tracks, found: Tracks, wanted: list[int], low: int, high: int) -> Tracks:
-        """Predictions with what was found in the range put in, except where a person said something."""
-        s = self._state
-        said = {k[:2] for k in s.keys} | s.absent
-        keep = [
-            low <= f < high and (i, f) not in said and f < s.gone.get(i, len(self.video))
-            for f, i in zip(found.frame.tolist(), found.object_id.tolist(), strict=True)
-        ]
-        replaced = np.isin(old.object_id, wanted) & (old.frame >= low) & (old.frame < high)
-        replaced &= np.isin(old.frame, found.frame)
-        record = found.record if found.meta else old.record
-        joined = Tracks.concat([old.take(~replaced), found.take(np.array(keep, bool))], record=record)
-        return joined.replace(step_seconds=np.empty(0))
-
-    def _manual(self) -> Tracks:
-        """What the person said, as rows: key figures, and absences as rows that are not visible."""
-        height, width = self.video.height, self.video.width
-        rows: dict[tuple[int, int], dict[str, Any]] = {}
-        points: list[PointRows] = []
-        labels = {p.object_id: p.label for p in self._state.keys.values() if p.label}
-        made_of_points = {(i, f) for i, f, kind in self._state.keys if kind in ("point", "skeleton")}
-        for (i, f, _), p in self._state.keys.items():
-            row = rows.setdefault((f, i), {"box": p.box(height, width), "mask": None, "visible": True})
-            if isinstance(p, MaskPrompt):
-                row["mask"] = p.mask(height, width)
-                row["box"] = p.box(height, width)
-            elif isinstance(p, (PointPrompt, SkeletonPrompt)):
-                seen = [not o for o in p.occluded] if isinstance(p, SkeletonPrompt) else True
-                points.append(PointRows.of(f, i, np.arange(len(p.points)), p.points, seen))
-            elif isinstance(p, BoxPrompt) and p.angle and (i, f) not in made_of_points:
-                points.append(PointRows.of(f, i, np.arange(4), p.corners(), True))
-        for i, f in self._state.absent:
-            rows[(f, i)] = {"box": np.full(4, np.nan), "mask": None, "visible": False}
-        if not rows:
-            return Tracks.empty(size=(height, width))
-        order = sorted(rows)
-        masked = any(rows[k]["mask"] is not None for k in order)
-        return Tracks.of(
-            [f for f, _ in order],
-            [i for _, i in order],
-            [rows[k]["box"] for k in order],
-            1.0,
-            [rows[k]["visible"] for k in order],
-            label=[labels.get(i) for _, i in order],
-            source="manual",
-            masks=[rows[k]["mask"] for k in order] if masked else None,
-            points=PointRows.concat(points),
-            size=(height, width),
-        )

@@ -173,32 +173,23 @@ class Stream:
     Attributes:
         name: Name of the tracker.
         total: Number of answers that will come, 0 if unknown.
-        frame: Frame whose answer comes next; None after the last one.
     """
 
     def __init__(self, job: _Job, held: ExitStack):
-        self._job, self._held = job, held
-        self._steps = self._work()
-        self._size = job.video.height, job.video.width
-        self._made: list[Tracks] = []
-        self._builder = TracksBuilder(self._size)
-        self._final: Tracks | None = None
-        self._seconds: list[float] = []
-        self._spent = 0.0
-        self._since: float | None = None  # when the step began that is being made
-        self._live = isinstance(job.video, StreamVideo)
-        self._cancelled = False
-        self._read = 0
-        self._passes = tuple(find_passes(job.tracker, job.prompts, job.span, job.direction, job.remove))
-        self._record = _record(job)
-        self.name = job.tracker.card.name
-        self.total = sum(p.total for p in self._passes)
-        self.frame: int | None = self._passes[0].first
+        self._held = held
+        self._work = _Work(job)
+        self._steps = self._work.run(held)  # knows nothing of this object: dropping it ends the work at once
+        self.name, self.total = self._work.name, sum(p.total for p in self._work.passes)
+
+    @property
+    def frame(self) -> int | None:
+        """Frame whose answer comes next; None after the last one."""
+        return self._work.frame
 
     @property
     def tracks(self) -> Tracks:
         """What has been tracked so far; after the last answer all of it, mended as the tracker does at the end."""
-        return self._final if self._final is not None else self._recorded(self._so_far(), complete=False)
+        return self._work.tracks()
 
     def __iter__(self) -> Self:
         return self
@@ -210,19 +201,20 @@ class Stream:
             TrackingError: The tracker failed; the error holds the tracks until then.
             Interrupted: Ctrl-C was pressed while it worked; this holds them too.
         """
-        self._since = begin = time.perf_counter()
+        work = self._work
+        work.since = begin = time.perf_counter()
         try:
             return next(self._steps)
         except StopIteration:
             raise
         except (Exception, KeyboardInterrupt) as error:
-            told = self.failure(error)
+            told = work.failure(error)
             if told is error:
                 raise
             raise told from error
         finally:
-            self._spent += time.perf_counter() - begin
-            self._since = None
+            work.spent += time.perf_counter() - begin
+            work.since = None
 
     def close(self) -> None:
         """Stop and free what the tracker holds; may be called twice. `tracks` stays."""
@@ -239,13 +231,42 @@ class Stream:
         self.close()
 
     def failure(self, error: BaseException, who: str | None = None) -> BaseException:
+        """What to raise in place of an error, so that it carries the tracks; `who` failed, by default the tracker."""
+        return self._work.failure(error, who)
+
+
+class _Work:
+    """What a stream does and what it has done so far."""
+
+    def __init__(self, job: _Job):
+        self.name = job.tracker.card.name
+        self.passes = tuple(find_passes(job.tracker, job.prompts, job.span, job.direction, job.remove))
+        self.frame: int | None = self.passes[0].first
+        self.spent = 0.0
+        self.since: float | None = None  # when the step began that is being made
+        self._job = job
+        self._size = job.video.height, job.video.width
+        self._live = isinstance(job.video, StreamVideo)
+        self._record = _record(job)
+        self._made: list[Tracks] = []
+        self._builder = TracksBuilder(self._size)
+        self._final: Tracks | None = None
+        self._seconds: list[float] = []
+        self._cancelled = False
+        self._read = 0
+
+    def tracks(self) -> Tracks:
+        """What has been tracked so far, or all of it."""
+        return self._final if self._final is not None else self._recorded(self._so_far(), complete=False)
+
+    def failure(self, error: BaseException, who: str | None = None) -> BaseException:
         """What to raise in place of an error, so that it carries the tracks until then.
 
         Args:
             error: What was raised.
             who: Who failed, for the message; the tracker by default.
         """
-        tracks = self.tracks
+        tracks = self.tracks()
         if isinstance(error, KeyboardInterrupt):
             return Interrupted(
                 f"{self.name} was interrupted; what was tracked is in the error's .tracks", tracks
@@ -261,11 +282,10 @@ class Stream:
         kept = f"The {len(tracks.frames)} frames tracked before are in the error's .tracks."
         return TrackingError(f"{text}. {kept}", tracks=tracks, frame=self.frame)
 
-    # -- how ---------------------------------------------------------------------------------------------------
-
-    def _work(self) -> Answers:
+    def run(self, held: ExitStack) -> Answers:
+        """Yield all answers; closes what is held at the end, whatever the end is."""
         try:
-            for part in self._passes:
+            for part in self.passes:
                 yield from self._through(part)
                 self._made.append(self._builder.build())
                 self._builder = TracksBuilder(self._size)
@@ -276,7 +296,7 @@ class Stream:
                 raise AnswerError(f"{self.name!r} must return Tracks from `finish`, got {what}.")
             self._final = self._recorded(tracks, complete=not self._cancelled)
         finally:
-            self._held.close()
+            held.close()
 
     def _through(self, part: Pass) -> Answers:
         """One run through the frames in one direction."""
@@ -352,12 +372,12 @@ class Stream:
         return parts[0] if len(parts) == 1 else Tracks.concat(parts) if parts else self._builder.build()
 
     def _recorded(self, tracks: Tracks, complete: bool) -> Tracks:
-        now = 0.0 if self._since is None else time.perf_counter() - self._since
+        now = 0.0 if self.since is None else time.perf_counter() - self.since
         record = self._record.replace(
             complete=complete,
             events=provenance.plain(list(self._job.tracker.events)) or None,
             memory=self._job.memory.record(),
-            wall_seconds=round(self._spent + now, 6),
+            wall_seconds=round(self.spent + now, 6),
         )
         return replace(tracks, record=record, step_seconds=np.array(self._seconds))
 

@@ -10,7 +10,7 @@ from vtlab.detectors.base import COCO_NAMES, class_ids, select
 from vtlab.detectors.callable import CallableDetector
 from vtlab.detectors.hog import HogPeople
 from vtlab.detectors.motion import Motion
-from vtlab.detectors.public import PublicDetections, read_mot_detections
+from vtlab.detectors.public import PublicDetections
 from vtlab.errors import FormatError, InputError, RegistryError, VtlabWarning
 from vtlab.registry import DETECTORS
 from vtlab.video import Frame
@@ -133,7 +133,7 @@ def test_public_detections_name_the_line_that_is_wrong(tmp_path, text, line):
     file = tmp_path / "det.txt"
     file.write_text(text)
     with pytest.raises(FormatError, match=f"line {line}"):
-        read_mot_detections(file)
+        PublicDetections(path=file)
 
 
 def test_public_detections_without_file():

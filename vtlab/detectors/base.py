@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from vtlab.contracts import Detector, Image
 from vtlab.errors import InputError, near
 from vtlab.geometry import as_boxes, clip_boxes
+from vtlab.tracks import Source
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -123,8 +124,13 @@ def select(
 
 
 class ByFrame(Detector):
-    """Base of detectors whose answer is known for each frame number, so that no image is looked at."""
+    """Base of detectors whose answer is known for each frame number, so that no image is looked at.
 
+    Attributes:
+        made_on: The clip whose frames `at` counts; by default the whole video.
+    """
+
+    made_on: Source = Source()
     _next = 0
 
     @abstractmethod
@@ -142,5 +148,9 @@ class ByFrame(Detector):
         return found
 
     def detect_frame(self, frame: Frame) -> sv.Detections:
-        """Return the detections of the frame with this index."""
-        return self.at(frame.index)
+        """Return the detections of this frame, wherever the clip that it is from begins in its video.
+
+        Raises:
+            InputError: What is known was made on another part of the video; the message names both ranges.
+        """
+        return self.at(self.made_on.place_of(frame, f"{self.card.name!r}: detections"))

@@ -9,7 +9,7 @@ import numpy as np
 from vtlab.detectors.base import ByFrame, check_fraction, make_detections
 from vtlab.errors import InputError
 from vtlab.registry import register_detector
-from vtlab.tracks import Tracks
+from vtlab.tracks import Source, Tracks
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -40,6 +40,7 @@ class NoisyTruth(ByFrame):
                 f"noisy-truth: jitter and false must be at least 0, got {jitter!r} and {false!r}."
             )
         self._jitter, self._false, self._seed = float(jitter), float(false), int(seed)
+        self.made_on = truth.record.source or Source()
         self._truth = truth.take(truth.visible & np.isfinite(truth.boxes).all(axis=1))
         self.names = tuple(sorted({x or "object" for x in self._truth.label})) or ("object",)
         self.reset()

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vtlab.detectors.base import ByFrame, make_detections
-from vtlab.errors import FormatError, InputError
+from vtlab.errors import InputError
+from vtlab.formats.mot_text import read_mot_rows, unit_scores
 from vtlab.registry import register_detector
+from vtlab.tracks import Source
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -31,9 +33,18 @@ class PublicDetections(ByFrame):
     Args:
         path: The file.
         label: Class of all its boxes.
-        confidence: Lowest confidence that stays, in the file's own unit.
+        confidence: Lowest confidence that stays, in the file's own unit; boxes of a file without scores (-1) all stay.
         logistic: The file's confidences are unbounded (the DPM detections of MOT17 go from -0.5 to 5): squash them
-            to (0, 1) by the logistic function. None: only when the file has a value outside [0, 1].
+            to (0, 1) by the logistic function. None: only when the file has a value outside [0, 1] (see
+            `vtlab.formats.mot_text.unit_scores`).
+        first_frame: Number of the first frame in the file: 1 by the format's rule.
+        start: Frame of the whole video (0-based) that the file's first frame is. On a slice of the video, each frame
+            gets the boxes of its own frame in the file.
+        step: Frames of the whole video from one frame of the file to the next.
+
+    Raises:
+        InputError: There is no such file.
+        FormatError: A line is wrong: file, line, what was expected.
     """
 
     def __init__(
@@ -43,51 +54,26 @@ class PublicDetections(ByFrame):
         label: str = "person",
         confidence: float = -np.inf,
         logistic: bool | None = None,
+        first_frame: int = 1,
+        start: int = 0,
+        step: int = 1,
     ):
+        file = Path(path)
+        if not file.is_file():
+            raise InputError(f"There is no file {str(file)!r}. Give the path of a MOTChallenge det.txt.")
         self.names = (str(label),)
-        table = read_mot_detections(path)
-        table = table[table[:, 5] >= confidence]
-        self._frames = table[:, 0].astype(np.int64)
-        self._boxes, scores = table[:, 1:5], table[:, 5]
-        outside = bool(len(scores)) and (scores.min() < 0 or scores.max() > 1)
-        self._scores = 1 / (1 + np.exp(-scores)) if (outside if logistic is None else logistic) else scores
+        self.made_on = Source(name=file.name, start=start, step=step)
+        rows = read_mot_rows(file, "detections", first_frame=first_frame)
+        scores = unit_scores(rows.confidence, str(file), logistic=logistic)
+        scored = not (rows.confidence == -1).all()
+        keep = np.flatnonzero(rows.confidence >= confidence) if scored else np.arange(len(rows))
+        keep = keep[np.argsort(rows.frame[keep], kind="stable")]
+        self._frames, self._boxes, self._scores = rows.frame[keep], rows.boxes[keep], scores[keep]
         self.reset()
 
     def at(self, index: int) -> sv.Detections:
-        """Return the boxes of one frame (0-based)."""
+        """Return the boxes of one frame (0-based) of the file."""
         low, high = np.searchsorted(self._frames, [index, index + 1])
         return make_detections(
             self._boxes[low:high], self._scores[low:high], np.zeros(high - low), self.names
         )
-
-
-def read_mot_detections(path: str | Path) -> np.ndarray:
-    """Read a MOTChallenge file of boxes.
-
-    Returns:
-        (N, 6) float64: frame (0-based), x1, y1, x2, y2 (edges, from 0), confidence; ordered by frame.
-
-    Raises:
-        InputError: There is no such file.
-        FormatError: A line is not `frame, id, left, top, width, height, confidence, ...`.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise InputError(f"There is no file {str(file)!r}. Give the path of a MOTChallenge det.txt.")
-    rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
-        cells = line.replace(",", " ").split()
-        if not cells:
-            continue
-        try:
-            frame, _, left, top, width, height, score = (float(c) for c in cells[:7])
-        except ValueError:
-            raise FormatError(
-                f"{str(file)!r}, line {number}: expected 'frame, id, left, top, width, height, confidence', "
-                f"got {line!r}."
-            ) from None
-        if not frame >= 1 or frame != int(frame):
-            raise FormatError(f"{str(file)!r}, line {number}: frames count from 1, got {cells[0]!r}.")
-        rows.append((frame - 1, left - 1, top - 1, left - 1 + width, top - 1 + height, score))
-    table = np.array(rows, dtype=np.float64).reshape(-1, 6)
-    return table[np.argsort(table[:, 0], kind="stable")]

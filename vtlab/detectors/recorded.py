@@ -20,6 +20,7 @@ from vtlab.detectors.base import ByFrame
 from vtlab.errors import FormatError, InputError
 from vtlab.files import write_whole
 from vtlab.registry import DETECTORS, register_detector
+from vtlab.tracks import Source
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -60,6 +61,8 @@ class RecordedDetector(ByFrame):
                 f"{str(file)!r} holds no recorded detections ({error}). Remove it and record again."
             ) from None
         self.names = tuple(self.meta["names"])
+        # Recordings of version 0.1 tell their clip by the digest only.
+        self.made_on = Source.of(self.meta.get("source") or {"digest": self.meta.get("video")})
         columns = {n: table.column(n).to_numpy(zero_copy_only=False) for n in table.column_names}
         self._frame = columns["frame"]
         self._boxes = np.stack([columns[c] for c in ("x1", "y1", "x2", "y2")], axis=1)
@@ -119,7 +122,7 @@ def record(
             [(f.index, made.detect_frame(f)) for f in video.frames()],
             made,
             key,
-            (video.height, video.width),
+            Source.of_video(video),
         )
     return RecordedDetector(path=path)
 
@@ -143,7 +146,7 @@ def _write(
     found: list[tuple[int, sv.Detections]],
     detector: Detector,
     key: dict[str, Any],
-    size: tuple[int, int],
+    source: Source,
 ) -> None:
     """Write one row for each detection; the file appears only when it is whole."""
     import pyarrow as pa
@@ -165,7 +168,8 @@ def _write(
             for m in (d.mask if d.mask is not None else ())
         ]
         columns["mask"] = pa.array(encoded, pa.binary())
-    header = {**key, "names": list(detector.names), "size": list(size)}
+    header = {**key, "names": list(detector.names), "size": [source.height, source.width]}
+    header["source"] = source.to_dict()
     table = pa.table(columns).replace_schema_metadata({"vtlab.detections": json.dumps(header)})
     write_whole(path, lambda part: pq.write_table(table, part))
 

@@ -200,18 +200,54 @@ def as_column(values: Any, shape: tuple[int, ...] | None, dtype: Any, what: str)
     Raises:
         TracksError: The values have another type or can't be repeated to the shape; the message names `what`.
     """
-    try:
-        array = np.asarray(values, dtype=dtype)
-    except (TypeError, ValueError) as error:
-        raise TracksError(
-            f"Tracks: column {what!r} can't be read as {np.dtype(dtype).name}: {error}."
-        ) from None
+    array = _exact(values, np.dtype(dtype), what)
     if shape is None or array.shape == shape:
         return array
     try:
         return np.broadcast_to(array, shape).copy()
     except ValueError:
         raise TracksError(f"Tracks: expected {what!r} of shape {shape}, got {array.shape}.") from None
+
+
+_WANTED = {"i": "whole numbers of 64 bits", "b": "True or False"}
+_WHOLE = 2**53  # float64 holds every whole number up to here, and not all beyond
+
+
+def _exact(values: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
+    """`values` as `dtype`, each the same value as before; raises `TracksError` naming the first that isn't."""
+    if isinstance(values, np.ndarray) and values.dtype == dtype and not np.ma.isMaskedArray(values):
+        return values
+    wanted = _WANTED.get(dtype.kind, dtype.name)
+    try:
+        given = np.asarray(values)
+        bad = _changed(given, dtype)
+        if np.ma.isMaskedArray(values):
+            bad = bad | np.ma.getmaskarray(values)
+        if not bad.any():
+            return np.asarray(given, dtype=dtype)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TracksError(f"Tracks: column {what!r} can't be read as {wanted}: {error}.") from None
+    place = tuple(int(i) for i in np.argwhere(bad)[0])
+    at = f" in row {place[0]}" if place else ""
+    value = np.asarray(given[place]).tolist()
+    raise TracksError(f"Tracks: column {what!r} holds {wanted}, got {value!r}{at}.")
+
+
+def _changed(given: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool_]:
+    """Where a value of `given` would be another one as `dtype`."""
+    if given.dtype == object and dtype.kind in "ib":
+        if not given.ndim:  # None, a missing value of pandas, a number beyond 64 bits
+            return np.ones((), bool)
+        flat = [bool(_changed(np.asarray(v), dtype).any()) for v in given.ravel().tolist()]
+        return np.array(flat, dtype=bool).reshape(given.shape)
+    kind = given.dtype.kind
+    if kind in "cmMV" or (kind in "US" and dtype.kind == "b"):
+        return np.ones(given.shape, bool)
+    if dtype.kind == "b":
+        return (given != 0) & (given != 1)
+    if dtype.kind == "i" and kind == "f":
+        return ~(np.abs(given) <= _WHOLE) | (given != np.floor(given))
+    return given > np.iinfo(dtype).max if dtype.kind == "i" and kind == "u" else np.zeros(given.shape, bool)
 
 
 def column(kind: Column) -> Any:

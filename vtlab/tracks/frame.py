@@ -73,7 +73,7 @@ class FrameTracks:
         Raises:
             TracksError: Shapes that don't match the number of objects, or an unknown column.
         """
-        ids = np.asarray(object_ids, dtype=np.int64).reshape(-1)
+        ids = as_column(object_ids, None, np.int64, "object_ids").reshape(-1)
         n = len(ids)
         if masks is not None and (masks.ndim != 3 or len(masks) != n):
             raise TracksError(f"FrameTracks: expected masks of shape ({n}, H, W), got {masks.shape}.")

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import InputError, TracksError
-from vtlab.video import StreamVideo, Video
+from vtlab.video import Frame, StreamVideo, Video
 
 
 def _entry(*types: type, name: str = "") -> Any:
@@ -163,6 +163,22 @@ class Source(_Entries):
         offset = start + step * np.asarray(frames, dtype=np.int64) - first
         there = np.where(offset % every == 0, offset // every, -1)
         return np.where((there >= 0) & (there < len(video)), there, -1)
+
+    def place_of(self, frame: Frame, what: str) -> int:
+        """Number in this clip of a frame of another.
+
+        Raises:
+            InputError: It is none of this clip's; the message begins with `what` and names both clips.
+        """
+        (start, step), (first, every) = self.span, frame.span
+        at, rest = divmod(first + every * frame.index - start, step)
+        if rest or at < 0 or (self.frames is not None and 0 <= self.frames <= at):
+            raise InputError(
+                f"{what} of {self.told} know nothing of frame {first + every * frame.index} of the video (frame "
+                f"{frame.index} of a clip from {first} on in steps of {every}). Remedy: cut the video as it was when they "
+                "were made (video[start:stop:step]), or make them on all of it."
+            )
+        return at
 
     def check(self, video: Video, what: str, *, whole: bool) -> None:
         """Raise `InputError` unless this clip and `video` are cut from one video and share frames.

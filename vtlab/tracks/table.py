@@ -89,7 +89,7 @@ class Tracks(Columns):
             TracksError: Columns of different lengths or unknown names, an object twice on one frame, a negative
                 frame, infinite or inverted boxes, an unknown source, masks of different sizes, damaged encodings.
         """
-        frames = np.asarray(frame, dtype=np.int64).reshape(-1)
+        frames = _columns.as_column(frame, None, np.int64, "frame").reshape(-1)
         n = len(frames)
         unknown = sorted(set(columns) - set(COLUMNS))
         if unknown:

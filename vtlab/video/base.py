@@ -43,11 +43,13 @@ class Frame:
         index: 0-based number of the frame in its video.
         timestamp: Seconds from the video's first frame.
         image: RGB (H, W, 3), uint8.
+        span: (start, step) of its video in the one that it is cut from, see `Video.span`.
     """
 
     index: int
     timestamp: float
     image: Image
+    span: tuple[int, int] = (0, 1)
 
 
 class FrameSource(ABC):
@@ -203,7 +205,7 @@ class Video:
             VideoError: If it can't be decoded.
         """
         position = self._position(index)
-        return Frame(position, self._timestamp(position), self._image(position))
+        return Frame(position, self._timestamp(position), self._image(position), self.span)
 
     def frames(self, start: int | None = None, stop: int | None = None, step: int = 1) -> Iterator[Frame]:
         """Yield frames `start`, `start + step`, ... before `stop`, as `range` counts; a negative step goes back.
@@ -236,8 +238,9 @@ class Video:
             r.start + positions.start * r.step, r.start + positions.stop * r.step, positions.step * r.step
         )
         images = self._frames_source.read(wanted)
+        span = self.span
         for position, image in zip(positions, images, strict=True):
-            yield Frame(position, self._timestamp(position), image)
+            yield Frame(position, self._timestamp(position), image, span)
 
     def _timestamp(self, position: int) -> float:
         return float(self._frames_source.timestamps[self._indices[position]])

@@ -6,6 +6,7 @@ import hashlib
 import os
 import platform
 import sys
+import types
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib import metadata
@@ -79,7 +80,7 @@ def now() -> str:
 
 
 def plain(value: Any) -> Any:
-    """Turn a value into what JSON can hold; objects become their `repr`."""
+    """Turn a value into what JSON can hold; functions become their names, other objects their `repr`."""
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
@@ -95,4 +96,6 @@ def plain(value: Any) -> Any:
         }
     if value is None or isinstance(value, (bool, int, float, str)):
         return value
+    if isinstance(value, types.FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
     return repr(value)

@@ -9,6 +9,7 @@ are imported inside the classes. Other packages announce modules by the entry po
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import importlib
 import importlib.metadata
@@ -19,6 +20,7 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,12 +41,22 @@ class Registry:
         group: Entry-point group of other packages' parts.
         families: Allowed values of `Card.family`.
         depth: Levels of folders below the package that hold parts; a folder below these is one part in several files.
+        wrapper: Name of the part that makes one of a Python function, given as its parameter `function`; "" = none does.
     """
 
-    def __init__(self, kind: str, package: str, group: str, families: Iterable[str], depth: int = 1):
+    def __init__(
+        self,
+        kind: str,
+        package: str,
+        group: str,
+        families: Iterable[str],
+        *,
+        depth: int = 1,
+        wrapper: str = "",
+    ):
         self.kind, self.package, self.group = kind, package, group
         self.families = tuple(families)
-        self.depth = depth
+        self.depth, self.wrapper = depth, wrapper
         self._entries: dict[str, tuple[Card, type]] = {}
         self._aliases: dict[str, tuple[str, str]] = {}
         self._scanned = False
@@ -141,11 +153,12 @@ class Registry:
         """Make a part.
 
         Args:
-            spec: A name, `path/to/file.py:Class`, a registered class, or an instance (returned as it is).
+            spec: A name, `path/to/file.py:Class`, a registered class, an instance (returned as it is), or a Python
+                function where the kind of part can be one.
             params: Constructor parameters; they win over the card's options.
 
         Raises:
-            RegistryError: The name is unknown, or the part takes no such parameter.
+            RegistryError: The name is unknown, the part takes no such parameter, or lacks one that it needs.
             MissingDependencyError: A package of the extra that the card requires is not installed.
         """
         card, target = self._resolve(spec)
@@ -157,6 +170,7 @@ class Registry:
                 )
             return target
         self._check_parameters(target, params, card.name)
+        self._check_needed(target, {**card.options, **params}, card.name)
         try:
             made = target(**{**card.options, **params})
         except ModuleNotFoundError as error:
@@ -176,13 +190,17 @@ class Registry:
             else:
                 return self._named(spec)
         card = getattr(spec, "card", None)
-        if not isinstance(card, Card):
-            what = spec.__name__ if isinstance(spec, type) else type(spec).__name__
-            raise RegistryError(
-                f"{what} is not a registered {self.kind}. Put @vtlab.register('a-name', family=...) above the class "
-                f"(see CONTRIBUTING.md), or give one of: {', '.join(self.names())}."
-            )
-        return card, spec
+        if isinstance(card, Card):
+            return card, spec
+        if self.wrapper and callable(spec) and not isinstance(spec, type):
+            card, cls = self._named(self.wrapper)
+            return replace(card, options={**card.options, "function": spec}), cls
+        what = spec.__name__ if isinstance(spec, type) else type(spec).__name__
+        decorator = "register" if self.kind == "tracker" else f"register_{self.kind}"
+        raise RegistryError(
+            f"{what} is not a registered {self.kind}. Put @vtlab.{decorator}('a-name', family={self.families[0]!r}) above "
+            f"the class (see CONTRIBUTING.md), or give one of: {', '.join(self.names())}."
+        )
 
     def _named(self, name: str) -> tuple[Card, type]:
         if name not in self._entries:
@@ -205,6 +223,16 @@ class Registry:
         for key in params:
             if key not in known:
                 raise RegistryError(f"{self.kind} {name!r} has no parameter {key!r}. {near(key, known)}")
+
+    def _check_needed(self, cls: type, params: Mapping[str, Any], name: str) -> None:
+        for p in inspect.signature(cls).parameters.values():
+            needed = p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
+            if needed and p.name not in params:
+                raise RegistryError(
+                    f"{self.kind} {name!r} needs the parameter {p.name!r} ('vtlab info {name}' explains it). Remedy: "
+                    f"{p.name}=... beside the name, or -P {p.name}=... on the command line"
+                    f"{' (detector_params for a detector within a tracker)' if self.kind == 'detector' else ''}."
+                )
 
     def _import_all(self, name: str, depth: int) -> None:
         """Import the modules of a package, and of its folders down to `depth`."""
@@ -257,7 +285,11 @@ def _load_file(spec: str, kind: str) -> type:
         module = importlib.util.module_from_spec(module_spec)
         sys.modules[name] = module
         try:
+            _find_neighbours(path)
             module_spec.loader.exec_module(module)
+        except RegistryError:
+            del sys.modules[name]
+            raise
         except Exception as error:
             del sys.modules[name]
             raise RegistryError(f"{spec!r}: loading {file!r} failed with {error!r}.") from error
@@ -267,12 +299,37 @@ def _load_file(spec: str, kind: str) -> type:
     return getattr(module, attribute)
 
 
+def _find_neighbours(path: Path) -> None:
+    """Let a file import what lies beside it, as a script may; but last, so that no installed package is replaced.
+
+    Raises:
+        RegistryError: Python finds another module under the name of a neighbour that the file imports.
+    """
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))
+        importlib.invalidate_caches()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names = [node.module]
+        for top in {n.partition(".")[0] for n in names}:
+            beside = [
+                p for p in (path.parent / f"{top}.py", path.parent / top / "__init__.py") if p.is_file()
+            ]
+            found = importlib.util.find_spec(top) if beside else None
+            if found is not None and found.origin and Path(found.origin).resolve() not in beside:
+                raise RegistryError(
+                    f"{str(path)!r} imports {top!r}, which lies beside it, but under that name Python finds "
+                    f"{found.origin!r}. Remedy: rename one of them."
+                )
+
+
 TRACKERS = Registry(
     "tracker", "vtlab.trackers", "vtlab.trackers", ("sot", "mot", "vos", "points", "multi"), depth=2
 )
-DETECTORS = Registry("detector", "vtlab.detectors", "vtlab.detectors", ("detector",))
+DETECTORS = Registry("detector", "vtlab.detectors", "vtlab.detectors", ("detector",), wrapper="callable")
 ASSOCIATORS = Registry("associator", "vtlab.association", "vtlab.associators", ("associator",))
-SEGMENTERS = Registry("segmenter", "vtlab.segmenters", "vtlab.segmenters", ("segmenter",))
+SEGMENTERS = Registry("segmenter", "vtlab.segmenters", "vtlab.segmenters", ("segmenter",), wrapper="callable")
 REGISTRIES = (TRACKERS, DETECTORS, ASSOCIATORS, SEGMENTERS)
 
 register = TRACKERS.register

@@ -174,16 +174,11 @@ def test_removal_and_a_second_run():
     assert len(tracker.report()) == 2
 
 
-def test_bad_detections_begin_nothing_and_a_video_without_any_ends():
-    bad = [[0, 0, 10, 10], [50, 50, 20, 20], [5, 5, 5, 9], [-90, -90, -50, -60], [20, 20, 44, 44]]
+def test_odd_detections_begin_nothing_and_a_video_without_any_ends():
+    odd = [[5, 5, 5, 9], [-90, -90, -50, -60], [20, 20, 44, 44]]
     video = scene({"red": [(20, 20)] * 8})
-
-    def finds(image):
-        found = sv.Detections(xyxy=np.array(bad, float))  # and no confidences
-        found.xyxy[0, 0] = np.nan
-        return found
-
-    tracks = track(video, None, assistant(Looks(finds)), progress=False)
+    finds = Looks(lambda image: sv.Detections(xyxy=np.array(odd, float)))  # and no confidences
+    tracks = track(video, None, assistant(finds), progress=False)
     last = tracks.at(7)
     assert [20, 20, 44, 44] in last.boxes.round().tolist()
     assert np.isfinite(tracks.boxes).all()

@@ -13,6 +13,7 @@ from vtlab.association.parts.cmc import CameraMotion
 from vtlab.association.parts.reid import Vectors, make_embedder, unit
 from vtlab.association.parts.similarity import cosine, gallery_cosine
 from vtlab.association.rules import CommonSettings
+from vtlab.contracts.parts import embed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +79,13 @@ class ImageAssociator(KalmanAssociator):
         if self._embedder is None or not len(strong):
             self._vectors = np.full((len(scene.boxes), self._vectors.shape[1]), np.nan, np.float32)
             return
-        found = self._embedder.embed(scene.frame.image, scene.boxes.take(strong, axis=0))
+        found = embed(
+            self._embedder,
+            scene.frame.image,
+            scene.boxes.take(strong, axis=0),
+            frame=scene.frame.index,
+            width=self._vectors.shape[1],
+        )
         self._vectors = np.full((len(scene.boxes), found.shape[1]), np.nan, np.float32)
         self._vectors[strong] = found
         if not len(self._life):  # the length of the vectors is known only now

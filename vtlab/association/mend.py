@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vtlab.association.parts.assignment import assign
 from vtlab.association.parts.reid import Vectors, make_embedder, unit
+from vtlab.contracts.parts import embed
 from vtlab.errors import InputError, near
 from vtlab.tracks import Tracks
 
@@ -201,7 +202,7 @@ def _describe(tracks: Tracks, video: Video, embedder: Any, ids: NDArray[np.int64
             wanted.setdefault(int(tracks.frame[row]), []).append(row)
     sums: dict[int, Any] = {}
     for frame in sorted(wanted):
-        found = embedder.embed(video[frame], tracks.boxes[wanted[frame]])
+        found = embed(embedder, video[frame], tracks.boxes[wanted[frame]], frame=frame)
         for row, vector in zip(wanted[frame], found, strict=True):
             object_id = int(tracks.object_id[row])
             sums[object_id] = sums.get(object_id, 0) + vector

@@ -68,11 +68,20 @@ def make_detections(
         confidence: (N,) in [0, 1].
         class_id: (N,) positions in `names`.
         names: Names of all classes.
+
+    Raises:
+        InputError: A class has no name.
     """
     import supervision as sv
 
     boxes = as_boxes(xyxy)
     ids = np.asarray(class_id, dtype=np.int64).reshape(-1)
+    if len(ids) and not (ids.min() >= 0 and ids.max() < len(names)):
+        odd = next(i for i in ids.tolist() if not 0 <= i < len(names))
+        raise InputError(
+            f"A detector found the class {odd}, but there are names for {len(names)} classes, from 0. "
+            "Remedy: give the names of all its classes (names=...)."
+        )
     labels = np.array([names[i] for i in ids.tolist()], dtype=np.str_) if len(ids) else np.empty(0, np.str_)
     return sv.Detections(
         xyxy=boxes,

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from vtlab.contracts import Detector, Image, check_image
+from vtlab.contracts.answers import brief
 from vtlab.detectors.base import check_fraction
-from vtlab.errors import InputError, VtlabWarning
+from vtlab.errors import AnswerError, InputError, VtlabWarning
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:
     import supervision as sv
+
+    from vtlab.video import Frame
 
 
 @register_detector(
@@ -54,11 +57,15 @@ class CallableDetector(Detector):
         """Call the function on each frame."""
         return [self._one(check_image(image, "callable")) for image in frames]
 
-    def _one(self, image: Image) -> sv.Detections:
+    def detect_frame(self, frame: Frame) -> sv.Detections:
+        """Call the function on a frame, whose number its faults are told with."""
+        return self._one(check_image(frame.image, "callable"), f" on frame {frame.index}")
+
+    def _one(self, image: Image, where: str = "") -> sv.Detections:
         import supervision as sv
 
         answer = self._function(image)
-        found = answer if isinstance(answer, sv.Detections) else self._from_array(answer)
+        found = answer if isinstance(answer, sv.Detections) else self._from_array(answer, where)
         ids = found.class_id
         if ids is not None and "class_name" not in found.data:
             found = copy.copy(found)
@@ -67,7 +74,7 @@ class CallableDetector(Detector):
             found = cast("sv.Detections", found[found.confidence >= self._confidence])
         return found
 
-    def _from_array(self, values: Any) -> sv.Detections:
+    def _from_array(self, values: Any, where: str) -> sv.Detections:
         import supervision as sv
 
         try:
@@ -77,9 +84,10 @@ class CallableDetector(Detector):
         if isinstance(values, (list, tuple, np.ndarray)) and array.size == 0 and array.ndim <= 2:
             array = array.reshape(0, 4)
         if array.ndim != 2 or not 4 <= array.shape[1] <= 6:
-            raise InputError(
-                "callable: the function must return supervision.Detections or an array (N, 4..6) of x1, y1, x2, y2, "
-                f"confidence, class; it returned {type(values).__name__} {getattr(values, 'shape', '')}."
+            raise AnswerError(
+                f"The detector 'callable' ({getattr(self._function, '__qualname__', self._function)}) answered{where} with "
+                f"{brief(values)}. Remedy: return supervision.Detections or an array (N, 4..6) of x1, y1, x2, y2, "
+                "confidence, class."
             )
         whole = np.isfinite(array).all(axis=1)
         if not whole.all():

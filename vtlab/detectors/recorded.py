@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from vtlab import masks as _masks
 from vtlab.contracts import Detector
+from vtlab.contracts.parts import detect
 from vtlab.detectors.base import ByFrame
 from vtlab.errors import FormatError, InputError
 from vtlab.files import write_whole
@@ -98,7 +100,7 @@ class RecordedDetector(ByFrame):
 def record(
     video: Video, detector: Any, folder: str | Path, *, params: Mapping[str, Any] | None = None
 ) -> RecordedDetector:
-    """Run a detector over a video once, or find what it found before.
+    """Run a detector over a video once, or find what it found before; a Python function runs each time.
 
     Args:
         video: The footage.
@@ -111,6 +113,10 @@ def record(
     """
     made: Detector = DETECTORS.create(detector, **(params or {}))
     key = _key(video, made)
+    if any(callable(value) for value in made.params.values()):
+        key["once"] = (
+            uuid.uuid4().hex
+        )  # what a function does can't be told from outside, so nothing is found again
     path = (
         Path(folder)
         / f"{key['detector']}-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:16]}.parquet"
@@ -119,7 +125,7 @@ def record(
         made.reset()
         _write(
             path,
-            [(f.index, made.detect_frame(f)) for f in video.frames()],
+            [(f.index, detect(made, f)) for f in video.frames()],
             made,
             key,
             Source.of_video(video),

@@ -68,16 +68,27 @@ class _OnnxDetector(Detector):
         batch = np.stack([p[0] for p in prepared])
         groups = [batch] if self._batched else [batch[i : i + 1] for i in range(len(batch))]
         output = np.concatenate([self._session.run(None, {self._input: g})[0] for g in groups])
+        if len(output) != len(images):
+            raise WeightsError(
+                f"{self._owner}: {len(images)} images give an output of the shape {output.shape}, which isn't one answer an "
+                "image. Remedy: export the network without non-maximum suppression."
+            )
         return [self._one(o, p[1], p[2], image) for o, p, image in zip(output, prepared, images, strict=True)]
 
     def _one(
         self, output: NDArray[Any], ratio: float, shift: tuple[float, float], image: Image
     ) -> sv.Detections:
         boxes, scores, ids = self._decode(output)
+        count = int(self._count(output))
         if not self.names:
-            count = int(self._count(output))
             self.names = COCO_NAMES if count == len(COCO_NAMES) else tuple(str(i) for i in range(count))
             self._wanted = class_ids(self._classes, self.names, self._owner)
+        if count != len(self.names):
+            raise WeightsError(
+                f"{self._owner}: the output {output.shape} holds {count} classes, but {len(self.names)} have names "
+                f"({', '.join(self.names[:3])}, ...). Remedy: give the names of all classes, or the layout that fits; "
+                "exports that also give masks or key points can't be read."
+            )
         boxes = (boxes - np.tile(shift, 2)) / ratio
         return select(
             boxes, scores, ids, self.names,
@@ -145,11 +156,12 @@ class YoloOnnx(_OnnxDetector):
         return decode_yolo(output, self._kind(output))
 
     def _kind(self, output: NDArray[Any]) -> str:
-        return layout_of(output) if self._layout == "auto" else self._layout
+        return layout_of(output, len(self.names)) if self._layout == "auto" else self._layout
 
     def _count(self, output: NDArray[Any]) -> int:
         kind = self._kind(output)
-        return {"v5": output.shape[1] - 5, "v8": output.shape[0] - 4, "end2end": len(COCO_NAMES)}[kind]
+        many = len(self.names) or len(COCO_NAMES)
+        return {"v5": output.shape[1] - 5, "v8": output.shape[0] - 4, "end2end": many}[kind]
 
 
 @register_detector(
@@ -231,24 +243,43 @@ def letterbox(
     return picture, ratio, (float(left), float(top))
 
 
-def layout_of(output: NDArray[Any]) -> str:
-    """Layout of one image's output: "end2end" with six columns, "v8" with more columns than rows, else "v5"."""
+def layout_of(output: NDArray[Any], classes: int = 0) -> str:
+    """Layout of one image's output, by its shape, what its columns hold, and the number of classes (0 = not known).
+
+    Six columns are "end2end" where the last one holds whole numbers, the classes; else they are "v5" with one class.
+    Otherwise the side that has room for the classes tells, and where that doesn't, "v8" has more columns than rows.
+
+    Raises:
+        WeightsError: The output has not two dimensions.
+    """
     if output.ndim != 2:
         raise WeightsError(
             f"This export's output has the shape {output.shape} for an image, which is no known YOLO layout; known: "
             "(boxes, 5 + classes), (4 + classes, boxes), (boxes, 6)."
         )
-    if output.shape[1] == 6:
+    rows, columns = output.shape
+    if columns == 6 and (output[:, 5] == np.round(output[:, 5])).all():
         return "end2end"
-    return "v8" if output.shape[0] < output.shape[1] else "v5"
+    if classes and (rows == 4 + classes) != (columns == 5 + classes):
+        return "v8" if rows == 4 + classes else "v5"
+    return "v8" if rows < columns else "v5"
 
 
 def decode_yolo(output: NDArray[Any], layout: str) -> Raw:
-    """Boxes (n, 4) xyxy in pixels of the input, scores (n,) and classes (n,) of one image's output."""
+    """Boxes (n, 4) xyxy in pixels of the input, scores (n,) and classes (n,) of one image's output.
+
+    Raises:
+        WeightsError: The output is too small for the layout.
+    """
     rows = output.astype(np.float64)
+    rows = rows.T if layout == "v8" else rows
+    least = {"end2end": 6, "v5": 6, "v8": 5}[layout]
+    if rows.ndim != 2 or rows.shape[1] < least or (layout == "end2end" and rows.shape[1] != least):
+        raise WeightsError(
+            f"An output of the shape {output.shape} for an image isn't of the layout {layout!r}."
+        )
     if layout == "end2end":
         return rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64)
-    rows = rows.T if layout == "v8" else rows
     half = rows[:, 2:4] / 2
     boxes = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], axis=1)
     scores = rows[:, 4:] if layout == "v8" else rows[:, 5:] * rows[:, 4:5]

@@ -13,13 +13,14 @@ from vtlab.errors import RegistryError
 from vtlab.registry import SEGMENTERS
 
 
-def create_segmenter(spec: str | Segmenter = "grabcut", **params: Any) -> Segmenter:
+def create_segmenter(spec: Any = "grabcut", **params: Any) -> Segmenter:
     """Make a segmenter.
 
     Args:
         spec: "grabcut" (nothing to download), a variant of SAM 2 or SAM such as "sam2.1-tiny" or "sam-base",
-            `path/to/file.py:Class`, or a ready segmenter. "auto" is the smallest SAM 2.1, else SAM 2, that is ready on
-            this machine (package and checkpoint; nothing is downloaded), and GrabCut where none is.
+            `path/to/file.py:Class`, a ready segmenter, or a Python function (see `segmenters/callable.py`). "auto" is the
+            smallest SAM 2.1, else SAM 2, that is ready on this machine (package and checkpoint; nothing is downloaded),
+            and GrabCut where none is.
         params: Parameters of its constructor.
 
     Raises:
@@ -27,14 +28,15 @@ def create_segmenter(spec: str | Segmenter = "grabcut", **params: Any) -> Segmen
         MissingDependencyError: A package that it needs is not installed.
         WeightsError: Its checkpoint can't be had.
     """
-    if isinstance(spec, str):
-        return SEGMENTERS.create(ready() if spec == "auto" else spec, **params)
-    if not isinstance(spec, Segmenter):
+    if isinstance(spec, Segmenter) and not isinstance(spec, type):
+        return spec
+    made = SEGMENTERS.create(ready() if isinstance(spec, str) and spec == "auto" else spec, **params)
+    if not isinstance(made, Segmenter):
         raise RegistryError(
-            f"{type(spec).__name__} is no segmenter: it has no method segment(image, box=..., points=...) "
-            f"(see vtlab/contracts.py). Give one of: auto, {', '.join(SEGMENTERS.names())}."
+            f"{type(made).__name__} is no segmenter: it has no method segment(image, box=..., points=...) "
+            f"(see vtlab/contracts). Give one of: auto, {', '.join(SEGMENTERS.names())}."
         )
-    return spec
+    return made
 
 
 def ready() -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import Segmenter
+from vtlab.contracts.parts import segment
 from vtlab.errors import InputError, PromptError, VtlabError, WriteError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.show.draw import colour
@@ -394,8 +395,13 @@ class AnnotatorState:
         if self.segmenter is None:
             self._put(*means)
             return
-        mask, _ = self.segmenter.segment(
-            self.video[self.frame], box=clicks.xyxy, points=clicks.points, positive=clicks.positive
+        mask, _ = segment(
+            self.segmenter,
+            self.video[self.frame],
+            box=clicks.xyxy,
+            points=clicks.points,
+            positive=clicks.positive,
+            frame=self.frame,
         )
         if mask.any():
             self._put(*means, MaskPrompt.of(mask, **self._here()))

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import Segmenter
+from vtlab.contracts.parts import segment
 from vtlab.errors import InputError, PromptError, VtlabError
 from vtlab.prompts import (
     BoxPrompt,
@@ -175,8 +176,12 @@ class CorrectorState(AnnotatorState):
             **self._here(),
         )
         clicks.check(self.video)
-        mask, _ = self.segmenter.segment(
-            self.video[self.frame], points=clicks.points, positive=clicks.positive
+        mask, _ = segment(
+            self.segmenter,
+            self.video[self.frame],
+            points=clicks.points,
+            positive=clicks.positive,
+            frame=self.frame,
         )
         self._put(MaskPrompt.of(mask, **self._here()))
         self._clicks[(self.selected, self.frame)] = clicks

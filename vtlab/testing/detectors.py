@@ -9,6 +9,7 @@ import numpy as np
 import supervision as sv
 
 from vtlab.contracts import Detector, Image
+from vtlab.contracts.parts import detect, detections_fault
 from vtlab.registry import DETECTORS
 from vtlab.testing.contract import Contract, make
 from vtlab.testing.scenes import moving_square
@@ -25,14 +26,14 @@ class DetectorPart:
     def made(self) -> Detector:
         """A new detector; NotAsked where its weights, packages or necessary parameters are missing."""
         found = make(DETECTORS, self.spec, self.params)
-        assert isinstance(found, Detector), f"{type(found).__name__} is no detector: see vtlab/contracts.py"
+        assert isinstance(found, Detector), f"{type(found).__name__} is no detector: see vtlab/contracts"
         return found
 
 
 def detected(detector: Detector, images: np.ndarray[Any, Any]) -> list[sv.Detections]:
     """The detections of the frames of a video, after a reset."""
     detector.reset()
-    return [detector.detect_frame(Frame(i, i / 25, image)) for i, image in enumerate(images)]
+    return [detect(detector, Frame(i, i / 25, image)) for i, image in enumerate(images)]
 
 
 def same(one: sv.Detections, other: sv.Detections) -> None:
@@ -49,18 +50,12 @@ def _(part: DetectorPart) -> None:
     """its boxes touch the image, and each has a score in [0, 1], a class and its name"""
     video = moving_square()
     for found in detected(part.made(), video):
-        n = len(found)
-        assert isinstance(found, sv.Detections)
-        assert found.xyxy.shape == (n, 4)
-        assert np.isfinite(found.xyxy).all(), "a box is no number"
-        assert (found.xyxy[:, :2] <= found.xyxy[:, 2:]).all(), "a box has its corners exchanged"
         height, width = video.shape[1:3]
         assert (found.xyxy[:, 2:] >= 0).all(), "a box lies outside the image"
         assert (found.xyxy[:, :2] <= [width, height]).all(), "a box lies outside the image"
         assert found.confidence is not None, "there are no scores"
-        assert ((found.confidence >= 0) & (found.confidence <= 1)).all(), "a score is outside [0, 1]"
         assert found.class_id is not None, "there are no classes"
-        assert len(found.data["class_name"]) == n
+        assert "class_name" in found.data, "the classes have no names"
 
 
 @DETECTOR.check
@@ -82,7 +77,10 @@ def _(part: DetectorPart) -> None:
     detector = part.made()
     images: list[Image] = list(moving_square(3))
     assert detector.detect([]) == []
-    assert len(detector.detect(images)) == 3
+    answers = detector.detect(images)
+    assert len(answers) == 3
+    for found in answers:
+        assert not (fault := detections_fault(found)), fault
 
 
 @DETECTOR.check
@@ -90,5 +88,4 @@ def _(part: DetectorPart) -> None:
     """finds nothing, or something sound, in a blank image and in a small one"""
     for size in ((96, 128), (1, 1), (7, 300)):
         blank = np.full((1, *size, 3), 90, np.uint8)
-        found = detected(part.made(), blank)[0]
-        assert np.isfinite(found.xyxy).all()
+        detected(part.made(), blank)

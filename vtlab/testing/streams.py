@@ -14,6 +14,7 @@ import supervision as sv
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.contracts import Associator
+from vtlab.contracts.parts import associate
 from vtlab.detectors.public import PublicDetections
 from vtlab.registry import ASSOCIATORS
 from vtlab.video import Frame
@@ -64,7 +65,9 @@ def walkers(n_frames: int = 40, n: int = 6, seed: int = 0, miss: float = 0.1) ->
 
 def run(associator: Associator, stream: Stream, fps: float = 30.0) -> list[list[int]]:
     """Ids of all rows of all frames."""
-    return [np.asarray(associator.update(d, frame(i, fps)).tracker_id).tolist() for i, d in enumerate(stream)]
+    return [
+        np.asarray(associate(associator, d, frame(i, fps)).tracker_id).tolist() for i, d in enumerate(stream)
+    ]
 
 
 def picture() -> NDArray[Any]:

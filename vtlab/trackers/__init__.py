@@ -1,4 +1,4 @@
-"""Trackers: one file (or folder) a method, found by itself. To add one, read `vtlab/contracts.py` and nothing else.
+"""Trackers: one file (or folder) a method, found by itself. To add one, read `vtlab/contracts` and nothing else.
 
 - `boxes/`, `masks/`, `points/`: the methods, by what they answer. Beside them lies what a family shares: `boxes/batch.py`
   (many objects in one batch) and `boxes/crops.py`, `masks/base.py` and `masks/long_term.py`, `points/windows.py`.

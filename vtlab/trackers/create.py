@@ -41,7 +41,7 @@ def create_tracker(spec: Any, **params: Any) -> Tracker:
     if not isinstance(made, (OnlineTracker, OfflineTracker)):
         raise RegistryError(
             f"{type(made).__name__} is not a tracker: it must inherit from SingleObjectTracker, OnlineTracker or "
-            "OfflineTracker (see vtlab/contracts.py)."
+            "OfflineTracker (see vtlab/contracts)."
         )
     return made
 

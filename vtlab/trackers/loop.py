@@ -19,11 +19,11 @@ import numpy as np
 
 from vtlab import provenance
 from vtlab.contracts import Card, OfflineTracker, OnlineTracker, Tracker
+from vtlab.contracts.answers import check_answer
 from vtlab.errors import AnswerError, InputError, Interrupted, PromptError, TrackingError, VtlabError
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
-from vtlab.trackers.answers import check_answer
 from vtlab.trackers.create import create_tracker
 from vtlab.trackers.memory import Memory
 from vtlab.trackers.passes import (

@@ -8,7 +8,7 @@ torchreid's OSNet of any width, with or without IBN.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -201,18 +201,39 @@ def _run(model: Any, device: str, image: Image, boxes: NDArray[np.float64], size
     return unit(np.concatenate(found)) if found else np.zeros((0, 1), np.float32)
 
 
+class CallableEmbedder:
+    """A Python function as an embedder.
+
+    Args:
+        function: Called with an RGB image (H, W, 3) and boxes (N, 4) xyxy; returns vectors (N, D), of any length.
+        threshold: Cosine above which two vectors are taken for one object.
+    """
+
+    def __init__(self, function: Callable[[Image, NDArray[np.float64]], Vectors], *, threshold: float = 0.7):
+        self._function, self.threshold = function, threshold
+        self.params = {"function": function}
+
+    def embed(self, image: Image, boxes: NDArray[np.float64]) -> Vectors:
+        """Return the function's vectors for the boxes (N, 4), each divided by its length."""
+        vectors = self._function(image, boxes)
+        whole = isinstance(vectors, np.ndarray) and vectors.ndim == 2 and vectors.dtype.kind in "fiu"
+        return unit(vectors) if whole else vectors  # what is no table of numbers is named by its check
+
+
 def make_embedder(spec: Any) -> Embedder:
     """Make an embedder.
 
     Args:
-        spec: "histogram", "osnet-x0.25", "timm:NAME", a path ending in .onnx or (OSNet) .pth, .pt, .tar, .safetensors, or
-            anything with `embed` and `threshold`, see `contracts.Embedder`.
+        spec: "histogram", "osnet-x0.25", "timm:NAME", a path ending in .onnx or (OSNet) .pth, .pt, .tar, .safetensors,
+            anything with `embed` and `threshold`, see `contracts.Embedder`, or a function (see `CallableEmbedder`).
 
     Raises:
         InputError: Nothing of that name.
     """
-    if isinstance(spec, Embedder):
+    if isinstance(spec, Embedder) and not isinstance(spec, type):
         return spec
+    if callable(spec) and not isinstance(spec, type):
+        return CallableEmbedder(spec)
     if isinstance(spec, (str, Path)):
         name = str(spec)
         if name == "histogram":
@@ -226,8 +247,8 @@ def make_embedder(spec: Any) -> Embedder:
         if name.endswith((".pth", ".pt", ".tar", ".safetensors")):
             return OsnetEmbedder(name)
     raise InputError(
-        f"Unknown embedder {spec!r}. Known: 'histogram', 'osnet-x0.25', 'timm:NAME', a path ending in .onnx or .pth, or an "
-        "object with embed(image, boxes) and threshold."
+        f"Unknown embedder {spec!r}. Known: 'histogram', 'osnet-x0.25', 'timm:NAME', a path ending in .onnx or .pth, an "
+        "object with embed(image, boxes) and threshold, or a function of an image and boxes."
     )
 
 

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from vtlab.association.mend import Post, apply_steps, read_steps
 from vtlab.contracts import Associator, OnlineTracker
+from vtlab.contracts.parts import associate, detect
 from vtlab.errors import PromptError
 from vtlab.prompts import Prompts
 from vtlab.registry import ASSOCIATORS, register
@@ -88,7 +89,7 @@ class ByDetection(OnlineTracker):
     def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
         """Detect on the frame and link; objects have `source` "detected" and their detection's box and score."""
         _refuse(prompts, self.card.name)
-        found = self._associator.update(self._detector.detect_frame(frame), frame)
+        found = associate(self._associator, detect(self._detector, frame), frame)
         self._backfill(frame.index, found)
         return self._answer(found, np.asarray(found.tracker_id))
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.contracts import Card, Observation, OnlineTracker, SingleObjectTracker
+from vtlab.contracts.answers import check_observation
 from vtlab.prompts import MaskPrompt, Prompt, Prompts
-from vtlab.trackers.answers import check_observation
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:

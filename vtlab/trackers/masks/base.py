@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import Image, OnlineTracker, Segmenter, check_image
+from vtlab.contracts.parts import segment
 from vtlab.errors import InputError, PromptError
 from vtlab.masks import Mask
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Points, Prompt, Prompts
@@ -195,7 +196,14 @@ def mask_of(hint: Hint, image: Image, segmenter: Segmenter) -> Mask:
     """
     if hint.mask is not None:
         return hint.mask
-    mask, _ = segmenter.segment(image, box=hint.box, points=hint.points, positive=hint.positive.tolist())
+    mask, _ = segment(
+        segmenter,
+        image,
+        box=hint.box,
+        points=hint.points,
+        positive=hint.positive.tolist(),
+        frame=hint.prompt.frame,
+    )
     if not mask.any():
         raise PromptError(f"{hint.prompt}: no object is found there. Draw a mask, or click more.")
     return mask

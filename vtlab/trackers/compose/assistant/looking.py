@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vtlab.contracts import Detector
+from vtlab.contracts.parts import detect
 from vtlab.geometry import paired_iou
 from vtlab.trackers.compose.assistant.objects import Array
 
@@ -46,7 +47,7 @@ class Looker:
         """Findings of all detectors; of two that overlap above `duplicate` the surer stays."""
         rows: list[tuple[float, Array, str | None, str]] = []
         for detector in self._detectors:
-            found = detector.detect_frame(frame)
+            found = detect(detector, frame)
             scores = np.ones(len(found)) if found.confidence is None else found.confidence
             labels = found.data.get("class_name", [None] * len(found))
             rows += [

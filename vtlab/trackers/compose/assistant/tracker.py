@@ -24,6 +24,7 @@ import numpy as np
 from vtlab.association.parts.assignment import assign
 from vtlab.association.parts.reid import make_embedder, unit
 from vtlab.contracts import OfflineTracker
+from vtlab.contracts.parts import embed
 from vtlab.errors import InputError
 from vtlab.geometry import box_iou
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompt, Prompts
@@ -273,7 +274,7 @@ class Assistant(OfflineTracker):
         """Find lost objects, and those whose follower drifted off, by appearance; begin new ones with the rest."""
         if not columns:
             return
-        vectors = self._embedder.embed(frame.image, seen.boxes[columns])
+        vectors = embed(self._embedder, frame.image, seen.boxes[columns], frame=frame.index)
         taken: dict[int, Object] = {}
         pool = [o for o in [*self._lost, *drifted] if o.vector is not None]
         if pool:
@@ -313,7 +314,7 @@ class Assistant(OfflineTracker):
             self._name(item, seen.by[column])
 
     def _describe(self, item: Object, frame: Frame) -> None:
-        vector = self._embedder.embed(frame.image, item.box[None])
+        vector = embed(self._embedder, frame.image, item.box[None], frame=frame.index)
         if item.vector is not None:
             vector = unit(_MEMORY * np.asarray(item.vector)[None] + (1 - _MEMORY) * vector)
         item.vector = vector[0]

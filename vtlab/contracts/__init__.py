@@ -10,7 +10,7 @@ A tracker is a class in one of three shapes; callers see only `vtlab.track(video
 The loop (`trackers/loop.py`) does timing, late starts, corrections, direction, progress, cancelling and keeps what is done
 when something fails. Frames come in the direction of tracking, so a method never asks which way it goes; durations
 are in seconds and use `abs` of the difference of `frame.timestamp`. Every answer is checked as it comes
-(`trackers/answers.py`): one that breaks the contract ends the run with an error that names it and keeps what came before.
+(`contracts/answers.py`): one that breaks the contract ends the run with an error that names it and keeps what came before.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.errors import InputError
+from vtlab.errors import AnswerError, InputError
 from vtlab.prompts import Prompt, Prompts
 from vtlab.tracks import FrameTracks, Tracks
 
@@ -265,7 +265,14 @@ class Detector(Part, ABC):
 
     def detect_frame(self, frame: Frame) -> sv.Detections:
         """Return the detections of one frame of a video; overridden where its index or time matters."""
-        return self.detect([frame.image])[0]
+        answers = self.detect([frame.image])
+        if not isinstance(answers, list) or len(answers) != 1:
+            raise AnswerError(
+                f"The detector {self.card.name!r} answered one image, frame {frame.index}, with a {type(answers).__name__}"
+                f"{f' of {len(answers)}' if isinstance(answers, (list, tuple)) else ''}. Remedy: `detect` returns a list of "
+                "supervision.Detections, one for each image."
+            )
+        return answers[0]
 
     def reset(self) -> None:
         """Forget earlier frames."""

@@ -23,21 +23,26 @@ def check_observation(seen: Any, object_id: int, frame: int, size: tuple[int, in
         name: Name of the tracker.
 
     Raises:
-        AnswerError: It is no `Observation`, or its box or mask has another shape than the contract says.
+        AnswerError: It is no `Observation`, its box or mask has another shape than the contract says, its score is not in
+            [0, 1], or `visible` is no bool.
     """
     if not isinstance(seen, Observation):
-        fault = f"must answer with an Observation, got {_brief(seen)}"
-    elif seen.box is not None and np.shape(seen.box) != (4,):
-        fault = f"needs a box (x1, y1, x2, y2), got {_brief(seen.box)}"
+        fault = f"must answer with an Observation, got {brief(seen)}"
+    elif seen.box is not None and (
+        np.shape(seen.box) != (4,) or np.asarray(seen.box).dtype.kind not in "fiu"
+    ):
+        fault = f"needs a box (x1, y1, x2, y2), got {brief(seen.box)}"
     elif seen.mask is not None and (np.shape(seen.mask) != size or seen.mask.dtype != np.bool_):
-        fault = f"needs a bool mask of the frame's size {size} (height, width), got {_brief(seen.mask)}"
-    elif not isinstance(seen.score, (int, float, np.number)):
-        fault = f"needs a score in [0, 1], got {_brief(seen.score)}"
+        fault = f"needs a bool mask of the frame's size {size} (height, width), got {brief(seen.mask)}"
+    elif not isinstance(seen.score, (int, float, np.number)) or not -_SLACK <= seen.score <= 1 + _SLACK:
+        fault = f"needs a score in [0, 1], got {brief(seen.score)}"
+    elif not isinstance(seen.visible, (bool, np.bool_)):
+        fault = f"needs visible to be True or False, got {brief(seen.visible)}"
     else:
         return
     raise AnswerError(
         f"{name!r} {fault} for object {object_id} on frame {frame}. Remedy: return "
-        "Observation((x1, y1, x2, y2), score, visible) from `init` and `step` (vtlab/contracts.py)."
+        "Observation((x1, y1, x2, y2), score, visible) from `init` and `step` (vtlab/contracts)."
     )
 
 
@@ -52,13 +57,14 @@ def check_answer(answer: Any, frame: int, size: tuple[int, int], name: str) -> N
 
     Raises:
         AnswerError: It is no `FrameTracks`; ids that are no 64-bit whole numbers from 0, or twice; columns of another
-            length, shape or type; a box whose edges are infinite or inverted; a mask that isn't the frame's size; points
-            of no object or twice. A box that is all NaN says that an object has none.
+            length, shape or type; a score outside [0, 1]; a box whose edges are infinite or inverted; a mask that isn't the
+            frame's size; points of no object or twice. A box that is all NaN says that an object has none, so the
+            object is hidden, or has a mask or points.
     """
     if not isinstance(answer, FrameTracks):
         raise AnswerError(
-            f"{name!r} must answer with FrameTracks on each frame, got {_brief(answer)} on frame {frame}. Remedy: "
-            "return FrameTracks.of(object_ids, boxes) from each step (vtlab/contracts.py)."
+            f"{name!r} must answer with FrameTracks on each frame, got {brief(answer)} on frame {frame}. Remedy: "
+            "return FrameTracks.of(object_ids, boxes) from each step (vtlab/contracts)."
         )
     fault = _columns_fault(answer, size)
     if not fault and len(answer.object_ids):
@@ -70,6 +76,8 @@ def check_answer(answer: Any, frame: int, size: tuple[int, int], name: str) -> N
 
 
 _INF = math.inf
+_SLACK = 1e-6
+"""What rounding may add to a score, such as a cosine in single precision."""
 _KINDS = {"f": "float", "b": "bool", "i": "int64"}
 
 
@@ -81,15 +89,17 @@ def _columns_fault(answer: FrameTracks, size: tuple[int, int]) -> str:
     """What is wrong with the shapes and types of an answer's columns."""
     n = len(answer.object_ids)
     if not _is(answer.object_ids, (n,), "i"):
-        return f"object_ids {_brief(answer.object_ids)}. Remedy: an int64 array (N,)"
+        return f"object_ids {brief(answer.object_ids)}. Remedy: an int64 array (N,)"
     if not _is(answer.boxes, (n, 4), "f"):
-        return f"boxes {_brief(answer.boxes)}. Remedy: a float array of shape ({n}, 4)"
+        return f"boxes {brief(answer.boxes)}. Remedy: a float array of shape ({n}, 4)"
     if not (_is(answer.scores, (n,), "f") and _is(answer.visible, (n,), "b")):
-        return f"scores {_brief(answer.scores)} and visible {_brief(answer.visible)}. Remedy: floats and bools ({n},)"
+        return f"scores {brief(answer.scores)} and visible {brief(answer.visible)}. Remedy: floats and bools ({n},)"
     if answer.masks is not None and not _is(answer.masks, (n, *size), "b"):
-        return f"masks {_brief(answer.masks)}. Remedy: bools of shape {(n, *size)} (objects, height, width)"
+        return f"masks {brief(answer.masks)}. Remedy: bools of shape {(n, *size)} (objects, height, width)"
     if answer.velocities is not None and not _is(answer.velocities, (n, 2), "f"):
-        return f"velocities {_brief(answer.velocities)}. Remedy: a float array of shape ({n}, 2), pixels a second"
+        return (
+            f"velocities {brief(answer.velocities)}. Remedy: a float array of shape ({n}, 2), pixels a second"
+        )
     if answer.labels is not None and len(answer.labels) != n:
         return f"{len(answer.labels)} labels for {n} objects. Remedy: one for each, or None"
     one = isinstance(answer.source, str)
@@ -113,8 +123,24 @@ def _values_fault(answer: FrameTracks) -> str:
                 "four NaN for an object without a box"
             )
     scores = answer.scores.tolist()
-    if not math.isfinite(sum(scores)):
-        return f"the scores {scores}. Remedy: numbers in [0, 1]"
+    if not all(-_SLACK <= score <= 1 + _SLACK for score in scores):
+        odd, object_id = next(
+            (s, i) for s, i in zip(scores, ids, strict=True) if not -_SLACK <= s <= 1 + _SLACK
+        )
+        return f"the score {odd} of object {object_id}. Remedy: numbers in [0, 1]"
+    return _places_fault(answer)
+
+
+def _places_fault(answer: FrameTracks) -> str:
+    """Whether an object is called visible that is nowhere."""
+    placed = answer.boxes[:, 0] == answer.boxes[:, 0]
+    for row in () if placed.all() else np.flatnonzero(~placed & answer.visible).tolist():
+        object_id = answer.object_ids[row]
+        if object_id not in answer.point_owners and (answer.masks is None or not answer.masks[row].any()):
+            return (
+                f"object {object_id}, visible, with the box {answer.boxes[row].tolist()}. Remedy: a box where it is seen, "
+                "else visible=False"
+            )
     return ""
 
 
@@ -124,7 +150,7 @@ def _points_fault(answer: FrameTracks) -> str:
     for name, kind in kinds.items():
         shape = (m, 2) if name == "points" else (m,)
         if not _is(values := getattr(answer, name), shape, kind):
-            return f"{name} {_brief(values)}. Remedy: a {_KINDS[kind]} array of shape {shape}"
+            return f"{name} {brief(values)}. Remedy: a {_KINDS[kind]} array of shape {shape}"
     alone = ~np.isin(owners, answer.object_ids)
     if alone.any():
         return f"points of object {owners[alone][0]}, which has no row. Remedy: a row for each object with points"
@@ -141,7 +167,7 @@ def _points_fault(answer: FrameTracks) -> str:
     return ""
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
     """A value in a message: arrays by type and shape, others by type and, where it is short, content."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} array of shape {value.shape}"

@@ -43,6 +43,9 @@ def of_pairs(pairs: pairing.Pairs, threshold: float = 0.5) -> Any:
     except ImportError:
         raise needs("motmetrics", "mot", "py-motmetrics' event log") from None
     out = motmetrics.MOTAccumulator(auto_id=False)
+    # Which of two equal assignments it takes depends on the order of rows: as given, by frame and id, like its own reader.
+    t_rows, a_rows = (np.lexsort((side.source, side.frame)) for side in (pairs.truth, pairs.answer))
+    t_place, a_place = np.argsort(t_rows), np.argsort(a_rows)
     frame = pairs.truth.frame[pairs.t]
     order = np.argsort(frame, kind="stable")
     for index in range(pairs.frames):
@@ -51,10 +54,11 @@ def of_pairs(pairs: pairing.Pairs, threshold: float = 0.5) -> Any:
         distance = np.full((t.stop - t.start, a.stop - a.start), np.nan)
         mine = order[slice(*np.searchsorted(frame[order], (index, index + 1)))]
         close = mine[pairs.similarity[mine] >= threshold - np.finfo(float).eps]
-        distance[pairs.t[close] - t.start, pairs.a[close] - a.start] = 1.0 - pairs.similarity[close]
-        out.update(
-            pairs.truth.object_id[t].tolist(), pairs.answer.object_id[a].tolist(), distance, frameid=index
+        distance[t_place[pairs.t[close]] - t.start, a_place[pairs.a[close]] - a.start] = (
+            1.0 - pairs.similarity[close]
         )
+        truth, answer = pairs.truth.object_id[t_rows[t]], pairs.answer.object_id[a_rows[a]]
+        out.update(truth.tolist(), answer.tolist(), distance, frameid=index)
     return out
 
 

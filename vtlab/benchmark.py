@@ -173,7 +173,7 @@ def evaluate_folders(
         rule: Another rule of the same family than the format's own.
         protocol: Its old name, which goes in version 0.3.
         missing: What to do about sequences without a result: `error`, or `skip` (which the result notes).
-        first_frame: Index of the first frame in MOTChallenge results.
+        first_frame: Index of the first frame in MOTChallenge text: of results, and of truth that has a frame of that index.
         workers: Processes; default: as many as pay for the amount of data. The numbers do not depend on it.
 
     Returns:
@@ -298,15 +298,15 @@ def _score(form: Format, place: Place, results: _Results) -> list[tuple[str, Par
                 raise
             out.append((tracker, f"{place.name} can't be scored: {error}"))
             continue
-        out.append((tracker, _joined(parts, paths)))
+        out.append((tracker, _joined(form, parts, paths)))
     return out
 
 
-def _joined(parts: list[Part], paths: Sequence[Path]) -> Part:
+def _joined(form: Format, parts: list[Part], paths: Sequence[Path]) -> Part:
     """Repetitions of one tracker on one sequence as one part."""
     if len(parts) == 1:
         return parts[0]
-    if any(part.family != "sot" for part in parts):
+    if not form.repeats:
         raise FormatError(f"{paths[0]} and {paths[1]} are results of one tracker for one sequence. Keep one.")
     return replace(parts[0], counts=sot.concat([part.counts for part in parts]))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, overload
 
@@ -12,8 +12,8 @@ import numpy as np
 
 from vtlab.errors import InputError, near
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts
-from vtlab.tracks import Tracks
-from vtlab.video import Video
+from vtlab.tracks import Source, Tracks
+from vtlab.video import StreamVideo, Video
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,9 @@ class Sequence:
     """One item of a benchmark.
 
     Truth, prompts and ignore regions that were made on the whole video or on another cut of it get the frame numbers
-    of `video` (see `Tracks.on`), or an `InputError` names both ranges.
+    of `video` (see `Tracks.on`), or an `InputError` names both ranges. What says nothing of its source has the video's
+    numbers: a frame beyond its end, or another number of frames, is an `InputError`. Truth carries the rule and the
+    clip from then on.
 
     Attributes:
         name: Unique within its dataset.
@@ -45,6 +47,33 @@ class Sequence:
         for name in ("truth", "prompts", "ignore"):
             made = getattr(self, name)
             object.__setattr__(self, name, None if made is None else made.on(self.video))
+        if not isinstance(self.video, StreamVideo):
+            self._check_length()
+        if self.truth is not None:
+            record = self.truth.record
+            source = record.source or Source.of_video(self.video, digest=False)
+            known = record.replace(source=source, rule=record.rule or self.benchmark or None)
+            if known != record:
+                object.__setattr__(self, "truth", replace(self.truth, record=known))
+
+    def _check_length(self) -> None:
+        """Raise `InputError` where truth, prompts or ignore regions can't be of this video."""
+        n = len(self.video)
+        truth, ignore = ([] if t is None else t.frame for t in (self.truth, self.ignore))
+        for what, frames in (
+            ("truth", truth),
+            ("ignore", ignore),
+            ("prompts", [p.frame for p in self.prompts]),
+        ):
+            last = max(frames, default=-1)
+            if last >= n:
+                raise InputError(
+                    f"{self.name!r}: the {what} reach frame {last} (counted from 0), the video has {n} frames. Remedy: "
+                    "open all of the video, or cut both alike."
+                )
+        said = self.truth and self.truth.record.frames
+        if said and said != n:
+            raise InputError(f"{self.name!r}: the truth is of {said} frames, the video has {n}.")
 
     def __len__(self) -> int:
         """Number of frames."""

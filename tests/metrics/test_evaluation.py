@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import vtlab
-from vtlab.errors import InputError
+from vtlab.errors import InputError, VtlabWarning
 from vtlab.metrics import METRICS, combine, consistency, evaluate, score, table
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import BoxPrompt, Prompts
@@ -71,8 +71,15 @@ def test_tidy_table_of_every_family(make, family):
 
 def test_public_name_and_inferred_family():
     assert vtlab.evaluate is evaluate
-    assert score(boxes(), boxes()).family == "sot"
-    assert score(boxes().renamed({1: 7, 2: 8}), boxes()).family == "mot"
+    one = boxes().of_object(1)
+    assert score(one, one).family == "sot"
+    for answer in (boxes(), boxes().renamed({1: 7, 2: 8})):  # ids that happen to be the truth's say nothing
+        with pytest.warns(VtlabWarning, match="family='sot' matches by ids"):
+            assert score(answer, boxes()).family == "mot"
+        assert score(answer, boxes(meta={"rule": "mot17"})).family == "mot"
+        assert score(answer, street(truth=boxes(), name="s", benchmark="mot17")).family == "mot"
+        assert score(answer, boxes(meta={"rule": "otb"}), "mot").family == "mot"
+    assert score(boxes(), boxes(meta={"rule": "otb"})).family == "sot"
     assert score(masks(), masks()).family == "vos"
     assert score(points(), points()).family == "points"
     by_tracker = boxes(meta={"tracker": {"name": "bytetrack", "family": "mot"}})

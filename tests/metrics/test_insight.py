@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from vtlab.errors import InputError
+from vtlab.formats.motchallenge import read_mot
 from vtlab.metrics import attributes, calibration, events, explanation, motmetrics_bridge, quality, score
 from vtlab.metrics.rules import SOT, differences
 from vtlab.tracks import PointRows, Tracks
@@ -200,3 +203,39 @@ def test_motmetrics_finds_its_table():
     assert "OVERALL" in table.index
     assert "MOTA" in motmetrics_bridge.summary(accumulators, names=True)
     assert isinstance(table, pd.DataFrame)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "TUD-Campus",
+        "PETS09-S2L1-169",
+        "MOT17-11-DPM",
+        *(pytest.param(f"MOT17-{n}-DPM", marks=pytest.mark.slow) for n in ("02", "04", "05", "10")),
+    ],
+)
+def test_motmetrics_gives_the_numbers_that_it_gives_by_itself(shared, tmp_path, monkeypatch, name):
+    mm = pytest.importorskip("motmetrics")
+    folder = shared / "data/mot"
+    answer = folder / f"results/CEM_MOT15/{name}.txt"
+    if not answer.is_file():
+        answer = tmp_path / f"{name}.txt"
+        with zipfile.ZipFile(folder / "results/Lif_T_MOT17-train.zip") as archive:
+            answer.write_bytes(archive.read(f"Lif_T/{name}.txt"))
+    monkeypatch.setattr(np, "asfarray", lambda a, dtype=float: np.asarray(a, dtype), raising=False)  # NumPy 2
+    theirs = mm.utils.compare_to_groundtruth(
+        mm.io.loadtxt(folder / name / "gt/gt.txt", fmt="mot15-2D", min_confidence=1),
+        mm.io.loadtxt(answer, fmt="mot15-2D"),
+        "iou",
+        distth=0.5,
+    )
+    truth = read_mot(folder / name / "gt/gt.txt", "truth")
+    truth = truth.take(truth.score > 0)  # all that it counts: every class, hidden or not
+    ours = motmetrics_bridge.accumulator(
+        read_mot(answer), truth.replace(visible=np.ones(len(truth), bool)), "plain"
+    )
+    tables = [mm.metrics.create().compute(a, mm.metrics.motchallenge_metrics) for a in (ours, theirs)]
+    np.testing.assert_allclose(*(t.to_numpy() for t in tables), rtol=0, atol=1e-12)
+    if name == "TUD-Campus":
+        assert tables[0]["num_fragmentations"].tolist() == [7]
+        assert tables[0]["motp"].tolist() == pytest.approx([0.277201], abs=5e-7)

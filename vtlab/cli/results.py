@@ -31,7 +31,10 @@ def evaluate(
     missing: Annotated[
         str, typer.Option(help="What to do about sequences without a result: error, or skip.")
     ] = "error",
-    first_frame: Annotated[int, typer.Option(help="First frame in MOTChallenge results: 1, or 0.")] = 1,
+    first_frame: Annotated[
+        int,
+        typer.Option(help="First frame in MOTChallenge text: 1, or 0."),
+    ] = 1,
     workers: Annotated[int | None, typer.Option(help="Processes; by default as many as pay.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the table: .parquet, .csv or .tex.")

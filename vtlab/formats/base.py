@@ -136,6 +136,7 @@ class Format:
         holds: Keys of `FEATURES` that truth in this format keeps.
         results: The same of results; None: as truth.
         suffix: Ending of a file of results.
+        repeats: A tracker may have several results for one sequence, runs that are repetitions.
         note: What else a file can't hold, for messages.
     """
 
@@ -150,6 +151,7 @@ class Format:
     holds: frozenset[str] = frozenset()
     results: frozenset[str] | None = None
     suffix: str = ".txt"
+    repeats: bool = False
 
     # -- finding ----------------------------------------------------------------------------------------------
 

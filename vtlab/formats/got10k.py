@@ -81,6 +81,7 @@ FORMAT = Got10k(
     rule="got10k",
     pixel_base=1,
     images="",
+    repeats=True,
     holds=frozenset({"boxes", "absent", "hidden", "size"}),
     results=frozenset({"boxes", "absent"}),
 )

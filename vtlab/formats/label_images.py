@@ -7,6 +7,7 @@ on 0; any value but 0 answers it. A frame is known by the number of its image, o
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab import masks
-from vtlab.errors import FormatError, InputError, TracksError
+from vtlab.errors import FormatError, InputError, TracksError, VtlabWarning
 from vtlab.files import write_whole
 from vtlab.formats.base import (
     TRUTH,
@@ -146,6 +147,7 @@ class LabelImages(Format):
         else:
             size, single = truth.size, bool(truth.meta["single"])
             files = dict(zip(truth.meta["annotated"], (path / n for n in truth.meta["files"]), strict=True))
+            files = {f: _there(p) for f, p in files.items()}
             files = {f: p for f, p in files.items() if p.is_file() or self._counts(f, truth)}
         rows, shape = [], size
         for frame, file in files.items():
@@ -155,6 +157,8 @@ class LabelImages(Format):
                 [v for v in np.unique(image).tolist() if v] if not single else [1][: int(image.any())]
             ):
                 rows.append((frame, value, masks.encode(image > 0 if single else image == value)))
+        if truth is not None and not single:
+            rows = _known(rows, truth.object_ids.tolist(), files)
         return _tracks(
             rows, shape, "tracked", {"format": self.name, "file": str(path), "annotated": sorted(files)}
         )
@@ -244,6 +248,32 @@ def _tracks(
     return Tracks.of(frames, ids, masks=list(encoded) if rows else None, source=source, size=given, meta=meta)
 
 
+def _known(
+    rows: list[tuple[int, int, bytes]], ids: list[int], files: dict[int, Path]
+) -> list[tuple[int, int, bytes]]:
+    """Rows whose values are numbers of the truth's objects; one object drawn in another value gets its number.
+
+    Raises:
+        FormatError: Values that mean no object; they would count for nothing.
+    """
+    values = sorted({value for _, value, _ in rows})
+    unknown = [v for v in values if v not in ids]
+    if not unknown:
+        return rows
+    first = next(files[frame] for frame, value, _ in rows if value in unknown)
+    if len(ids) == len(values) == 1:
+        warnings.warn(
+            f"{first}: the object is drawn as {values[0]}, in the truth as {ids[0]}; it is read as object {ids[0]}.",
+            VtlabWarning,
+            stacklevel=3,
+        )
+        return [(frame, ids[0], mask) for frame, _, mask in rows]
+    raise FormatError(
+        f"{first}: the values {', '.join(map(str, unknown[:8]))} are no object of the truth, which has "
+        f"{', '.join(map(str, ids[:8]))}. Write each object's number as its value (0 = background), without blended edges."
+    )
+
+
 def _images_of(folder: Path) -> Path:
     """Folder of the images that belong to a folder of masks."""
     parts = list(folder.parts)
@@ -264,6 +294,14 @@ def _numbered(folder: Path, pictures: list[Path]) -> dict[int, Path]:
         return {number[file.stem]: file for file in files}
     counted = all(p.stem.isdecimal() for p in files)
     return {int(p.stem) if counted else i: p for i, p in enumerate(files)}
+
+
+def _there(file: Path) -> Path:
+    """The file, or one whose name is the same number with another count of leading zeros."""
+    if file.is_file() or not file.stem.isdecimal():
+        return file
+    same = (p for p in image_files(file.parent) if p.suffix == file.suffix and p.stem.isdecimal())
+    return next((p for p in same if int(p.stem) == int(file.stem)), file)
 
 
 def _listed(root: Path, split: str) -> set[str]:

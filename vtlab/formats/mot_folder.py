@@ -7,7 +7,7 @@ Layout: https://motchallenge.net/instructions (Dendorfer et al., IJCV 2021).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +69,13 @@ class MotFolder(Format):
         lines = read_text(truths[0]).splitlines() if truths else []
         return bool(lines) and self.looks(lines[0])
 
+    def truth_by(self, read: Callable[[int, int | None], Tracks], frames: int | None) -> Tracks:
+        """Read a truth by its first frame and number of frames: as the format counts, or where results are said to count
+        otherwise (`first_frame`) and truth holds that frame, as they do."""
+        if self.first() < self.frame_base and (read(self.first(), None).frame == 0).any():
+            return read(self.first(), frames)
+        return read(self.frame_base, frames)
+
     def info(self, place: Place, strict: bool) -> SeqInfo:
         """What seqinfo.ini says; `strict`: the file must be there and have its numbers."""
         path = place.path / "seqinfo.ini"
@@ -81,7 +88,12 @@ class MotFolder(Format):
             )
         size = (int(entries["imwidth"]), int(entries["imheight"])) if {*_NUMBERS[1:]} <= {*entries} else None
         frames = int(entries["seqlength"]) if "seqlength" in entries else None
-        return SeqInfo(frames, size, float(entries.get("framerate", 30)), entries)
+        rate = entries.get("framerate", "30")
+        try:
+            fps = float(rate)
+        except ValueError:
+            raise FormatError(f"{path}: frameRate must be a number, got {rate!r}.") from None
+        return SeqInfo(frames, size, fps, entries)
 
     def video(self, place: Place, info: SeqInfo, truth: Tracks | None, images: bool) -> Video:
         """The frames of a sequence, or their number where images are not asked for."""
@@ -92,11 +104,7 @@ class MotFolder(Format):
         if not folder.is_dir() and "video" in info.entries:
             return open_video(place.path / info.entries["video"], fps=info.fps, name=place.name)
         frames = image_files(folder)
-        if frames and info.frames not in (None, len(frames)):
-            there = {int(f.stem) for f in frames if f.stem.isdecimal()}
-            lacking = [n for n in range(1, (info.frames or 0) + 1) if n not in there]
-            gap = f" The first that is missing is {lacking[0]:06d}." if lacking else ""
-            raise FormatError(f"{folder}: {len(frames)} images where seqinfo.ini says {info.frames}.{gap}")
+        _check_numbers(folder, frames, info.frames)
         return open_frames(frames, place, info.fps)
 
     def write_info(self, tracks: Tracks, path: Path) -> None:
@@ -112,4 +120,20 @@ class MotFolder(Format):
         """The truth in its sequence's folder, a result in its tracker's."""
         return (
             super().path_of(root, sequence, tracker) if tracker else root / TRUTH / sequence / "gt" / "gt.txt"
+        )
+
+
+def _check_numbers(folder: Path, frames: list[Path], length: int | None) -> None:
+    """The number in an image's name is its frame in the text: none may be missing, and none be left over."""
+    numbers = [int(f.stem) for f in frames if f.stem.isdecimal()]
+    whole = bool(numbers) and len(numbers) == len(frames)
+    first = numbers[0] if whole and numbers[0] in (0, 1) else 1
+    lacking = sorted(set(range(first, first + (length or len(frames)))) - set(numbers)) if whole else []
+    gap = f" The first that is missing is {lacking[0]:06d}." if lacking else ""
+    if frames and length not in (None, len(frames)):
+        raise FormatError(f"{folder}: {len(frames)} images where seqinfo.ini says {length}.{gap}")
+    if lacking:
+        raise FormatError(
+            f"{folder}: images {frames[0].name} to {frames[-1].name} don't count from 1 without a gap, so frames of text "
+            f"can't be found.{gap} Remedy: complete them, or number images and text from 1."
         )

@@ -59,12 +59,16 @@ def read_mot(
     """Read a MOTChallenge text file as `Tracks`; see `read_mot_rows` for the arguments and errors.
 
     In truth `score` is the flag of the seventh column (0 = not counted by the protocol), `label` the class, and
-    `visible` is False where the visibility is 0. `size` is (width, height).
+    `visible` is False where the visibility is 0; its record names the rule that scores it, by the name of its sequence
+    (MOT20-01), else by its columns. `size` is (width, height).
     """
     rows = read_mot_rows(path, kind, frames=frames, size=size, first_frame=first_frame)
     object_id = np.arange(len(rows)) if kind == "detections" else rows.object_id
     label = _LABELS[np.clip(rows.class_id, 0, len(CLASSES) + 1)] if rows.has_classes else None
     score = rows.confidence if kind == "truth" else unit_scores(rows.confidence, str(path))
+    meta: dict[str, Any] = {"format": "mot", "file": str(path)}
+    if kind == "truth":
+        meta |= {"dense": True, "rule": _rule_of(_place(path).name, rows.has_classes)}
     return Tracks.of(
         rows.frame,
         object_id,
@@ -74,7 +78,7 @@ def read_mot(
         label=label,
         source={"truth": "manual", "results": "tracked", "detections": "detected"}[kind],
         size=None if size is None else (size[1], size[0]),
-        meta={"format": "mot", "file": str(path), **({"dense": True} if kind == "truth" else {})},
+        meta=meta,
     )
 
 
@@ -122,7 +126,12 @@ class MotChallenge(MotFolder):
         info = self.info(place, images)
         truth, prompts = None, Prompts()
         if place.truth is not None:
-            truth = read_mot(place.truth, "truth", frames=info.frames, size=info.size)
+            truth = self.truth_by(
+                lambda first, n: read_mot(
+                    place.truth or "", "truth", frames=n, size=info.size, first_frame=first
+                ),
+                info.frames,
+            )
             truth = truth.replace(
                 meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})}
             )
@@ -135,7 +144,10 @@ class MotChallenge(MotFolder):
             if images:
                 target = np.array([label in (None, "pedestrian") for label in truth.label], dtype=bool)
                 prompts = first_prompts(truth.take((truth.score > 0) & target))
-        rule = self.rule or _rule_of(place.name, truth)
+        rule = self.rule or _rule_of(place.name, False)
+        if truth is not None:
+            rule = self.rule or truth.record.rule or rule
+            truth = truth.replace(record=truth.record.replace(rule=rule))
         return Sequence(place.name, self.video(place, info, truth, images), truth, prompts, benchmark=rule)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
@@ -163,13 +175,15 @@ _CLASSED = ("mot16", "mot17", "mot20")
 _RULES = ("mot15", *_CLASSED)
 
 
-def _rule_of(name: str, truth: Tracks | None) -> str:
+def _rule_of(name: str, classed: bool) -> str:
     """Rule of the benchmark that a sequence is of: by its name, else by whether its truth has classes."""
-    year = next((y for y in _RULES if y in name.lower()), None)
-    if year is None:
-        classed = truth is not None and any(label is not None for label in truth.label)
-        year = "mot17" if classed else "mot15"
-    return year
+    return next((y for y in _RULES if y in name.lower()), "mot17" if classed else "mot15")
+
+
+def _place(path: str | Path) -> Path:
+    """The folder of a sequence whose truth lies at `path`, else the file's name."""
+    file = Path(path)
+    return file.parent.parent if file.parent.name == "gt" else file
 
 
 def _class_ids(labels: NDArray[np.object_]) -> NDArray[np.int64]:

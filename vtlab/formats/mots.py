@@ -136,7 +136,10 @@ class Mots(MotFolder):
         info = self.info(place, images)
         truth, prompts = None, Prompts()
         if place.truth is not None:
-            truth = read_mots(place.truth, frames=info.frames, first_frame=self.frame_base, source="manual")
+            truth = self.truth_by(
+                lambda first, n: read_mots(place.truth or "", frames=n, first_frame=first, source="manual"),
+                info.frames,
+            )
             truth = truth.replace(
                 meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})}
             )

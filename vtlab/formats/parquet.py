@@ -67,6 +67,8 @@ class Parquet(Format):
         if sequence.truth is None:
             raise TracksError(f"The sequence {sequence.name!r} has no truth to write.")
         truth = sequence.truth
+        if truth.record.source is not None and truth.record.source.digest is None:  # the video's own numbers
+            truth = truth.replace(record=truth.record.replace(source=None))
         noted = {**truth.meta, "rule": sequence.benchmark, "frames": len(sequence)}
         written = [truth.replace(meta=noted).save(path)]
         if len(sequence.prompts):

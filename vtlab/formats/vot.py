@@ -236,6 +236,7 @@ FORMAT = Vot(
     family="sot",
     summary="<sequence>/{sequence, groundtruth.txt, color/*.jpg}",
     rule="vot",
+    repeats=True,
     holds=frozenset({"boxes", "masks", "polygons", "absent", "size"}),
     results=frozenset({"boxes", "masks", "polygons", "absent"}),
 )

@@ -6,11 +6,12 @@ sequences, a bootstrap sample and a leaderboard are made the same way.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vtlab.errors import InputError
+from vtlab.errors import InputError, VtlabWarning
 from vtlab.metrics.families import FAMILIES, Case, Truth, find_family
 from vtlab.metrics.families.base import Select
 from vtlab.metrics.rules import Rule
@@ -90,7 +91,7 @@ def score(
     The arguments and errors are those of `evaluate`.
     """
     case = Case.of(tracks, truth)
-    judge = find_family(family or infer_family(tracks, case.truth))
+    judge = find_family(family or infer_family(tracks, case.truth, case.rules))
     rule = judge.rule_of(case, protocol)
     if by_class and judge.classes is None:
         able = " or ".join(repr(f.code) for f in FAMILIES.values() if f.classes is not None)
@@ -150,14 +151,33 @@ def table(parts: Sequence[Part], trackers: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def infer_family(tracks: Tracks, truth: Tracks) -> str:
-    """Tell by whose metrics tracks are judged: their tracker's family, else what both sides hold."""
+def infer_family(tracks: Tracks, truth: Tracks, rules: Sequence[str] = ()) -> str:
+    """Tell by whose metrics tracks are judged: their tracker's family, else the one whose rule truth carries, else by what
+    both sides hold. Ids say nothing: several objects are matched by overlap, and a warning says so.
+
+    Args:
+        tracks: What a tracker answered.
+        truth: Ground truth.
+        rules: Names of the rules that it and its benchmark ask for.
+    """
     maker = tracks.record.tracker
     if maker is not None and maker.family in FAMILIES:
         return maker.family
-    return next(
+    for rule in (truth.record.rule, *rules):
+        having = [f.code for f in FAMILIES.values() if rule in f.rules]
+        if len(having) == 1:
+            return having[0]
+    found = next(
         f.code for f in reversed(FAMILIES.values()) if f.claims is not None and f.claims(tracks, truth)
     )
+    if found == "mot":
+        warnings.warn(
+            "Nothing says by which metrics these tracks of several objects are judged: no tracker in their record, no rule "
+            "with the truth. They are matched by overlap, whatever their ids (family 'mot'); family='sot' matches by ids.",
+            VtlabWarning,
+            stacklevel=3,
+        )
+    return found
 
 
 __all__ = [

@@ -140,18 +140,19 @@ class Prompts:
         """
         if self.source is None or self.source.span == video.span or not self:
             return self
-        self.source.check(video, "Prompts", whole=False)
+        clip = Source.of_video(video, digest=self.source.digest is not None)
+        self.source.check(clip, "Prompts", whole=False)
         found = []
-        for p, frame in zip(self, self.source.places(video, [p.frame for p in self]).tolist(), strict=True):
+        for p, frame in zip(self, self.source.places(clip, [p.frame for p in self]).tolist(), strict=True):
             if frame < 0:
                 start, step = self.source.span
                 raise PromptError(
                     f"{p} of {self.source.told} lies on frame {start + p.frame * step} of {video.name}, which is not "
-                    f"among {Source.of_video(video, digest=False).told}. "
+                    f"among {clip.told}. "
                     "Remedy: leave it out, or cut the video so that it is there."
                 )
             found.append(replace(p, frame=frame))
-        return Prompts(found, source=Source.of_video(video, digest=self.source.digest is not None))
+        return Prompts(found, source=clip)
 
     def shifted(self, frames: int) -> Prompts:
         """The same prompts, `frames` later."""

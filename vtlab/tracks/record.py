@@ -157,12 +157,23 @@ class Source(_Entries):
             step=step,
         )
 
-    def places(self, video: Video, frames: Any) -> NDArray[np.int64]:
-        """Numbers in the clip `video` of `frames` (N,) of this clip; -1 for those that it doesn't have."""
-        (start, step), (first, every) = self.span, video.span
+    @classmethod
+    def of_clip(cls, clip: Video | Source, *, digest: bool = True) -> Source:
+        """The source of a video, or a source itself."""
+        return clip if isinstance(clip, Source) else cls.of_video(clip, digest=digest)
+
+    @property
+    def length(self) -> int | None:
+        """Number of frames; None where it is not known, or a stream."""
+        return None if self.frames is None or self.frames < 0 else self.frames
+
+    def places(self, clip: Source, frames: Any) -> NDArray[np.int64]:
+        """Numbers in another clip of `frames` (N,) of this clip; -1 for those that it doesn't have."""
+        (start, step), (first, every) = self.span, clip.span
         offset = start + step * np.asarray(frames, dtype=np.int64) - first
         there = np.where(offset % every == 0, offset // every, -1)
-        return np.where((there >= 0) & (there < len(video)), there, -1)
+        beyond = False if clip.length is None else there >= clip.length
+        return np.where((there < 0) | beyond, -1, there)
 
     def place_of(self, frame: Frame, what: str) -> int:
         """Number in this clip of a frame of another.
@@ -172,7 +183,7 @@ class Source(_Entries):
         """
         (start, step), (first, every) = self.span, frame.span
         at, rest = divmod(first + every * frame.index - start, step)
-        if rest or at < 0 or (self.frames is not None and 0 <= self.frames <= at):
+        if rest or at < 0 or (self.length is not None and at >= self.length):
             raise InputError(
                 f"{what} of {self.told} know nothing of frame {first + every * frame.index} of the video (frame "
                 f"{frame.index} of a clip from {first} on in steps of {every}). Remedy: cut the video as it was when they "
@@ -180,27 +191,28 @@ class Source(_Entries):
             )
         return at
 
-    def check(self, video: Video, what: str, *, whole: bool) -> None:
-        """Raise `InputError` unless this clip and `video` are cut from one video and share frames.
+    def check(self, clip: Source, what: str, *, whole: bool) -> None:
+        """Raise `InputError` unless this clip and another are cut from one video and share frames.
 
         Args:
-            video: The clip that something made on this one is to be used on.
+            clip: The clip that something made on this one is to be used on.
             what: Beginning of the message, which names both ranges.
-            whole: Whether every frame of `video` must be one of this clip.
+            whole: Whether every frame of `clip` must be one of this clip.
         """
-        (start, step), (first, every) = self.span, video.span
-        offset = first + every * np.arange(len(video)) - start
+        (start, step), (first, every) = self.span, clip.span
+        offset = first + every * np.arange(1 if clip.length is None else clip.length) - start
         inside = (offset % step == 0) & (offset // step >= 0)
-        if self.frames is not None and self.frames >= 0:
-            inside &= offset // step < self.frames
-        if self.digest and self.digest.partition("[")[0] != video.digest().partition("[")[0]:
+        if self.length is not None:
+            inside &= offset // step < self.length
+        digests = [(d or "").partition("[")[0] for d in (self.digest, clip.digest)]
+        if all(digests) and digests[0] != digests[1]:
             why = "that is another video"
         elif inside.all() or (inside.any() and not whole):
             return
         else:
             why = "not all of its frames are among them" if inside.any() else "they have no frame in common"
         raise InputError(
-            f"{what} of {self.told} can't be used on {Source.of_video(video, digest=False).told}: {why}. "
+            f"{what} of {self.told} can't be used on {clip.told}: {why}. "
             "Remedy: cut the video as it was when they were made (video[start:stop:step]), or make them on all of it."
         )
 

@@ -276,8 +276,8 @@ class Tracks(Columns):
             looked = np.arange(n_frames, dtype=np.int64) if dense else self.frames
         return looked[(looked >= 0) & (looked < n_frames)]
 
-    def on(self, video: Video) -> Tracks:
-        """These tracks with the frame numbers of the clip `video`, as the record's source says.
+    def on(self, video: Video | Source) -> Tracks:
+        """These tracks with the frame numbers of the clip `video` (or the one that a source names), as the record says.
 
         What was made on the whole video, or on another cut of it, is cut to the clip. Tracks whose record says
         nothing of their source are taken to have the clip's numbers already.
@@ -288,24 +288,25 @@ class Tracks(Columns):
         source, record = self.record.source, self.record
         if source is None or source.span == video.span:
             return self
-        source.check(video, "Tracks", whole=record.annotated is None)
+        clip = Source.of_clip(video, digest=source.digest is not None)
+        source.check(clip, "Tracks", whole=record.annotated is None)
         events = record.events and [
             e | {"frame": f}
             for e, f in zip(
                 record.events,
-                source.places(video, [e.get("frame", -1) for e in record.events]).tolist(),
+                source.places(clip, [e.get("frame", -1) for e in record.events]).tolist(),
                 strict=True,
             )
             if f >= 0
         ]
-        annotated = None if record.annotated is None else source.places(video, record.annotated)
-        points = self.points.replace(frame=source.places(video, self.points.frame))
-        frames = source.places(video, self.frame)
+        annotated = None if record.annotated is None else source.places(clip, record.annotated)
+        points = self.points.replace(frame=source.places(clip, self.points.frame))
+        frames = source.places(clip, self.frame)
         rows = {name: values[frames >= 0] for name, values in self.columns().items()}
         return self._with(rows | {"frame": frames[frames >= 0]}, points.take(points.frame >= 0)).replace(
             record=record.replace(
-                source=Source.of_video(video),
-                frames=None if record.frames is None else len(video),
+                source=clip,
+                frames=None if record.frames is None else clip.length,
                 annotated=None if annotated is None else tuple(np.sort(annotated[annotated >= 0]).tolist()),
                 events=events,
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab import sequence
-from vtlab.errors import InputError, near
+from vtlab.errors import InputError, VtlabWarning, near
 from vtlab.metrics.per_frame import Judged
 from vtlab.metrics.records import Metric
 from vtlab.metrics.rules import Rule
@@ -172,6 +173,8 @@ class Case:
         given = truth_of(truth)
         if isinstance(truth, sequence.Sequence):
             tracks, given = tracks.on(truth.video), given.on(truth.video)
+        else:
+            given = _on_clip_of(tracks, given)
         source = tracks.record.source or Source()
         size = given.size or tracks.size
         if size is None and source.height and source.width:
@@ -239,6 +242,30 @@ def truth_of(truth: Truth) -> Tracks:
     if not len(given):
         raise InputError("The ground truth holds no rows; there is nothing to score against.")
     return given
+
+
+def _on_clip_of(tracks: Tracks, truth: Tracks) -> Tracks:
+    """Truth with the frame numbers of the clip that the tracks were made on."""
+    clip = tracks.record.source
+    if clip is None:
+        return truth
+    if truth.record.source is not None:
+        return truth.on(clip)
+    last = int(truth.frame.max(initial=-1))
+    if clip.length is not None and last >= clip.length:
+        raise InputError(
+            f"The truth reaches frame {last} (counted from 0), the tracks were made on {clip.told}. Remedy: give a Sequence "
+            "of the video that was tracked, or tell the truth its clip: truth.replace(record=truth.record.replace("
+            "source=Source.of_video(video)))."
+        )
+    if clip.span != (0, 1):
+        warnings.warn(
+            f"The tracks were made on {clip.told}; the truth doesn't say of which frames it is and is taken as of the same "
+            "ones. Give a Sequence to be sure.",
+            VtlabWarning,
+            stacklevel=4,
+        )
+    return truth
 
 
 def some(ids: Iterable[Any]) -> str:

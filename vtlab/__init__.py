@@ -33,6 +33,7 @@ _NAMES = {
     "stream": "vtlab.trackers.loop",
     "create_tracker": "vtlab.trackers.create",
     "compare": "vtlab.comparison",
+    "convert": "vtlab.formats",
     "evaluate": "vtlab.metrics",
     "profile": "vtlab.trackers.measure",
     "annotate": "vtlab.studio",
@@ -54,6 +55,7 @@ __all__ = ["__version__", *_NAMES]
 if TYPE_CHECKING:
     from vtlab.comparison import compare
     from vtlab.errors import VtlabError, VtlabWarning
+    from vtlab.formats import convert
     from vtlab.metrics import evaluate
     from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
     from vtlab.prompts.shapes import figures_at

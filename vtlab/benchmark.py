@@ -156,7 +156,7 @@ class FolderResult:
 def evaluate_folders(
     truth: str | Path,
     tracks: str | Path,
-    layout: str = "vtlab",
+    layout: str | Format = "vtlab",
     *,
     rule: str | None = None,
     protocol: str | None = None,
@@ -169,7 +169,7 @@ def evaluate_folders(
     Args:
         truth: Folder of the benchmark, at any level above the sequences, or one of them.
         tracks: Folder of results: of one tracker, or of several in folders of their own.
-        layout: Name of the format, see `vtlab.formats.words()`.
+        layout: Name of the format, see `vtlab.formats.find_format`.
         rule: Another rule of the same family than the format's own.
         protocol: Its old name, which goes in version 0.3.
         missing: What to do about sequences without a result: `error`, or `skip` (which the result notes).
@@ -184,6 +184,7 @@ def evaluate_folders(
         FormatError: Nothing to score; a result is missing; a file is wrong (which, where, what was expected).
     """
     form = replace(find_format(layout), first_frame=first_frame)
+    layout = form.name if isinstance(layout, Format) else layout
     if protocol is not None:
         text = "evaluate_folders(protocol=...) is now rule=...; the old name goes in version 0.3."
         warnings.warn(text, VtlabWarning, stacklevel=2)

@@ -185,8 +185,8 @@ class Registry:
 
     def _resolve(self, spec: Any) -> tuple[Card, Any]:
         if isinstance(spec, str):
-            if ":" in spec and spec.split(":")[0].endswith(".py"):
-                spec = _load_file(spec, self.kind)
+            if ".py:" in spec:
+                spec = load_file(spec, self.kind)
             else:
                 return self._named(spec)
         card = getattr(spec, "card", None)
@@ -269,13 +269,16 @@ def _home(cls: type) -> str:
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
-def _load_file(spec: str, kind: str) -> type:
+def load_file(spec: str, kind: str) -> Any:
+    """What `path/to/file.py:NAME` stands for; a file is loaded once. `kind` is what it should be, for messages.
+
+    Raises:
+        RegistryError: There is no such file or name, or loading it failed.
+    """
     file, _, attribute = spec.rpartition(":")
     path = Path(file).expanduser().resolve()
     if not path.is_file():
-        raise RegistryError(
-            f"{spec!r}: there is no file {file!r}. Give {kind}s as path/to/file.py:ClassName."
-        )
+        raise RegistryError(f"{spec!r}: there is no file {file!r}. Give {kind}s as path/to/file.py:NAME.")
     name = f"vtlab_file_{path.stem}_{hashlib.sha1(str(path).encode(), usedforsecurity=False).hexdigest()[:8]}"
     module = sys.modules.get(name)
     if module is None:
@@ -294,8 +297,8 @@ def _load_file(spec: str, kind: str) -> type:
             del sys.modules[name]
             raise RegistryError(f"{spec!r}: loading {file!r} failed with {error!r}.") from error
     if not hasattr(module, attribute):
-        classes = [n for n, v in vars(module).items() if isinstance(v, type) and v.__module__ == name]
-        raise RegistryError(f"{spec!r}: no class {attribute!r} in {file!r}. {near(attribute, classes)}")
+        names = [n for n in vars(module) if not n.startswith("_")]
+        raise RegistryError(f"{spec!r}: no {attribute!r} in {file!r}. {near(attribute, names)}")
     return getattr(module, attribute)
 
 

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import vtlab
-from vtlab import formats, masks
+from vtlab import formats
 from vtlab.benchmark import evaluate_folders
 from vtlab.datasets import open_dataset
-from vtlab.errors import FormatError, InputError, TracksError
-from vtlab.formats import FEATURES, FORMATS, find_format
-from vtlab.metrics import METRICS, score
-from vtlab.metrics.families import find_family
-from vtlab.sequence import Sequence
-from vtlab.tracks import PointRows, Tracks
-from vtlab.tracks.columns import EXTRAS
-from vtlab.video import open_video
+from vtlab.errors import FormatError, InputError, RegistryError
+from vtlab.formats import FORMATS, find_format
+from vtlab.testing import CONTRACTS, FORMAT, check_format
+from vtlab.testing.formats import SIZE, added, example
+from vtlab.tracks import Tracks
 
-COUNT, SIZE = 12, (48, 64)
 NAMES = sorted(FORMATS)
 WORDS = (
     "otb",
@@ -40,272 +35,61 @@ WORDS = (
 WORDS = (*WORDS, "mots", "davis", "youtube-vos", "tapvid", "boxes", "vtlab")
 
 
-def example(form: formats.Format, kind: str = "truth") -> Tracks:
-    """Tracks of which the format can hold everything."""
-    held = form.holds if kind == "truth" or form.results is None else form.results
-    family = form.family or "sot"
-    ids = (1, 2) if "objects" in held else (1,)
-    frames, owners = np.tile(np.arange(COUNT), len(ids)), np.repeat(ids, COUNT)
-    corner = np.stack([2 + owners * 14 + frames, 3 + owners * 9 + frames], axis=1).astype(float)
-    columns: dict[str, object] = {"source": "manual" if kind == "truth" else "tracked"}
-    drawn = "masks" in held and "boxes" not in held
-    size = SIZE if family == "points" or "size" in held or drawn else None
-    if family == "points":
-        rows = PointRows.of(frames, owners, np.zeros_like(frames), corner)
-        return Tracks.of(frames, owners, points=rows, size=size, **columns)
-    if drawn:
-        columns["masks"] = [masks.from_box((x, y, x + 8, y + 6), *SIZE) for x, y in corner]
-        columns["label"] = "pedestrian" if "labels" in held else None
-        return Tracks.of(frames, owners, size=size, **columns)
-    columns["label"] = "pedestrian" if "labels" in held else None
-    boxes = np.concatenate([corner + 0.25, corner + 0.25 + (8.5, 6.125)], axis=1)
-    return Tracks.of(frames, owners, boxes, size=size, **columns)
-
-
-def added(tracks: Tracks, feature: str) -> Tracks:
-    """The tracks with one feature more, as far as they can have it."""
-    middle = (tracks.frame == 5) & (tracks.object_id == tracks.object_ids[0])
-    points = PointRows.of(
-        tracks.frame, tracks.object_id, np.zeros(len(tracks), int), np.full((len(tracks), 2), 9.0)
-    )
-    box, ids = (30.0, 20.0, 40.0, 30.0), tracks.object_ids
-    changes = {
-        "boxes": lambda: tracks.replace(boxes=np.tile(box, (len(tracks), 1))),
-        "masks": lambda: with_masks(tracks),
-        "points": lambda: tracks.replace(points=points),
-        "objects": lambda: tracks if len(ids) > 1 else Tracks.concat([tracks, tracks.renamed({1: 2})]),
-        "ids": lambda: tracks.renamed({int(i): int(i) + 6 for i in tracks.object_ids}),
-        "hidden": lambda: tracks.replace(
-            visible=~middle,
-            points=replace(
-                tracks.points, visible=(tracks.points.frame != 5) | (tracks.points.object_id != ids[0])
-            ),
-        ),
-        "absent": lambda: blanked(tracks, middle),
-        "gaps": lambda: tracks.take(~middle),
-        "flags": lambda: tracks.replace(score=np.where(middle, 0.0, 1.0)),
-        "scores": lambda: tracks.replace(score=np.where(middle, 0.5, 1.0)),
-        "labels": lambda: tracks.replace(label=np.array(["pedestrian"] * len(tracks), dtype=object)),
-        "velocity": lambda: tracks.replace(velocity=np.ones((len(tracks), 2))),
-        "size": lambda: tracks.replace(size=SIZE),
-        "attributes": lambda: more(tracks, attributes=[{"colour": "red"}] * len(tracks)),
-        "polygons": lambda: more(tracks, polygons=[[[5, 5], [20, 5], [5, 20]]] * len(tracks)),
-    }
-    if feature in changes:
-        return changes[feature]()
-    if feature in EXTRAS:
-        return more(tracks, **{feature: np.ones(len(tracks))})
-    return tracks
-
-
-def more(tracks: Tracks, **columns: object) -> Tracks:
-    return Tracks.of(
-        tracks.frame,
-        tracks.object_id,
-        tracks.boxes,
-        label=tracks.label,
-        source=tracks.source,
-        size=tracks.size,
-        **columns,
-    )
-
-
-def with_masks(tracks: Tracks) -> Tracks:
-    found = [masks.from_box((20 * i - 15, 10, 20 * i, 20), *SIZE) for i in tracks.object_id.tolist()]
-    return Tracks.of(
-        tracks.frame,
-        tracks.object_id,
-        tracks.boxes,
-        label=tracks.label,
-        source=tracks.source,
-        masks=found,
-        size=SIZE,
-    )
-
-
-def blanked(tracks: Tracks, rows: np.ndarray) -> Tracks:
-    """The tracks without box, mask and points in these rows, which say that the object is absent."""
-    rle = (
-        None
-        if tracks.rle is None
-        else np.array([None if b else r for r, b in zip(tracks.rle, rows, strict=True)])
-    )
-    keep = ~np.isin(tracks.points.frame, tracks.frame[rows])
-    return tracks.replace(
-        boxes=np.where(rows[:, None], np.nan, tracks.boxes),
-        visible=tracks.visible & ~rows,
-        rle=rle,
-        points=tracks.points.take(keep),
-    )
-
-
-def there_and_back(form: formats.Format, tracks: Tracks, root: Path, kind: str = "truth") -> Tracks:
-    path = form.write_tracks(tracks, form.path_of(root, "walk", "" if kind == "truth" else "mine"), kind)
-    if kind == "results":
-        return form.read_tracks(path, None if tracks.size is None else whole(tracks))
-    (place,) = form.find(root).values()
-    assert place.name == "walk"
-    return form.read_sequence(place, images=False).truth
-
-
-def whole(truth: Tracks, rule: str = "") -> Sequence:
-    height, width = truth.size or SIZE
-    video = open_video(np.zeros((COUNT, height, width, 3), np.uint8), name="walk")
-    return Sequence("walk", video, truth, benchmark=rule)
-
-
-def assert_same(a: Tracks, b: Tracks) -> None:
-    assert set(a.columns()) == set(b.columns())
-    for name, column in a.columns().items():
-        other = b.columns()[name]
-        if name == "polygons":
-            assert all(
-                np.array_equal(p, q)
-                for x, y in zip(column, other, strict=True)
-                for p, q in zip(x, y, strict=True)
-            )
-        else:
-            np.testing.assert_array_equal(column, other, err_msg=name)
-    assert a.size == b.size
-    for name in ("frame", "object_id", "point_id", "visible"):
-        np.testing.assert_array_equal(getattr(a.points, name), getattr(b.points, name))
-    np.testing.assert_allclose(a.points.xy, b.points.xy, rtol=0, atol=1e-12)
-
-
-@pytest.mark.parametrize("kind", ["truth", "results"])
+@pytest.mark.parametrize("check", FORMAT, ids=str)
 @pytest.mark.parametrize("name", NAMES)
-def test_what_it_holds_comes_back(name, kind, tmp_path):
-    form = FORMATS[name]
-    given = example(form, kind)
-    assert form.losses(given, kind) == {}
-    assert_same(there_and_back(form, given, tmp_path, kind), given)
+def test_contract(name, check):
+    check(name)
 
 
-@pytest.mark.parametrize("feature", FEATURES)
-@pytest.mark.parametrize("name", NAMES)
-def test_what_it_loses_is_what_it_says(name, feature, tmp_path):
-    form = FORMATS[name]
-    given = added(example(form), feature)
-    if not FEATURES[feature][1](given):
-        pytest.skip("these tracks can't have it")
-    lost = form.losses(given)
-    assert (feature in lost) == (feature not in form.holds)
-    try:
-        back = there_and_back(form, given, tmp_path)
-    except TracksError:
-        assert feature in lost
-        return
-    if not lost:
-        assert_same(back, given)
-    elif feature in lost and (given.size is None) == (back.size is None):
-        assert FEATURES[feature][1](back) == 0
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"boxes", "vtlab"}))
+def test_a_format_is_told_by_its_look(name, tmp_path):
+    formats.write_tracks(example(FORMATS[name]), tmp_path, name, sequence="walk")
+    assert formats.sniff(tmp_path).name in (name, "davis")
 
 
-def lossy(form: formats.Format, given: Tracks) -> Tracks:
-    """An answer that is wrong here and there, and marked as hidden on one frame."""
-    seen = given.frame != 7
-    if form.family == "points":
-        xy = given.points.xy + np.where(given.points.frame % 3 == 0, 9.0, 0.5)[:, None]
-        points = replace(given.points, xy=xy, visible=given.points.frame != 7)
-        return given.replace(points=points, visible=seen)
-    if given.rle is not None:
-        moved = [np.roll(m, 2, axis=1) for m in (given.mask(i) for i in range(len(given)))]
-        size = given.size
-        return Tracks.of(
-            given.frame, given.object_id, masks=moved, visible=seen, label=given.label, size=size
-        )
-    return given.replace(boxes=given.boxes + np.where(given.frame % 3 == 0, 2.5, 0.5)[:, None], visible=seen)
+OWN = """
+from dataclasses import dataclass
+from vtlab.formats.otb import FORMAT as OTB
+
+@dataclass(frozen=True, kw_only=True)
+class Own(type(OTB)):
+    def write_tracks(self, tracks, path, kind="results"):
+        {write}
+        return super().write_tracks(tracks, path, kind)
+
+FORMAT = Own(**{{**vars(OTB), "name": "own"}})
+WORDS = 3
+"""
 
 
-PERFECT = {
-    "success_auc": 20 / 21,
-    "ao": 1,
-    "precision_20px": 1,
-    "HOTA": 1,
-    "MOTA": 1,
-    "IDF1": 1,
-    "J": 1,
-    "F": 1,
-    "AJ": 1,
-}
+def test_a_format_in_a_file_of_ones_own(tmp_path):
+    """It is asked like those of vtlab, and taken wherever the name of a format is."""
+    for name, write in {"sound": "pass", "shifts": "tracks = tracks.replace(boxes=tracks.boxes + 1)"}.items():
+        (tmp_path / f"{name}.py").write_text(OWN.format(write=write))
+    sound, shifts = (f"{tmp_path / name}.py:FORMAT" for name in ("sound", "shifts"))
+    assert {r.state for r in check_format(sound)} == {"pass"}
+    states = {r.check: r.state for r in check_format(shifts)}
+    assert states["what it holds comes back, as truth and as results"] == "fail"
+    assert states["names of two-target sequences are the same everywhere"] == "pass"
+    given = example(FORMATS["otb"])
+    formats.write_tracks(given, tmp_path / "data", sound, sequence="walk")
+    formats.write_tracks(given, tmp_path / "data", sound, sequence="walk", tracker="mine")
+    assert (
+        evaluate_folders(tmp_path / "data", tmp_path / "data", sound).table.loc[("mine", "walk"), "ao"] == 1
+    )
+    with pytest.raises(InputError, match="'own'"):
+        open_dataset(Path(vtlab.__file__).parent / "show", sound)
+    with pytest.raises(InputError, match="this is a int, not a record"):
+        find_format(sound.replace("FORMAT", "WORDS"))
+    with pytest.raises(RegistryError, match="Did you mean 'FORMAT'"):
+        find_format(sound.replace("FORMAT", "FORMATT"))
+    assert CONTRACTS["format"] is FORMAT
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_number_does_not_depend_on_the_road(name, tmp_path):
-    form = FORMATS[name]
-    truth = example(form)
-    answers = {"perfect": example(form, "results"), "lossy": lossy(form, example(form, "results"))}
-    form.write_sequence(whole(truth), form.path_of(tmp_path, "walk"))
-    for tracker, answer in answers.items():
-        formats.write_tracks(answer, tmp_path, name, sequence="walk", tracker=tracker)
-    result = evaluate_folders(tmp_path, tmp_path, name)
-    assert set(result.parts) == set(answers)
-    for tracker, answer in answers.items():
-        rule = result.parts[tracker][0].protocol.name
-        expected = score(answer, whole(truth, rule), result.family, rule).values()
-        found = result.parts[tracker][0].values()
-        assert found == pytest.approx(expected, rel=1e-12, nan_ok=True)
-    perfect = result.parts["perfect"][0].values()
-    checked = PERFECT if rule != "trackingnet" else {**PERFECT, "success_auc": 39 / 40}
-    for metric in find_family(result.family).listed:
-        if metric in checked:
-            assert perfect[metric] == pytest.approx(checked[metric]), metric
-    main = find_family(result.family).main
-    assert METRICS[main].worth(result.parts["lossy"][0].values()[main]) < METRICS[main].worth(perfect[main])
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_links_and_trees_of_one_sequence(name, tmp_path):
-    form, real = FORMATS[name], tmp_path / "real"
-    form.write_sequence(whole(example(form)), form.path_of(real, "walk"))
-    formats.write_tracks(example(form, "results"), real, name, sequence="walk", tracker="mine")
-    (tmp_path / "linked").symlink_to(real, target_is_directory=True)
-    inner = tmp_path / "inner"
-    inner.mkdir()
-    for child in real.iterdir():
-        (inner / child.name).symlink_to(child, target_is_directory=child.is_dir())
-    (real / "truth" / "loop").symlink_to(real / "truth", target_is_directory=True)
-    for root in (real, tmp_path / "linked", inner):
-        assert list(form.find(root)) == ["walk"]
-        result = evaluate_folders(root, root, name)
-        assert [(t, p[0].sequence) for t, p in result.parts.items()] == [("mine", "walk")]
-    alone = form.find(real)["walk"].path
-    assert list(form.find(alone)) == list(form.find(alone.parent)) == ["walk"]
-    assert open_dataset(alone, name).names == ("walk",)
-    results = form.path_of(real, "walk", "mine")
-    for root in (results, results.parent, real / "mine"):
-        assert [p[0].sequence for p in evaluate_folders(alone, root, name).parts.values()] == ["walk"]
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_names_of_two_targets_are_the_same_everywhere(name, tmp_path):
-    form = FORMATS[name]
-    if "objects" in form.holds:
-        pytest.skip("a file holds several objects")
-    one = example(form)
-    both = Tracks.concat([one, one.renamed({1: 2})])
-    formats.write_tracks(both, tmp_path, name, sequence="Jogging")
-    formats.write_tracks(both, tmp_path, name, sequence="Jogging", tracker="mine")
-    named = ["Jogging-1", "Jogging-2"]
-    assert list(form.find(tmp_path)) == named
-    assert sorted(r.sequence for r in form.find_results(tmp_path, named)) == named
-    assert [p.sequence for p in evaluate_folders(tmp_path, tmp_path, name).parts["mine"]] == named
-
-
-@pytest.mark.parametrize("target", NAMES)
-def test_own_tracks_are_converted(target, tmp_path):
-    form = FORMATS[target]
-    given = example(form)
-    formats.write_tracks(given, tmp_path / "own", "vtlab", sequence="walk")
-    done = formats.convert(tmp_path / "own", tmp_path / "out", target)
-    assert (done.source, done.target, dict(done.losses)) == ("vtlab", target, {})
-    assert all(path.exists() for path in done.written)
-    if target not in ("boxes", "vtlab"):
-        assert formats.sniff(tmp_path / "out").name in (target, "davis")
-    back = formats.convert(tmp_path / "out", tmp_path / "back", "vtlab", layout=target)
-    assert_same(Tracks.load(back.written[0]), given)
-    said = formats.convert(tmp_path / "own", tmp_path / "lossy", "davis") if form.family == "vos" else None
-    assert said is None or not said.losses
+@pytest.mark.parametrize("name", [n for n in NAMES if FORMATS[n].family == "vos"])
+def test_masks_are_converted_to_davis_without_loss(name, tmp_path):
+    formats.write_tracks(example(FORMATS[name]), tmp_path / "own", "vtlab", sequence="walk")
+    assert not formats.convert(tmp_path / "own", tmp_path / "out", "davis").losses
 
 
 def test_losses_of_a_conversion_are_said(tmp_path):

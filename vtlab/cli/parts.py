@@ -66,8 +66,8 @@ def info(
 
 
 def check(
-    kind: Annotated[str, typer.Argument(help="tracker, detector, associator or segmenter.")],
-    spec: Annotated[str, typer.Argument(help="A name, or path/to/file.py:Class.")],
+    kind: Annotated[str, typer.Argument(help="tracker, detector, associator, segmenter or format.")],
+    spec: Annotated[str, typer.Argument(help="A name, or path/to/file.py:NAME.")],
     param: Params = None,
     as_json: Json = False,
 ) -> None:

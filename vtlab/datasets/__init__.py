@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 from vtlab.errors import VtlabWarning
-from vtlab.formats import FormatDataset, open_format
+from vtlab.formats import Format, FormatDataset, open_format
 from vtlab.sequence import Dataset, Sequence, first_prompts
 
 __all__ = ["Dataset", "Sequence", "first_prompts", "open_dataset"]
@@ -25,13 +25,13 @@ _OLD = {
 """Classes of version 0.1 -> the format that they read, and their options in order."""
 
 
-def open_dataset(root: str | os.PathLike[str], layout: str, **options: Any) -> FormatDataset:
+def open_dataset(root: str | os.PathLike[str], layout: str | Format, **options: Any) -> FormatDataset:
     """Open a benchmark that lies on disk in its official layout.
 
     Args:
         root: Its folder at any level above the sequences, or one sequence; for TAP-Vid also its file.
         layout: Name of its format, one of `vtlab.formats.words()`: otb, got10k, lasot, trackingnet, vot, motchallenge,
-            mots, davis, youtube-vos, tapvid, boxes, vtlab.
+            mots, davis, youtube-vos, tapvid, boxes, vtlab; or your own as `path/to/file.py:FORMAT`, or a `Format`.
         options: Of the format: `split` and `resolution` (davis, youtube-vos), `select` (motchallenge, mots), `fps`
             (tapvid), `rule` (all).
 

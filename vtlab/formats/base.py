@@ -2,7 +2,8 @@
 writes it.
 
 A format is one file of this folder with a `FORMAT` (or `FORMATS`, where several differ by names only); `registry` finds
-it by its file. `testing` for it is free: `tests/formats/test_every_format.py` runs over every record there is.
+it by its file. Tests of it are free: the contract of `vtlab.testing` is asked of every record there is, and
+`vtlab check format my_format.py:FORMAT` asks it of your own.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from typing import Any
 
 from vtlab.errors import FormatError, InputError, near
 from vtlab.formats.base import TRUTH, Format, Kind, Place, absolute, options_of
+from vtlab.registry import load_file
 from vtlab.sequence import Dataset, Sequence
 from vtlab.tracks import Tracks
 
@@ -52,26 +53,36 @@ def words() -> list[str]:
     return sorted({*FORMATS, *(rule for form in FORMATS.values() for rule in form.rules)})
 
 
-def find_format(name: str, **options: Any) -> Format:
+def find_format(name: str | Format, **options: Any) -> Format:
     """Return the format called `name`; a name of one of its rules (mot17) gives it with that rule.
 
     Args:
-        name: One of `words()`.
+        name: One of `words()`, your own as `path/to/file.py:FORMAT`, or a record.
         options: Fields of that format to set, such as `split` for davis or `rule`.
 
     Raises:
         InputError: An unknown name or option.
+        RegistryError: There is no such file, or it can't be loaded.
     """
+    form = _named(name)
+    known = options_of(form)
+    for option in options:
+        if option not in known:
+            raise InputError(f"The format {form.name!r} has no option {option!r}. {near(option, known)}")
+    return replace(form, **options)
+
+
+def _named(name: Any) -> Format:
+    """The format that a word, a file or a record stands for."""
+    given = load_file(name, "format") if isinstance(name, str) and ".py:" in name else name
+    if isinstance(given, Format):
+        return given
+    if given is not name:
+        raise InputError(f"{name}: this is a {type(given).__name__}, not a record of `vtlab.formats.Format`.")
     key = str(name).lower()
     for form in FORMATS.values():
         if key == form.name or key in form.rules:
-            known = options_of(form)
-            for option in options:
-                if option not in known:
-                    raise InputError(
-                        f"The format {form.name!r} has no option {option!r}. {near(option, known)}"
-                    )
-            return replace(form, **{"rule": form.rules.get(key) or form.rule, **options})
+            return replace(form, rule=form.rules.get(key) or form.rule)
     raise InputError(f"Unknown layout {name!r}. {near(key, words())}")
 
 
@@ -89,7 +100,7 @@ class FormatDataset(Dataset):
         self._places = form.find(self.root)
         self.names = tuple(self._places)
         if not self.names:
-            plain = find_format(form.name)
+            plain = FORMATS.get(form.name, form)
             options = {o: getattr(form, o) for o in options_of(form) if getattr(form, o) != getattr(plain, o)}
             chosen = f" with {', '.join(f'{o}={v!r}' for o, v in options.items())}" if options else ""
             raise InputError(
@@ -114,7 +125,7 @@ class FormatDataset(Dataset):
         return f"{type(self).__name__}({str(self.root)!r}, {self.format.name!r}, {len(self)} sequences)"
 
 
-def open_format(root: str | os.PathLike[str], name: str, **options: Any) -> FormatDataset:
+def open_format(root: str | os.PathLike[str], name: str | Format, **options: Any) -> FormatDataset:
     """Open the sequences below `root`; see `find_format` for the names and options."""
     return FormatDataset(root, find_format(name, **options))
 
@@ -137,12 +148,14 @@ def sniff(path: str | os.PathLike[str]) -> Format:
     return fitting[0]
 
 
-def read_tracks(path: str | os.PathLike[str], name: str, sequence: Sequence | None = None) -> Tracks:
+def read_tracks(path: str | os.PathLike[str], name: str | Format, sequence: Sequence | None = None) -> Tracks:
     """Read one file (or folder of masks) of tracks in the format called `name`; see `Format.read_tracks`."""
     return find_format(name).read_tracks(Path(path), sequence)
 
 
-def write_sequence(sequence: Sequence, root: str | os.PathLike[str], name: str = "vtlab") -> list[Path]:
+def write_sequence(
+    sequence: Sequence, root: str | os.PathLike[str], name: str | Format = "vtlab"
+) -> list[Path]:
     """Write the truth of a sequence where the format called `name` has it below `root`, with what scoring needs of it.
 
     Beside it `write_tracks` puts the results of trackers; `evaluate` takes the folder as truth and as tracks.
@@ -155,7 +168,7 @@ def write_sequence(sequence: Sequence, root: str | os.PathLike[str], name: str =
 
 
 def write_tracks(
-    tracks: Tracks, root: str | os.PathLike[str], name: str, *, sequence: str, tracker: str = ""
+    tracks: Tracks, root: str | os.PathLike[str], name: str | Format, *, sequence: str, tracker: str = ""
 ) -> list[Path]:
     """Write tracks where the format called `name` has them below `root`, so that `evaluate` finds them.
 
@@ -208,9 +221,9 @@ class Conversion:
 def convert(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
-    to: str,
+    to: str | Format,
     *,
-    layout: str | None = None,
+    layout: str | Format | None = None,
     results: bool = False,
 ) -> Conversion:
     """Write truth or results of one format in another.

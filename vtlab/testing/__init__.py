@@ -16,16 +16,24 @@ from typing import Any
 from vtlab.testing.associators import ASSOCIATOR
 from vtlab.testing.contract import Check, Contract, NotAsked, Result, lacking
 from vtlab.testing.detectors import DETECTOR
+from vtlab.testing.formats import FORMAT
 from vtlab.testing.segmenters import SEGMENTER
 from vtlab.testing.trackers import TRACKER
 
-CONTRACTS = {"tracker": TRACKER, "detector": DETECTOR, "associator": ASSOCIATOR, "segmenter": SEGMENTER}
+CONTRACTS = {
+    "tracker": TRACKER,
+    "detector": DETECTOR,
+    "associator": ASSOCIATOR,
+    "segmenter": SEGMENTER,
+    "format": FORMAT,
+}
 """Kind of part -> its contract."""
 
 __all__ = [
     "ASSOCIATOR",
     "CONTRACTS",
     "DETECTOR",
+    "FORMAT",
     "SEGMENTER",
     "TRACKER",
     "Check",
@@ -34,6 +42,7 @@ __all__ = [
     "Result",
     "check_associator",
     "check_detector",
+    "check_format",
     "check_segmenter",
     "check_tracker",
     "lacking",
@@ -58,3 +67,8 @@ def check_associator(spec: Any, **params: Any) -> list[Result]:
 def check_segmenter(spec: Any, **params: Any) -> list[Result]:
     """Ask every check of a segmenter."""
     return SEGMENTER.results(spec, **params)
+
+
+def check_format(spec: Any, **params: Any) -> list[Result]:
+    """Ask every check of a format (a name, `file.py:FORMAT` or a record, with its options)."""
+    return FORMAT.results(spec, **params)

@@ -76,7 +76,7 @@ def test_a_file_given_by_path(tmp_path, square_video):
     assert len(tracks) == 12
     assert tracks.meta["tracker"]["name"] == "my-csrt"
     assert tracks.meta["tracker"]["params"] == {"padding": 2.5}
-    with pytest.raises(RegistryError, match="no class 'MyCsrt'.*Did you mean 'MyCSRT'"):
+    with pytest.raises(RegistryError, match="no 'MyCsrt' in .*Did you mean 'MyCSRT'"):
         vtlab.create_tracker(f"{file}:MyCsrt")
     with pytest.raises(RegistryError, match="there is no file"):
         vtlab.create_tracker(f"{tmp_path / 'none.py'}:X")

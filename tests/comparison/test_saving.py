@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from tests.comparison.boards import N, box_track, comparison
+from vtlab import formats
 from vtlab.benchmark import evaluate_folders
 from vtlab.comparison import Comparison, Run
 from vtlab.metrics.families import FAMILIES
@@ -30,6 +31,13 @@ def same(found: Comparison, folder, families=None) -> None:
     pd.testing.assert_series_equal(here, there)
     assert set(mine["protocol"]) == set(again["protocol"])
     assert len(here) >= len(found.trackers)
+
+
+def test_what_is_saved_is_converted_too(tmp_path):
+    """The table of scores beside the results was taken for one of them."""
+    comparison(1).save(tmp_path / "saved")
+    done = formats.convert(tmp_path / "saved", tmp_path / "text", "otb", layout="vtlab", results=True)
+    assert {p.parent.name for p in done.written} == set(comparison(1).trackers)
 
 
 def test_saved_is_scored_as_in_memory(tmp_path):

@@ -25,6 +25,7 @@ def test_not_testable_here(name):
     pytest.skip(f"{name}: {LACKING[name]}")
 
 
+@pytest.mark.filterwarnings("ignore:auto. mask is followed by:vtlab.errors.VtlabWarning")  # no SAM 2 here
 @pytest.mark.parametrize("check", TRACKER, ids=str)
 @pytest.mark.parametrize("name", HERE)
 def test_contract(name, check):

@@ -12,6 +12,7 @@ from vtlab.formats.base import (
     Format,
     Kind,
     Place,
+    Result,
     files,
     frame_count,
     no_frames,
@@ -21,6 +22,7 @@ from vtlab.formats.base import (
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
+from vtlab.tracks.parquet import is_tracks
 
 _IGNORE, _PROMPTS = ".ignore.parquet", ".prompts.json"
 
@@ -40,6 +42,10 @@ class Parquet(Format):
     def sniff(self, path: Path) -> bool:
         """Whether there is a Parquet file."""
         return next(files(path, self.suffix), None) is not None
+
+    def find_results(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
+        """Results at or below `root`; tables that lie beside them, as `Comparison.save` writes, are none."""
+        return [r for r in super().find_results(root, known) if known is not None or is_tracks(r.path)]
 
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
         """Read tracks as truth; the rule is the one that they name, if any."""

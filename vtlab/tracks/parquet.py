@@ -83,6 +83,17 @@ def read(path: str | Path) -> dict[str, Any]:
     return _columns(table, json.loads(header))
 
 
+def is_tracks(path: str | Path) -> bool:
+    """Whether a Parquet file says that it holds tracks; a damaged one may, which reading it tells."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        return b"vtlab" in (pq.read_schema(path).metadata or {})
+    except (pa.ArrowException, OSError):
+        return True
+
+
 def _columns(table: Any, header: dict[str, Any]) -> dict[str, Any]:
     if header.get("version") not in _READ:
         raise ValueError(

@@ -64,14 +64,14 @@ def main() -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from vtlab.metrics import METRICS, consistency
+    from vtlab.metrics import consistency
 
     names = sorted({str(r["sequence"]) for r in rows})
     table = Table(title=f"Proxies against success_auc: {len(rows)} runs on {len(names)} sequences")
     for column in ("proxy", "Spearman", "Kendall", "Spearman within sequences"):
         table.add_column(column, justify="left" if column == "proxy" else "right")
     for proxy in PROXIES:
-        sign = -1 if METRICS[proxy].higher_is_better is False else 1
+        sign = -1 if proxy == "flicker" else 1  # the less a tracker flickers, the steadier it is
         pairs = [
             (sign * float(r.get(proxy, np.nan)), float(r["success_auc"]), str(r["sequence"])) for r in rows
         ]

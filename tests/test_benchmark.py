@@ -102,6 +102,34 @@ def test_missing_and_foreign_results(mot_tree):
         evaluate_folders(mot_tree, folder, "mot-17")
 
 
+def test_missing_results_leave_the_sequence_out_for_all(mot_tree):
+    """Means over different sequences compare nothing; it ended without a table, by an error of the paired test."""
+    (mot_tree / "trackers/mot_challenge/MOT17-train/good/data/MOT17-91.txt").unlink()
+    result = evaluate_folders(mot_tree / "gt", mot_tree / "trackers", "mot17", missing="skip")
+    assert {len(mine) for mine in result.parts.values()} == {2}
+    assert any(
+        "Compared on the 2 of 3 sequences that all trackers have; left out: MOT17-91" in n
+        for n in result.notes
+    )
+    text = " ".join(_render(result.to_rich()).split())
+    assert "2 clips cannot separate 2 trackers; 6 are needed" in text
+    (mot_tree / "trackers/mot_challenge/MOT17-train/lossy/data/MOT17-90.txt").unlink()
+    (mot_tree / "trackers/mot_challenge/MOT17-train/lossy/data/MOT17-92.txt").unlink()
+    with pytest.raises(FormatError, match="no sequence in common"):
+        evaluate_folders(mot_tree / "gt", mot_tree / "trackers", "mot17", missing="skip")
+
+
+def test_one_tracker_has_an_interval_too(tmp_path):
+    for i in range(7):
+        write_boxes(walk(seed=i), tmp_path / f"otb/S{i}/groundtruth_rect.txt")
+        write_boxes(walk(seed=i, shift=2.0 * i), tmp_path / f"results/mine/S{i}.txt")
+    text = " ".join(
+        _render(evaluate_folders(tmp_path / "otb", tmp_path / "results", "otb").to_rich()).split()
+    )
+    assert "7 clips. success_auc" in text
+    assert "95% jackknife-t interval" in text
+
+
 def test_zero_based_results_name_file_and_line(mot_tree):
     folder = mot_tree / "trackers/mot_challenge/MOT17-train/good/data"
     for path in folder.glob("*.txt"):
@@ -327,7 +355,7 @@ def test_real_trees(shared, tmp_path):
     board = otb.leaderboard
     assert len(board) == 5
     assert board.index[0] == "SiamAPN++"
-    assert board.group.iloc[0] == board.group.iloc[1] == 1
+    assert board.letters.iloc[0][0] == board.letters.iloc[1][0] == "a"
 
 
 def _render(table):

@@ -75,6 +75,35 @@ def test_bad_specifications_are_named(experiment, text, message):
     assert "e.yaml" in str(caught.value) or "none.ipynb" in str(caught.value)
 
 
+def rows(**cells):
+    """Results of an experiment: tracker -> {case: value}."""
+    import pandas as pd
+
+    table = pd.DataFrame(
+        [(t, "sot", v, json.dumps([t]), case) for t, mine in cells.items() for case, v in mine.items()],
+        columns=["tracker", "family", "success_auc", "TRACKERS", "CLIP"],
+    )
+    table.attrs["parameters"] = ["CLIP", "TRACKERS"]
+    return table
+
+
+def test_a_tracker_that_lacks_cells_is_not_first():
+    """One that failed on the hard clips had the better mean over the rest, and stood first."""
+    board = leaderboard(rows(steady={"easy": 0.9, "hard": 0.4, "hard2": 0.3}, crashes={"easy": 0.95}))
+    assert board.index.tolist() == ["steady", "crashes"]
+    assert board["cells"].tolist() == [3, 1]
+    assert board["of"].tolist() == [3, 3]
+    both = leaderboard(rows(a={"easy": 0.9, "hard": 0.4}, b={"easy": 0.8, "easy2": 0.9}))
+    assert both.index.tolist() == ["a", "b"]  # on the clip that both have
+    assert both["success_auc"].tolist() == [0.9, 0.8]
+
+
+def test_a_leaderboard_without_truth_ranks_nobody():
+    table = rows(late={"x": 0.1}, early={"x": 0.9}).rename(columns={"success_auc": "agreement"})
+    table.attrs["parameters"] = ["CLIP", "TRACKERS"]
+    assert leaderboard(table).index.tolist() == ["late", "early"]
+
+
 def test_keys_follow_the_inputs(experiment):
     first = load_experiment(experiment)
     assert first == load_experiment(experiment)

@@ -24,6 +24,7 @@ from vtlab.formats import Format, Place, Result, find_format
 from vtlab.metrics import evaluation, sot, statistics
 from vtlab.metrics.evaluation import Part
 from vtlab.metrics.families import find_family
+from vtlab.metrics.records import METRICS
 from vtlab.show.board import Board
 
 if TYPE_CHECKING:
@@ -86,14 +87,14 @@ class FolderResult:
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
-        """Trackers ranked by their family's first metric, with interval and tie group."""
+        """Trackers ranked by their family's first metric, with interval and letters (`vtlab.metrics.statistics`)."""
         import pandas as pd
 
         return pd.concat([self._ranked(family) for family in self.families])
 
     @cached_property
     def boards(self) -> list[Board]:
-        """One table for each family: of one tracker its sequences, of several their ranking with tie groups."""
+        """One table for each family: of one tracker its sequences, of several their ranking with intervals and letters."""
         return [self._board(family) for family in self.families]
 
     def to_rich(self) -> Any:
@@ -139,18 +140,33 @@ class FolderResult:
     def _board(self, family: str) -> Board:
         mine, record = self._of(family), find_family(family)
         name = next(iter(mine.values()))[0].protocol.name
-        title, caption = f"{self.layout}: {record.main} decides", f"protocol: {name}; fractions in per cent"
+        ranked = self._ranked(family)
+        title = f"{self.layout}: {record.main} decides"
+        caption = f"protocol: {name}; fractions in per cent. {self._how(mine, ranked, record.main)}"
         if len(mine) == 1:
             frame = self.table.loc[list(mine), list(record.listed)]
             return Board(frame, title, caption, digits=2, total=len(frame) > 1)
-        ranked = self._ranked(family)
         best = [evaluation.combine(mine[str(t)]) for t in ranked.index]
-        frame = ranked[["group"]].assign(**{m: [v[m] for v in best] for m in record.listed})
+        frame = ranked[[]].assign(**{m: [v[m] for v in best] for m in record.listed})
+        if ranked.attrs["clusters"] > 1:
+            frame.insert(0, "letters", ranked["letters"])
         if np.isfinite(ranked["low"]).any():
-            ends = {"ci_low": ranked["low"], "ci_high": ranked["high"]}
+            ends = {"ci_low": ranked["low"], "ci_high": ranked["high"], "p": ranked["p"]}
             for place, (column, values) in enumerate(ends.items(), start=2):
                 frame.insert(place, column, values)
         return Board(frame, title, caption, main=record.main, digits=2)
+
+    def _how(self, mine: Mapping[str, Sequence[Part]], ranked: pd.DataFrame, main: str) -> str:
+        """On how many clips the numbers rest, how sure they are, and how they were made."""
+        files, clips = ranked.attrs["sequences"], ranked.attrs["clusters"]
+        if clips == 1:
+            return "1 clip: it says nothing about other clips."
+        what = f"{clips} clips." if files == clips else f"{files} files of {clips} scenes."
+        if len(mine) == 1 and np.isfinite(ranked["low"].iloc[0]):
+            text = METRICS[main].text
+            ends = f"[{text(ranked['low'].iloc[0])}, {text(ranked['high'].iloc[0])}]"
+            what += f" {main} {text(ranked['value'].iloc[0])} {ends}."
+        return f"{what} {statistics.how(ranked)}"
 
 
 def evaluate_folders(
@@ -172,7 +188,8 @@ def evaluate_folders(
         layout: Name of the format, see `vtlab.formats.find_format`.
         rule: Another rule of the same family than the format's own.
         protocol: Its old name, which goes in version 0.3.
-        missing: What to do about sequences without a result: `error`, or `skip` (which the result notes).
+        missing: What to do about sequences without a result: `error`, or `skip`: then all trackers are compared on the
+            sequences that every one of them has, which the result notes.
         first_frame: Index of the first frame in MOTChallenge text: of results, and of truth that has a frame of that index.
         workers: Processes; default: as many as pay for the amount of data. The numbers do not depend on it.
 
@@ -202,7 +219,7 @@ def evaluate_folders(
                 notes.append(f"{tracker}: {part}")
             else:
                 parts[tracker].append(part)
-    parts = {tracker: mine for tracker, mine in parts.items() if mine}
+    parts = _in_common({tracker: mine for tracker, mine in parts.items() if mine}, notes)
     if not parts:
         raise FormatError(f"{tracks}: nothing could be scored. {' '.join(notes)}")
     for tracker, mine in parts.items():
@@ -213,6 +230,24 @@ def evaluate_folders(
                 "can't be joined. Name one with rule= (--rule)."
             )
     return FolderResult(layout.lower(), parts, notes=tuple(notes))
+
+
+def _in_common(parts: dict[str, list[Part]], notes: list[str]) -> dict[str, list[Part]]:
+    """The parts of the sequences that all trackers of a family have: means over different ones compare nothing."""
+    shared: dict[str, set[str]] = {}
+    for mine in parts.values():
+        names = {p.sequence for p in mine}
+        shared[mine[0].family] = shared.get(mine[0].family, names) & names
+    for family, names in shared.items():
+        every = {p.sequence for mine in parts.values() if mine[0].family == family for p in mine}
+        if not names:
+            raise FormatError("The trackers have no sequence in common, so they can't be compared.")
+        if names < every:
+            notes.append(
+                f"Compared on the {len(names)} of {len(every)} sequences that all trackers have; left out: "
+                f"{_few(sorted(every - names))}"
+            )
+    return {t: [p for p in mine if p.sequence in shared[mine[0].family]] for t, mine in parts.items()}
 
 
 def _known(form: Format, truth: Path, tracks: Path, layout: str, notes: list[str]) -> dict[str, Place]:

@@ -93,15 +93,17 @@ def test_families_with_rules_of_their_own_lie_apart(tmp_path):
         same(apart, tmp_path / "two" / family, [family])
 
 
-def test_what_failed_is_kept_and_not_scored(tmp_path):
+def test_what_failed_is_kept_and_scored_as_far_as_it_came(tmp_path):
+    """What it did not answer counts as missed, in the table and when the files are scored again."""
     half = box_track(0.0).between(0, 5)
     sequence = Sequence("s", VIDEO, box_track(0.0))
     runs = Run("whole", "s", "sot", box_track(0.0)), Run("fails", "s", "sot", half, "broken", False)
     found = Comparison((sequence,), runs)
     found.save(tmp_path)
-    assert len(Tracks.load(tmp_path / "fails" / "s.partial.parquet")) == 5
+    assert len(Tracks.load(tmp_path / "fails" / "s.parquet")) == 5
     same(found, tmp_path)
-    assert list(evaluate_folders(tmp_path, tmp_path, "vtlab").parts) == ["whole"]
+    again = evaluate_folders(tmp_path, tmp_path, "vtlab").table
+    assert again.loc[("fails", "s"), "ao"] == pytest.approx(5 / 12)
 
 
 def test_labels_become_names_that_a_disk_takes(tmp_path):

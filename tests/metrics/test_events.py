@@ -116,3 +116,34 @@ def test_as_many_events_as_clear_counts(seed):
     for component in ("detection", "association", "localisation"):
         assert points.points[component] > 0
     assert (points.value <= 1 + 1e-12).all()
+
+
+def test_perfect_reidentification_never_makes_it_worse():
+    """Id 1, one frame of id 2, one miss, id 1 again: the part after the gap once got an identity that nobody had, which
+    cut it from the same identity before, and 'perfect' re-identification took 28 points of HOTA away."""
+    frames = [f for f in range(82) if f != 41]
+    answer = track([(f, 2 if f == 40 else 1, 50.0) for f in frames])
+    truth = track([(f, 1, 50.0) for f in range(82)])
+    for metric in ("HOTA", "AssA", "IDF1"):
+        points = events.component_points(answer, truth, metric=metric).points
+        assert points["reid"] == pytest.approx(points["association"])
+        assert points["reid"] > 0.01
+
+
+def test_an_oracle_never_lowers_the_metric_that_it_is_for():
+    """Identities that flicker, with misses: re-identification was negative in 59 of 60 such cases."""
+    rng = np.random.default_rng(0)
+    for _ in range(12):
+        true = [(f, o, 60.0 * o + f) for o in (1, 2, 3) for f in range(60)]
+        found = [row for row in true if rng.random() > 0.15]
+        ids = [o if rng.random() > 0.1 else 10 * int(rng.integers(1, 9)) + o for _, o, _ in found]
+        answer = track([(f, i, x + rng.normal(0, 1)) for (f, _, x), i in zip(found, ids, strict=True)])
+        gained = {
+            m: events.component_points(answer, track(true), metric=m).points
+            for m in ("DetA", "LocA", "AssA", "HOTA")
+        }
+        for name in ("association", "reid", "camera compensation"):
+            assert gained["AssA"][name] >= 0
+            assert gained["HOTA"][name] >= 0
+        assert gained["DetA"]["detection"] >= 0
+        assert gained["LocA"]["localisation"] >= 0

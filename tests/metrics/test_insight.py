@@ -81,6 +81,35 @@ def test_perfect_scores_and_messages():
         calibration.calibration([], [])
 
 
+def test_calibration_is_read_beside_what_chance_makes_of_it():
+    """Perfectly calibrated scores have an error of .2 with 30 answers, .04 with 1000: chance, not the tracker."""
+    rng = np.random.default_rng(1)
+    for n, about in ((30, 0.21), (300, 0.07), (1000, 0.04)):
+        found = []
+        for _ in range(60):
+            p = rng.random(n)
+            found.append(calibration.calibration(p, rng.random(n) < p))
+        ece, floor = (np.mean([getattr(c, name) for c in found]) for name in ("ece", "ece_floor"))
+        assert ece == pytest.approx(about, abs=0.015)
+        assert floor == pytest.approx(ece, abs=0.012)
+        assert np.mean([c.ece_debiased for c in found]) < 0.5 * ece
+    wrong = calibration.calibration([0.9] * 400, [1, 0] * 200)
+    assert wrong.ece_debiased > 0.35
+
+
+def test_a_quality_that_is_no_number_is_named():
+    with pytest.raises(InputError, match="Answer 1 has no quality"):
+        calibration.calibration([0.5, 0.5], [1, np.nan])
+
+
+def test_a_tracker_that_seldom_answers_is_named_so():
+    seldom = one().between(0, N // 4)
+    found = calibration.of_tracks(seldom, one(), "sot")
+    assert found.ece == 0
+    assert found.answered == pytest.approx(0.25)
+    assert calibration.of_tracks(one(), one(), "sot").answered == 1
+
+
 def test_calibration_of_tracks():
     answer = one(np.where(np.arange(N) < 10, 100.0, 0.0), score=np.where(np.arange(N) < 10, 0.3, 0.8))
     found = calibration.of_tracks(answer, one(), "sot", bins=10)

@@ -18,7 +18,7 @@ def test_metrics(tmp_path):
     run_notebook(NOTEBOOK, tmp_path / "done.ipynb", {**small, "OUT": str(tmp_path / "out")})
     board = pd.read_csv(tmp_path / "out/leaderboard.csv", index_col="tracker")
     assert set(board.index) == {"ncc", "identity"}
-    assert board.group.tolist() == [1, 1]  # two clips can't tell trackers apart
+    assert board.letters.tolist() == ["a", "a"]  # two clips can't tell trackers apart
     points = pd.read_csv(tmp_path / "out/components.csv", index_col="component").points
     assert points["as it is"] == 0
     assert points["detection"] > 0

@@ -115,7 +115,7 @@ def compare(
 ) -> None:
     """Compare trackers on a video: quality, speed and memory in one table.
 
-    Without --truth, only proxies are measured: forward-backward consistency and agreement between trackers.
+    Without --truth nobody is best: the table shows what is seen (where trackers call themselves lost, how far they agree).
 
     [bold]Examples[/]
 

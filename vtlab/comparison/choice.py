@@ -2,67 +2,147 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtlab.comparison.proxies import PROXY_METRICS
 from vtlab.metrics.families import FAMILIES
-from vtlab.metrics.records import METRICS
-from vtlab.show.answer import Candidate, Choice
+from vtlab.metrics.records import METRICS, Metric
+from vtlab.show.answer import Candidate, Choice, Ground
+from vtlab.trackers.measure import Timing
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
+@dataclass(frozen=True)
+class Evidence:
+    """What is known of the trackers of a family beside their numbers.
+
+    Attributes:
+        ground: How many clips with truth, by which rule.
+        ranks: Their `vtlab.metrics.statistics.leaderboard`; None on a single clip.
+        finished: Tracker -> (k, n): it finished k of n clips.
+        won: Tracker -> clips on which it is the highest.
+        timings: Tracker -> what its steps took.
+        seen: Sentences about what is seen without truth.
+        ran: Number of trackers that answered at all.
+    """
+
+    ground: Ground = field(default_factory=Ground)
+    ranks: pd.DataFrame | None = None
+    finished: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    won: Mapping[str, int] = field(default_factory=dict)
+    timings: Mapping[str, Timing] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
+    ran: int = 0
+
+
 def deciding_metric(board: pd.DataFrame, family: str) -> str | None:
-    """The column by which a family's trackers are ranked: its main metric, else the first proxy that has a value."""
-    wanted = (FAMILIES[family].main, *PROXY_METRICS)
-    return next((m for m in wanted if m in board and board[m].notna().any()), None)
+    """The column by which a family's trackers are ranked: its main metric; None without truth, where nothing ranks."""
+    main = FAMILIES[family].main
+    return main if main in board and board[main].notna().any() else None
 
 
-def within_budget(board: pd.DataFrame, budget_ms: float | None) -> pd.Series:
-    """Whether each tracker of a board ran and stays within the budget on 95 of 100 frames."""
-    latency = board.reindex(columns=["latency_p95_ms"])["latency_p95_ms"].astype(float)
-    return latency <= (np.inf if budget_ms is None else budget_ms)
+def ranked(board: pd.DataFrame, family: str, unfinished: Sequence[str] = ()) -> list[str]:
+    """Trackers of a board, best first, those that didn't finish after them and those without a value last.
+
+    Without truth they stand in the order given: nothing ranks them.
+    """
+    metric = deciding_metric(board, family)
+    if metric is None:
+        return [str(t) for t in board.index]
+    worth = METRICS[metric].worth(1.0) * board[metric].astype(float)
+    valued = sorted(worth.dropna().index, key=lambda t: (t in unfinished, -worth[t], str(t)))
+    return [str(t) for t in (*valued, *(t for t in board.index if np.isnan(worth[t])))]
 
 
-def choose(board: pd.DataFrame, family: str, budget_ms: float | None = None) -> Choice:
-    """Decide who is best of a family.
+def choose(
+    board: pd.DataFrame, family: str, budget_ms: float | None = None, evidence: Evidence | None = None
+) -> Choice:
+    """Decide who is best of a family, as far as that is known.
 
     Args:
         board: One row for each tracker, columns as in `Comparison.table`.
         family: By whose metrics.
         budget_ms: Milliseconds that a choice may take on 95 of 100 frames; None = any.
+        evidence: What else is known; by default all finished one clip with truth.
     """
-    title, metric = FAMILIES[family].title, deciding_metric(board, family)
+    known = evidence or Evidence()
+    ground, metric = replace(known.ground, budget_ms=budget_ms), deciding_metric(board, family)
+    choice = Choice(family, FAMILIES[family].title, metric, ground, seen=known.seen, ran=known.ran)
     if metric is None:
-        return Choice(family, title, budget_ms=budget_ms)
-    quality = board[metric].astype(float).dropna()
-    worth = METRICS[metric].worth(1.0) * quality
-    cost = board.reindex(columns=["latency_ms", "latency_p95_ms"]).astype(float)
-    median, slow = cost["latency_ms"], cost["latency_p95_ms"]
-
-    def first(values: pd.Series, rows: pd.Series | None = None) -> Candidate | None:
-        """The tracker with the largest of the values (in those rows), the first of several."""
-        found = (values if rows is None else values[rows[values.index]]).dropna()
-        if not len(found):
-            return None
-        label = str(found.idxmax())
-        return Candidate(label, float(quality.get(label, np.nan)), float(median[label]), float(slow[label]))
-
-    known = Choice(family, title, metric, metric in PROXY_METRICS, len(quality), budget_ms=budget_ms)
-    top = first(worth)
-    if top is None or (METRICS[metric].higher_is_better and top.quality <= 0):
-        return known
-    close = (quality - top.quality).abs() <= 0.05 * abs(top.quality)
+        return choice
+    record = METRICS[metric]
+    unfinished = [t for t, (k, n) in known.finished.items() if k < n]
+    order = [t for t in ranked(board, family, unfinished) if isfinite(board[metric][t])]
+    candidates = tuple(_candidate(board, t, metric, budget_ms, known) for t in order)
+    choice = replace(choice, candidates=candidates)
+    leaders = _leaders(candidates, record, ground.clips)
+    if not leaders:
+        return choice
+    kept = [c for c in candidates if budget_ms is None or c.keeps is not False]
+    within = _leaders(kept, record, ground.clips)
     return replace(
-        known,
-        top=top,
-        cheaper=first(
-            -median, close.reindex(board.index, fill_value=False) & (median < 0.5 * top.latency_ms)
-        ),
-        fastest=first(-slow),
-        best=top if budget_ms is None else first(worth, within_budget(board, budget_ms)),
+        choice,
+        leaders=leaders,
+        cheaper=_cheaper(candidates, leaders[0]),
+        best=within[0] if len(within) == 1 else None,
     )
+
+
+def _candidate(
+    board: pd.DataFrame, label: str, metric: str, budget_ms: float | None, known: Evidence
+) -> Candidate:
+    row, timing = board.loc[label], known.timings.get(label)
+    slow = float(row.get("latency_p95_ms", np.nan))
+    if budget_ms is None:
+        keeps, over = True, (0, 0)
+    elif timing is None:
+        keeps, over = slow <= budget_ms, (0, 0)
+    else:
+        keeps, over = timing.keeps(budget_ms), timing.over(budget_ms)
+    found = Candidate(
+        label, float(row[metric]), float(row.get("latency_ms", np.nan)), slow, keeps=keeps, over=over
+    )
+    if known.ranks is not None and label in known.ranks.index:
+        ranks = known.ranks.loc[label]
+        found = replace(
+            found,
+            low=float(ranks["low"]),
+            high=float(ranks["high"]),
+            p=float(ranks["p"]),
+            letters=str(ranks["letters"]),
+        )
+    return replace(found, finished=known.finished.get(label, (1, 1)), won=known.won.get(label, 0))
+
+
+def _leaders(candidates: Sequence[Candidate], record: Metric, clips: int) -> tuple[Candidate, ...]:
+    """Those that may be the best, best first: on one clip those with the highest value, on several those that no test
+    tells apart from it. None that didn't finish, none that found nothing."""
+    whole = [c for c in candidates if c.whole]
+    if not whole or (record.higher_is_better and whole[0].quality <= 0):
+        return ()
+    top = whole[0]
+    return tuple(c for c in whole if c == top or _level(c, top, clips))
+
+
+def _level(one: Candidate, top: Candidate, clips: int) -> bool:
+    if clips == 1:
+        return abs(one.quality - top.quality) <= 1e-12
+    return bool(set(one.letters) & set(top.letters))
+
+
+def _cheaper(candidates: Sequence[Candidate], top: Candidate) -> Candidate | None:
+    """The fastest that comes within 5 % of the highest in less than half its time."""
+    near = [
+        c
+        for c in candidates
+        if c.whole
+        and abs(c.quality - top.quality) <= 0.05 * abs(top.quality)
+        and c.latency_ms < 0.5 * top.latency_ms
+    ]
+    return min(near, key=lambda c: (c.latency_ms, c.label), default=None)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.comparison import report, saving
-from vtlab.comparison.choice import choose, deciding_metric, within_budget
-from vtlab.comparison.proxies import PROXY_METRICS, Run, proxies, stands_still
+from vtlab.comparison.choice import Evidence, choose, deciding_metric, ranked
+from vtlab.comparison.proxies import JOINED, PROXY_METRICS, Run, agreements, proxies, sights, stands_still
 from vtlab.errors import InputError
 from vtlab.metrics import score, statistics
 from vtlab.metrics import table as tidy
@@ -21,10 +21,10 @@ from vtlab.metrics.families import FAMILIES
 from vtlab.metrics.records import METRICS
 from vtlab.sequence import Sequence
 from vtlab.show import draw
-from vtlab.show.answer import Choice
+from vtlab.show.answer import Choice, Ground
 from vtlab.show.board import Board
 from vtlab.show.figure import figure
-from vtlab.trackers.measure import speed
+from vtlab.trackers.measure import Timing, speed
 from vtlab.video import Image, write_video
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SPEED_COLUMNS = tuple(speed([]))
+FEWEST = statistics.FEWEST
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,16 @@ class Comparison:
 
     @cached_property
     def _parts(self) -> list[tuple[Run, Part]]:
-        """Every run that can be judged, with its score."""
+        """Every run on a sequence with truth, with its score; what a run that failed did not answer counts as missed.
+
+        A tracker that answered nowhere (its weights are missing) has no score: that says nothing of it.
+        """
         truth = {s.name: s for s in self.sequences if s.truth is not None}
+        came = {r.tracker for r in self.runs if r.tracks is not None}
         return [
-            (r, score(r.tracks, truth[r.sequence], r.family, self.rule(r.family)))
+            (r, score(r.answers, truth[r.sequence], r.family, self.rule(r.family)))
             for r in self.runs
-            if r.sequence in truth and r.ok and r.tracks is not None
+            if r.sequence in truth and r.tracker in came
         ]
 
     @cached_property
@@ -92,7 +97,7 @@ class Comparison:
         return {}
 
     def parts(self, family: str) -> dict[str, list[Part]]:
-        """Tracker -> its scores (`vtlab.metrics.evaluation.Part`), one for each sequence with truth that it finished."""
+        """Tracker -> its scores (`vtlab.metrics.evaluation.Part`), one for each sequence with truth."""
         mine: dict[str, list[Part]] = {}
         for run, part in self._parts:
             if run.family == family:
@@ -131,7 +136,9 @@ class Comparison:
         rows = [
             (tracker, s.name, "all", metric, value, "proxy, without truth")
             for s in self.sequences
-            for tracker, metric, value in proxies(self.of_sequence(s.name), agreement=s.truth is None)
+            for tracker, metric, value in proxies(
+                self.of_sequence(s.name), len(s.video), truth=s.truth is not None
+            )
         ]
         more = pd.DataFrame(rows, columns=list(COLUMNS))
         found = pd.concat([t for t in (measured, more) if len(t)] or [measured], ignore_index=True)
@@ -139,92 +146,178 @@ class Comparison:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row for each tracker: family, metrics, speed, memory, note; best first within each family."""
+        """One row for each tracker: family, metrics, speed, memory, note.
+
+        With truth the best is first within each family, and those that didn't finish every sequence are last (`finished`
+        says how many they did); without it nothing ranks, and they stand in the order given.
+        """
         import pandas as pd
 
         whole = pd.DataFrame([self._row(label) for label in self.trackers]).set_index("tracker")
-        order = [t for f in self.families for t in self._ranked(whole[whole["family"] == f], f)]
+        order = [t for f in self.families for t in ranked(whole[whole["family"] == f], f, self._unfinished)]
         metrics = [m for f in self.families for m in FAMILIES[f].columns]
-        columns = dict.fromkeys(["family", *metrics, *PROXY_METRICS, *SPEED_COLUMNS, "note"])
+        columns = dict.fromkeys(["family", *metrics, *PROXY_METRICS, *SPEED_COLUMNS, "finished", "note"])
         return whole.loc[order].reindex(columns=list(columns)).dropna(axis="columns", how="all")
 
-    def _ranked(self, rows: pd.DataFrame, family: str) -> list[str]:
-        """Trackers of a family, best first, those without a value last."""
-        metric = deciding_metric(rows, family)
-        if metric is None:
-            return [str(t) for t in rows.index]
-        worth = METRICS[metric].worth(1.0) * rows[metric].astype(float)
-        return [str(t) for t in worth.sort_values(ascending=False, kind="stable").index]
+    @cached_property
+    def _finished(self) -> dict[str, tuple[int, int]]:
+        """Tracker -> (k, n): it finished k of n sequences."""
+        found = {}
+        for tracker in self.trackers:
+            mine = [r.ok for r in self.runs if r.tracker == tracker]
+            found[tracker] = (sum(mine), len(mine))
+        return found
+
+    @property
+    def _unfinished(self) -> list[str]:
+        return [t for t, (k, n) in self._finished.items() if k < n]
 
     def leaderboard(self, family: str) -> pd.DataFrame:
-        """The rows of one family with the columns that concern it, best first; over several sequences with tie groups
-        and intervals, which are drawn once."""
+        """The rows of one family with the columns that concern it, best first.
+
+        Over 2 to 4 clips with truth each clip has its column, and `won` counts those on which a tracker is highest. From
+        5 on there are the interval (`ci_low`, `ci_high`), letters (trackers that share one are not told apart), the
+        adjusted `p` against the first, and the range of the middle 80 % of the clips. They are made once.
+        """
         if (family, None) not in self._kept:
             mine = self.table[self.table["family"] == family].drop(columns="family")
             mine = mine.dropna(axis="columns", how="all")
-            if FAMILIES[family].main in mine and len(mine) > 1 and self._scored(family) > 1:
-                found = self.intervals(family).reindex(mine.index)
-                for place, (name, source) in enumerate(
-                    (("tie_group", "group"), ("ci_low", "low"), ("ci_high", "high"))
-                ):
-                    mine.insert(1 + place, name, found[source])
+            if FAMILIES[family].main in mine:
+                added = self._by_clip(family) if self._clips(family) < FEWEST else self._over_clips(family)
+                for place, (name, values) in enumerate(added.items(), 1):
+                    mine.insert(place, name, values.reindex(mine.index))
             self._kept[family, None] = mine
         return self._kept[family, None].copy()
 
     def intervals(self, family: str, metric: str | None = None) -> pd.DataFrame:
-        """Trackers of a family ranked with bootstrap intervals over sequences and tie groups (1 = best).
+        """Trackers of a family ranked over clips: value, low, high, letters, p (`vtlab.metrics.statistics`).
 
-        Trackers that share a group can't be told apart on these sequences (`vtlab.metrics.statistics`). Only those that
-        ran on every sequence with truth are ranked.
+        Trackers that share a letter are not told apart on these clips. Only those that finished every sequence are ranked.
         """
         key = family, metric or FAMILIES[family].main
         if key not in self._kept:
-            whole = {
-                t: parts for t, parts in self.parts(family).items() if len(parts) == self._scored(family)
-            }
-            self._kept[key] = statistics.leaderboard(whole, key[1], samples=500)
+            whole = {t: parts for t, parts in self.parts(family).items() if t not in self._unfinished}
+            self._kept[key] = statistics.leaderboard(whole, key[1])
         return self._kept[key].copy()
 
-    def _scored(self, family: str) -> int:
-        """Number of sequences on which the trackers of a family were scored."""
-        return len({run.sequence for run, _ in self._parts if run.family == family})
+    def agreement(self, family: str | None = None) -> pd.DataFrame:
+        """How far each tracker of a family (the first one by default) agrees with each, the mean over the sequences.
+
+        An alarm where it is low: one of the two is wrong. No quality where it is high: both may share a mistake.
+        """
+        import pandas as pd
+
+        family = family or self.families[0]
+        names = [t for t in self.trackers if any(r.tracker == t and r.family == family for r in self.runs)]
+        tables = []
+        for s in self.sequences:
+            present, value = agreements(self.of_sequence(s.name), family)
+            tables.append(pd.DataFrame(value, present, present).reindex(index=names, columns=names))
+        return pd.concat(tables).groupby(level=0, sort=False).mean().loc[names].rename_axis("tracker")
+
+    def _by_clip(self, family: str) -> dict[str, pd.Series]:
+        """The main metric on each of a few clips, and on how many of them a tracker is highest; nothing on one clip."""
+        import pandas as pd
+
+        if self._clips(family) < 2:
+            return {}
+        main = FAMILIES[family].main
+        values = {t: {p.sequence: p.values()[main] for p in parts} for t, parts in self.parts(family).items()}
+        table = pd.DataFrame.from_dict(values, orient="index")
+        added = {"won": pd.Series(self._won(family), dtype=float)} if len(table) > 1 else {}
+        return {**{f"{main} {name}": table[name] for name in table}, **added}
+
+    def _won(self, family: str) -> dict[str, int]:
+        """Tracker -> number of sequences on which it is highest; several that are level on one win it all."""
+        main = FAMILIES[family].main
+        worth = METRICS[main].worth
+        values = {
+            t: np.nan_to_num([worth(p.values()[main]) for p in parts], nan=-np.inf)
+            for t, parts in self.parts(family).items()
+        }
+        highest = np.max(list(values.values()), axis=0) if values else np.empty(0)
+        return {t: int((np.isfinite(v) & (v >= highest - 1e-12)).sum()) for t, v in values.items()}
+
+    def _over_clips(self, family: str) -> dict[str, pd.Series]:
+        """Interval, letters, adjusted p and spread of the clips for the trackers that finished."""
+        import pandas as pd
+
+        found = self.intervals(family)
+        added = {
+            column: found[source]
+            for column, source in (
+                ("ci_low", "low"), ("ci_high", "high"), ("letters", "letters"), ("p", "p")
+            )
+        }  # fmt: skip
+        if len(found) < 2:
+            del added["letters"], added["p"]
+        main = FAMILIES[family].main
+        spread = {t: statistics.spread(parts, main) for t, parts in self.parts(family).items()}
+        for i, column in enumerate(("clips_low", "clips_high")):
+            added[column] = pd.Series({t: ends[i] for t, ends in spread.items()}, dtype=float)
+        return added
+
+    def _scored(self, family: str) -> list[str]:
+        """Names of the sequences on which the trackers of a family were scored."""
+        return list(dict.fromkeys(run.sequence for run, _ in self._parts if run.family == family))
+
+    def _clips(self, family: str) -> int:
+        """Number of clusters (scenes) that these form."""
+        return len({statistics.scene(name) for name in self._scored(family)})
 
     def board(self, family: str) -> Board:
         """The leaderboard of a family as it is shown: for a terminal, a notebook, a page, a paper, Markdown."""
         frame, scores = self.leaderboard(family), self.scores
         rules = sorted(set(scores.loc[scores["family"] == family, "protocol"].astype(str)))
-        caption = (
-            f"Rule: {'; '.join(rules) or 'none'}. Latency and fps are the tracker's own steps without decoding; memory "
-            "is the peak that the run added."
-        )
-        return Board(frame, FAMILIES[family].title, caption, deciding_metric(frame, family))
+        caption = [f"Rule: {'; '.join(rules) or 'none'}.", *report.captions(self, family)]
+        main = deciding_metric(frame, family)
+        return Board(frame, FAMILIES[family].title, " ".join(caption), main, unranked=tuple(self._unfinished))
 
     # -- the decision -----------------------------------------------------------------------------------------
 
     def choice(self, family: str | None = None) -> Choice:
-        """Who is best of a family (the first one by default), and why."""
+        """Who is best of a family (the first one by default), as far as that is known, and why."""
         family = family or self.families[0]
-        return choose(self.leaderboard(family), family, self.budget_ms)
+        return choose(self.leaderboard(family), family, self.budget_ms, self.evidence(family))
+
+    def evidence(self, family: str) -> Evidence:
+        """What a decision about a family rests on, beside the numbers of its table."""
+        clips, scored = self._clips(family), self._scored(family)
+        members = [t for t in self.trackers if any(r.tracker == t and r.family == family for r in self.runs)]
+        dark = {s.name: len(s.video) for s in self.sequences if s.truth is None}
+        labels = sum(
+            len(s.truth.annotated_frames(len(s.video), dense=family == "mot"))
+            for s in self.sequences
+            if s.name in scored and s.truth is not None
+        )
+        rules = sorted({p.protocol.name for r, p in self._parts if r.family == family})
+        return Evidence(
+            Ground(max(clips, 1), len(scored), labels, ", ".join(rules)),
+            self.intervals(family) if clips > 1 else None,
+            {t: self._finished[t] for t in members},
+            self._won(family) if clips > 1 else {},
+            {t: self.timing(t) for t in members},
+            sights(self.runs, dark, family),
+            len({r.tracker for r in self.runs if r.family == family and r.tracks is not None}),
+        )
+
+    def timing(self, tracker: str) -> Timing:
+        """What the steps of a tracker took on all sequences, with misses of a budget and the load of the machine."""
+        return Timing.of([r.tracks for r in self.runs if r.tracker == tracker and r.tracks is not None])
 
     def answer(self) -> list[str]:
-        """The decision in sentences: for each family the best tracker, what it costs, and the cheaper choice."""
+        """The decision in sentences, for each family: what is known, on what it rests, and what would decide the rest."""
         return report.answer(self)
 
-    def best(self, family: str | None = None) -> str:
-        """Label of the tracker with the best main metric (of a family) among those within the budget.
+    def best(self, family: str | None = None) -> str | None:
+        """Label of the best tracker (of a family) among those within the budget, or None where that isn't known.
 
-        Raises:
-            InputError: No tracker of the family can be chosen: none could be judged, none found anything, or none stays
-                within the budget.
+        It isn't without truth, where tests can't tell the highest from others (over several clips), and where none
+        finished every clip or none stays within the budget: `choice().why` says which. On a single clip with truth it is
+        the highest there, which says nothing about other clips.
         """
         choice = self.choice(family)
-        if choice.best is None:
-            raise InputError(choice.refusal)
-        return choice.best.label
-
-    def within_budget(self, board: pd.DataFrame) -> pd.Series:
-        """Whether each tracker of a leaderboard ran and stays within the budget on 95 of 100 frames."""
-        return within_budget(board, self.budget_ms)
+        return None if choice.best is None else choice.best.label
 
     # -- pictures ---------------------------------------------------------------------------------------------
 
@@ -278,7 +371,8 @@ class Comparison:
         """Write scores.parquet, table.csv, the truth and the tracks of every run into a folder; return it.
 
         The tracks lie as `vtlab evaluate --truth FOLDER --tracks FOLDER` scores them: `<tracker>/<sequence>.parquet`
-        and `truth/<sequence>.parquet`; those of a run that failed, as far as it came, as `<sequence>.partial.parquet`.
+        and `truth/<sequence>.parquet`.
+        What a run that failed did not answer is missing in its file (`record.complete` is False) and counts as missed.
 
         Raises:
             WriteError: A file can't be written.
@@ -299,14 +393,17 @@ class Comparison:
         row: dict[str, Any] = {"tracker": label, "family": family}
         mine = scores[(scores["tracker"] == label) & (scores["object_id"].astype(str) == "all")]
         combined = mine[mine["sequence"] == "all"]
-        means = {**mine.groupby("metric")["value"].mean(), **combined.set_index("metric")["value"]}
+        means = {m: v.agg(JOINED.get(str(m), "mean")) for m, v in mine.groupby("metric")["value"]}
+        means |= combined.set_index("metric")["value"].to_dict()
         row |= {m: means.get(m, np.nan) for m in (*FAMILIES[family].columns, *PROXY_METRICS)}
         notes = [r.note for r in runs if r.note]
         tracks = [r.tracks for r in runs if r.tracks is not None]
         if np.isnan(row[FAMILIES[family].main]) and tracks and all(map(stands_still, tracks)):
-            row |= dict.fromkeys(PROXY_METRICS, np.nan)  # it always comes home
-            notes.append("It never moves, so proxies say nothing of it.")
-        return row | speed(tracks) | {"note": " ".join(dict.fromkeys(notes)) or None}
+            row["fb_consistency"] = np.nan  # it always comes home
+            notes.append("It never moves.")
+        k, n = self._finished[label]
+        finished = f"{k} of {n}" if self._unfinished else None
+        return row | speed(tracks) | {"finished": finished, "note": " ".join(dict.fromkeys(notes)) or None}
 
     def _panel(
         self,

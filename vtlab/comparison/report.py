@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from vtlab import provenance
 from vtlab.errors import VtlabError
+from vtlab.metrics import statistics
 from vtlab.metrics.families import FAMILIES
 from vtlab.show.figure import Curves, Panel, Timeline, figure
 from vtlab.show.page import Page
+from vtlab.trackers.load import DISTURBED
 from vtlab.tracks import Tracks
 from vtlab.video import Image
 
@@ -23,8 +25,28 @@ if TYPE_CHECKING:
 
 
 def answer(comparison: Comparison) -> list[str]:
-    """The decision in sentences: for each family the best tracker, what it costs, and the cheaper choice."""
+    """The decision in sentences, for each family: what is known, on what it rests, and what would decide the rest."""
     return [comparison.choice(family).sentence for family in comparison.families]
+
+
+def captions(comparison: Comparison, family: str) -> list[str]:
+    """How the numbers of a family's table are to be read: by how many clips, by which test, at what load."""
+    evidence = comparison.evidence(family)
+    ground, told = evidence.ground, []
+    if evidence.ranks is None:
+        told.append("1 clip with truth." if ground.frames else "No truth: what is seen ranks nobody.")
+    else:
+        told.append(f"{ground.text[0].upper()}{ground.text[1:]}.")
+        told.append(statistics.how(evidence.ranks))
+    told.append(
+        "Latency and fps are the tracker's own steps, without decoding and without the first; of an offline tracker its "
+        "work for a frame and the delay of its answers. Memory is the peak that the run added."
+    )
+    waits = {t: timing.waiting for t, timing in evidence.timings.items() if timing.waiting > DISTURBED}
+    if waits:
+        listed = ", ".join(f"{t} waited {share:.0%} of the time" for t, share in sorted(waits.items()))
+        told.append(f"Times disturbed by other work: {listed}.")
+    return told
 
 
 def panels(comparison: Comparison) -> list[Panel]:

@@ -32,6 +32,7 @@ def save(comparison: Comparison, folder: Path) -> Path:
     apart = len(set(rules.values())) > 1
     sequences = _names(s.name for s in comparison.sequences)
     trackers = _names(comparison.trackers)
+    came = {r.tracker for r in comparison.runs if r.tracks is not None}
     for family, rule in rules.items():
         root = folder / family if apart else folder
         for s in comparison.sequences:
@@ -39,9 +40,9 @@ def save(comparison: Comparison, folder: Path) -> Path:
                 path = _FORMAT.path_of(root, sequences[s.name])
                 _FORMAT.write_sequence(replace(s, benchmark=rule or s.benchmark), path)
         for r in comparison.runs:
-            if r.tracks is not None and r.family == family:
-                name = sequences[r.sequence] if r.ok else f"{sequences[r.sequence]}.partial"
-                _FORMAT.write_tracks(_judged(r, r.tracks), _FORMAT.path_of(root, name, trackers[r.tracker]))
+            if r.family == family and r.tracker in came:
+                path = _FORMAT.path_of(root, sequences[r.sequence], trackers[r.tracker])
+                _FORMAT.write_tracks(_judged(r, r.answers), path)
     return folder
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from vtlab.comparison.choice import deciding_metric
 from vtlab.errors import ExperimentError
 from vtlab.experiments.spec import Cell
@@ -15,6 +17,7 @@ from vtlab.metrics.records import METRICS
 if TYPE_CHECKING:
     import pandas as pd
 
+_CASE = "what it ran on"
 CELL_FILE, TABLE_FILE, NOTEBOOK_FILE = "cell.json", "table.csv", "notebook.ipynb"
 
 
@@ -72,19 +75,62 @@ class Store:
 
 
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the cells of each tracker, the standard deviation of its family's main metric, best first."""
+    """Mean over the cells of each tracker, the standard deviation of its family's main metric, best first.
+
+    Trackers are compared on the same cells only. One that lacks some (`cells` less than `of`) stands below all that lack
+    none; where each lacks some, the means are over the cells that all have. Without truth nothing ranks.
+    """
     import pandas as pd
 
-    parameters = results.attrs.get("parameters", ())
-    numbers = [c for c in results.columns if results[c].dtype.kind == "f" and c not in parameters]
-    parts = []
-    for family, rows in results.groupby("family", sort=False):
-        group = rows.groupby(["family", "tracker"], sort=False)
-        table = group[numbers].mean()
-        table.insert(0, "cells", group.size())
-        main = deciding_metric(table, str(family))
-        if main is not None:
-            table.insert(2, f"{main}_std", group[main].std())
-            table = table.sort_values(main, ascending=not METRICS[main].higher_is_better)
-        parts.append(table.dropna(axis=1, how="all"))
+    parts = [_of_family(rows, str(family)) for family, rows in results.groupby("family", sort=False)]
     return pd.concat(parts).reset_index().set_index("tracker")
+
+
+def _of_family(rows: pd.DataFrame, family: str) -> pd.DataFrame:
+    parameters = rows.attrs.get("parameters", ())
+    numbers = [c for c in rows.columns if rows[c].dtype.kind == "f" and c not in parameters]
+    rows = rows.assign(**{_CASE: _cases(rows)})
+    main = deciding_metric(rows, family)
+    done = rows[_finished(rows) & (rows[main].notna() if main else True)]
+    count = done.groupby("tracker")[_CASE].nunique().reindex(rows["tracker"].unique(), fill_value=0)
+    total = rows[_CASE].nunique()
+    if main is not None and len(count) > 1 and not (count == total).any():
+        shared = done.groupby(_CASE)["tracker"].nunique()
+        rows = done[done[_CASE].isin(shared.index[shared == (count > 0).sum()])]
+    group = rows.groupby(["family", "tracker"], sort=False)
+    table = group[numbers].mean()
+    names = table.index.get_level_values("tracker")
+    table.insert(0, "cells", count.reindex(names).to_numpy())
+    if (count < total).any():
+        table.insert(1, "of", total)
+    if main is not None:
+        table.insert(table.columns.get_loc(main) + 1, f"{main}_std", group[main].std())
+        worth = METRICS[main].worth(1.0) * table[main]
+        order = sorted(
+            range(len(table)),
+            key=lambda i: (table["cells"].iloc[i] < total, -worth.fillna(-np.inf).iloc[i], str(names[i])),
+        )
+        table = table.iloc[order]
+    return table.dropna(axis=1, how="all")
+
+
+def _cases(rows: pd.DataFrame) -> pd.Series:
+    """What each row was made on: the parameters of its cell, but those that name the tracker."""
+    trackers = rows["tracker"].astype(str)
+
+    def names_it(column: str) -> bool:
+        values = rows[column]
+        if values.dtype.kind in "fiub":
+            return False
+        return all(t in v or v in t for t, v in zip(trackers, values.astype(str), strict=True))
+
+    chosen = [c for c in rows.attrs.get("parameters", ()) if c in rows and not names_it(c)]
+    return rows[chosen].astype(str).agg("|".join, axis=1) if chosen else trackers.map(lambda _: "")
+
+
+def _finished(rows: pd.DataFrame) -> pd.Series:
+    """Whether the tracker of a row finished every sequence of its cell, as a comparison's table says."""
+    if "finished" not in rows:
+        return rows["tracker"].notna()
+    told = rows["finished"].map(lambda x: str(x).split(" of ") if isinstance(x, str) else ["", ""])
+    return told.map(lambda x: x[0] == x[-1])

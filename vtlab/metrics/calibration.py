@@ -7,7 +7,7 @@ Papers: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017 (relia
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
 from vtlab.metrics import quality as _quality
-from vtlab.metrics.families import Truth
+from vtlab.metrics.evaluation import infer_family
+from vtlab.metrics.families import Case, Truth
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -30,19 +31,30 @@ class Calibration:
 
     Attributes:
         reliability: DataFrame of bins: low, high, count, score (mean), accuracy (part that is correct).
-        ece: Expected calibration error: mean |score - accuracy|, bins weighted by their counts.
+        ece: Expected calibration error: mean |score - accuracy|, bins weighted by their counts. Chance alone makes it
+            larger than 0, the more so the fewer answers there are: read it beside its floor.
+        ece_floor: What chance alone makes of it: its mean for scores that are perfectly calibrated, with these bins.
         coverage: (N,) part of the answers kept, from the surest one to all.
         risk: (N,) part of the kept answers that is wrong.
         aurc: Area under the risk-coverage curve; lower is better.
         eaurc: The same less what the best possible order of these answers would give.
+        answered: Share of the true objects' frames (or points) on which there was an answer at all; NaN if unknown.
+            A tracker that seldom answers may be calibrated well and still miss nearly everything.
     """
 
     reliability: pd.DataFrame
     ece: float
+    ece_floor: float
     coverage: Array
     risk: Array
     aurc: float
     eaurc: float
+    answered: float = np.nan
+
+    @property
+    def ece_debiased(self) -> float:
+        """The calibration error less what chance alone makes of it, at least 0."""
+        return max(self.ece - self.ece_floor, 0.0)
 
 
 def calibration(scores: ArrayLike, correct: ArrayLike, *, bins: int = 15) -> Calibration:
@@ -54,7 +66,7 @@ def calibration(scores: ArrayLike, correct: ArrayLike, *, bins: int = 15) -> Cal
         bins: Number of equally wide bins of the reliability diagram.
 
     Raises:
-        InputError: No answers, scores outside [0, 1], or shapes that differ.
+        InputError: No answers, scores outside [0, 1], a quality that is no number, or shapes that differ.
     """
     import pandas as pd
 
@@ -65,6 +77,10 @@ def calibration(scores: ArrayLike, correct: ArrayLike, *, bins: int = 15) -> Cal
         raise InputError(
             "Scores must lie in [0, 1]. Bring the tracker's scores there first, for example by a sigmoid."
         )
+    if not np.isfinite(c).all():
+        raise InputError(
+            f"Answer {int(np.flatnonzero(~np.isfinite(c))[0])} has no quality (NaN). Leave such answers out."
+        )
     edges = np.linspace(0, 1, bins + 1)
     index = np.clip(np.searchsorted(edges, s, side="right") - 1, 0, bins - 1)
     count = np.bincount(index, minlength=bins)
@@ -74,10 +90,12 @@ def calibration(scores: ArrayLike, correct: ArrayLike, *, bins: int = 15) -> Cal
         {"low": edges[:-1], "high": edges[1:], "count": count, "score": score, "accuracy": accuracy}
     )
     table.loc[count == 0, ["score", "accuracy"]] = np.nan
-    ece = float((count * np.abs(score - accuracy)).sum() / len(s))
+    ece, floor = float((count * np.abs(score - accuracy)).sum() / len(s)), _floor(count, score)
     coverage, risk = risk_coverage(s, c)
     best = risk_coverage(c, c)[1]
-    return Calibration(table, ece, coverage, risk, float(risk.mean()), float(risk.mean() - best.mean()))
+    return Calibration(
+        table, ece, floor, coverage, risk, float(risk.mean()), float(risk.mean() - best.mean())
+    )
 
 
 def risk_coverage(scores: ArrayLike, correct: ArrayLike) -> tuple[Array, Array]:
@@ -106,4 +124,32 @@ def of_tracks(
         bins: Of the reliability diagram.
     """
     rows = _quality.of_answers(tracks, truth, family)
-    return calibration(rows["score"].to_numpy(float), rows["quality"].to_numpy(float) >= threshold, bins=bins)
+    found = calibration(
+        rows["score"].to_numpy(float), rows["quality"].to_numpy(float) >= threshold, bins=bins
+    )
+    return replace(found, answered=_answered(tracks, truth, family))
+
+
+def _answered(tracks: Tracks, truth: Truth, family: str | None) -> float:
+    """Share of the true objects' visible frames with an answer; frames of any object where ids mean nothing."""
+    case = Case.of(tracks, truth)
+    true, mine = case.truth.seen(), tracks.seen()
+    by_id = (family or infer_family(tracks, case.truth)) != "mot"
+    asked, told = (
+        set(zip(t.frame.tolist(), t.object_id.tolist() if by_id else [0] * len(t), strict=True))
+        for t in (true, mine)
+    )
+    return len(asked & told) / len(asked) if asked else np.nan
+
+
+def _floor(count: NDArray[np.int64], score: Array) -> float:
+    """Mean calibration error of perfectly calibrated scores: each bin's right answers are binomial about its mean score.
+
+    The mean absolute deviation of a binomial is de Moivre's (Diaconis and Zabell, Statistical Science 1991).
+    """
+    from scipy.stats import binom
+
+    filled = count > 0
+    n, p = count[filled], np.clip(score[filled], 0.0, 1.0)
+    m = np.floor(n * p) + 1
+    return float((2 * m * (1 - p) * binom.pmf(m, n, p)).sum() / max(n.sum(), 1))

@@ -6,7 +6,7 @@ Forward-backward error: Kalal, Mikolajczyk, Matas, "Forward-Backward Error", ICP
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +44,64 @@ def agreement(tracks: Mapping[str, Tracks]) -> dict[str, float]:
     """
     if len(tracks) < 2:
         raise InputError(f"Agreement needs at least two trackers, got {len(tracks)}.")
-    names = list(tracks)
-    value = np.full((len(names), len(names)), np.nan)
-    for i, first in enumerate(names):
-        for j in range(i + 1, len(names)):
-            value[i, j] = value[j, i] = _agree(tracks[first], tracks[names[j]])
-    return {name: _nanmean(value[i]) for i, name in enumerate(names)}
+    value = agreements(list(tracks.values()))
+    np.fill_diagonal(value, np.nan)
+    return {name: _nanmean(row) for name, row in zip(tracks, value, strict=True)}
+
+
+def agreements(tracks: Sequence[Tracks]) -> NDArray[np.float64]:
+    """Mean similarity of each tracker to each, (K, K) in [0, 1], as in `agreement`; 1 on the diagonal.
+
+    A low value is an alarm: one of the two is wrong there. A high one says little: both may share a mistake.
+    """
+    value = np.eye(len(tracks))
+    for i, first in enumerate(tracks):
+        for j in range(i + 1, len(tracks)):
+            value[i, j] = value[j, i] = _agree(first, tracks[j])
+    return value
+
+
+def calls_lost(tracks: Tracks, frames: int) -> tuple[int, int]:
+    """(k, n): on k of n frames a tracker itself says that an object isn't seen, objects together.
+
+    Args:
+        tracks: What it answered. A frame without an answer counts as one on which nothing is seen, so a run that failed
+            has lost its objects from there on.
+        frames: Frames of the clip.
+    """
+    spans = [(len(seen), stop - start) for seen, start, stop in _spans(tracks, frames)]
+    return sum(n - k for k, n in spans), sum(n for _, n in spans)
+
+
+def lost_for_good(tracks: Tracks, frames: int) -> int | None:
+    """The first frame from which on an object is not seen again by the tracker's own word; None if all are at the end."""
+    gone = [int(seen.max(initial=start - 1)) + 1 for seen, start, _ in _spans(tracks, frames)]
+    gone = [frame for frame in gone if frame < frames]
+    return min(gone, default=None)
+
+
+def jumps(tracks: Tracks) -> int:
+    """Number of steps, from one frame to the next, in which an object moves further than its own size.
+
+    The size is the square root of the larger of both boxes' areas.
+    """
+    seen = tracks.seen()
+    order = np.lexsort((seen.frame, seen.object_id))
+    frame, owner, box = seen.frame[order], seen.object_id[order], seen.boxes[order]
+    center, side = box_centers(box), np.sqrt(np.prod(np.maximum(box[:, 2:] - box[:, :2], 1.0), axis=1))
+    step = np.linalg.norm(np.diff(center, axis=0), axis=1)
+    follows = (np.diff(owner) == 0) & (np.diff(frame) == 1)
+    return int((follows & (step > np.maximum(side[1:], side[:-1]))).sum())
+
+
+def _spans(tracks: Tracks, frames: int) -> Iterator[tuple[NDArray[np.int64], int, int]]:
+    """For each object: frames on which it is seen, and the first and the end of those on which it was to be followed."""
+    direction = tracks.record.direction or "forward"
+    for i in tracks.object_ids.tolist():
+        mine = tracks.of_object(i)
+        start = int(mine.frame.min()) if direction == "forward" else 0
+        stop = int(mine.frame.max()) + 1 if direction == "backward" else frames
+        yield np.unique(mine.frame[mine.visible]), start, max(stop, start)
 
 
 def similarity(first: Tracks, second: Tracks) -> float:

@@ -63,14 +63,26 @@ class Metric:
 
 _PROXY = "vtlab: a proxy, measured without ground truth"
 _COST = "vtlab: the tracker's own steps, without decoding"
+
+
+def _seen(name: str, meaning: str, unit: str = "fraction", title: str = "") -> Metric:
+    """What is seen without truth: neither more nor less of it is better, since it ranks nobody."""
+    high = INF if unit == "count" else 1.0
+    return Metric(name, "proxy", meaning, unit, 0.0, high, None, _PROXY, title)
+
+
 _ALL = (
-    Metric("fb_consistency", "proxy", "Agreement of a run with the same tracker run back from its end", paper=_PROXY),
-    Metric("agreement", "proxy", "Mean agreement with the other trackers", paper=_PROXY),
-    Metric("smoothness", "proxy", "Steadiness of motion: 1 for constant velocity", paper=_PROXY),
-    Metric("flicker", "proxy", "Changes between seen and not seen in a frame", "1/frame", 0, 1, False, _PROXY),
+    _seen("lost_share", "Share of its frames on which the tracker itself calls an object lost", title="calls lost"),
+    _seen("lost_at", "First frame from which on an object is not answered again", "count", title="lost for good at"),
+    _seen("jumps", "Steps of more than the object's own size in one frame", "count"),
+    _seen("agreement", "Mean agreement with the other trackers: an alarm where it is low, no quality"),
+    _seen("fb_consistency", "Agreement of a run with the same tracker run back from its end"),
+    _seen("smoothness", "Steadiness of motion: 1 for constant velocity"),
+    _seen("flicker", "Changes between seen and not seen in a frame", "1/frame"),
     Metric("fps", "cost", "Frames that the tracker steps through in a second", "fps", 0, INF, True, _COST),
     Metric("latency_ms", "cost", "Median time of a step", "ms", 0, INF, False, _COST, "latency ms"),
     Metric("latency_p95_ms", "cost", "Time that 95 of 100 steps stay below", "ms", 0, INF, False, _COST, "p95 ms"),
+    Metric("latency_p95_upper_ms", "cost", "Upper 95 % bound of that", "ms", 0, INF, False, _COST, "p95 ms at most"),
     Metric("memory_mb", "cost", "Peak of memory that the run added", "MB", 0, INF, False, _COST, "memory MB"),
     Metric("cells", "cost", "Runs that a row sums up", "count", 0, INF, None, "vtlab: a count of runs"),
 )  # fmt: skip

@@ -1,17 +1,25 @@
-"""How sure a number is: intervals clustered by sequence, paired tests between trackers, tie groups.
+"""How sure a number is: intervals over clips, paired tests between trackers, letters for those that no test separates.
 
-Frames of one video are no independent samples, so whole sequences are drawn (Efron and Tibshirani, "An Introduction
-to the Bootstrap", 1993, ch. 8; Field and Welsh, "Bootstrapping clustered data", JRSS B 2007). Paired tests swap
-the two trackers' results within sequences (Good, "Permutation Tests", 2000), so they hold for any metric,
-averaged or pooled; with n sequences the smallest possible p is 2 / 2**n.
+Frames of one clip are no independent samples, and clips of one scene are none either: whole clusters are the units.
+Intervals are jackknife-t (Tukey 1958; Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, ch. 11), which
+cover by 5 clips where a percentile bootstrap misses every fifth time. Tests flip the signs of the clusters' paired
+differences (Good, "Permutation Tests", 2000), all pairs of trackers together by the step-down maximum of Westfall and
+Young ("Resampling-Based Multiple Testing", 1993, alg. 2.8). Metrics that pool counts over clips are linearised: each
+cluster's jackknife pseudo-value stands for it, which for a mean of clips is the clip's own value.
+
+An interval of a difference holds exactly those differences that the test does not reject, so that the two never
+contradict each other. With n clusters the smallest possible p is 2 / 2**n.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+import re
+import string
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, log2
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,18 +33,32 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Array = NDArray[np.float64]
+Cluster = Callable[[str], str]
+
+FEWEST = 5
+"""Clusters from which on an interval is given; with fewer it would be as wide as the scale or far too narrow."""
+FLIPS = 10_000
+"""Flips of signs that are tried where not all can be."""
+
+
+def scene(name: str) -> str:
+    """The scene that a sequence shows: its name, without the detector that MOT16 and MOT17 add to it."""
+    return re.sub(r"^(MOT1[67]-\d+)-(DPM|FRCNN|SDP)$", r"\1", name)
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A value and the range in which it would lie for other sequences of the same kind.
+    """A value and the range that holds the mean over all clips of the same kind, with a probability.
+
+    It says nothing of where a single other clip would lie, which is a much wider range (`spread`).
 
     Attributes:
         value: The value on the sequences at hand.
-        low: Lower end of the interval; NaN with fewer than two sequences.
+        low: Lower end of the interval; NaN with fewer than `FEWEST` clusters.
         high: Upper end.
         level: Probability that the interval is made for.
         sequences: Number of sequences.
+        clusters: Number of clusters (scenes) that they form, which are what is counted.
     """
 
     value: float
@@ -44,6 +66,7 @@ class Interval:
     high: float
     level: float
     sequences: int
+    clusters: int
 
 
 @dataclass(frozen=True)
@@ -52,10 +75,11 @@ class Difference:
 
     Attributes:
         difference: First less second.
-        low: Lower end of the bootstrap interval of the difference.
+        low: Lower end of the differences that the test does not reject; NaN where it can reject none (n too small).
         high: Upper end.
         p: Probability of a difference at least as large if both were equally good (two-sided).
         sequences: Number of sequences.
+        clusters: Number of clusters (scenes) that they form.
     """
 
     difference: float
@@ -63,26 +87,43 @@ class Difference:
     high: float
     p: float
     sequences: int
+    clusters: int
 
 
-def intervals(
-    parts: Sequence[Part], *, level: float = 0.95, samples: int = 1000, seed: int = 0
-) -> dict[str, Interval]:
-    """Bootstrap interval of every metric of one tracker, drawing whole sequences with replacement.
+def intervals(parts: Sequence[Part], *, level: float = 0.95, cluster: Cluster = scene) -> dict[str, Interval]:
+    """Jackknife-t interval of every metric of one tracker, leaving out one cluster after the other.
 
     Args:
         parts: One for each sequence.
         level: Probability in (0, 1).
-        samples: Number of bootstrap samples.
-        seed: Of the random generator; the same seed gives the same interval.
+        cluster: From the name of a sequence to its cluster: sequences of one scene say the same.
     """
-    value = combine(parts)
-    drawn = _bootstrap(parts, list(value), samples, seed) if len(parts) > 1 else None
+    names, value, shares = _linearised(parts, cluster)
+    n = len(shares)
+    half = np.full(len(names), np.nan)
+    if n >= FEWEST:
+        from scipy.stats import t
+
+        half = float(t.ppf((1 + level) / 2, n - 1)) * shares.std(axis=0, ddof=1) / np.sqrt(n)
     out = {}
-    for i, name in enumerate(value):
-        low, high = _percentiles(drawn[:, i], level) if drawn is not None else (np.nan, np.nan)
-        out[name] = Interval(value[name], low, high, level, len(parts))
+    for name, v, h in zip(names, value.tolist(), half.tolist(), strict=True):
+        low, high = (METRICS[name].low, METRICS[name].high) if name in METRICS else (-np.inf, np.inf)
+        ends = (max(v - h, min(low, v)), min(v + h, max(high, v))) if np.isfinite(h) else (np.nan, np.nan)
+        out[name] = Interval(v, *ends, level, len(parts), n)
     return out
+
+
+def spread(parts: Sequence[Part], metric: str, share: float = 0.8) -> tuple[float, float]:
+    """Range in which that share of the single clips lies, the middle one; what who has one clip must expect.
+
+    NaN with fewer than `FEWEST` clips.
+    """
+    values = np.array([p.values()[metric] for p in parts], np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) < FEWEST:
+        return np.nan, np.nan
+    low, high = np.quantile(values, [(1 - share) / 2, (1 + share) / 2])
+    return float(low), float(high)
 
 
 def paired(
@@ -91,8 +132,9 @@ def paired(
     metric: str,
     *,
     level: float = 0.95,
-    samples: int = 1000,
+    samples: int = FLIPS,
     seed: int = 0,
+    cluster: Cluster = scene,
 ) -> Difference:
     """Compare two trackers on the same sequences by one metric.
 
@@ -101,32 +143,23 @@ def paired(
         second: Parts of the other, in the same order.
         metric: Name of the metric.
         level: Of the interval of the difference.
-        samples: Number of bootstrap samples, and of random swaps where not all can be tried.
+        samples: Flips of signs that are tried, at random where there are more.
         seed: Of the random generator.
+        cluster: From the name of a sequence to its cluster.
 
     Raises:
         InputError: The sequences differ, or the metric is unknown to these parts.
     """
-    if [p.sequence for p in first] != [p.sequence for p in second]:
-        raise InputError("A paired test needs the same sequences in the same order for both trackers.")
-    values = [combine(side) for side in (first, second)]
-    if metric not in values[0]:
-        raise InputError(f"These scores have no metric {metric!r}. They have: {', '.join(values[0])}.")
-    observed, n = values[0][metric] - values[1][metric], len(first)
-    if n < 2:
-        return Difference(observed, np.nan, np.nan, np.nan, n)
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, n, (samples, n))
-    select = combiner([*first, *second])
-    drawn = np.array([select(d)[metric] - select(d + n)[metric] for d in draws])
-    here = np.arange(n)
-    swapped = np.array(
-        [select(here + n * s)[metric] - select(here + n * ~s)[metric] for s in _swaps(n, samples, rng)]
-    )
-    extreme = np.abs(swapped) >= abs(observed) - 1e-12
-    # All swaps are tried, or a random sample to which the observed arrangement itself is added.
-    p = extreme.mean() if 2**n <= samples else (extreme.sum() + 1) / (len(swapped) + 1)
-    return Difference(observed, *_percentiles(drawn, level), float(p), n)
+    _check_same([first, second])
+    a, b = (_of_metric(side, metric, cluster) for side in (first, second))
+    observed, d = a[0] - b[0], a[1] - b[1]
+    n = len(d)
+    if n < 2 or not np.isfinite(d).all():
+        return Difference(observed, np.nan, np.nan, np.nan, len(first), n)
+    signs = _signs(n, samples, seed)
+    cosine = _cosines(signs, d[:, None])[:, 0]
+    p = float((cosine >= cosine[0] - 1e-9).mean())
+    return Difference(observed, *_not_rejected(signs, d, 1 - level), p, len(first), n)
 
 
 def leaderboard(
@@ -134,83 +167,187 @@ def leaderboard(
     metric: str,
     *,
     level: float = 0.95,
-    samples: int = 1000,
+    samples: int = FLIPS,
     seed: int = 0,
+    cluster: Cluster = scene,
 ) -> pd.DataFrame:
-    """Rank trackers by one metric with intervals and tie groups: no winner by a hair.
+    """Rank trackers by one metric with intervals and letters: no winner by a hair.
 
-    The best tracker of a group is compared with each tracker below it; those that differ with p <= 1 - level
-    after Holm's correction leave the group, and the best of them begins the next one.
+    All pairs of trackers are tested together. Trackers that share a letter are not told apart; two that share none
+    differ with an adjusted p of at most 1 - level. The order in which trackers are given does not matter.
 
     Args:
-        parts: Tracker -> its parts, over the same sequences.
+        parts: Tracker -> its parts, over the same sequences in the same order.
         metric: Name of the metric.
         level: Of intervals and tests.
-        samples: Number of bootstrap samples.
+        samples: Flips of signs that are tried, at random where there are more.
         seed: Of the random generator.
+        cluster: From the name of a sequence to its cluster.
 
     Returns:
-        DataFrame indexed by tracker, best first: value, low, high, group (1 = best; NaN with one sequence), p
-        (against the best of the group). A ranking of the same parts is made once; this is a copy.
+        DataFrame indexed by tracker, best first: value, low, high, letters ("" with one cluster or without a value), p
+        (adjusted, against the first; NaN for the first itself). Its `attrs` hold `sequences`, `clusters` and `level`. A
+        ranking of the same parts is made once; this is a copy.
     """
-    given = tuple((name, tuple(mine)) for name, mine in parts.items())
-    return _leaderboard(given, metric, level, samples, seed).copy()
+    given = tuple(sorted((name, tuple(mine)) for name, mine in parts.items()))
+    return _leaderboard(given, metric, level, samples, (seed, cluster)).copy()
+
+
+def needed(level: float = 0.95) -> int:
+    """The fewest clusters with which a test can tell trackers apart at all, since p is at least 2 / 2**n."""
+    return 1 + ceil(log2(1 / (1 - level)) - 1e-9)
+
+
+def cannot_separate(clusters: int, trackers: int, level: float = 0.95) -> str:
+    """The sentence that so few clips cannot separate trackers, however different; "" where they can."""
+    if trackers < 2 or clusters >= needed(level):
+        return ""
+    clips = "1 clip" if clusters == 1 else f"{clusters} clips"
+    return f"{clips} cannot separate {trackers} trackers; {needed(level)} are needed"
+
+
+def how(ranks: pd.DataFrame) -> str:
+    """How a leaderboard's columns were made, for a caption."""
+    n, level = ranks.attrs["clusters"], ranks.attrs["level"]
+    few = cannot_separate(n, len(ranks), level)
+    note = f" {few}." if few else ""
+    if n < FEWEST:
+        return f"Fewer than {FEWEST} clips have no interval; they are listed.{note}"
+    text = f"ci: {level:.0%} jackknife-t interval of the mean over clips; clips: the middle 80 % of single clips."
+    if len(ranks) < 2:
+        return text
+    return (
+        f"{text} Trackers that share a letter are not told apart; p, against the first, is adjusted for all pairs "
+        f"(sign flips, step-down maximum).{note}"
+    )
+
+
+def letters(order: Sequence[str], differ: Iterable[tuple[str, str]]) -> dict[str, str]:
+    """Compact letter display: name -> letters, such that two names share a letter if and only if they do not differ.
+
+    Args:
+        order: Names, best first; the best has the letter a.
+        differ: Pairs of names that differ.
+
+    Source: Piepho, "An algorithm for a letter-based representation of all-pairwise comparisons", JCGS 2004.
+    """
+    columns = [frozenset(order)]
+    for a, b in differ:
+        split = {c - {out} if {a, b} <= c else c for c in columns for out in (a, b)}
+        columns = [c for c in split if not any(c < other for other in split)]
+    place = {name: i for i, name in enumerate(order)}
+    columns.sort(key=lambda c: sorted(place[name] for name in c))
+    marks = [*string.ascii_letters, *(f"({i})" for i in range(len(columns)))]
+    return {n: "".join(m for m, c in zip(marks, columns, strict=False) if n in c) for n in order}
 
 
 @lru_cache(maxsize=32)
 def _leaderboard(
-    given: tuple[tuple[str, tuple[Part, ...]], ...], metric: str, level: float, samples: int, seed: int
+    given: tuple[tuple[str, tuple[Part, ...]], ...],
+    metric: str,
+    level: float,
+    flips: int,
+    how: tuple[int, Cluster],
 ) -> pd.DataFrame:
     """The ranking of the same parts is asked for by tables, figures and answers alike: it is made once."""
     import pandas as pd
 
-    parts, record = dict(given), METRICS[metric]
-    found = {
-        name: intervals(mine, level=level, samples=samples, seed=seed)[metric] for name, mine in parts.items()
-    }
+    parts, record, (seed, cluster) = dict(given), METRICS[metric], how
+    _check_same(list(parts.values()))
+    found = {name: intervals(mine, level=level, cluster=cluster)[metric] for name, mine in parts.items()}
     worth = {name: record.worth(i.value) for name, i in found.items()}
-    order = sorted(found, key=lambda name: -worth[name] if np.isfinite(worth[name]) else np.inf)
-    group, p_values = dict.fromkeys(order, np.nan), dict.fromkeys(order, np.nan)
-    left, number = list(order), 1
-    while left and len(parts[left[0]]) > 1:
-        best, rest = left[0], left[1:]
-        p = {name: paired(parts[best], parts[name], metric, samples=samples, seed=seed).p for name in rest}
-        worse = _holm(p, 1 - level)
-        for name in left:
-            if name not in worse:
-                group[name], p_values[name] = number, p.get(name, np.nan)
-        left, number = [name for name in left if name in worse], number + 1
-    rows = [(n, found[n].value, found[n].low, found[n].high, group[n], p_values[n]) for n in order]
-    return pd.DataFrame(rows, columns=["tracker", "value", "low", "high", "group", "p"]).set_index("tracker")
+    order = sorted(found, key=lambda name: (-worth[name] if np.isfinite(worth[name]) else np.inf, name))
+    shares = {name: _of_metric(parts[name], metric, cluster)[1] for name in order}
+    tested = [name for name in order if np.isfinite(shares[name]).all() and len(shares[name]) > 1]
+    p = _adjusted({name: shares[name] for name in tested}, flips, seed)
+    marks = letters(tested, [pair for pair, value in p.items() if value <= 1 - level])
+    rows = [
+        (n, i.value, i.low, i.high, marks.get(n, ""), p.get((order[0], n), np.nan))
+        for n, i in ((n, found[n]) for n in order)
+    ]
+    board = pd.DataFrame(rows, columns=["tracker", "value", "low", "high", "letters", "p"])
+    some = next(iter(found.values()), None)
+    board.attrs.update(
+        sequences=some.sequences if some else 0, clusters=some.clusters if some else 0, level=level
+    )
+    return board.set_index("tracker")
 
 
-def _holm(p: Mapping[str, float], alpha: float) -> set[str]:
-    """Names whose hypothesis falls by Holm's step-down procedure (Scandinavian Journal of Statistics, 1979)."""
-    fallen: set[str] = set()
-    for rank, name in enumerate(sorted(p, key=lambda n: p[n])):
-        if not p[name] <= alpha / (len(p) - rank):
-            break
-        fallen.add(name)
-    return fallen
+def _check_same(sides: Sequence[Sequence[Part]]) -> None:
+    if len({tuple(p.sequence for p in side) for side in sides}) > 1:
+        raise InputError("A paired test needs the same sequences in the same order for both trackers.")
 
 
-def _bootstrap(parts: Sequence[Part], names: Sequence[str], samples: int, seed: int) -> Array:
-    rng = np.random.default_rng(seed)
-    draws = rng.integers(0, len(parts), (samples, len(parts)))
+def _of_metric(parts: Sequence[Part], metric: str, cluster: Cluster) -> tuple[float, Array]:
+    """The value of a metric and what each cluster says of it, (n,)."""
+    names, value, shares = _linearised(parts, cluster)
+    if metric not in names:
+        raise InputError(f"These scores have no metric {metric!r}. They have: {', '.join(names)}.")
+    at = names.index(metric)
+    return float(value[at]), shares[:, at]
+
+
+def _linearised(parts: Sequence[Part], cluster: Cluster) -> tuple[list[str], Array, Array]:
+    """Names of the metrics (M), their values (M,), and the clusters' pseudo-values (n, M), whose mean is the value."""
+    whole = combine(parts)
+    names, value = list(whole), np.array(list(whole.values()), np.float64)
+    _, unit = np.unique([cluster(p.sequence) or str(i) for i, p in enumerate(parts)], return_inverse=True)
+    n = int(unit.max()) + 1
+    if n < 2:
+        return names, value, value[None]
     select = combiner(parts)
-    rows = (select(draw) for draw in draws)
-    return np.array([[row[name] for name in names] for row in rows], dtype=np.float64)
+    without = (select(np.flatnonzero(unit != i)) for i in range(n))
+    left = np.array([[row[name] for name in names] for row in without], np.float64)
+    return names, value, value - (n - 1) * (left - left.mean(axis=0))
 
 
-def _percentiles(drawn: Array, level: float) -> tuple[float, float]:
-    good = drawn[np.isfinite(drawn)]
-    if not len(good):
+def _signs(n: int, flips: int, seed: int) -> Array:
+    """Signs (B, n), the first row as observed. The first sign is + throughout: turning all of them changes nothing."""
+    if 2 ** (n - 1) <= flips:
+        rest = np.array(list(itertools.product([1.0, -1.0], repeat=n - 1))).reshape(-1, n - 1)
+        return np.concatenate([np.ones((len(rest), 1)), rest], axis=1)
+    signs = np.random.default_rng(seed).choice([1.0, -1.0], (flips + 1, n))
+    signs[0] = 1.0
+    return signs
+
+
+def _cosines(signs: Array, d: Array) -> Array:
+    """|sum| of the flipped differences (B, K) over its largest possible value, which grows with |t| and has no pole."""
+    length = np.sqrt(len(d) * np.square(d).sum(axis=0))
+    return np.abs(signs @ d) / np.where(length > 0, length, 1.0)
+
+
+def _adjusted(shares: Mapping[str, Array], flips: int, seed: int) -> dict[tuple[str, str], float]:
+    """Adjusted p of all pairs of trackers, by the step-down maximum over the pairs."""
+    names = list(shares)
+    pairs = list(itertools.combinations(names, 2))
+    if not pairs:
+        return {}
+    d = np.stack([shares[a] - shares[b] for a, b in pairs], axis=1)
+    cosine = _cosines(_signs(len(d), flips, seed), d)
+    order = np.argsort(-cosine[0], kind="stable")
+    ranked = cosine[:, order]
+    largest = np.maximum.accumulate(ranked[:, ::-1], axis=1)[:, ::-1]
+    p = np.maximum.accumulate((largest >= ranked[0] - 1e-9).mean(axis=0))
+    found = dict(zip((pairs[i] for i in order.tolist()), p.tolist(), strict=True))
+    return {pair: found[pair] for pair in pairs}
+
+
+def _not_rejected(signs: Array, d: Array, alpha: float) -> tuple[float, float]:
+    """Ends of the differences that the sign-flip test does not reject; NaN where it rejects none.
+
+    A flip is at least as extreme as the data, for an assumed difference, exactly where that lies between the mean of
+    the flipped differences and the mean of the others; so p falls off by steps at these means.
+    """
+    flipped = signs < 0
+    count = flipped.sum(axis=1)
+    inner = (count > 0) & (count < len(d))
+    below = (flipped[inner] @ d) / count[inner]
+    above = (~flipped[inner] @ d) / (len(d) - count[inner])
+    low, high = np.sort(np.minimum(below, above)), np.sort(np.maximum(below, above))[::-1]
+    always = len(signs) - len(low)
+    # Of B flips, `always` are extreme for any difference; p exceeds alpha while more than alpha * B are.
+    at = int(np.floor(alpha * len(signs) + 1e-9)) - always
+    if at < 0 or at >= len(low):
         return np.nan, np.nan
-    low, high = np.percentile(good, [50 * (1 - level), 50 * (1 + level)])
-    return float(low), float(high)
-
-
-def _swaps(n: int, samples: int, rng: np.random.Generator) -> NDArray[np.bool_]:
-    if 2**n <= samples:
-        return np.array(list(itertools.product([False, True], repeat=n)))
-    return rng.random((samples, n)) < 0.5
+    return float(low[at]), float(high[at])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
+_OF_MAIN = ("ci_low", "ci_high", "clips_low", "clips_high")
 _LATEX = {
     **{c: "\\" + c for c in "&%$#_{}"},
     "\\": r"\textbackslash{}",
@@ -58,8 +59,10 @@ class Board:
             is no number. Columns of text (`note`) are shown as they are.
         title: What the table is about.
         caption: By which rule the numbers were made.
-        main: The column that ranks; `ci_low` and `ci_high` are the ends of its interval.
+        main: The column that ranks; `ci_low` and `ci_high` are the ends of its interval, `clips_low` and `clips_high` those
+            of the middle 80 % of the clips, and columns that begin with its name and a space its values on single clips.
         digits: Decimals of fractions, which are shown in per cent.
+        unranked: Rows that are never the best of a column, since they don't stand for the same clips.
         total: True if the rows are parts and the last one joins them: then it stands out, not the best of each column.
     """
 
@@ -68,6 +71,7 @@ class Board:
     caption: str = ""
     main: str | None = None
     digits: int = 1
+    unranked: tuple[str, ...] = ()
     total: bool = False
 
     @cached_property
@@ -106,7 +110,7 @@ class Board:
                     short = _first_sentence(text)
                     row.append(Cell(short, False, last, text if short != text else ""))
                 else:
-                    strong = last or (column in best and value == best[column])
+                    strong = last or (column in best and value == best[column] and label not in self.unranked)
                     row.append(
                         Cell(metric.text(np.nan if value is None else value, self.digits), strong=strong)
                     )
@@ -176,7 +180,8 @@ class Board:
         if column in METRICS:
             return METRICS[column]
         title = column.replace("_std", " ±").replace("_", " ")
-        source = self.main if column in ("ci_low", "ci_high") else column.removesuffix("_std")
+        own = column in _OF_MAIN or column.startswith(f"{self.main} ")
+        source = self.main if own else column.removesuffix("_std")
         if source in METRICS:
             return replace(METRICS[source], name=column, title=title, higher_is_better=None)
         values = self.frame[column]
@@ -188,6 +193,7 @@ class Board:
     def _best(self, column: str) -> Any:
         """The best value of a column, None where there is no choice."""
         metric, values = self.columns[column], self.frame[column].astype(float)
+        values = values[[str(row) not in self.unranked for row in self.frame.index]]
         if metric is None or metric.higher_is_better is None or len(values) < 2 or not values.notna().any():
             return None
         return values.max() if metric.higher_is_better else values.min()

@@ -70,10 +70,13 @@ class Panel:
 
 
 def figure(panels: Iterable[Panel]) -> Figure:
-    """Draw the families that have a metric to draw, one below the other, each with its curves above it."""
+    """Draw the families that have something to draw, one below the other, each with its curves above it.
+
+    Without a metric that ranks, what is seen takes its place: how often each tracker calls itself lost, and its timeline.
+    """
     from vtlab.show.sheet import Sheet
 
-    shown = [p for p in panels if p.board.main is not None]
+    shown = [p for p in panels if p.board.main is not None or p.timeline is not None]
     rows = [
         row
         for panel in shown
@@ -110,6 +113,9 @@ def _draw_curves(place: Any, panel: Panel) -> None:
 
 
 def _draw_family(place: Any, panel: Panel) -> None:
+    if panel.board.main is None:
+        _draw_seen(place, panel)
+        return
     left, middle, right = place.subplots(1, 3, width_ratios=(1, 1.1, 1.3))
     board, metric, budget = panel.board.frame, str(panel.board.main), panel.budget_ms
     values = board[metric].astype(float)
@@ -126,6 +132,21 @@ def _draw_family(place: Any, panel: Panel) -> None:
         ylabel=metric,
         budget=budget,
     )
+    _draw_timeline(right, panel.timeline, [str(name) for name in board.index])
+
+
+def _draw_seen(place: Any, panel: Panel) -> None:
+    left, right = place.subplots(1, 2, width_ratios=(1, 1.6))
+    board = panel.board.frame
+    lost = board.reindex(columns=["lost_share"])["lost_share"].astype(float)
+    title = f"{panel.board.title}: no truth, no order"
+    if lost.notna().any():
+        plot.bars(
+            left, {str(k): v for k, v in lost.items()}, xlabel="share of frames called lost", title=title
+        )
+    else:
+        left.axis("off")
+        left.set_title(title)
     _draw_timeline(right, panel.timeline, [str(name) for name in board.index])
 
 

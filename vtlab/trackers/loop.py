@@ -25,6 +25,7 @@ from vtlab.prompts import Prompts
 from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
 from vtlab.trackers.create import create_tracker
+from vtlab.trackers.load import Load
 from vtlab.trackers.memory import Memory
 from vtlab.trackers.passes import (
     Direction,
@@ -254,6 +255,9 @@ class _Work:
         self._seconds: list[float] = []
         self._cancelled = False
         self._read = 0
+        self._reading = 0.0  # seconds in which frames were decoded: no work of the tracker
+        self._ahead = 0  # frames that were read beyond the one that was answered
+        self._load = Load()
 
     def tracks(self) -> Tracks:
         """What has been tracked so far, or all of it."""
@@ -322,7 +326,12 @@ class _Work:
     def _watched(self, frames: Iterator[Frame]) -> Iterator[Frame]:
         """Frames until somebody cancels."""
         cancel = self._job.cancel
-        for frame in frames:
+        while True:
+            begin = time.perf_counter()
+            frame = next(frames, None)
+            self._reading += time.perf_counter() - begin
+            if frame is None:
+                return
             if cancel is not None and cancel.is_set():
                 self._cancelled = True
                 return
@@ -342,16 +351,17 @@ class _Work:
             yield frame.index, answer
 
     def _offline(self, tracker: OfflineTracker, frames: Iterator[Frame], part: Pass) -> Answers:
-        begin = time.perf_counter()
-        for pair in tracker.run(frames, part.prompts, 0 if self._live else part.total):
-            self._seconds.append(time.perf_counter() - begin)
+        begin, reading = time.perf_counter(), self._reading
+        for done, pair in enumerate(tracker.run(frames, part.prompts, 0 if self._live else part.total), 1):
+            self._seconds.append(max(time.perf_counter() - begin - (self._reading - reading), 0.0))
+            self._ahead = max(self._ahead, self._read - done)
             if not (isinstance(pair, tuple) and len(pair) == 2):
                 raise AnswerError(
                     f"{self.name!r} must yield (frame index, FrameTracks) from `run`, got a {type(pair).__name__} for "
                     f"frame {self.frame}."
                 )
             yield pair
-            begin = time.perf_counter()
+            begin, reading = time.perf_counter(), self._reading
 
     def _check_end(self, part: Pass, at: int) -> None:
         """Raise unless every frame was answered and every prompt reached; a live stream ends when it likes."""
@@ -377,9 +387,15 @@ class _Work:
             complete=complete,
             events=provenance.plain(list(self._job.tracker.events)) or None,
             memory=self._job.memory.record(),
+            timing=self._timing(),
             wall_seconds=round(self.spent + now, 6),
         )
         return replace(tracks, record=record, step_seconds=np.array(self._seconds))
+
+    def _timing(self) -> dict[str, Any]:
+        offline = isinstance(self._job.tracker, OfflineTracker)
+        delay = 1000 * self._ahead / max(self._job.video.fps, 1e-9) if offline else 0.0
+        return {"offline": offline, "delay_ms": round(delay, 3), **self._load.record()}
 
 
 @dataclass(frozen=True)

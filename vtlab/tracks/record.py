@@ -230,6 +230,8 @@ class Record(_Entries):
         complete: False where tracking was stopped or failed.
         events: What the tracker told of its objects: dicts with "frame", "object_id", "event", "reason".
         memory: Measured megabytes, by name.
+        timing: How the steps' times are to be read: "offline" (answers come after later frames were read), "delay_ms"
+            (by how much the last one does), "waiting" (share of the time that other work kept the processor).
         wall_seconds: Wall time of the whole run.
         versions: Package -> version.
         hardware: Of the machine.
@@ -253,6 +255,7 @@ class Record(_Entries):
     complete: bool | None = _entry(bool)
     events: list[dict[str, Any]] | None = _entry(list)
     memory: dict[str, Any] | None = _entry(dict)
+    timing: dict[str, Any] | None = _entry(dict)
     wall_seconds: float | None = _entry(float, int)
     versions: dict[str, str] | None = _entry(dict)
     hardware: dict[str, Any] | None = _entry(dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import isfinite
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -97,26 +97,20 @@ def choose(
 def _candidate(
     board: pd.DataFrame, label: str, metric: str, budget_ms: float | None, known: Evidence
 ) -> Candidate:
-    row, timing = board.loc[label], known.timings.get(label)
-    slow = float(row.get("latency_p95_ms", np.nan))
-    if budget_ms is None:
-        keeps, over = True, (0, 0)
-    elif timing is None:
-        keeps, over = slow <= budget_ms, (0, 0)
-    else:
+    row: Mapping[str, float] = board.loc[label].to_dict()  # type: ignore[assignment]
+    timing, slow = known.timings.get(label), float(row.get("latency_p95_ms", np.nan))
+    keeps: bool | None = True
+    over = (0, 0)
+    if budget_ms is not None and timing is None:
+        keeps = slow <= budget_ms
+    elif budget_ms is not None and timing is not None:
         keeps, over = timing.keeps(budget_ms), timing.over(budget_ms)
     found = Candidate(
         label, float(row[metric]), float(row.get("latency_ms", np.nan)), slow, keeps=keeps, over=over
     )
     if known.ranks is not None and label in known.ranks.index:
-        ranks = known.ranks.loc[label]
-        found = replace(
-            found,
-            low=float(ranks["low"]),
-            high=float(ranks["high"]),
-            p=float(ranks["p"]),
-            letters=str(ranks["letters"]),
-        )
+        rank: Mapping[str, Any] = known.ranks.loc[label].to_dict()  # type: ignore[assignment]
+        found = replace(found, low=rank["low"], high=rank["high"], p=rank["p"], letters=rank["letters"])
     return replace(found, finished=known.finished.get(label, (1, 1)), won=known.won.get(label, 0))
 
 

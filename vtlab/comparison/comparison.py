@@ -393,8 +393,10 @@ class Comparison:
         row: dict[str, Any] = {"tracker": label, "family": family}
         mine = scores[(scores["tracker"] == label) & (scores["object_id"].astype(str) == "all")]
         combined = mine[mine["sequence"] == "all"]
-        means = {m: v.agg(JOINED.get(str(m), "mean")) for m, v in mine.groupby("metric")["value"]}
-        means |= combined.set_index("metric")["value"].to_dict()
+        means: dict[Any, Any] = {
+            m: v.agg(JOINED.get(str(m), "mean")) for m, v in mine.groupby("metric")["value"]
+        }
+        means |= dict(combined.set_index("metric")["value"].to_dict())
         row |= {m: means.get(m, np.nan) for m in (*FAMILIES[family].columns, *PROXY_METRICS)}
         notes = [r.note for r in runs if r.note]
         tracks = [r.tracks for r in runs if r.tracks is not None]

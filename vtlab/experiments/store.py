@@ -104,7 +104,7 @@ def _of_family(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     if (count < total).any():
         table.insert(1, "of", total)
     if main is not None:
-        table.insert(table.columns.get_loc(main) + 1, f"{main}_std", group[main].std())
+        table.insert(list(table.columns).index(main) + 1, f"{main}_std", group[main].std())
         worth = METRICS[main].worth(1.0) * table[main]
         order = sorted(
             range(len(table)),

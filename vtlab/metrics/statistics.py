@@ -109,7 +109,7 @@ def intervals(parts: Sequence[Part], *, level: float = 0.95, cluster: Cluster = 
     for name, v, h in zip(names, value.tolist(), half.tolist(), strict=True):
         low, high = (METRICS[name].low, METRICS[name].high) if name in METRICS else (-np.inf, np.inf)
         ends = (max(v - h, min(low, v)), min(v + h, max(high, v))) if np.isfinite(h) else (np.nan, np.nan)
-        out[name] = Interval(v, *ends, level, len(parts), n)
+        out[name] = Interval(v, ends[0], ends[1], level, len(parts), n)
     return out
 
 

@@ -1,0 +1,1 @@
+"""Decision: an honest answer from no labels, a few labels, or full truth."""

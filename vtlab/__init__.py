@@ -35,6 +35,7 @@ _NAMES = {
     "compare": "vtlab.comparison",
     "convert": "vtlab.formats",
     "evaluate": "vtlab.metrics",
+    "verdict": "vtlab.decision",
     "profile": "vtlab.trackers.measure",
     "annotate": "vtlab.studio",
     "Corrector": "vtlab.studio",
@@ -54,6 +55,7 @@ __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:
     from vtlab.comparison import compare
+    from vtlab.decision import verdict
     from vtlab.errors import VtlabError, VtlabWarning
     from vtlab.formats import convert
     from vtlab.metrics import evaluate

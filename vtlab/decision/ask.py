@@ -1,0 +1,288 @@
+"""The door to verdicts: from a comparison, or from tracks, to a question on clips."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab.comparison import Comparison
+from vtlab.decision import store
+from vtlab.decision.answer import Verdict
+from vtlab.decision.quality import MEASURES, find_measure
+from vtlab.decision.question import Clip, Labels, Question, key_of
+from vtlab.decision.wording import LIMITS
+from vtlab.errors import InputError, VtlabWarning
+from vtlab.tracks import Tracks
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Answers = Comparison | Mapping[str, Tracks] | Mapping[str, Mapping[str, Tracks]]
+"""A comparison, {tracker: tracks} of one video, or {video: {tracker: tracks}}."""
+_SURE_UP_TO = 3
+"""Trackers up to which a strict winner is proven by a bet; with more, nothing is decided before about 25 labels."""
+
+
+class SavedVerdict(Verdict):
+    """A verdict that writes its file after every label."""
+
+    path: Path | None = None
+
+    def add(self, labels: Tracks | None = None, **said: Any) -> None:
+        """Take labels as `Verdict.add` does, and write the file."""
+        super().add(labels, **said)
+        if self.path is not None:
+            store.write(self, self.path)
+
+
+def verdict(
+    answers: Answers,
+    *,
+    within: float = 0.02,
+    level: float = 0.95,
+    budget: int = 80,
+    seed: int = 0,
+    guarantee: bool | None = None,
+    metric: str | None = None,
+    labels: Tracks | Mapping[str, Tracks] | None = None,
+    file: str | Path | None = None,
+) -> Verdict:
+    """Ask which tracker is good enough on this footage, and be told which few frames to label to know it.
+
+        v = vtlab.verdict(result)          # a comparison, or {tracker: tracks}
+        v.next()                           # (clip, frame) to label before the next look
+        v.add(labels)                      # Tracks; absent=[frames where nothing is there]
+        v.state, v.sentence, v.table
+
+    Args:
+        answers: A comparison; {tracker: tracks} of one video; or {video: {tracker: tracks}}. Every video counts the
+            same. A tracker that failed counts as missing from there on.
+        within: How far below the best still is good enough, in units of the measure; 0 asks for a strict winner.
+        level: Confidence of every statement, whenever it is looked at.
+        budget: Labels at most, from 10.
+        seed: Of the draw of the frames.
+        guarantee: Whether to prove the answer by a bet, for any number of labels and any stop, instead of by
+            intervals that were calibrated on drone clips. By default where a strict winner among at most three trackers
+            is asked for. Needs a measure whose distance is a metric: "iou" or "J".
+        metric: "iou" (mean IoU of boxes), "success", "precision", "J" (masks), "within" (points), "detection" (boxes of
+            many objects; no number about identities can be had from scattered frames). By default that of the family.
+        labels: What is labelled already, chosen by hand, or the full truth; it is known for certain and the draw is made
+            on the rest. {video: tracks} for several videos.
+        file: JSON file that holds the question and follows every label; a verdict in it is taken up. If the question
+            changed, a new one begins, which knows the labels, and a warning says so.
+
+    Raises:
+        InputError: Fewer than two trackers, a value out of range, answers that aren't of one video, unknown metric.
+        FormatError: The file holds something else.
+        WriteError: The file can't be written.
+    """
+    clips, family, notes = _clips(answers)
+    measure = find_measure(metric, family)
+    count = len(next(iter(clips.values())).tracks)
+    if guarantee and not measure.metric:
+        able = ", ".join(m.name for m in MEASURES.values() if m.metric)
+        raise InputError(
+            f"guarantee=True: {measure.name!r} has no proven bound. Use metric= one of {able}, or False."
+        )
+    sure = within == 0 and count <= _SURE_UP_TO and measure.metric if guarantee is None else guarantee
+    question = Question(measure.name, float(within), float(level), int(budget), int(seed), bool(sure))
+    given = _known(clips, labels)
+    if file is None:
+        return _make(clips, question, given, notes=notes)
+    return _from_file(Path(file), clips, question, given, notes)
+
+
+def _make(
+    clips: Mapping[str, Clip],
+    question: Question,
+    known: Mapping[str, Tracks],
+    *,
+    notes: Iterable[str],
+    more: Mapping[str, Labels] | None = None,
+) -> SavedVerdict:
+    """A new verdict; what is known is read by the rules of labels."""
+    made = SavedVerdict(clips, question, notes=notes)
+    said = {name: made.read(name, tracks) for name, tracks in known.items()}
+    for name, older in (more or {}).items():
+        said[name] = older.joined(said.get(name, Labels()))
+    return SavedVerdict(clips, question, said, notes=notes) if said else made
+
+
+def _from_file(
+    path: Path, clips: Mapping[str, Clip], question: Question, known: Mapping[str, Tracks], notes: list[str]
+) -> Verdict:
+    """Take up the verdict in a file, or begin one that knows its labels."""
+    old = store.Stored(path) if path.exists() else None
+    found = old.all_labels() if old is not None else {}
+    mine = {name: said for name, said in found.items() if name in clips}
+    changed = old.changed(key_of(question, clips)) if old is not None else ""
+    if old is not None and not changed and not known:
+        made = SavedVerdict(clips, question, old.known, order=_order(old, clips, question), notes=notes)
+        for name, said in old.labels.items():
+            made.add(
+                said.tracks.replace(meta={"annotated": sorted(said.looked)}), unsure=said.unsure, clip=name
+            )
+        made.second.update(old.second)
+    else:
+        made = _make(clips, question, known, notes=notes, more=mine)
+        count = sum(len(said.looked) for said in mine.values())
+        if count:
+            text = (
+                f"{path}: a new verdict begins ({changed or 'labels were given'}). The {count} frames labelled "
+                "there are known to it; they are no part of its sample."
+            )
+            warnings.warn(text, VtlabWarning, stacklevel=3)
+            made.notes.append(text)
+    made.path = path
+    store.write(made, path)
+    return made
+
+
+def _order(old: store.Stored, clips: Mapping[str, Clip], question: Question) -> Any:
+    """The draw that the file holds; None for a bet, whose draw follows from seed and labels."""
+    return None if question.guarantee or not old.order[0] else old.order
+
+
+def _known(clips: Mapping[str, Clip], labels: Tracks | Mapping[str, Tracks] | None) -> dict[str, Tracks]:
+    if labels is None:
+        return {}
+    if isinstance(labels, Tracks):
+        if len(clips) > 1:
+            raise InputError(
+                f"Which video do the labels belong to? Give {{video: tracks}}: {', '.join(clips)}."
+            )
+        return {next(iter(clips)): labels}
+    strange = [name for name in labels if name not in clips]
+    if strange:
+        raise InputError(f"labels: there is no video {strange[0]!r}. Known: {', '.join(clips)}.")
+    return dict(labels)
+
+
+# -- what was answered ---------------------------------------------------------------------------------------------
+
+
+def _clips(answers: Answers) -> tuple[dict[str, Clip], str, list[str]]:
+    """(clips by name, family, notes)."""
+    if isinstance(answers, Comparison):
+        return _of_comparison(answers)
+    if not isinstance(answers, Mapping) or not answers:
+        raise InputError(f"Expected a comparison, or {{tracker: tracks}}, got {answers!r}.")
+    if all(isinstance(t, Tracks) for t in answers.values()):
+        answers = {_name_of(answers): answers}  # type: ignore[dict-item, assignment]
+    clips: dict[str, Clip] = {}
+    first: list[str] | None = None
+    for name, tracks in answers.items():
+        if not isinstance(tracks, Mapping) or not all(isinstance(t, Tracks) for t in tracks.values()):
+            raise InputError(f"{name!r}: expected {{tracker: tracks}}, got {tracks!r}.")
+        first = first or list(tracks)
+        if set(tracks) != set(first):
+            raise InputError(
+                f"{name!r} has the trackers {', '.join(tracks)}, others have {', '.join(first)}."
+            )
+        clips[name] = _clip(name, {t: tracks[t] for t in first})
+    _at_least_two(first or [])
+    families = {_family(t) for clip in clips.values() for t in clip.tracks.values() if len(t)}
+    return clips, _one_family(families or {"sot"}), list(LIMITS)
+
+
+def _at_least_two(trackers: list[str]) -> None:
+    if len(trackers) < 2:
+        raise InputError(f"A verdict is between at least two trackers, got {', '.join(trackers) or 'none'}.")
+
+
+def _one_family(families: set[str]) -> str:
+    """The family by which all can be judged: boxes serve those who have masks too."""
+    if len(families) == 1:
+        return next(iter(families))
+    if families == {"sot", "vos"}:
+        return "sot"
+    raise InputError(
+        f"The answers are of the families {', '.join(sorted(families))}, which have no measure in common. Ask for one "
+        "family at a time: {tracker: tracks}."
+    )
+
+
+def _family(tracks: Tracks) -> str:
+    maker = tracks.record.tracker
+    if maker is not None and maker.family in {m.family for m in MEASURES.values()}:
+        return str(maker.family)
+    if len(tracks.points):
+        return "points"
+    return "vos" if tracks.rle is not None else "sot"
+
+
+def _name_of(tracks: Mapping[str, Any]) -> str:
+    named = (t.record.source.name for t in tracks.values() if t.record.source is not None)
+    return next((n for n in named if n), "video")
+
+
+def _clip(name: str, tracks: dict[str, Tracks]) -> Clip:
+    """The clip of tracks alone: its frames are those after the first answer, which repeats the prompt."""
+    sources = [t.record.source for t in tracks.values() if t.record.source is not None]
+    spans = {(s.digest, s.span, s.frames) for s in sources}
+    if len(spans) > 1:
+        raise InputError(
+            f"{name!r}: the tracks are of different footage: {', '.join(s.told for s in sources)}."
+        )
+    told = [s.frames for s in sources if s.frames is not None and s.frames > 0]
+    told += [t.record.frames for t in tracks.values() if t.record.frames]
+    last = max((int(t.frame[-1]) for t in tracks.values() if len(t)), default=-1)
+    length = max([*told, last + 1])
+    ids = np.unique(np.concatenate([t.object_id for t in tracks.values()]))
+    if any(_family(t) == "mot" for t in tracks.values()):
+        return Clip(name, tracks, np.arange(length), ids, length)
+    start = min((int(t.frame[0]) for t in tracks.values() if len(t)), default=length)
+    return Clip(name, tracks, np.arange(start + 1, length), ids, length)
+
+
+def _of_comparison(result: Comparison) -> tuple[dict[str, Clip], str, list[str]]:
+    trackers = result.trackers
+    _at_least_two(trackers)
+    family = _one_family(set(result.families))
+    notes = [*LIMITS]
+    clips: dict[str, Clip] = {}
+    for sequence in result.sequences:
+        runs = {r.tracker: r for r in result.of_sequence(sequence.name)}
+        tracks = {}
+        for tracker in trackers:
+            run = runs.get(tracker)
+            tracks[tracker] = run.tracks if run is not None and run.tracks is not None else Tracks.empty()
+            if run is None or not run.ok:
+                since = int(tracks[tracker].frame[-1]) + 1 if len(tracks[tracker]) else 0
+                notes.append(
+                    f"{tracker} failed on {sequence.name}; its answers count as missing from frame {since} on."
+                )
+        prompted = () if family == "mot" else sequence.prompts.frames
+        frames = np.arange(min(prompted, default=0), len(sequence.video))
+        ids = np.unique(np.concatenate([t.object_id for t in tracks.values()]))
+        ids = np.union1d(ids, np.array(() if family == "mot" else sequence.prompts.object_ids, np.int64))
+        kept = np.setdiff1d(frames, np.array(prompted, np.int64))
+        clips[sequence.name] = Clip(sequence.name, tracks, kept, ids, len(sequence.video), sequence.video)
+    return clips, family, notes
+
+
+def doubtful(answers: Answers, count: int = 20, *, metric: str | None = None) -> pd.DataFrame:
+    """Frames on which the trackers differ most, for people to look at: clip, frame, disagreement (0 to 1), most first.
+
+    For review only: labels on these frames say nothing of the others (a mean over them is off by 0.16 and more), and
+    frames on which all trackers share a mistake are not among them. For numbers ask `vtlab.verdict` which frames to
+    label.
+
+    Args:
+        answers: As for `verdict`.
+        count: Frames at most.
+        metric: By which measure they differ; by default that of the family.
+    """
+    import pandas as pd
+
+    clips, family, notes = _clips(answers)
+    question = Question(find_measure(metric, family).name, 0.0, 0.95, 80, 0, False)
+    asked = Verdict(clips, question, notes=notes)
+    places, amount = asked.disagreement()
+    order = np.argsort(-amount, kind="stable")[:count]
+    rows = [(*places[i], float(amount[i])) for i in order]
+    return pd.DataFrame(rows, columns=["clip", "frame", "disagreement"])

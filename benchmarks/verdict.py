@@ -143,6 +143,9 @@ def decisions(clips: list[tuple], draws: int, within: float = 0.02) -> str:
 
 def speed() -> None:
     """Choosing frames for 6 trackers x 10,000 frames, and the answer after a label."""
+    import pandas  # noqa: F401 (imports are no part of an answer)
+    import scipy.special  # noqa: F401
+
     import vtlab
     from vtlab.tracks import Tracks
 
@@ -192,7 +195,7 @@ def main() -> None:
             "worst 5 % of clips",
             "wrong by > 0.02",
             "coverage",
-            "worst tracker, 5 %",
+            "worst 5 %",
         )
         for column in columns:
             table.add_column(column, justify="left" if column == "picked by" else "right")

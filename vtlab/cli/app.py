@@ -1,4 +1,4 @@
-"""The command line: `vtlab track | compare | evaluate | trackers | detectors | weights | info | doctor | run | ...`.
+"""The command line: `vtlab track | compare | verdict | evaluate | trackers | detectors | weights | info | run | ...`.
 
 Results go to standard output (`--json` for scripts), progress and messages to standard error. Exit codes: 0 done,
 1 an error of the input or the set-up, 2 wrong usage, 3 stopped half-way with the partial result kept, 130 Ctrl-C.
@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from vtlab.cli import experiments, parts, results, setup, tracking
+from vtlab.cli import decision, experiments, parts, results, setup, tracking
 from vtlab.cli.output import escape, stderr
 from vtlab.cli.weights import weights
 from vtlab.errors import TrackingError, VtlabError
@@ -27,7 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(weights, name="weights")
-for group in (tracking, results, parts, experiments, setup):
+for group in (tracking, results, decision, parts, experiments, setup):
     for command in group.COMMANDS:
         app.command()(command)
 

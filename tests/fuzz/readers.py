@@ -1,0 +1,311 @@
+"""Every reader of files from outside, with good files for it to be damaged: the only table of the fuzzing.
+
+Formats come from the registry, so a new one is fuzzed without a word here.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import pickle
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One reader.
+
+    Attributes:
+        name: What the table calls it.
+        make: Writes good files into a folder.
+        read: Reads the files of the folder; `path` is the one that was damaged.
+        needs: Packages without which it isn't asked.
+    """
+
+    name: str
+    make: Callable[[Path], Any]
+    read: Callable[[Path, Path], Any]
+    needs: tuple[str, ...] = ()
+
+    def there(self) -> bool:
+        return all(importlib.util.find_spec(n) is not None for n in self.needs)
+
+
+def frames(n: int = 6) -> np.ndarray:
+    y, x = np.mgrid[:48, :64]
+    return np.stack([np.stack([x * 3 + i, y * 4, x * y + 9 * i], -1) % 256 for i in range(n)]).astype(np.uint8)
+
+
+# -- pictures ---------------------------------------------------------------------------------------------------------
+
+
+def make_videos(folder: Path) -> None:
+    import av
+
+    kinds = {"a.mp4": "libx264", "b.mkv": "libx264", "c.avi": "mpeg4", "d.webm": "libvpx", "e.mov": "mjpeg", "f.ts": "mpeg2video"}
+    for name, codec in kinds.items():
+        with av.open(str(folder / name), "w") as out:
+            stream = out.add_stream(codec, rate=25)
+            stream.width, stream.height = 64, 48
+            stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+            for image in frames():
+                out.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+            out.mux(stream.encode())
+
+
+def read_video(folder: Path, path: Path) -> None:
+    import vtlab
+
+    with vtlab.open_video(path) as video:
+        count = sum(1 for frame, _ in zip(video, range(20), strict=False) if frame.image.shape[2] == 3)
+        video[len(video) // 2], video[count - 1], video.fps, video.digest()
+
+
+def make_images(folder: Path) -> None:
+    from PIL import Image
+
+    for name in ("a.png", "b.jpg", "c.webp", "d.bmp", "e.tif", "f.ppm"):
+        Image.fromarray(frames(1)[0]).save(folder / name)
+    Image.fromarray(frames(1)[0, ..., 0]).convert("P").save(folder / "g.png")
+    Image.fromarray(frames(1)[0].astype(np.uint16)[..., 0] * 200).save(folder / "h.tif")
+
+
+def read_image(folder: Path, path: Path) -> None:
+    import vtlab
+
+    for frame in vtlab.open_video(path):
+        assert frame.image.dtype == np.uint8
+    vtlab.open_video(folder)
+
+
+# -- prompts, tracks, detections --------------------------------------------------------------------------------------
+
+
+def make_prompts(folder: Path) -> None:
+    from vtlab import prompts as p
+
+    mask = np.hypot(*np.mgrid[-20:20, -20:20]) < 9
+    given = [
+        p.BoxPrompt((2, 3, 20, 30), object_id=1, label="car"),
+        p.PointPrompt(((5, 6), (7, 8)), object_id=2, frame=1, labels=(1, 0)),
+        p.MaskPrompt.from_mask(mask, object_id=3),
+    ]
+    p.Prompts(given).save(folder / "prompts.json")
+    polygons = [p.PolygonPrompt(((1, 1), (20, 2), (5, 30)), object_id=1)] if hasattr(p, "PolygonPrompt") else given
+    p.Prompts(polygons).save(folder / "polygons.json")
+
+
+def read_prompts(folder: Path, path: Path) -> None:
+    from vtlab.prompts import MaskPrompt, Prompts
+
+    found = Prompts.load(path)
+    found.to_json()
+    found.check(range(5))
+    for prompt in found:
+        if isinstance(prompt, MaskPrompt):
+            prompt.to_mask()
+
+
+def tracks() -> Any:
+    from vtlab import masks
+    from vtlab.tracks import PointRows, Tracks
+
+    frame, owner = np.tile(np.arange(5), 2), np.repeat([1, 2], 5)
+    corner = np.stack([4 + owner * 12 + frame, 5 + owner * 8 + frame], axis=1).astype(float)
+    return Tracks.of(
+        frame,
+        owner,
+        np.concatenate([corner, corner + 9], axis=1),
+        masks=[masks.from_box((x, y, x + 8, y + 6), 48, 64) for x, y in corner],
+        points=PointRows.of(frame, owner, np.zeros_like(frame), corner),
+        label="car",
+        attributes=[{"colour": "red"}] * 10,
+        polygons=[[[5, 5], [20, 5], [5, 20]]] * 10,
+        angle=np.ones(10),
+        size=(48, 64),
+        meta={"frames": 5},
+    )
+
+
+def read_tracks(folder: Path, path: Path) -> None:
+    from vtlab.tracks import Tracks
+
+    use(Tracks.load(path))
+
+
+def use(found: Any) -> None:
+    """What every road does with tracks that were read."""
+    found.to_frame(), found.seen(), found.object_ids, repr(found)
+    for frame in found.frame[:3].tolist():
+        found.at(frame).masks_at(frame)
+
+
+def make_recorded(folder: Path) -> None:
+    import supervision as sv
+
+    import vtlab
+    from vtlab.contracts import Detector
+    from vtlab.detectors.recorded import record
+    from vtlab.registry import register_detector
+
+    @register_detector("fuzz-fixed", family="detector", summary="Says the same of every frame.")
+    class Found(Detector):
+        names = ("car",)
+
+        def detect(self, frames: Any) -> list[Any]:
+            mask = np.zeros((2, 48, 64), bool)
+            mask[:, 5:15, 5:20] = True
+            boxes = np.array([[5, 5, 20, 15], [5, 5, 20, 15.0]])
+            kinds = {"class_id": np.zeros(2, int), "data": {"class_name": np.array(["car", "car"])}}
+            return [sv.Detections(boxes, mask, np.array([0.9, 0.5]), **kinds) for _ in frames]
+
+    record(vtlab.open_video(frames()), Found(), folder)
+
+
+def read_recorded(folder: Path, path: Path) -> None:
+    from vtlab.detectors.recorded import RecordedDetector
+
+    found = RecordedDetector(path=path)
+    for index in range(4):
+        found.at(index)
+
+
+def make_public(folder: Path) -> None:
+    lines = [f"{f},-1,{3.5 * f},7,12,20,{0.5 + f / 50},-1,-1,-1" for f in range(1, 25)]
+    (folder / "det.txt").write_text("\n".join(lines) + "\n")
+
+
+def read_public(folder: Path, path: Path) -> None:
+    from vtlab.detectors.public import PublicDetections
+
+    found = PublicDetections(path=path)
+    for index in range(3):
+        found.at(index)
+
+
+def format_reader(form: Any) -> Reader:
+    """Truth and a result in one format, as its own writer lays them down."""
+    from vtlab import formats
+
+    def make(folder: Path) -> None:
+        from tests.formats.test_every_format import example
+
+        formats.write_tracks(example(form), folder, form.name, sequence="a")
+        formats.write_tracks(example(form, "results"), folder, form.name, sequence="a", tracker="mine")
+
+    def read(folder: Path, path: Path) -> None:
+        data = formats.open_format(folder, form.name)
+        sequence = None
+        for name in data.names:
+            sequence = form.read_sequence(data.place(name), images=False)
+            if sequence.truth is not None:
+                use(sequence.truth)
+        for found in form.find_results(folder):
+            use(form.read_tracks(found.path, sequence))
+            use(form.read_tracks(found.path))
+
+    return Reader(form.name, make, read)
+
+
+def make_tapvid_video(folder: Path) -> None:
+    import cv2
+
+    images = [cv2.imencode(".jpg", image)[1].tobytes() for image in frames()]
+    points = {"points": np.full((2, 6, 2), 0.5), "occluded": np.zeros((2, 6), bool)}
+    (folder / "a.pkl").write_bytes(pickle.dumps({"x": {"video": frames(), **points}}))
+    (folder / "b.pkl").write_bytes(pickle.dumps([{"video": images, **points}]))
+
+
+def read_tapvid_video(folder: Path, path: Path) -> None:
+    from vtlab import formats
+
+    data = formats.open_format(path, "tapvid")
+    for name in data.names:
+        sequence = data.load(name)
+        for _, frame in zip(range(3), sequence.video, strict=False):
+            assert frame.image.shape[2] == 3
+        use(sequence.truth)
+
+
+# -- experiments, networks --------------------------------------------------------------------------------------------
+
+
+def make_experiment(folder: Path) -> None:
+    spec = "notebook: note.ipynb\nfixed: {SECONDS: 2, NAME: a}\ngrid:\n  TRACKERS: [[csrt], [kcf, mil]]\n  SEED: [0, 1]\n"
+    (folder / "batch.yaml").write_text(spec + "  LABEL: &names [a, b]\n  OTHER: *names\n")
+    values = "SECONDS = 1\nNAME = 'b'\nTRACKERS = ['csrt']\nSEED = 0\nLABEL: str = 'x'\nOTHER = 1  # a note"
+    cells: list[dict[str, Any]] = [
+        {"cell_type": "markdown", "metadata": {}, "source": ["# Title\n", "text"]},
+        {"cell_type": "code", "metadata": {"tags": ["parameters"]}, "source": values.splitlines(True)},
+        {"cell_type": "code", "metadata": {}, "source": ["print(SECONDS)"]},
+    ]
+    for cell in cells[1:]:
+        cell |= {"execution_count": None, "outputs": []}
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    note = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 4}
+    (folder / "note.ipynb").write_text(json.dumps(note, indent=1))
+
+
+def read_experiment(folder: Path, path: Path) -> None:
+    from vtlab.experiments import load_experiment
+
+    found = load_experiment(folder / "batch.yaml")
+    assert all(len(cell.key) == 16 and str(cell) for cell in found.cells[:5])
+
+
+def make_checkpoints(folder: Path) -> None:
+    import torch
+
+    state = {"net": {"a.weight": torch.ones(3, 4), "a.bias": torch.zeros(3).half()}, "epoch": 3, "args": Fixed()}
+    torch.save(state, folder / "new.pt")
+    torch.save(state, folder / "old.pth", _use_new_zipfile_serialization=False)
+    torch.save(state["net"], folder / "plain.pt")
+    header = json.dumps({"w": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {"a": "b"}})
+    (folder / "c.safetensors").write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(24))
+
+
+def read_checkpoint(folder: Path, path: Path) -> None:
+    from vtlab.weights.checkpoints import load_tensors
+
+    for tensor in load_tensors(path).values():
+        tensor.float().sum().item()
+
+
+def make_onnx(folder: Path) -> None:
+    from tests.detectors.test_networks import export, rows
+
+    for name, output in {"v5": rows(3), "v8": np.concatenate([rows(3)[:, :4], rows(3)[:, 5:]], axis=1).T}.items():
+        export(folder / f"{name}.onnx", output, names={0: "a", 1: "b", 2: "c"})
+
+
+def read_onnx(folder: Path, path: Path) -> None:
+    from vtlab.detectors.yolo import YoloOnnx
+
+    YoloOnnx(path=path, threads=1, size=64).detect([frames(1)[0]])
+
+
+def readers() -> Iterator[Reader]:
+    from vtlab.formats import FORMATS
+
+    yield Reader("video", make_videos, read_video, ("av",))
+    yield Reader("images", make_images, read_image)
+    yield Reader("prompts", make_prompts, read_prompts)
+    yield Reader("tracks", lambda folder: tracks().save(folder / "a.parquet"), read_tracks)
+    yield Reader("recorded detections", make_recorded, read_recorded)
+    yield Reader("public detections", make_public, read_public)
+    yield from (format_reader(form) for form in FORMATS.values())
+    yield Reader("tapvid video", make_tapvid_video, read_tapvid_video)
+    yield Reader("experiment", make_experiment, read_experiment, ("papermill",))
+    yield Reader("checkpoint", make_checkpoints, read_checkpoint, ("torch",))
+    yield Reader("onnx detector", make_onnx, read_onnx, ("onnx", "onnxruntime"))
+
+
+class Fixed:
+    """A foreign object within a checkpoint."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.errors import FormatError, InputError, VtlabWarning
-from vtlab.files import write_whole
+from vtlab.files import csv_text, write_whole
 from vtlab.formats import Format, Place, Result, find_format
 from vtlab.metrics import evaluation, sot, statistics
 from vtlab.metrics.evaluation import Part
@@ -122,7 +122,7 @@ class FolderResult:
         if target.suffix == ".parquet":
             return write_whole(target, self.tidy.astype({"object_id": str}).to_parquet)
         if target.suffix == ".csv":
-            return write_whole(target, self.tidy.to_csv(index=False))
+            return write_whole(target, csv_text(self.tidy))
         if target.suffix == ".tex":
             return write_whole(target, self.to_latex())
         if target.suffix == ".md":

@@ -51,7 +51,12 @@ class Row:
 
     def cells(self) -> list[str]:
         counts = (self.inputs, self.read, len(self.crashes), len(self.hangs), len(self.greedy))
-        return [self.name, *map(str, counts), str(sum(map(len, self.foreign.values()))), f"{self.memory >> 20}"]
+        return [
+            self.name,
+            *map(str, counts),
+            str(sum(map(len, self.foreign.values()))),
+            f"{self.memory >> 20}",
+        ]
 
 
 HEADINGS = ["reader", "inputs", "read", "crashes", "hangs", "too much memory", "foreign errors", "peak MiB"]

@@ -19,13 +19,57 @@ from typing import Any
 
 WORDS = (
     *("", "0", "-1", "1.5", "NaN", "nan", "inf", "-Infinity", "1e400", "1e308", "9" * 30, "2147483648"),
-    *("18446744073709551616", "-9223372036854775809", "1e18", "true", "null", "[]", "{}", "[[1]]", '""', "ä", "\0"),
-    *("²", "\ufeff", ",", ";", "\t", "\n", "'", '"', "=", ":", "- ", "&a", "*a", "!!python/none", "<<", "?", "60000000"),
+    *(
+        "18446744073709551616",
+        "-9223372036854775809",
+        "1e18",
+        "true",
+        "null",
+        "[]",
+        "{}",
+        "[[1]]",
+        '""',
+        "ä",
+        "\0",
+    ),
+    *(
+        "²",
+        "\ufeff",
+        ",",
+        ";",
+        "\t",
+        "\n",
+        "'",
+        '"',
+        "=",
+        ":",
+        "- ",
+        "&a",
+        "*a",
+        "!!python/none",
+        "<<",
+        "?",
+        "60000000",
+    ),
 )
 NUMBERS = (0, 1, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF)
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 3, 1.5, float("nan"), float("inf"), 2**31, 2**63, -(2**70), 10**30, 1e308),
-    *("", "x", "ä\0", [], {}, [1, 2], [[1, 2], [3]], ["x"], {"a": 1}, {"a": {"b": []}}, [None], "nan", 60_000_000),
+    *(
+        "",
+        "x",
+        "ä\0",
+        [],
+        {},
+        [1, 2],
+        [[1, 2], [3]],
+        ["x"],
+        {"a": 1},
+        {"a": {"b": []}},
+        [None],
+        "nan",
+        60_000_000,
+    ),
 )
 
 
@@ -120,7 +164,9 @@ def in_tree(rng: random.Random, tree: Any, values: tuple[Any, ...] = VALUES) -> 
     nodes.append((whole, ""))
     for _ in several(rng):
         holder, key = rng.choice(nodes)
-        if isinstance(holder, list) and key >= len(holder) or isinstance(holder, dict) and key not in holder:
+        if (isinstance(holder, list) and key >= len(holder)) or (
+            isinstance(holder, dict) and key not in holder
+        ):
             continue
         kind = rng.randrange(8)
         if kind <= 4:
@@ -160,9 +206,30 @@ def in_pickle(rng: random.Random, data: bytes) -> bytes:
     import numpy as np
 
     arrays = (
-        *(np.zeros(0), np.zeros((2, 3)), np.array(5), np.full((2, 5, 2), np.nan), np.zeros((1, 1, 1, 3), np.uint8)),
-        *(np.array(["x"]), np.array([[1, "a"]], object), np.zeros((3, 4, 2), complex), np.zeros((2, 4, 5, 3))),
-        *(b"", b"\xff\xd8\xff", [b"x"], (1, 2), (0, 0), (-3, 4), (2**40, 2**40), (float("nan"), 3), ("a", "b")),
+        *(
+            np.zeros(0),
+            np.zeros((2, 3)),
+            np.array(5),
+            np.full((2, 5, 2), np.nan),
+            np.zeros((1, 1, 1, 3), np.uint8),
+        ),
+        *(
+            np.array(["x"]),
+            np.array([[1, "a"]], object),
+            np.zeros((3, 4, 2), complex),
+            np.zeros((2, 4, 5, 3)),
+        ),
+        *(
+            b"",
+            b"\xff\xd8\xff",
+            [b"x"],
+            (1, 2),
+            (0, 0),
+            (-3, 4),
+            (2**40, 2**40),
+            (float("nan"), 3),
+            ("a", "b"),
+        ),
     )
     return pickle.dumps(in_tree(rng, pickle.loads(data), VALUES + arrays), protocol=rng.choice((2, 4, 5)))
 

@@ -40,7 +40,9 @@ class Reader:
 
 def frames(n: int = 6) -> np.ndarray:
     y, x = np.mgrid[:48, :64]
-    return np.stack([np.stack([x * 3 + i, y * 4, x * y + 9 * i], -1) % 256 for i in range(n)]).astype(np.uint8)
+    return np.stack([np.stack([x * 3 + i, y * 4, x * y + 9 * i], -1) % 256 for i in range(n)]).astype(
+        np.uint8
+    )
 
 
 # -- pictures ---------------------------------------------------------------------------------------------------------
@@ -49,7 +51,8 @@ def frames(n: int = 6) -> np.ndarray:
 def make_videos(folder: Path) -> None:
     import av
 
-    kinds = {"a.mp4": "libx264", "b.mkv": "libx264", "c.avi": "mpeg4", "d.webm": "libvpx", "e.mov": "mjpeg", "f.ts": "mpeg2video"}
+    kinds = {"a.mp4": "libx264", "b.mkv": "libx264", "c.avi": "mpeg4"}
+    kinds |= {"d.webm": "libvpx", "e.mov": "mjpeg", "f.ts": "mpeg2video"}
     for name, codec in kinds.items():
         with av.open(str(folder / name), "w") as out:
             stream = out.add_stream(codec, rate=25)
@@ -64,7 +67,7 @@ def read_video(folder: Path, path: Path) -> None:
     import vtlab
 
     with vtlab.open_video(path) as video:
-        count = sum(1 for frame, _ in zip(video, range(20), strict=False) if frame.image.shape[2] == 3)
+        count = sum(1 for image, _ in zip(video, range(20), strict=False) if image.shape[2] == 3)
         video[len(video) // 2], video[count - 1], video.fps, video.digest()
 
 
@@ -80,8 +83,8 @@ def make_images(folder: Path) -> None:
 def read_image(folder: Path, path: Path) -> None:
     import vtlab
 
-    for frame in vtlab.open_video(path):
-        assert frame.image.dtype == np.uint8
+    for image in vtlab.open_video(path):
+        assert image.dtype == np.uint8
     vtlab.open_video(folder)
 
 
@@ -89,28 +92,33 @@ def read_image(folder: Path, path: Path) -> None:
 
 
 def make_prompts(folder: Path) -> None:
+    from vtlab import masks
     from vtlab import prompts as p
 
     mask = np.hypot(*np.mgrid[-20:20, -20:20]) < 9
     given = [
-        p.BoxPrompt((2, 3, 20, 30), object_id=1, label="car"),
-        p.PointPrompt(((5, 6), (7, 8)), object_id=2, frame=1, labels=(1, 0)),
-        p.MaskPrompt.from_mask(mask, object_id=3),
+        p.BoxPrompt((2, 3, 20, 30), object_id=1, label="car", angle=0.5),
+        p.PointPrompt(((5, 6), (7, 8)), object_id=2, frame=1, shape="polyline"),
+        p.MaskPrompt(counts=masks.encode(mask), size=mask.shape, object_id=3),
+        p.MaskPrompt(polygon=((1, 1), (20, 2), (5, 30)), size=mask.shape, object_id=4),
+        p.ClickPrompt(((5, 6), (9, 9)), (True, False), object_id=5),
+        p.SkeletonPrompt(((5, 6), (9, 9)), ("head", "tail"), ((0, 1),), object_id=6),
     ]
-    p.Prompts(given).save(folder / "prompts.json")
-    polygons = [p.PolygonPrompt(((1, 1), (20, 2), (5, 30)), object_id=1)] if hasattr(p, "PolygonPrompt") else given
-    p.Prompts(polygons).save(folder / "polygons.json")
+    for prompt in given:
+        p.Prompts([prompt]).save(folder / f"{prompt.object_id}.json")
+    p.Prompts(given).save(folder / "all.json")
 
 
 def read_prompts(folder: Path, path: Path) -> None:
-    from vtlab.prompts import MaskPrompt, Prompts
+    import vtlab
+    from vtlab.prompts import Prompts
 
     found = Prompts.load(path)
     found.to_json()
-    found.check(range(5))
+    assert found.edges is not None
+    found.check(vtlab.open_video(np.zeros((5, 40, 40, 3), np.uint8)))
     for prompt in found:
-        if isinstance(prompt, MaskPrompt):
-            prompt.to_mask()
+        prompt.box(40, 40)
 
 
 def tracks() -> Any:
@@ -229,8 +237,8 @@ def read_tapvid_video(folder: Path, path: Path) -> None:
     data = formats.open_format(path, "tapvid")
     for name in data.names:
         sequence = data.load(name)
-        for _, frame in zip(range(3), sequence.video, strict=False):
-            assert frame.image.shape[2] == 3
+        for _, image in zip(range(3), sequence.video, strict=False):
+            assert image.shape[2] == 3
         use(sequence.truth)
 
 
@@ -263,11 +271,17 @@ def read_experiment(folder: Path, path: Path) -> None:
 def make_checkpoints(folder: Path) -> None:
     import torch
 
-    state = {"net": {"a.weight": torch.ones(3, 4), "a.bias": torch.zeros(3).half()}, "epoch": 3, "args": Fixed()}
+    state = {
+        "net": {"a.weight": torch.ones(3, 4), "a.bias": torch.zeros(3).half()},
+        "epoch": 3,
+        "args": Fixed(),
+    }
     torch.save(state, folder / "new.pt")
     torch.save(state, folder / "old.pth", _use_new_zipfile_serialization=False)
     torch.save(state["net"], folder / "plain.pt")
-    header = json.dumps({"w": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {"a": "b"}})
+    header = json.dumps(
+        {"w": {"dtype": "F32", "shape": [2, 3], "data_offsets": [0, 24]}, "__metadata__": {"a": "b"}}
+    )
     (folder / "c.safetensors").write_bytes(len(header).to_bytes(8, "little") + header.encode() + bytes(24))
 
 
@@ -281,7 +295,10 @@ def read_checkpoint(folder: Path, path: Path) -> None:
 def make_onnx(folder: Path) -> None:
     from tests.detectors.test_networks import export, rows
 
-    for name, output in {"v5": rows(3), "v8": np.concatenate([rows(3)[:, :4], rows(3)[:, 5:]], axis=1).T}.items():
+    for name, output in {
+        "v5": rows(3),
+        "v8": np.concatenate([rows(3)[:, :4], rows(3)[:, 5:]], axis=1).T,
+    }.items():
         export(folder / f"{name}.onnx", output, names={0: "a", 1: "b", 2: "c"})
 
 

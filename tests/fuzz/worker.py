@@ -49,7 +49,7 @@ class Corpus:
 
 
 def outcome(corpus: Corpus, path: Path) -> str:
-    """"" for a file that was read, "own" for an error of vtlab's, else what it was and where."""
+    """ "" for a file that was read, "own" for an error of vtlab's, else what it was and where."""
     from vtlab.errors import VtlabError
 
     try:
@@ -59,7 +59,9 @@ def outcome(corpus: Corpus, path: Path) -> str:
         return "own"
     except Exception as error:
         steps = traceback.extract_tb(error.__traceback__)
-        ours = [f"{Path(s.filename).name}:{s.lineno}" for s in steps if "vtlab" in Path(s.filename).parts[-3:-1] or f"{os.sep}vtlab{os.sep}" in s.filename]
+        ours = [
+            f"{Path(s.filename).name}:{s.lineno}" for s in steps if f"{os.sep}vtlab{os.sep}" in s.filename
+        ]
         return f"{type(error).__name__}: {str(error)[:90]} <- {' '.join(ours[-3:])}"
 
 

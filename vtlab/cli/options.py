@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vtlab.errors import InputError, VtlabWarning
+from vtlab.files import read_yaml
 
 if TYPE_CHECKING:
     from vtlab.prompts import Prompts
@@ -52,14 +53,12 @@ def prompts_of(file: Path | None, boxes: list[str] | None, points: list[str] | N
 
 def params_of(items: list[str] | None) -> dict[str, Any]:
     """Parameters from NAME=VALUE, values as YAML reads them."""
-    import yaml
-
     params = {}
     for item in items or ():
         name, found, value = item.partition("=")
         if not found:
             raise InputError(f"--param {item!r}: expected NAME=VALUE.")
-        params[name] = yaml.safe_load(value)
+        params[name] = read_yaml(value, f"--param {item[:60]!r}", InputError)
     return params
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtlab.comparison.proxies import Run
-from vtlab.files import write_whole
+from vtlab.files import csv_text, write_whole
 from vtlab.formats import find_format
 from vtlab.tracks import Tracks
 
@@ -27,7 +27,7 @@ def save(comparison: Comparison, folder: Path) -> Path:
     """
     scores, table = comparison.scores.astype({"object_id": str}), comparison.table
     write_whole(folder / "scores.parquet", scores.to_parquet)
-    write_whole(folder / "table.csv", table.to_csv())
+    write_whole(folder / "table.csv", csv_text(table, index=True))
     rules = {family: comparison.rule(family) for family in comparison.families}
     apart = len(set(rules.values())) > 1
     sequences = _names(s.name for s in comparison.sequences)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import operator
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from vtlab.contracts import Detector
 from vtlab.contracts.parts import detect
 from vtlab.detectors.base import ByFrame
 from vtlab.errors import FormatError, InputError
-from vtlab.files import write_whole
+from vtlab.files import damage_as, read_parquet, write_whole
 from vtlab.registry import DETECTORS, register_detector
 from vtlab.tracks import Source
 
@@ -48,36 +49,52 @@ class RecordedDetector(ByFrame):
     """
 
     def __init__(self, *, path: str | Path):
-        import pyarrow.parquet as pq
-
         file = Path(path)
         if not file.is_file():
             raise InputError(
                 f"There are no recorded detections at {str(file)!r}; make them with record(video, detector)."
             )
-        try:
-            table = pq.read_table(file)
+        expected = "recorded detections (remove the file and record again)"
+        table = read_parquet(file, expected)
+        with damage_as(FormatError, file, expected):
             self.meta: dict[str, Any] = json.loads((table.schema.metadata or {})[b"vtlab.detections"])
-        except (OSError, ValueError, KeyError) as error:
-            raise FormatError(
-                f"{str(file)!r} holds no recorded detections ({error}). Remove it and record again."
-            ) from None
-        self.names = tuple(self.meta["names"])
-        # Recordings of version 0.1 tell their clip by the digest only.
-        self.made_on = Source.of(self.meta.get("source") or {"digest": self.meta.get("video")})
-        columns = {n: table.column(n).to_numpy(zero_copy_only=False) for n in table.column_names}
-        self._frame = columns["frame"]
-        self._boxes = np.stack([columns[c] for c in ("x1", "y1", "x2", "y2")], axis=1)
-        self._confidence, self._class_id = columns["confidence"], columns["class_id"]
-        self._label, self._mask = columns["class_name"], columns.get("mask")
-        if self._mask is not None:
-            try:
-                _masks.Runs.of(self._mask, *self.meta["size"], name="row {}".format)
-            except (KeyError, TypeError, InputError) as error:
-                raise FormatError(
-                    f"{str(file)!r} holds damaged masks ({error}). Remove it and record again."
-                ) from None
+            # Recordings of version 0.1 tell their clip by the digest only.
+            self.made_on = Source.of(self.meta.get("source") or {"digest": self.meta.get("video")})
+            self._take(table, str(file))
         self.reset()
+
+    def _take(self, table: Any, where: str) -> None:
+        """Check every column and keep it."""
+        self.names = tuple(str(name) for name in self.meta["names"])
+        self._frame = _numbers(table, "frame", np.int64)
+        self._boxes = np.stack([_numbers(table, c, np.float64) for c in ("x1", "y1", "x2", "y2")], axis=1)
+        self._confidence, self._class_id = (
+            _numbers(table, "confidence", np.float64),
+            _numbers(table, "class_id", np.int64),
+        )
+        self._label = np.array([str(x) for x in table.column("class_name").to_pylist()], dtype=object)
+        wrong = ~np.isfinite(self._boxes).all(axis=1) | ~np.isfinite(self._confidence)
+        if wrong.any() or (np.diff(self._frame) < 0).any():
+            row = (
+                int(np.flatnonzero(wrong)[0])
+                if wrong.any()
+                else int(np.flatnonzero(np.diff(self._frame) < 0)[0]) + 1
+            )
+            raise FormatError(
+                f"{where}, row {row}: a box or confidence that is no number, or frames out of order. "
+                "Remove it and record again."
+            )
+        self._mask, self._size = None, (0, 0)
+        if "mask" in table.column_names:
+            height, width = self.meta["size"]
+            self._size = operator.index(height), operator.index(width)
+            self._mask = table.column("mask").to_numpy(zero_copy_only=False)
+            try:
+                _masks.Runs.of(self._mask, *self._size, name="row {}".format)
+            except InputError as error:
+                raise FormatError(
+                    f"{where} holds damaged masks ({error}). Remove it and record again."
+                ) from None
 
     def at(self, index: int) -> sv.Detections:
         """Return the detections of one frame (0-based)."""
@@ -86,8 +103,7 @@ class RecordedDetector(ByFrame):
         low, high = np.searchsorted(self._frame, [index, index + 1])
         masks = None
         if self._mask is not None and high > low:
-            size = tuple(self.meta["size"])
-            masks = np.stack([_masks.decode(m, *size) for m in self._mask[low:high]])
+            masks = np.stack([_masks.decode(m, *self._size) for m in self._mask[low:high]])
         return sv.Detections(
             xyxy=self._boxes[low:high].copy(),
             confidence=self._confidence[low:high].copy(),
@@ -95,6 +111,14 @@ class RecordedDetector(ByFrame):
             mask=masks,
             data={"class_name": self._label[low:high].astype(np.str_)},
         )
+
+
+def _numbers(table: Any, name: str, dtype: Any) -> np.ndarray:
+    """A column as (N,) numbers; a missing or fractional one is an error of numpy's."""
+    values = table.column(name).to_numpy(zero_copy_only=False)
+    if values.dtype.kind not in "iuf" or (dtype is np.int64 and values.dtype.kind == "f"):
+        raise TypeError(f"column {name!r} holds {values.dtype}")
+    return values.astype(dtype)
 
 
 def record(

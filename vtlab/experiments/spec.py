@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vtlab.errors import ExperimentError
+from vtlab.files import damage_as, read_json, read_yaml
 
 MOST_CELLS = 100_000
 
@@ -60,23 +61,27 @@ def load_experiment(path: str | Path) -> Experiment:
         ExperimentError: The file or the notebook is missing, a key is unknown, or a parameter is not one of the
             notebook's; the message names the file and the key.
     """
-    import yaml
-
     file = Path(path)
-    try:
-        data = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ExperimentError(f"{file}: there is no such experiment.") from None
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ExperimentError(f"{file}: not a readable YAML file ({error}).") from None
+    if not file.is_file():
+        raise ExperimentError(f"{file}: there is no such experiment.")
+    with damage_as(ExperimentError, file, "an experiment in YAML"):
+        return _experiment(file, read_yaml(file.read_text(encoding="utf-8-sig"), file, ExperimentError))
+
+
+def _experiment(file: Path, data: Any) -> Experiment:
     if not isinstance(data, dict) or set(data) - {"notebook", "fixed", "grid"} or "notebook" not in data:
-        found = sorted(data) if isinstance(data, dict) else type(data).__name__
-        raise ExperimentError(f"{file}: expected the keys notebook, fixed and grid, found {found}.")
+        found = ", ".join(map(str, data)) if isinstance(data, dict) else type(data).__name__
+        raise ExperimentError(f"{file}: expected the keys notebook, fixed and grid, found {found[:200]}.")
     notebook = (file.parent / str(data["notebook"])).resolve()
     fixed, grid = data.get("fixed") or {}, data.get("grid") or {}
     for name, part in (("fixed", fixed), ("grid", grid)):
         if not isinstance(part, Mapping):
             raise ExperimentError(f"{file}: {name} must map parameter names to values, got {part!r}.")
+        for parameter in part:
+            if not isinstance(parameter, str):
+                raise ExperimentError(
+                    f"{file}: {name} has {parameter!r} where the name of a parameter should be."
+                )
     for name, values in grid.items():
         if not isinstance(values, list) or not values:
             raise ExperimentError(f"{file}: grid.{name} must be a non-empty list, got {values!r}.")
@@ -97,9 +102,9 @@ def notebook_parameters(notebook: Path) -> set[str]:
     """
     import papermill
 
-    if not notebook.is_file():
-        raise ExperimentError(f"{notebook}: there is no such notebook.")
-    names = set(papermill.inspect_notebook(str(notebook)))
+    read_notebook(notebook)
+    with damage_as(ExperimentError, notebook, "a notebook that papermill reads"):
+        names = set(papermill.inspect_notebook(str(notebook)))
     if not names:
         raise ExperimentError(f"{notebook}: no cell is tagged 'parameters'. Tag the cell that sets them.")
     return names
@@ -107,9 +112,34 @@ def notebook_parameters(notebook: Path) -> set[str]:
 
 def source_hash(notebook: Path) -> str:
     """Hash of the notebook's code cells, which does not change with outputs or text."""
-    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
-    code = ["".join(c["source"]) for c in cells if c["cell_type"] == "code"]
+    code = ["".join(c["source"]) for c in read_notebook(notebook) if c["cell_type"] == "code"]
     return hashlib.sha256("\0".join(code).encode()).hexdigest()
+
+
+def read_notebook(notebook: Path) -> list[dict[str, Any]]:
+    """The cells of a notebook: each has a `cell_type` and its `source` as text or a list of lines.
+
+    Raises:
+        ExperimentError: There is no such notebook, or it is damaged; the message names the file and the cell.
+    """
+    if not notebook.is_file():
+        raise ExperimentError(f"{notebook}: there is no such notebook.")
+    data = read_json(notebook, "a notebook (JSON)", ExperimentError)
+    cells = data.get("cells") if isinstance(data, dict) else None
+    if not isinstance(cells, list):
+        raise ExperimentError(f"{notebook}: not a notebook: it has no list of cells.")
+    for number, cell in enumerate(cells, start=1):
+        if not isinstance(cell, dict) or not isinstance(cell.get("cell_type"), str) or not _is_source(cell):
+            raise ExperimentError(
+                f"{notebook}, cell {number}: expected its cell_type, and its source as text or lines."
+            )
+    return cells
+
+
+def _is_source(cell: dict[str, Any]) -> bool:
+    source = cell.get("source")
+    lines = source if isinstance(source, list) else [source]
+    return all(isinstance(line, str) for line in lines)
 
 
 def _check_parameters(file: Path, notebook: Path, names: list[str]) -> None:

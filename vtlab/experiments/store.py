@@ -12,6 +12,7 @@ import numpy as np
 from vtlab.comparison.choice import deciding_metric
 from vtlab.errors import ExperimentError
 from vtlab.experiments.spec import Cell
+from vtlab.files import read_csv
 from vtlab.metrics.records import METRICS
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ class Store:
             if file.parent.suffix or not table.is_file():
                 continue
             record = json.loads(file.read_text(encoding="utf-8"))
-            rows = pd.read_csv(table)
+            rows = read_csv(table)
             parameters = {
                 k: v if isinstance(v, (int, float, str, bool)) else json.dumps(v)
                 for k, v in record["parameters"].items()

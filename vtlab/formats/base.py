@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, TracksError, VideoError
+from vtlab.files import damage_as
 from vtlab.masks import Runs
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
@@ -30,6 +31,8 @@ Kind = Literal["truth", "results"]
 TRUTH = "truth"
 """Folder of the truth beside the folders of trackers, as `Comparison.save` writes it."""
 _BETWEEN = ("data", "results")
+MOST_FRAMES = 1 << 24
+"""Of a sequence: 155 hours at 30 frames a second."""
 _VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 
 
@@ -316,13 +319,9 @@ def image_files(folder: Path) -> list[Path]:
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image, from its header."""
     from PIL import Image as Picture
-    from PIL import UnidentifiedImageError
 
-    try:
-        with Picture.open(path) as image:
-            return image.height, image.width
-    except (OSError, UnidentifiedImageError) as error:
-        raise FormatError(f"{path}: can't be read as an image ({error}).") from None
+    with damage_as(FormatError, path, "an image"), Picture.open(path) as image:
+        return image.height, image.width
 
 
 def video_beside(folder: Path, name: str) -> Path | None:
@@ -344,7 +343,13 @@ def open_frames(frames: list[Path] | Path | None, place: Place, fps: float | Non
 
 
 def no_frames(place: Place, count: int, size: tuple[int, int] | None, fps: float = 30.0) -> Video:
-    """A video of which only the length is known: scoring needs no images."""
+    """A video of which only the length is known: scoring needs no images.
+
+    Raises:
+        FormatError: The length is no sequence's; a damaged number would take all memory.
+    """
+    if not 0 <= count <= MOST_FRAMES:
+        raise FormatError(f"{place.path}: {count} frames; a sequence has at most {MOST_FRAMES}.")
     return Video(_NoFrames(place, count, size or (0, 0), fps))
 
 
@@ -371,6 +376,24 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8-sig", errors="replace")
     except OSError as error:
         raise FormatError(f"{path}: can't be read ({error.strerror or error}).") from None
+
+
+def whole(text: str, where: object, name: str, most: int = MOST_FRAMES) -> int:
+    """A whole number from 0 to `most` in a file; raises `FormatError` for anything else."""
+    if not re.fullmatch("[0-9]{1,18}", text) or int(text) > most:
+        raise FormatError(f"{where}: {name} should be a whole number up to {most}, got {text[:40]!r}.")
+    return int(text)
+
+
+def rate(text: str, where: object, name: str) -> float:
+    """Frames per second in a file; raises `FormatError` for anything else."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < 1e6:
+        raise FormatError(f"{where}: {name} should be frames per second, got {text[:40]!r}.")
+    return value
 
 
 def read_ini(path: Path, section: str, numbers: tuple[str, ...] = ()) -> dict[str, str]:

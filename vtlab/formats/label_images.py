@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from vtlab import masks
 from vtlab.errors import FormatError, InputError, TracksError, VtlabWarning
-from vtlab.files import write_whole
+from vtlab.files import damage_as, write_whole
 from vtlab.formats.base import (
     TRUTH,
     Format,
@@ -198,28 +198,29 @@ def read_labels(path: Path, size: tuple[int, ...] | None = None, of: str = "the 
     Raises:
         FormatError: It is missing, no such picture, or of another `size` (height, width) than `of`.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("P", "L", "1"):
-                raise FormatError(
-                    f"{path}: a picture of mode {image.mode} where a palette PNG of object numbers is due. Save it "
-                    "with the numbers as palette indices (mode P)."
-                )
-            labels = np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
-    except FileNotFoundError:
+    if not path.is_file():
+        raise FormatError(f"{path}: there is no mask for this frame. An empty answer is a PNG of zeros.")
+    with damage_as(FormatError, path, "a PNG of object numbers"), Image.open(path) as image:
+        if image.width * image.height > masks.MAX_PIXELS:
+            raise FormatError(f"{path}: {image.width} x {image.height} px are too many for a mask.")
+        _check_size(path, (image.height, image.width), size, of)
+        if image.mode not in ("P", "L", "1"):
+            raise FormatError(
+                f"{path}: a picture of mode {image.mode} where a palette PNG of object numbers is due. Save it "
+                "with the numbers as palette indices (mode P)."
+            )
+        return np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
+
+
+def _check_size(path: Path, found: tuple[int, int], size: tuple[int, ...] | None, of: str) -> None:
+    """Refuse another size before its pixels are unpacked."""
+    if size is not None and found != tuple(size):
         raise FormatError(
-            f"{path}: there is no mask for this frame. An empty answer is a PNG of zeros."
-        ) from None
-    except (UnidentifiedImageError, OSError) as error:
-        raise FormatError(f"{path}: not a PNG of object numbers ({error}).") from None
-    if size is not None and labels.shape != size:
-        raise FormatError(
-            f"{path}: {labels.shape[1]} x {labels.shape[0]} px, {of} is {size[1]} x {size[0]}. Resize it "
+            f"{path}: {found[1]} x {found[0]} px, {of} is {size[1]} x {size[0]}. Resize it "
             "without mixing labels (nearest neighbour)."
         )
-    return labels
 
 
 def write_labels(labels: Labels, path: Path) -> Path:

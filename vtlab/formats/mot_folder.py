@@ -22,14 +22,17 @@ from vtlab.formats.base import (
     image_files,
     no_frames,
     open_frames,
+    rate,
     read_ini,
     read_text,
     walk,
+    whole,
 )
 from vtlab.tracks import Tracks
 from vtlab.video import Video, open_video
 
 _NUMBERS = ("seqlength", "imwidth", "imheight")
+_SHOWN = ("seqLength", "imWidth", "imHeight")
 
 
 class SeqInfo(NamedTuple):
@@ -86,14 +89,12 @@ class MotFolder(Format):
                 f"{path}: expected a section [Sequence] with the numbers seqLength, imWidth and imHeight "
                 f"({lacking[0]} is missing)."
             )
-        size = (int(entries["imwidth"]), int(entries["imheight"])) if {*_NUMBERS[1:]} <= {*entries} else None
-        frames = int(entries["seqlength"]) if "seqlength" in entries else None
-        rate = entries.get("framerate", "30")
-        try:
-            fps = float(rate)
-        except ValueError:
-            raise FormatError(f"{path}: frameRate must be a number, got {rate!r}.") from None
-        return SeqInfo(frames, size, fps, entries)
+        length, *sides = (
+            whole(entries[k], path, n) if k in entries else None
+            for k, n in zip(_NUMBERS, _SHOWN, strict=True)
+        )
+        size = None if None in sides else (sides[0] or 0, sides[1] or 0)
+        return SeqInfo(length, size, rate(entries.get("framerate", "30"), path, "frameRate"), entries)
 
     def video(self, place: Place, info: SeqInfo, truth: Tracks | None, images: bool) -> Video:
         """The frames of a sequence, or their number where images are not asked for."""

@@ -9,18 +9,22 @@ Benchmark: Doersch et al., TAP-Vid, NeurIPS 2022 (arXiv:2211.03726).
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from pickle import _Unpickler  # type: ignore[attr-defined]
+from typing import Any, ClassVar
 
 import numpy as np
+from numpy._core.multiarray import scalar
+from numpy._core.numeric import _frombuffer
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, InputError, TracksError, VideoError
-from vtlab.files import write_whole
+from vtlab.files import damage_as, write_whole
 from vtlab.formats.base import (
     TRUTH,
     Format,
@@ -34,7 +38,7 @@ from vtlab.formats.base import (
 from vtlab.prompts import PointPrompt, Prompts
 from vtlab.sequence import Sequence
 from vtlab.tracks import PointRows, Tracks
-from vtlab.video import FrameSource, Image, Video, open_video
+from vtlab.video import FrameSource, Image, Video, check_picture, open_video
 
 _STRIDE = 5
 
@@ -44,9 +48,6 @@ def _latin1(text: str, encoding: str) -> bytes:
     if encoding != "latin1":
         raise FormatError(f"asks for the codec {encoding!r}. Such a file is not opened.")
     return text.encode("latin1")
-
-
-_ARRAYS = {("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,13 +90,13 @@ class TapVid(Format):
         where = f"{place.path}, {place.name!r}"
         entry = _entry(place.path, place.name)
         if entry["video"] is None and not images:
-            count, size = np.shape(entry["occluded"])[1], entry["size"]
-            video = no_frames(place, count, size, self.fps)
+            size = _size(entry, where)
+            video = no_frames(place, _visibility(entry, where).shape[1], size, self.fps)
         else:
             video = _video(entry["video"], place.name, where, self.fps)
             size = (video.height, video.width)
         points, visible = _points(entry, where, len(video))
-        xy = points.astype(np.float64) * (video.width, video.height)
+        xy = points * (video.width, video.height)
         asked = _queries(visible, "strided" if "strided" in self.rule else "first")
         track = np.array([number for number, _ in asked], dtype=np.int64)
         meta = {"format": self.name, "file": str(place.path), "frames": len(video), "rule": self.rule}
@@ -110,15 +111,14 @@ class TapVid(Format):
         """Read a result: tracks as `Tracks.save` writes them, or a pickle of points in fractions of the frame."""
         if path.suffix == ".parquet":
             return Tracks.load(path)
-        name = sequence.name if sequence is not None else next(iter(_entries(path)))
+        name = sequence.name if sequence is not None else next(iter(_entries(path)), "")
         entry = _entry(path, name)
-        size = (sequence.video.height, sequence.video.width) if sequence is not None else entry.get("size")
-        if size is None:
-            raise FormatError(f"{path}, {name!r}: without its sequence the size of the frames isn't known.")
-        points, visible = _points(entry, f"{path}, {name!r}", len(np.asarray(entry["occluded"])[0]))
-        xy = points.astype(np.float64) * (size[1], size[0])
+        where = f"{path}, {name!r}"
+        size = _size(entry, where) if sequence is None else (sequence.video.height, sequence.video.width)
+        points, visible = _points(entry, where, _visibility(entry, where).shape[1])
+        xy = points * (size[1], size[0])
         meta = {"format": self.name, "file": str(path), "frames": xy.shape[1]}
-        return _tracks(xy, visible, "tracked", (int(size[0]), int(size[1])), meta)
+        return _tracks(xy, visible, "tracked", size, meta)
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write one video's points; each point of each object is a track of the file, without the video's pixels."""
@@ -163,14 +163,42 @@ def _entry(path: Path, name: str) -> Mapping[str, Any]:
 
 
 def _points(entry: Mapping[str, Any], where: str, count: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Points (N, T, 2) in fractions, and visibility (N, T), checked against each other."""
-    points, occluded = np.asarray(entry["points"]), np.asarray(entry["occluded"]).astype(bool)
+    """Points (N, T, 2) float64 in fractions, and visibility (N, T), checked against each other."""
+    occluded = _visibility(entry, where)
+    points = _array(entry["points"], where, "points").astype(np.float64)
     if points.ndim != 3 or points.shape[1:] != (count, 2) or occluded.shape != points.shape[:2]:
         raise FormatError(
             f"{where}: expected points (N, {count}, 2) and occluded (N, {count}) for a video of {count} frames, got "
             f"{points.shape} and {occluded.shape}."
         )
     return points, ~occluded & np.isfinite(points).all(axis=2)
+
+
+def _visibility(entry: Mapping[str, Any], where: str) -> NDArray[np.bool_]:
+    """`occluded` (N, T)."""
+    occluded = _array(entry["occluded"], where, "occluded").astype(bool)
+    if occluded.ndim != 2:
+        raise FormatError(f"{where}: expected occluded (N, T), got {occluded.shape}.")
+    return occluded
+
+
+def _array(value: Any, where: str, name: str) -> NDArray[Any]:
+    """An entry as an array of real numbers."""
+    with damage_as(FormatError, f"{where}, {name}", "an array of numbers"):
+        array = np.asarray(value)
+    if array.dtype.kind not in "buif":
+        raise FormatError(f"{where}: {name} should be numbers, got {array.dtype}.")
+    return array
+
+
+def _size(entry: Mapping[str, Any], where: str) -> tuple[int, int]:
+    """`size`, the height and width that `write_tracks` adds: a file of results has no pixels to tell."""
+    if entry.get("size") is None:
+        raise FormatError(f"{where}: without its sequence the size of the frames isn't known.")
+    size = _array(entry["size"], where, "size")
+    if size.shape != (2,) or size.dtype.kind not in "ui" or not ((size > 0) & (size < 2**20)).all():
+        raise FormatError(f"{where}: size should be (height, width) in pixels, got {entry['size']!r}.")
+    return int(size[0]), int(size[1])
 
 
 def _tracks(
@@ -206,10 +234,11 @@ class _JpegSource(FrameSource):
     def get(self, index: int) -> Image:
         import cv2
 
-        image = cv2.imdecode(np.frombuffer(self._files[index], np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise VideoError(f"{self.source}: frame {index} is no readable JPEG image.")
-        return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        where = f"{self.source}, frame {index}"
+        check_picture(io.BytesIO(self._files[index]), where)
+        with damage_as(VideoError, where, "a JPEG image"):
+            image = cv2.imdecode(np.frombuffer(self._files[index], np.uint8), cv2.IMREAD_COLOR)
+            return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
     def digest(self) -> str:
         import hashlib
@@ -223,46 +252,83 @@ class _JpegSource(FrameSource):
 def _video(data: Any, name: str, where: str, fps: float) -> Video:
     if isinstance(data, np.ndarray) and data.ndim == 4:
         return open_video(data, fps=fps, name=name)
-    files = (
-        [bytes(item) for item in data] if isinstance(data, list | tuple | np.ndarray) and len(data) else []
-    )
-    if not files:
+    files = [_file(item) for item in data] if isinstance(data, list | tuple) else []
+    if not files or None in files:
         raise FormatError(f"{where}: expected the video as an array (T, H, W, 3) or a list of JPEG files.")
-    return Video(_JpegSource(files, name, where, fps))
+    return Video(_JpegSource([file for file in files if file], name, where, fps))
 
 
-class _Unpickler(pickle.Unpickler):  # noqa: S301 - the restricted reader itself
-    """Knows numpy arrays and plain values; refuses every other class before anything of it runs."""
+def _file(item: Any) -> bytes | None:
+    """A file as bytes or as an array of them; None for anything else."""
+    if isinstance(item, np.ndarray) and item.dtype == np.uint8 and item.ndim == 1:
+        item = item.tobytes()
+    return item if isinstance(item, bytes) and item else None
+
+
+class _Bounded(io.BufferedReader):
+    """Refuses a request for more bytes than the file has left, before anything is allocated."""
+
+    def __init__(self, path: Path):
+        super().__init__(path.open("rb", buffering=0))
+        self._size = path.stat().st_size
+
+    def read(self, count: int | None = -1, /) -> bytes:
+        if count is not None and count > self._size - self.tell():
+            raise EOFError(f"{count} bytes claimed, {self._size - self.tell()} left")
+        return super().read(count)
+
+
+def _blank(*_: Any) -> NDArray[Any]:
+    """What numpy's `_reconstruct` makes of its usual arguments: its state, which comes after, is checked by numpy."""
+    return np.ndarray((0,), "b")
+
+
+_KNOWN = {
+    ("numpy", "ndarray"): np.ndarray,
+    ("numpy", "dtype"): np.dtype,
+    ("_codecs", "encode"): _latin1,
+    **{(f"numpy.{core}.multiarray", "_reconstruct"): _blank for core in ("core", "_core")},
+    **{(f"numpy.{core}.multiarray", "scalar"): scalar for core in ("core", "_core")},
+    **{(f"numpy.{core}.numeric", "_frombuffer"): _frombuffer for core in ("core", "_core")},
+}
+
+
+class _Arrays(_Unpickler):
+    """Knows numpy arrays and plain values; refuses every other class before anything of it runs.
+
+    It is Python's own in Python: that in C makes room for as many memories as a damaged file claims.
+    """
+
+    dispatch: ClassVar[dict[int, Any]] = dict(_Unpickler.dispatch)
 
     def find_class(self, module: str, name: str) -> Any:
-        package, _, part = module.rpartition(".")
-        if package in ("numpy.core", "numpy._core") and (part, name) in _ARRAYS:
-            return super().find_class(f"numpy._core.{part}", name)
-        if module == "numpy" and name in ("ndarray", "dtype"):
-            return super().find_class(module, name)
-        if (module, name) == ("_codecs", "encode"):
-            return _latin1
-        raise FormatError(f"holds {module}.{name}, which is not an array. Such a file is not opened.")
+        if (module, name) not in _KNOWN:
+            raise FormatError(f"holds {module}.{name}, which is not an array. Such a file is not opened.")
+        return _KNOWN[module, name]
+
+    def _set_state(self) -> None:
+        """Give an array its content, or a type its byte order; a type's offsets would point anywhere in memory."""
+        state, made = self.stack.pop(), self.stack[-1]
+        usual = made.__reduce__()[2] if isinstance(made, np.dtype) else ()
+        if not isinstance(made, np.ndarray) and not (
+            usual and isinstance(state, tuple) and state[2:] == usual[2:] and state[1] in ("<", ">", "=", "|")
+        ):
+            raise FormatError(
+                f"sets the state of {type(made).__name__}, which is not an array. Such a file is not opened."
+            )
+        made.__setstate__(state)
+
+    dispatch[pickle.BUILD[0]] = _set_state
+    for _code in (pickle.EXT1, pickle.EXT2, pickle.EXT4):  # objects of this process, by number
+        del dispatch[_code[0]]
 
 
 def _load(path: Path) -> Any:
     try:
-        with path.open("rb") as file:
-            return _Unpickler(file).load()
+        with damage_as(FormatError, path, "a pickle of TAP-Vid"), _Bounded(path) as file:
+            return _Arrays(file).load()
     except FormatError as error:
-        raise FormatError(f"{path}: {error}") from None
-    except OSError as error:
-        raise FormatError(f"{path}: can't be read ({error.strerror}).") from None
-    except (
-        pickle.UnpicklingError,
-        EOFError,
-        ValueError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        KeyError,
-    ) as error:
-        raise FormatError(f"{path}: is no pickle of TAP-Vid, or it is damaged ({error}).") from None
+        raise FormatError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
 
 
 FORMAT = TapVid(

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vtlab import masks
 from vtlab.errors import FormatError
-from vtlab.files import write_whole
+from vtlab.files import damage_as, write_whole
 from vtlab.formats.base import (
     FEATURES,
     TRUTH,
@@ -35,9 +35,11 @@ from vtlab.formats.base import (
     no_frames,
     one_object,
     open_frames,
+    rate,
     read_text,
     video_beside,
     walk,
+    whole,
 )
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
@@ -81,10 +83,11 @@ class Vot(Format):
         frames = image_files((place.path / info.get("channels.color", "color/%08d.jpg")).parent)
         size = image_size(frames[0]) if frames else None
         if size is None and "width" in info and "height" in info:
-            size = int(info["height"]), int(info["width"])
+            told = place.path / "sequence"
+            size = whole(info["height"], told, "height"), whole(info["width"], told, "width")
         file = place.truth or place.path
         truth = _tracks(_regions(file), size, "manual", self.name, file)
-        count, fps = frame_count(truth), float(info.get("fps", 30))
+        count, fps = frame_count(truth), rate(info.get("fps", "30"), place.path / "sequence", "fps")
         if images:
             video = open_frames(frames or video_beside(place.path, "video"), place, fps)
             if len(video) != count:
@@ -151,22 +154,21 @@ def _regions(path: Path) -> list[Any]:
 
 
 def _region(text: str, where: str) -> Any:
-    """A box (4,), a polygon (K, 2), a mask as (left, top, (h, w) bool), or a special code."""
+    """A box (4,), a polygon (K, 2), a mask as (left, top, (height, width), runs), or a special code."""
     mask = text.startswith("m")
     try:
         numbers = [float(c) for c in text.removeprefix("m").split(",")]
     except ValueError:
         raise FormatError(f"{where}: expected a region, got {text[:40]!r}.") from None
     if mask and len(numbers) >= 4:
-        left, top, width, height = (int(n) for n in numbers[:4])
-        runs = np.array(numbers[4:], dtype=np.int64)
-        if (runs < 0).any() or min(width, height) < 0 or runs.sum() > width * height:
+        with damage_as(FormatError, where, "a mask of whole numbers"):
+            left, top, width, height = (int(n) for n in numbers[:4])
+            runs = np.array(numbers[4:]).astype(np.int64)
+        fits = min(width, height) >= 0 and width * height <= masks.MAX_PIXELS
+        if not fits or ((runs < 0) | (runs > width * height)).any() or runs.sum() > width * height:
             raise FormatError(f"{where}: the run lengths exceed the mask of {width} x {height} pixels.")
-        flat = np.zeros(width * height, bool)
-        told = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-        flat[: len(told)] = told
-        return left, top, flat.reshape(height, width)
-    if len(numbers) == 1:
+        return left, top, (height, width), runs
+    if len(numbers) == 1 and numbers[0].is_integer():
         return int(numbers[0])
     corners = np.array(numbers, dtype=np.float64)
     if not mask and len(numbers) == 4 and (np.isnan(corners).any() or (corners[2:] >= 0).all()):
@@ -184,12 +186,12 @@ def _tracks(regions: list[Any], size: tuple[int, int] | None, source: str, name:
     found: list[bytes | None] = [None] * count
     polygons: list[Any] = [None] * count
     if any(isinstance(r, tuple) for r in regions) and size is None:
-        low = [(r[1] + r[2].shape[0], r[0] + r[2].shape[1]) for r in regions if isinstance(r, tuple)]
+        low = [(r[1] + r[2][0], r[0] + r[2][1]) for r in regions if isinstance(r, tuple)]
         size = max(h for h, _ in low), max(w for _, w in low)
     for i, region in enumerate(regions):
         if isinstance(region, tuple) and size is not None:
-            whole = _placed(region, size, f"{path}, line {i + 1}")
-            boxes[i], found[i] = masks.to_box(whole), masks.encode(whole) if whole.any() else None
+            mask = _placed(region, size, f"{path}, line {i + 1}")
+            boxes[i], found[i] = masks.to_box(mask), masks.encode(mask) if mask.any() else None
         elif isinstance(region, np.ndarray) and region.ndim == 2:
             boxes[i] = *region.min(axis=0), *region.max(axis=0)
             polygons[i] = (region,)
@@ -209,14 +211,19 @@ def _tracks(regions: list[Any], size: tuple[int, int] | None, source: str, name:
 
 
 def _placed(
-    region: tuple[int, int, NDArray[np.bool_]], size: tuple[int, int], where: str
+    region: tuple[int, int, tuple[int, int], NDArray[np.int64]], size: tuple[int, int], where: str
 ) -> NDArray[np.bool_]:
-    left, top, part = region
-    whole = np.zeros(size, bool)
-    if min(left, top) < 0 or top + part.shape[0] > size[0] or left + part.shape[1] > size[1]:
+    left, top, (height, width), runs = region
+    if min(left, top) < 0 or top + height > size[0] or left + width > size[1]:
         raise FormatError(f"{where}: the mask reaches out of the image of {size[1]} x {size[0]} pixels.")
-    whole[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return whole
+    if size[0] * size[1] > masks.MAX_PIXELS:
+        raise FormatError(f"{where}: an image of {size[1]} x {size[0]} pixels is out of range.")
+    flat = np.zeros(height * width, bool)
+    told = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    flat[: len(told)] = told
+    placed = np.zeros(size, bool)
+    placed[top : top + height, left : left + width] = flat.reshape(height, width)
+    return placed
 
 
 def _line(mask: NDArray[np.bool_] | None, box: list[float]) -> str:

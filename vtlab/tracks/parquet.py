@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.errors import FormatError
-from vtlab.files import write_whole
+from vtlab.files import read_parquet, write_whole
 from vtlab.tracks.columns import COLUMNS
 from vtlab.tracks.points import PointRows, keys
 
@@ -66,21 +66,18 @@ def _point_lists(tracks: Tracks) -> dict[str, Any]:
 
 def read(path: str | Path) -> dict[str, Any]:
     """What `Tracks.of` takes, from a file that `write` made; raises `FormatError` for anything else."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not Path(path).is_file():
         raise FormatError(f"{path}: there is no such tracks file.")
-    try:
-        table = pq.read_table(path)
-    except (pa.ArrowException, OSError) as error:
-        raise FormatError(f"{path}: not a Parquet file of tracks ({error}).") from None
+    table = read_parquet(path, "a Parquet file of tracks")
     header = (table.schema.metadata or {}).get(b"vtlab")
     if header is None:
         raise FormatError(
             f"{path}: a Parquet file, but not one that Tracks.save wrote (no 'vtlab' metadata)."
         )
-    return _columns(table, json.loads(header))
+    told = json.loads(header)
+    if not isinstance(told, dict) or not isinstance(told.get("meta") or {}, dict):
+        raise FormatError(f"{path}: the 'vtlab' metadata should be a mapping, with a mapping as its 'meta'.")
+    return _columns(table, told)
 
 
 def is_tracks(path: str | Path) -> bool:

@@ -7,7 +7,6 @@ are is said in `vtlab.tracks.columns`, where they come from in `vtlab.tracks.rec
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab import masks as _masks
 from vtlab.errors import FormatError, InputError, TracksError, near
-from vtlab.files import write_whole
+from vtlab.files import csv_text, damage_as, write_whole
 from vtlab.tracks import columns as _columns
 from vtlab.tracks import parquet
 from vtlab.tracks.columns import COLUMNS, Columns
@@ -370,18 +369,12 @@ class Tracks(Columns):
     @classmethod
     def load(cls, path: str | Path) -> Tracks:
         """Read a Parquet file that `save` wrote; raises `FormatError` for anything else."""
-        try:
+        with damage_as(FormatError, path, "tracks that Tracks.save wrote"):
             return cls.of(**parquet.read(path))
-        except FormatError:
-            raise
-        except (KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
-            raise FormatError(
-                f"{path}: the tracks in it are damaged or of another version ({error})."
-            ) from None
 
     def save_csv(self, path: str | Path) -> Path:
         """Write the rows (without masks, polygons and points) as CSV, for eyes and spreadsheets."""
-        return write_whole(path, lambda part: self.to_frame().to_csv(part, index=False))
+        return write_whole(path, csv_text(self.to_frame()))
 
 
 def _settled(tracks: Tracks) -> Tracks:

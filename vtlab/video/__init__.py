@@ -2,7 +2,7 @@
 
 from vtlab.video.base import CACHE_BYTES, IMAGE_FPS, FloatArray, Frame, FrameSource, Image, Video
 from vtlab.video.files import BACKWARD_BYTES
-from vtlab.video.images import IMAGE_SUFFIXES
+from vtlab.video.images import IMAGE_SUFFIXES, check_picture
 from vtlab.video.open import VideoLike, open_video
 from vtlab.video.stream import StreamVideo
 from vtlab.video.write import write_video
@@ -19,6 +19,7 @@ __all__ = [
     "StreamVideo",
     "Video",
     "VideoLike",
+    "check_picture",
     "open_video",
     "write_video",
 ]

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from vtlab.errors import VideoError
+from vtlab.files import damage_as
 from vtlab.video.base import FrameSource, Image, hash_file
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm"})
+MOST_PIXELS = 1 << 27
+"""Of a picture: more than 16K video has."""
 
 
 class ImageSource(FrameSource):
@@ -22,9 +27,9 @@ class ImageSource(FrameSource):
         self.source, self.name, self.fps = source, name, fps
         self._paths = list(paths)
         self.timestamps = np.arange(len(self._paths)) / fps
-        self.width, self.height = _image_size(self._paths[0])
+        self.width, self.height = check_picture(self._paths[0], self._paths[0])
         for path in self._paths[1:]:
-            if (size := _image_size(path)) != (self.width, self.height):
+            if (size := check_picture(path, path)) != (self.width, self.height):
                 raise VideoError(
                     f"The images of {source!r} have mixed sizes: {self._paths[0].name} has "
                     f"{self.width}x{self.height}, {path.name} has {size[0]}x{size[1]} (width x height). "
@@ -36,10 +41,8 @@ class ImageSource(FrameSource):
         import cv2
 
         path = self._paths[index]
-        try:
+        with damage_as(VideoError, f"{path} (frame {index})", "a readable image"):
             image = cv2.imdecode(np.fromfile(path, dtype=np.uint8), cv2.IMREAD_COLOR)
-        except (OSError, cv2.error) as error:
-            raise VideoError(f"The image {str(path)!r} (frame {index}) can't be read: {error}.") from error
         if image is None or image.shape[:2] != (self.height, self.width):
             raise VideoError(
                 f"The image {str(path)!r} (frame {index}) is damaged. Remedy: replace or remove it."
@@ -54,20 +57,24 @@ class ImageSource(FrameSource):
         return "sha256:" + total.hexdigest()
 
 
-def _image_size(path: Path) -> tuple[int, int]:
-    """Width and height of an image file as shown, read from its header."""
-    from PIL import Image as Pillow
-    from PIL import UnidentifiedImageError
+def check_picture(file: Path | BinaryIO, where: object) -> tuple[int, int]:
+    """Width and height of an image as shown, read from its header.
 
-    try:
-        with Pillow.open(path) as image:
+    Raises:
+        VideoError: It is no image, or has more pixels than are unpacked.
+    """
+    from PIL import Image as Pillow
+
+    with warnings.catch_warnings(), damage_as(VideoError, where, "a readable image"):
+        warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
+        with Pillow.open(file) as image:
             turned = image.format == "JPEG" and image.getexif().get(0x0112, 1) >= 5
             width, height = image.size
-            return (height, width) if turned else (width, height)
-    except (OSError, UnidentifiedImageError, Pillow.DecompressionBombError) as error:
+    if width * height > MOST_PIXELS:
         raise VideoError(
-            f"{str(path)!r} is not a readable image: {error}. Remedy: replace or remove it."
-        ) from error
+            f"{where}: {width} x {height} px, at most {MOST_PIXELS} are unpacked. Remedy: resize it."
+        )
+    return (height, width) if turned else (width, height)
 
 
 def sorted_images(paths: Iterable[Path]) -> list[Path]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtlab.errors import WeightsError, needs
-from vtlab.weights.unpickling import DAMAGE, read_content
+from vtlab.files import DAMAGE
+from vtlab.weights.unpickling import read_content
 
 if TYPE_CHECKING:
     import torch

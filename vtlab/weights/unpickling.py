@@ -26,6 +26,7 @@ from pickle import _Unpickler  # type: ignore[attr-defined]
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from vtlab.errors import WeightsError
+from vtlab.files import DAMAGE
 
 if TYPE_CHECKING:
     import torch
@@ -63,22 +64,6 @@ _SAFETENSORS = {
     "I64": "int64",
     "U8": "uint8",
 }
-# What reading a damaged or hostile file can raise in pickle, zipfile, struct and torch.
-DAMAGE = (
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    struct.error,
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
 
 
 def read_content(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Files: one way to write a file whole or not at all."""
+"""One way to write a file whole or not at all."""
 
 from __future__ import annotations
 

@@ -1,0 +1,16 @@
+"""Files: written whole or not at all, and read so that what came from outside harms nobody."""
+
+from vtlab.files.outside import DAMAGE, damage_as, read_json, read_parquet, read_yaml
+from vtlab.files.sheets import csv_text, read_csv
+from vtlab.files.whole import write_whole
+
+__all__ = [
+    "DAMAGE",
+    "csv_text",
+    "damage_as",
+    "read_csv",
+    "read_json",
+    "read_parquet",
+    "read_yaml",
+    "write_whole",
+]

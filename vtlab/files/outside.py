@@ -1,0 +1,206 @@
+"""What came from outside: bounded before it is read, and its damage told as an error of vtlab's own."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import pickle
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vtlab.errors import FormatError, VtlabError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DAMAGE = (
+    pickle.UnpicklingError,
+    zipfile.BadZipFile,
+    struct.error,
+    zlib.error,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+)
+"""What parsers and casts raise on a damaged or hostile file."""
+_LIBRARIES = frozenset(
+    {"pyarrow", "pandas", "yaml", "av", "PIL", "cv2", "papermill", "nbformat", "jsonschema", "onnxruntime"}
+)
+"""Packages that read files for vtlab; whatever they raise while they do is damage."""
+
+MOST_ROWS = 20_000_000
+MOST_BYTES = 2 * 2**30
+"""Of a table: 20 million rows are 55 hours of ten objects at 100 frames a second."""
+MOST_TEXT, MOST_NODES, MOST_DEPTH = 2**20, 100_000, 50
+"""Of YAML: bytes, values after every alias is written out, and lists within lists."""
+_MOST_JSON = 256 * 2**20
+
+
+@contextlib.contextmanager
+def damage_as(kind: type[VtlabError], where: object, expected: str) -> Iterator[None]:
+    """Turn what a damaged file makes a library or a cast raise into an error that names the file.
+
+    Args:
+        kind: Class of the error.
+        where: The file, and the place within it.
+        expected: What it should be, as in "a Parquet file of tracks".
+    """
+    try:
+        yield
+    except VtlabError:
+        raise
+    except Exception as error:
+        libraries = {base.__module__.partition(".")[0] for base in type(error).__mro__}
+        if not isinstance(error, DAMAGE) and libraries.isdisjoint(_LIBRARIES):
+            raise
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:300] or "damaged"
+        raise kind(f"{where}: not {expected}, or damaged ({type(error).__name__}: {reason}).") from error
+
+
+def read_json(path: Path, expected: str, kind: type[VtlabError] = FormatError) -> Any:
+    """Read a JSON file, with or without a byte order mark; raises `kind`, also for one of more than 256 MiB."""
+    with damage_as(kind, path, expected):
+        _refuse_larger(path, _MOST_JSON, kind)
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def _refuse_larger(path: Path, most: int, kind: type[VtlabError]) -> None:
+    size = path.stat().st_size
+    if size > most:
+        raise kind(f"{path}: {size} bytes, at most {most} are read of such a file.")
+
+
+# -- Parquet ----------------------------------------------------------------------------------------------------------
+
+
+def read_parquet(path: str | Path, expected: str) -> pa.Table:
+    """Read a Parquet file whose content fits bounds that are checked before anything is unpacked.
+
+    A few bytes can stand for any number of equal values, so rows and bytes are counted from the file's own index, and
+    texts while each is still there once.
+
+    Args:
+        path: The file.
+        expected: What it should be, for messages.
+
+    Raises:
+        FormatError: It is none, is damaged, or unpacks to more than `MOST_ROWS` rows or `MOST_BYTES` bytes.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with damage_as(FormatError, path, expected):
+        with pq.ParquetFile(path) as file:
+            schema, counted = file.schema_arrow, file.metadata
+            _check_rows(path, counted)
+            texts = [f.name for f in schema if _is_text(f.type)]
+        with pq.ParquetFile(path, read_dictionary=texts) as file:
+            table = file.read(use_threads=False)
+        _check_bytes(path, sum(_unpacked(c) for c in table.columns))
+        table.validate(full=True)
+        plain = [pa.field(f.name, schema.field(f.name).type) for f in table.schema]
+        return table.cast(pa.schema(plain, metadata=table.schema.metadata))
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return pa.types.is_string(kind) or pa.types.is_binary(kind)
+
+
+def _check_rows(path: str | Path, counted: Any) -> None:
+    if counted.num_rows > MOST_ROWS:
+        raise FormatError(
+            f"{path}: {counted.num_rows} rows, at most {MOST_ROWS} are read. Remedy: split it into files of a sequence."
+        )
+    groups = [counted.row_group(i) for i in range(counted.num_row_groups)]
+    columns = [g.column(i) for g in groups for i in range(g.num_columns)]
+    _check_bytes(path, sum(max(c.total_uncompressed_size, 8 * c.num_values) for c in columns))
+
+
+def _check_bytes(path: str | Path, size: int) -> None:
+    if size > MOST_BYTES:
+        raise FormatError(
+            f"{path}: unpacks to {size} bytes, at most {MOST_BYTES} are read. Remedy: split it into files of a sequence."
+        )
+
+
+def _unpacked(column: pa.ChunkedArray) -> int:
+    """Bytes of a column when each of its texts stands in every row that has it."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_dictionary(column.type):
+        return int(column.nbytes)
+    sizes = [pc.sum(pc.take(pc.binary_length(c.dictionary), c.indices)).as_py() for c in column.chunks]
+    return sum(size or 0 for size in sizes)
+
+
+# -- YAML -------------------------------------------------------------------------------------------------------------
+
+
+def read_yaml(text: str, where: object, kind: type[VtlabError] = FormatError) -> Any:
+    """Read YAML of plain values, within bounds that are checked before anything is built.
+
+    An alias costs a few bytes and can stand for all that came before it, again and again: each counts as what it stands
+    for.
+
+    Args:
+        text: The YAML text.
+        where: Where it comes from, for messages.
+        kind: Class of the error.
+
+    Raises:
+        VtlabError: As `kind`: it is no YAML, or larger, deeper or fuller than the bounds of this module.
+    """
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    with damage_as(kind, where, "YAML"):
+        if len(text) > MOST_TEXT:
+            raise kind(f"{where}: {len(text)} characters, at most {MOST_TEXT} are read of YAML.")
+        for problem in _problems(yaml.parse(text, Loader=loader)):
+            raise kind(f"{where}: {problem}.")
+        return yaml.load(text, Loader=loader)  # noqa: S506 (a safe loader)
+
+
+def _problems(events: Iterator[Any]) -> Iterator[str]:
+    """What exceeds the bounds, told as the events of a YAML text come."""
+    import yaml
+
+    total = 0
+    sizes: dict[str, int] = {}
+    opened: list[
+        tuple[str | None, int]
+    ] = []  # anchor of each list or mapping that is open, and the total before it
+    for event in events:
+        if isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = opened.pop()
+            sizes[anchor or ""] = total - before
+        elif isinstance(event, yaml.AliasEvent):
+            if any(anchor == event.anchor for anchor, _ in opened):
+                yield f"line {event.start_mark.line + 1}: *{event.anchor} holds itself"
+            total += sizes.get(event.anchor, 1)
+        elif isinstance(event, yaml.CollectionStartEvent):
+            opened.append((event.anchor, total))
+            total += 1
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[event.anchor or ""] = 1
+            total += 1
+        if len(opened) > MOST_DEPTH:
+            yield f"line {event.start_mark.line + 1}: more than {MOST_DEPTH} lists and mappings within each other"
+        if total > MOST_NODES:
+            yield f"line {event.start_mark.line + 1}: more than {MOST_NODES} values when its aliases are written out"

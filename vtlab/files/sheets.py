@@ -1,0 +1,51 @@
+"""CSV that a spreadsheet shows and does not run.
+
+A cell that begins with = + - @ (or a tab or carriage return) is a formula to Excel, LibreOffice and Google Sheets, and
+formulas can start programs and send data away (OWASP, "CSV Injection"). Texts that begin so get an apostrophe before
+them, and so do those that begin with apostrophes and then so, which makes reading back exact. Numbers are left as they
+are.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vtlab.errors import FormatError
+from vtlab.files.outside import damage_as
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_RUN = re.compile(r"'*[=+\-@\t\r]")
+
+
+def csv_text(table: pd.DataFrame, *, index: bool = False) -> str:
+    """A DataFrame as CSV, its texts (names of columns and rows, too) written so that no spreadsheet runs them."""
+    shown = (table.reset_index() if index else table).copy()
+    for at in range(shown.shape[1]):
+        if shown.dtypes.iloc[at].kind not in "biufcmM":
+            shown.isetitem(at, shown.iloc[:, at].astype(object).map(_quiet))
+    shown.columns = [_quiet(name) for name in shown.columns]
+    return str(shown.to_csv(index=False))
+
+
+def read_csv(path: str | Path) -> pd.DataFrame:
+    """Read what `csv_text` wrote, texts as they were; raises `FormatError` for a damaged file."""
+    import pandas as pd
+
+    with damage_as(FormatError, path, "a table in CSV"):
+        table = pd.read_csv(path)
+        for at in range(table.shape[1]):
+            if table.dtypes.iloc[at].kind not in "biufcmM":
+                table.isetitem(at, table.iloc[:, at].map(_loud))
+        return table.set_axis([_loud(name) for name in table.columns], axis=1)
+
+
+def _quiet(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and _RUN.match(value) else value
+
+
+def _loud(value: Any) -> Any:
+    return value[1:] if isinstance(value, str) and value.startswith("'") and _RUN.match(value[1:]) else value

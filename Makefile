@@ -14,7 +14,8 @@ DOCS_EXTRAS  := notebook,mot,docs
 BENCH_EXTRAS := notebook,mot,torch,onnx,test
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lab lint docs bench clean
+MINUTES ?= 10
+.PHONY: help demo test test-all fuzz lab lint docs bench clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +44,9 @@ test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite
 
 test-all: $(V)/.ok-$(TEST_EXTRAS)  ## the same with the slow tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
+
+fuzz: $(V)/.ok-$(TEST_EXTRAS)  ## damage the files of every reader (MINUTES=10), print a table
+	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 lab: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, open JupyterLab on the notebooks
 	$(BIN)/jupyter lab notebooks

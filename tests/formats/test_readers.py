@@ -325,7 +325,7 @@ def test_tapvid_refuses(tmp_path: Path, content: object, message: str) -> None:
 def test_tapvid_damaged(tmp_path: Path) -> None:
     path = tmp_path / "cut.pkl"
     path.write_bytes(pickle.dumps({"goat": tapvid_entry()})[:-500])
-    with pytest.raises(FormatError, match="no pickle of TAP-Vid, or it is damaged"):
+    with pytest.raises(FormatError, match="not a pickle of TAP-Vid, or damaged"):
         open_tapvid(path)
     with pytest.raises(InputError, match="there is no such file or folder"):
         open_tapvid(tmp_path / "missing.pkl")

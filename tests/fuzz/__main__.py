@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from tests.fuzz.harness import Campaign, names, table
+from tests.fuzz.harness import Campaign, table
 
 
 def main() -> int:
@@ -18,9 +18,9 @@ def main() -> int:
     told.add_argument("--only", nargs="*", help="names of readers; by default all")
     told.add_argument("--keep", type=Path, help="a folder for files that raise foreign errors")
     given = told.parse_args()
-    chosen = given.only or names()
     end, campaign = time.monotonic() + 60 * given.minutes, Campaign(given.seed)
     try:
+        chosen = given.only or campaign.names()
         for left, name in zip(range(len(chosen), 0, -1), chosen, strict=True):
             row = campaign.run(name, given.inputs, seconds=(end - time.monotonic()) / left, keep=given.keep)
             print(f"{name}: {row.inputs}", file=sys.stderr, flush=True)

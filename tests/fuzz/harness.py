@@ -19,8 +19,9 @@ from pathlib import Path
 from typing import IO, Any
 
 PROJECT = Path(__file__).parents[2]
-HANG, GROWTH = 20.0, 1536 * 2**20
-"""Seconds that one input may take, and bytes that a reader may add to what the process took before it."""
+WORKER = ["-m", "tests.fuzz.worker"]
+FIRST, HANG, GROWTH = 120.0, 20.0, 1536 * 2**20
+"""Seconds until a worker has begun and that one input may take; bytes that a reader may add to what was taken before."""
 
 
 @dataclass
@@ -48,6 +49,18 @@ class Row:
     @property
     def good(self) -> bool:
         return not (self.foreign or self.crashes or self.hangs or self.greedy)
+
+    def take(self, answer: dict[str, Any]) -> None:
+        """Count an input that the worker got over."""
+        self.inputs, self.memory = answer["input"] + 1, max(self.memory, answer["grown"])
+        self.read += answer["error"] == ""
+        if answer["error"] not in ("", "own"):
+            self.foreign[answer["error"]].append(answer["input"])
+
+    def end(self, how: str, memory: int) -> None:
+        """Count an input that the worker did not get over."""
+        {"crash": self.crashes, "hang": self.hangs, "greedy": self.greedy}[how].append(self.inputs)
+        self.inputs, self.memory = self.inputs + 1, max(self.memory, memory)
 
     def cells(self) -> list[str]:
         counts = (self.inputs, self.read, len(self.crashes), len(self.hangs), len(self.greedy))
@@ -82,7 +95,7 @@ class Worker:
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (lives as long as the process)
         env = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYTHONFAULTHANDLER": "1"}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.worker"],
+            [sys.executable, *WORKER],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, cwd=PROJECT, env=env,
         )  # fmt: skip
         os.set_blocking(self._process.stdout.fileno(), False)  # type: ignore[union-attr]
@@ -96,14 +109,14 @@ class Worker:
         self._process.stdin.write(json.dumps(order).encode() + b"\n")
         self._process.stdin.flush()
 
-    def answers(self, patience: float = HANG) -> Iterator[dict[str, Any]]:
+    def answers(self, first: float = FIRST, patience: float = HANG) -> Iterator[dict[str, Any]]:
         """Answers as they come; the last has `end`: "done", "crash", "hang" or "greedy"."""
         assert self._process.stdout is not None
-        heard = time.monotonic()
+        due = time.monotonic() + first
         while True:
             data = self._process.stdout.read()
             if data:
-                heard = time.monotonic()
+                due = time.monotonic() + patience
                 *lines, self._left = (self._left + data).split(b"\n")
                 for line in map(json.loads, lines):
                     yield line
@@ -112,7 +125,7 @@ class Worker:
             elif data == b"":
                 yield {"end": "crash", "code": self._process.wait()}
                 return
-            elif time.monotonic() - heard > patience:
+            elif time.monotonic() > due:
                 yield {"end": "hang"}
                 return
             else:
@@ -139,54 +152,48 @@ class Worker:
             pipe.close()  # type: ignore[union-attr]
 
 
-def names() -> list[str]:
-    """Every reader that can be asked here."""
-    worker = Worker()
-    try:
-        worker.ask(list=True)
-        return next(a["names"] for a in worker.answers(300) if "names" in a)
-    finally:
-        worker.stop()
-
-
 class Campaign:
     """Readers asked one after another, by one worker that is replaced when it ends.
 
     Args:
         seed: Of all damage: input i of a reader is the same file ever after.
+        patience: Seconds until a worker has begun, and for one input.
     """
 
-    def __init__(self, seed: int = 0):
-        self.seed, self.rows = seed, dict[str, Row]()
+    def __init__(self, seed: int = 0, patience: tuple[float, float] = (FIRST, HANG)):
+        self.seed, self.patience, self.rows = seed, patience, dict[str, Row]()
         self._worker: Worker | None = None
+
+    def names(self) -> list[str]:
+        """Every reader that can be asked here."""
+        self._worker = self._worker or Worker()
+        self._worker.ask(list=True)
+        return next(a["names"] for a in list(self._worker.answers(*self.patience)) if "names" in a)
 
     def run(self, name: str, count: int, *, seconds: float = float("inf"), keep: Path | None = None) -> Row:
         """Give a reader its next `count` inputs, or those that go into `seconds`; `keep`: a folder for bad ones."""
         row = self.rows.setdefault(name, Row(name))
-        stop, end = row.inputs + count, time.monotonic() + seconds
-        while row.inputs < stop and time.monotonic() < end:
+        stop, left = row.inputs + count, seconds
+        while row.inputs < stop and left > 0:
             self._worker = self._worker or Worker()
-            left = min(seconds, end - time.monotonic())
             order = {"seed": self.seed, "start": row.inputs, "stop": stop, "seconds": left}
             self._worker.ask(reader=name, keep=str(keep) if keep else None, **order)
-            self._listen(row)
+            left -= self._listen(row)
         return row
 
-    def _listen(self, row: Row) -> None:
+    def _listen(self, row: Row) -> float:
+        """Take down what a worker says of a reader; return the seconds that it read for."""
         assert self._worker is not None
-        for answer in self._worker.answers(60.0 if not row.inputs else HANG):
-            if "input" in answer:
-                row.inputs, row.memory = answer["input"] + 1, max(row.memory, answer["grown"])
-                row.read += answer["error"] == ""
-                if answer["error"] and answer["error"] != "own":
-                    row.foreign[answer["error"]].append(answer["input"])
-            elif answer.get("end") not in (None, "done"):
-                kind = {"crash": row.crashes, "hang": row.hangs, "greedy": row.greedy}[answer["end"]]
-                kind.append(row.inputs)
-                row.inputs += 1
-                row.memory = max(row.memory, self._worker.peak)
+        begun = time.monotonic()
+        for answer in self._worker.answers(*self.patience):
+            if "begun" in answer:
+                begun = time.monotonic()
+            elif "input" in answer:
+                row.take(answer)
+            elif answer["end"] != "done":
+                row.end(answer["end"], self._worker.peak)
                 self.close()
-                return
+        return time.monotonic() - begun
 
     def close(self) -> None:
         if self._worker is not None:

@@ -203,7 +203,7 @@ def format_reader(form: Any) -> Reader:
     from vtlab import formats
 
     def make(folder: Path) -> None:
-        from tests.formats.test_every_format import example
+        from vtlab.testing.formats import example
 
         formats.write_tracks(example(form), folder, form.name, sequence="a")
         formats.write_tracks(example(form, "results"), folder, form.name, sequence="a", tracker="mine")
@@ -293,13 +293,23 @@ def read_checkpoint(folder: Path, path: Path) -> None:
 
 
 def make_onnx(folder: Path) -> None:
-    from tests.detectors.test_networks import export, rows
+    """Exports that answer the same boxes whatever they are given, in two layouts."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
 
-    for name, output in {
-        "v5": rows(3),
-        "v8": np.concatenate([rows(3)[:, :4], rows(3)[:, 5:]], axis=1).T,
-    }.items():
-        export(folder / f"{name}.onnx", output, names={0: "a", 1: "b", 2: "c"})
+    rows = np.zeros((50, 8), np.float32)
+    rows[:2] = [[20, 30, 10, 12, 1, 0, 0.9, 0], [45, 40, 8, 8, 1, 0, 0, 0.8]]
+    for name, answer in {"v5": rows, "v8": np.concatenate([rows[:, :4], rows[:, 5:]], axis=1).T}.items():
+        value = numpy_helper.from_array(answer[None])
+        shapes = {"images": [1, 3, 64, 64], "output": list(answer[None].shape)}
+        ends = [helper.make_tensor_value_info(n, TensorProto.FLOAT, shape) for n, shape in shapes.items()]
+        graph = helper.make_graph(
+            [helper.make_node("Constant", [], ["output"], value=value)], "g", ends[:1], ends[1:]
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+        model.ir_version = 9
+        helper.set_model_props(model, {"names": "{0: 'a', 1: 'b', 2: 'c'}"})
+        onnx.save(model, str(folder / f"{name}.onnx"))
 
 
 def read_onnx(folder: Path, path: Path) -> None:

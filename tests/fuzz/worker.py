@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -67,12 +66,13 @@ def outcome(corpus: Corpus, path: Path) -> str:
 
 def work(order: dict[str, Any], found: dict[str, Reader], say: Any) -> None:
     reader = found[order["reader"]]
-    end = time.monotonic() + order["seconds"]
     with tempfile.TemporaryDirectory(dir=SCRATCH) as name:
         corpus = Corpus(reader, order["seed"], Path(name))
         for path in corpus.good:
             reader.read(corpus.folder, path)  # the good ones are read
         base = grown(0)
+        say(begun=True)
+        end = time.monotonic() + order["seconds"]
         for number in range(order["start"], order["stop"]):
             if time.monotonic() > end:
                 break
@@ -94,10 +94,6 @@ def main() -> None:
         out.write(json.dumps(answer) + "\n")
 
     warnings.simplefilter("ignore")
-    with contextlib.suppress(ImportError):
-        import av
-
-        av.logging.set_level(av.logging.PANIC)
     found = {reader.name: reader for reader in readers() if reader.there()}
     for line in sys.stdin:
         order = json.loads(line)

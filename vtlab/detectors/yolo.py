@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from vtlab.contracts import Detector, Image, check_image
 from vtlab.detectors.base import COCO_NAMES, check_fraction, class_ids, select
 from vtlab.errors import InputError, WeightsError, needs
+from vtlab.files import damage_as
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:
@@ -45,15 +46,17 @@ class _OnnxDetector(Detector):
         self._confidence = check_fraction("confidence", confidence, self._owner)
         self._nms = check_fraction("nms", nms, self._owner)
         self._session = _session(Path(path), threads, self._owner)
-        source = self._session.get_inputs()[0]
-        self._input, shape = source.name, source.shape
+        with damage_as(WeightsError, path, "an ONNX file of an image detector"):
+            source = self._session.get_inputs()[0]
+            self._input, shape = source.name, source.shape
+            told = _names_in(self._session)
         if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
             raise WeightsError(
                 f"{str(path)!r} is no image detector: its input has the shape {shape}, not (N, 3, H, W)."
             )
         self._size = tuple(n if isinstance(n, int) else size for n in shape[2:])
         self._batched = not isinstance(shape[0], int)
-        self._given = tuple(names) if names else _names_in(self._session)
+        self._given = tuple(names) if names else told
         self._classes, self._wanted = classes, None
         self.names: tuple[str, ...] = self._given or ()
         if self.names:

@@ -28,6 +28,7 @@ DAMAGE = (
     EOFError,
     LookupError,
     MemoryError,
+    NameError,
     NotImplementedError,
     OSError,
     RuntimeError,
@@ -169,7 +170,7 @@ def read_yaml(text: str, where: object, kind: type[VtlabError] = FormatError) ->
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    with damage_as(kind, where, "YAML"):
+    with damage_as(kind, where, "a readable YAML file"):
         if len(text) > MOST_TEXT:
             raise kind(f"{where}: {len(text)} characters, at most {MOST_TEXT} are read of YAML.")
         for problem in _problems(yaml.parse(text, Loader=loader)):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import FormatError
-from vtlab.files import write_whole
+from vtlab.files import damage_as, write_whole
 from vtlab.formats.base import (
     TRUTH,
     Format,
@@ -258,4 +258,5 @@ def read_flags(path: Path, frames: int) -> NDArray[np.int64]:
         raise FormatError(
             f"{path}: expected {frames} whole numbers, one for each frame, got {len(cells)} cells."
         )
-    return np.array(cells, dtype=np.int64)
+    with damage_as(FormatError, path, "flags"):
+        return np.array(cells, dtype=np.int64)

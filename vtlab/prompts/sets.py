@@ -221,7 +221,7 @@ def _tuples(value: Any) -> Any:
 
 
 def _from_dict(item: Any, where: str) -> Prompt:
-    if not isinstance(item, dict) or item.get("kind") not in KINDS:
+    if not isinstance(item, dict) or not isinstance(item.get("kind"), str) or item["kind"] not in KINDS:
         kind = item.get("kind") if isinstance(item, dict) else item
         raise FormatError(f"{where}: unknown kind {kind!r}. Known: {', '.join(KINDS)}.")
     cls = KINDS[item["kind"]]

@@ -1,0 +1,285 @@
+"""Every reader on some hundred damaged files, and on the bombs that a mutation seldom finds; `make fuzz` goes on."""
+
+from __future__ import annotations
+
+import itertools
+import pickle
+import subprocess
+import sys
+import textwrap
+import time
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import vtlab
+import vtlab.detectors.recorded
+from tests.fuzz.harness import Campaign, table
+from vtlab.detectors.public import PublicDetections
+from vtlab.errors import ExperimentError, FormatError, VideoError
+from vtlab.experiments import load_experiment
+from vtlab.files import csv_text, outside, read_csv, read_parquet, read_yaml
+from vtlab.formats import FORMATS, open_format
+from vtlab.formats import read_tracks as read_format
+from vtlab.tracks import Tracks
+
+
+def test_no_reader_crashes_hangs_or_raises_what_is_not_vtlabs():
+    campaign = Campaign()
+    try:
+        rows = [campaign.run(name, 200, seconds=1.2) for name in campaign.names()]
+    finally:
+        campaign.close()
+    assert set(FORMATS) <= {row.name for row in rows}
+    assert all(row.inputs for row in rows)
+    bad = [f"{row.name}: {dict(row.foreign)}" for row in rows if not row.good]
+    assert not bad, "\n".join([table(rows), *bad])
+
+
+def test_the_harness_sees_crashes_hangs_memory_and_foreign_errors(tmp_path, monkeypatch):
+    faults = textwrap.dedent(
+        """
+        import os, time
+        from tests.fuzz import worker
+        from tests.fuzz.readers import Reader
+
+        count = iter(range(99))
+        def read(folder, path):
+            number = int(os.environ["FUZZ_FAULT"]) if next(count) else 0
+            if number == 1: os.abort()
+            if number == 2: time.sleep(60)
+            if number == 3: held = bytearray(os.urandom(1 << 20)) * 400; time.sleep(3)
+            if number == 4: raise KeyError("x")
+        worker.readers = lambda: [Reader("faulty", lambda f: (f / "a.txt").write_text("a"), read)]
+        worker.main()
+        """
+    )
+    (tmp_path / "faulty.py").write_text(faults)
+    monkeypatch.setattr("tests.fuzz.harness.WORKER", [str(tmp_path / "faulty.py")])
+    monkeypatch.setattr("tests.fuzz.harness.GROWTH", 200 * 2**20)
+    found = {}
+    for fault, kind in enumerate(("", "crashes", "hangs", "greedy", "foreign")):
+        monkeypatch.setenv("FUZZ_FAULT", str(fault))
+        campaign = Campaign(patience=(8.0, 1.0))
+        row = campaign.run("faulty", 1)
+        campaign.close()
+        found[kind] = [k for k in ("crashes", "hangs", "greedy", "foreign") if getattr(row, k)]
+    assert found == {k: [k] if k else [] for k in ("", "crashes", "hangs", "greedy", "foreign")}
+
+
+# -- bombs ------------------------------------------------------------------------------------------------------------
+
+
+LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"{c}: &{c} [{', '.join([f'*{before}'] * 10)}]\n" for before, c in itertools.pairwise("abcdefghi")
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (LAUGHS, "values when its aliases"),
+        ("a: &a {b: *a}\n", "holds itself"),
+        ("[" * 3000 + "]" * 3000, "within each other"),
+        ("x: " + "y" * 2**20, "characters, at most"),
+        ("a: 2026-13-45\n", "not a readable YAML file"),
+        ("? [1, 2]\n: 3\n", "not a readable YAML file"),
+        ("a: !!python/object/apply:os.system [ls]\n", "not a readable YAML file"),
+        ("- " * 200_000, "within each other"),
+    ],
+    ids=["aliases", "itself", "deep", "long", "date", "key", "code", "dashes"],
+)  # fmt: skip
+def test_yaml_is_bounded(tmp_path, text, told):
+    start = time.monotonic()
+    with pytest.raises(FormatError, match=told):
+        read_yaml(text, "here")
+    (tmp_path / "e.yaml").write_text(text)
+    with pytest.raises(ExperimentError, match=r"e\.yaml"):
+        load_experiment(tmp_path / "e.yaml")
+    assert time.monotonic() - start < 5
+
+
+def test_yaml_of_people_is_read():
+    text = (
+        "base: &base {lr: 0.1, names: [a, b]}\nmine: {<<: *base, lr: 1.0e-3}\nagain: *base\nday: 2026-01-02\n"
+    )
+    found = read_yaml(text, "here")
+    assert found["mine"] == {"lr": 0.001, "names": ["a", "b"]}
+    assert found["again"] == found["base"]
+
+
+def test_a_small_parquet_of_very_many_rows_is_refused(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path, rows = tmp_path / "many.parquet", 2_000_000
+    schema = pa.schema([("frame", pa.int64())], metadata={"vtlab": "{}", "vtlab.detections": "{}"})
+    part = pa.table({"frame": np.zeros(rows, np.int64)}, schema=schema)
+    with pq.ParquetWriter(path, schema, compression="zstd") as out:
+        for _ in range(12):
+            out.write_table(part)
+    assert path.stat().st_size < 200_000
+    for read in (Tracks.load, lambda p: vtlab.detectors.recorded.RecordedDetector(path=p)):
+        with pytest.raises(FormatError, match=r"many\.parquet: 24000000 rows, at most 20000000 are read"):
+            read(path)
+
+
+def test_a_text_that_stands_in_every_row_is_counted_in_every_row(tmp_path, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path, text = tmp_path / "wide.parquet", "x" * 100_000
+    pq.write_table(pa.table({"label": pa.array([text, None] * 5000), "n": np.arange(10_000)}), path)
+    assert read_parquet(path, "a table")["label"][0].as_py() == text
+    monkeypatch.setattr(outside, "MOST_BYTES", 400_000_000)
+    with pytest.raises(FormatError, match=r"wide\.parquet: unpacks to 500\d+ bytes, at most 400000000"):
+        read_parquet(path, "a table")
+
+
+def test_sizes_that_are_no_numbers(tmp_path):
+    import json
+
+    import pyarrow.parquet as pq
+
+    path = tmp_path / "a.parquet"
+    Tracks.of([0], [1], [[1, 2, 3, 4]], size=(9, 9)).save(path)
+    good = pq.read_table(path)
+    for size in ("[Infinity, 5]", "[NaN, 5]", '["a", 5]', "7", "[]", "[1e400, 1]"):
+        header = json.dumps({"version": 2, "meta": {}}).replace("{}", '{}, "size": ' + size)
+        pq.write_table(good.replace_schema_metadata({"vtlab": header}), path)
+        with pytest.raises(FormatError, match=r"a\.parquet"):
+            Tracks.load(path)
+
+
+GOOD = {"video": None, "points": np.zeros((1, 3, 2)), "occluded": np.zeros((1, 3)), "size": (4, 4)}
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        b"\x80\x04K\x01r\xff\xff\xff\x7f.",  # puts its memory 2 billion places away
+        b"\x80\x04\x8e" + (2**40).to_bytes(8, "little") + b"x.",  # bytes that aren't there
+        b"\x80\x04\x95" + (2**60).to_bytes(8, "little") + b"N.",
+        b"\x80\x02cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(J\xff\xff\xff\x7fJ\xff\x00\x00\x00tU\x01btR.",
+        pickle.dumps({"x": {**GOOD, "points": 1}}),
+        pickle.dumps({"x": {**GOOD, "size": (float("inf"), 4)}}),
+        pickle.dumps({}),
+    ],
+)  # fmt: skip
+def test_tapvid_bombs(tmp_path, attack):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(attack)
+    with pytest.raises(FormatError, match=r"a\.pkl"):
+        read_format(path, "tapvid")
+
+
+def test_tapvid_types_can_not_point_out_of_their_array(tmp_path):
+    """A type whose field lies a million bytes on reads memory that isn't the file's."""
+
+    class Crafted:
+        def __reduce__(self):
+            state = (3, "|", None, ("a",), {"a": (np.dtype("f8"), 1_000_000)}, 8, 1, 0)
+            return np.dtype, ("V8",), state
+
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps({"x": Crafted()}))
+    with pytest.raises(FormatError, match="state of .*DType.*not opened"):
+        read_format(tmp_path / "a.pkl", "tapvid")
+
+
+def test_a_length_that_is_no_sequences(tmp_path):
+    vtlab.formats.write_tracks(Tracks.of([0], [1], [[1, 2, 3, 4]]), tmp_path, "motchallenge", sequence="a")
+    truth = tmp_path / "truth/a/gt/gt.txt"
+    truth.write_text("900000000000,1,1,1,5,5,1,1,1\n")
+    (tmp_path / "truth/a/seqinfo.ini").unlink()
+    with pytest.raises(FormatError, match="900000000000 frames; a sequence has at most"):
+        open_format(tmp_path, "motchallenge").truth("a") or open_format(tmp_path, "motchallenge")
+    (tmp_path / "truth/a/seqinfo.ini").write_text(
+        "[Sequence]\nseqLength=9\nimWidth=9\nimHeight=9\nframeRate=x\n"
+    )
+    with pytest.raises(FormatError, match=r"seqinfo\.ini: frameRate should be frames per second, got 'x'"):
+        open_format(tmp_path, "motchallenge").truth("a")
+
+
+def png(width: int, height: int) -> bytes:
+    """A grey PNG that claims a size and holds a few bytes."""
+    import struct
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(100)))
+        + chunk(b"IEND", b"")
+    )
+
+
+def test_pictures_that_claim_more_than_anybody_has(tmp_path):
+    (tmp_path / "truth/Annotations/a").mkdir(parents=True)
+    for size in ((20_000, 20_000), (2**30, 2**30)):
+        (tmp_path / "a.png").write_bytes(png(*size))
+        with pytest.raises(VideoError, match=r"a\.png"):
+            vtlab.open_video(tmp_path / "a.png")
+        (tmp_path / "truth/Annotations/a/00000.png").write_bytes(png(*size))
+        with pytest.raises(FormatError, match=r"00000\.png"):
+            open_format(tmp_path, "davis").truth("a")
+
+
+def test_public_detections_that_are_no_numbers(tmp_path):
+    (tmp_path / "det.txt").write_text("1,-1,5,5,9,9,0.5\n2,-1,nan,5,9,9,0.5\n")
+    with pytest.raises(FormatError, match=r"det\.txt', line 2: a box or confidence that is no number"):
+        PublicDetections(path=tmp_path / "det.txt")
+
+
+# -- spreadsheets -----------------------------------------------------------------------------------------------------
+
+RUN = ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "'=1", "''=x", "'quoted", "plain", '=A("x","y")', "a=b"]
+
+
+def test_no_spreadsheet_runs_a_cell(tmp_path):
+    import csv
+
+    import pandas as pd
+
+    given = pd.DataFrame({"=name": RUN, "value": np.arange(len(RUN)) - 5.5, "count": np.arange(len(RUN)) - 3})
+    text = csv_text(given)
+    for row in list(csv.reader(text.splitlines())):
+        assert not any(cell[:1] in ("=", "+", "@", "\t") for cell in row), row
+        assert row[0][:1] != "-"
+        float(row[1]) if row[1] != "value" else None
+    (tmp_path / "a.csv").write_text(text)
+    pd.testing.assert_frame_equal(read_csv(tmp_path / "a.csv"), given)
+
+
+def test_names_of_trackers_and_labels_are_cells_too(tmp_path):
+    found = Tracks.of([0, 1], [1, 1], [[1, 2, 3, 4]] * 2, label="=cmd|' /C calc'!A0")
+    text = found.save_csv(tmp_path / "t.csv").read_text()
+    assert "'=cmd" in text
+    assert read_csv(tmp_path / "t.csv")["label"].tolist() == ["=cmd|' /C calc'!A0"] * 2
+    video = vtlab.open_video(np.random.default_rng(0).integers(0, 255, (4, 40, 40, 3), np.uint8))
+    compared = vtlab.compare(video, {"@ncc": "ncc"}, prompts=vtlab.BoxPrompt((5, 5, 20, 20)), progress=False)
+    compared.save(tmp_path / "out")
+    lines = (tmp_path / "out/table.csv").read_text().splitlines()
+    assert lines[1].startswith("'@ncc,")
+    assert read_csv(tmp_path / "out/table.csv").iloc[0, 0] == "@ncc"
+
+
+def test_the_runner_prints_its_table():
+    order = [
+        sys.executable,
+        "-m",
+        "tests.fuzz",
+        "--only",
+        "prompts",
+        "otb",
+        "--inputs",
+        "20",
+        "--minutes",
+        "1",
+    ]
+    run = subprocess.run(order, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True)
+    assert "| prompts | 20 |" in run.stdout

@@ -392,7 +392,9 @@ def rate(text: str, where: object, name: str) -> float:
     except ValueError:
         value = 0.0
     if not 0 < value < 1e6:
-        raise FormatError(f"{where}: {name} should be frames per second, got {text[:40]!r}.")
+        raise FormatError(
+            f"{where}: {name} must be a number, got {text[:40]!r} (frames per second, above 0)."
+        )
     return value
 
 

@@ -22,7 +22,9 @@ def main() -> int:
     try:
         chosen = given.only or campaign.names()
         for left, name in zip(range(len(chosen), 0, -1), chosen, strict=True):
-            row = campaign.run(name, given.inputs, seconds=(end - time.monotonic()) / left, keep=given.keep)
+            row = campaign.run(
+                name, given.inputs, seconds=max(2.0, (end - time.monotonic()) / left), keep=given.keep
+            )
             print(f"{name}: {row.inputs}", file=sys.stderr, flush=True)
     finally:
         campaign.close()

@@ -96,6 +96,7 @@ def test_a_tracker_that_lacks_cells_is_not_first():
     both = leaderboard(rows(a={"easy": 0.9, "hard": 0.4}, b={"easy": 0.8, "easy2": 0.9}))
     assert both.index.tolist() == ["a", "b"]  # on the clip that both have
     assert both["success_auc"].tolist() == [0.9, 0.8]
+    assert both["success_auc_std"].isna().all()  # one cell varies by nothing, which the column says
 
 
 def test_a_leaderboard_without_truth_ranks_nobody():

@@ -118,6 +118,16 @@ def test_the_order_of_the_list_never_matters():
     assert len(texts) == 1
 
 
+def test_without_truth_a_budget_says_who_keeps_it_and_no_more():
+    timings = {"a": Timing((np.full(100, 30.0),)), "b": Timing((np.full(100, 5.0),))}
+    choice = choose(
+        board(agreement=[0.9, 0.9], latency_ms=[30.0, 5.0]), "sot", 15, Evidence(timings=timings, ran=2)
+    )
+    assert choice.best is None
+    assert choice.leaders == ()
+    assert choice.sentence.endswith("Within 15 ms on 95 of 100 frames stay b (0 of 100 frames over).")
+
+
 def test_one_tracker_alone_is_not_judged():
     found = unlabelled(one=box_track(0.0))
     assert "nothing tells how good this tracker is" in nobody(found)

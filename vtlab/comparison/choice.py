@@ -75,7 +75,10 @@ def choose(
     ground, metric = replace(known.ground, budget_ms=budget_ms), deciding_metric(board, family)
     choice = Choice(family, FAMILIES[family].title, metric, ground, seen=known.seen, ran=known.ran)
     if metric is None:
-        return choice
+        if budget_ms is None:
+            return choice
+        timed = sorted(str(t) for t in board.index if isfinite(board.get("latency_ms", {}).get(t, np.nan)))
+        return replace(choice, candidates=tuple(_candidate(board, t, None, budget_ms, known) for t in timed))
     record = METRICS[metric]
     unfinished = [t for t, (k, n) in known.finished.items() if k < n]
     order = [t for t in ranked(board, family, unfinished) if isfinite(board[metric][t])]
@@ -95,7 +98,7 @@ def choose(
 
 
 def _candidate(
-    board: pd.DataFrame, label: str, metric: str, budget_ms: float | None, known: Evidence
+    board: pd.DataFrame, label: str, metric: str | None, budget_ms: float | None, known: Evidence
 ) -> Candidate:
     row: Mapping[str, float] = board.loc[label].to_dict()  # type: ignore[assignment]
     timing, slow = known.timings.get(label), float(row.get("latency_p95_ms", np.nan))
@@ -106,7 +109,12 @@ def _candidate(
     elif budget_ms is not None and timing is not None:
         keeps, over = timing.keeps(budget_ms), timing.over(budget_ms)
     found = Candidate(
-        label, float(row[metric]), float(row.get("latency_ms", np.nan)), slow, keeps=keeps, over=over
+        label,
+        row[metric] if metric else np.nan,
+        float(row.get("latency_ms", np.nan)),
+        slow,
+        keeps=keeps,
+        over=over,
     )
     if known.ranks is not None and label in known.ranks.index:
         rank: Mapping[str, Any] = known.ranks.loc[label].to_dict()  # type: ignore[assignment]

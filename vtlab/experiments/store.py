@@ -99,7 +99,7 @@ def _of_family(rows: pd.DataFrame, family: str) -> pd.DataFrame:
         shared = done.groupby(_CASE)["tracker"].nunique()
         rows = done[done[_CASE].isin(shared.index[shared == (count > 0).sum()])]
     group = rows.groupby(["family", "tracker"], sort=False)
-    table = group[numbers].mean()
+    table = group[numbers].mean().dropna(axis=1, how="all")
     names = table.index.get_level_values("tracker")
     table.insert(0, "cells", count.reindex(names).to_numpy())
     if (count < total).any():
@@ -112,7 +112,7 @@ def _of_family(rows: pd.DataFrame, family: str) -> pd.DataFrame:
             key=lambda i: (table["cells"].iloc[i] < total, -worth.fillna(-np.inf).iloc[i], str(names[i])),
         )
         table = table.iloc[order]
-    return table.dropna(axis=1, how="all")
+    return table
 
 
 def _cases(rows: pd.DataFrame) -> pd.Series:

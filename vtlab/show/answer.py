@@ -136,7 +136,7 @@ class Choice:
     def sentence(self) -> str:
         """The choice in a sentence or a few: what is known, on what it rests, cost, budget, what would decide it."""
         if self.metric is None or self.top is None:
-            return " ".join([f"{self.title}: {self.why}", *self.seen])
+            return " ".join([f"{self.title}: {self.why}", *self.seen, *self._speed_alone()])
         parts = [f"{self.title}: {self._rank(self.top)}{self._cheap()}{self._budget()}."]
         return " ".join([*parts, *self._unfinished(), *self.seen])
 
@@ -214,6 +214,17 @@ class Choice:
             return f"; it stays within {self.ground.budget} ({_over(self.best)})"
         cost = f"{self._quality(self.best)}, {_over(self.best)}"
         return f"; within {self.ground.budget}, choose {self.best.label} ({cost})"
+
+    def _speed_alone(self) -> list[str]:
+        """Who keeps the budget where nothing else is known of them."""
+        if self.metric is not None or self.ground.budget_ms is None or not self.candidates:
+            return []
+        kept = [f"{c.label} ({_over(c)})" for c in self._kept()]
+        return [
+            f"Within {self.ground.budget} stay {_listed(kept)}."
+            if kept
+            else self._none_in_budget().capitalize()
+        ]
 
     def _none_in_budget(self) -> str:
         timed = [c for c in self.candidates if isfinite(c.latency_p95_ms)]

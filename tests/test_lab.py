@@ -56,6 +56,24 @@ def test_a_failed_cell_does_not_stop_the_others_and_is_retried(experiment, tmp_p
     assert {"parameters", "versions", "hardware", "created"} <= set(cell)
 
 
+def test_two_runs_of_one_cell_do_not_meet(experiment, tmp_path, monkeypatch):
+    """Each works in a folder of its own (both had `<key>.part`, which the second removed under the first)."""
+    places = []
+
+    def executed(notebook, out, parameters):
+        places.append(Path(parameters["OUT"]))
+        if len(places) == 1:
+            run_experiment(experiment, tmp_path / "runs")
+        assert out.parent.is_dir()
+
+    monkeypatch.setattr("vtlab.experiments.runner.run_notebook", executed)
+    store = run_experiment(experiment, tmp_path / "runs")
+    assert len(set(places)) == len(places) == 3
+    assert sorted(p.name for p in store.folder.iterdir()) == sorted(
+        c.key for c in load_experiment(experiment).cells
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

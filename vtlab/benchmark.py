@@ -142,7 +142,7 @@ class FolderResult:
         name = next(iter(mine.values()))[0].protocol.name
         ranked = self._ranked(family)
         title = f"{self.layout}: {record.main} decides"
-        caption = f"protocol: {name}; fractions in per cent. {self._how(mine, ranked, record.main)}"
+        caption = f"protocol: {name}. {self._how(mine, ranked, record.main)}"
         if len(mine) == 1:
             frame = self.table.loc[list(mine), list(record.listed)]
             return Board(frame, title, caption, digits=2, total=len(frame) > 1)

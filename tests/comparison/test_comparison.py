@@ -14,6 +14,7 @@ from vtlab.errors import InputError, PromptError, RegistryError
 from vtlab.geometry import paired_iou
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts
 from vtlab.registry import TRACKERS
+from vtlab.sequence import Sequence
 from vtlab.show.plot import pareto_front
 from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import Tracks
@@ -259,3 +260,16 @@ def test_saved_results_are_readable(comparison, tmp_path):
 def test_pareto_front_by_hand():
     cost, quality = np.array([1.0, 2, 3, 2, np.nan]), np.array([0.5, 0.7, 0.7, 0.4, 0.9])
     assert pareto_front(cost, quality).tolist() == [0, 1]
+
+
+def test_a_run_that_the_truth_can_not_judge_is_a_note(tmp_path):
+    """Truth on few frames can't judge a tracker of many objects; the others are judged, the report is written."""
+    video = open_video(moving_square())
+    sparse = Sequence("square", video, TRUTH.take(TRUTH.frame % 4 == 0), prompts=Prompts([BOX]))
+    found = vtlab.compare([sparse], {"one": Perfect, "all": ("sort", {"detector": "motion"})}, progress=False)
+    assert found.table.loc["one", "success_auc"] > 0.9
+    assert "need truth on every frame" in found.table.loc["all", "note"]
+    assert set(found.unjudged) == {("all", sparse.name)}
+    assert found.report(tmp_path / "report.html").is_file()
+    with pytest.raises(InputError, match="Unknown protocol"):
+        vtlab.compare([sparse], [Perfect], protocol="none", progress=False).table  # noqa: B018

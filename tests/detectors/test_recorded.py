@@ -111,3 +111,19 @@ def test_noisy_truth_has_its_doses_and_its_seed():
     assert np.mean([len(many.at(i)) for i in range(50)]) == pytest.approx(4, abs=0.6)
     with pytest.raises(InputError, match="jitter"):
         NoisyTruth(truth=truth(), jitter=-1)
+
+
+def test_masks_on_some_frames_stay_with_their_rows(video, tmp_path):
+    """Rows of frames without masks took the masks of the frames after them."""
+
+    class Some(CallableDetector):
+        def detect_frame(self, frame):
+            box, mask = np.array([[5.0 * frame.index, 10, 5 * frame.index + 10, 20]]), None
+            if frame.index % 2:
+                mask = np.zeros((1, 40, 60), bool)
+                mask[0, 10:20, 5 * frame.index : 5 * frame.index + 10] = True
+            return sv.Detections(box, mask=mask, confidence=np.ones(1), class_id=np.zeros(1, int))
+
+    recorded = record(video, Some(function=lambda image: []), tmp_path)
+    assert [recorded.at(i).mask is None for i in range(5)] == [True, False, True, False, True]
+    assert np.flatnonzero(recorded.at(3).mask[0].any(axis=0)).tolist() == list(range(15, 25))

@@ -68,6 +68,10 @@ def test_every_kind_survives_a_file(tmp_path):
         (lambda: BoxPrompt((1, 2, float("nan"), 4)), "must be finite"),
         (lambda: BoxPrompt("1,2,3,4"), "expected numbers"),
         (lambda: BoxPrompt((1, 2, 3, 4), object_id=0), "object_id must be an int of at least 1, got 0"),
+        (
+            lambda: BoxPrompt((1, 2, 3, 4), object_id=2**63),
+            "object_id must be .* of 64 bits, got 9223372036854775808",
+        ),
         (lambda: BoxPrompt((1, 2, 3, 4), frame=-1), "frame must be an int of at least 0, got -1"),
         (lambda: MaskPrompt.of(np.zeros((3, 4))), "the mask is empty"),
         (lambda: MaskPrompt(polygon=((1, 1), (2, 2))), "at least 3"),

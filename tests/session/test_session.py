@@ -360,3 +360,9 @@ def test_filling_by_interpolation_is_one_step():
     assert set(made.tracks.object_id[made.tracks.source == "interpolated"]) == {1, 2}
     made.undo()
     assert made.tracks.to_frame().equals(before)
+
+
+def test_figures_know_the_clip_that_they_were_drawn_on():
+    made = Session(vtlab.open_video(VIDEO)[4:], Drifts)
+    made.add([box(10)])
+    assert made.prompts.on(vtlab.open_video(VIDEO)).frames == (4,)

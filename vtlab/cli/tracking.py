@@ -22,7 +22,7 @@ from vtlab.cli.options import (
     rule_of,
 )
 from vtlab.cli.output import escape, print_facts, print_json, print_rows, progress_bar, stderr, stdout
-from vtlab.errors import InputError, TrackingError
+from vtlab.errors import InputError, Interrupted, TrackingError
 
 
 def track(
@@ -74,10 +74,9 @@ def track(
                 progress=report,
                 **params_of(param),
             )
-    except (TrackingError, KeyboardInterrupt) as error:
-        partial = getattr(error, "tracks", None)
-        if partial is not None and len(partial):
-            _write_tracks(partial, out)
+    except (TrackingError, Interrupted) as error:
+        if error.tracks is not None and len(error.tracks):
+            _write_tracks(error.tracks, out)
             stderr().print(f"[yellow]What was tracked is in {out}.[/]")
         raise
     _write_tracks(tracks, out)

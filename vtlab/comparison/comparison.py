@@ -78,18 +78,29 @@ class Comparison:
     # -- numbers ----------------------------------------------------------------------------------------------
 
     @cached_property
-    def _parts(self) -> list[tuple[Run, Part]]:
-        """Every run on a sequence with truth, with its score; what a run that failed did not answer counts as missed.
+    def _judged(self) -> list[tuple[Run, Part | str]]:
+        """Every run on a sequence with truth, with its score, or why it can't be scored against that truth.
 
-        A tracker that answered nowhere (its weights are missing) has no score: that says nothing of it.
+        What a run that failed did not answer counts as missed. A tracker that answered nowhere (its weights are missing)
+        has no score: that says nothing of it.
         """
         truth = {s.name: s for s in self.sequences if s.truth is not None}
         came = {r.tracker for r in self.runs if r.tracks is not None}
         return [
-            (r, score(r.answers, truth[r.sequence], r.family, self.rule(r.family)))
+            (r, _judge(r.answers, truth[r.sequence], r.family, self.rule(r.family)))
             for r in self.runs
             if r.sequence in truth and r.tracker in came
         ]
+
+    @cached_property
+    def _parts(self) -> list[tuple[Run, Part]]:
+        """Every run that can be judged, with its score."""
+        return [(run, part) for run, part in self._judged if not isinstance(part, str)]
+
+    @cached_property
+    def unjudged(self) -> dict[tuple[str, str], str]:
+        """(tracker, sequence) -> why that run can't be scored, such as truth on few frames for metrics of all objects."""
+        return {(r.tracker, r.sequence): part for r, part in self._judged if isinstance(part, str)}
 
     @cached_property
     def _kept(self) -> dict[tuple[str, str | None], pd.DataFrame]:
@@ -399,6 +410,9 @@ class Comparison:
         means |= dict(combined.set_index("metric")["value"].to_dict())
         row |= {m: means.get(m, np.nan) for m in (*FAMILIES[family].columns, *PROXY_METRICS)}
         notes = [r.note for r in runs if r.note]
+        notes += [
+            f"{sequence}: {why}" for (tracker, sequence), why in self.unjudged.items() if tracker == label
+        ]
         tracks = [r.tracks for r in runs if r.tracks is not None]
         if np.isnan(row[FAMILIES[family].main]) and tracks and all(map(stands_still, tracks)):
             row["fb_consistency"] = np.nan  # it always comes home
@@ -434,3 +448,13 @@ class Comparison:
         if not panels:
             raise InputError("There is nothing to show: no tracker ran. The notes in the table say why.")
         return draw.side_by_side(panels)
+
+
+def _judge(tracks: Any, sequence: Sequence, family: str, rule: Any) -> Part | str:
+    """The score of a run, or why this truth can't give one; an unknown rule is the caller's error."""
+    if rule is not None:
+        FAMILIES[family].rule(rule)
+    try:
+        return score(tracks, sequence, family, rule)
+    except InputError as error:
+        return str(error)

@@ -73,7 +73,7 @@ def timeline(comparison: Comparison, family: str, sequence: int = 0) -> Timeline
     n = len(chosen.video)
     lines: dict[str, NDArray[np.float64]] = {}
     for run in comparison.of_sequence(chosen.name):
-        if run.family != family or run.tracks is None:
+        if run.family != family or run.tracks is None or (run.tracker, run.sequence) in comparison.unjudged:
             continue
         if chosen.truth is None:
             values = _mean_score(run.tracks, n)

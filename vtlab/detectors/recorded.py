@@ -102,7 +102,7 @@ class RecordedDetector(ByFrame):
 
         low, high = np.searchsorted(self._frame, [index, index + 1])
         masks = None
-        if self._mask is not None and high > low:
+        if self._mask is not None and high > low and all(m is not None for m in self._mask[low:high]):
             masks = np.stack([_masks.decode(m, *self._size) for m in self._mask[low:high]])
         return sv.Detections(
             xyxy=self._boxes[low:high].copy(),
@@ -193,9 +193,9 @@ def _write(
     columns["class_name"] = pa.array(labels, pa.string())
     if any(d.mask is not None for _, d in found):
         encoded = [
-            _masks.encode(np.asarray(m, bool))
+            None if m is None else _masks.encode(np.asarray(m, bool))
             for _, d in found
-            for m in (d.mask if d.mask is not None else ())
+            for m in (d.mask if d.mask is not None else [None] * len(d))
         ]
         columns["mask"] = pa.array(encoded, pa.binary())
     header = {**key, "names": list(detector.names), "size": [source.height, source.width]}

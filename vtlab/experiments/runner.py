@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import uuid
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -105,10 +106,19 @@ def run_experiment(
 def _run_cell(experiment: Experiment, cell: Cell, store: Store) -> None:
     """Execute one cell beside its place and move it there when it is whole."""
     place, failed = store.place(cell), store.folder / f"{cell.key}.failed"
-    work = store.folder / f"{cell.key}.part"
-    for old in (work, failed):
-        shutil.rmtree(old, ignore_errors=True)
+    work = store.folder / f"{cell.key}.{uuid.uuid4().hex}.part"  # another process may run the same cell
+    shutil.rmtree(failed, ignore_errors=True)
     work.mkdir(parents=True)
+    try:
+        target = failed if _execute(experiment, cell, work) else place
+        shutil.rmtree(target, ignore_errors=True)
+        work.rename(target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _execute(experiment: Experiment, cell: Cell, work: Path) -> str:
+    """Execute one cell in a folder and write its record there; return what went wrong, "" if nothing."""
     record: dict[str, Any] = {
         "key": cell.key,
         "notebook": experiment.notebook.name,
@@ -124,6 +134,4 @@ def _run_cell(experiment: Experiment, cell: Cell, store: Store) -> None:
         error = str(problem)
     record["error"] = error
     files.write_whole(work / CELL_FILE, json.dumps(record, indent=1))
-    target = failed if error else place
-    shutil.rmtree(target, ignore_errors=True)
-    work.rename(target)
+    return error

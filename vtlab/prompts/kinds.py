@@ -77,6 +77,8 @@ class Prompt(ABC):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
                 raise PromptError(f"{self}: {name} must be an int of at least {low}, got {value!r}.")
+            if value >= 2**63:
+                raise PromptError(f"{self}: {name} must be a whole number of 64 bits, got {value!r}.")
             object.__setattr__(self, name, int(value))
         if self.label is not None and not isinstance(self.label, str):
             raise PromptError(f"{self}: label must be a str or None, got {self.label!r}.")

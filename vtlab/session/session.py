@@ -31,7 +31,7 @@ from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
 from vtlab.session.state import State, without
 from vtlab.trackers.loop import Direction, Report, track
-from vtlab.tracks import Tracks, TracksBuilder
+from vtlab.tracks import Source, Tracks, TracksBuilder
 from vtlab.video import Video, open_video
 
 UNDO_STEPS = 200
@@ -65,8 +65,8 @@ class Session:
 
     @property
     def prompts(self) -> Prompts:
-        """All key figures."""
-        return self._state.prompts
+        """All key figures, on the frames of this clip."""
+        return Prompts(self._state.prompts, source=Source.of_video(self.video, digest=False))
 
     @property
     def object_ids(self) -> list[int]:

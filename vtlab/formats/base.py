@@ -20,12 +20,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, TracksError, VideoError
-from vtlab.files import damage_as
 from vtlab.masks import Runs
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
 from vtlab.tracks.columns import COLUMNS, EXTRAS
-from vtlab.video import IMAGE_SUFFIXES, FrameSource, Image, Video, open_video
+from vtlab.video import FrameSource, Image, Video, check_picture, image_files, is_leftover, open_video
 
 Kind = Literal["truth", "results"]
 TRUTH = "truth"
@@ -281,17 +280,13 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
             below[:] = []
             continue
         seen.add(real)
-        below[:] = sorted(n for n in below if _shown(n))
-        yield Path(folder), sorted(n for n in names if _shown(n))
+        below[:] = sorted(n for n in below if not is_leftover(n))
+        yield Path(folder), sorted(n for n in names if not is_leftover(n))
 
 
 def files(root: Path, suffix: str) -> Iterator[Path]:
     """Files at or below `root` that end in `suffix`."""
     return (folder / n for folder, names in walk(root) for n in names if n.endswith(suffix))
-
-
-def _shown(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
 
 
 def _base(root: Path) -> Path:
@@ -304,24 +299,13 @@ def tracker_of(root: Path, path: Path) -> str:
     return "/".join(parts) or root.name
 
 
-def image_files(folder: Path) -> list[Path]:
-    """Images of a folder by the numbers in their names; hidden files are none."""
-
-    def natural(path: Path) -> list[tuple[int, int | str]]:
-        return [(0, int(t)) if t.isdecimal() else (1, t) for t in re.split(r"(\d+)", path.name) if t]
-
-    if not folder.is_dir():
-        return []
-    found = (p for p in folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and _shown(p.name))
-    return sorted(found, key=natural)
-
-
 def image_size(path: Path) -> tuple[int, int]:
     """(height, width) of an image, from its header."""
-    from PIL import Image as Picture
-
-    with damage_as(FormatError, path, "an image"), Picture.open(path) as image:
-        return image.height, image.width
+    try:
+        width, height = check_picture(path, path)
+    except VideoError as error:
+        raise FormatError(str(error)) from None
+    return height, width
 
 
 def video_beside(folder: Path, name: str) -> Path | None:

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtlab.errors import FormatError
-from vtlab.formats.base import TRUTH, Place, files, image_files, video_beside
+from vtlab.formats.base import TRUTH, Place, files, video_beside
 from vtlab.formats.single_object import SingleObject, read_boxes
+from vtlab.video import image_files
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,6 @@ from vtlab.formats.base import (
     Result,
     absolute,
     frame_count,
-    image_files,
     image_size,
     no_frames,
     open_frames,
@@ -38,6 +37,7 @@ from vtlab.formats.base import (
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
+from vtlab.video import image_files
 
 _VOID = (254, 255)
 _FPS = 24.0

@@ -19,7 +19,6 @@ from vtlab.formats.base import (
     Format,
     Place,
     frame_count,
-    image_files,
     no_frames,
     open_frames,
     rate,
@@ -29,7 +28,7 @@ from vtlab.formats.base import (
     whole,
 )
 from vtlab.tracks import Tracks
-from vtlab.video import Video, open_video
+from vtlab.video import Video, image_files, open_video
 
 _NUMBERS = ("seqlength", "imwidth", "imheight")
 _SHOWN = ("seqLength", "imWidth", "imHeight")

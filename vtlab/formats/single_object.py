@@ -22,7 +22,6 @@ from vtlab.formats.base import (
     Place,
     files,
     frame_count,
-    image_files,
     image_size,
     no_frames,
     one_object,
@@ -34,6 +33,7 @@ from vtlab.formats.base import (
 from vtlab.geometry import xywh_to_xyxy, xyxy_to_xywh
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
+from vtlab.video import image_files
 
 
 def read_boxes(

@@ -30,7 +30,6 @@ from vtlab.formats.base import (
     Place,
     frame_count,
     given,
-    image_files,
     image_size,
     no_frames,
     one_object,
@@ -43,6 +42,7 @@ from vtlab.formats.base import (
 )
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
+from vtlab.video import image_files
 
 _TRUTH = re.compile(r"groundtruth(?:_(.+))?\.txt")
 _RESULT = re.compile(r"(.+)_(\d{3})")

@@ -1,8 +1,17 @@
 """Video: frames with time stamps from a file, a folder, a stream or an array; lazy, frame-exact, never held whole."""
 
-from vtlab.video.base import CACHE_BYTES, IMAGE_FPS, FloatArray, Frame, FrameSource, Image, Video
-from vtlab.video.files import BACKWARD_BYTES
-from vtlab.video.images import IMAGE_SUFFIXES, check_picture
+from vtlab.video.base import (
+    BACKWARD_BYTES,
+    CACHE_BYTES,
+    IMAGE_FPS,
+    FloatArray,
+    Frame,
+    FrameSource,
+    Image,
+    Video,
+)
+from vtlab.video.images import check_picture
+from vtlab.video.names import IMAGE_SUFFIXES, frame_number, image_files, is_leftover
 from vtlab.video.open import VideoLike, open_video
 from vtlab.video.stream import StreamVideo
 from vtlab.video.write import write_video
@@ -20,6 +29,9 @@ __all__ = [
     "Video",
     "VideoLike",
     "check_picture",
+    "frame_number",
+    "image_files",
+    "is_leftover",
     "open_video",
     "write_video",
 ]

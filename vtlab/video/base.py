@@ -12,6 +12,7 @@ theirs). A rotation recorded in the file is applied. Pixels are as stored: non-s
 from __future__ import annotations
 
 import operator
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
@@ -24,12 +25,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import InputError, VideoError
+from vtlab.video.forks import Forked
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]
 
 CACHE_BYTES = 128 * 2**20
 """Default bound on the images that a video keeps for random access."""
+
+BACKWARD_BYTES = 96 * 2**20
+"""Bound on the frames held (as decoded) while reading a file backwards."""
 
 IMAGE_FPS = 30.0
 """Frames per second taken for images and arrays when none is given."""
@@ -96,10 +101,11 @@ class _FrameIndexError(InputError, IndexError):
     """A frame that does not exist; an IndexError too, as Python's sequences raise."""
 
 
-class Video:
+class Video(Forked):
     """Frames with time stamps: array-like, lazy, safe to read from several threads and iterators at once.
 
-    Use `open_video`, or wrap a `FrameSource` of your own.
+    It works in a forked child and can be pickled for a spawned one (the file is opened there anew), so it can be the
+    data set of a `torch.utils.data.DataLoader` with workers. Use `open_video`, or wrap a `FrameSource` of your own.
 
     Args:
         source: Where the images come from.
@@ -115,6 +121,20 @@ class Video:
         self._lock = threading.Lock()
         self._digest: str | None = None
         self._closed = False
+        self.watch_forks()
+
+    def after_fork(self) -> None:
+        """See `Forked`: a lock that another thread held when the process forked is never released in the child."""
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs: everything but the lock and the images kept."""
+        return {**self.__dict__, "_lock": None, "_cache": OrderedDict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._lock = threading.Lock()
+        self.watch_forks()
 
     # -- what it is ------------------------------------------------------------------------------------------
 
@@ -301,3 +321,53 @@ def hash_file(path: Path, total: Any) -> Any:
         while block := file.read(2**20):
             total.update(block)
     return total
+
+
+class Stamp:
+    """Size and time of change of a file, by which it is noticed that another one has taken its place.
+
+    Args:
+        path: The file.
+
+    Raises:
+        VideoError: If it is gone.
+    """
+
+    def __init__(self, path: str):
+        self._path = path
+        self._known = self._look()
+
+    def check(self) -> None:
+        """Raise `VideoError` if the file is another one than when this was made."""
+        now = self._look()
+        if now != self._known:
+            raise VideoError(
+                f"{self._path!r} was changed or replaced while it was open: it has {now[0]} bytes, it had "
+                f"{self._known[0]}, or another time of change. Remedy: open it again with open_video."
+            )
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            found = os.stat(self._path)
+        except OSError as error:
+            raise VideoError(
+                f"{self._path!r} can't be read any more: {error.strerror}. Remedy: put it back, and open it again."
+            ) from error
+        return found.st_size, found.st_mtime_ns
+
+
+def usual_rate(times: FloatArray) -> float | None:
+    """Frames per second that time stamps show, whatever pauses lie between; None where they show none.
+
+    Where four of five differences lie within half of the median one, they count: pauses and dropped frames don't.
+    Elsewhere (a rate that varies all the time) all do, but for gaps of more than a second and ten times the median.
+    """
+    steps = np.diff(times)
+    steps = steps[steps > 0]
+    if not len(steps):
+        return None
+    middle = float(np.median(steps))
+    usual = np.abs(steps - middle) <= middle / 2
+    if usual.mean() < 0.8:
+        usual = steps <= max(1.0, 10 * middle)
+    return 1.0 / float(steps[usual].mean())

@@ -1,7 +1,5 @@
-"""PyAV behind `video.py`: the list of a file's frames, and a decoder that delivers exactly the frame asked for.
+"""PyAV behind `files.py`: a decoder that delivers exactly the frame asked for, and images from what it delivers.
 
-A frame is known by its presentation time stamp. The list comes from reading the packets, which costs no
-decoding; a file whose packets contradict its header, or carry no usable time stamps, is decoded once instead.
 Seeking goes to a key frame at or before the frame wanted and checks what the decoder delivers, so random access
 returns what sequential decoding returns.
 """
@@ -11,214 +9,25 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import VideoError
+from vtlab.video.forks import Forked, keep_for_ever
+from vtlab.video.listing import FileIndex, decode, demux, frames_of, open_container, reason, several
 
 if TYPE_CHECKING:
     import av
-    from av.container import InputContainer
-    from av.video.stream import VideoStream
 
 Image = NDArray[np.uint8]
 
 _SEEK_DISTANCE = 16
 """Frames that are decoded through rather than sought over."""
 
-_UNSEEN_PACKETS = frozenset({"vp8"})
-"""Codecs with packets that are never shown, so that counting packets miscounts frames."""
 
-
-@dataclass(frozen=True)
-class FileIndex:
-    """The frames of a file in display order.
-
-    Attributes:
-        pts: Time stamp that tells each frame from the others, strictly increasing, int64 (N,).
-        keys: Index of each frame that decoding can start from, increasing, int64 (K,); the first frame is one.
-        seconds: Recorded time of each frame, never falling, float64 (N,).
-        rate: Nominal frames per second of the file, None where it names none.
-        promise: What the header announces where the frames fall short of it ("60 frames"), else None.
-        numbered: True if the file's own time stamps are missing or repeated: frames are then counted from the
-            start of the file and `pts` is that number.
-    """
-
-    pts: NDArray[np.int64]
-    keys: NDArray[np.int64]
-    seconds: NDArray[np.float64]
-    rate: Fraction | None
-    promise: str | None = None
-    numbered: bool = False
-
-    def key_before(self, index: int) -> int:
-        """Position in `keys` of the last key frame at or before frame `index`; -1 if there is none."""
-        return int(np.searchsorted(self.keys, index, side="right")) - 1
-
-    def locate(self, pts: int) -> int:
-        """Index of the first frame at or after time stamp `pts`."""
-        return int(np.searchsorted(self.pts, pts))
-
-
-def open_container(path: str, **options: Any) -> tuple[InputContainer, VideoStream]:
-    """Open a file or address and its first picture stream, decoding with as many threads as there are cores.
-
-    Raises:
-        VideoError: If it can't be opened, or holds no pictures.
-    """
-    import av
-
-    try:
-        container = av.open(path, **options)
-    except (av.FFmpegError, OSError, ValueError) as error:
-        raise VideoError(
-            f"{path!r} can't be read as a video: {_reason(error)}. Remedy: check that it plays elsewhere, or "
-            "copy or download it again."
-        ) from error
-    if not container.streams.video:
-        container.close()
-        raise VideoError(f"{path!r} holds no pictures (only sound or data). Remedy: give a video file.")
-    stream = container.streams.video[0]
-    if (
-        getattr(stream, "codec_context", None) is None
-    ):  # PyAV's answer for a codec that FFmpeg has no decoder for
-        container.close()
-        raise VideoError(
-            f"The codec of {path!r} is unknown: the file is damaged or of a rare kind. Remedy: re-encode it."
-        )
-    stream.thread_type = "AUTO"
-    return container, stream
-
-
-def _reason(error: Exception) -> str:
-    return str(getattr(error, "strerror", None) or error).rstrip(".")
-
-
-def index_packets(path: str) -> FileIndex | None:
-    """List the frames of a file from its packets; None where only decoding can tell.
-
-    Raises:
-        VideoError: If the file can't be opened.
-    """
-    container, stream = open_container(path)
-    with container:
-        times: list[int] = []
-        keys: list[int] = []
-        announced = _announced(container, stream)
-        packets, ends = 0, dict.fromkeys(range(len(container.streams)), 0)
-        for packet in _demux(container, pictures_only=False):
-            if packet.pts is not None:
-                ends[packet.stream_index] = max(
-                    ends[packet.stream_index], packet.pts + (packet.duration or 0)
-                )
-            if packet.stream_index != stream.index or packet.size == 0:
-                continue
-            packets += 1
-            if packet.pts is None or packet.is_corrupt:
-                return None
-            if not packet.is_discard:
-                times.append(packet.pts)
-                if packet.is_keyframe:
-                    keys.append(packet.pts)
-        end = max(float(ticks * (container.streams[i].time_base or 0)) for i, ticks in ends.items())
-        short = packets < announced if announced is not None else _ends_early(container, end)
-        pts = np.array(sorted(times), dtype=np.int64)
-        if short or stream.codec_context.name in _UNSEEN_PACKETS or not keys or (np.diff(pts) == 0).any():
-            return None
-        key_indices = np.union1d(0, np.searchsorted(pts, np.array(keys, dtype=np.int64)))
-        return FileIndex(pts, key_indices, _seconds(pts, stream), _rate(stream))
-
-
-def index_frames(path: str) -> FileIndex:
-    """List the frames of a file by decoding all of it: exact for files that are damaged or lie about themselves.
-
-    Raises:
-        VideoError: If the file can't be opened, or no frame of it can be decoded.
-    """
-    container, stream = open_container(path)
-    with container:
-        announced = _announced(container, stream)
-        found = [(f.pts, bool(f.key_frame)) for f in _decode(container) if not f.is_corrupt]
-        if not found:
-            raise VideoError(
-                f"No frame of {path!r} can be decoded: it is empty or damaged. Remedy: copy or download it again."
-            )
-        times = [pts for pts, _ in found if pts is not None]
-        timed = len(times) == len(found) and all(a <= b for a, b in itertools.pairwise(times))
-        numbered = not timed or any(a == b for a, b in itertools.pairwise(times))
-        pts = np.array(range(len(found)) if numbered else times, dtype=np.int64)
-        keys = np.array(
-            [0] if numbered else [i for i, (_, key) in enumerate(found) if key or i == 0], dtype=np.int64
-        )
-        rate = _rate(stream)
-        seconds = _seconds(np.array(times), stream) if timed else np.arange(len(found)) / float(rate or 25)
-        promise = f"{announced} frames" if announced and len(found) < announced else None
-        if announced is None and timed and _ends_early(container, float(seconds[-1])):
-            promise = f"{(container.duration or 0) / 1e6:.2f} s"
-        return FileIndex(pts, keys, seconds, rate, promise, numbered)
-
-
-def _announced(container: InputContainer, stream: VideoStream) -> int | None:
-    """Number of packets that the header promises: of QuickTime files after their edit list, None where unknown."""
-    if "mp4" in container.format.name:
-        return len(stream.index_entries) or None
-    return stream.frames or None
-
-
-def _ends_early(container: InputContainer, end: float) -> bool:
-    """Whether a Matroska file stops more than half a second before the end that its header promises."""
-    if "matroska" not in container.format.name or not container.duration:
-        return False
-    return end < container.duration / 1e6 - 0.5
-
-
-def _seconds(pts: NDArray[np.int64], stream: VideoStream) -> NDArray[np.float64]:
-    return pts.astype(np.float64) * float(stream.time_base or Fraction(1, 25))
-
-
-def _rate(stream: VideoStream) -> Fraction | None:
-    rate = stream.average_rate or stream.base_rate
-    return rate if rate else None
-
-
-def _demux(container: InputContainer, pictures_only: bool = True) -> Iterator[av.Packet[Any]]:
-    """Yield packets up to the end, or up to where the file can't be read any further."""
-    import av
-
-    chosen = {"video": 0} if pictures_only else {}
-    packets = container.demux(**chosen)
-    while True:
-        try:
-            packet = next(packets, None)
-        except IndexError:  # PyAV's, for a packet of a stream that appears in the middle of a damaged file
-            packets = container.demux(**chosen)
-            continue
-        except av.FFmpegError:
-            return
-        if packet is None:
-            return
-        yield packet
-
-
-def _frames_of(packet: av.Packet[Any]) -> list[Any]:
-    """Decode one packet; damaged ones give no frame."""
-    import av
-
-    try:
-        return packet.decode()
-    except av.FFmpegError:
-        return []
-
-
-def _decode(container: InputContainer) -> Iterator[av.VideoFrame]:
-    for packet in _demux(container):
-        yield from _frames_of(packet)
-
-
-class Decoder:
+class Decoder(Forked):
     """One open file and a place in it. Not safe for several threads: each reader has its own.
 
     Args:
@@ -231,12 +40,24 @@ class Decoder:
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
         self._restart()
+        self.watch_forks()
+
+    @property
+    def streams(self) -> tuple[int, list[str]]:
+        """Number of the stream that is read, and all videos of the file in words where it holds several."""
+        return self._stream.index, several(self._container)
 
     def close(self) -> None:
         """Close the file; may be called twice."""
         if self._container is not None:
             self._container.close()
             self._container = None
+
+    def after_fork(self) -> None:
+        """See `Forked`: the file is opened anew when the next frame is asked for."""
+        keep_for_ever(self._container, self._stream, self._frames)
+        self._container, self._stream, self._frames = None, None, iter(())
+        self._next = len(self._index.pts)
 
     def get(self, index: int) -> av.VideoFrame:
         """Return the decoded frame `index`; reading on from the last one costs no seek.
@@ -269,7 +90,7 @@ class Decoder:
     def _restart(self) -> None:
         self.close()
         self._container, self._stream = open_container(self._path)
-        self._frames = _decode(self._container)
+        self._frames = decode(self._container, self._stream)
         self._next = self._floor = self._count = 0
 
     def _seek(self, index: int) -> bool:
@@ -293,12 +114,13 @@ class Decoder:
             self._container.seek(int(self._index.pts[key]), stream=self._stream)
         except av.FFmpegError:
             return False
-        packets = _demux(self._container)
+        packets = demux(self._container, self._stream)
         landed = next((p for p in packets if p.is_keyframe and p.pts is not None), None)
-        if landed is None or landed.pts is None or landed.pts > self._index.pts[index]:
+        floor = None if landed is None or landed.pts is None else self._index.at_or_after(landed.pts)
+        if landed is None or floor is None or floor > index:
             return False
-        self._next = self._floor = self._index.locate(int(landed.pts))
-        frames = itertools.chain.from_iterable(_frames_of(p) for p in itertools.chain([landed], packets))
+        self._next = self._floor = floor
+        frames = itertools.chain.from_iterable(frames_of(p) for p in itertools.chain([landed], packets))
         first = next((f for f in frames if (self._identify(f) or 0) >= self._floor), None)
         self._frames = itertools.chain([first] if first is not None else [], frames)
         return first is not None and self._identify(first) == self._floor
@@ -309,6 +131,11 @@ class Decoder:
             found = self._identify(frame)
             if found is None or found < self._floor:
                 continue
+            if found < self._next:
+                raise VideoError(
+                    f"The time stamps of {self._path!r} contradict the order of its pictures at frame {found}. Remedy: "
+                    "open_video(..., verify=True), which decodes the file once and goes by its pictures."
+                )
             self._next = found + 1
             if found == index:
                 return frame
@@ -329,8 +156,7 @@ class Decoder:
             return None
         if self._next < len(pts) and frame.pts == pts[self._next]:
             return self._next
-        found = self._index.locate(frame.pts)
-        return found if found < len(pts) and pts[found] == frame.pts else None
+        return self._index.find(frame.pts)
 
 
 @dataclass(frozen=True)
@@ -381,7 +207,7 @@ def _reuse_freed_memory() -> None:
     np.empty(31 * 2**20, dtype=np.uint8)
 
 
-class Converter:
+class Converter(Forked):
     """Turns decoded frames into upright RGB images. The colour conversion is set up once, not for each frame.
 
     Args:
@@ -396,6 +222,14 @@ class Converter:
         self._reformatter = VideoReformatter()
         self._layout = layout
         _reuse_freed_memory()
+        self.watch_forks()
+
+    def after_fork(self) -> None:
+        """See `Forked`: the scaler has threads too."""
+        from av.video.reformatter import VideoReformatter
+
+        keep_for_ever(self._reformatter)
+        self._reformatter = VideoReformatter()
 
     def __call__(self, frame: av.VideoFrame) -> Image:
         """Return a new RGB image (H, W, 3), uint8, contiguous.
@@ -413,7 +247,7 @@ class Converter:
             image = self._reformatter.reformat(frame, format="rgb24").to_ndarray()
         except self._failure as error:
             raise VideoError(
-                f"The picture at {frame.time} s ({frame.format.name}) can't be converted to RGB: {_reason(error)}. "
+                f"The picture at {frame.time} s ({frame.format.name}) can't be converted to RGB: {reason(error)}. "
                 "Remedy: re-encode the file."
             ) from error
         if self._layout.turns:

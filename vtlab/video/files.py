@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import threading
 import warnings
 from collections import OrderedDict
@@ -14,13 +15,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.errors import VideoError, VtlabWarning
-from vtlab.video.base import IMAGE_FPS, FloatArray, FrameSource, Image, hash_file
+from vtlab.video.base import (
+    BACKWARD_BYTES,
+    IMAGE_FPS,
+    FloatArray,
+    FrameSource,
+    Image,
+    Stamp,
+    hash_file,
+    usual_rate,
+)
+from vtlab.video.forks import Forked
 
 if TYPE_CHECKING:
-    from vtlab.video.decode import Decoder, FileIndex
-
-BACKWARD_BYTES = 96 * 2**20
-"""Bound on the frames held (as decoded) while reading a file backwards."""
+    from vtlab.video.decode import Decoder
+    from vtlab.video.listing import FileIndex
 
 _BEHIND = 16
 """Frames just before a frame sought that are kept too (as decoded), so that stepping back is cheap."""
@@ -29,28 +38,52 @@ _RECENT_BYTES = 48 * 2**20
 """Bound on those."""
 
 
-class FileSource(FrameSource):
+class FileSource(FrameSource, Forked):
     """A file read by PyAV."""
 
     def __init__(self, path: str, fps: float | None, verify: bool):
-        from vtlab.video.decode import Converter, Layout
+        from vtlab.video.decode import Layout
 
         self.source, self.name = path, Path(path).stem
-        self._lock = threading.Lock()
-        self._index = _index(path, verify)
+        self._path = os.path.abspath(path)
+        self._stamp = Stamp(self._path)
+        self._index = _index(self._path, verify)
         self._decoder: Decoder | None = self._new_decoder()
+        _say_which(path, self._decoder)
         first = self._decoder.get(0)
         self._layout = Layout.of(first)
         self._frame_bytes = sum(plane.buffer_size for plane in first.planes)
-        self._convert = Converter(self._layout)
-        self._recent: OrderedDict[int, Any] = OrderedDict()
         self.width, self.height = self._layout.size
         self._behind = min(_BEHIND, 1 + _RECENT_BYTES // (2 * self._frame_bytes))
         self.fps, self.timestamps = _clock(self._index, fps)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        """Make what belongs to one process."""
+        from vtlab.video.decode import Converter
+
+        self._lock = threading.Lock()
+        self._convert = Converter(self._layout)
+        self._recent: OrderedDict[int, Any] = OrderedDict()
+        self.watch_forks()
+
+    def after_fork(self) -> None:
+        """See `Forked`: decoder and converter look after themselves."""
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What another process needs to open the file anew."""
+        own = ("_lock", "_convert", "_recent")
+        return {k: v for k, v in self.__dict__.items() if k not in own} | {"_decoder": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
 
     def get(self, index: int) -> Image:
         """See `FrameSource`."""
         with self._lock:
+            self._stamp.check()
             if self._decoder is None:
                 self._decoder = self._new_decoder()
             if index not in self._recent:
@@ -80,9 +113,11 @@ class FileSource(FrameSource):
         try:
             if indices.step > 0:
                 for index in indices:
+                    self._stamp.check()
                     yield convert(decoder.get(index))
                 return
             for chunk in self._chunks(indices):
+                self._stamp.check()
                 held = [decoder.get(index) for index in reversed(chunk)]
                 while held:
                     yield convert(held.pop())
@@ -101,11 +136,12 @@ class FileSource(FrameSource):
     def _new_decoder(self) -> Decoder:
         from vtlab.video.decode import Decoder
 
-        return Decoder(self.source, self._index)
+        return Decoder(self._path, self._index)
 
     def digest(self) -> str:
         """See `FrameSource`."""
-        return "sha256:" + hash_file(Path(self.source), hashlib.sha256()).hexdigest()
+        self._stamp.check()
+        return "sha256:" + hash_file(Path(self._path), hashlib.sha256()).hexdigest()
 
     def close(self) -> None:
         """See `FrameSource`."""
@@ -118,7 +154,8 @@ class FileSource(FrameSource):
 
 def _index(path: str, verify: bool) -> FileIndex:
     """List a file's frames; decode it whole where its packets or its first frame say that it is damaged."""
-    from vtlab.video.decode import Decoder, index_frames, index_packets
+    from vtlab.video.decode import Decoder
+    from vtlab.video.listing import index_frames, index_packets
 
     index = None if verify else index_packets(path)
     if index is not None:
@@ -141,17 +178,28 @@ def _index(path: str, verify: bool) -> FileIndex:
     return index
 
 
+def _say_which(path: str, decoder: Decoder) -> None:
+    """Say which video is read of a file that holds several."""
+    used, videos = decoder.streams
+    if videos:
+        warnings.warn(
+            f"{path!r} holds {len(videos)} videos ({', '.join(videos)}); stream {used} is used. Remedy: for another "
+            "one, copy it into a file of its own: ffmpeg -i FILE -map 0:NUMBER -c copy NEW.",
+            VtlabWarning,
+            stacklevel=6,
+        )
+
+
 def _clock(index: FileIndex, fps: float | None) -> tuple[float, FloatArray]:
     """Frames per second and time stamps: as recorded, or even ones where `fps` is given.
 
-    The nominal rate is kept where the recorded times agree with it to 0.1 per cent, so that rounded time stamps
-    do not make 29.97 something else.
+    A nominal rate is kept where the recorded times agree with it to 0.1 per cent, so that rounded time stamps do not
+    make 29.97 something else.
     """
     if fps is not None:
         return fps, np.arange(len(index.pts)) / fps
     times = index.seconds - index.seconds[0]
-    nominal = float(index.rate) if index.rate else IMAGE_FPS
-    if times[-1] == 0:
-        return nominal, times
-    mean = (len(times) - 1) / float(times[-1])
-    return (nominal if abs(mean / nominal - 1) < 1e-3 else mean), times
+    rate = usual_rate(times)
+    if rate is None:
+        return (index.rates or (IMAGE_FPS,))[0], times
+    return next((named for named in index.rates if abs(rate / named - 1) < 1e-3), rate), times

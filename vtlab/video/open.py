@@ -16,7 +16,8 @@ from vtlab.errors import InputError, VideoError
 from vtlab.video.arrays import ArraySource, check_array
 from vtlab.video.base import CACHE_BYTES, IMAGE_FPS, FrameSource, Video
 from vtlab.video.files import FileSource
-from vtlab.video.images import IMAGE_SUFFIXES, ImageSource, sorted_images
+from vtlab.video.images import ImageSource
+from vtlab.video.names import IMAGE_SUFFIXES, check_names, image_files, is_leftover, sorted_images
 from vtlab.video.stream import StreamVideo
 
 _ADDRESSES = frozenset({"http", "https", "rtsp", "rtsps", "rtmp", "udp", "srt"})
@@ -54,7 +55,7 @@ def open_video(
         raise InputError(f"Expected fps above 0 (frames per second), got {fps}.")
     if isinstance(source, Video):
         return source
-    if isinstance(source, str) and "://" in source:
+    if isinstance(source, str) and "://" in source and not os.path.exists(source):
         scheme = urlsplit(source).scheme
         if scheme not in _ADDRESSES:
             raise VideoError(
@@ -81,28 +82,39 @@ def _find_source(source: Any, fps: float | None, verify: bool) -> FrameSource:
 def _find_files(source: str, fps: float | None, verify: bool) -> FrameSource:
     path = Path(source)
     if path.is_dir():
-        files = sorted_images(path.iterdir())
+        files = image_files(path)
         if not files:
             raise VideoError(
                 f"The folder {source!r} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}). "
                 "Remedy: give the folder that holds the images themselves, or a glob."
             )
+        check_names(files, source)
         return _images(files, source, fps)
     if path.is_file():
         if path.stat().st_size == 0:
             raise VideoError(f"The file {source!r} is empty (0 bytes). Remedy: copy or download it again.")
         if path.suffix.lower() in IMAGE_SUFFIXES:
-            return ImageSource([path], source, path.stem, fps or IMAGE_FPS)
+            return ImageSource([path], source, path.stem, fps=fps, default=IMAGE_FPS)
         return FileSource(source, fps, verify)
     if glob.has_magic(source):
-        files = sorted_images(Path(found) for found in glob.glob(source, recursive=True))
+        found = (Path(name) for name in glob.glob(source, recursive=True))
+        shown = (p for p in found if not p.is_dir() and not any(map(is_leftover, _below(p, source))))
+        files = sorted_images(shown)
         if not files:
             raise VideoError(f"No image matches {source!r}. Remedy: check the pattern.")
+        check_names(files, source)
         return _images(files, source, fps)
     raise VideoError(
         f"The video {source!r} does not exist. Remedy: check the path (working folder: {os.getcwd()!r})."
     )
 
 
+def _below(path: Path, pattern: str) -> tuple[str, ...]:
+    """The parts of a path that a glob's wildcards found, not those that were asked for by name."""
+    given = next(i for i, part in enumerate(Path(pattern).parts) if glob.has_magic(part))
+    return path.parts[given:]
+
+
 def _images(files: list[Path], source: str, fps: float | None) -> FrameSource:
-    return ImageSource(files, source, files[0].resolve().parent.name, fps or IMAGE_FPS)
+    name = files[0].resolve().parent.name
+    return ImageSource(files, source, name, fps=fps, default=IMAGE_FPS)

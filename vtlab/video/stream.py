@@ -11,6 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from vtlab.errors import VideoError
 from vtlab.video.base import IMAGE_FPS, FloatArray, Frame, Video
+from vtlab.video.forks import keep_for_ever
 
 
 class _UnknownLengthError(VideoError, TypeError):
@@ -21,10 +22,11 @@ class StreamVideo(Video):
     """A stream of unknown length (http, rtsp, ...): it can be iterated once and has no random access."""
 
     def __init__(self, address: str):
-        from vtlab.video.decode import Converter, Layout, open_container
+        from vtlab.video.decode import Converter, Layout
+        from vtlab.video.listing import open_container
 
         self._address = _without_password(address)
-        self._closed = self._used = False
+        self._closed = self._used = self._away = False
         options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
         with _naming(address, self._address):
             self._container, self._stream = open_container(address, timeout=(10.0, 10.0), options=options)
@@ -35,6 +37,23 @@ class StreamVideo(Video):
             raise VideoError(f"The stream {self._address!r} ended before its first picture.")
         layout = Layout.of(self._first)
         self._size, self._convert = layout.size, Converter(layout)
+        self.watch_forks()
+
+    def after_fork(self) -> None:
+        """See `Forked`: the connection stays with the parent."""
+        keep_for_ever(self._container, self._stream, self._decoded, self._first, self._convert)
+        self._decoded = iter(())
+        self._away = True
+
+    def __reduce__(self) -> Any:
+        """Not possible: raises `VideoError`."""
+        raise self._elsewhere()
+
+    def _elsewhere(self) -> VideoError:
+        return VideoError(
+            f"The stream {self._address!r} can't be read in another process than the one that opened it. "
+            "Remedy: open_video it there."
+        )
 
     @property
     def name(self) -> str:
@@ -105,6 +124,8 @@ class StreamVideo(Video):
         if step != 1 or start not in (None, 0):
             raise self._unknown("Starting later, steps and going backwards are")
         self._check_open()
+        if self._away:
+            raise self._elsewhere()
         if self._used:
             raise VideoError(
                 f"The stream {self._address!r} can be read only once. Remedy: open_video it again."
@@ -113,12 +134,17 @@ class StreamVideo(Video):
         return self._live(stop)
 
     def _live(self, stop: int | None) -> Iterator[Frame]:
-        frame, index, begin = self._first, 0, None
+        frame, index, begin, last = self._first, 0, None, 0.0
         self._first = None
         while frame is not None and (stop is None or index < stop):
+            if self._away:
+                raise self._elsewhere()
             seconds = float(frame.time) if frame.time is not None else index / self.fps
             begin = seconds if begin is None else begin
-            yield Frame(index, seconds - begin, self._convert(frame))
+            if seconds - begin < last:  # the clock started again: one frame after the last one
+                begin = seconds - last - 1 / self.fps
+            last = seconds - begin
+            yield Frame(index, last, self._convert(frame))
             frame, index = self._next(), index + 1
 
     def _next(self) -> Any:
@@ -139,7 +165,8 @@ class StreamVideo(Video):
     def close(self) -> None:
         """Close the connection; may be called twice."""
         self._closed = True
-        self._container.close()
+        if not self._away:
+            self._container.close()
 
 
 def _without_password(address: str) -> str:

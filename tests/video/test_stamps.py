@@ -1,0 +1,242 @@
+"""Time stamps that aren't there, clocks that start again, pauses, covers, and names that look like addresses."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import warnings
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from tests.video.clips import HEIGHT, WIDTH, encode, number, picture
+from vtlab.errors import VideoError, VtlabWarning
+from vtlab.video import open_video
+from vtlab.video.base import usual_rate
+
+
+def in_every_way(path: Path | str, expected: list[int]) -> None:
+    """The frames are these in order, backwards, and by number in any order."""
+    with open_video(path, cache_bytes=0) as video:
+        assert [number(image) for image in video] == expected
+        assert [number(f.image) for f in video.frames(step=-1)] == expected[::-1]
+        order = list(range(len(expected)))
+        random.Random(0).shuffle(order)
+        assert [number(video[i]) for i in order] == [expected[i] for i in order]
+
+
+def _copy(source: Path, target: Path, shift: int | None = None) -> Path:
+    """Copy the packets: without times of their own, each gets the number that it has in the file."""
+    with av.open(str(source)) as given, av.open(str(target), "w", options={"mpegts_copyts": "1"}) as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        if shift is None:
+            stream.time_base = Fraction(1, 25)
+        for count, packet in enumerate(p for p in given.demux(video=0) if p.size):
+            if shift is None:
+                packet.time_base = Fraction(1, 25)
+                packet.pts = packet.dts = count
+                packet.duration = 1
+            else:
+                packet.pts, packet.dts = packet.pts + shift, packet.dts + shift
+            packet.stream = stream
+            made.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mp4", "mkv", "mov"])
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_times_that_only_count_packets(tmp_path: Path, suffix: str, codec: str) -> None:
+    """B pictures in a container without display times, as a camera's raw file that was copied into it."""
+    if (codec, suffix) == ("libx265", "avi"):
+        pytest.skip("FFmpeg writes no HEVC into AVI")
+    options = (
+        {"x265-params": "keyint=12:bframes=3:log-level=none"}
+        if codec == "libx265"
+        else {"g": "12", "bf": "3"}
+    )
+    raw = encode(tmp_path / ("raw.hevc" if codec == "libx265" else "raw.h264"), 40, codec=codec, **options)
+    path = _copy(raw, tmp_path / f"copied.{suffix}")
+    in_every_way(path, list(range(40)))
+    video = open_video(path)
+    assert video.fps == 25
+    assert np.diff(video.timestamps) == pytest.approx(0.04, abs=1e-3)
+
+
+def test_without_b_pictures_the_packets_suffice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(path: str) -> None:
+        raise AssertionError(f"{path} was decoded to list its frames")
+
+    monkeypatch.setattr("vtlab.video.listing.index_frames", never)
+    for name, codec, options in (
+        ("a.mp4", "libx264", {"bf": "0"}),
+        ("b.mp4", "libx264", {"bf": "3", "g": "12"}),
+        ("c.ts", "mpeg2video", {"g": "12"}),
+        ("d.avi", "mpeg4", {"g": "12"}),
+        ("e.avi", "mjpeg", {}),
+    ):
+        assert len(open_video(encode(tmp_path / name, 20, codec=codec, **options))) == 20
+
+
+def _joined(tmp_path: Path, first: Path, second: Path) -> Path:
+    both = tmp_path / "joined.ts"
+    both.write_bytes(first.read_bytes() + second.read_bytes())
+    return both
+
+
+@pytest.mark.parametrize("start", [0, 30, 7200])
+@pytest.mark.parametrize("codec", ["libx264", "mpeg2video"])
+def test_clock_that_starts_again(tmp_path: Path, start: int, codec: str) -> None:
+    """Two streams joined; the first begins `start` seconds later than the second."""
+    first = encode(tmp_path / "a.ts", 40, codec=codec, g="12", bf="2")
+    second = encode(tmp_path / "b.ts", 30, codec=codec, g="12", bf="2")
+    path = _joined(tmp_path, _copy(first, tmp_path / "late.ts", 90000 * start) if start else first, second)
+    in_every_way(path, [*range(40), *range(30)])
+    video = open_video(path)
+    assert video.fps == 25
+    assert np.diff(video.timestamps) == pytest.approx(0.04, abs=1e-6)
+
+
+def test_clock_that_goes_on_later_keeps_its_gap(tmp_path: Path) -> None:
+    first = encode(tmp_path / "a.ts", 40, g="12", bf="2")
+    path = _joined(tmp_path, first, _copy(first, tmp_path / "late.ts", 90000 * 100))
+    in_every_way(path, [*range(40), *range(40)])
+    video = open_video(path)
+    assert video.timestamps[40] - video.timestamps[0] == pytest.approx(100)
+    assert video.fps == 25
+
+
+# -- frame rates ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pause", [600, 10_000, 3_600_000])
+def test_a_pause_does_not_change_the_rate(tmp_path: Path, pause: int) -> None:
+    times = [40 * i + (pause if i >= 20 else 0) for i in range(60)]
+    video = open_video(encode(tmp_path / "pause.mp4", 60, times=times))
+    assert video.fps == 25
+    assert video.timestamps == pytest.approx(np.array(times) / 1000, abs=1e-3)
+
+
+def test_rates_of_time_stamps() -> None:
+    even = np.arange(100) / 29.97
+    assert usual_rate(even) == pytest.approx(29.97)
+    assert usual_rate(np.delete(even, [4, 30, 31, 77])) == pytest.approx(29.97)
+    assert usual_rate(np.round(even, 3)) == pytest.approx(29.97, rel=1e-3)
+    assert usual_rate(np.cumsum([0, *([1 / 60 * 2, 1 / 60 * 3] * 40)])) == pytest.approx(24)
+    assert usual_rate(np.array([0.0, 5.0, 10.0, 15.0])) == pytest.approx(0.2)
+    assert usual_rate(np.zeros(5)) is usual_rate(np.zeros(1)) is None
+
+
+# -- which stream --------------------------------------------------------------------------------------------
+
+
+def _with_cover(path: Path, frames: int, sound: bool = False) -> Path:
+    """A file whose first stream is a cover of another size than the video."""
+    from av.stream import Disposition
+
+    with av.open(str(path), "w", format="mov" if path.suffix == ".mov" else "mp4") as file:
+        cover = file.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 200, 200, "yuvj420p"
+        cover.disposition = Disposition.attached_pic
+        streams = []
+        if frames:
+            video = file.add_stream("libx264", rate=25)
+            video.width, video.height, video.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+            streams = [(video, picture(i)) for i in range(frames)]
+        if sound:
+            voice = file.add_stream("aac", rate=44100)
+            voice.codec_context.layout = "mono"
+        file.mux(cover.encode(av.VideoFrame.from_ndarray(np.zeros((200, 200, 3), np.uint8), format="rgb24")))
+        file.mux(cover.encode())
+        for stream, image in streams:
+            file.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        if frames:
+            file.mux(video.encode())
+        if sound:
+            tone = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            tone.rate = 44100
+            file.mux(voice.encode(tone))
+            file.mux(voice.encode())
+    return path
+
+
+@pytest.mark.parametrize("name", ["film.mp4", "film.mov"])
+def test_cover_before_the_video(tmp_path: Path, name: str) -> None:
+    path = _with_cover(tmp_path / name, 40)
+    in_every_way(path, list(range(40)))
+    video = open_video(path)
+    assert (video.shape, video.fps) == ((40, HEIGHT, WIDTH, 3), 25)
+
+
+def test_song_with_a_cover(tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match=r"song\.m4a' holds no video: its only picture is a cover.*Remedy"):
+        open_video(_with_cover(tmp_path / "song.m4a", 0, sound=True))
+
+
+def test_several_videos_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "two.mkv"
+    with av.open(str(path), "w") as file:
+        streams = []
+        for side in (64, 96):
+            stream = file.add_stream("libx264", rate=25)
+            stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
+            streams.append(stream)
+        for index in range(20):
+            for stream in streams:
+                image = av.VideoFrame.from_ndarray(
+                    picture(index, stream.width, stream.height), format="rgb24"
+                )
+                file.mux(stream.encode(image))
+        for stream in streams:
+            file.mux(stream.encode())
+    with pytest.warns(
+        VtlabWarning, match=r"two\.mkv' holds 2 videos \(stream 0 of 64x64, stream 1 of 96x96\)"
+    ):
+        video = open_video(path)
+    assert len(video) == len(list(video)) == 20
+
+
+# -- names ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "name", ["2024-01-01T12:30:05.mp4", "http:clip.mp4", "concat:a|b.mp4", "subfile,,a.mp4", "50%d.mp4"]
+)
+def test_names_are_never_addresses(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shutil.copy(clip, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    video = open_video(name)
+    assert (len(video), video.source, number(video[33])) == (60, name, 33)
+    monkeypatch.chdir("/")
+    assert number(video[7]) == 7
+    assert number(next(video.frames(50)).image) == 50
+
+
+# -- the cases as reported -----------------------------------------------------------------------------------
+
+
+def _number(frame: np.ndarray) -> int:
+    """Number of a frame of the shared cases: ten blocks in the middle."""
+    height, width = frame.shape[:2]
+    block, rows = width // 12, frame[height // 2 - 4 : height // 2 + 4]
+    return sum(1 << b for b in range(10) if rows[:, (b + 1) * block + 3 : (b + 2) * block - 3].mean() > 120)
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("bframes_no_pts.avi", 40), ("pause.mp4", 60), ("cover_art_first.mp4", 40)]
+)
+def test_reported_videos(shared: Path, name: str, count: int) -> None:
+    path = shared / "data" / "cases" / "video" / name
+    if not path.is_file():
+        pytest.skip(f"no {name}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        video = open_video(path)
+    assert (len(video), video.fps) == (count, 25)
+    assert (
+        [_number(image) for image in video] == [_number(video[i]) for i in range(count)] == list(range(count))
+    )

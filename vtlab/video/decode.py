@@ -38,6 +38,7 @@ class Decoder(Forked):
     def __init__(self, path: str, index: FileIndex):
         self._path, self._index, self._keys = path, index, index.keys
         self._container: Any = None
+        self._stream: Any = None
         self._frames: Iterator[Any] = iter(())
         self._restart()
         self.watch_forks()

@@ -165,7 +165,8 @@ class _Packets:
     def __init__(self, stream: VideoStream):
         self.times: list[int] = []
         self.keys: list[int] = []
-        self.count, self.usable, self._clock = 0, True, None
+        self.count, self.usable = 0, True
+        self._clock: int | None = None
         self._type = _PICTURE_TYPE.get(stream.codec_context.name)
         self.reordered = self._type is None
 
@@ -290,7 +291,8 @@ def _seconds(ticks: NDArray[np.int64], stream: VideoStream, container: InputCont
     falls = ticks[1:] < np.maximum.accumulate(ticks)[:-1] - _REORDERED // 2 * step
     leaps = (steps > 2**32) if container.format.name == "mpegts" else np.zeros(len(steps), dtype=bool)
     parts = np.split(ticks, _restarts(ticks, step, leaps)) if falls.any() or leaps.any() else [ticks]
-    joined, end = [], 0
+    joined: list[NDArray[np.int64]] = []
+    end = 0
     for part in map(np.sort, parts):
         joined.append(part if not joined else part - part[0] + end + step)
         end = int(joined[-1][-1])

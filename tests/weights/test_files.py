@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import http.server
 import re
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +21,8 @@ from vtlab import weights
 from vtlab.contracts import WeightFile
 from vtlab.errors import WeightsError
 
-DATA = bytes(range(256)) * 8000
+DATA = b"\x08\x07" + bytes(range(256)) * 8000
+OTHER = DATA[:2] + DATA[:1:-1]
 SHA = hashlib.sha256(DATA).hexdigest()
 
 
@@ -27,6 +30,7 @@ class Server(http.server.ThreadingHTTPServer):
     """Serves `data` with ranges and tags; `breaks` connections are cut after `cut` bytes."""
 
     data, tag, breaks, cut, ranges, kind = DATA, '"v1"', 0, 700_000, True, "application/octet-stream"
+    length, packed, moved, slow = True, "", "", 0.0
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
@@ -53,8 +57,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 self.send_error(416)
                 return
         server.starts.append(start)
+        if server.moved:
+            self.send_response(302)
+            self.send_header("Location", server.moved)
+            self.end_headers()
+            return
         self.send_response(206 if start else 200)
-        self.send_header("Content-Length", str(len(data) - start))
+        if server.length:
+            self.send_header("Content-Length", str(len(data) - start))
+        if server.packed:
+            self.send_header("Content-Encoding", server.packed)
         self.send_header("Content-Type", server.kind)
         if server.tag:
             self.send_header("ETag", server.tag)
@@ -64,7 +76,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.wfile.write(data[start : start + server.cut])
             self.close_connection = True
             return
-        self.wfile.write(data[start:])
+        for at in range(start, len(data), 500_000):
+            self.wfile.write(data[at : at + 500_000])
+            time.sleep(server.slow)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -120,7 +134,7 @@ def test_broken_downloads_are_resumed(server: Server, cache: Path, sha256: str |
 
 def test_a_later_call_resumes_too(server: Server, cache: Path) -> None:
     server.breaks, server.cut = 99, 100_000
-    with pytest.raises(WeightsError, match=r"connection broke 4 times: 400000 of 2048000 bytes"):
+    with pytest.raises(WeightsError, match=r"connection broke 4 times: 400000 of 2048002 bytes"):
         weights.fetch(weight(server), progress=False)
     assert leftovers(cache) == ["net.onnx.part", "net.onnx.part.etag"]
     server.breaks = 0
@@ -133,8 +147,8 @@ def test_a_part_of_another_version_is_not_continued(server: Server, cache: Path)
     server.breaks, server.cut = 99, 100_000
     with pytest.raises(WeightsError):
         weights.fetch(weight(server, None), progress=False)
-    server.breaks, server.tag, server.data = 0, '"v2"', DATA[::-1]
-    assert weights.fetch(weight(server, None), progress=False).read_bytes() == DATA[::-1]
+    server.breaks, server.tag, server.data = 0, '"v2"', OTHER
+    assert weights.fetch(weight(server, None), progress=False).read_bytes() == OTHER
 
 
 @pytest.mark.parametrize(("ranges", "tag"), [(False, '"v1"'), (True, "")])
@@ -195,8 +209,9 @@ def test_local_folder_comes_first(
     ("url", "reason"),
     [
         ("http://127.0.0.1:9/net.onnx", "Connection refused"),
-        ("http://no-such-host.invalid/net.onnx", "."),
-        ("ftp://example.org/net.onnx", "no http address"),
+        ("https://no-such-host.invalid/net.onnx", "."),
+        ("ftp://example.org/net.onnx", "no https address"),
+        ("http://example.org/net.onnx", "only https is fetched"),
     ],
 )
 def test_offline_says_which_file_goes_where(cache: Path, url: str, reason: str) -> None:
@@ -220,13 +235,13 @@ def test_addresses_that_do_not_give_the_file(server: Server, cache: Path) -> Non
     with pytest.raises(WeightsError, match="a web page, not the file itself"):
         weights.fetch(weight(server))
     server.kind, server.data = "application/octet-stream", DATA * 3
-    with pytest.raises(WeightsError, match="sends more than 4096000 bytes"):
+    with pytest.raises(WeightsError, match="sends more than 4096004 bytes"):
         weights.fetch(weight(server), progress=False)
 
 
 def test_full_disk(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights.files.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
-    with pytest.raises(WeightsError, match=r"needs 2048000 bytes, .* has 1 free\. Remedy"):
+    with pytest.raises(WeightsError, match=r"needs 2048002 bytes, .* has 1 free\. Remedy"):
         weights.fetch(weight(server), progress=False)
 
 
@@ -287,3 +302,67 @@ def test_importing_reaches_no_network() -> None:
     code = "import socket; socket.socket.connect = None; import vtlab.weights, sys; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(
+    "change", ["cut", "empty", "packed", "silent gzip", "page", "kind", "no length, cut"]
+)
+def test_what_is_not_the_file_is_never_pinned(server: Server, cache: Path, change: str) -> None:
+    file = weight(server, None)
+    if "cut" in change:
+        server.data = DATA[:-5]
+    server.data = {"empty": b"", "silent gzip": gzip.compress(DATA), "kind": bytes(len(DATA))}.get(
+        change, server.data
+    )
+    server.data = b"<html>" + bytes(len(DATA) - 6) if change == "page" else server.data
+    server.packed = "gzip" if change == "packed" else ""
+    server.length = "no length" not in change
+    with pytest.raises(WeightsError, match="can't be downloaded"):
+        weights.fetch(file, progress=False)
+    assert not {"net.onnx", "net.onnx.sha256"} & set(leftovers(cache))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("a.pt", b"no checkpoint"),
+        ("a.pth", b"PK\x03\x04 an archive without its end"),
+        ("a.safetensors", (30).to_bytes(8, "little") + b'{"w":{"data_offsets":[0,24]}} ' + bytes(20)),
+        ("a.h5", b"\x80nothing"),
+        ("a.json", b'{"cut": '),
+        ("a.anything", b"\x1f\x8bpacked"),
+    ],
+)
+def test_files_are_opened_before_they_are_pinned(server: Server, cache: Path, name: str, data: bytes) -> None:
+    server.data = data
+    with pytest.raises(WeightsError, match=r"what came was removed"):
+        weights.fetch(WeightFile(name, f"{server.url}/net.onnx", None, 0, "MIT", ""), progress=False)
+    assert leftovers(cache) == []
+
+
+def test_redirects_are_shown_and_go_to_https_only(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.moved = "http://example.org/net.onnx"
+    with pytest.raises(WeightsError, match=r"'http://example.org/net.onnx' is http.* only https is fetched"):
+        weights.fetch(weight(server), progress=False)
+    server.moved = "https://no-such-host.invalid/net.onnx"
+    with pytest.raises(WeightsError, match="can't be downloaded"):
+        weights.fetch(weight(server), progress=False)
+    assert "net.onnx: 127.0.0.1 sends to no-such-host.invalid" in capsys.readouterr().err
+
+
+def test_a_download_has_an_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weights.files, "_LONGEST", 0.3)
+    server.slow = 0.2
+    with pytest.raises(WeightsError, match=r"bytes came in .* hours; call again to go on"):
+        weights.fetch(weight(server), progress=False)
+    monkeypatch.setattr(weights.files, "_LONGEST", 60.0)
+    server.slow = 0.0
+    assert weights.fetch(weight(server), progress=False).read_bytes() == DATA
+    assert server.starts[-1] > 0
+
+
+def test_who_waits_says_for_whom(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.slow = 0.2
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: weights.fetch(weight(server), progress=False), range(2)))
+    assert "Waiting for process " in capsys.readouterr().err

@@ -15,21 +15,26 @@ import hashlib
 import http.client
 import os
 import shutil
+import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
+from urllib.parse import urlsplit
 
 from vtlab.contracts import WeightFile
 from vtlab.errors import WeightsError, near
 from vtlab.files import write_whole
+from vtlab.weights.looks import check_look
 
 _BLOCK = 2**20
 _ATTEMPTS = 4
 _TIMEOUT = 20.0  # seconds without an answer
+_LONGEST = 6 * 3600.0  # seconds for a whole download; a slower one is taken up again by the next call
 _LARGEST = 16 * 2**30  # bytes; a bound where the source states no size
 
 
@@ -242,11 +247,11 @@ def _locked(folder: Path) -> Iterator[None]:
     """Let one process at a time download to the cache (where the system has file locks: not on Windows)."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with (folder / ".lock").open("w") as lock:
+        with (folder / ".lock").open("a+") as lock:
             with contextlib.suppress(ImportError):
-                import fcntl
-
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                _wait_for(lock)
+            lock.truncate(0)
+            print(os.getpid(), file=lock, flush=True)
             yield
     except OSError as error:
         raise WeightsError(
@@ -255,13 +260,33 @@ def _locked(folder: Path) -> Iterator[None]:
         ) from error
 
 
+def _tell(what: str) -> None:
+    from tqdm.auto import tqdm
+
+    tqdm.write(what, file=sys.stderr)
+
+
+def _wait_for(lock: TextIO) -> None:
+    """Take the lock; say whom it waits for. Where the system has no such locks, ImportError."""
+    import fcntl
+
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read(20).strip() or "unknown"
+        _tell(f"Waiting for process {holder}, which downloads to {Path(lock.name).parent} ...")
+        fcntl.flock(lock, fcntl.LOCK_EX)
+
+
 def _download(file: WeightFile, target: Path, put: Path, progress: bool) -> None:
     """Download `file` to `target`; a part that a broken download left is continued."""
     part = target.with_name(target.name + ".part")
     _check_reachable(file, put)
+    end = time.monotonic() + _LONGEST
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            _transfer(file, part, put, progress)
+            _transfer(file, part, put, (progress, end))
             break
         except urllib.error.HTTPError as error:
             raise _unreachable(file, put, f"the server answered {error.code} {error.reason}") from error
@@ -277,8 +302,49 @@ def _download(file: WeightFile, target: Path, put: Path, progress: bool) -> None
                 f"{str(part)!r} can't be written: {error.strerror}. Remedy: free space, or set VTLAB_CACHE."
             ) from error
     _check_digest(file, part, put)
+    _accept(file, part, put)
     os.replace(part, target)
     _forget(part)
+
+
+def _accept(file: WeightFile, part: Path, put: Path) -> None:
+    """Refuse a file that can't be the published one; without a published sha256 nothing else would."""
+    size = part.stat().st_size
+    try:
+        if not file.sha256 and file.size and size != file.size:
+            raise WeightsError(f"it has {size} bytes, its publisher's has {file.size}")
+        if not file.sha256:
+            check_look(part, file.name)
+    except WeightsError as error:
+        _forget(part)
+        raise _unreachable(file, put, f"what came was removed: {error}") from error
+
+
+def _check_address(file: WeightFile, put: Path, url: str) -> None:
+    """Refuse an address that anybody on the way could answer: https only, http only to this machine."""
+    told = urlsplit(url)
+    here = told.hostname in ("127.0.0.1", "::1", "localhost")
+    if told.scheme not in ("https", "http"):
+        raise _unreachable(file, put, f"{url!r} is no https address")
+    if told.scheme == "http" and not here:
+        raise _unreachable(
+            file, put, f"{url!r} is http, which anybody on the way can change; only https is fetched"
+        )
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows a server to https addresses only, and says where to."""
+
+    def __init__(self, file: WeightFile, put: Path):
+        self._file, self._put = file, put
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:  # noqa: PLR0917
+        """Check the new address before it is asked."""
+        _check_address(self._file, self._put, newurl)
+        old, new = urlsplit(req.full_url), urlsplit(newurl)
+        if old.netloc != new.netloc:
+            _tell(f"{self._file.name}: {old.hostname} sends to {new.hostname}")
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def _check_digest(file: WeightFile, part: Path, put: Path) -> None:
@@ -295,8 +361,7 @@ def _check_digest(file: WeightFile, part: Path, put: Path) -> None:
 def _check_reachable(file: WeightFile, put: Path) -> None:
     if os.environ.get("VTLAB_OFFLINE", "") not in ("", "0"):
         raise _unreachable(file, put, "VTLAB_OFFLINE forbids it")
-    if not file.url.startswith(("https://", "http://")):
-        raise _unreachable(file, put, f"{file.url!r} is no http address")
+    _check_address(file, put, file.url)
 
 
 def _unreachable(file: WeightFile, put: Path, reason: str) -> WeightsError:
@@ -307,7 +372,7 @@ def _unreachable(file: WeightFile, put: Path, reason: str) -> WeightsError:
     )
 
 
-def _transfer(file: WeightFile, part: Path, put: Path, progress: bool) -> None:
+def _transfer(file: WeightFile, part: Path, put: Path, how: tuple[bool, float]) -> None:
     """Read the address to the end of `part`, from where it stops if the server still has the same file."""
     start, tag = _resumable(file, part)
     headers = {"User-Agent": "vtlab", "Accept-Encoding": "identity"}
@@ -317,23 +382,35 @@ def _transfer(file: WeightFile, part: Path, put: Path, progress: bool) -> None:
             headers["If-Range"] = tag
     request = urllib.request.Request(file.url, headers=headers)  # noqa: S310 (http and https only)
     try:
-        answer = urllib.request.urlopen(request, timeout=_TIMEOUT)  # noqa: S310
+        answer = urllib.request.build_opener(_Redirects(file, put)).open(request, timeout=_TIMEOUT)
     except urllib.error.HTTPError as error:
         if error.code != http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE or not start:
             raise
         _forget(part)
-        return _transfer(file, part, put, progress)
+        return _transfer(file, part, put, how)
     with answer:
-        if answer.headers.get_content_type() == "text/html":
-            raise _unreachable(file, put, "the address is a web page, not the file itself")
         if answer.status != http.HTTPStatus.PARTIAL_CONTENT:
             start = 0
-        length = answer.headers.get("Content-Length")
-        total = start + int(length) if length else None
+        total = _announced(file, put, answer, start)
         _check_room(file, part, total, start)
         _tag_file(part).write_text(answer.headers.get("ETag") or "")
-        _copy(file, answer, part, put, span=(start, total), progress=progress)
+        _copy(file, answer, part, put, span=(start, total), how=how)
     return None
+
+
+def _announced(file: WeightFile, put: Path, answer: Any, start: int) -> int | None:
+    """Bytes of the whole file by the answer's headers, None where they don't say; an answer that is no file is refused."""
+    packed, length = answer.headers.get("Content-Encoding", "identity"), answer.headers.get("Content-Length")
+    if packed != "identity":
+        raise _unreachable(file, put, f"the server packs the file ({packed}) though it was asked not to")
+    if answer.headers.get_content_type() == "text/html":
+        raise _unreachable(file, put, "the address is a web page, not the file itself")
+    if length and not length.isdecimal():
+        raise _unreachable(file, put, f"the server announces a length of {length!r}")
+    total = start + int(length) if length else None
+    if not file.sha256 and file.size and total not in (None, file.size):
+        raise _unreachable(file, put, f"the server's file has {total} bytes, its publisher's has {file.size}")
+    return total
 
 
 def _resumable(file: WeightFile, part: Path) -> tuple[int, str]:
@@ -348,27 +425,38 @@ def _resumable(file: WeightFile, part: Path) -> tuple[int, str]:
 
 
 def _copy(
-    file: WeightFile, answer: Any, part: Path, put: Path, *, span: tuple[int, int | None], progress: bool
+    file: WeightFile,
+    answer: Any,
+    part: Path,
+    put: Path,
+    *,
+    span: tuple[int, int | None],
+    how: tuple[bool, float],
 ) -> None:
     from tqdm.auto import tqdm
 
     (start, total), limit = span, 2 * file.size if file.size else _LARGEST
     done = start
-    hidden = None if progress else True  # None: hidden unless on a terminal
+    hidden = None if how[0] else True  # None: hidden unless on a terminal
     with (
         part.open("r+b" if start else "wb") as target,
         tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=file.name, disable=hidden) as bar,
     ):
         target.seek(start)
         target.truncate()
-        while block := answer.read(_BLOCK):
+        while block := answer.read1(_BLOCK):
+            if time.monotonic() > how[1]:
+                raise _unreachable(
+                    file, put, f"{done} bytes came in {_LONGEST / 3600:g} hours; call again to go on"
+                )
             done += len(block)
             if done > limit:
                 raise _unreachable(file, put, f"the server sends more than {limit} bytes")
             target.write(block)
             bar.update(len(block))
-    if total is not None and done < total:
-        raise ConnectionError(f"{done} of {total} bytes came")
+    whole = total if total is not None else file.size or 1
+    if done < whole:
+        raise ConnectionError(f"{done} of {whole} bytes came")
 
 
 def _check_room(file: WeightFile, part: Path, total: int | None, start: int) -> None:

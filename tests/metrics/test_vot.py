@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 
 from vtlab.errors import InputError
+from vtlab.formats.vot import read_regions
 from vtlab.metrics import vot
+from vtlab.metrics.vot_regions import region_overlaps
 from vtlab.tracks import Tracks
 
+REGIONS = json.loads((Path(__file__).parent / "golden/vot_regions.json").read_text())
 GOLDEN = json.loads((Path(__file__).parent / "golden/vot_toolkit.json").read_text())
 
 
@@ -96,3 +99,33 @@ def test_numbers_of_tracks_that_were_started_once():
     assert found["ADQ"] == pytest.approx(10 / 15)
     perfect = vot.of_tracks([(truth, truth)])
     assert (perfect["eao"], perfect["lt_f"], perfect["ADQ"]) == (1, 1, 1)
+
+
+def regions(lines, folder):
+    (folder / "regions.txt").write_text("\n".join(lines))
+    return read_regions(folder / "regions.txt")
+
+
+@pytest.mark.parametrize("name", ["free", "bounded"])
+def test_overlaps_of_regions_are_the_toolkits(tmp_path, name):
+    first, second = (regions(side, tmp_path) for side in zip(*REGIONS["overlaps"]["pairs"], strict=True))
+    size = tuple(REGIONS["size"][::-1]) if name == "bounded" else None
+    assert region_overlaps(first, second, size).tolist() == REGIONS["overlaps"][name]
+    with pytest.raises(InputError, match="as many regions as truth, got 1 and 2"):
+        region_overlaps(first[:1], second[:2])
+
+
+def test_the_supervised_experiment_is_the_toolkits(tmp_path):
+    size = tuple(REGIONS["size"][::-1])
+    results = [
+        vot.SupervisedResults(
+            regions(s["truth"], tmp_path), [regions(a, tmp_path) for a in s["answers"]], size
+        )
+        for s in REGIONS["sequences"]
+    ]
+    found = vot.supervised_experiment(results, 10, 40)
+    assert found.ar.accuracy == pytest.approx(REGIONS["accuracy"], abs=1e-12)
+    assert found.ar.robustness == pytest.approx(REGIONS["failures"], abs=1e-12)
+    assert found.ar.reliability == pytest.approx(REGIONS["reliability"], abs=1e-12)
+    assert found.curve == pytest.approx(REGIONS["curve"], abs=5e-7)  # the toolkit sums in float32
+    assert found.eao == pytest.approx(REGIONS["eao"], abs=5e-7)

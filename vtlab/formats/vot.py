@@ -86,7 +86,7 @@ class Vot(Format):
             told = place.path / "sequence"
             size = whole(info["height"], told, "height"), whole(info["width"], told, "width")
         file = place.truth or place.path
-        truth = _tracks(_regions(file), size, "manual", self.name, file)
+        truth = _tracks(read_regions(file), size, "manual", self.name, file)
         count, fps = frame_count(truth), rate(info.get("fps", "30"), place.path / "sequence", "fps")
         if images:
             video = open_frames(frames or video_beside(place.path, "video"), place, fps)
@@ -100,7 +100,7 @@ class Vot(Format):
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read a result as object 1; where it says `1`, the truth was given."""
-        regions, truth = _regions(path), None if sequence is None else sequence.truth
+        regions, truth = read_regions(path), None if sequence is None else sequence.truth
         if truth is None:
             return _tracks(regions, None, "tracked", self.name, path)
         if len(regions) != frame_count(truth):
@@ -148,7 +148,13 @@ def _info(path: Path) -> dict[str, str]:
     return {key.strip().lower(): value.strip() for key, value in pairs}
 
 
-def _regions(path: Path) -> list[Any]:
+def read_regions(path: Path) -> list[Any]:
+    """Regions of a file of truth or results, one a frame: a box (4,) xyxy, a polygon (K, 2), a mask as (left, top, (h, w)
+    bool), or a code (0 = nothing, 1 = started here, 2 = failed).
+
+    Raises:
+        FormatError: A line is none of these; the message names file and line.
+    """
     lines = read_text(path).rstrip().splitlines()
     return [_region(line.strip(), f"{path}, line {n}") for n, line in enumerate(lines, start=1)]
 

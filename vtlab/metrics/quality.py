@@ -51,11 +51,13 @@ class Series:
         overlap: (N,) IoU with the answer of the same id; 0 where either is missing.
         score: (N,) the answer's score; NaN where there is no visible answer.
         visible: (N,) bool, truth shows the object.
+        frame: (N,) int64, the frames.
     """
 
     overlap: NDArray[np.float64]
     score: NDArray[np.float64]
     visible: NDArray[np.bool_]
+    frame: NDArray[np.int64]
 
 
 def series(tracks: Tracks, truth: Truth, object_id: int, family: str = "sot") -> Series:
@@ -77,8 +79,9 @@ def series(tracks: Tracks, truth: Truth, object_id: int, family: str = "sot") ->
     overlap[seen.frame - first] = _by_id(seen, answers, family)
     visible[seen.frame - first] = True
     score[answers.frame - first] = answers.score
-    looked = np.isin(np.arange(first, first + count), case.looked_at())
-    return Series(overlap[looked], score[looked], visible[looked])
+    frame = np.arange(first, first + count)
+    looked = np.isin(frame, case.looked_at())
+    return Series(overlap[looked], score[looked], visible[looked], frame[looked])
 
 
 def of_answers(tracks: Tracks, truth: Truth, family: str | None = None) -> pd.DataFrame:

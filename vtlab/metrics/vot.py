@@ -12,14 +12,15 @@ An overlap is the IoU with the truth in [0, 1] on each frame of a run, the frame
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
 from vtlab.metrics import quality
-from vtlab.metrics.families import Truth, truth_of
+from vtlab.metrics.families import Case, Truth, truth_of
+from vtlab.metrics.vot_regions import Region, region_overlaps, regions_of
 from vtlab.tracks import Tracks
 
 Array = NDArray[np.float64]
@@ -68,6 +69,91 @@ def supervised(
     mean_failures = float((failures * weights).sum() / weights.sum())
     reliability = float(np.exp(-sensitivity * mean_failures / weights.mean()))
     return AccuracyRobustness(float((accuracy * weights).sum() / weights.sum()), mean_failures, reliability)
+
+
+@dataclass(frozen=True)
+class SupervisedResults:
+    """What a tracker answered on one sequence of the supervised experiment.
+
+    Attributes:
+        truth: Region of each frame (see `vtlab.metrics.vot_regions.Region`).
+        runs: For each repetition a region for each frame, or a code: 1 = started here, 2 = failed, 0 = waits.
+        size: (height, width) of the images.
+    """
+
+    truth: Sequence[Region]
+    runs: Sequence[Sequence[Region]]
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class SupervisedScore:
+    """Scores of the supervised experiment, as the VOT toolkit gives them.
+
+    Attributes:
+        ar: Accuracy and robustness; repetitions are averaged, sequences weighted by their lengths.
+        curve: Expected average overlap of each length, see `expected_overlap_curve`.
+        eao: Its mean over the lengths asked for.
+    """
+
+    ar: AccuracyRobustness
+    curve: Array
+    eao: float
+
+
+def supervised_experiment(
+    results: Sequence[SupervisedResults],
+    low: int,
+    high: int,
+    *,
+    burn_in: int = 10,
+    sensitivity: float = 30.0,
+) -> SupervisedScore:
+    """Score results of the supervised experiment (VOT 2015 to 2019) from their regions.
+
+    Args:
+        results: One for each sequence.
+        low: Shortest sequence length of the expected overlap (100 in VOT2018).
+        high: Longest, included (356 in VOT2018).
+        burn_in: Frames from a start on that do not count for accuracy.
+        sensitivity: Frames over which the reliability is extrapolated.
+    """
+    runs: list[tuple[Array, bool]] = []
+    rows = []
+    for sequence in results:
+        scored = [_supervised_run(run, sequence, burn_in) for run in sequence.runs]
+        runs += [piece for _, pieces in scored for piece in pieces]
+        accuracy = float(np.mean([a for a, _ in scored]))
+        failures = sum(failed for _, pieces in scored for _, failed in pieces) / len(scored)
+        rows.append((accuracy, failures, len(sequence.truth)))
+    mean_accuracy, mean_failures, lengths = np.array(rows).T
+    weighted = float((mean_failures * lengths).sum() / lengths.sum())
+    found = AccuracyRobustness(
+        float((mean_accuracy * lengths).sum() / lengths.sum()),
+        weighted,
+        float(np.exp(-sensitivity * weighted / lengths.mean())),
+    )
+    curve = expected_overlap_curve([r for r, _ in runs], [failed for _, failed in runs])
+    return SupervisedScore(found, curve, float(curve[low : high + 1].mean()))
+
+
+def _supervised_run(
+    run: Sequence[Region], sequence: SupervisedResults, burn_in: int
+) -> tuple[float, list[tuple[Array, bool]]]:
+    """Accuracy of a repetition, and its overlaps from each start on with whether it ended in a failure."""
+    overlaps = region_overlaps(run, sequence.truth, sequence.size)
+    codes = np.array([int(r) if isinstance(r, (int, np.integer)) else -1 for r in run])
+    starts, ends = np.flatnonzero(codes == 1), np.flatnonzero(codes == 2)
+    counted = (codes != 0) & (codes != 2)
+    for start in starts:
+        counted[start : start + burn_in] = False
+    accuracy = float(overlaps[counted].mean()) if counted.any() else 0.0
+    if not len(ends):
+        return accuracy, [(overlaps, False)]
+    pieces = [(overlaps[a:b], True) for a, b in zip(starts, ends, strict=False)]
+    if len(starts) > len(ends):
+        pieces.append((overlaps[starts[-1] :], False))
+    return accuracy, pieces
 
 
 def expected_overlap_curve(runs: Sequence[ArrayLike], failed: Sequence[bool]) -> Array:
@@ -308,7 +394,8 @@ def of_tracks(
 
     Args:
         pairs: (tracks, truth) of each sequence; truth may be a sequence that has it.
-        family: `sot` (boxes) or `vos` (masks).
+        family: `sot` (boxes, polygons or masks, whatever there is, compared as the VOT toolkit does: see
+            `vtlab.metrics.vot_regions`) or `vos` (masks as they are).
         eao_lengths: Shortest and longest sequence length of the expected overlap; default: 10 frames up to the
             longest run.
 
@@ -319,6 +406,11 @@ def of_tracks(
     runs: list[list[quality.Series]] = []
     for tracks, truth in pairs:
         runs.append([quality.series(tracks, truth, int(i), family) for i in truth_of(truth).object_ids])
+    if family == "sot":
+        runs = [
+            [_drawn(tracks, truth, int(i), s) for i, s in zip(truth_of(truth).object_ids, mine, strict=True)]
+            for (tracks, truth), mine in zip(pairs, runs, strict=True)
+        ]
     flat = [s for sequence in runs for s in sequence]
     # An absent object is neither lost nor followed: such frames are left out of a run.
     overlaps = [[s.overlap[s.visible] for s in sequence] for sequence in runs]
@@ -338,3 +430,11 @@ def of_tracks(
         values = np.array([share[name] for share in shares])
         out[name] = float(np.nanmean(values)) if np.isfinite(values).any() else np.nan
     return out
+
+
+def _drawn(tracks: Tracks, truth: Truth, object_id: int, series: quality.Series) -> quality.Series:
+    """The series with overlaps of regions that are drawn."""
+    case, frames = Case.of(tracks, truth), series.frame.tolist()
+    mine, answers = (regions_of(t.of_object(object_id), frames) for t in (case.truth, case.tracks))
+    overlap = np.where(series.visible, region_overlaps(answers, mine, case.size), 0.0)
+    return replace(series, overlap=overlap)

@@ -234,6 +234,7 @@ def test_motmetrics_finds_its_table():
     assert isinstance(table, pd.DataFrame)
 
 
+@pytest.mark.filterwarnings("ignore")  # of py-motmetrics' own code
 @pytest.mark.parametrize(
     "name",
     [

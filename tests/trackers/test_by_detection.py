@@ -7,6 +7,7 @@ import pytest
 import supervision as sv
 
 from vtlab.association.bytetrack import ByteTrack
+from vtlab.detectors.base import select
 from vtlab.detectors.callable import CallableDetector
 from vtlab.errors import InputError, PromptError, RegistryError, TrackingError, VtlabWarning, WeightsError
 from vtlab.prompts import BoxPrompt, Prompts
@@ -201,10 +202,11 @@ def test_a_detector_that_fails_on_frame_500_leaves_what_was_tracked(params):
 
 def test_a_video_in_which_nothing_is_found(clip):
     nothing = CallableDetector(function=lambda image: [])
-    assert (
-        len(track(clip, None, "bytetrack", detector=nothing, backfill=True, post="relink", progress=False))
-        == 0
-    )
+    with pytest.warns(VtlabWarning, match="no detections in 20 frames by 'callable', which saw nothing"):
+        tracks = track(
+            clip, None, "bytetrack", detector=nothing, backfill=True, post="relink", progress=False
+        )
+    assert len(tracks) == 0
 
 
 def test_cards_come_from_the_associators():
@@ -237,3 +239,32 @@ def test_without_weights_the_default_detector_says_what_it_uses_instead(clip, mo
     assert tracker._detector.card.name == "hog-people"
     with pytest.raises(WeightsError):
         ByDetection("fastestdet", "sort")
+
+
+@pytest.mark.parametrize(
+    ("detector", "associator", "told"),
+    [
+        (
+            {"confidence": 0.95},
+            {},
+            r"no detections in 20 frames by 'callable'; .* is 0\.9, below confidence=0\.95",
+        ),
+        (
+            {},
+            {"new": 0.97, "high": 0.5},
+            r"detections in 20 frames .* is 0\.9, below new=0\.97 of 'bytetrack'",
+        ),
+        ({}, {"min_hits": 50}, r"0\.9, which no threshold of 'bytetrack' misses.*min_hits=50"),
+    ],
+)
+def test_nothing_tracked_says_why(clip, detector, associator, told):
+    made = CallableDetector(function=bright, names=("red", "blue"), **detector)
+    with pytest.warns(VtlabWarning, match=f"'bytetrack' tracked nothing on .*{told}"):
+        tracks = track(clip, tracker="bytetrack", detector=made, progress=False, **associator)
+    assert len(tracks) == 0
+
+
+def test_detectors_tell_the_largest_score_that_they_dropped():
+    boxes, wanted = [[0, 0, 9, 9], [0, 0, 8, 8]], np.array([0])
+    found = select(boxes, [0.2, 0.3], [0, 1], ("a", "b"), size=(20, 20), threshold=0.5, nms=1, wanted=wanted)
+    assert (len(found), found.metadata) == (0, {"largest_score": 0.2, "confidence": 0.5})

@@ -113,14 +113,19 @@ def select(
         threshold: Lowest confidence that stays.
         nms: Highest IoU of two boxes of one class that both stay; 1 keeps all.
         wanted: Classes that stay, or None for all.
+
+    Returns:
+        What stays; its `metadata` has the largest confidence that there was before as "largest_score", where there was
+        one, and the threshold as "confidence".
     """
     import cv2
 
     boxes, scores = as_boxes(xyxy), np.asarray(confidence, dtype=np.float64).reshape(-1)
     ids = np.asarray(class_id, dtype=np.int64).reshape(-1)
-    keep = (scores >= threshold) & np.isfinite(boxes).all(axis=1)
+    able = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     if wanted is not None:
-        keep &= np.isin(ids, wanted)
+        able &= np.isin(ids, wanted)
+    keep, seen = able & (scores >= threshold), scores[able]
     boxes, scores, ids = clip_boxes(boxes[keep], size[1], size[0]), scores[keep], ids[keep]
     solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
     boxes, scores, ids = boxes[solid], scores[solid], ids[solid]
@@ -129,7 +134,10 @@ def select(
         chosen = cv2.dnn.NMSBoxesBatched(xywh.tolist(), scores.tolist(), ids.tolist(), 0.0, nms)
         order = np.asarray(chosen, dtype=np.int64).reshape(-1)
         boxes, scores, ids = boxes[order], scores[order], ids[order]
-    return make_detections(boxes, scores, ids, names)
+    found = make_detections(boxes, scores, ids, names)
+    if len(seen):
+        found.metadata |= {"largest_score": float(seen.max()), "confidence": threshold}
+    return found
 
 
 class ByFrame(Detector):

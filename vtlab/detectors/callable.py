@@ -70,8 +70,10 @@ class CallableDetector(Detector):
         if ids is not None and "class_name" not in found.data:
             found = copy.copy(found)
             found.data = {**found.data, "class_name": np.array(self._labels(ids), dtype=np.str_)}
-        if found.confidence is not None and self._confidence > 0:
+        if found.confidence is not None and len(found) and self._confidence > 0:
+            largest = float(found.confidence.max())
             found = cast("sv.Detections", found[found.confidence >= self._confidence])
+            found.metadata |= {"largest_score": largest, "confidence": self._confidence}
         return found
 
     def _from_array(self, values: Any, where: str) -> sv.Detections:

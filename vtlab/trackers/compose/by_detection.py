@@ -13,17 +13,18 @@ gaps, broken identities and short tracks:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.association.mend import Post, apply_steps, read_steps
-from vtlab.contracts import Associator, OnlineTracker
+from vtlab.contracts import Associator, Detector, OnlineTracker
 from vtlab.contracts.parts import associate, detect
-from vtlab.errors import PromptError
+from vtlab.errors import PromptError, VtlabWarning
 from vtlab.prompts import Prompts
 from vtlab.registry import ASSOCIATORS, register
 from vtlab.trackers.create import make_detector
@@ -34,7 +35,49 @@ if TYPE_CHECKING:
 
     from vtlab.video import Frame, Video
 
+_THRESHOLDS = ("confidence", "new", "high", "low")  # settings that scores are held against
 _HOLD = 300  # frames whose detections are kept at most for tracks that are not confirmed yet
+
+
+@dataclass
+class _Seen:
+    """What the detector said in a run, to tell why nothing came of it."""
+
+    frames: int = 0
+    detections: int = 0
+    largest: float | None = None
+    least: float | None = None  # what the detector asks of a score
+
+    def add(self, found: sv.Detections) -> None:
+        """Count the detections of a frame."""
+        self.frames += 1
+        self.detections += len(found)
+        self.least = found.metadata.get("confidence", self.least)
+        scores = [] if found.confidence is None else found.confidence.tolist()
+        more = [found.metadata["largest_score"]] if "largest_score" in found.metadata else []
+        self.largest = max([*scores, *more, *([] if self.largest is None else [self.largest])], default=None)
+
+    def told(self, detector: Detector, associator: Associator) -> str:
+        """Why nothing was tracked, with the largest score and the settings above it."""
+        who: Detector | Associator = associator if self.detections else detector
+        what = f"{self.detections or 'no'} detections in {self.frames} frames by {detector.card.name!r}"
+        if self.largest is None:
+            return f"{what}, which saw nothing that has a score."
+        settings = who.params if self.detections or self.least is None else {"confidence": self.least}
+        missed = [
+            f"{name}={value:g}"
+            for name, value in settings.items()
+            if name in _THRESHOLDS and isinstance(value, (int, float)) and value > self.largest
+        ]
+        why = (
+            f"below {', '.join(missed)} of {who.card.name!r}. Remedy: lower it"
+            if missed
+            else (
+                f"which no threshold of {who.card.name!r} misses. Look at its other settings "
+                f"(min_hits={who.params.get('min_hits')})"
+            )
+        )
+        return f"{what}; the largest score seen is {self.largest:.3g}, {why}."
 
 
 class ByDetection(OnlineTracker):
@@ -80,6 +123,7 @@ class ByDetection(OnlineTracker):
             int, sv.Detections
         ] = {}  # detections of frames that tentative tracks may still claim
         self._late = TracksBuilder()
+        self._seen = _Seen()
 
     def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
         """Forget everything and answer for the first frame."""
@@ -89,7 +133,9 @@ class ByDetection(OnlineTracker):
     def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
         """Detect on the frame and link; objects have `source` "detected" and their detection's box and score."""
         _refuse(prompts, self.card.name)
-        found = associate(self._associator, detect(self._detector, frame), frame)
+        seen = detect(self._detector, frame)
+        self._seen.add(seen)
+        found = associate(self._associator, seen, frame)
         self._backfill(frame.index, found)
         return self._answer(found, np.asarray(found.tracker_id))
 
@@ -106,9 +152,14 @@ class ByDetection(OnlineTracker):
         self._held = dict(list(held.items())[-_HOLD:])
 
     def finish(self, tracks: Tracks, video: Video) -> Tracks:
-        """Add what was answered late, and mend the tracks as `post` says."""
+        """Add what was answered late, and mend the tracks as `post` says; says why, where nothing was tracked."""
         if len(self._late):
             tracks = Tracks.concat([tracks, self._late.build()])
+        if not len(tracks) and not self._gone and self._seen.frames:
+            told = self._seen.told(self._detector, self._associator)
+            warnings.warn(
+                f"{self.card.name!r} tracked nothing on {video.name!r}: {told}", VtlabWarning, stacklevel=2
+            )
         return apply_steps(tracks, video, self._post)
 
     def remove(self, object_ids: Iterable[int]) -> None:

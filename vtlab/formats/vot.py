@@ -86,7 +86,7 @@ class Vot(Format):
             told = place.path / "sequence"
             size = whole(info["height"], told, "height"), whole(info["width"], told, "width")
         file = place.truth or place.path
-        truth = _tracks(read_regions(file), size, "manual", self.name, file)
+        truth = _tracks(_regions(file), size, "manual", self.name, file)
         count, fps = frame_count(truth), rate(info.get("fps", "30"), place.path / "sequence", "fps")
         if images:
             video = open_frames(frames or video_beside(place.path, "video"), place, fps)
@@ -100,7 +100,7 @@ class Vot(Format):
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read a result as object 1; where it says `1`, the truth was given."""
-        regions, truth = read_regions(path), None if sequence is None else sequence.truth
+        regions, truth = _regions(path), None if sequence is None else sequence.truth
         if truth is None:
             return _tracks(regions, None, "tracked", self.name, path)
         if len(regions) != frame_count(truth):
@@ -155,6 +155,10 @@ def read_regions(path: Path) -> list[Any]:
     Raises:
         FormatError: A line is none of these; the message names file and line.
     """
+    return [(r[0], r[1], _drawn(r[2], r[3])) if isinstance(r, tuple) else r for r in _regions(path)]
+
+
+def _regions(path: Path) -> list[Any]:
     lines = read_text(path).rstrip().splitlines()
     return [_region(line.strip(), f"{path}, line {n}") for n, line in enumerate(lines, start=1)]
 
@@ -224,12 +228,17 @@ def _placed(
         raise FormatError(f"{where}: the mask reaches out of the image of {size[1]} x {size[0]} pixels.")
     if size[0] * size[1] > masks.MAX_PIXELS:
         raise FormatError(f"{where}: an image of {size[1]} x {size[0]} pixels is out of range.")
-    flat = np.zeros(height * width, bool)
+    placed = np.zeros(size, bool)
+    placed[top : top + height, left : left + width] = _drawn((height, width), runs)
+    return placed
+
+
+def _drawn(shape: tuple[int, int], runs: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """A mask of this (height, width) by its runs, row after row; what they leave out is empty."""
+    flat = np.zeros(shape[0] * shape[1], bool)
     told = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
     flat[: len(told)] = told
-    placed = np.zeros(size, bool)
-    placed[top : top + height, left : left + width] = flat.reshape(height, width)
-    return placed
+    return flat.reshape(shape)
 
 
 def _line(mask: NDArray[np.bool_] | None, box: list[float]) -> str:

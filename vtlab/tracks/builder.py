@@ -73,7 +73,7 @@ class TracksBuilder:
             **columns,  # type: ignore[arg-type]
             masks=self._rle if any(r is not None for r in self._rle) else None,
             points=PointRows.concat(
-                [p.point_rows(f) for f, p in zip(self._frames, self._parts, strict=True)]
+                [p.point_rows(f) for f, p in zip(self._frames, self._parts, strict=True) if len(p.point_ids)]
             ),
             **about,
         )

@@ -200,6 +200,10 @@ def as_column(values: Any, shape: tuple[int, ...] | None, dtype: Any, what: str)
     Raises:
         TracksError: The values have another type or can't be repeated to the shape; the message names `what`.
     """
+    if shape is not None and type(values) is _PLAIN.get(
+        dtype
+    ):  # a default, given for every answer of a tracker
+        return np.full(shape, values, dtype)
     array = _exact(values, np.dtype(dtype), what)
     if shape is None or array.shape == shape:
         return array
@@ -209,6 +213,7 @@ def as_column(values: Any, shape: tuple[int, ...] | None, dtype: Any, what: str)
         raise TracksError(f"Tracks: expected {what!r} of shape {shape}, got {array.shape}.") from None
 
 
+_PLAIN: Mapping[Any, type] = {np.float64: float, np.bool_: bool}
 _WANTED = {"i": "whole numbers of 64 bits", "b": "True or False"}
 _WHOLE = 2**53  # float64 holds every whole number up to here, and not all beyond
 
@@ -217,19 +222,21 @@ def _exact(values: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
     """`values` as `dtype`, each the same value as before; raises `TracksError` naming the first that isn't."""
     if isinstance(values, np.ndarray) and values.dtype == dtype and not np.ma.isMaskedArray(values):
         return values
-    wanted = _WANTED.get(dtype.kind, dtype.name)
     try:
         given = np.asarray(values)
+        if given.dtype == dtype and not np.ma.isMaskedArray(values):
+            return given
         bad = _changed(given, dtype)
         if np.ma.isMaskedArray(values):
             bad = bad | np.ma.getmaskarray(values)
         if not bad.any():
             return np.asarray(given, dtype=dtype)
     except (TypeError, ValueError, OverflowError) as error:
+        wanted = _WANTED.get(dtype.kind, dtype.name)
         raise TracksError(f"Tracks: column {what!r} can't be read as {wanted}: {error}.") from None
     place = tuple(int(i) for i in np.argwhere(bad)[0])
     at = f" in row {place[0]}" if place else ""
-    value = np.asarray(given[place]).tolist()
+    value, wanted = np.asarray(given[place]).tolist(), _WANTED.get(dtype.kind, dtype.name)
     raise TracksError(f"Tracks: column {what!r} holds {wanted}, got {value!r}{at}.")
 
 
@@ -318,10 +325,11 @@ EXTRAS = tuple(name for name, kind in COLUMNS.items() if kind.optional and name 
 
 def join(parts: Sequence[Mapping[str, NDArray[Any]]], counts: Sequence[int]) -> dict[str, NDArray[Any]]:
     """Columns of several tables one after the other; a part without a column that another has is filled."""
+    present: set[str] = set().union(*parts)
     return {
         name: np.concatenate(
             [p[name] if name in p else kind.blank(n) for p, n in zip(parts, counts, strict=True)]
         )
         for name, kind in COLUMNS.items()
-        if any(name in p for p in parts)
+        if name in present
     }

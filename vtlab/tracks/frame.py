@@ -82,7 +82,7 @@ class FrameTracks:
             boxes = np.array(rows)
         array = np.asarray(boxes, dtype=np.float64)
         array = array.reshape(-1, 4) if array.size == 0 or array.ndim == 1 else array
-        unknown = sorted(set(columns) - set(EXTRAS))
+        unknown = sorted(set(columns) - set(EXTRAS)) if columns else ()
         if unknown:
             raise TracksError(f"FrameTracks has no column {unknown[0]!r}. {near(unknown[0], EXTRAS)}")
         return cls(
@@ -195,7 +195,7 @@ class FrameTracks:
         return _answer(
             join([p.rows() for p in parts], [len(p) for p in parts]),
             np.concatenate(masks) if masks else None,
-            PointRows.concat([p.point_rows() for p in parts]),
+            PointRows.concat([p.point_rows() for p in parts if len(p.point_ids)] or [parts[0].point_rows()]),
         )
 
 

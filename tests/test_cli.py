@@ -119,6 +119,82 @@ def test_a_failure_half_way_keeps_the_partial_result(clip, tmp_path):
     assert Tracks.load(tmp_path / "tracks.parquet").frames.tolist() == list(range(7))
 
 
+PLACES = [
+    ("track", "{clip}", "-b", "1,1,9,9", "-o", "{file}/x.csv"),
+    ("track", "{clip}", "-b", "1,1,9,9", "-o", "{folder}"),
+    ("track", "{clip}", "-b", "1,1,9,9", "--render", "{file}/x.mp4"),
+    ("track", "{clip}", "-b", "1,1,9,9", "--render", "x.avi"),
+    ("compare", "{clip}", "-b", "1,1,9,9", "--side-by-side", "{file}/x.mp4"),
+    ("compare", "{clip}", "-b", "1,1,9,9", "--report", "{folder}"),
+    ("compare", "{clip}", "-b", "1,1,9,9", "--report", "{file}/r.html"),
+    ("compare", "{clip}", "-b", "1,1,9,9", "--save", "{file}"),
+    ("evaluate", "--truth", "{clip}", "--tracks", "{clip}", "--out", "x.xls"),
+    ("evaluate", "--truth", "{clip}", "--tracks", "{clip}", "--out", "{file}/x.csv"),
+]
+
+
+@pytest.mark.parametrize("arguments", PLACES, ids=lambda a: " ".join((a[0], *a[-2:])))
+def test_places_of_output_are_checked_before_the_work(arguments, clip, tmp_path, monkeypatch):
+    """Whatever would do work is out of order, so that the error can't come after it."""
+    from typer.testing import CliRunner
+
+    from vtlab import benchmark, comparison
+    from vtlab.cli import app
+    from vtlab.errors import WriteError
+    from vtlab.trackers import loop
+
+    def never(*args, **kwargs):
+        raise AssertionError("the work began")
+
+    for module, name in ((loop, "track"), (comparison, "compare"), (benchmark, "evaluate_folders")):
+        monkeypatch.setattr(module, name, never)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    (tmp_path / "folder.csv").mkdir()
+    given = {"clip": clip / "clip.mp4", "file": tmp_path / "file", "folder": tmp_path / "folder.csv"}
+    result = CliRunner().invoke(app, [a.format(**given) for a in arguments])
+    assert isinstance(result.exception, WriteError), repr(result.exception)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "folder.csv"]
+
+
+def test_new_folders_are_made_and_the_table_is_printed_first(clip, tmp_path):
+    out, one = tmp_path / "new" / "deep", (clip / "clip.mp4", "-t", "identity", "-b", "1,1,9,9")
+    vtlab("track", *one, "-o", out / "x.csv", "--render", out / "r" / "x.mp4")
+    assert (out / "x.csv").is_file()
+    assert (out / "r" / "x.mp4").is_file()
+    result = vtlab("compare", *one, "--side-by-side", tmp_path / "a" / "x.mp4", "--save", tmp_path / "b")
+    assert "identity" in result.stdout
+    assert (tmp_path / "a" / "x.mp4").is_file()
+    assert (tmp_path / "b" / "table.csv").is_file()
+
+
+def test_what_can_not_be_written_takes_nothing_else_with_it(clip, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from vtlab.cli import app
+    from vtlab.comparison import Comparison
+    from vtlab.errors import WriteError
+
+    def full(self, path):
+        raise WriteError("no space left")
+
+    monkeypatch.setattr(Comparison, "save", full)
+    arguments = [
+        "compare",
+        str(clip / "clip.mp4"),
+        "-t",
+        "identity",
+        "-b",
+        "1,1,9,9",
+        "--save",
+        str(tmp_path / "s"),
+    ]
+    result = CliRunner().invoke(app, [*arguments, "--report", str(tmp_path / "r.html")])
+    assert isinstance(result.exception, WriteError)
+    assert "identity" in result.stdout
+    assert (tmp_path / "r.html").is_file()
+
+
 def test_ctrl_c_keeps_the_partial_result(clip, tmp_path):
     (tmp_path / "slow.py").write_text(
         "import time, vtlab\n"
@@ -170,6 +246,8 @@ def test_weights_of_a_part_by_its_name(monkeypatch, tmp_path):
         "sam2.1_hiera_tiny.pt",
     ]
     assert vtlab("weights", "fetch", "kcf").stdout == ""  # it has none
+    places = vtlab("weights", "path", "sam-base", "sam2.1-tiny", code=1).stdout.split()
+    assert [p.rpartition(os.sep)[2] for p in places] == [f["file"] for f in found]
 
 
 def test_lists_and_info(clip):
@@ -189,10 +267,43 @@ def test_lists_and_info(clip):
     assert checks["OpenCV"] == "ok"
 
 
+def strictly(text):
+    def refuse(name):
+        raise AssertionError(f"{name} is no JSON")
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def test_info_explains_the_parameters_of_every_part(tmp_path):
+    for name in ("bytetrack", "hog-people", "public", "grabcut", "sort", "callable", "noisy-truth"):
+        facts = strictly(vtlab("info", name, "--json").stdout)
+        described = [text for found in facts.values() if isinstance(found, dict) for text in found.values()]
+        assert facts.get("parameters") is not None, name
+        assert described, name
+    facts = strictly(vtlab("info", "bytetrack", "--json").stdout)
+    assert set(facts["parameters"]) <= set(facts["meaning"])
+    assert "detector" in facts["meaning"]
+    shown = " ".join(vtlab("info", "hog-people").stdout.split())
+    assert "Lowest confidence" in shown or "confidence" in shown
+    (tmp_path / "mine.py").write_text(
+        "import vtlab\n"
+        "from vtlab.contracts import Detector\n"
+        "@vtlab.register_detector('my-finder', family='detector', summary='Finds.')\n"
+        "class Finder(Detector):\n"
+        '    """Finds.\n\n    Args:\n        reach: How far, in pixels,\n            at most.\n    """\n'
+        "    def __init__(self, *, reach: float = 5.0): pass\n"
+        "    def detect(self, frames): return []\n"
+    )
+    facts = strictly(vtlab("info", "mine.py:Finder", "--json", cwd=tmp_path).stdout)
+    assert facts["parameters"] == {"reach": 5.0}
+    assert facts["meaning"] == {"reach": "How far, in pixels, at most."}
+
+
 def test_help_has_examples():
     text = vtlab("track", "--help").stdout
     assert "vtlab track street.mp4" in text
     assert "--direction" in text
+    assert "vtlab info TRACKER" in text
 
 
 STATE = """

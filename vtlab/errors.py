@@ -70,15 +70,17 @@ class TrackingError(VtlabError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Somebody pressed Ctrl-C while a tracker was at work.
+    """Somebody pressed Ctrl-C, or interrupted the notebook's kernel, while a tracker was at work.
 
     Attributes:
-        tracks: What was tracked until then, as `Tracks`.
+        tracks: What the tracker at work had tracked until then, as `Tracks`.
+        comparison: Of `compare`, the `Comparison` of the trackers that had finished; None where none had.
     """
 
-    def __init__(self, message: str, tracks: Any):
+    def __init__(self, message: str, tracks: Any, comparison: Any = None):
         super().__init__(message)
         self.tracks = tracks
+        self.comparison = comparison
 
 
 class ExperimentError(VtlabError):

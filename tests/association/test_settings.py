@@ -10,7 +10,7 @@ import pytest
 import vtlab
 from vtlab.association.engine import KalmanAssociator
 from vtlab.association.rules import CommonSettings, Rules, Stage
-from vtlab.cli.parts import tracker_facts
+from vtlab.cli.parts import part_facts
 from vtlab.detectors.callable import CallableDetector
 from vtlab.errors import RegistryError
 from vtlab.registry import ASSOCIATORS, defaults
@@ -79,7 +79,7 @@ def test_settings_go_through_track(toy):
 
 
 def test_the_command_line_tells_a_tracker_by_detections_parameters_and_those_of_its_associator():
-    parameters = tracker_facts("c-biou")["parameters"]
+    parameters = part_facts("c-biou")["parameters"]
     assert (
         parameters.items()
         >= {"detector": "auto", "associator": "c-biou", "buffer": 0.3, "rule": "all"}.items()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.video.clips import HEIGHT, WIDTH, number, picture
-from vtlab.errors import InputError, VideoError
+from vtlab.errors import InputError, VideoError, WriteError
 from vtlab.video import open_video, write_video
 
 
@@ -60,10 +60,15 @@ def test_failed_writing_leaves_nothing(tmp_path: Path) -> None:
         with pytest.raises(error, match=message):
             write_video(tmp_path / "out.mp4", frames, 25)
         assert list(tmp_path.iterdir()) == []
-    with pytest.raises(VideoError, match=r"nowhere' does not exist\. Remedy"):
-        write_video(tmp_path / "nowhere" / "out.mp4", [picture(0)], 25)
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=r"file' is a file, not a folder\. Remedy"):
+        write_video(tmp_path / "file" / "out.mp4", broken(), 25)
     with pytest.raises(InputError, match="fps above 0"):
         write_video(tmp_path / "out.mp4", [picture(0)], float("nan"))
+
+
+def test_missing_folders_are_made(tmp_path: Path) -> None:
+    assert write_video(tmp_path / "new" / "deep" / "out.mp4", [picture(0)], 25).is_file()
 
 
 def test_failed_writing_keeps_the_old_file(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,10 +35,20 @@ def escape(text: str) -> str:
 
 
 def print_json(value: Any) -> None:
-    """Print a value as JSON."""
+    """Print a value as JSON that every reader takes: NaN is null, infinite numbers are the texts "inf" and "-inf"."""
     from vtlab.provenance import plain
 
-    sys.stdout.write(json.dumps(plain(value), indent=1) + "\n")
+    sys.stdout.write(json.dumps(_strict(plain(value)), indent=1, allow_nan=False) + "\n")
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _strict(v) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_strict(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any
@@ -43,15 +45,19 @@ def segmenters(as_json: Json = False) -> None:
 
 def info(
     subject: Annotated[
-        str, typer.Argument(help="A tracker's name, a video, a prompt file (.json) or tracks (.parquet).")
+        str,
+        typer.Argument(
+            help="A tracker, detector, associator or segmenter (name, or file.py:Class), a video, a prompt file (.json) "
+            "or tracks (.parquet)."
+        ),
     ],
     as_json: Json = False,
 ) -> None:
-    """Say what is known of a tracker, a video, a prompt set or a tracks file."""
-    from vtlab.registry import TRACKERS
+    """Say what is known of a part and its parameters, a video, a prompt set or a tracks file."""
+    from vtlab.registry import REGISTRIES
 
-    if subject in TRACKERS.names() or ".py:" in subject:
-        facts = tracker_facts(subject)
+    if ".py:" in subject or any(subject in registry.names() for registry in REGISTRIES):
+        facts = part_facts(subject)
     elif subject.endswith(".json"):
         facts = _of_prompts(subject)
     elif subject.endswith(".parquet"):
@@ -60,9 +66,18 @@ def info(
         facts = _of_video(subject)
     else:
         raise InputError(
-            f"{subject!r} is neither a tracker (see 'vtlab trackers') nor an existing video, .json or .parquet file."
+            f"{subject!r} is neither a tracker, detector, associator or segmenter (see 'vtlab trackers', 'vtlab detectors', "
+            "'vtlab segmenters') nor an existing video, .json or .parquet file."
         )
-    print_json(facts) if as_json else print_facts(subject, facts)
+    if as_json:
+        print_json(facts)
+        return
+    meaning = facts.pop("meaning", {})
+    for name in facts.get("parameters") or ():
+        meaning.setdefault(name, "")
+    print_facts(subject, facts)
+    if meaning:
+        print_facts("parameters", {k: v for k, v in meaning.items() if k in facts["parameters"]})
 
 
 def check(
@@ -97,15 +112,50 @@ def check(
         raise typer.Exit(1)
 
 
-def tracker_facts(subject: str) -> dict[str, Any]:
-    """Card of a tracker, and the values of its parameters unless others are given."""
-    from vtlab.registry import ASSOCIATORS, TRACKERS, defaults
+def part_facts(subject: str) -> dict[str, Any]:
+    """Cards of the parts of a name or a `file.py:Class`, the values of their parameters, and what these mean.
 
-    card = TRACKERS.card(subject)
-    parameters = {**defaults(TRACKERS.find(subject)), **card.options}
-    if associator := card.options.get("associator"):  # it takes what the tracker hands on
-        parameters |= {**defaults(ASSOCIATORS.find(associator)), **ASSOCIATORS.card(associator).options}
-    return {**card_facts(card), "parameters": parameters}
+    A name that is several parts' (an associator is a tracker, too) has the facts of the first.
+    """
+    from vtlab.registry import ASSOCIATORS, REGISTRIES, TRACKERS
+
+    named = [r for r in REGISTRIES if ".py:" not in subject and subject in r.names()]
+    registry = named[0] if named else TRACKERS  # a class in a file has its card, whatever it is
+    card, cls = registry.card(subject), registry.find(subject)
+    parameters, meaning = parameters_of(cls, card)
+    if registry is TRACKERS and (
+        associator := card.options.get("associator")
+    ):  # it takes what the tracker hands on
+        more = parameters_of(ASSOCIATORS.find(associator), ASSOCIATORS.card(associator))
+        parameters, meaning = parameters | more[0], meaning | more[1]
+    return {**card_facts(card), "parameters": parameters, "meaning": meaning}
+
+
+def parameters_of(cls: type, card: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """The parameters of a part's constructor: name -> value unless another is given, name -> what it means."""
+    from vtlab.registry import defaults
+
+    known = inspect.signature(cls).parameters.values()
+    names = [p.name for p in known if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    values = {**dict.fromkeys(names, "(must be given)"), **defaults(cls), **card.options}
+    said = [inspect.getdoc(c) or "" for c in (*reversed(cls.__mro__), *reversed(_settings(cls)))]
+    texts = {name: text for doc in said for name, text in _arguments(doc).items()}
+    return values, {name: texts.get(name, "") for name in names}
+
+
+def _settings(cls: type) -> tuple[type, ...]:
+    """The dataclasses in which an associator's parameters are documented."""
+    settings = getattr(cls, "Settings", None)
+    return settings.__mro__ if isinstance(settings, type) else ()
+
+
+def _arguments(doc: str) -> dict[str, str]:
+    """Name -> text of the sections "Args" and "Attributes" of a docstring."""
+    found: dict[str, str] = {}
+    for section in re.findall(r"^(?:Args|Attributes):\n((?:[ ]+.*\n?|\n)+)", doc, re.MULTILINE):
+        for name, text in re.findall(r"^    (\w+): ((?:.*\n?)(?:^ {8}.*\n?)*)", section, re.MULTILINE):
+            found[name] = " ".join(text.split())
+    return found
 
 
 def _of_prompts(subject: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import typer
 
 from vtlab.cli.options import FORMAT_WORDS, Json, OldRule, Rule, rule_of
 from vtlab.cli.output import escape, print_json, print_rows, stderr, stdout
+from vtlab.files import check_folder, check_place
 
 
 def evaluate(
@@ -51,6 +52,8 @@ def evaluate(
     """
     from vtlab.benchmark import evaluate_folders
 
+    if out is not None:
+        check_place(out, (".parquet", ".csv", ".tex", ".md"))
     result = evaluate_folders(
         truth,
         tracks,
@@ -62,13 +65,12 @@ def evaluate(
     )
     for note in result.notes:
         stderr().print(note, highlight=False)
-    if out is not None:
-        result.save(out)
-        stderr().print(f"Table: {out}")
     if as_json:
         print_rows(result.table)
     else:
         stdout().print(result.to_rich())
+    if out is not None:
+        stderr().print(f"Table: {escape(str(result.save(out)))}", highlight=False, soft_wrap=True)
 
 
 def convert(
@@ -99,6 +101,7 @@ def convert(
     """
     from vtlab.formats import convert as run_convert
 
+    check_folder(out)
     done = run_convert(source, out, to, layout=layout, results=results)
     for name, lost in done.losses.items():
         stderr().print(f"[yellow]{escape(name)}:[/] {done.target} can't hold {escape(', '.join(lost))}")

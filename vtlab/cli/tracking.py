@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -22,7 +23,11 @@ from vtlab.cli.options import (
     rule_of,
 )
 from vtlab.cli.output import escape, print_facts, print_json, print_rows, progress_bar, stderr, stdout
-from vtlab.errors import InputError, Interrupted, TrackingError
+from vtlab.errors import Interrupted, TrackingError, VtlabError
+from vtlab.files import check_folder, check_place
+
+if TYPE_CHECKING:
+    from vtlab.comparison import Comparison
 
 
 def track(
@@ -45,7 +50,7 @@ def track(
     param: Params = None,
     as_json: Json = False,
 ) -> None:
-    """Track objects through a video.
+    """Track objects through a video. 'vtlab info TRACKER' explains the parameters that --param takes.
 
     [bold]Examples[/]
 
@@ -58,8 +63,9 @@ def track(
     from vtlab.trackers.loop import track as run_track
     from vtlab.video import open_video
 
-    if out.suffix not in (".parquet", ".csv"):
-        raise InputError(f"--out {out}: the suffix must be .parquet or .csv.")
+    check_place(out, (".parquet", ".csv"))
+    if render is not None:
+        check_place(render, (".mp4",))
     given = prompts_of(prompts, box, point, frame)
     footage = open_video(video)
     try:
@@ -80,9 +86,9 @@ def track(
             stderr().print(f"[yellow]What was tracked is in {out}.[/]")
         raise
     _write_tracks(tracks, out)
+    _show_run(tracks, out, render, as_json)
     if render is not None:
         _render(footage, tracks, render)
-    _show_run(tracks, out, render, as_json)
 
 
 def compare(
@@ -126,27 +132,43 @@ def compare(
     """
     from vtlab.comparison import compare as run_compare
 
+    for place in (report, side_by_side):
+        if place is not None:
+            check_place(place, (".html", ".htm") if place is report else (".mp4",))
+    if save is not None:
+        check_folder(save)
     given = prompts_of(prompts, box, point, frame)
     subject: Any = _sequences(video, layout) if layout else video
     names = [name.strip() for name in trackers.split(",") if name.strip()]
     console = stderr()
-    result = run_compare(
-        subject,
-        names,
-        prompts=given if len(given) else None,
-        truth=truth,
-        protocol=rule_of(rule, protocol),
-        budget_ms=budget_ms,
-        progress=lambda line: console.print(f"[dim]{escape(line)}[/]", highlight=False),
-    )
-    if report is not None:
-        result.report(report)
-        console.print(f"Report: {report}")
-    if side_by_side is not None:
-        result.save_video(side_by_side)
-        console.print(f"Video: {side_by_side}")
-    if save is not None:
-        console.print(f"Results: {result.save(save)}")
+    try:
+        result = run_compare(
+            subject,
+            names,
+            prompts=given if len(given) else None,
+            truth=truth,
+            protocol=rule_of(rule, protocol),
+            budget_ms=budget_ms,
+            progress=lambda line: console.print(f"[dim]{escape(line)}[/]", highlight=False),
+        )
+    except Interrupted as error:
+        console.print(f"[yellow]{escape(str(error))}[/]", highlight=False)
+        if error.comparison is not None:
+            _show_comparison(error.comparison, as_json)
+            _write_comparison({"Results": (save, error.comparison.save)})
+        raise
+    _show_comparison(result, as_json)
+    places = {
+        "Results": (save, result.save),
+        "Report": (report, result.report),
+        "Video": (side_by_side, result.save_video),
+    }
+    _write_comparison(places)
+    if all(r.tracks is None for r in result.runs):
+        raise typer.Exit(1)
+
+
+def _show_comparison(result: Comparison, as_json: bool) -> None:
     if as_json:
         print_rows(result.table)
         return
@@ -154,8 +176,20 @@ def compare(
         stdout().print(result.board(family).to_rich())
     for sentence in result.answer():
         stdout().print(sentence, highlight=False)
-    if all(r.tracks is None for r in result.runs):
-        raise typer.Exit(1)
+
+
+def _write_comparison(places: Mapping[str, tuple[Path | None, Callable[[Path], Path]]]) -> None:
+    """Write what was asked for; what fails doesn't keep the others from being written."""
+    failed: list[VtlabError] = []
+    for what, (place, write) in places.items():
+        if place is None:
+            continue
+        try:
+            stderr().print(f"{what}: {escape(str(write(place)))}", highlight=False, soft_wrap=True)
+        except VtlabError as error:
+            failed.append(error)
+    if failed:
+        raise failed[0]
 
 
 def _write_tracks(tracks: Any, out: Path) -> None:

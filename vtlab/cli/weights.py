@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from vtlab.cli.options import Json
-from vtlab.cli.output import print_json, stdout
+from vtlab.cli.output import escape, print_json, stdout
 
 weights = typer.Typer(help="Official checkpoints: list, fetch, verify, path.", no_args_is_help=True)
 
@@ -52,13 +52,18 @@ def weights_verify(
 
 
 @weights.command("path")
-def weights_path(name: Annotated[str, typer.Argument(help="File.")]) -> None:
-    """Print where a checkpoint lies, or where to put it; exit code 1 if it is missing."""
+def weights_path(
+    names: Annotated[
+        list[str], typer.Argument(help="Files, or trackers, detectors and segmenters for theirs.")
+    ],
+) -> None:
+    """Print where checkpoints lie, or where to put them; exit code 1 if one is missing."""
     from vtlab.weights import locate, place
 
-    found = locate(name)
-    stdout().print(str(found or place(name)), highlight=False, soft_wrap=True)
-    if found is None:
+    files = _weight_names(names)
+    for name in files:
+        stdout().print(escape(str(locate(name) or place(name))), highlight=False, soft_wrap=True)
+    if any(locate(name) is None for name in files):
         raise typer.Exit(1)
 
 

@@ -14,6 +14,7 @@ from vtlab.comparison import report, saving
 from vtlab.comparison.choice import Evidence, choose, deciding_metric, ranked
 from vtlab.comparison.proxies import JOINED, PROXY_METRICS, Run, agreements, proxies, sights, stands_still
 from vtlab.errors import InputError
+from vtlab.files import check_folder, check_place
 from vtlab.metrics import score, statistics
 from vtlab.metrics import table as tidy
 from vtlab.metrics.evaluation import COLUMNS, Part
@@ -359,6 +360,7 @@ class Comparison:
             width: Of each panel in pixels, at most.
             trail: Frames of path behind points.
         """
+        check_place(path)
         chosen = self.sequences[sequence]
         images = (
             self._panel(chosen, f.index, f.image, family=family, width=width, trail=trail)
@@ -368,6 +370,7 @@ class Comparison:
 
     def report(self, path: str | Path, *, title: str = "Comparison of trackers", video: bool = True) -> Path:
         """Write one HTML file with the answer, tables, plots, pictures, side-by-side video and provenance."""
+        check_place(path)
         return report.page(self, title=title, video=video).write(path)
 
     def player(self, sequence: int = 0) -> Any:
@@ -388,7 +391,7 @@ class Comparison:
         Raises:
             WriteError: A file can't be written.
         """
-        return saving.save(self, Path(folder))
+        return saving.save(self, check_folder(folder))
 
     def __repr__(self) -> str:
         return f"Comparison({len(self.trackers)} trackers on {', '.join(s.name for s in self.sequences)})"

@@ -19,7 +19,7 @@ import numpy as np
 from vtlab.comparison.comparison import Comparison
 from vtlab.comparison.proxies import Run
 from vtlab.contracts import Card
-from vtlab.errors import InputError, TrackingError, VtlabError, VtlabWarning
+from vtlab.errors import InputError, Interrupted, TrackingError, VtlabError, VtlabWarning
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import as_prompts, fitting_prompts, prompts_from
@@ -68,6 +68,8 @@ def compare(
     Raises:
         InputError: No tracker, a label twice, a budget that is not above 0, or nothing to compare on.
         RegistryError: A name that is not known: nothing runs before all names are found.
+        Interrupted: Ctrl-C, or a notebook's kernel was interrupted; its `comparison` holds the trackers that had
+            finished, its `tracks` what the one at work had tracked.
     """
     if budget_ms is not None and not budget_ms > 0:
         raise InputError(f"budget_ms must be above 0 milliseconds a frame, got {budget_ms!r}.")
@@ -76,16 +78,37 @@ def compare(
     sequences = _sequences(video, prompts, truth)
     both_ways = forward_backward if forward_backward is not None else all(s.truth is None for s in sequences)
     runs: list[Run] = []
-    for sequence in sequences:
-        footage = _decoded(sequence.video, memory_budget)
-        for label, (spec, params) in specs.items():
-            if callable(progress):
-                progress(f"{label} on {sequence.name}")
-            job = _Trial(
-                label, cards[label], spec, params, sequence, footage, direction, both_ways, progress is True
-            )
-            runs.append(job.run())
-    return Comparison(tuple(sequences), tuple(runs), protocol, budget_ms)
+
+    def compared() -> Comparison:
+        done = {run.sequence for run in runs}
+        return Comparison(tuple(s for s in sequences if s.name in done), tuple(runs), protocol, budget_ms)
+
+    try:
+        for sequence in sequences:
+            footage = _decoded(sequence.video, memory_budget)
+            for label, (spec, params) in specs.items():
+                if callable(progress):
+                    progress(f"{label} on {sequence.name}")
+                job = _Trial(
+                    label,
+                    cards[label],
+                    spec,
+                    params,
+                    sequence,
+                    footage,
+                    direction,
+                    both_ways,
+                    progress is True,
+                )
+                runs.append(job.run())
+    except KeyboardInterrupt as error:
+        wanted = len(sequences) * len(specs)
+        text = f"compare was interrupted; {len(runs)} of {wanted} runs had finished"
+        more = "; they are in the error's .comparison" if runs else ""
+        raise Interrupted(
+            text + more, getattr(error, "tracks", None), compared() if runs else None
+        ) from error
+    return compared()
 
 
 @dataclass(frozen=True)

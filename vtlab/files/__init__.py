@@ -2,10 +2,12 @@
 
 from vtlab.files.outside import DAMAGE, damage_as, read_json, read_parquet, read_yaml
 from vtlab.files.sheets import csv_text, read_csv
-from vtlab.files.whole import write_whole
+from vtlab.files.whole import check_folder, check_place, write_whole
 
 __all__ = [
     "DAMAGE",
+    "check_folder",
+    "check_place",
     "csv_text",
     "damage_as",
     "read_csv",

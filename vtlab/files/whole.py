@@ -1,11 +1,11 @@
-"""One way to write a file whole or not at all."""
+"""One way to write a file whole or not at all, and to know before the work begins that it can be written."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,51 @@ def write_whole(path: str | os.PathLike[str], fill: bytes | str | Callable[[Path
         with contextlib.suppress(OSError):  # where the folder itself is what failed, the error says so
             temporary.unlink(missing_ok=True)
     return target
+
+
+def check_place(path: str | os.PathLike[str], suffixes: Iterable[str] = ()) -> Path:
+    """Return the path of a file that is to be written later; nothing is made yet.
+
+    Args:
+        path: Where to; missing folders will be made.
+        suffixes: Endings that the file may have; empty for any.
+
+    Raises:
+        WriteError: It can't be written: it names a folder, a file stands where a folder should be, the rights are
+            missing, or its ending is another.
+    """
+    target, allowed = Path(path), tuple(suffixes)
+    if not target.name or "\0" in str(target):
+        raise WriteError(f"{str(path)!r} can't be written: it names no file. Remedy: give a file's path.")
+    if allowed and target.suffix.lower() not in allowed:
+        raise WriteError(
+            f"{str(target)!r}: the suffix must be {' or '.join(allowed)}, got {target.suffix or 'none'}."
+        )
+    if target.is_dir():
+        raise WriteError(f"{str(target)!r} can't be written: it is a folder. Remedy: name a file in it.")
+    check_folder(target.parent)
+    return target
+
+
+def check_folder(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a folder in which files are to be written later; nothing is made yet.
+
+    Raises:
+        WriteError: A file stands there or above it, or the rights are missing.
+    """
+    folder = Path(path)
+    there = next(
+        (p for p in (folder.absolute(), *folder.absolute().parents) if os.path.lexists(p)), Path("/")
+    )
+    if not there.is_dir():
+        raise WriteError(
+            f"{str(folder)!r} can't be written to: {str(there)!r} is a file, not a folder. Remedy: give another place."
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise WriteError(
+            f"{str(folder)!r} can't be written to: you have no right to write in {str(there)!r}. Remedy: another place."
+        )
+    return folder
 
 
 def _is_failed_write(error: Exception) -> bool:

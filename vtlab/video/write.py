@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import InputError, VideoError
-from vtlab.files import write_whole
+from vtlab.files import check_place, write_whole
 from vtlab.video.base import Image
 
 
@@ -29,7 +29,7 @@ def write_video(
     widths and heights, which yuv420p can't hold, grow by one pixel, a copy of the last column or row.
 
     Args:
-        path: Where to; the suffix should be .mp4. An existing file is replaced.
+        path: Where to; the suffix should be .mp4. Missing folders are made, an existing file is replaced.
         frames: RGB images (H, W, 3), uint8, all of one size; read once.
         fps: Frames per second.
         quality: x264's constant rate factor: 0 is lossless, 18 looks it, 28 is small.
@@ -39,14 +39,13 @@ def write_video(
         The path written.
 
     Raises:
-        VideoError: If there are no frames, sizes differ, or the folder is missing.
-        WriteError: If the file can't be written, such as on a full disk.
+        VideoError: If there are no frames, or sizes differ.
+        WriteError: If the file can't be written, such as on a full disk; a place that can't be is told before the
+            first frame is asked for.
     """
     if not (np.isfinite(fps) and fps > 0):
         raise InputError(f"Expected fps above 0 (frames per second), got {fps}.")
-    target = Path(path)
-    if not target.parent.is_dir():
-        raise VideoError(f"The folder {str(target.parent)!r} does not exist. Remedy: make it first.")
+    target = check_place(path)
     return write_whole(target, lambda part: _encode(part, frames, fps, quality, keyframes))
 
 

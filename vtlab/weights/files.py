@@ -32,6 +32,8 @@ from vtlab.files import write_whole
 from vtlab.weights.looks import check_look
 
 _BLOCK = 2**20
+_SMALL = 1 << 25
+"""Bytes of a file that is read in a moment."""
 _ATTEMPTS = 4
 _TIMEOUT = 20.0  # seconds without an answer
 _LONGEST = 6 * 3600.0  # seconds for a whole download; a slower one is taken up again by the next call
@@ -46,7 +48,8 @@ class WeightStatus:
         file: The checkpoint.
         users: Names of the trackers, detectors and associators that load it.
         path: Where it lies, None where it is missing.
-        state: "missing"; "present" (not checked); "ok" or "wrong" after its sha256 was checked.
+        state: "missing"; "present" (nothing wrong was found at a glance); "ok" or "wrong" after its sha256 was checked;
+            "wrong" also by its size alone.
     """
 
     file: WeightFile
@@ -86,12 +89,23 @@ def known() -> dict[str, WeightFile]:
 
 
 def list_weights() -> list[WeightStatus]:
-    """Every declared checkpoint and whether it is here; quick, no file is read."""
+    """Every declared checkpoint, whether it is here, and whether it is wrong as far as can be told without reading large
+    files (`verify` reads them)."""
     found = []
     for name, (file, users) in sorted(_declared().items()):
         path = locate(name)
-        found.append(WeightStatus(file, users, path, "missing" if path is None else "present"))
+        found.append(WeightStatus(file, users, path, _look(file, path)))
     return found
+
+
+def _look(file: WeightFile, path: Path | None) -> Literal["missing", "present", "wrong"]:
+    """What can be told quickly: by the size that the source states, and for a small file by its sha256."""
+    if path is None:
+        return "missing"
+    size = path.stat().st_size
+    if size != (file.size or size) or not size:
+        return "wrong"
+    return "wrong" if size <= _SMALL and _expected(file) not in (None, _sha256(path)) else "present"
 
 
 def locate(file: WeightFile | str) -> Path | None:

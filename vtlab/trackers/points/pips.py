@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from vtlab.contracts import OfflineTracker, WeightFile
 from vtlab.errors import InputError, WeightsError
+from vtlab.files import write_whole
 from vtlab.prompts import Prompts
 from vtlab.prompts.shapes import KINDS, Figures
 from vtlab.registry import register
@@ -252,10 +253,8 @@ def unpacked(path: Path) -> Path:
 def _extract(archive: tarfile.TarFile, entry: tarfile.TarInfo, target: Path) -> None:
     import shutil
 
-    source, part = archive.extractfile(entry), target.with_name(target.name + ".part")
-    try:
+    def fill(part: Path) -> None:
         with part.open("wb") as sink:
-            shutil.copyfileobj(source, sink)  # type: ignore[arg-type]
-        part.replace(target)
-    finally:
-        part.unlink(missing_ok=True)
+            shutil.copyfileobj(archive.extractfile(entry), sink)  # type: ignore[arg-type]
+
+    write_whole(target, fill)

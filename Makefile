@@ -49,7 +49,7 @@ fuzz: $(V)/.ok-$(TEST_EXTRAS)  ## damage the files of every reader (MINUTES=10),
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 lab: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, open JupyterLab on the notebooks
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
 lint: $(V)/.ok-$(TEST_EXTRAS)  ## ruff, mypy, stripped notebooks
 	$(BIN)/ruff check .

@@ -8,9 +8,16 @@ from __future__ import annotations
 import importlib
 import pkgutil
 import sys
+import time
 from itertools import takewhile
 
 import benchmarks
+from vtlab.errors import VtlabError
+
+LACKING = (
+    "{}. What it may lack: packages (pip install -e '.[torch,onnx,bench]', peers in an environment of their own), official "
+    "weights (vtlab weights list | fetch), or real data (VTLAB_SHARED=folder)."
+)
 
 
 def main() -> None:
@@ -24,7 +31,14 @@ def main() -> None:
             sys.exit(f"Unknown benchmark {name!r}. Known: {', '.join(known)}.")
         print(f"\n== {name}", flush=True)
         sys.argv = [name, *options]
-        importlib.import_module(f"benchmarks.{name}").main()
+        begin = time.perf_counter()
+        try:
+            importlib.import_module(f"benchmarks.{name}").main()
+        except (ImportError, FileNotFoundError, VtlabError) as error:
+            if names:
+                raise
+            print(f"skipped: {LACKING.format(error)}", flush=True)
+        print(f"({time.perf_counter() - begin:.0f} s)", flush=True)
 
 
 if __name__ == "__main__":

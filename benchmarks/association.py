@@ -136,7 +136,8 @@ def main() -> None:
     console = Console(width=140)
     if importlib.util.find_spec("trackers") is None:
         console.print(
-            "Roboflow 'trackers' is not installed: pip install 'vtlab[bench]' in an environment of its own."
+            "Roboflow 'trackers' is not installed: pip install 'vtlab[bench]' in an environment of its own.",
+            markup=False,
         )
         return
     console.print(measure())

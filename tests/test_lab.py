@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 from vtlab.errors import ExperimentError
-from vtlab.experiments import leaderboard, load_experiment, run_experiment
+from vtlab.experiments import Store, leaderboard, load_experiment, run_experiment
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
@@ -72,6 +72,44 @@ def test_two_runs_of_one_cell_do_not_meet(experiment, tmp_path, monkeypatch):
     assert sorted(p.name for p in store.folder.iterdir()) == sorted(
         c.key for c in load_experiment(experiment).cells
     )
+
+
+@pytest.mark.notebook
+def test_a_dead_kernel_is_a_failed_cell_and_messages_name_what_exists(experiment, tmp_path):
+    notebook = nbformat.read(tmp_path / "n.ipynb", 4)
+    notebook.cells[1].source = "import os\nif TRACKER == 'bad':\n    os._exit(1)\n" + CODE
+    nbformat.write(notebook, tmp_path / "n.ipynb")
+    store = run_experiment(experiment, tmp_path / "runs")
+    assert store.results()["tracker"].tolist() == ["good"]
+    (line,) = store.failed()
+    assert "kernel died" in line
+    paths = [
+        word.strip("().") for word in line.split() if word.strip("().").endswith(".ipynb") and "/" in word
+    ]
+    assert paths
+    assert all(Path(p).is_file() for p in paths)
+
+
+@pytest.mark.notebook
+def test_only_cells_of_the_present_specification_count(experiment, tmp_path):
+    experiment.write_text("notebook: n.ipynb\ngrid:\n  TRACKER: [good]\n  SEED: [1, 2]\n")
+    assert len(run_experiment(experiment, tmp_path / "runs").results()) == 2
+    experiment.write_text("notebook: n.ipynb\ngrid:\n  TRACKER: [good]\n  SEED: [2]\n")
+    store = run_experiment(experiment, tmp_path / "runs")
+    assert store.results()["SEED"].tolist() == [2]
+    assert len(Store(store.folder).results()) == 2
+
+
+@pytest.mark.notebook
+def test_errors_are_printed_when_all_cells_fail(experiment, tmp_path):
+    from typer.testing import CliRunner
+
+    from vtlab.cli import app
+
+    experiment.write_text("notebook: n.ipynb\ngrid:\n  TRACKER: [bad]\n  SEED: [1]\n")
+    result = CliRunner().invoke(app, ["run", str(experiment), "--out", str(tmp_path / "runs")])
+    assert isinstance(result.exception, ExperimentError)
+    assert "ValueError: can not" in result.output
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import typer
 from vtlab.cli.options import Json
 from vtlab.cli.output import escape, print_rows, progress_bar, stderr, stdout
 from vtlab.errors import InputError
+from vtlab.files import check_folder
 
 
 def run(
@@ -32,15 +33,15 @@ def run(
     console = stderr()
     with progress_bar(spec.stem, "run") as report:
         store = run_experiment(spec, out, force=force, progress=report)
+    failed = store.failed()
+    for cell in failed:
+        console.print(f"[red]failed[/] {escape(cell)}", highlight=False, soft_wrap=True)
     table = leaderboard(store.results())
     if as_json:
         print_rows(table)
     else:
         stdout().print(Board(table, spec.stem).to_rich())
-        console.print(f"Runs: {store.folder}")
-    failed = store.failed()
-    for cell in failed:
-        console.print(f"[red]failed[/] {escape(cell)}", highlight=False)
+        console.print(f"Runs: {escape(str(store.folder))}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)
 
@@ -56,10 +57,10 @@ def demo(
     root = _repository()
     report = (out / "report.html").resolve()
     console = stderr()
-    console.print("Running notebooks/00_quickstart.ipynb (about a minute) ...")
-    run_notebook(
-        root / "notebooks" / "00_quickstart.ipynb", out / "00_quickstart.ipynb", {"OUT": str(out.resolve())}
-    )
+    check_folder(out)
+    console.print("Running notebooks/00_quickstart.ipynb: one to three minutes, by this machine's speed.")
+    quick = root / "notebooks" / "00_quickstart.ipynb"
+    run_notebook(quick, out / quick.name, {"OUT": str(out.resolve())}, progress=True)
     console.print(f"[bold green]Done.[/] Open [bold]{report}[/]")
 
 

@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from vtlab import files, provenance
-from vtlab.errors import ExperimentError
+from vtlab.errors import ExperimentError, needs
 from vtlab.experiments.spec import Cell, Experiment, load_experiment, notebook_parameters
 from vtlab.experiments.store import CELL_FILE, NOTEBOOK_FILE, Store
+from vtlab.files import check_folder
 
 _TRANSPORT = "ipc" if os.name == "posix" else "tcp"
 """How a kernel is spoken to: by files that only this user can read, where the system has such."""
@@ -22,23 +23,36 @@ _TRANSPORT = "ipc" if os.name == "posix" else "tcp"
 Report = Callable[[int, int], None]
 
 
-def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None) -> Path:
+def run_notebook(
+    notebook: str | Path,
+    out: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    progress: bool = False,
+) -> Path:
     """Execute a notebook with parameters and keep the executed copy, also when it fails.
 
     Args:
         notebook: The notebook; its cell tagged `parameters` names what may be set.
         out: Where the executed notebook goes.
         parameters: Values of parameters.
+        progress: Show a bar of its cells.
 
     Returns:
         The path of the executed notebook.
 
     Raises:
-        ExperimentError: A parameter that the notebook doesn't have, or a cell that failed (which the message shows).
+        ExperimentError: A parameter that the notebook doesn't have, a cell that failed (which the message shows), or a
+            kernel that died.
+        MissingDependencyError: papermill is not installed.
     """
-    import papermill
-    from papermill.exceptions import PapermillExecutionError
-    from traitlets.config import Config
+    try:
+        import papermill
+        from nbclient.exceptions import CellControlSignal, DeadKernelError
+        from papermill.exceptions import PapermillExecutionError
+        from traitlets.config import Config
+    except ImportError as error:
+        raise needs(error.name or "papermill", "notebook", "Executing notebooks") from None
 
     source, target = Path(notebook).resolve(), Path(out)
     given = dict(parameters or {})
@@ -54,7 +68,7 @@ def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str,
                 str(target),
                 given,
                 kernel_name="python3",
-                progress_bar=False,
+                progress_bar=progress,
                 cwd=str(source.parent),
                 config=Config(KernelManager={"transport": _TRANSPORT}),
             )
@@ -62,6 +76,11 @@ def run_notebook(notebook: str | Path, out: str | Path, parameters: Mapping[str,
             raise ExperimentError(
                 f"{source.name} failed in code cell {error.exec_count}: {error.ename}: {error.evalue}. "
                 f"The executed notebook is {target}."
+            ) from None
+        except (DeadKernelError, CellControlSignal) as error:
+            raise ExperimentError(
+                f"{source.name}: its kernel died or stopped answering ({type(error).__name__}), as it does when memory runs "
+                f"out or native code crashes. What was executed is in {target}."
             ) from None
     return target
 
@@ -94,7 +113,8 @@ def run_experiment(
         experiment, folder = spec, Path(out or "runs")
     else:
         experiment, folder = load_experiment(spec), Path(out) if out else Path(spec).parent / "runs"
-    store = Store((folder / experiment.name).resolve())
+    keys = frozenset(cell.key for cell in experiment.cells)
+    store = Store(check_folder((folder / experiment.name).resolve()), keys)
     for number, cell in enumerate(experiment.cells, start=1):
         if force or not store.done(cell):
             _run_cell(experiment, cell, store)
@@ -132,6 +152,6 @@ def _execute(experiment: Experiment, cell: Cell, work: Path) -> str:
         run_notebook(experiment.notebook, work / NOTEBOOK_FILE, {**cell.parameters, "OUT": str(work)})
     except ExperimentError as problem:
         error = str(problem)
-    record["error"] = error
+    record["error"] = error.replace(str(work), str(work.with_name(f"{cell.key}.failed")))  # where it is from now on
     files.write_whole(work / CELL_FILE, json.dumps(record, indent=1))
     return error

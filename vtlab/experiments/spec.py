@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtlab.errors import ExperimentError
+from vtlab.errors import ExperimentError, needs
 from vtlab.files import damage_as, read_json, read_yaml
 
 MOST_CELLS = 100_000
@@ -100,7 +100,10 @@ def notebook_parameters(notebook: Path) -> set[str]:
     Raises:
         ExperimentError: There is no such notebook, or it has no cell tagged `parameters`.
     """
-    import papermill
+    try:
+        import papermill
+    except ImportError as error:
+        raise needs(error.name or "papermill", "notebook", "Executing notebooks") from None
 
     read_notebook(notebook)
     with damage_as(ExperimentError, notebook, "a notebook that papermill reads"):

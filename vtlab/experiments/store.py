@@ -28,9 +28,11 @@ class Store:
 
     Attributes:
         folder: The experiment's folder.
+        keys: Keys of the cells that count, those of the present specification; None = all that the folder holds.
     """
 
     folder: Path
+    keys: frozenset[str] | None = None
 
     def place(self, cell: Cell) -> Path:
         """Folder of a finished cell."""
@@ -48,7 +50,7 @@ class Store:
         names: set[str] = set()
         for file in sorted(self.folder.glob(f"*/{CELL_FILE}")):
             table = file.with_name(TABLE_FILE)
-            if file.parent.suffix or not table.is_file():
+            if file.parent.suffix or not table.is_file() or not self._counts(file.parent.name):
                 continue
             record = json.loads(file.read_text(encoding="utf-8"))
             rows = read_csv(table)
@@ -70,9 +72,16 @@ class Store:
         """What failed: parameters and the error, one line each."""
         lines = []
         for file in sorted(self.folder.glob(f"*.failed/{CELL_FILE}")):
+            if not self._counts(file.parent.stem):
+                continue
             record = json.loads(file.read_text(encoding="utf-8"))
-            lines.append(f"{record['parameters']}: {record['error']} (see {file.with_name(NOTEBOOK_FILE)})")
+            notebook = file.with_name(NOTEBOOK_FILE)
+            see = f" (see {notebook})" if notebook.is_file() and str(notebook) not in record["error"] else ""
+            lines.append(f"{record['parameters']}: {record['error']}{see}")
         return lines
+
+    def _counts(self, key: str) -> bool:
+        return self.keys is None or key in self.keys
 
 
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:

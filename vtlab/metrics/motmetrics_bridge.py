@@ -77,8 +77,10 @@ def summary(
         metrics: Names of its metrics; default: `motmetrics.metrics.motchallenge_metrics`.
         names: Use MOTChallenge's column names (IDF1, MOTA, ...).
     """
-    import motmetrics
-
+    try:
+        import motmetrics
+    except ImportError:
+        raise needs("motmetrics", "mot", "py-motmetrics' summary") from None
     chosen = metrics or motmetrics.metrics.motchallenge_metrics
     table = motmetrics.metrics.create().compute_many(
         list(accumulators.values()), names=list(accumulators), metrics=chosen, generate_overall=True

@@ -64,7 +64,8 @@ class Slow(SingleObjectTracker):
         time.sleep(0.2)
         return Observation((1, 1, 9, 9))
 
-vtlab.compare(np.repeat(moving_square(1), 400, axis=0), ["identity", Slow], prompts=vtlab.BoxPrompt((1, 1, 9, 9)), progress=False)
+video = np.repeat(moving_square(1), 400, axis=0)
+vtlab.compare(video, ["identity", Slow], prompts=vtlab.BoxPrompt((1, 1, 9, 9)), progress=False)
 """
 
 

@@ -152,6 +152,8 @@ def _execute(experiment: Experiment, cell: Cell, work: Path) -> str:
         run_notebook(experiment.notebook, work / NOTEBOOK_FILE, {**cell.parameters, "OUT": str(work)})
     except ExperimentError as problem:
         error = str(problem)
-    record["error"] = error.replace(str(work), str(work.with_name(f"{cell.key}.failed")))  # where it is from now on
+    record["error"] = error.replace(
+        str(work), str(work.with_name(f"{cell.key}.failed"))
+    )  # where it is from now on
     files.write_whole(work / CELL_FILE, json.dumps(record, indent=1))
     return error

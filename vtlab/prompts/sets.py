@@ -235,5 +235,5 @@ def _from_dict(item: Any, where: str) -> Prompt:
         return cls(**values)
     except PromptError as error:
         raise PromptError(f"{where}: {error}") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise FormatError(f"{where}: {error}") from None

@@ -126,6 +126,9 @@ def test_without_truth_a_budget_says_who_keeps_it_and_no_more():
     assert choice.best is None
     assert choice.leaders == ()
     assert choice.sentence.endswith("Within 15 ms on 95 of 100 frames stay b (0 of 100 frames over).")
+    values = board(latency_ms=[30.0, 5.0], latency_p95_ms=[30.0, 5.0]).rename(index={"b": "MyTracker"})
+    none = choose(values, "sot", 1, Evidence(ran=2))
+    assert "None stays within 1 ms on 95 of 100 frames, the fastest is MyTracker with 5 ms" in none.sentence
 
 
 def test_one_tracker_alone_is_not_judged():

@@ -221,9 +221,7 @@ class Choice:
             return []
         kept = [f"{c.label} ({_over(c)})" for c in self._kept()]
         return [
-            f"Within {self.ground.budget} stay {_listed(kept)}."
-            if kept
-            else self._none_in_budget().capitalize()
+            f"Within {self.ground.budget} stay {_listed(kept)}." if kept else f"N{self._none_in_budget()[1:]}"
         ]
 
     def _none_in_budget(self) -> str:

@@ -59,13 +59,9 @@ class Sequence:
     def _check_length(self) -> None:
         """Raise `InputError` where truth, prompts or ignore regions can't be of this video."""
         n = len(self.video)
-        truth, ignore = ([] if t is None else t.frame for t in (self.truth, self.ignore))
-        for what, frames in (
-            ("truth", truth),
-            ("ignore", ignore),
-            ("prompts", [p.frame for p in self.prompts]),
-        ):
-            last = max(frames, default=-1)
+        tables = [(w, t) for w, t in (("truth", self.truth), ("ignore", self.ignore)) if t is not None]
+        reached = [(what, int(t.frame.max(initial=-1))) for what, t in tables]
+        for what, last in (*reached, ("prompts", max((p.frame for p in self.prompts), default=-1))):
             if last >= n:
                 raise InputError(
                     f"{self.name!r}: the {what} reach frame {last} (counted from 0), the video has {n} frames. Remedy: "

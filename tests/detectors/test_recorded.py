@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import supervision as sv
 
+from vtlab.contracts import Detector
 from vtlab.detectors.callable import CallableDetector
 from vtlab.detectors.motion import Motion
 from vtlab.detectors.noisy_truth import NoisyTruth
 from vtlab.detectors.recorded import RecordedDetector, record
 from vtlab.errors import FormatError, InputError
+from vtlab.registry import DETECTORS, register_detector
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
 
@@ -23,12 +25,16 @@ def video():
     return open_video(frames)
 
 
-class Counting(CallableDetector):
+@register_detector("counting", family="detector")
+class Counting(Detector):
+    """A detector that counts how often it is asked."""
+
     calls = 0
+    names = ("a", "b")
 
     def detect(self, frames):
         type(self).calls += len(frames)
-        return super().detect(frames)
+        return CallableDetector(function=square, names=self.names).detect(frames)
 
 
 def square(image):
@@ -40,7 +46,7 @@ def square(image):
 
 
 def test_recordings_give_back_what_was_seen_and_run_the_detector_once(video, tmp_path):
-    detector = Counting(function=square, names=("a", "b"))
+    detector = DETECTORS.create("counting")
     Counting.calls = 0
     for _ in range(2):
         recorded = record(video, detector, tmp_path)

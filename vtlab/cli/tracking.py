@@ -158,7 +158,7 @@ def compare(
             _write_comparison({"Results": (save, error.comparison.save)})
         raise
     _show_comparison(result, as_json)
-    places = {
+    places: dict[str, tuple[Path | None, Callable[[Path], Path]]] = {
         "Results": (save, result.save),
         "Report": (report, result.report),
         "Video": (side_by_side, result.save_video),

@@ -179,9 +179,9 @@ def vectors_fault(vectors: Any, n: int, width: int | None = None) -> str:
     return ""
 
 
-def _first(values: NDArray[Any], fair: NDArray[np.bool_]) -> Any:
+def _first(values: NDArray[Any], fair: NDArray[np.bool_] | np.bool_) -> Any:
     """The first value (or row) that isn't fair."""
-    return values[int(np.flatnonzero(~fair)[0])].tolist()
+    return values[int(np.flatnonzero(~np.asarray(fair))[0])].tolist()
 
 
 def _broken(kind: str, part: Any, frame: int | None, fault: str) -> AnswerError:

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from vtlab.video import Frame
 
 
+_ANSWERED = " answered with "
+
+
 @register_detector(
     "callable",
     family="detector",
@@ -59,13 +62,18 @@ class CallableDetector(Detector):
 
     def detect_frame(self, frame: Frame) -> sv.Detections:
         """Call the function on a frame, whose number its faults are told with."""
-        return self._one(check_image(frame.image, "callable"), f" on frame {frame.index}")
+        try:
+            return self.detect([frame.image])[0]
+        except AnswerError as error:
+            raise AnswerError(
+                str(error).replace(_ANSWERED, f" answered on frame {frame.index} with ", 1)
+            ) from None
 
-    def _one(self, image: Image, where: str = "") -> sv.Detections:
+    def _one(self, image: Image) -> sv.Detections:
         import supervision as sv
 
         answer = self._function(image)
-        found = answer if isinstance(answer, sv.Detections) else self._from_array(answer, where)
+        found = answer if isinstance(answer, sv.Detections) else self._from_array(answer)
         ids = found.class_id
         if ids is not None and "class_name" not in found.data:
             found = copy.copy(found)
@@ -76,7 +84,7 @@ class CallableDetector(Detector):
             found.metadata |= {"largest_score": largest, "confidence": self._confidence}
         return found
 
-    def _from_array(self, values: Any, where: str) -> sv.Detections:
+    def _from_array(self, values: Any) -> sv.Detections:
         import supervision as sv
 
         try:
@@ -87,8 +95,8 @@ class CallableDetector(Detector):
             array = array.reshape(0, 4)
         if array.ndim != 2 or not 4 <= array.shape[1] <= 6:
             raise AnswerError(
-                f"The detector 'callable' ({getattr(self._function, '__qualname__', self._function)}) answered{where} with "
-                f"{brief(values)}. Remedy: return supervision.Detections or an array (N, 4..6) of x1, y1, x2, y2, "
+                f"The detector 'callable' ({getattr(self._function, '__qualname__', self._function)}){_ANSWERED}"
+                f"{brief(values)}. Remedy: it must return supervision.Detections or an array (N, 4..6) of x1, y1, x2, y2, "
                 "confidence, class."
             )
         whole = np.isfinite(array).all(axis=1)

@@ -178,6 +178,10 @@ def read_yaml(text: str, where: object, kind: type[VtlabError] = FormatError) ->
         return yaml.load(text, Loader=loader)  # noqa: S506 (a safe loader)
 
 
+def _line(event: Any) -> str:
+    return f"line {event.start_mark.line + 1}"
+
+
 def _problems(events: Iterator[Any]) -> Iterator[str]:
     """What exceeds the bounds, told as the events of a YAML text come."""
     import yaml
@@ -193,8 +197,8 @@ def _problems(events: Iterator[Any]) -> Iterator[str]:
             sizes[anchor or ""] = total - before
         elif isinstance(event, yaml.AliasEvent):
             if any(anchor == event.anchor for anchor, _ in opened):
-                yield f"line {event.start_mark.line + 1}: *{event.anchor} holds itself"
-            total += sizes.get(event.anchor, 1)
+                yield f"{_line(event)}: *{event.anchor} holds itself"
+            total += sizes.get(str(event.anchor), 1)
         elif isinstance(event, yaml.CollectionStartEvent):
             opened.append((event.anchor, total))
             total += 1
@@ -202,6 +206,6 @@ def _problems(events: Iterator[Any]) -> Iterator[str]:
             sizes[event.anchor or ""] = 1
             total += 1
         if len(opened) > MOST_DEPTH:
-            yield f"line {event.start_mark.line + 1}: more than {MOST_DEPTH} lists and mappings within each other"
+            yield f"{_line(event)}: more than {MOST_DEPTH} lists and mappings within each other"
         if total > MOST_NODES:
-            yield f"line {event.start_mark.line + 1}: more than {MOST_NODES} values when its aliases are written out"
+            yield f"{_line(event)}: more than {MOST_NODES} values when its aliases are written out"

@@ -26,7 +26,7 @@ def csv_text(table: pd.DataFrame, *, index: bool = False) -> str:
     shown = (table.reset_index() if index else table).copy()
     for at in range(shown.shape[1]):
         if shown.dtypes.iloc[at].kind not in "biufcmM":
-            shown.isetitem(at, shown.iloc[:, at].astype(object).map(_quiet))
+            shown.isetitem(at, shown.iloc[:, at].astype(object).map(_quiet).to_numpy())
     shown.columns = [_quiet(name) for name in shown.columns]
     return str(shown.to_csv(index=False))
 
@@ -39,7 +39,7 @@ def read_csv(path: str | Path) -> pd.DataFrame:
         table = pd.read_csv(path)
         for at in range(table.shape[1]):
             if table.dtypes.iloc[at].kind not in "biufcmM":
-                table.isetitem(at, table.iloc[:, at].map(_loud))
+                table.isetitem(at, table.iloc[:, at].map(_loud).to_numpy())
         return table.set_axis([_loud(name) for name in table.columns], axis=1)
 
 

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy._core.multiarray import scalar
-from numpy._core.numeric import _frombuffer
+from numpy._core.numeric import _frombuffer  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, InputError, TracksError, VideoError
@@ -238,6 +238,8 @@ class _JpegSource(FrameSource):
         check_picture(io.BytesIO(self._files[index]), where)
         with damage_as(VideoError, where, "a JPEG image"):
             image = cv2.imdecode(np.frombuffer(self._files[index], np.uint8), cv2.IMREAD_COLOR)
+            if image is None:
+                raise ValueError("it can't be decoded")
             return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
     def digest(self) -> str:
@@ -300,6 +302,7 @@ class _Arrays(_Unpickler):
     """
 
     dispatch: ClassVar[dict[int, Any]] = dict(_Unpickler.dispatch)
+    stack: list[Any]
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _KNOWN:

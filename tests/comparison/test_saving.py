@@ -10,6 +10,7 @@ from tests.comparison.boards import N, box_track, comparison
 from vtlab import formats
 from vtlab.benchmark import evaluate_folders
 from vtlab.comparison import Comparison, Run
+from vtlab.errors import FormatError
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.sequence import Sequence
@@ -123,6 +124,18 @@ def test_without_truth_the_tracks_are_kept(tmp_path):
     found.save(tmp_path)
     assert not (tmp_path / "truth").exists()
     assert len(Tracks.load(tmp_path / "a" / "s.parquet")) == N
+
+
+@pytest.mark.parametrize("trackers", ["a", "ab"])
+def test_without_truth_nothing_is_scored(tmp_path, trackers):
+    """A tracker's own answers were taken for the truth: two were 'there twice', one was perfect."""
+    runs = tuple(Run(name, "s", "sot", box_track(0.0)) for name in trackers)
+    Comparison((Sequence("s", VIDEO),), runs).save(tmp_path)
+    with pytest.raises(
+        FormatError, match=r"there is no truth, only what trackers answered \(a in .*s\.parquet"
+    ):
+        evaluate_folders(tmp_path, tmp_path, "vtlab")
+    assert evaluate_folders(tmp_path / "a", tmp_path / "a", "vtlab").parts  # as truth, where one says so
 
 
 def test_every_family_has_a_main_metric_that_is_listed_on_disk():

@@ -184,6 +184,24 @@ def test_masks_without_leading_zeros(tmp_path):
     assert davis(tmp_path, [1, 2], [1, 2], names="{}.png") == [1.0]
 
 
+@pytest.mark.parametrize("inside", ["", "it"])
+@pytest.mark.parametrize("target", ["davis", "vtlab"])
+def test_results_are_converted_as_they_are_scored(tmp_path, target, inside):
+    """DAVIS 2016 has one object drawn as 255; whatever a result draws answers it, after a conversion, too."""
+    masks(tmp_path / "own/truth/Annotations/480p/a", 255)
+    masks(tmp_path / "own/it/a", 1, 2, shift=1)
+    direct = evaluate_folders(tmp_path / "own", tmp_path / "own", "davis").table["J&F"].tolist()
+    vtlab.formats.convert(tmp_path / "own", tmp_path / "out", target, layout="davis")
+    done = vtlab.formats.convert(
+        tmp_path / "own" / inside, tmp_path / "out", target, layout="davis", results=True
+    )
+    assert len(done.written) == 1
+    answers = tmp_path / "out" / "it"
+    rule = {} if target == "davis" else {"rule": "davis"}
+    again = evaluate_folders(tmp_path / "out", answers, target, **rule).table["J&F"].tolist()
+    assert again == pytest.approx(direct)
+
+
 def test_shared_cases(shared):
     cases = shared / "data/cases"
     if not cases.is_dir():

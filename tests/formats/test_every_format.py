@@ -14,9 +14,11 @@ from vtlab.benchmark import evaluate_folders
 from vtlab.datasets import open_dataset
 from vtlab.errors import FormatError, InputError, RegistryError
 from vtlab.formats import FORMATS, find_format
+from vtlab.sequence import Sequence
 from vtlab.testing import CONTRACTS, FORMAT, check_format
 from vtlab.testing.formats import SIZE, added, example
-from vtlab.tracks import Tracks
+from vtlab.tracks import Source, Tracks
+from vtlab.video import open_video
 
 NAMES = sorted(FORMATS)
 WORDS = (
@@ -195,3 +197,66 @@ def test_vot_masks_are_rows_first(tmp_path):
     tracks = Tracks.of([0], [1], masks=[mask], size=SIZE)
     path = find_format("vot").write_tracks(tracks, tmp_path / "walk/walk_001.txt")
     assert path.read_text() == "m0,0,3,2,1,3,2\n"
+
+
+def few(name, frames):
+    """Truth of two objects (one, where a file holds one) with rows on these of 12 frames only."""
+    made = example(FORMATS[name])
+    return made.take(np.isin(made.frame, frames))
+
+
+@pytest.mark.parametrize("name", ["davis", "youtube-vos"])
+def test_masks_that_nobody_drew_are_not_written(name, tmp_path):
+    """A blank picture is an annotation: 'no object is here', and a perfect tracker was wrong on each of them."""
+    formats.write_tracks(few(name, [0, 4, 8, 11]), tmp_path, name, sequence="walk")
+    formats.write_tracks(example(FORMATS[name]), tmp_path, name, sequence="walk", tracker="mine")
+    pictures = sorted(p.name for p in (tmp_path / "truth").rglob("*.png"))
+    assert pictures == ["00000.png", "00004.png", "00008.png", "00011.png"]
+    assert len(list((tmp_path / "mine").rglob("*.png"))) == 12
+    table = evaluate_folders(tmp_path, tmp_path, name).table
+    assert table.loc[("mine", "walk"), ["J", "F"]].tolist() == [1, 1]
+
+
+def test_a_frame_that_was_looked_at_and_is_empty_is_written(tmp_path):
+    looked = few("davis", [0, 4]).replace(meta={"annotated": [0, 4, 9], "frames": 12})
+    formats.write_tracks(looked, tmp_path, "davis", sequence="walk")
+    assert sorted(p.stem for p in tmp_path.rglob("*.png")) == ["00000", "00004", "00009"]
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if "unlooked" not in FORMATS[n].holds])
+def test_frames_that_nobody_looked_at_are_said_to_be_lost(name):
+    """Of a text or a pickle with something for each frame, a reader takes them for frames without the object."""
+    sparse = few(name, [0, 4, 8]).replace(meta={"frames": 12})
+    assert FORMATS[name].losses(sparse)["unlooked"].startswith("9 frames that nobody looked at")
+    assert "unlooked" not in FORMATS[name].losses(sparse, "results")
+
+
+@pytest.mark.parametrize("name", ["otb", "got10k", "lasot", "trackingnet", "boxes", "vot", "tapvid"])
+@pytest.mark.parametrize("early", ["result", "truth"])
+def test_tracks_that_end_before_their_video(name, early, tmp_path):
+    """A file has a line for each frame of the clip, so that it is scored."""
+    form, made = FORMATS[name], example(FORMATS[name])
+    short = few(name, range(9))
+    video = open_video(np.zeros((12, *SIZE, 3), np.uint8), name="walk")
+    answer = (short if early == "result" else made).replace(meta={"video": Source.of_video(video).to_dict()})
+    truth = made if early == "result" else short.replace(meta={})
+    form.write_sequence(Sequence("walk", video, truth), form.path_of(tmp_path, "walk"))
+    formats.write_tracks(answer, tmp_path, name, sequence="walk", tracker="mine")
+    (place,) = form.find(tmp_path).values()
+    assert len(form.read_sequence(place, images=False)) == 12
+    assert [p[0].sequence for p in evaluate_folders(tmp_path, tmp_path, name).parts.values()] == ["walk"]
+    rows = len(made.object_ids) * 3
+    assert form.losses(short.replace(meta={"frames": 12}))["gaps"] == f"{rows} frames without a row"
+
+
+def test_results_take_the_length_of_their_truth(tmp_path):
+    """Text of an answer that ends early says nothing of the video's length; the truth beside it does."""
+    made = few("otb", range(12)).replace(size=SIZE)
+    formats.write_tracks(made, tmp_path / "mot", "motchallenge", sequence="walk")
+    formats.write_tracks(
+        few("otb", range(9)), tmp_path / "mot", "motchallenge", sequence="walk", tracker="mine"
+    )
+    for results in (False, True):
+        formats.convert(tmp_path / "mot", tmp_path / "otb", "otb", layout="motchallenge", results=results)
+    assert len((tmp_path / "otb/mine/walk.txt").read_text().splitlines()) == 12
+    assert len(evaluate_folders(tmp_path / "otb", tmp_path / "otb", "otb").parts) == 1

@@ -24,7 +24,16 @@ from vtlab.masks import Runs
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
 from vtlab.tracks.columns import COLUMNS, EXTRAS
-from vtlab.video import FrameSource, Image, Video, check_picture, image_files, is_leftover, open_video
+from vtlab.video import (
+    FrameSource,
+    Image,
+    StreamVideo,
+    Video,
+    check_picture,
+    image_files,
+    is_leftover,
+    open_video,
+)
 
 Kind = Literal["truth", "results"]
 TRUTH = "truth"
@@ -83,11 +92,14 @@ def _own_boxes(tracks: Tracks) -> int:
 
 
 def _gaps(tracks: Tracks) -> int:
-    """Frames up to an object's last on which it has no row."""
-    return sum(
-        int(tracks.frame[tracks.object_id == i].max()) + 1 - int((tracks.object_id == i).sum())
-        for i in tracks.object_ids.tolist()
-    )
+    """Frames of the sequence on which an object has no row, those after its last, too."""
+    return frame_count(tracks) * len(tracks.object_ids) - len(tracks)
+
+
+def _unlooked(tracks: Tracks) -> int:
+    """Frames of the sequence that nobody looked at."""
+    count = frame_count(tracks)
+    return count - len(tracks.annotated_frames(count, dense=bool(tracks.record.dense)))
 
 
 def _filled(name: str, tracks: Tracks) -> int:
@@ -113,6 +125,7 @@ FEATURES: Mapping[str, tuple[str, Callable[[Tracks], int]]] = {
     "hidden": ("{} rows of objects that are not visible", lambda t: int((~t.visible & _shape(t)).sum())),
     "absent": ("{} rows that say that an object is absent", lambda t: int((~_shape(t)).sum())),
     "gaps": ("{} frames without a row", _gaps),
+    "unlooked": ("{} frames that nobody looked at (they read as frames without the object)", _unlooked),
     "flags": ("{} scores of 0", lambda t: int((t.score == 0).sum())),
     "scores": ("{} scores", lambda t: int(((t.score > 0) & (t.score < 1)).sum())),
     "labels": ("{} labels", lambda t: int(given(t.label, len(t)).sum())),
@@ -243,7 +256,10 @@ class Format:
         """
         if sequence.truth is None:
             raise TracksError(f"The sequence {sequence.name!r} has no truth to write.")
-        return [self.write_tracks(sequence.truth, path, "truth")]
+        record = sequence.truth.record
+        if not isinstance(sequence.video, StreamVideo):
+            record = record.replace(frames=len(sequence))  # the truth may end before the video does
+        return [self.write_tracks(sequence.truth.replace(record=record), path, "truth")]
 
     def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
         """Where a tracker's result, or (without a tracker) the truth of a sequence belongs below `root`."""
@@ -252,6 +268,7 @@ class Format:
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, str]:
         """What of these tracks the format can't hold: key of `FEATURES` -> how much of what."""
         held = self.holds if kind == "truth" or self.results is None else self.results
+        held |= {"unlooked"} if kind == "results" else set()  # a tracker is asked about every frame
         counts = {key: count(tracks) for key, (_, count) in FEATURES.items() if key not in held}
         return {key: FEATURES[key][0].format(n) for key, n in counts.items() if n}
 
@@ -423,8 +440,11 @@ def overlaps(tracks: Tracks) -> dict[int, int]:
 
 
 def frame_count(tracks: Tracks) -> int:
-    """Frames of the sequence: as noted, at least up to the last row."""
-    return max(int(tracks.meta.get("frames") or 0), int(tracks.frame.max(initial=-1)) + 1)
+    """Frames of the sequence: as its file or the clip says, at least up to the last that has a row or was looked at."""
+    record = tracks.record
+    clip = None if record.source is None else record.source.length
+    last = max(int(tracks.frame.max(initial=-1)), *(record.annotated or ()), -1)
+    return max(record.frames or 0, clip or 0, last + 1)
 
 
 def one_object(tracks: Tracks, form: Format) -> Tracks:

@@ -58,7 +58,7 @@ class LabelImages(Format):
 
     family: str = "vos"
     suffix: str = ".png"
-    holds: frozenset[str] = frozenset({"masks", "objects", "ids", "gaps", "size"})
+    holds: frozenset[str] = frozenset({"masks", "objects", "ids", "gaps", "unlooked", "size"})
     split: str = ""
     resolution: str = ""
     last_counts: bool = True
@@ -169,7 +169,7 @@ class LabelImages(Format):
         return frame > first and (self.last_counts or frame < max(truth.meta["annotated"]))
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
-        """Write a palette image for each frame into the folder `path`; empty ones, too."""
+        """Write a palette image into the folder `path` for each frame of a result, of truth for each that was looked at."""
         ids = tracks.object_ids.tolist()
         if tracks.size is None or (ids and not (ids[0] > 0 and ids[-1] < _VOID[0])):
             raise TracksError(
@@ -178,7 +178,8 @@ class LabelImages(Format):
             )
         annotated = tracks.meta.get("annotated")
         names = dict(zip(annotated or (), tracks.meta.get("files") or (), strict=False))
-        for frame in annotated or range(frame_count(tracks)):
+        dense = kind == "results" or bool(tracks.record.dense)
+        for frame in tracks.annotated_frames(frame_count(tracks), dense).tolist():
             labels = np.zeros(tracks.size, np.uint8)
             for object_id, mask in tracks.at(frame).seen().masks_at(frame).items():
                 labels[mask] = object_id

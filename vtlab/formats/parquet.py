@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vtlab.errors import TracksError
+from vtlab.errors import FormatError, TracksError
 from vtlab.formats.base import (
     FEATURES,
+    TRUTH,
     Format,
     Kind,
     Place,
     Result,
+    absolute,
     files,
     frame_count,
     no_frames,
@@ -22,7 +24,7 @@ from vtlab.formats.base import (
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
-from vtlab.tracks.parquet import is_tracks
+from vtlab.tracks.parquet import is_tracks, maker_of
 
 _IGNORE, _PROMPTS = ".ignore.parquet", ".prompts.json"
 
@@ -38,6 +40,24 @@ class Parquet(Format):
         """Every Parquet file of tracks."""
         found = (path for path in files(root, self.suffix) if not path.name.endswith(_IGNORE))
         return (Place(path.stem, path, path) for path in found)
+
+    def find(self, root: Path) -> dict[str, Place]:
+        """See `Format`; a tracker's folder below `root` holds no truth.
+
+        Raises:
+            FormatError: Two sequences have one name, or nothing but trackers' folders is there, as
+                `Comparison.save` leaves it where no sequence had truth.
+        """
+        top = absolute(root)
+        if top.is_dir() and not (top / TRUTH).is_dir():
+            found = [p.path for p in self.places(top) if is_tracks(p.path)]
+            if found and all(p.parent != top and maker_of(p) for p in found):
+                raise FormatError(
+                    f"{root}: there is no truth, only what trackers answered ({maker_of(found[0])} in {found[0]}). "
+                    f"Remedy: put the truth into {TRUTH!r} beside them; or name one tracker's own folder to take its "
+                    "tracks as truth."
+                )
+        return super().find(root)
 
     def sniff(self, path: Path) -> bool:
         """Whether there is a Parquet file."""

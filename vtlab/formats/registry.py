@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from vtlab.errors import FormatError, InputError, near
-from vtlab.formats.base import TRUTH, Format, Kind, Place, absolute, options_of
+from vtlab.formats.base import TRUTH, Format, Kind, Place, Result, absolute, options_of
 from vtlab.registry import load_file
 from vtlab.sequence import Dataset, Sequence
 from vtlab.tracks import Tracks
@@ -233,7 +233,8 @@ def convert(
         out: Folder to write to: `truth` and a folder for each tracker are made in it.
         to: Name of the format to write.
         layout: Name of the format to read; by default it is told by its look.
-        results: What lies there are trackers' results, not truth.
+        results: What lies there are trackers' results, not truth. Those with a folder `truth` beside them are read as
+            `evaluate` does: checked against their sequence, and with its numbers of objects.
 
     Raises:
         InputError: An unknown format.
@@ -261,8 +262,14 @@ def convert(
 def _all(reader: Format, root: Path, results: bool) -> Iterator[tuple[str, str, Tracks, dict[str, str]]]:
     """Tracker, sequence, tracks, and what is lost beside them."""
     if results:
-        for found in reader.find_results(root):
-            yield found.tracker, found.sequence, reader.read_tracks(found.path), {}
+        known = _truth_beside(reader, root)
+        for found in _results(reader, root, known):
+            place = known.get(found.sequence)
+            sequence = None if place is None else reader.read_sequence(place, images=False)
+            tracks = reader.read_tracks(found.path, sequence)
+            if sequence is not None and tracks.record.frames is None:
+                tracks = tracks.replace(record=tracks.record.replace(frames=len(sequence)))
+            yield found.tracker, found.sequence, tracks, {}
         return
     for place in reader.find(root).values():
         sequence = reader.read_sequence(place, images=False) if place.truth is not None else None
@@ -270,6 +277,22 @@ def _all(reader: Format, root: Path, results: bool) -> Iterator[tuple[str, str, 
             ignored = sequence.ignore
             lost = {} if ignored is None else {"ignore": f"{len(ignored)} ignore regions"}
             yield "", place.name, sequence.truth, lost
+
+
+def _truth_beside(reader: Format, root: Path) -> dict[str, Place]:
+    """Sequences by name whose truth lies in the folder `truth` in, or right beside, the results or their tracker."""
+    top = absolute(root)
+    beside = next((f for f in (top, *top.parents[:2]) if (f / TRUTH).is_dir()), None)
+    found = {} if beside is None else reader.find(beside)
+    return {name: place for name, place in found.items() if place.truth is not None}
+
+
+def _results(reader: Format, root: Path, known: Mapping[str, Place]) -> list[Result]:
+    """Every result, named after its sequence as the truth calls it where there is one."""
+    found = {r.path: r for r in reader.find_results(root)}
+    if known and root.is_dir():
+        found |= {r.path: r for r in reader.find_results(root, known)}
+    return list(found.values())
 
 
 __all__ = [

@@ -96,6 +96,7 @@ def added(tracks: Tracks, feature: str) -> Tracks:
         "hidden": lambda: tracks.replace(visible=~middle, points=tracks.points.replace(visible=~unseen)),
         "absent": lambda: blanked(tracks, middle),
         "gaps": lambda: tracks.take(~middle),
+        "unlooked": lambda: tracks.take(tracks.frame != 5),
         "flags": lambda: tracks.replace(score=np.where(middle, 0.0, 1.0)),
         "scores": lambda: tracks.replace(score=np.where(middle, 0.5, 1.0)),
         "labels": lambda: tracks.replace(label=np.array(["pedestrian"] * n, dtype=object)),

@@ -91,6 +91,18 @@ def is_tracks(path: str | Path) -> bool:
         return True
 
 
+def maker_of(path: str | Path) -> str:
+    """Name of the tracker that made the tracks of a file; "" where it names none or can't be read."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        header = json.loads((pq.read_schema(path).metadata or {}).get(b"vtlab", b"{}"))
+        return str(header["meta"]["tracker"]["name"] or "")
+    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+        return ""
+
+
 def _columns(table: Any, header: dict[str, Any]) -> dict[str, Any]:
     if header.get("version") not in _READ:
         raise ValueError(

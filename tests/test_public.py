@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 
 import pytest
 
@@ -47,6 +48,8 @@ MOVED = [
     "draw:overlay",
     "export:export",
     "figures:figures_at",
+    "formats.boxes:read_boxes",
+    "formats.boxes:write_boxes",
     "lab:leaderboard",
     "lab:load_experiment",
     "lab:run_experiment",
@@ -80,8 +83,40 @@ def test_documented_paths_that_moved_work_with_a_warning(path):
     assert callable(getattr(found, name))
 
 
+OLD_CLASSES = [
+    "datasets.otb:Otb",
+    "datasets.mot:MotChallenge",
+    "datasets.davis:Davis",
+    "datasets.tapvid:TapVid",
+]
+
+
+@pytest.mark.parametrize("path", OLD_CLASSES)
+def test_old_classes_of_benchmarks_work_from_their_old_modules(path):
+    module, name = path.split(":")
+    sys.modules.pop(f"vtlab.{module}", None)
+    with pytest.warns(VtlabWarning, match=rf"vtlab\.{module} is now vtlab\.datasets"):
+        found = importlib.import_module(f"vtlab.{module}")
+    with pytest.warns(VtlabWarning, match=rf"{name}\(root\) is now open_dataset"):
+        assert callable(getattr(found, name))
+
+
 @pytest.mark.parametrize("old", sorted(vtlab._MOVED))
 def test_every_old_module_leads_somewhere(old):
     sys.modules.pop(f"vtlab.{old}", None)
     with pytest.warns(VtlabWarning, match="is now"):
         importlib.import_module(f"vtlab.{old}")
+
+
+def test_from_an_old_module_of_a_benchmark_a_class_is_imported(recwarn):
+    sys.modules.pop("vtlab.datasets.otb", None)
+    warnings.simplefilter("always")
+    from vtlab.datasets.otb import Otb
+
+    assert callable(Otb)
+    assert {w.category for w in recwarn} == {VtlabWarning}
+    assert "vtlab.datasets.otb is now vtlab.datasets" in str(recwarn[0].message)
+
+
+def test_what_nothing_uses_is_not_public():
+    assert not hasattr(vtlab.video, "frame_number")

@@ -235,6 +235,33 @@ def test_direction_must_be_known():
         track(direction="sideways")
 
 
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"stop": "9"}, r"stop='9': .*whole number"),
+        ({"start": 3.0}, r"start=3\.0: .*whole number"),
+        ({"start": True}, r"start=True: .*whole number"),
+        ({"stop": np.True_}, r"stop=.*True.*: .*whole number"),
+        ({"remove": [1]}, r"remove=\[1\] must be a mapping"),
+        ({"remove": []}, r"remove=\[\] must be a mapping"),
+        ({"remove": {1: "5"}}, r"remove=\{1: '5'\}: .*whole number"),
+        ({"remove": {"1": 5}}, r"remove=\{'1': 5\}: .*whole number"),
+        ({"cancel": 5}, r"cancel=5 has no `is_set\(\)`"),
+    ],
+)
+def test_arguments_of_a_wrong_type_are_named(given, told):
+    for run in (vtlab.stream, vtlab.track):
+        tracker = Counter()
+        with pytest.raises(InputError, match=told):
+            run(moving_square(), BOX, tracker, **given)
+        assert not tracker.calls
+
+
+def test_whole_numbers_of_numpy_are_taken():
+    tracks, _ = track(start=np.int64(0), stop=np.int32(4), remove={np.int64(1): np.int64(3)})
+    assert tracks.frames.tolist() == [0, 1, 2]
+
+
 def test_a_wrong_answer_is_named():
     class Wrong(Counter):
         def step(self, frame, prompts=Prompts()):

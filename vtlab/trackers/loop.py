@@ -32,8 +32,8 @@ from vtlab.trackers.passes import (
     Pass,
     Size,
     Span,
-    check_removal,
     find_passes,
+    find_removal,
     find_span,
     read_frames,
 )
@@ -86,7 +86,8 @@ def track(
 
     Raises:
         PromptError: Prompts that don't fit the video or the tracker; raised before anything is loaded.
-        InputError: An unknown direction, a range outside the video, or what a stream can't give.
+        InputError: An unknown direction, a range outside the video, an argument of a wrong type, or what a stream can't
+            give.
         RegistryError: Unknown tracker or parameter.
         TrackingError: The tracker failed after some frames; the error holds the tracks until then.
         Interrupted: Ctrl-C was pressed; this holds them too.
@@ -138,12 +139,15 @@ def stream(
 
     Raises:
         PromptError: Prompts that don't fit the video or the tracker; raised before anything is loaded.
-        InputError: An unknown direction, a range outside the video, or what a stream can't give.
+        InputError: An unknown direction, a range outside the video, an argument of a wrong type, or what a stream can't
+            give.
         RegistryError: Unknown tracker or parameter.
     """
     given = as_prompts(prompts)
     if direction not in ("forward", "backward", "both"):
         raise InputError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}.")
+    if cancel is not None and not callable(getattr(cancel, "is_set", None)):
+        raise InputError(f"cancel={cancel!r} has no `is_set()`. Remedy: give a threading.Event.")
     check_prompts(TRACKERS.card(tracker), given)
     with ExitStack() as held:
         footage = video if isinstance(video, Video) else held.enter_context(open_video(video))
@@ -152,7 +156,7 @@ def stream(
         span, live = find_span(footage, given, start, stop), isinstance(footage, StreamVideo)
         if live and direction != "forward":
             raise InputError(f"{footage.name!r} is a stream: it can only be tracked forward.")
-        check_removal(given, remove or {}, span)
+        gone = find_removal(given, remove, span)
         memory = Memory()
         made = create_tracker(tracker, **params)
         held.callback(made.close)
@@ -161,7 +165,7 @@ def stream(
                 f"{footage.name!r} is a stream, and {made.card.name!r} mends its tracks at the end from the video, which "
                 "can't be read again. Remedy: leave out what does that (post), or record the stream first."
             )
-        job = _Job(footage, given, made, direction, span, dict(remove or {}), memory, cancel)
+        job = _Job(footage, given, made, direction, span, gone, memory, cancel)
         return Stream(job, held.pop_all())
 
 

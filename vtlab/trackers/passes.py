@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from vtlab.contracts import OfflineTracker, Tracker
 from vtlab.errors import InputError, PromptError
@@ -36,7 +37,8 @@ def count_frames(video: Video) -> int:
 def find_span(video: Video, prompts: Prompts, start: int | None, stop: int | None) -> Span:
     """First frame that may be tracked, and the one before which tracking ends (None: when the stream does)."""
     n = count_frames(video)
-    low, high = start if start is not None else 0, stop if stop is not None else n if n >= 0 else None
+    low = 0 if start is None else _whole(start, "start={}: a frame", start)
+    high = _whole(stop, "stop={}: a frame", stop) if stop is not None else n if n >= 0 else None
     if low < 0 or (high is not None and (high <= low or 0 <= n < high)):
         has = f"the video has {n} frames, 0 to {n - 1}" if n >= 0 else "a stream has frames from 0 on"
         raise InputError(f"start={start}, stop={stop} is no range of frames: {has}.")
@@ -47,8 +49,36 @@ def find_span(video: Video, prompts: Prompts, start: int | None, stop: int | Non
     return low, high
 
 
-def check_removal(prompts: Prompts, remove: Mapping[int, int], span: Span) -> None:
-    """Raise unless each removal lies in the range and no prompt contradicts it; unknown objects are ignored."""
+def _whole(value: Any, what: str, told: Any) -> int:
+    """A whole number (numpy's too, True is none); raises `InputError` that begins with `what` about `told`."""
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return operator.index(value)
+    except TypeError:
+        raise InputError(f"{what.format(repr(told))} must be a whole number, got {value!r}.") from None
+
+
+def find_removal(prompts: Prompts, remove: Any, span: Span) -> dict[int, int]:
+    """What `remove` says: object id -> frame from which it is no longer followed; unknown objects are ignored.
+
+    Raises:
+        InputError: It is no such mapping, or names a frame outside the range.
+        PromptError: A prompt contradicts a removal.
+    """
+    if remove is None:
+        return {}
+    if not isinstance(remove, Mapping):
+        raise InputError(
+            f"remove={remove!r} must be a mapping, object id -> frame. Remedy: remove={{1: 20}}."
+        )
+    what = "remove={}: ids and frames"
+    found = {_whole(i, what, remove): _whole(frame, what, remove) for i, frame in remove.items()}
+    _check_removal(prompts, found, span)
+    return found
+
+
+def _check_removal(prompts: Prompts, remove: Mapping[int, int], span: Span) -> None:
     low, high = span
     for object_id, frame in remove.items():
         mine = prompts.of(object_id).frames

@@ -14,8 +14,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import InputError, TracksError
+from vtlab.errors import InputError, TracksError, near
+from vtlab.tracks.entries import plain, typed
 from vtlab.video import Frame, StreamVideo, Video
+
+_DIRECTIONS = ("forward", "backward", "both")
 
 
 def _entry(*types: type, name: str = "") -> Any:
@@ -25,55 +28,53 @@ def _entry(*types: type, name: str = "") -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class _Entries:
-    """What has named entries, some of them known."""
+    """What has named entries, some of them known; values are made plain, and refused where JSON can't hold them."""
 
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        known = self._known()
+        for name, f in known.items():
+            object.__setattr__(self, f.name, typed(name, getattr(self, f.name), f.metadata["types"]))
+        extra = typed("extra", self.extra, (dict,)) or {}
+        for name in extra:
+            if name in known:
+                raise TracksError(
+                    f"Tracks: the record's {name!r} can't be given in `extra`, got {extra[name]!r}."
+                )
+        object.__setattr__(self, "extra", extra)
+
+    @classmethod
+    def _known(cls) -> dict[str, Any]:
+        """Name at rest -> field."""
+        return {f.metadata["name"] or f.name: f for f in fields(cls) if f.name != "extra"}
 
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
         """Read entries as `to_dict` gives them; raises `TracksError` for one of another type than it must have."""
-        known = {f.metadata["name"] or f.name: f for f in fields(cls) if f.name != "extra"}
-        values = {
-            known[k].name: _typed(k, v, known[k].metadata["types"]) for k, v in data.items() if k in known
-        }
+        known = cls._known()
+        values = {known[k].name: v for k, v in data.items() if k in known}
         return cls(**values, extra={k: v for k, v in data.items() if k not in known})
 
     def to_dict(self) -> dict[str, Any]:
         """The entries that there are, as JSON has them; a copy."""
         found: dict[str, Any] = {}
-        for f in fields(self):
+        for name, f in self._known().items():
             value = getattr(self, f.name)
-            if f.name != "extra" and value is not None:
-                found[f.metadata["name"] or f.name] = _plain(value)
-        return found | {key: _plain(value) for key, value in self.extra.items()}
+            if value is not None:
+                found[name] = value.to_dict() if isinstance(value, _Entries) else plain(name, value)
+        return found | plain("extra", self.extra)
 
     def replace(self, **entries: Any) -> Self:
-        """A copy with some entries replaced."""
+        """A copy with some entries replaced; raises `TracksError` for unknown ones and values they can't have."""
+        names = [f.name for f in fields(self)]
+        for name in entries:
+            if name not in names:
+                raise TracksError(
+                    f"Tracks: the record has no entry {name!r}, got {entries[name]!r}. {near(name, names)} "
+                    "Remedy: entries of your own go into `extra`."
+                )
         return dataclasses.replace(self, **entries)
-
-
-def _typed(name: str, value: Any, types: tuple[type, ...]) -> Any:
-    if value is None:
-        return None
-    first = types[0]
-    if issubclass(first, _Entries) and isinstance(value, Mapping):
-        return first.of(value)
-    if first is tuple and isinstance(value, (list, tuple, np.ndarray)):
-        return tuple(int(v) for v in value)
-    if isinstance(value, np.generic):
-        value = value.item()
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        told = "dict" if issubclass(first, _Entries) else first.__name__
-        raise TracksError(f"Tracks: the record's {name!r} must be a {told}, got {value!r}.")
-    return value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, _Entries):
-        return value.to_dict()
-    if isinstance(value, dict):
-        return {key: _plain(v) for key, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +119,12 @@ class Source(_Entries):
     step: int | None = _entry(int)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.start is None or self.step is None:
             start, _, step = self._cut().split(":") if self._cut() else ("0", "", "1")
-            object.__setattr__(self, "start", int(start))  # files of version 1 have it in the digest only
-            object.__setattr__(self, "step", int(step))
+            for name, value in (("start", start), ("step", step)):
+                if getattr(self, name) is None:  # files of version 1 have it in the digest only
+                    object.__setattr__(self, name, int(value))
         if self.step == 0:
             raise TracksError("Tracks: the record's step from frame to frame must not be 0.")
 
@@ -268,6 +271,19 @@ class Record(_Entries):
     format: str | None = _entry(str)
     file: str | None = _entry(str)
     rule: str | None = _entry(str)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.direction not in (None, *_DIRECTIONS):
+            raise TracksError(
+                f"Tracks: the record's 'direction' must be one of {', '.join(_DIRECTIONS)}, got {self.direction!r}."
+            )
+        if self.frames is not None and self.frames < 0:
+            raise TracksError(f"Tracks: the record's 'frames' must be at least 0, got {self.frames}.")
+        if self.annotated and self.annotated[0] < 0:
+            raise TracksError(
+                f"Tracks: the record's 'annotated' frames count from 0, got frame {self.annotated[0]}."
+            )
 
     def renamed(self, ids: Mapping[int, int]) -> Record:
         """The record with what it says of objects under new ids; ids not in `ids` stay."""

@@ -11,7 +11,7 @@ from vtlab.video.base import (
     Video,
 )
 from vtlab.video.images import check_picture
-from vtlab.video.names import IMAGE_SUFFIXES, frame_number, image_files, is_leftover
+from vtlab.video.names import IMAGE_SUFFIXES, image_files, is_leftover
 from vtlab.video.open import VideoLike, open_video
 from vtlab.video.stream import StreamVideo
 from vtlab.video.write import write_video
@@ -29,7 +29,6 @@ __all__ = [
     "Video",
     "VideoLike",
     "check_picture",
-    "frame_number",
     "image_files",
     "is_leftover",
     "open_video",

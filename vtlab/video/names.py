@@ -37,12 +37,6 @@ def image_files(folder: Path) -> list[Path]:
     return sorted_images(p for p in folder.iterdir() if not p.is_dir()) if folder.is_dir() else []
 
 
-def frame_number(path: Path) -> int | None:
-    """The last number in a file's name, which is where formats put the frame; None without one."""
-    found = re.findall(r"\d+", path.stem)
-    return int(found[-1]) if found else None
-
-
 def check_names(files: Sequence[Path], source: str) -> None:
     """Refuse a folder whose names show that not each file is a frame, and say what else its numbers show.
 

@@ -94,7 +94,7 @@ def renderers() -> list[psutil.Process]:
 def main() -> None:
     from playwright.sync_api import sync_playwright
 
-    from tests.widgets import browser as helpers
+    from tests.studio import browser as helpers
 
     with tempfile.TemporaryDirectory() as name:
         folder, home = Path(name) / "lab", Path(name) / "home"

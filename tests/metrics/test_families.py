@@ -85,7 +85,7 @@ def test_a_new_family_is_one_record():
 
 
 def test_records_of_the_families():
-    assert list(FAMILIES) == ["sot", "mot", "vos", "points"]
+    assert {"sot", "mot", "vos", "points"} <= set(FAMILIES)
     for family in FAMILIES.values():
         assert family.main == family.columns[0] == family.listed[0]
         assert {*family.columns, *family.listed} <= {m.name for m in family.metrics}

@@ -1,6 +1,6 @@
 """The notebook on batches runs from a clean kernel: its run, the table and the leaderboard are kept.
 
-One run of the grid: each is a notebook of its own; grids of several are in tests/test_lab.py.
+One run of the grid: each is a notebook of its own; grids of several are in tests/experiments.
 """
 
 from __future__ import annotations

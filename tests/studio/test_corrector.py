@@ -8,7 +8,7 @@ import pytest
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
 from tests.drifts import Drifts
-from tests.widgets.browser import Hand
+from tests.studio.browser import Hand
 from vtlab.contracts import Card, Observation, SingleObjectTracker
 from vtlab.prompts import BoxPrompt, MaskPrompt, SkeletonPrompt
 from vtlab.session import Session

@@ -8,13 +8,13 @@ import pytest
 
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
-from tests.widgets.browser import READ_BOX, READ_NUMBER
+from tests.studio.browser import READ_BOX, READ_NUMBER
 
 N = 36_000
 CELLS = [
     "from vtlab.video import Video\n"
     "from vtlab.studio import TrackPlayer\n"
-    "from tests.widgets.test_player import Numbered, boxes\n"
+    "from tests.studio.test_player import Numbered, boxes\n"
     f"player = TrackPlayer(Video(Numbered({N})), {{'one': boxes(60), 'two': boxes(60)}})\n"
     "player",
 ]

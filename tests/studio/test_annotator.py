@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
-from tests.widgets.browser import Hand
+from tests.studio.browser import Hand
 from vtlab.errors import InputError, PromptError, VtlabWarning
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
 from vtlab.studio import PromptAnnotator, annotate

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.widgets.browser import ARGUMENTS, CONNECTED, Shown, chromium, notebook, start_lab
+from tests.studio.browser import ARGUMENTS, CONNECTED, Shown, chromium, notebook, start_lab
 
 
 @pytest.fixture(scope="session")

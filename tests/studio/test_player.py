@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from tests.widgets.browser import READ_BOX, READ_NUMBER
+from tests.studio.browser import READ_BOX, READ_NUMBER
 from vtlab.errors import InputError, VtlabWarning
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import MaskPrompt

@@ -11,7 +11,7 @@ import pytest
 from vtlab.errors import ExperimentError
 from vtlab.experiments import Store, leaderboard, load_experiment, run_experiment
 
-NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+NOTEBOOKS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 
 CODE = """
 import json, pathlib

@@ -121,7 +121,7 @@ class Observation:
     Attributes:
         box: (4,) xyxy pixels, or None (then the mask's extent).
         score: How sure the tracker is, in [0, 1].
-        visible: False when the object is not seen.
+        visible: False when the object is not seen, as where the mask alone is given and has no pixel.
         mask: bool (H, W), or None.
     """
 

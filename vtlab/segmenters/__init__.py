@@ -30,7 +30,9 @@ def create_segmenter(spec: Any = "grabcut", **params: Any) -> Segmenter:
     """
     if isinstance(spec, Segmenter) and not isinstance(spec, type):
         return spec
-    made = SEGMENTERS.create(ready() if isinstance(spec, str) and spec == "auto" else spec, **params)
+    made = spec
+    if isinstance(spec, (str, type)) or callable(spec):
+        made = SEGMENTERS.create(ready() if spec == "auto" else spec, **params)
     if not isinstance(made, Segmenter):
         raise RegistryError(
             f"{type(made).__name__} is no segmenter: it has no method segment(image, box=..., points=...) "

@@ -370,7 +370,11 @@ class Tracks(Columns):
     def load(cls, path: str | Path) -> Tracks:
         """Read a Parquet file that `save` wrote; raises `FormatError` for anything else."""
         with damage_as(FormatError, path, "tracks that Tracks.save wrote"):
-            return cls.of(**parquet.read(path))
+            values = parquet.read(path)
+            try:
+                return cls.of(**values)
+            except TracksError as error:
+                raise FormatError(f"{path}: {error}") from None
 
     def save_csv(self, path: str | Path) -> Path:
         """Write the rows (without masks, polygons and points) as CSV, for eyes and spreadsheets."""

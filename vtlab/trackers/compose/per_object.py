@@ -77,11 +77,16 @@ class PerObject(OnlineTracker):
             ids,
             boxes,
             [o.score for o in observations],
-            [o.visible for o in observations],
+            [o.visible and not _blank(o) for o in observations],
             masks=masks,
             labels=labels if any(labels) else None,
             source=[seen[i][1] for i in ids],
         )
+
+
+def _blank(seen: Observation) -> bool:
+    """Whether a mask without a pixel is all that is said of an object: it is not seen, whatever the default says."""
+    return seen.box is None and seen.mask is not None and not seen.mask.any()
 
 
 def echo(prompt: Prompt, height: int, width: int) -> Observation:

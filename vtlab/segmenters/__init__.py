@@ -5,7 +5,7 @@ Trackers of masks use one for prompts that are not masks, and the annotator for 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import builtins
 from importlib.util import find_spec
 from typing import Any
 
@@ -32,7 +32,7 @@ def create_segmenter(spec: Any = "grabcut", **params: Any) -> Segmenter:
     if isinstance(spec, Segmenter) and not isinstance(spec, type):
         return spec
     made = spec
-    if isinstance(spec, (str, type, Callable)):
+    if isinstance(spec, (str, type)) or builtins.callable(spec):  # `callable` is a module here
         made = SEGMENTERS.create(ready() if spec == "auto" else spec, **params)
     if not isinstance(made, Segmenter):
         raise RegistryError(

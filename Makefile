@@ -15,10 +15,10 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10
-.PHONY: help demo test test-all fuzz lab lint docs bench clean
+.PHONY: help demo test test-all conformance fuzz lab lint docs bench clean
 
 help:  ## list the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ifeq ($(UV),0)
 INSTALL := $(BIN)/python -m pip install -q -c constraints.txt
@@ -47,6 +47,9 @@ test-all: $(V)/.ok-$(TEST_EXTRAS)  ## the same with the slow tests
 
 fuzz: $(V)/.ok-$(TEST_EXTRAS)  ## damage the files of every reader (MINUTES=10), print a table
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
+
+conformance: $(V)/.ok-$(TEST_EXTRAS)  ## ask every tracker, detector, associator, segmenter, format and metric what its contract says
+	$(BIN)/python -m pytest -n 2 tests/contracts tests/formats/test_every_format.py -m ""
 
 lab: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, open JupyterLab on the notebooks
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks

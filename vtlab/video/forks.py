@@ -1,12 +1,14 @@
 """What a forked process may use of what its parent opened: nothing that has threads, no lock that may be held.
 
 A decoder's threads do not live on in the child. Using such a decoder there hangs, and so does freeing it, since that
-waits for the threads to end. So the child keeps it for ever, untouched, and opens the file anew.
+waits for the threads to end. So the child keeps it for ever, untouched, and opens the file anew. The same holds for
+what the parent no longer reaches but has not yet collected: decoders in the trace of an error, sessions of ONNX Runtime.
 """
 
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import weakref
 from typing import Any
@@ -33,6 +35,7 @@ def keep_for_ever(*things: Any) -> None:
 
 
 def _mend() -> None:
+    gc.freeze()  # the child's collector must not free the parent's garbage
     for thing in list(_ALIVE):
         thing.after_fork()
 

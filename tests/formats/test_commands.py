@@ -54,5 +54,11 @@ def test_losses_are_printed(tmp_path):
     result = CliRunner().invoke(
         app, ["convert", str(tmp_path / "own"), str(tmp_path / "out"), "--to", "otb", "--json"]
     )
-    losses = json.loads(result.stdout)["losses"]
-    assert losses == {"walk": ["30 scores", "the size of the frames"]}
+    losses = {row["kind"]: row["count"] for row in json.loads(result.stdout)["losses"]}
+    assert losses == {"scores": 30, "size": 1, "source": 30}
+    assert "30 scores" in result.stderr
+    asked = ["convert", str(tmp_path / "own"), str(tmp_path / "strict"), "--to", "otb", "--strict"]
+    refused = CliRunner().invoke(app, asked)
+    assert refused.exit_code
+    assert "30 scores" in str(refused.exception or refused.output)
+    assert not (tmp_path / "strict").exists()

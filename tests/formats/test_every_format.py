@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import vtlab
 from vtlab import formats
 from vtlab.benchmark import evaluate_folders
 from vtlab.datasets import open_dataset
-from vtlab.errors import FormatError, InputError, RegistryError
+from vtlab.errors import FormatError, InputError, RegistryError, TracksError
 from vtlab.formats import FORMATS, find_format
 from vtlab.sequence import Sequence
 from vtlab.testing import CONTRACTS, FORMAT, check_format
@@ -99,10 +100,33 @@ def test_losses_of_a_conversion_are_said(tmp_path):
     formats.write_tracks(given, tmp_path / "own", "vtlab", sequence="walk")
     done = formats.convert(tmp_path / "own", tmp_path / "out", "otb")
     assert [p.parent.name for p in done.written] == ["walk-1", "walk-2"]
-    lost = {"1 scores", "24 labels", "the size of the frames", "24 rows with velocity"}
-    assert set(done.losses["walk"]) == lost
+    rows = {row.kind: (row.count, row.example, row.place) for row in done.losses}
+    assert rows == {
+        "ids": (2, "1 -> walk-1", "walk, object 1"),
+        "scores": (1, "0.5", "walk, object 1, frame 5"),
+        "labels": (24, "pedestrian", "walk, object 1, frame 0"),
+        "size": (1, "", "walk"),
+        "velocity": (24, "[1.0, 1.0]", "walk, object 1, frame 0"),
+    }
+    (ids,) = (row for row in done.losses if row.kind == "ids")
+    assert ids.changed == {"1": "walk-1", "2": "walk-2"}
+    told = json.loads((tmp_path / "out/losses-truth.json").read_text())
+    assert (told["from"], told["to"]) == ("vtlab", "otb")
+    assert told["losses"] == [row.to_dict() for row in done.losses]
+    assert formats.convert(tmp_path / "out", tmp_path / "back", "vtlab").source == "otb"
     with pytest.raises(FormatError, match="of which format is it"):
         formats.sniff(Path(vtlab.__file__).parent / "show")
+
+
+def test_strict_refuses_any_loss_before_anything_is_written(tmp_path):
+    formats.write_tracks(example(FORMATS["otb"]), tmp_path / "own", "vtlab", sequence="good")
+    given = added(example(FORMATS["otb"]), "scores")
+    formats.write_tracks(given, tmp_path / "own", "vtlab", sequence="walk")
+    with pytest.raises(TracksError, match=r"nothing was written. Lost would be: walk, .*frame 5: 1 scores"):
+        formats.convert(tmp_path / "own", tmp_path / "out", "otb", strict=True)
+    assert not (tmp_path / "out").exists()
+    (tmp_path / "own/truth/walk.parquet").unlink()
+    assert not formats.convert(tmp_path / "own", tmp_path / "out", "otb", strict=True).losses
 
 
 def test_every_word_is_known_everywhere(tmp_path):
@@ -227,7 +251,7 @@ def test_a_frame_that_was_looked_at_and_is_empty_is_written(tmp_path):
 def test_frames_that_nobody_looked_at_are_said_to_be_lost(name):
     """Of a text or a pickle with something for each frame, a reader takes them for frames without the object."""
     sparse = few(name, [0, 4, 8]).replace(meta={"frames": 12})
-    assert FORMATS[name].losses(sparse)["unlooked"].startswith("9 frames that nobody looked at")
+    assert FORMATS[name].losses(sparse)["unlooked"].told.startswith("9 frames that nobody looked at")
     assert "unlooked" not in FORMATS[name].losses(sparse, "results")
 
 
@@ -246,7 +270,7 @@ def test_tracks_that_end_before_their_video(name, early, tmp_path):
     assert len(form.read_sequence(place, images=False)) == 12
     assert [p[0].sequence for p in evaluate_folders(tmp_path, tmp_path, name).parts.values()] == ["walk"]
     rows = len(made.object_ids) * 3
-    assert form.losses(short.replace(meta={"frames": 12}))["gaps"] == f"{rows} frames without a row"
+    assert form.losses(short.replace(meta={"frames": 12}))["gaps"].told == f"{rows} frames without a row"
 
 
 def test_results_take_the_length_of_their_truth(tmp_path):

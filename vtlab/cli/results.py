@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vtlab.cli.options import FORMAT_WORDS, Json, OldRule, Rule, rule_of
 from vtlab.cli.output import escape, print_json, print_rows, stderr, stdout
 from vtlab.files import check_folder, check_place
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from vtlab.formats import Conversion
 
 
 def evaluate(
@@ -86,6 +91,7 @@ def convert(
     results: Annotated[
         bool, typer.Option("--results", help="IN holds results of trackers, not truth.")
     ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Refuse to lose anything.")] = False,
     as_json: Json = False,
     listed: Annotated[
         bool, typer.Option("--list", help="List the formats.", callback=_list_formats, is_eager=True)
@@ -102,14 +108,25 @@ def convert(
     from vtlab.formats import convert as run_convert
 
     check_folder(out)
-    done = run_convert(source, out, to, layout=layout, results=results)
-    for name, lost in done.losses.items():
-        stderr().print(f"[yellow]{escape(name)}:[/] {done.target} can't hold {escape(', '.join(lost))}")
+    done = run_convert(source, out, to, layout=layout, results=results, strict=strict)
+    if done.losses:
+        stderr().print(_ledger(done))
     facts = {"from": done.source, "to": done.target, "files": [str(p) for p in done.written]}
     if as_json:
-        print_json({**facts, "losses": {k: list(v) for k, v in done.losses.items()}})
+        print_json({**facts, "losses": [row.to_dict() for row in done.losses], "ledger": str(done.ledger)})
     else:
-        stderr().print(f"{done.source} -> {done.target}: {len(done.written)} files in {out}")
+        lost = f"{len(done.losses)} losses, see {done.ledger.name}" if done.losses else "nothing is lost"
+        stderr().print(f"{done.source} -> {done.target}: {len(done.written)} files in {out}; {lost}")
+
+
+def _ledger(done: Conversion) -> Table:
+    """What a conversion lost, as a table."""
+    from rich.table import Table
+
+    table = Table("lost", "count", "what", "example", "place", title=f"{done.target} can't hold")
+    for row in done.losses:
+        table.add_row(row.kind, f"{row.count:,}", *map(escape, (row.told, row.example, row.place)))
+    return table
 
 
 def _list_formats(asked: bool) -> None:

@@ -4,12 +4,11 @@
 same words everywhere, as do `--as` and `--to` on the command line.
 """
 
-from vtlab.formats.base import FEATURES, Format, Kind, Place, Result
+from vtlab.formats.base import FEATURES, Format, Kind, Loss, Place, Result
+from vtlab.formats.conversion import Conversion, convert
 from vtlab.formats.registry import (
     FORMATS,
-    Conversion,
     FormatDataset,
-    convert,
     find_format,
     open_format,
     read_tracks,
@@ -26,6 +25,7 @@ __all__ = [
     "Format",
     "FormatDataset",
     "Kind",
+    "Loss",
     "Place",
     "Result",
     "convert",

@@ -10,20 +10,29 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, TracksError, VideoError
-from vtlab.masks import Runs
+from vtlab.formats.ledger import (
+    FEATURES,
+    Loss,
+    extents,
+    frame_count,
+    given,
+    ids_from_one,
+    lost,
+    overlaps,
+    renumbered,
+    rounded,
+    sources,
+)
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
-from vtlab.tracks.columns import COLUMNS, EXTRAS
 from vtlab.video import (
     FrameSource,
     Image,
@@ -38,6 +47,8 @@ from vtlab.video import (
 Kind = Literal["truth", "results"]
 TRUTH = "truth"
 """Folder of the truth beside the folders of trackers, as `Comparison.save` writes it."""
+LEDGERS: Mapping[Kind, str] = {"truth": "losses-truth.json", "results": "losses-results.json"}
+"""Files beside the output of a conversion that say what it lost."""
 _BETWEEN = ("data", "results")
 MOST_FRAMES = 1 << 24
 """Of a sequence: 155 hours at 30 frames a second."""
@@ -68,74 +79,6 @@ class Result:
     path: Path
 
 
-def given(column: NDArray[np.object_] | None, rows: int) -> NDArray[np.bool_]:
-    """(rows,) where a column of objects is not None."""
-    return np.zeros(rows, bool) if column is None else np.array([x is not None for x in column], bool)
-
-
-def _shape(tracks: Tracks) -> NDArray[np.bool_]:
-    """(N,) rows with a box, a mask or points."""
-    pointed = np.isin(
-        tracks.frame * (1 << 32) + tracks.object_id,
-        tracks.points.frame * (1 << 32) + tracks.points.object_id,
-    )
-    return np.isfinite(tracks.boxes).all(axis=1) | given(tracks.rle, len(tracks)) | pointed
-
-
-def _own_boxes(tracks: Tracks) -> int:
-    """Boxes that are not the extent of their row's mask or points."""
-    boxed = np.isfinite(tracks.boxes).all(axis=1)
-    if tracks.rle is not None:
-        found = extents(tracks)
-        boxed &= ~(np.abs(found - tracks.boxes) <= 0).all(axis=1)
-    return int(boxed.sum())
-
-
-def _gaps(tracks: Tracks) -> int:
-    """Frames of the sequence on which an object has no row, those after its last, too."""
-    return frame_count(tracks) * len(tracks.object_ids) - len(tracks)
-
-
-def _unlooked(tracks: Tracks) -> int:
-    """Frames of the sequence that nobody looked at."""
-    count = frame_count(tracks)
-    return count - len(tracks.annotated_frames(count, dense=bool(tracks.record.dense)))
-
-
-def _filled(name: str, tracks: Tracks) -> int:
-    """Rows that say something in an optional column."""
-    values, fill = tracks.columns().get(name), COLUMNS[name].fill
-    if values is None:
-        return 0
-    if values.dtype == object:
-        return int(given(values, len(tracks)).sum())
-    flat = values.reshape(len(tracks), -1)
-    return int((~np.isnan(flat) if fill != fill else flat != fill).any(axis=1).sum())
-
-
-FEATURES: Mapping[str, tuple[str, Callable[[Tracks], int]]] = {
-    "boxes": ("{} boxes of their own", _own_boxes),
-    "masks": ("{} masks", lambda t: int(given(t.rle, len(t)).sum())),
-    "points": ("{} points", lambda t: len(t.points)),
-    "objects": ("{} objects after the first of a file", lambda t: max(len(t.object_ids) - 1, 0)),
-    "ids": (
-        "{} object ids (objects are numbered from 1)",
-        lambda t: int((t.object_ids != np.arange(1, len(t.object_ids) + 1)).sum()),
-    ),
-    "hidden": ("{} rows of objects that are not visible", lambda t: int((~t.visible & _shape(t)).sum())),
-    "absent": ("{} rows that say that an object is absent", lambda t: int((~_shape(t)).sum())),
-    "gaps": ("{} frames without a row", _gaps),
-    "unlooked": ("{} frames that nobody looked at (they read as frames without the object)", _unlooked),
-    "flags": ("{} scores of 0", lambda t: int((t.score == 0).sum())),
-    "scores": ("{} scores", lambda t: int(((t.score > 0) & (t.score < 1)).sum())),
-    "labels": ("{} labels", lambda t: int(given(t.label, len(t)).sum())),
-    "overlap": ("{} pixels that belong to two objects", lambda t: sum(overlaps(t).values())),
-    "size": ("the size of the frames", lambda t: int(t.size is not None)),
-    **{name: (f"{{}} rows with {name}", partial(_filled, name)) for name in ("velocity", *EXTRAS)},
-}
-"""What tracks may hold -> its name in a sentence, and how many of it there are."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class Format:
     """One format; its fields say what is true of it, its methods read and write it.
@@ -151,6 +94,7 @@ class Format:
         first_frame: The same in results, where they break the rule.
         holds: Keys of `FEATURES` that truth in this format keeps.
         results: The same of results; None: as truth.
+        grid: Coordinates in the file are multiples of this many pixels; 0: any.
         suffix: Ending of a file of results.
         repeats: A tracker may have several results for one sequence, runs that are repetitions.
         note: What else a file can't hold, for messages.
@@ -166,6 +110,7 @@ class Format:
     first_frame: int | None = None
     holds: frozenset[str] = frozenset()
     results: frozenset[str] | None = None
+    grid: float = 0.0
     suffix: str = ".txt"
     repeats: bool = False
 
@@ -265,12 +210,24 @@ class Format:
         """Where a tracker's result, or (without a tracker) the truth of a sequence belongs below `root`."""
         return root / (tracker or TRUTH) / f"{sequence}{self.suffix}"
 
-    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, str]:
-        """What of these tracks the format can't hold: key of `FEATURES` -> how much of what."""
+    def held(self, kind: Kind = "truth") -> frozenset[str]:
+        """Keys of `FEATURES` that truth, or results, in this format keep."""
         held = self.holds if kind == "truth" or self.results is None else self.results
         held |= {"unlooked"} if kind == "results" else set()  # a tracker is asked about every frame
-        counts = {key: count(tracks) for key, (_, count) in FEATURES.items() if key not in held}
-        return {key: FEATURES[key][0].format(n) for key, n in counts.items() if n}
+        return held | ({"returns"} if "gaps" in held else set())
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
+        """What of these tracks the format can't hold, by kind: the rows of the ledger."""
+        held = self.held(kind)
+        found: dict[str, Loss] = {}
+        for key in FEATURES.keys() - held - {"ids", "source"}:
+            found |= lost(key, tracks)
+        if "ids" not in held:
+            found |= renumbered(ids_from_one(tracks))
+        if "source" not in held:
+            found |= sources(tracks, "manual" if kind == "truth" else "tracked")
+        found |= rounded(tracks, self.grid)
+        return {key: found[key] for key in FEATURES if key in found}
 
     def first(self) -> int:
         """Number of the first frame in results."""
@@ -298,7 +255,7 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
             continue
         seen.add(real)
         below[:] = sorted(n for n in below if not is_leftover(n))
-        yield Path(folder), sorted(n for n in names if not is_leftover(n))
+        yield Path(folder), sorted(n for n in names if not is_leftover(n) and n not in LEDGERS.values())
 
 
 def files(root: Path, suffix: str) -> Iterator[Path]:
@@ -421,32 +378,6 @@ def read_ini(path: Path, section: str, numbers: tuple[str, ...] = ()) -> dict[st
     return entries
 
 
-def extents(tracks: Tracks) -> NDArray[np.float64]:
-    """(N, 4) extents of the masks, NaN where a row has none or an empty one."""
-    if tracks.rle is None or tracks.size is None:
-        return np.full((len(tracks), 4), np.nan)
-    return Runs.of(tracks.rle.tolist(), *tracks.size).boxes()
-
-
-def overlaps(tracks: Tracks) -> dict[int, int]:
-    """Frame -> pixels that belong to two visible objects, of the frames that have any."""
-    seen = tracks.seen()
-    if seen.rle is None or seen.size is None:
-        return {}
-    runs = Runs.of(seen.rle.tolist(), *seen.size)
-    frames, group = np.unique(seen.frame, return_inverse=True)
-    twice = np.bincount(group, runs.areas()).astype(np.int64) - runs.union(group).areas()
-    return {int(f): int(n) for f, n in zip(frames, twice, strict=True) if n}
-
-
-def frame_count(tracks: Tracks) -> int:
-    """Frames of the sequence: as its file or the clip says, at least up to the last that has a row or was looked at."""
-    record = tracks.record
-    clip = None if record.source is None else record.source.length
-    last = max(int(tracks.frame.max(initial=-1)), *(record.annotated or ()), -1)
-    return max(record.frames or 0, clip or 0, last + 1)
-
-
 def one_object(tracks: Tracks, form: Format) -> Tracks:
     """The tracks, having checked that they hold one object at most."""
     if len(tracks.object_ids) > 1:
@@ -465,4 +396,17 @@ def options_of(form: Format) -> list[str]:
     return sorted(f.name for f in fields(form) if f.name not in fixed)
 
 
-__all__ = ["FEATURES", "TRUTH", "Format", "Kind", "Place", "Result"]
+__all__ = [
+    "FEATURES",
+    "TRUTH",
+    "Format",
+    "Kind",
+    "Loss",
+    "Place",
+    "Result",
+    "extents",
+    "frame_count",
+    "given",
+    "lost",
+    "overlaps",
+]

@@ -1,4 +1,4 @@
-"""Every format by its name, found by its file, and what all of them can do: open, read, write, convert."""
+"""Every format by its name, found by its file, and what all of them can do: open, read, write."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import importlib
 import os
 import pkgutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from vtlab.errors import FormatError, InputError, near
-from vtlab.formats.base import TRUTH, Format, Kind, Place, Result, absolute, options_of
+from vtlab.formats.base import Format, Kind, Place, absolute, options_of
 from vtlab.registry import load_file
 from vtlab.sequence import Dataset, Sequence
 from vtlab.tracks import Tracks
@@ -185,15 +185,23 @@ def write_tracks(
     Raises:
         TracksError: The format can't hold the tracks at all. What it holds in part `losses` of the format says.
     """
-    form, ids = find_format(name), tracks.object_ids.tolist()
+    form = find_format(name)
     kind: Kind = "results" if tracker else "truth"
-    parts = {sequence: tracks}
-    if len(ids) > 1 and "objects" not in form.holds:
-        parts = {f"{sequence}-{k}": tracks.of_object(i) for k, i in enumerate(ids, start=1)}
+    parts = {
+        name: tracks if i is None else tracks.of_object(i) for name, i in targets(form, tracks, sequence)
+    }
     return [
         form.write_tracks(part, form.path_of(Path(root), _plain(target), _plain(tracker)), kind)
         for target, part in parts.items()
     ]
+
+
+def targets(form: Format, tracks: Tracks, sequence: str) -> list[tuple[str, int | None]]:
+    """Names of what is written of a sequence, and the object that each holds; None: all of them."""
+    ids = tracks.object_ids.tolist()
+    if len(ids) > 1 and "objects" not in form.holds:
+        return [(f"{sequence}-{k}", i) for k, i in enumerate(ids, start=1)]
+    return [(sequence, None)]
 
 
 def _plain(name: str) -> str:
@@ -201,106 +209,9 @@ def _plain(name: str) -> str:
     return "".join("_" if c in '/\\:*?"<>|\0' else c for c in name)
 
 
-@dataclass(frozen=True)
-class Conversion:
-    """What was converted.
-
-    Attributes:
-        source: Name of the format that was read.
-        target: Name of the format that was written.
-        written: The files.
-        losses: Sequence -> what the target can't hold of it; empty where nothing is lost.
-    """
-
-    source: str
-    target: str
-    written: tuple[Path, ...]
-    losses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-
-def convert(
-    source: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    to: str | Format,
-    *,
-    layout: str | Format | None = None,
-    results: bool = False,
-) -> Conversion:
-    """Write truth or results of one format in another.
-
-    Args:
-        source: A folder at any level above the sequences, or one file.
-        out: Folder to write to: `truth` and a folder for each tracker are made in it.
-        to: Name of the format to write.
-        layout: Name of the format to read; by default it is told by its look.
-        results: What lies there are trackers' results, not truth. Those with a folder `truth` beside them are read as
-            `evaluate` does: checked against their sequence, and with its numbers of objects.
-
-    Raises:
-        InputError: An unknown format.
-        FormatError: Nothing of that format is there, or a file is wrong.
-        TracksError: The target can't hold the tracks at all.
-    """
-    reader = sniff(source) if layout is None else find_format(layout)
-    target, root = find_format(to), Path(source)
-    written: list[Path] = []
-    losses: dict[str, tuple[str, ...]] = {}
-    kind: Kind = "results" if results else "truth"
-    for tracker, sequence, tracks, more in _all(reader, root, results):
-        lost = {**target.losses(tracks, kind), **more}
-        lost.pop("objects", None)  # each object gets a file of its own
-        if lost:
-            losses["/".join(filter(None, (tracker, sequence)))] = tuple(lost.values())
-        written += write_tracks(tracks, out, to, sequence=sequence, tracker=tracker)
-    if not written:
-        raise FormatError(
-            f"{source}: there is nothing in the layout {reader.name!r}; expected {reader.summary}."
-        )
-    return Conversion(reader.name, target.name, tuple(written), losses)
-
-
-def _all(reader: Format, root: Path, results: bool) -> Iterator[tuple[str, str, Tracks, dict[str, str]]]:
-    """Tracker, sequence, tracks, and what is lost beside them."""
-    if results:
-        known = _truth_beside(reader, root)
-        for found in _results(reader, root, known):
-            place = known.get(found.sequence)
-            sequence = None if place is None else reader.read_sequence(place, images=False)
-            tracks = reader.read_tracks(found.path, sequence)
-            if sequence is not None and tracks.record.frames is None:
-                tracks = tracks.replace(record=tracks.record.replace(frames=len(sequence)))
-            yield found.tracker, found.sequence, tracks, {}
-        return
-    for place in reader.find(root).values():
-        sequence = reader.read_sequence(place, images=False) if place.truth is not None else None
-        if sequence is not None and sequence.truth is not None:
-            ignored = sequence.ignore
-            lost = {} if ignored is None else {"ignore": f"{len(ignored)} ignore regions"}
-            yield "", place.name, sequence.truth, lost
-
-
-def _truth_beside(reader: Format, root: Path) -> dict[str, Place]:
-    """Sequences by name whose truth lies in the folder `truth` in, or right beside, the results or their tracker."""
-    top = absolute(root)
-    beside = next((f for f in (top, *top.parents[:2]) if (f / TRUTH).is_dir()), None)
-    found = {} if beside is None else reader.find(beside)
-    return {name: place for name, place in found.items() if place.truth is not None}
-
-
-def _results(reader: Format, root: Path, known: Mapping[str, Place]) -> list[Result]:
-    """Every result, named after its sequence as the truth calls it where there is one."""
-    found = {r.path: r for r in reader.find_results(root)}
-    if known and root.is_dir():
-        found |= {r.path: r for r in reader.find_results(root, known)}
-    return list(found.values())
-
-
 __all__ = [
     "FORMATS",
-    "TRUTH",
-    "Conversion",
     "FormatDataset",
-    "convert",
     "find_format",
     "open_format",
     "read_tracks",

@@ -23,14 +23,15 @@ from vtlab import masks
 from vtlab.errors import FormatError
 from vtlab.files import damage_as, write_whole
 from vtlab.formats.base import (
-    FEATURES,
     TRUTH,
     Format,
     Kind,
+    Loss,
     Place,
     frame_count,
     given,
     image_size,
+    lost,
     no_frames,
     one_object,
     open_frames,
@@ -128,11 +129,10 @@ class Vot(Format):
             write_whole(path.with_name("sequence"), text)
         return written
 
-    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, str]:
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
         """See `Format`; a line with a mask has no box of its own."""
-        lost, (_, count) = super().losses(tracks, kind), FEATURES["boxes"]
-        drawn = count(tracks.take(given(tracks.rle, len(tracks))))
-        return {**lost, "boxes": f"{drawn} boxes of objects with masks"} if drawn else lost
+        drawn = tracks.take(given(tracks.rle, len(tracks)))
+        return super().losses(tracks, kind) | lost("boxes", drawn, "{} boxes of objects with masks")
 
     def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
         """A result is the first repetition in its sequence's folder."""

@@ -2,6 +2,7 @@
 
 from vtlab.tracks.builder import TracksBuilder
 from vtlab.tracks.frame import FrameTracks
+from vtlab.tracks.ids import IdMap
 from vtlab.tracks.points import PointRows
 from vtlab.tracks.record import Maker, Record, Source
 from vtlab.tracks.table import SOURCES, Tracks
@@ -9,6 +10,7 @@ from vtlab.tracks.table import SOURCES, Tracks
 __all__ = [
     "SOURCES",
     "FrameTracks",
+    "IdMap",
     "Maker",
     "PointRows",
     "Record",

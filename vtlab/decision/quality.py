@@ -127,7 +127,7 @@ def _jaccard(a: tuple[Ints, Runs | None], b: tuple[Ints, Runs | None]) -> Floats
 def _points(tracks: Tracks, ids: Ints, frames: Ints) -> tuple[Ints, Floats]:
     """(P,) keys of the points of these objects, and (F, P, 2) where they are; NaN where hidden."""
     p = tracks.points.take(np.isin(tracks.points.object_id, ids))
-    flat = p.object_id * _POINTS + p.point_id
+    flat = np.searchsorted(ids, p.object_id) * _POINTS + p.point_id
     keys = np.unique(flat)
     xy = np.full((len(frames), len(keys), 2), np.nan)
     row, column, keep = _places(p.frame, flat, keys, frames)

@@ -1,11 +1,12 @@
 """Files: written whole or not at all, and read so that what came from outside harms nobody."""
 
-from vtlab.files.outside import DAMAGE, damage_as, read_json, read_parquet, read_yaml
+from vtlab.files.outside import DAMAGE, BoundedFile, damage_as, read_json, read_parquet, read_yaml
 from vtlab.files.sheets import csv_text, read_csv
 from vtlab.files.whole import check_folder, check_place, write_whole
 
 __all__ = [
     "DAMAGE",
+    "BoundedFile",
     "check_folder",
     "check_place",
     "csv_text",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
+import os
 import pickle
 import struct
 import zipfile
@@ -69,6 +71,23 @@ def damage_as(kind: type[VtlabError], where: object, expected: str) -> Iterator[
             raise
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:300] or "damaged"
         raise kind(f"{where}: not {expected}, or damaged ({type(error).__name__}: {reason}).") from error
+
+
+class BoundedFile(io.BufferedReader):
+    """A file opened for reading that is never asked for more bytes than it has left.
+
+    Parsers read as many bytes as a damaged length claims, and Python makes room for them before it looks.
+    """
+
+    def __init__(self, path: str | Path):
+        super().__init__(io.FileIO(path))
+        self._size = os.fstat(self.fileno()).st_size
+
+    def read(self, count: int | None = -1, /) -> bytes:
+        """At most `count` bytes; all that are left where it is None or negative."""
+        if count is None or count < 0:
+            return super().read()
+        return super().read(min(count, max(self._size - self.tell(), 0)))
 
 
 def read_json(path: Path, expected: str, kind: type[VtlabError] = FormatError) -> Any:

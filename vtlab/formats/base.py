@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import Literal
 
 import numpy as np
 
-from vtlab.errors import FormatError, TracksError, VideoError
+from vtlab.errors import FormatError, TracksError, VideoError, VtlabWarning
 from vtlab.formats.ledger import (
     FEATURES,
     Loss,
@@ -243,17 +244,27 @@ def absolute(path: Path) -> Path:
 
 
 def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
-    """Folders at or below `root` in order, with their files; links are followed, each folder once, hidden ones not."""
+    """Folders at or below `root` in order, with their files; links are followed, each folder once, hidden ones not.
+
+    Warns:
+        VtlabWarning: A folder is there under two names: it is read once, under the first.
+    """
     if root.is_file():
         yield root.parent, [root.name]
         return
-    seen: set[str] = set()
+    seen: dict[str, str] = {}
     for folder, below, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen and folder != str(root):
+        first = seen.setdefault(os.path.realpath(folder), folder)
+        if first != folder:
             below[:] = []
+            if not folder.startswith(first + os.sep):  # a link to what it lies in hides nothing
+                warnings.warn(
+                    f"{folder} is the same folder as {first}; it is read once, under the first name. Remedy: copy it "
+                    "where both names are meant.",
+                    VtlabWarning,
+                    stacklevel=4,
+                )
             continue
-        seen.add(real)
         below[:] = sorted(n for n in below if not is_leftover(n))
         yield Path(folder), sorted(n for n in names if not is_leftover(n) and n not in LEDGERS.values())
 

@@ -7,8 +7,9 @@ on 0; any value but 0 answers it. A frame is known by the number of its image, o
 
 from __future__ import annotations
 
+import contextlib
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab import masks
-from vtlab.errors import FormatError, InputError, TracksError, VtlabWarning
-from vtlab.files import damage_as, write_whole
+from vtlab.errors import FormatError, InputError, TracksError, VideoError, VtlabWarning
+from vtlab.files import write_whole
 from vtlab.formats.base import (
     TRUTH,
     Format,
@@ -37,7 +38,7 @@ from vtlab.formats.base import (
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
-from vtlab.video import image_files
+from vtlab.video import image_files, open_picture
 
 _VOID = (254, 255)
 _FPS = 24.0
@@ -116,7 +117,7 @@ class LabelImages(Format):
             "single": single,
         }
         if listed:
-            number = {int(p.stem): i for i, p in enumerate(pictures)}
+            number = {int(p.stem): i for i, p in enumerate(pictures) if p.stem.isdecimal()}
             known = {i: sorted(number.get(f, f) for f in frames) for i, frames in listed.items()}
             meta["object_frames"] = {str(i): frames for i, frames in known.items()}
         rows: list[tuple[int, int, bytes]] = []
@@ -199,11 +200,9 @@ def read_labels(path: Path, size: tuple[int, ...] | None = None, of: str = "the 
     Raises:
         FormatError: It is missing, no such picture, or of another `size` (height, width) than `of`.
     """
-    from PIL import Image
-
     if not path.is_file():
         raise FormatError(f"{path}: there is no mask for this frame. An empty answer is a PNG of zeros.")
-    with damage_as(FormatError, path, "a PNG of object numbers"), Image.open(path) as image:
+    with _as_format_error(), open_picture(path) as image:
         if image.width * image.height > masks.MAX_PIXELS:
             raise FormatError(f"{path}: {image.width} x {image.height} px are too many for a mask.")
         _check_size(path, (image.height, image.width), size, of)
@@ -213,6 +212,14 @@ def read_labels(path: Path, size: tuple[int, ...] | None = None, of: str = "the 
                 "with the numbers as palette indices (mode P)."
             )
         return np.asarray(image.convert("L") if image.mode == "1" else image, dtype=np.uint8)
+
+
+@contextlib.contextmanager
+def _as_format_error() -> Iterator[None]:
+    try:
+        yield
+    except VideoError as error:
+        raise FormatError(str(error)) from None
 
 
 def _check_size(path: Path, found: tuple[int, int], size: tuple[int, ...] | None, of: str) -> None:
@@ -295,6 +302,11 @@ def _numbered(folder: Path, pictures: list[Path]) -> dict[int, Path]:
                 raise FormatError(f"{file}: there is no image of that name in {str(pictures[0].parent)!r}.")
         return {number[file.stem]: file for file in files}
     counted = all(p.stem.isdecimal() for p in files)
+    if not counted and any(p.stem.isdecimal() for p in files):
+        odd = next(p for p in files if not p.stem.isdecimal())
+        raise FormatError(
+            f"{odd}: the masks beside it are named by the number of their frame, this one is not."
+        )
     return {int(p.stem) if counted else i: p for i, p in enumerate(files)}
 
 

@@ -124,10 +124,9 @@ def _warn(text: str) -> None:
 
 
 def _read_bytes(source: str | Path | bytes, where: str) -> bytes:
-    if isinstance(source, bytes):
-        return source
     try:
-        return Path(source).read_bytes().removeprefix(b"\xef\xbb\xbf")
+        data = source if isinstance(source, bytes) else Path(source).read_bytes()
+        return data.removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise FormatError(f"{where}: can't be read ({error.strerror or error}).") from None
 
@@ -144,8 +143,13 @@ def _parse(data: bytes, where: str) -> _Table:
     """Parse numbers in columns."""
     first = data.lstrip().split(b"\n", 1)[0].strip()
     if b"," not in first:
-        data = b"\n".join(b",".join(line.split()) for line in data.splitlines())
-        first = b",".join(first.split())
+        empty = b"\t\t" in data  # a cell between two tabs
+        data = (
+            data.replace(b"\t", b",")
+            if empty
+            else b"\n".join(b",".join(x.split()) for x in data.splitlines())
+        )
+        first = data.lstrip().split(b"\n", 1)[0].strip()
     columns = first.count(b",") + 1
     table = _read_csv(data, columns)
     if table is None:

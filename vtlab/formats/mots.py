@@ -17,7 +17,7 @@ import numpy as np
 
 from vtlab.errors import FormatError, InputError, TracksError
 from vtlab.files import write_whole
-from vtlab.formats.base import Kind, Place, overlaps
+from vtlab.formats.base import Kind, Place, overlaps, read_text
 from vtlab.formats.mot_folder import MotFolder
 from vtlab.masks import MAX_PIXELS, Runs
 from vtlab.prompts import Prompts
@@ -43,10 +43,7 @@ def read_mots(
     Raises:
         FormatError: The file is missing or wrong: file, line, what was expected; also masks of one frame that overlap.
     """
-    try:
-        lines = Path(path).read_text(encoding="ascii").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: can't be read as MOTS text ({error}).") from None
+    lines = read_text(Path(path)).split("\n")
     rows: list[tuple[int, int, int, bytes]] = []
     places: list[str] = []
     size: tuple[int, int] | None = None

@@ -73,7 +73,7 @@ class Otb(SingleObject):
         part = _PARTS.get(place.path.name) or _PARTS.get(place.path.resolve().name)
         if part is not None:
             found = [f for f in found if part[0] <= _number(f) <= part[1]]
-        return found[:count]
+        return found
 
     def attributes(self, place: Place) -> frozenset[str]:
         """Challenges of `attrs.txt`, spelt out."""

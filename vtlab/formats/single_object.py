@@ -6,6 +6,7 @@ and `write_boxes` know no pixel base; a format's record has it, and both its rea
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,9 +63,11 @@ def read_boxes(
             data = Path(source).read_bytes()
         except OSError as error:
             raise FormatError(f"{where}: can't be read ({error.strerror or error}).") from None
-    lines = data.decode("utf-8-sig", "replace").replace(",", " ").split("\n")
+    lines = data.decode("utf-8-sig", "replace").split("\n")
     while lines and not lines[-1].strip():
         lines.pop()
+    _refuse_empty_cells(lines, where)
+    lines = [line.replace(",", " ") for line in lines]
     try:
         table = np.array([[float(v) for v in line.split()] for line in lines], dtype=np.float64).reshape(
             -1, 4
@@ -96,6 +99,19 @@ def write_boxes(boxes: ArrayLike, path: str | Path) -> Path:
     """
     table = xyxy_to_xywh(boxes)
     return write_whole(path, lambda part: np.savetxt(part, table, fmt="%.17g", delimiter=","))
+
+
+_EMPTY = re.compile(r"\s*,|.*,\s*,")
+
+
+def _refuse_empty_cells(lines: list[str], where: str) -> None:
+    """Refuse a line in which a cell is empty: what comes after it would move into its place."""
+    for number, line in enumerate(lines, start=1):
+        gaps = {len(gap) for gap in re.findall(r"\t+", line.strip())} if "\t\t" in line else set()
+        if _EMPTY.match(line) or len(gaps) > 1:
+            raise FormatError(
+                f"{where}, line {number}: a cell is empty, got {line.strip()[:60]!r}. Write nan where there is no number."
+            )
 
 
 def _bad_line(lines: list[str], where: str) -> FormatError:
@@ -253,7 +269,9 @@ def read_flags(path: Path, frames: int) -> NDArray[np.int64]:
     Raises:
         FormatError: There are more or fewer, or something else.
     """
-    cells = read_text(path).replace(",", " ").split()
+    text = read_text(path)
+    _refuse_empty_cells(text.splitlines(), str(path))
+    cells = text.replace(",", " ").split()
     if len(cells) != frames or not all(c.lstrip("-").isdecimal() for c in cells):
         raise FormatError(
             f"{path}: expected {frames} whole numbers, one for each frame, got {len(cells)} cells."

@@ -24,7 +24,7 @@ from numpy._core.numeric import _frombuffer  # type: ignore[attr-defined]
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, InputError, TracksError, VideoError
-from vtlab.files import damage_as, write_whole
+from vtlab.files import BoundedFile, damage_as, write_whole
 from vtlab.formats.base import (
     TRUTH,
     Format,
@@ -267,19 +267,6 @@ def _file(item: Any) -> bytes | None:
     return item if isinstance(item, bytes) and item else None
 
 
-class _Bounded(io.BufferedReader):
-    """Refuses a request for more bytes than the file has left, before anything is allocated."""
-
-    def __init__(self, path: Path):
-        super().__init__(path.open("rb", buffering=0))
-        self._size = path.stat().st_size
-
-    def read(self, count: int | None = -1, /) -> bytes:
-        if count is not None and count > self._size - self.tell():
-            raise EOFError(f"{count} bytes claimed, {self._size - self.tell()} left")
-        return super().read(count)
-
-
 def _blank(*_: Any) -> NDArray[Any]:
     """What numpy's `_reconstruct` makes of its usual arguments: its state, which comes after, is checked by numpy."""
     return np.ndarray((0,), "b")
@@ -328,7 +315,7 @@ class _Arrays(_Unpickler):
 
 def _load(path: Path) -> Any:
     try:
-        with damage_as(FormatError, path, "a pickle of TAP-Vid"), _Bounded(path) as file:
+        with damage_as(FormatError, path, "a pickle of TAP-Vid"), BoundedFile(path) as file:
             return _Arrays(file).load()
     except FormatError as error:
         raise FormatError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None

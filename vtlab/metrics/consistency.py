@@ -16,6 +16,7 @@ from vtlab.errors import InputError
 from vtlab.geometry import box_centers, paired_iou
 from vtlab.metrics import pairing
 from vtlab.tracks import Tracks
+from vtlab.tracks.points import keys
 
 _POINT_SCALE = 8.0
 """Pixels at which two points agree by 1/e: the middle of TAP-Vid's thresholds 1 ... 16 px, at native size."""
@@ -214,18 +215,17 @@ def _common(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
     """Rows of both sides with the same object and frame, and the size of the union over their common objects."""
     both = np.intersect1d(id_a, id_b)
-    width = int(max(id_a.max(initial=0), id_b.max(initial=0))) + 1
     rows = [np.flatnonzero(np.isin(i, both)) for i in (id_a, id_b)]
-    key_a, key_b = frame_a[rows[0]] * width + id_a[rows[0]], frame_b[rows[1]] * width + id_b[rows[1]]
+    key_a, key_b = keys(frame_a[rows[0]], id_a[rows[0]]), keys(frame_b[rows[1]], id_b[rows[1]])
     shared, i, j = np.intersect1d(key_a, key_b, return_indices=True)
     return rows[0][i], rows[1][j], len(key_a) + len(key_b) - len(shared)
 
 
 def _point_similarity(first: Tracks, second: Tracks) -> float:
     a, b = (p.take(p.visible & np.isfinite(p.xy).all(axis=1)) for p in (first.points, second.points))
-    top = int(max(a.point_id.max(initial=0), b.point_id.max(initial=0))) + 1
-    ids = [p.object_id * top + p.point_id for p in (a, b)]
-    row_a, row_b, total = _common(a.frame, ids[0], b.frame, ids[1])
+    named = np.concatenate([keys(p.object_id, p.point_id) for p in (a, b)])
+    number = np.unique(named, return_inverse=True)[1]  # of each point of each object
+    row_a, row_b, total = _common(a.frame, number[: len(a)], b.frame, number[len(a) :])
     if total == 0:
         return np.nan
     distance = np.linalg.norm(a.xy[row_a] - b.xy[row_b], axis=1)

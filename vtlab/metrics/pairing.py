@@ -20,6 +20,8 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _EPS = np.finfo(np.float64).eps
+_TABLE = 20_000_000
+"""Numbers that are told apart by a table of all that there could be, rather than by sorting."""
 
 
 @dataclass(frozen=True)
@@ -267,14 +269,17 @@ def _dense(values: Ints) -> tuple[Ints, int]:
     """Number the distinct values from 0 in ascending order."""
     if not len(values):
         return values, 0
-    low = values.min()
-    unique, index = compact(values - low, int(values.max() - low) + 1)
+    low, high = int(values.min()), int(values.max())
+    if high - low >= _TABLE:  # ids of 64 bits, whose difference may need one more
+        unique, index = np.unique(values, return_inverse=True)
+    else:
+        unique, index = compact(values - low, high - low + 1)
     return index, len(unique)
 
 
 def compact(key: Ints, bound: int) -> tuple[Ints, Ints]:
     """`np.unique(key, return_inverse=True)` for keys in [0, bound), by a table where that is small enough."""
-    if bound > 20_000_000:
+    if bound > _TABLE:
         unique, index = np.unique(key, return_inverse=True)
         return unique, index
     table = np.zeros(bound, bool)

@@ -10,7 +10,7 @@ from vtlab.video.base import (
     Image,
     Video,
 )
-from vtlab.video.images import check_picture
+from vtlab.video.images import check_picture, open_picture
 from vtlab.video.names import IMAGE_SUFFIXES, image_files, is_leftover
 from vtlab.video.open import VideoLike, open_video
 from vtlab.video.stream import StreamVideo
@@ -31,6 +31,7 @@ __all__ = [
     "check_picture",
     "image_files",
     "is_leftover",
+    "open_picture",
     "open_video",
     "write_video",
 ]

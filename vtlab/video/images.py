@@ -19,15 +19,19 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from vtlab.errors import VideoError, VtlabWarning
+from vtlab.errors import VideoError, VtlabError, VtlabWarning
+from vtlab.files import BoundedFile
 from vtlab.video.base import BACKWARD_BYTES, FloatArray, FrameSource, Image, Stamp, hash_file, usual_rate
 from vtlab.video.forks import Forked, keep_for_ever
 
 MOST_PIXELS = 1 << 27
 """Of a picture: more than 16K video has."""
 
-_SINGLE = frozenset({"MPO", "ICO", "PSD"})
-"""Formats of Pillow whose further pictures are no frames: a camera's previews and depth maps beside its photograph."""
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF", "PPM", "GIF", "AVIF")
+"""Formats of Pillow that are opened (JPEG has MPO with it), whatever a file is called: others start programs (EPS)."""
+
+_SINGLE = "MPO"
+"""Format whose further pictures are no frames: a camera's previews and depth maps beside its photograph."""
 
 _NO_DELAY = 0.1
 """Seconds that a picture of an animation stays which names none, as browsers have it."""
@@ -70,7 +74,7 @@ class ImageSource(FrameSource, Forked):
     def _prepare(self) -> None:
         """Make what belongs to one process."""
         self._lock = threading.Lock()
-        self._open: tuple[Path, Any] | None = None
+        self._open: tuple[Path, _Picture] | None = None
         self.watch_forks()
 
     def after_fork(self) -> None:
@@ -94,13 +98,13 @@ class ImageSource(FrameSource, Forked):
         """See `FrameSource`."""
         page = self._pages[index]
         if len(self._pages) == len(self._paths):
-            with _opened(page.path) as picture:
+            with open_picture(page.path) as picture:
                 return self._pixels(picture, index)
         with self._lock:
-            if self._open is None or self._open[0] != page.path or self._open[1].tell() > page.number:
+            if self._open is None or self._open[0] != page.path or self._open[1].pixels.tell() > page.number:
                 self._release()  # going back, the file is opened anew: Pillow loses its place in some APNG files
-                self._open = (page.path, _open(page.path, page.path))
-            return self._pixels(self._open[1], index)
+                self._open = (page.path, _Picture(page.path, page.path))
+            return self._pixels(self._open[1].pixels, index)
 
     def read(self, indices: range) -> Iterator[Image]:
         """See `FrameSource`: an animation is read forward, in bounded pieces, also where the frames go back."""
@@ -158,16 +162,16 @@ def check_picture(file: Path | BinaryIO, where: object) -> tuple[int, int]:
     Raises:
         VideoError: It is no image, or has more pixels than are unpacked.
     """
-    with _opened(file, where) as picture:
+    with open_picture(file, where) as picture:
         return _upright(picture)
 
 
 def _look(path: Path) -> tuple[tuple[int, int], list[int]]:
     """Size as shown of a file's first picture, and the numbers of its pictures that are frames."""
-    with _opened(path) as picture:
+    with open_picture(path) as picture:
         _check_mode(picture, str(path))
         size, count = _upright(picture), getattr(picture, "n_frames", 1)
-        if count == 1 or picture.format in _SINGLE:
+        if count == 1 or picture.format == _SINGLE:
             return size, [0]
         if picture.format == "TIFF":
             return size, [n for n in range(count) if _is_page(picture, n, size)]
@@ -259,15 +263,56 @@ def _converted(picture: Any, where: str) -> Any:
         ) from error
 
 
-def _open(file: Path | BinaryIO, where: object) -> Any:
-    """Open an image by Pillow, unless it has more pixels than are unpacked."""
+class _Picture:
+    """An image opened by Pillow, unless it has more pixels than are unpacked.
+
+    Attributes:
+        pixels: Pillow's image.
+    """
+
+    def __init__(self, file: Path | BinaryIO, where: object):
+        self._file: BinaryIO | BoundedFile = _opened(file, where) if isinstance(file, Path) else file
+        try:
+            self.pixels = _known(self._file, where)
+            if isinstance(file, Path):
+                self.pixels.filename = str(file)
+            width, height = self.pixels.size
+            if width * height > MOST_PIXELS:
+                raise VideoError(
+                    f"{where}: {width} x {height} px, at most {MOST_PIXELS} are unpacked. Remedy: resize it."
+                )
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close image and file; may be called twice."""
+        if "pixels" in self.__dict__:
+            self.pixels.close()
+        self._file.close()
+
+
+def _opened(path: Path, where: object) -> BoundedFile:
+    try:
+        return BoundedFile(path)
+    except OSError as error:
+        raise VideoError(
+            f"{str(where)!r} is not a readable image: {error}. Remedy: replace or remove it."
+        ) from error
+
+
+def _known(file: BinaryIO | BoundedFile, where: object) -> Any:
+    """Pillow's image of a format that is opened here."""
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Pillow.DecompressionBombWarning)
-            picture = Pillow.open(file)
+            Pillow.init()
+            return Pillow.open(
+                file, formats=[f for f in _FORMATS if f in Pillow.OPEN]
+            )  # AVIF is new in Pillow
     except UnidentifiedImageError as error:
         raise VideoError(
             f"{str(where)!r} is not a readable image: unknown, damaged, or of a kind that Pillow can't read (such as "
@@ -277,21 +322,15 @@ def _open(file: Path | BinaryIO, where: object) -> Any:
         raise VideoError(
             f"{str(where)!r} is not a readable image: {error}. Remedy: replace or remove it."
         ) from error
-    width, height = picture.size
-    if width * height > MOST_PIXELS:
-        picture.close()
-        raise VideoError(
-            f"{where}: {width} x {height} px, at most {MOST_PIXELS} are unpacked. Remedy: resize it."
-        )
-    return picture
 
 
 @contextlib.contextmanager
-def _opened(file: Path | BinaryIO, where: object = None) -> Iterator[Any]:
-    picture = _open(file, where or file)
+def open_picture(file: Path | BinaryIO, where: object = None) -> Iterator[Any]:
+    """Pillow's image of a file that may be damaged or hostile; raises `VideoError` for whatever goes wrong with it."""
+    picture = _Picture(file, where or file)
     try:
         with _damage(f"The image {str(where or file)!r}"):
-            yield picture
+            yield picture.pixels
     finally:
         picture.close()
 
@@ -301,7 +340,7 @@ def _damage(where: str) -> Iterator[None]:
     """Whatever Pillow's plug-ins raise on damaged data, as one error that names the image."""
     try:
         yield
-    except VideoError:
+    except VtlabError:
         raise
     except Exception as error:
         raise VideoError(f"{where} is damaged: {error}. Remedy: replace or remove it.") from error
@@ -311,7 +350,7 @@ def _delays(pages: Sequence[_Page]) -> FloatArray | None:
     """Seconds at which the pictures of an animation come, which takes decoding it once; None without any."""
     if not pages:
         return None
-    with _opened(pages[0].path) as picture:
+    with open_picture(pages[0].path) as picture:
         if picture.format == "TIFF":
             return None
         held = []

@@ -251,11 +251,18 @@ def test_weights_of_a_part_by_its_name(monkeypatch, tmp_path):
 
 
 def test_lists_and_info(clip):
-    names = {c["name"]: c for c in json.loads(vtlab("trackers", "--json").stdout)}
+    names = {c["name"]: c for c in json.loads(vtlab("list", "--json").stdout)}
     assert names["csrt"]["accepts"] == ["box"]
-    assert {c["name"] for c in json.loads(vtlab("trackers", "sot", "--json").stdout)} < set(names)
-    assert "hog" in vtlab("detectors").stdout
-    assert "grabcut" in vtlab("segmenters").stdout
+    assert {c["name"] for c in json.loads(vtlab("list", "--family", "sot", "--json").stdout)} < set(names)
+    for what, one in (
+        ("detectors", "hog"),
+        ("associators", "sort"),
+        ("segmenters", "grabcut"),
+        ("formats", "otb"),
+    ):
+        assert one in vtlab("list", what).stdout
+    assert "Did you mean 'detectors'?" in vtlab("list", "detector", code=1).stderr
+    assert "No detectors of the family 'sot'" in vtlab("list", "detectors", "--family", "sot", code=1).stderr
     files = {f["file"]: f for f in json.loads(vtlab("weights", "list", "--json").stdout)}
     assert files["nanotrackv2_head.onnx"]["used by"] == ["nanotrack-v2"]
     assert json.loads(vtlab("info", "ncc", "--json").stdout)["parameters"] == {

@@ -28,7 +28,7 @@ def walk(shift: float = 0.0) -> Tracks:
 
 
 def test_list_names_every_format():
-    printed = run("convert", "--list")
+    printed = run("list", "formats")
     for name in FORMATS:
         assert name in printed
 

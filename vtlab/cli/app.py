@@ -1,4 +1,4 @@
-"""The command line: `vtlab track | compare | verdict | evaluate | trackers | detectors | weights | info | run | ...`.
+"""The command line: `vtlab track | compare | verdict | evaluate | list | info | weights | run | ...`.
 
 Results go to standard output (`--json` for scripts), progress and messages to standard error. Exit codes: 0 done,
 1 an error of the input or the set-up, 2 wrong usage, 3 stopped half-way with the partial result kept, 130 Ctrl-C.
@@ -29,7 +29,7 @@ app = typer.Typer(
 app.add_typer(weights, name="weights")
 for group in (tracking, results, decision, parts, experiments, setup):
     for command in group.COMMANDS:
-        app.command()(command)
+        app.command(command.__name__.strip("_"))(command)  # `list_` would hide Python's list
 
 
 def main() -> None:

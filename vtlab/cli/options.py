@@ -14,7 +14,7 @@ from vtlab.files import read_yaml
 if TYPE_CHECKING:
     from vtlab.prompts import Prompts
 
-FORMAT_WORDS = "otb, got10k, lasot, vot, mot17, mots, davis, vtlab, ...; 'vtlab convert --list' lists all"
+FORMAT_WORDS = "otb, got10k, lasot, vot, mot17, mots, davis, vtlab, ...; 'vtlab list formats' lists all"
 Rule = Annotated[
     str | None,
     typer.Option("--rule", help="How it is counted, such as otb, pysot or got10k; default: the format's."),

@@ -1,4 +1,4 @@
-"""Commands on the parts of vtlab and their conformance: trackers, detectors, segmenters, info, check."""
+"""Commands on the parts of vtlab and their conformance: list, info, check."""
 
 from __future__ import annotations
 
@@ -12,35 +12,41 @@ import typer
 
 from vtlab.cli.options import Json, Params, params_of
 from vtlab.cli.output import escape, print_facts, print_json, stdout
-from vtlab.errors import InputError
+from vtlab.errors import InputError, near
+
+LISTS = ("trackers", "detectors", "associators", "segmenters", "formats")
 
 
-def trackers(
-    family: Annotated[str | None, typer.Argument(help="sot, mot, vos, points or multi.")] = None,
+def list_(
+    what: Annotated[str, typer.Argument(help=f"{', '.join(LISTS)}.")] = "trackers",
+    family: Annotated[
+        str | None, typer.Option(help="Those of one family: sot, mot, vos, points or multi.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the trackers: family, prompts taken, outputs, licence, weights."""
-    from vtlab.registry import TRACKERS
+    """List the trackers, detectors, associators, segmenters or formats: what each takes and gives, licence, weights.
 
-    _cards(TRACKERS.cards(family), as_json, "Trackers")
+    [bold]Examples[/]
 
+      vtlab list
 
-def detectors(as_json: Json = False) -> None:
-    """List the detectors and associators."""
-    from vtlab.registry import ASSOCIATORS, DETECTORS
+      vtlab list trackers --family mot
 
-    if as_json:
-        print_json([card_facts(c) for r in (DETECTORS, ASSOCIATORS) for c in r.cards()])
-        return
-    _cards(DETECTORS.cards(), False, "Detectors")
-    _cards(ASSOCIATORS.cards(), False, "Associators")
+      vtlab list formats
+    """
+    if what not in LISTS:
+        raise InputError(f"There is no list of {what!r}. {near(what, LISTS)}")
+    from vtlab.formats import FORMATS
+    from vtlab.registry import REGISTRIES
 
-
-def segmenters(as_json: Json = False) -> None:
-    """List the segmenters, which turn boxes and clicks on an image into masks."""
-    from vtlab.registry import SEGMENTERS
-
-    _cards(SEGMENTERS.cards(), as_json, "Segmenters")
+    registries = {f"{r.kind}s": r for r in REGISTRIES}
+    found: list[Any] = list(FORMATS.values()) if what == "formats" else registries[what].cards()
+    chosen = [part for part in found if family in (None, part.family)]
+    if not chosen:
+        raise InputError(
+            f"No {what} of the family {family!r}. {near(str(family), {f.family for f in found})}"
+        )
+    (_formats if what == "formats" else _cards)(chosen, as_json, what.capitalize())
 
 
 def info(
@@ -66,8 +72,8 @@ def info(
         facts = _of_video(subject)
     else:
         raise InputError(
-            f"{subject!r} is neither a tracker, detector, associator or segmenter (see 'vtlab trackers', 'vtlab detectors', "
-            "'vtlab segmenters') nor an existing video, .json or .parquet file."
+            f"{subject!r} is neither a tracker, detector, associator or segmenter (see 'vtlab list trackers', 'vtlab list "
+            "detectors' and so on) nor an existing video, .json or .parquet file."
         )
     if as_json:
         print_json(facts)
@@ -207,6 +213,21 @@ def _cards(cards: list[Any], as_json: bool, title: str) -> None:
     console.print(table)
 
 
+def _formats(formats: list[Any], as_json: bool, title: str) -> None:
+    rows = [
+        {"name": f.name, "also": list(f.rules), "family": f.family, "on disk": f.summary} for f in formats
+    ]
+    if as_json:
+        print_json(rows)
+        return
+    from rich.table import Table
+
+    table = Table("name", "also", "family", "on disk", title=f"{title} ({len(rows)})")
+    for row in rows:
+        table.add_row(row["name"], " ".join(row["also"]), row["family"], escape(row["on disk"]))
+    stdout().print(table)
+
+
 def card_facts(card: Any) -> dict[str, Any]:
     """Every field of a card, its classes by their names."""
     facts = {f.name: getattr(card, f.name) for f in fields(card)}
@@ -217,4 +238,4 @@ def card_facts(card: Any) -> dict[str, Any]:
     }
 
 
-COMMANDS = (trackers, detectors, segmenters, info, check)
+COMMANDS = (list_, info, check)

@@ -93,9 +93,6 @@ def convert(
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to lose anything.")] = False,
     as_json: Json = False,
-    listed: Annotated[
-        bool, typer.Option("--list", help="List the formats.", callback=_list_formats, is_eager=True)
-    ] = False,
 ) -> None:
     """Write truth or results of one format in another, and say what the other can't hold.
 
@@ -127,20 +124,6 @@ def _ledger(done: Conversion) -> Table:
     for row in done.losses:
         table.add_row(row.kind, f"{row.count:,}", *map(escape, (row.told, row.example, row.place)))
     return table
-
-
-def _list_formats(asked: bool) -> None:
-    if not asked:
-        return
-    from rich.table import Table
-
-    from vtlab.formats import FORMATS
-
-    table = Table("name", "also", "family", "on disk", title=f"Formats ({len(FORMATS)})")
-    for form in FORMATS.values():
-        table.add_row(form.name, " ".join(form.rules), form.family, escape(form.summary))
-    stdout().print(table)
-    raise typer.Exit
 
 
 COMMANDS = (evaluate, convert)

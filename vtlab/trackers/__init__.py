@@ -6,5 +6,5 @@
   assistant, the choice of a tracker by a prompt, interpolation.
 - `create.py` makes a tracker from its name, `loop.py` runs it over a video, `measure.py` says what it costs.
 
-A method's name (`vtlab trackers` lists them) stands above its class: `grep -rn '"mixformer-vit"' vtlab/trackers`.
+A method's name (`vtlab list` lists them) stands above its class: `grep -rn '"mixformer-vit"' vtlab/trackers`.
 """

@@ -2,5 +2,6 @@
 
 from vtlab.decision.answer import State, Verdict
 from vtlab.decision.ask import doubtful, verdict
+from vtlab.decision.identity_pairs import IdentityPairs, Pair, View, identity_pairs
 
-__all__ = ["State", "Verdict", "doubtful", "verdict"]
+__all__ = ["IdentityPairs", "Pair", "State", "Verdict", "View", "doubtful", "identity_pairs", "verdict"]

@@ -9,20 +9,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtlab.comparison import Comparison
 from vtlab.decision import store
 from vtlab.decision.answer import Verdict
+from vtlab.decision.clips import Answers, clips_of
 from vtlab.decision.quality import MEASURES, find_measure
 from vtlab.decision.question import Clip, Labels, Question, key_of
-from vtlab.decision.wording import LIMITS
 from vtlab.errors import InputError, VtlabWarning
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Answers = Comparison | Mapping[str, Tracks] | Mapping[str, Mapping[str, Tracks]]
-"""A comparison, {tracker: tracks} of one video, or {video: {tracker: tracks}}."""
 _SURE_UP_TO = 3
 """Trackers up to which a strict winner is proven by a bet; with more, nothing is decided before about 25 labels."""
 
@@ -80,7 +77,7 @@ def verdict(
         FormatError: The file holds something else.
         WriteError: The file can't be written.
     """
-    clips, family, notes = _clips(answers)
+    clips, family, notes = clips_of(answers)
     measure = find_measure(metric, family)
     count = len(next(iter(clips.values())).tracks)
     if guarantee and not measure.metric:
@@ -162,109 +159,6 @@ def _known(clips: Mapping[str, Clip], labels: Tracks | Mapping[str, Tracks] | No
     return dict(labels)
 
 
-# -- what was answered ---------------------------------------------------------------------------------------------
-
-
-def _clips(answers: Answers) -> tuple[dict[str, Clip], str, list[str]]:
-    """(clips by name, family, notes)."""
-    if isinstance(answers, Comparison):
-        return _of_comparison(answers)
-    if not isinstance(answers, Mapping) or not answers:
-        raise InputError(f"Expected a comparison, or {{tracker: tracks}}, got {answers!r}.")
-    if all(isinstance(t, Tracks) for t in answers.values()):
-        answers = {_name_of(answers): answers}  # type: ignore[dict-item, assignment]
-    clips: dict[str, Clip] = {}
-    first: list[str] | None = None
-    for name, tracks in answers.items():
-        if not isinstance(tracks, Mapping) or not all(isinstance(t, Tracks) for t in tracks.values()):
-            raise InputError(f"{name!r}: expected {{tracker: tracks}}, got {tracks!r}.")
-        first = first or list(tracks)
-        if set(tracks) != set(first):
-            raise InputError(
-                f"{name!r} has the trackers {', '.join(tracks)}, others have {', '.join(first)}."
-            )
-        clips[name] = _clip(name, {t: tracks[t] for t in first})
-    _at_least_two(first or [])
-    families = {_family(t) for clip in clips.values() for t in clip.tracks.values() if len(t)}
-    return clips, _one_family(families or {"sot"}), list(LIMITS)
-
-
-def _at_least_two(trackers: list[str]) -> None:
-    if len(trackers) < 2:
-        raise InputError(f"A verdict is between at least two trackers, got {', '.join(trackers) or 'none'}.")
-
-
-def _one_family(families: set[str]) -> str:
-    """The family by which all can be judged: boxes serve those who have masks too."""
-    if len(families) == 1:
-        return next(iter(families))
-    if families == {"sot", "vos"}:
-        return "sot"
-    raise InputError(
-        f"The answers are of the families {', '.join(sorted(families))}, which have no measure in common. Ask for one "
-        "family at a time: {tracker: tracks}."
-    )
-
-
-def _family(tracks: Tracks) -> str:
-    maker = tracks.record.tracker
-    if maker is not None and maker.family in {m.family for m in MEASURES.values()}:
-        return str(maker.family)
-    if len(tracks.points):
-        return "points"
-    return "vos" if tracks.rle is not None else "sot"
-
-
-def _name_of(tracks: Mapping[str, Any]) -> str:
-    named = (t.record.source.name for t in tracks.values() if t.record.source is not None)
-    return next((n for n in named if n), "video")
-
-
-def _clip(name: str, tracks: dict[str, Tracks]) -> Clip:
-    """The clip of tracks alone: its frames are those after the first answer, which repeats the prompt."""
-    sources = [t.record.source for t in tracks.values() if t.record.source is not None]
-    spans = {(s.digest, s.span, s.frames) for s in sources}
-    if len(spans) > 1:
-        raise InputError(
-            f"{name!r}: the tracks are of different footage: {', '.join(s.told for s in sources)}."
-        )
-    told = [s.frames for s in sources if s.frames is not None and s.frames > 0]
-    told += [t.record.frames for t in tracks.values() if t.record.frames]
-    last = max((int(t.frame[-1]) for t in tracks.values() if len(t)), default=-1)
-    length = max([*told, last + 1])
-    ids = np.unique(np.concatenate([t.object_id for t in tracks.values()]))
-    if any(_family(t) == "mot" for t in tracks.values()):
-        return Clip(name, tracks, np.arange(length), ids, length)
-    start = min((int(t.frame[0]) for t in tracks.values() if len(t)), default=length)
-    return Clip(name, tracks, np.arange(start + 1, length), ids, length)
-
-
-def _of_comparison(result: Comparison) -> tuple[dict[str, Clip], str, list[str]]:
-    trackers = result.trackers
-    _at_least_two(trackers)
-    family = _one_family(set(result.families))
-    notes = [*LIMITS]
-    clips: dict[str, Clip] = {}
-    for sequence in result.sequences:
-        runs = {r.tracker: r for r in result.of_sequence(sequence.name)}
-        tracks = {}
-        for tracker in trackers:
-            run = runs.get(tracker)
-            tracks[tracker] = run.tracks if run is not None and run.tracks is not None else Tracks.empty()
-            if run is None or not run.ok:
-                since = int(tracks[tracker].frame[-1]) + 1 if len(tracks[tracker]) else 0
-                notes.append(
-                    f"{tracker} failed on {sequence.name}; its answers count as missing from frame {since} on."
-                )
-        prompted = () if family == "mot" else sequence.prompts.frames
-        frames = np.arange(min(prompted, default=0), len(sequence.video))
-        ids = np.unique(np.concatenate([t.object_id for t in tracks.values()]))
-        ids = np.union1d(ids, np.array(() if family == "mot" else sequence.prompts.object_ids, np.int64))
-        kept = np.setdiff1d(frames, np.array(prompted, np.int64))
-        clips[sequence.name] = Clip(sequence.name, tracks, kept, ids, len(sequence.video), sequence.video)
-    return clips, family, notes
-
-
 def doubtful(answers: Answers, count: int = 20, *, metric: str | None = None) -> pd.DataFrame:
     """Frames on which the trackers differ most, for people to look at: clip, frame, disagreement (0 to 1), most first.
 
@@ -279,7 +173,7 @@ def doubtful(answers: Answers, count: int = 20, *, metric: str | None = None) ->
     """
     import pandas as pd
 
-    clips, family, notes = _clips(answers)
+    clips, family, notes = clips_of(answers)
     question = Question(find_measure(metric, family).name, 0.0, 0.95, 80, 0, False)
     asked = Verdict(clips, question, notes=notes)
     places, amount = asked.disagreement()

@@ -136,16 +136,8 @@ def looks(budget: int, frames: int, trackers: int) -> list[int]:
     return found or levels(budget)[-1:]
 
 
-def draw(population: Population, budget: int, seed: int) -> tuple[NDArray[np.int64], Floats]:
-    """Draw frames in the order in which they are to be labelled.
-
-    The unit interval is cut into cells of equal chance along time. Each cell gets one uniform point; then every cell
-    is halved and the empty halves get theirs, in random order, again and again.
-
-    Returns:
-        (n,) positions in the population, repeats allowed (asked once, counted twice), and their (n,) points in [0, 1).
-    """
-    rng = np.random.default_rng(seed)
+def spread(budget: int, rng: np.random.Generator) -> Floats:
+    """(n,) points in [0, 1), one in each cell of every level, in random order within a level."""
     marks = levels(budget)
     points = list((np.arange(marks[0]) + rng.random(marks[0])) / marks[0])
     rng.shuffle(points)
@@ -155,7 +147,19 @@ def draw(population: Population, budget: int, seed: int) -> tuple[NDArray[np.int
         fresh = (empty + rng.random(len(empty))) / cells
         rng.shuffle(fresh)
         points += fresh.tolist()
-    u = np.minimum(np.array(points), np.nextafter(1.0, 0.0))
+    return np.minimum(np.array(points), np.nextafter(1.0, 0.0))
+
+
+def draw(population: Population, budget: int, seed: int) -> tuple[NDArray[np.int64], Floats]:
+    """Draw frames in the order in which they are to be labelled.
+
+    The unit interval is cut into cells of equal chance along time. Each cell gets one uniform point; then every cell
+    is halved and the empty halves get theirs, in random order, again and again.
+
+    Returns:
+        (n,) positions in the population, repeats allowed (asked once, counted twice), and their (n,) points in [0, 1).
+    """
+    u = spread(budget, np.random.default_rng(seed))
     cumulated = np.cumsum(population.chance)
     index = np.searchsorted(cumulated / cumulated[-1], u, side="right")
     return np.minimum(index, len(population.weight) - 1).astype(np.int64), u

@@ -1,0 +1,127 @@
+"""What trackers answered, as clips: from a comparison, from tracks of one video, or of several."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from vtlab.comparison import Comparison
+from vtlab.decision.quality import MEASURES
+from vtlab.decision.question import Clip
+from vtlab.decision.wording import LIMITS
+from vtlab.errors import InputError
+from vtlab.tracks import Tracks
+
+Answers = Comparison | Mapping[str, Tracks] | Mapping[str, Mapping[str, Tracks]]
+"""A comparison, {tracker: tracks} of one video, or {video: {tracker: tracks}}."""
+
+
+def clips_of(answers: Answers, least: int = 2) -> tuple[dict[str, Clip], str, list[str]]:
+    """The clips by name, the family by which all answers can be judged, and what a reader must know.
+
+    Args:
+        answers: What the trackers answered.
+        least: Trackers that are needed.
+
+    Raises:
+        InputError: Too few trackers, answers that aren't of one video, or of families without a common measure.
+    """
+    if isinstance(answers, Comparison):
+        return _of_comparison(answers, least)
+    if not isinstance(answers, Mapping) or not answers:
+        raise InputError(f"Expected a comparison, or {{tracker: tracks}}, got {answers!r}.")
+    if all(isinstance(t, Tracks) for t in answers.values()):
+        answers = {_name_of(answers): answers}  # type: ignore[dict-item, assignment]
+    clips: dict[str, Clip] = {}
+    first: list[str] | None = None
+    for name, tracks in answers.items():
+        if not isinstance(tracks, Mapping) or not all(isinstance(t, Tracks) for t in tracks.values()):
+            raise InputError(f"{name!r}: expected {{tracker: tracks}}, got {tracks!r}.")
+        first = first or list(tracks)
+        if set(tracks) != set(first):
+            raise InputError(
+                f"{name!r} has the trackers {', '.join(tracks)}, others have {', '.join(first)}."
+            )
+        clips[name] = _clip(name, {t: tracks[t] for t in first})
+    _enough(first or [], least)
+    families = {_family(t) for clip in clips.values() for t in clip.tracks.values() if len(t)}
+    return clips, _one_family(families or {"sot"}), list(LIMITS)
+
+
+def _enough(trackers: list[str], least: int) -> None:
+    if len(trackers) < least:
+        need = "at least two trackers" if least == 2 else "trackers"
+        raise InputError(f"A verdict is between {need}, got {', '.join(trackers) or 'none'}.")
+
+
+def _one_family(families: set[str]) -> str:
+    """The family by which all can be judged: boxes serve those who have masks too."""
+    if len(families) == 1:
+        return next(iter(families))
+    if families == {"sot", "vos"}:
+        return "sot"
+    raise InputError(
+        f"The answers are of the families {', '.join(sorted(families))}, which have no measure in common. Ask for one "
+        "family at a time: {tracker: tracks}."
+    )
+
+
+def _family(tracks: Tracks) -> str:
+    maker = tracks.record.tracker
+    if maker is not None and maker.family in {m.family for m in MEASURES.values()}:
+        return str(maker.family)
+    if len(tracks.points):
+        return "points"
+    return "vos" if tracks.rle is not None else "sot"
+
+
+def _name_of(tracks: Mapping[str, Any]) -> str:
+    named = (t.record.source.name for t in tracks.values() if t.record.source is not None)
+    return next((n for n in named if n), "video")
+
+
+def _clip(name: str, tracks: dict[str, Tracks]) -> Clip:
+    """The clip of tracks alone: its frames are those after the first answer, which repeats the prompt."""
+    sources = [t.record.source for t in tracks.values() if t.record.source is not None]
+    spans = {(s.digest, s.span, s.frames) for s in sources}
+    if len(spans) > 1:
+        raise InputError(
+            f"{name!r}: the tracks are of different footage: {', '.join(s.told for s in sources)}."
+        )
+    told = [s.frames for s in sources if s.frames is not None and s.frames > 0]
+    told += [t.record.frames for t in tracks.values() if t.record.frames]
+    last = max((int(t.frame[-1]) for t in tracks.values() if len(t)), default=-1)
+    length = max([*told, last + 1])
+    ids = np.unique(np.concatenate([t.object_id for t in tracks.values()]))
+    if any(_family(t) == "mot" for t in tracks.values()):
+        return Clip(name, tracks, np.arange(length), ids, length)
+    start = min((int(t.frame[0]) for t in tracks.values() if len(t)), default=length)
+    return Clip(name, tracks, np.arange(start + 1, length), ids, length)
+
+
+def _of_comparison(result: Comparison, least: int) -> tuple[dict[str, Clip], str, list[str]]:
+    trackers = result.trackers
+    _enough(trackers, least)
+    family = _one_family(set(result.families))
+    notes = [*LIMITS]
+    clips: dict[str, Clip] = {}
+    for sequence in result.sequences:
+        runs = {r.tracker: r for r in result.of_sequence(sequence.name)}
+        tracks = {}
+        for tracker in trackers:
+            run = runs.get(tracker)
+            tracks[tracker] = run.tracks if run is not None and run.tracks is not None else Tracks.empty()
+            if run is None or not run.ok:
+                since = int(tracks[tracker].frame[-1]) + 1 if len(tracks[tracker]) else 0
+                notes.append(
+                    f"{tracker} failed on {sequence.name}; its answers count as missing from frame {since} on."
+                )
+        prompted = () if family == "mot" else sequence.prompts.frames
+        frames = np.arange(min(prompted, default=0), len(sequence.video))
+        ids = np.unique(np.concatenate([t.object_id for t in tracks.values()]))
+        ids = np.union1d(ids, np.array(() if family == "mot" else sequence.prompts.object_ids, np.int64))
+        kept = np.setdiff1d(frames, np.array(prompted, np.int64))
+        clips[sequence.name] = Clip(sequence.name, tracks, kept, ids, len(sequence.video), sequence.video)
+    return clips, family, notes

@@ -1,0 +1,391 @@
+"""What can be said of identities from a few questions: two boxes of one identity, "do they hold the same object?".
+
+No number about identities is a mean over frames, so none can be had from scattered frames. But draw a box of a tracker
+and, at any distance in time, another box of the same identity: the share of pairs that hold one object is HOTA's AssPr
+at an overlap of one half. From the other side, draw a box and a frame on which its object can be seen: the share of
+frames on which the tracker still follows it under that identity is AssRe. First question of either: does the box hold
+one of the objects at all? False boxes leave the mean, as in HOTA.
+
+Source of the numbers: Luiten et al., "HOTA", IJCV 2021; intervals: Wilson, JASA 1927, differences by Newcombe,
+Statistics in Medicine 1998. What was measured of this method, and what it can't say: docs/verdict.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.decision.clips import Answers, clips_of
+from vtlab.decision.identity_draw import Box, Boxes, Draw, Outcome, Pair, View, interval, outcome_of
+from vtlab.decision.question import Clip
+from vtlab.decision.sampling import levels, spend, spread
+from vtlab.errors import FormatError, InputError
+from vtlab.files import write_whole
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Metric = Literal["AssPr", "AssRe"]
+FIRST = 40
+"""Questions of a tracker below which no interval is stated: at 20 the worst case was covered 87 % in place of 95 %."""
+VERSION = 1
+
+
+class IdentityPairs:
+    """A queue of questions about identities, and what the answers say. Make one with `identity_pairs`.
+
+    How answers are stored: `add` puts one into `said` (question's key -> answer) and writes `path`, if there is one,
+    whole. Everything else is worked out from `said`, so an answer that is given again replaces the former.
+
+    Attributes:
+        clips: Name -> the footage (`clips[name].video`, where it is known) and the answers of the trackers.
+        trackers: Their names.
+        metric: "AssPr" or "AssRe".
+        said: Key -> "yes", "no", "none", "unsure" or a box (kind "find").
+        path: JSON file that follows every answer, or None.
+    """
+
+    def __init__(
+        self,
+        clips: Mapping[str, Clip],
+        *,
+        metric: Metric,
+        level: float,
+        budget: int,
+        seed: int,
+    ):
+        self.clips, self.metric, self.level, self.budget, self.seed = (
+            dict(clips),
+            metric,
+            level,
+            budget,
+            seed,
+        )
+        self.trackers = list(next(iter(self.clips.values())).tracks)
+        self.said: dict[str, str | Box] = {}
+        self.path: Path | None = None
+        self._names = list(self.clips)
+        self.points: dict[str, NDArray[np.float64]] = {}
+        """Tracker -> (2, n) the draw, fixed before the first answer."""
+        for number, name in enumerate(self.trackers):
+            rng = np.random.default_rng([seed, number])
+            first = spread(budget, rng)
+            self.points[name] = np.stack([first, rng.random(len(first))])
+        self._boxes = {t: Boxes.of(self.clips, t) for t in self.trackers}
+        empty = [t for t, b in self._boxes.items() if not len(b.frame)]
+        if empty:
+            raise InputError(f"{empty[0]} has no boxes, so nothing can be asked of its identities.")
+
+    @cached_property
+    def _draws(self) -> list[Draw]:
+        return [Draw.of(self._boxes[t], self.points[t]) for t in self.trackers]
+
+    @cached_property
+    def looks(self) -> list[int]:
+        """Numbers of answers of each tracker at which something is said; in between nothing is."""
+        return [n for n in levels(self.budget) if n >= FIRST]
+
+    # -- the questions ----------------------------------------------------------------------------------------
+
+    def next(self) -> list[Pair]:
+        """Questions that are open before the next look, mixed over the trackers; empty when the budget is spent.
+
+        Where an object isn't to be seen on a frame (kind "find", answer "no"), it is looked for on another one, which is
+        the next question under a key of its own.
+        """
+        reached = self.reached
+        stop = next((n for n in self.looks if n > reached), None)
+        if stop is None:
+            return []
+        places = [(t, i) for i in range(stop) for t in range(len(self.trackers))]
+        turns = np.random.default_rng([self.seed, stop]).permutation(len(places))
+        walks = (self._walk(*places[turn]) for turn in turns)
+        return [asked[-1] for asked, outcome in walks if outcome is None]
+
+    @property
+    def reached(self) -> int:
+        """Number of draws, from the first on, that are settled for every tracker."""
+        for i in range(self.looks[-1]):
+            if any(self._walk(t, i)[1] is None for t in range(len(self.trackers))):
+                return i
+        return self.looks[-1]
+
+    @property
+    def progress(self) -> tuple[int, int]:
+        """(settled, all) draws before the next look."""
+        reached = self.reached
+        stop = next((n for n in self.looks if n > reached), self.looks[-1])
+        count = stop * len(self.trackers)
+        return count - len(self.next()), count
+
+    def _walk(self, tracker: int, i: int) -> tuple[list[Pair], Outcome | None]:
+        """The questions of a draw as far as the answers lead, and what they say; None while the last one is open."""
+        draw = self._draws[tracker]
+        row, other = int(draw.first[i]), int(draw.other[i])
+        first, key = draw.boxes.view(row, self._names), f"{tracker}.{i}"
+        if self.metric == "AssRe":
+            return self._search(draw, i, first, np.random.default_rng([self.seed, tracker, i]), key)
+        if row == other:
+            pair = Pair(key, "object", first, None)
+        else:
+            pair = Pair(key, "same", first, draw.boxes.view(other, self._names))
+        said = self.said.get(key)
+        if said is None:
+            return [pair], None
+        # A box shares its identity with itself: that part of its pairs needs no question.
+        return [pair], outcome_of(said, no=1 / float(draw.boxes.length[row]))
+
+    def _search(
+        self, draw: Draw, i: int, first: View, rng: np.random.Generator, key: str
+    ) -> tuple[list[Pair], Outcome | None]:
+        """Look for the object on frames drawn alike until it is there; on its own frame it is, without asking."""
+        frames = self.clips[first.clip].frames
+        asked: list[Pair] = []
+        while True:
+            frame = int(frames[rng.integers(len(frames))])
+            if frame == first.frame and asked:
+                return asked, Outcome(1, 1, 1)
+            where = f"{key}.{len(asked)}"
+            if frame == first.frame:
+                asked.append(Pair(where, "object", first, None))
+            else:
+                asked.append(Pair(where, "find", first, View(first.clip, frame, None)))
+            said = self.said.get(where)
+            if said is None:
+                return asked, None
+            if isinstance(said, tuple):
+                followed = float(draw.follows(i, frame, said))
+                return asked, Outcome(1, followed, followed)
+            if said != "no":
+                return asked, outcome_of(said, no=0)
+
+    def add(self, key: str, answer: str | Sequence[float]) -> None:
+        """Take the answer to a question; one that is given again replaces the former.
+
+        Args:
+            key: `Pair.key`.
+            answer: One of `Pair.says`; for kind "find" also the object's box (x1, y1, x2, y2) in pixels.
+
+        Raises:
+            InputError: There is no such question, or it can't be answered like that.
+            WriteError: The file can't be written.
+        """
+        self.take(key, answer)
+        if self.path is not None:
+            self.write(self.path)
+
+    def take(self, key: str, answer: str | Sequence[float]) -> None:
+        """As `add`, without writing the file."""
+        pair = self._find(key)
+        if isinstance(answer, str):
+            if answer not in pair.says:
+                raise InputError(f"{pair.text} Expected one of {', '.join(pair.says)}, got {answer!r}.")
+            self.said[key] = answer
+            return
+        box = tuple(float(v) for v in answer)
+        if pair.kind != "find" or len(box) != 4 or not np.isfinite(box).all():
+            raise InputError(f"{pair.text} Expected one of {', '.join(pair.says)}, got {answer!r}.")
+        self.said[key] = (box[0], box[1], box[2], box[3])
+
+    def _find(self, key: str) -> Pair:
+        cells = key.split(".")
+        if len(cells) in (2, 3) and all(c.isdigit() for c in cells):
+            tracker, i = int(cells[0]), int(cells[1])
+            if tracker < len(self.trackers) and i < self.looks[-1]:
+                for pair in self._walk(tracker, i)[0]:
+                    if pair.key == key:
+                        return pair
+        raise InputError(f"There is no question {key!r} by now; answer those that next() gives.")
+
+    # -- what the answers say ----------------------------------------------------------------------------------
+
+    def _at(self, n: int, error: float) -> NDArray[np.float64]:
+        """(K, 3) value and bounds of each tracker after n draws; each bound fails with a chance of `error`."""
+        rows = []
+        for tracker in range(len(self.trackers)):
+            found = [o for i in range(n) if (o := self._walk(tracker, i)[1]) is not None]
+            rows.append(interval(np.array([(o.held, o.low, o.high) for o in found]), error))
+        return np.array(rows)
+
+    @property
+    def _seen(self) -> int | None:
+        """The last look that was reached."""
+        reached = self.reached
+        return next((n for n in reversed(self.looks) if n <= reached), None)
+
+    @cached_property
+    def _rivals(self) -> int:
+        return max(len(self.trackers) - 1, 1)
+
+    @property
+    def beaten(self) -> NDArray[np.bool_]:
+        """(K, K) [i, j]: i is shown to be better than j at any look so far; errors of all looks and rivals are paid for."""
+        k = len(self.trackers)
+        out = np.zeros((k, k), bool)
+        reached = self.reached
+        for look, n in enumerate(self.looks):
+            if n <= reached:
+                value, low, high = self._at(n, spend((1 - self.level) / self._rivals, self.looks, look)).T
+                reach = np.hypot((value - low)[:, None], (high - value)[None, :])
+                out |= value[:, None] - value[None, :] > reach
+        np.fill_diagonal(out, False)
+        return out
+
+    @property
+    def state(self) -> Literal["label", "best", "open", "told"]:
+        """ "label": too few answers for an interval; "best": one tracker is shown to be better than every other;
+        "open": none is; "told": there is one tracker, and its interval."""
+        if self._seen is None:
+            return "label"
+        if len(self.trackers) == 1:
+            return "told"
+        return "best" if self.chosen else "open"
+
+    @property
+    def chosen(self) -> list[str]:
+        """The tracker that is shown to be better than every other, if there is one."""
+        best = np.flatnonzero(self.beaten.sum(axis=1) == len(self.trackers) - 1)
+        return [self.trackers[i] for i in best] if len(self.trackers) > 1 else []
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row for each tracker: value, low, high, beaten_by; numbers are NaN before the first look."""
+        import pandas as pd
+
+        k, n, beaten = len(self.trackers), self._seen, self.beaten
+        found = np.full((k, 3), np.nan) if n is None else self._at(n, (1 - self.level) / 2)
+        table = pd.DataFrame(
+            found, columns=["value", "low", "high"], index=pd.Index(self.trackers, name="tracker")
+        )
+        table["beaten_by"] = [
+            ", ".join(self.trackers[i] for i in np.flatnonzero(beaten[:, j])) for j in range(k)
+        ]
+        return table.sort_values("value", ascending=False, kind="stable")
+
+    @property
+    def sentence(self) -> str:
+        """What is known, on what it rests, and what it doesn't say."""
+        n = self._seen
+        if n is None:
+            left = len(self.next())
+            return f"Nothing can be said of identities yet: {left} more questions, about {max(1, round(left / 10))} minutes."
+        told = "; ".join(
+            f"{name} {row.value:.2f} ({row.low:.2f} to {row.high:.2f})"
+            for name, row in zip(self.table.index, self.table.itertuples(), strict=True)
+        )
+        what = {
+            "AssPr": "Share of a box's identity that is one object (AssPr at IoU 0.5)",
+            "AssRe": "Share of an object's frames that one identity follows (AssRe at IoU 0.5)",
+        }[self.metric]
+        ask = f"{n} questions for each tracker, against your answers, {100 * self.level:g} % intervals"
+        end = {
+            "best": f" {''.join(self.chosen)} is shown to be the best of the {len(self.trackers)} by it.",
+            "open": " Which tracker is the best by it is not decided.",
+        }.get(self.state, "")
+        other = {
+            "AssPr": "objects that lose their identity (AssRe)",
+            "AssRe": "identities that mix objects (AssPr)",
+        }
+        return f"{what}: {told} ({ask}).{end} It says nothing of {other[self.metric]}, nor of IDF1, HOTA or switches."
+
+    def __repr__(self) -> str:
+        return f"IdentityPairs({', '.join(self.trackers)}: {self.sentence})"
+
+    # -- the file -----------------------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that fixes the questions."""
+        answers = {name: clip.digests for name, clip in self.clips.items()}
+        return {
+            "metric": self.metric, "level": self.level, "budget": self.budget, "seed": self.seed, "answers": answers,
+        }  # fmt: skip
+
+    def write(self, path: Path) -> Path:
+        """Write the questions' draw and all answers, whole or not at all; raises `WriteError`."""
+        content = {
+            "vtlab": "identity pairs",
+            "version": VERSION,
+            "key": self.key,
+            "points": {name: points.tolist() for name, points in self.points.items()},
+            "said": self.said,
+            "sentence": self.sentence,
+        }
+        return write_whole(path, json.dumps(content, indent=1))
+
+    def read(self, path: Path) -> None:
+        """Take up the answers in a file.
+
+        Raises:
+            FormatError: It holds something else, is damaged, or is about other questions.
+        """
+        try:
+            data = json.loads(path.read_text(encoding="utf-8"))
+            if data["vtlab"] != "identity pairs" or data["version"] > VERSION:
+                raise FormatError(f"{path} holds no questions about identities that this vtlab reads.")
+            if data["key"] != self.key:
+                raise FormatError(
+                    f"{path} holds answers to other questions (other tracks or settings). Give another file=."
+                )
+            self.points = {name: np.array(points, float) for name, points in data["points"].items()}
+            self.__dict__.pop("_draws", None)
+            for key, answer in data["said"].items():
+                self.take(key, answer)
+        except OSError as error:
+            raise FormatError(f"{path}: can't be read ({error.strerror or error}).") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, FormatError):
+                raise
+            raise FormatError(f"{path}: the questions in it are damaged ({error!r}).") from None
+
+
+def identity_pairs(
+    answers: Answers,
+    *,
+    metric: Metric = "AssPr",
+    level: float = 0.95,
+    budget: int = 160,
+    seed: int = 0,
+    file: str | Path | None = None,
+) -> IdentityPairs:
+    """Ask a person about identities, box against box, and say what follows from her answers.
+
+        q = identity_pairs({"sort": tracks, "ocsort": others})
+        for pair in q.next():              # questions before the next look
+            q.add(pair.key, "yes")         # or "no", "none" (the first box holds no object), "unsure"
+        q.table, q.sentence
+
+    Args:
+        answers: As for `vtlab.verdict`; one tracker is enough.
+        metric: "AssPr": do the boxes of one identity hold one object? "AssRe": does one identity follow an object over
+            all frames on which it is to be seen? The latter takes 1.3 to 14 looks at a frame for each answer, the more
+            the shorter an object is to be seen.
+        level: Confidence of each interval and of each claim that a tracker is better.
+        budget: Draws for each tracker at most, from 40: about 0.05 of error at 40, 0.025 at 160 (AssRe: 0.07, 0.035).
+        seed: Of the draw.
+        file: JSON file that follows every answer; answers in it are taken up.
+
+    Raises:
+        InputError: No boxes, a value out of range.
+        FormatError: The file holds something else, or answers to other questions.
+    """
+    if metric not in ("AssPr", "AssRe"):
+        raise InputError(f"metric={metric!r}: expected 'AssPr' or 'AssRe'.")
+    if not 0.5 <= level < 1:
+        raise InputError(f"level={level!r}: expected a confidence from 0.5 to below 1, such as 0.95.")
+    if budget < FIRST:
+        raise InputError(f"budget={budget!r}: expected at least {FIRST} questions for each tracker.")
+    clips, _, _ = clips_of(answers, least=1)
+    made = IdentityPairs(clips, metric=metric, level=level, budget=budget, seed=seed)
+    if file is not None:
+        made.path = Path(file)
+        if made.path.exists():
+            made.read(made.path)
+        made.write(made.path)
+    return made

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.errors import FormatError, InputError, VtlabWarning
-from vtlab.files import csv_text, write_whole
-from vtlab.formats import Format, Place, Result, find_format
+from vtlab.files import csv_text, unpacked, write_whole
+from vtlab.formats import Format, Place, Result, dangling, find_format
 from vtlab.metrics import evaluation, sot, statistics
 from vtlab.metrics.evaluation import Part
 from vtlab.metrics.families import find_family
@@ -183,8 +183,8 @@ def evaluate_folders(
     """Score results in a folder against the truth in another.
 
     Args:
-        truth: Folder of the benchmark, at any level above the sequences, or one of them.
-        tracks: Folder of results: of one tracker, or of several in folders of their own.
+        truth: Folder of the benchmark, at any level above the sequences, or one of them; or a zip of it.
+        tracks: Folder of results: of one tracker, or of several in folders of their own; or a zip of it.
         layout: Name of the format, see `vtlab.formats.find_format`.
         rule: Another rule of the same family than the format's own.
         protocol: Its old name, which goes in version 0.3.
@@ -208,9 +208,17 @@ def evaluate_folders(
         rule = protocol if rule is None else rule
     if rule is not None:
         form = replace(form, rule=find_family(form.family).rule(rule).name if form.family else rule)
+    with unpacked(truth) as truth_folder, unpacked(tracks) as tracks_folder:
+        return _evaluated(form, truth_folder, tracks_folder, layout, missing=missing, workers=workers)
+
+
+def _evaluated(
+    form: Format, truth: Path, tracks: Path, layout: str, *, missing: str, workers: int | None
+) -> FolderResult:
+    """The scores of what lies in two folders."""
     notes: list[str] = []
-    known = _known(form, Path(truth), Path(tracks), layout, notes)
-    found = _found(form, Path(tracks), known, layout)
+    known = _known(form, truth, tracks, layout, notes)
+    found = _found(form, tracks, known, layout)
     jobs = _jobs(known, found, missing, notes)
     parts: dict[str, list[Part]] = {tracker: [] for tracker in sorted(found)}
     for scored in _run(form, jobs, workers):
@@ -259,7 +267,8 @@ def _known(form: Format, truth: Path, tracks: Path, layout: str, notes: list[str
     known = {name: place for name, place in places.items() if place.truth is not None}
     if not known:
         raise FormatError(
-            f"{truth}: no ground truth in the layout {layout!r}. Is the layout right? Expected {form.summary}."
+            f"{truth}: no ground truth in the layout {layout!r}.{dangling(truth) or ' Is the layout right?'} Expected "
+            f"{form.summary}."
         )
     if len(known) < len(places):
         notes.append(f"{len(places) - len(known)} of {len(places)} sequences have no truth")

@@ -103,7 +103,7 @@ def test_ids_of_64_bits():
     # 2**32 frames apart and one more object used to be the same row
     rows = PointRows.of([1], [0], [0], [[1.0, 2.0]])
     told = Tracks.of([0, 1], [2**32, 0], points=rows)
-    assert find_format("motchallenge").losses(told)["absent"].startswith("1 ")
+    assert find_format("motchallenge").losses(told)["absent"].count == 1
     point = PointRows.of([0, 0], [2**62, 2**61], [0, 1], [[1.0, 2.0], [5.0, 6.0]])
     one = Tracks.of([0, 0], [2**62, 2**61], points=point)
     assert similarity(one, one) == pytest.approx(1.0)

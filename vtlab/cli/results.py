@@ -23,7 +23,7 @@ def evaluate(
         Path, typer.Option(help="Ground truth: a folder in the layout of --as, or .parquet tracks.")
     ],
     tracks: Annotated[
-        Path, typer.Option(help="Results: a folder in the layout of --as, or .parquet tracks.")
+        Path, typer.Option(help="Results: a folder in the layout of --as, a zip of it, or .parquet tracks.")
     ],
     layout: Annotated[
         str,
@@ -80,7 +80,10 @@ def evaluate(
 
 def convert(
     source: Annotated[
-        Path, typer.Argument(help="Folder at any level above the sequences, or one file.", metavar="IN")
+        Path,
+        typer.Argument(
+            help="Folder at any level above the sequences, a zip of it, or one file.", metavar="IN"
+        ),
     ],
     out: Annotated[Path, typer.Argument(help="Folder to write to.")],
     *,
@@ -91,6 +94,9 @@ def convert(
     results: Annotated[
         bool, typer.Option("--results", help="IN holds results of trackers, not truth.")
     ] = False,
+    truth: Annotated[
+        Path | None, typer.Option(help="Truth of results in the same format; by default `truth` beside them.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Refuse to lose anything.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -105,7 +111,7 @@ def convert(
     from vtlab.formats import convert as run_convert
 
     check_folder(out)
-    done = run_convert(source, out, to, layout=layout, results=results, strict=strict)
+    done = run_convert(source, out, to, layout=layout, results=results, truth=truth, strict=strict)
     if done.losses:
         stderr().print(_ledger(done))
     facts = {"from": done.source, "to": done.target, "files": [str(p) for p in done.written]}

@@ -1,5 +1,6 @@
 """Files: written whole or not at all, and read so that what came from outside harms nobody."""
 
+from vtlab.files.archive import unpacked
 from vtlab.files.outside import DAMAGE, BoundedFile, damage_as, read_json, read_parquet, read_yaml
 from vtlab.files.sheets import csv_text, read_csv
 from vtlab.files.whole import check_folder, check_place, write_whole
@@ -15,5 +16,6 @@ __all__ = [
     "read_json",
     "read_parquet",
     "read_yaml",
+    "unpacked",
     "write_whole",
 ]

@@ -33,7 +33,10 @@ def write_whole(path: str | os.PathLike[str], fill: bytes | str | Callable[[Path
     target = Path(path)
     if not target.name or "\0" in str(target):
         raise WriteError(f"{str(path)!r} can't be written: it names no file. Remedy: give a file's path.")
-    temporary = target.with_name(f".{target.stem[:40]}.{uuid.uuid4().hex}.part{target.suffix}")
+    name = f".{target.stem[:40]}.{uuid.uuid4().hex}.part{target.suffix}"
+    temporary = Path(
+        os.path.abspath(target.with_name(name))
+    )  # pyarrow takes `a:b/c` for an address of kind `a`
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         if callable(fill):

@@ -4,7 +4,7 @@
 same words everywhere, as do `--as` and `--to` on the command line.
 """
 
-from vtlab.formats.base import FEATURES, Format, Kind, Loss, Place, Result
+from vtlab.formats.base import FEATURES, Format, Kind, Loss, Place, Result, dangling
 from vtlab.formats.conversion import Conversion, convert
 from vtlab.formats.registry import (
     FORMATS,
@@ -29,6 +29,7 @@ __all__ = [
     "Place",
     "Result",
     "convert",
+    "dangling",
     "find_format",
     "open_format",
     "read_tracks",

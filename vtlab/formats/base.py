@@ -269,6 +269,15 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str]]]:
         yield Path(folder), sorted(n for n in names if not is_leftover(n) and n not in LEDGERS.values())
 
 
+def dangling(root: Path) -> str:
+    """A sentence on the first link at or below `root` that leads nowhere; "" where there is none."""
+    for folder, below, names in os.walk(root, followlinks=False):
+        for path in (Path(folder, n) for n in sorted((*below, *names))):
+            if path.is_symlink() and not path.exists():
+                return f" {path} is a link to {os.readlink(path)!r}, which is not there."
+    return ""
+
+
 def files(root: Path, suffix: str) -> Iterator[Path]:
     """Files at or below `root` that end in `suffix`."""
     return (folder / n for folder, names in walk(root) for n in names if n.endswith(suffix))

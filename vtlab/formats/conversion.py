@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
-from vtlab.errors import FormatError, TracksError
-from vtlab.files import write_whole
+from vtlab.errors import FormatError, InputError, TracksError
+from vtlab.files import unpacked, write_whole
 from vtlab.formats.base import LEDGERS, TRUTH, Format, Kind, Loss, Place, Result, absolute
 from vtlab.formats.ledger import renumbered
 from vtlab.formats.registry import find_format, sniff, targets, write_tracks
@@ -43,17 +45,20 @@ def convert(
     *,
     layout: str | Format | None = None,
     results: bool = False,
+    truth: str | os.PathLike[str] | None = None,
     strict: bool = False,
 ) -> Conversion:
     """Write truth or results of one format in another, and beside them what the other can't hold.
 
     Args:
-        source: A folder at any level above the sequences, or one file.
+        source: A folder at any level above the sequences, a zip of it, or one file.
         out: Folder to write to: `truth` and a folder for each tracker are made in it.
         to: Name of the format to write.
         layout: Name of the format to read; by default it is told by its look.
-        results: What lies there are trackers' results, not truth. Those with a folder `truth` beside them are read as
-            `evaluate` does: checked against their sequence, and with its numbers of objects.
+        results: What lies there are trackers' results, not truth. Those whose truth is given, or lies in a folder
+            `truth` beside them, are read as `evaluate` does: checked against their sequence, and with its numbers of
+            objects. Repetitions of one tracker stay apart: in their own files, or as trackers `name-2`, `name-3`.
+        truth: Folder of the truth of results, in the same format.
         strict: Refuse to lose anything, before anything is written.
 
     Raises:
@@ -61,73 +66,115 @@ def convert(
         FormatError: Nothing of that format is there, or a file is wrong.
         TracksError: The target can't hold the tracks at all, or not without a loss and `strict` is asked for.
     """
-    reader = sniff(source) if layout is None else find_format(layout)
-    target, root = find_format(to), Path(source)
+    target = find_format(to)
     kind: Kind = "results" if results else "truth"
-    if strict:
-        refused = [row for _, rows in _rows(reader, root, target, kind) for row in rows]
-        if refused:
-            told = "; ".join(f"{row.place}: {row.told}" for row in refused[:5])
-            more = f"; and {len(refused) - 5} more" if len(refused) > 5 else ""
-            raise TracksError(
-                f"{source}: {target.name!r} can't hold all of it, and nothing was written. Lost would be: {told}{more}. "
-                "Remedy: choose another format, or convert without strict."
+    if truth is not None and not results:
+        raise InputError("truth= names the truth of results, so it goes with results=True (--results).")
+    with unpacked(source) as root:
+        reader = sniff(root) if layout is None else find_format(layout)
+        known = _truth_of(reader, root, truth) if results else None
+        if strict:
+            _refuse_losses(
+                source, [row for _, rows in _rows(reader, root, target, known) for row in rows], target
             )
-    written: list[Path] = []
-    losses: list[Loss] = []
-    for (tracker, sequence, tracks), rows in _rows(reader, root, target, kind):
-        losses += rows
-        written += write_tracks(tracks, out, target, sequence=sequence, tracker=tracker)
+        written: list[Path] = []
+        losses: list[Loss] = []
+        for (tracker, sequence, repeat, tracks), rows in _rows(reader, root, target, known):
+            losses += rows
+            files = write_tracks(tracks, out, target, sequence=sequence, tracker=tracker, repeat=repeat)
+            if not {*files}.isdisjoint(written):
+                raise FormatError(
+                    f"{source}: two of it would be written to {files[0]}. Remedy: rename one of them."
+                )
+            written += files
     if not written:
         raise FormatError(
             f"{source}: there is nothing in the layout {reader.name!r}; expected {reader.summary}."
         )
-    told_ = {"from": reader.name, "to": target.name, "losses": [row.to_dict() for row in losses]}
-    ledger = write_whole(Path(out) / LEDGERS[kind], json.dumps(told_, indent=1) + "\n")
+    told = {"from": reader.name, "to": target.name, "losses": [row.to_dict() for row in losses]}
+    ledger = write_whole(Path(out) / LEDGERS[kind], json.dumps(told, indent=1) + "\n")
     return Conversion(reader.name, target.name, tuple(written), tuple(losses), ledger)
 
 
+def _refuse_losses(source: object, refused: list[Loss], target: Format) -> None:
+    if not refused:
+        return
+    told = "; ".join(f"{row.place}: {row.told}" for row in refused[:5])
+    more = f"; and {len(refused) - 5} more" if len(refused) > 5 else ""
+    raise TracksError(
+        f"{source}: {target.name!r} can't hold all of it, and nothing was written. Lost would be: {told}{more}. "
+        "Remedy: choose another format, or convert without strict."
+    )
+
+
+class _Found(NamedTuple):
+    """What lies there: tracker ("" of truth), sequence, number of the repetition, tracks."""
+
+    tracker: str
+    sequence: str
+    repeat: int
+    tracks: Tracks
+
+
 def _rows(
-    reader: Format, root: Path, target: Format, kind: Kind
-) -> Iterator[tuple[tuple[str, str, Tracks], list[Loss]]]:
-    """(tracker, sequence, tracks) of all that lies there, and what the target can't hold of each."""
-    for tracker, sequence, tracks, ignored in _all(reader, root, kind == "results"):
-        found = target.losses(tracks, kind)
+    reader: Format, root: Path, target: Format, known: Mapping[str, Place] | None
+) -> Iterator[tuple[_Found, list[Loss]]]:
+    """All that lies there, and what the target can't hold of each; `known`: the sequences, where it is results."""
+    kind: Kind = "truth" if known is None else "results"
+    for one, ignored in _truths(reader, root) if known is None else _answers(reader, root, known):
+        found = target.losses(one.tracks, kind)
         found.pop("objects", None)  # each object gets a file of its own
-        parts = targets(target, tracks, sequence)
+        parts = targets(target, one.tracks, one.sequence)
         if len(parts) > 1:
             found |= renumbered({i: name for name, i in parts if i is not None})
         rows = [*found.values()]
         if ignored:
             rows.append(Loss("ignore", ignored, f"{ignored} ignore regions"))
-        name = "/".join(filter(None, (tracker, sequence)))
-        yield (tracker, sequence, tracks), [row.within(name) for row in rows]
+        record = one.tracks.record
+        unread = record.extra.get("unread") or {}
+        rows += [Loss(what, count, f"{count} values of {what}") for what, count in unread.items()]
+        name = "/".join(filter(None, (one.tracker, one.sequence)))
+        extra = {key: value for key, value in record.extra.items() if key != "unread"}
+        one = one._replace(tracks=one.tracks.replace(record=record.replace(extra=extra)))
+        yield one, [row.within(name) for row in rows]
 
 
-def _all(reader: Format, root: Path, results: bool) -> Iterator[tuple[str, str, Tracks, int]]:
-    """Tracker, sequence, tracks, and how many ignore regions there are beside them."""
-    if results:
-        known = _truth_beside(reader, root)
-        for found in _results(reader, root, known):
-            place = known.get(found.sequence)
-            sequence = None if place is None else reader.read_sequence(place, images=False)
-            tracks = reader.read_tracks(found.path, sequence)
-            if sequence is not None and tracks.record.frames is None:
-                tracks = tracks.replace(record=tracks.record.replace(frames=len(sequence)))
-            yield found.tracker, found.sequence, tracks, 0
-        return
+def _truths(reader: Format, root: Path) -> Iterator[tuple[_Found, int]]:
+    """The truth of each sequence, and how many ignore regions there are beside it."""
     for place in reader.find(root).values():
         sequence = reader.read_sequence(place, images=False) if place.truth is not None else None
         if sequence is not None and sequence.truth is not None:
-            yield "", place.name, sequence.truth, 0 if sequence.ignore is None else len(sequence.ignore)
+            ignored = 0 if sequence.ignore is None else len(sequence.ignore)
+            yield _Found("", place.name, 1, sequence.truth), ignored
 
 
-def _truth_beside(reader: Format, root: Path) -> dict[str, Place]:
-    """Sequences by name whose truth lies in the folder `truth` in, or right beside, the results or their tracker."""
+def _answers(reader: Format, root: Path, known: Mapping[str, Place]) -> Iterator[tuple[_Found, int]]:
+    """Each result, checked against its sequence where that is known."""
+    before: Counter[tuple[str, str]] = Counter()
+    for found in _results(reader, root, known):
+        before[found.tracker, found.sequence] += 1
+        repeat = before[found.tracker, found.sequence]
+        if repeat > 1 and not reader.repeats:
+            raise FormatError(
+                f"{found.path}: {found.tracker!r} has another result for {found.sequence!r}. Keep one."
+            )
+        place = known.get(found.sequence)
+        sequence = None if place is None else reader.read_sequence(place, images=False)
+        tracks = reader.read_tracks(found.path, sequence)
+        if sequence is not None and tracks.record.frames is None:
+            tracks = tracks.replace(record=tracks.record.replace(frames=len(sequence)))
+        yield _Found(found.tracker, found.sequence, repeat, tracks), 0
+
+
+def _truth_of(reader: Format, root: Path, truth: str | os.PathLike[str] | None) -> dict[str, Place]:
+    """Sequences by name whose truth is given, or lies in the folder `truth` in or right beside the results."""
     top = absolute(root)
     beside = next((f for f in (top, *top.parents[:2]) if (f / TRUTH).is_dir()), None)
-    found = {} if beside is None else reader.find(beside)
-    return {name: place for name, place in found.items() if place.truth is not None}
+    found = reader.find(Path(truth)) if truth is not None else {} if beside is None else reader.find(beside)
+    known = {name: place for name, place in found.items() if place.truth is not None}
+    if truth is not None and not known:
+        raise FormatError(f"{truth}: no truth in the layout {reader.name!r}; expected {reader.summary}.")
+    return known
 
 
 def _results(reader: Format, root: Path, known: Mapping[str, Place]) -> list[Result]:
@@ -135,4 +182,4 @@ def _results(reader: Format, root: Path, known: Mapping[str, Place]) -> list[Res
     found = {r.path: r for r in reader.find_results(root)}
     if known and root.is_dir():
         found |= {r.path: r for r in reader.find_results(root, known)}
-    return list(found.values())
+    return sorted(found.values(), key=lambda r: (r.tracker, r.sequence, r.path))

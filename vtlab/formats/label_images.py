@@ -143,11 +143,12 @@ class LabelImages(Format):
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read a result: with a sequence the frames that its truth has, each of which must be there after the first."""
         truth = None if sequence is None else sequence.truth
-        if truth is None or "files" not in truth.meta:
+        if truth is None or truth.record.files is None:
             files, size, single = _numbered(path, []), None, False
         else:
             size, single = truth.size, bool(truth.meta["single"])
-            files = dict(zip(truth.meta["annotated"], (path / n for n in truth.meta["files"]), strict=True))
+            named = (path / name for name in truth.record.files)
+            files = dict(zip(truth.record.annotated or (), named, strict=True))
             files = {f: _there(p) for f, p in files.items()}
             files = {f: p for f, p in files.items() if p.is_file() or self._counts(f, truth)}
         rows, shape = [], size
@@ -177,8 +178,9 @@ class LabelImages(Format):
                 f"{path}: palette images need the size of the frames and ids from 1 to {_VOID[0] - 1}, got size "
                 f"{tracks.size} and ids {ids[:3]}. Remedy: tracks.renamed({{old: new}}), tracks with masks."
             )
-        annotated = tracks.meta.get("annotated")
-        names = dict(zip(annotated or (), tracks.meta.get("files") or (), strict=False))
+        names = dict(
+            zip(tracks.record.annotated or (), tracks.record.files or (), strict=bool(tracks.record.files))
+        )
         dense = kind == "results" or bool(tracks.record.dense)
         for frame in tracks.annotated_frames(frame_count(tracks), dense).tolist():
             labels = np.zeros(tracks.size, np.uint8)

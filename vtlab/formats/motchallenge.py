@@ -60,7 +60,8 @@ def read_mot(
 
     In truth `score` is the flag of the seventh column (0 = not counted by the protocol), `label` the class, and
     `visible` is False where the visibility is 0; its record names the rule that scores it, by the name of its sequence
-    (MOT20-01), else by its columns. `size` is (width, height).
+    (MOT20-01), else by its columns. How visible an object is between 0 and 1 is not kept; the record's `unread` has how
+    often it is said. `size` is (width, height).
     """
     rows = read_mot_rows(path, kind, frames=frames, size=size, first_frame=first_frame)
     object_id = np.arange(len(rows)) if kind == "detections" else rows.object_id
@@ -69,6 +70,8 @@ def read_mot(
     meta: dict[str, Any] = {"format": "mot", "file": str(path)}
     if kind == "truth":
         meta |= {"dense": True, "rule": _rule_of(_place(path).name, rows.has_classes)}
+        between = int(((rows.visibility > 0) & (rows.visibility < 1)).sum())
+        meta |= {"unread": {"visibility": between}} if between else {}
     return Tracks.of(
         rows.frame,
         object_id,

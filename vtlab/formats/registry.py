@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vtlab.errors import FormatError, InputError, near
-from vtlab.formats.base import Format, Kind, Place, absolute, options_of
+import numpy as np
+
+from vtlab.errors import FormatError, InputError, TracksError, near
+from vtlab.formats.base import FEATURES, Format, Kind, Place, absolute, options_of
 from vtlab.registry import load_file
 from vtlab.sequence import Dataset, Sequence
 from vtlab.tracks import Tracks
@@ -168,7 +170,13 @@ def write_sequence(
 
 
 def write_tracks(
-    tracks: Tracks, root: str | os.PathLike[str], name: str | Format, *, sequence: str, tracker: str = ""
+    tracks: Tracks,
+    root: str | os.PathLike[str],
+    name: str | Format,
+    *,
+    sequence: str,
+    tracker: str = "",
+    repeat: int = 1,
 ) -> list[Path]:
     """Write tracks where the format called `name` has them below `root`, so that `evaluate` finds them.
 
@@ -178,6 +186,8 @@ def write_tracks(
         name: Of the format.
         sequence: Name of the sequence.
         tracker: Name of the tracker; "" for truth.
+        repeat: Which repetition of the tracker this is, from 1; where the format holds one only, it is called
+            `tracker-2`.
 
     Returns:
         The files; several where a file holds one object: the targets are then called `sequence-1`, `sequence-2`.
@@ -187,13 +197,37 @@ def write_tracks(
     """
     form = find_format(name)
     kind: Kind = "results" if tracker else "truth"
+    _refuse_all_lost(tracks, form, kind)
+    owner = _plain(tracker if repeat == 1 or form.repeats else f"{tracker}-{repeat}")
     parts = {
         name: tracks if i is None else tracks.of_object(i) for name, i in targets(form, tracks, sequence)
     }
     return [
-        form.write_tracks(part, form.path_of(Path(root), _plain(target), _plain(tracker)), kind)
+        form.write_tracks(
+            part, _repeated(form.path_of(Path(root), _plain(target), owner), form, repeat), kind
+        )
         for target, part in parts.items()
     ]
+
+
+def _repeated(path: Path, form: Format, repeat: int) -> Path:
+    """The file of a repetition, where the format counts them."""
+    counted = form.repeats and path.stem.endswith("_001")
+    return path.with_stem(f"{path.stem.removesuffix('_001')}_{repeat:03d}") if counted else path
+
+
+def _refuse_all_lost(tracks: Tracks, form: Format, kind: Kind) -> None:
+    """Raise `TracksError` for tracks of which nothing would be left: boxes in a format of masks, say."""
+    held = form.holds if kind == "truth" or form.results is None else form.results
+    there = [k for k in ("boxes", "masks", "points") if FEATURES[k].count(tracks)]
+    if "boxes" not in there and np.isfinite(tracks.boxes).all(axis=1).any():
+        there.append("boxes")  # the extents of masks
+    if there and not held & {*there}:
+        kept = " or ".join(k for k in ("boxes", "masks", "points") if k in held)
+        raise TracksError(
+            f"{form.name!r} holds {kept}, these tracks have {' and '.join(there)} only, so nothing of them would be "
+            "written. Remedy: make what it holds first (a segmenter makes masks of boxes), or choose another format."
+        )
 
 
 def targets(form: Format, tracks: Tracks, sequence: str) -> list[tuple[str, int | None]]:

@@ -17,6 +17,7 @@ from vtlab import formats, masks
 from vtlab.benchmark import evaluate_folders
 from vtlab.datasets import open_dataset
 from vtlab.errors import TracksError
+from vtlab.files import write_whole
 from vtlab.formats import FEATURES, Format, Kind
 from vtlab.metrics import METRICS, score
 from vtlab.metrics.families import find_family
@@ -260,6 +261,27 @@ def _(part: FormatPart) -> None:
     for root in (results, results.parent, real / "mine"):
         found = evaluate_folders(alone, root, form).parts
         assert [p[0].sequence for p in found.values()] == ["walk"], root.name
+
+
+@FORMAT.check
+def _(part: FormatPart) -> None:
+    """what systems leave beside its files changes nothing"""
+    form, root = part.form, part.root
+    form.write_sequence(whole(example(form), _rule(form)), form.path_of(root, "walk"))
+    formats.write_tracks(example(form, "results"), root, form, sequence="walk", tracker="mine")
+    before = evaluate_folders(root, root, form).table
+    for path in [p for p in root.rglob("*") if p.is_file()]:
+        for copy in (
+            f"._{path.name}",
+            f".ipynb_checkpoints/{path.stem}-checkpoint{path.suffix}",
+            f"__MACOSX/{path.name}",
+        ):
+            write_whole(path.parent / copy, b"Mac OS X")
+        for name in (".DS_Store", "Thumbs.db", "desktop.ini", "__MACOSX/._walk"):
+            write_whole(path.parent / name, b"left")
+    assert list(form.find(root)) == ["walk"]
+    assert [r.sequence for r in form.find_results(root, ["walk"])] == ["walk"]
+    assert evaluate_folders(root, root, form).table.equals(before)
 
 
 @FORMAT.check

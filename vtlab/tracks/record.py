@@ -242,6 +242,7 @@ class Record(_Entries):
         objects: Object id as text -> attributes of the object (name -> JSON value) that hold on all frames.
         id_map: Object id as text -> id that a host (an annotation tool, a file) has for it.
         annotated: Frames that somebody looked at, whether or not an object is on them; ascending.
+        files: Names of the files of the `annotated` frames, in their order, where each has one.
         dense: True where a frame without a row was looked at and holds nothing, as in text of multi-object tracking.
         frames: Number of frames of the sequence, where a file states it.
         format: Name of the format that it was read from.
@@ -266,6 +267,7 @@ class Record(_Entries):
     objects: dict[str, dict[str, Any]] | None = _entry(dict)
     id_map: dict[str, Any] | None = _entry(dict)
     annotated: tuple[int, ...] | None = _entry(tuple)
+    files: list[str] | None = _entry(list)
     dense: bool | None = _entry(bool)
     frames: int | None = _entry(int)
     format: str | None = _entry(str)
@@ -283,6 +285,11 @@ class Record(_Entries):
         if self.annotated and self.annotated[0] < 0:
             raise TracksError(
                 f"Tracks: the record's 'annotated' frames count from 0, got frame {self.annotated[0]}."
+            )
+        if self.files is not None and len(self.files) != len(self.annotated or ()):
+            raise TracksError(
+                f"Tracks: the record's 'files' must name one for each of {len(self.annotated or ())} 'annotated' frames, "
+                f"got {len(self.files)}."
             )
 
     def renamed(self, ids: Mapping[int, int]) -> Record:

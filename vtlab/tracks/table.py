@@ -298,7 +298,12 @@ class Tracks(Columns):
             )
             if f >= 0
         ]
-        annotated = None if record.annotated is None else source.places(clip, record.annotated)
+        annotated, files = None, record.files
+        if record.annotated is not None:
+            places = source.places(clip, record.annotated)
+            order = [i for i in np.argsort(places, kind="stable").tolist() if places[i] >= 0]
+            annotated = tuple(places[order].tolist())
+            files = None if files is None else [files[i] for i in order]
         points = self.points.replace(frame=source.places(clip, self.points.frame))
         frames = source.places(clip, self.frame)
         rows = {name: values[frames >= 0] for name, values in self.columns().items()}
@@ -306,7 +311,8 @@ class Tracks(Columns):
             record=record.replace(
                 source=clip,
                 frames=None if record.frames is None else clip.length,
-                annotated=None if annotated is None else tuple(np.sort(annotated[annotated >= 0]).tolist()),
+                annotated=annotated,
+                files=files,
                 events=events,
             )
         )

@@ -320,21 +320,28 @@ def open_frames(frames: list[Path] | Path | None, place: Place, fps: float | Non
     return open_video(frames, fps=fps, name=place.name)
 
 
-def no_frames(place: Place, count: int, size: tuple[int, int] | None, fps: float = 30.0) -> Video:
-    """A video of which only the length is known: scoring needs no images.
+def no_frames(
+    place: Place,
+    count: int,
+    size: tuple[int, int] | None,
+    fps: float = 30.0,
+    span: tuple[int, int] = (0, 1),
+) -> Video:
+    """A video of which only the length is known, and which frames of another it has: scoring needs no images.
 
     Raises:
         FormatError: The length is no sequence's; a damaged number would take all memory.
     """
     if not 0 <= count <= MOST_FRAMES:
         raise FormatError(f"{place.path}: {count} frames; a sequence has at most {MOST_FRAMES}.")
-    return Video(_NoFrames(place, count, size or (0, 0), fps))
+    return Video(_NoFrames(place, count, size or (0, 0), fps, span))
 
 
 class _NoFrames(FrameSource):
-    def __init__(self, place: Place, count: int, size: tuple[int, int], fps: float):
+    def __init__(self, place: Place, count: int, size: tuple[int, int], fps: float, span: tuple[int, int]):
         self.name, self.source, self.fps = place.name, str(place.path), fps
         self.height, self.width = size
+        self.span = span
         self.timestamps = np.arange(count) / fps
 
     def get(self, index: int) -> Image:

@@ -218,7 +218,7 @@ def _filled(name: str, tracks: Tracks) -> Rows:
         return np.zeros(len(tracks), bool)
     if values.dtype == object:
         return given(values, len(tracks))
-    flat = values.reshape(len(tracks), -1)
+    flat = values if values.ndim > 1 else values[:, None]
     return np.asarray((~np.isnan(flat) if fill != fill else flat != fill).any(axis=1))
 
 
@@ -285,6 +285,7 @@ FEATURES: Mapping[str, Feature] = {
     "flags": Feature("{} scores of 0", lambda t: t.score == 0, lambda t, row: t.score[row]),
     "scores": Feature("{} scores", lambda t: (t.score > 0) & (t.score < 1), lambda t, row: t.score[row]),
     "labels": _told_by("{} labels", "label", lambda t: given(t.label, len(t))),
+    "unlabelled": Feature("{} rows without a label", lambda t: np.zeros(len(t), bool)),
     "overlap": Feature(
         "{} pixels that belong to two objects",
         lambda t: np.isin(t.frame, list(overlaps(t))),

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vtlab.errors import FormatError, TracksError
 from vtlab.files import write_whole
 from vtlab.formats.base import Kind as FormatKind
-from vtlab.formats.base import Place
+from vtlab.formats.base import Loss, Place, given, lost
 from vtlab.formats.mot_folder import MotFolder
 from vtlab.formats.mot_text import Kind, MotRows, read_mot_rows, unit_scores
 from vtlab.prompts import Prompts
@@ -165,6 +165,15 @@ class MotChallenge(MotFolder):
         info = self.info(place, True)
         found = read_mot(place.path / "det" / file, "detections", frames=info.frames, size=info.size)
         return found.replace(meta={**found.meta, "frames": info.frames})
+
+    def losses(self, tracks: Tracks, kind: FormatKind = "truth") -> dict[str, Loss]:
+        """See `Format`; every row of truth has a class."""
+        found = super().losses(tracks, kind)
+        boxed = np.isfinite(tracks.boxes).all(axis=1)
+        if kind == "truth":
+            told = "{} rows without a label (they read as pedestrians)"
+            found |= lost("unlabelled", tracks, told, boxed & ~given(tracks.label, len(tracks)))
+        return found
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: FormatKind = "results") -> Path:
         """Write the text, and with truth the `seqinfo.ini` of its sequence."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from vtlab.errors import FormatError, InputError, TracksError
 from vtlab.files import write_whole
-from vtlab.formats.base import Kind, Place, overlaps, read_text
+from vtlab.formats.base import Kind, Loss, Place, given, lost, overlaps, read_text
 from vtlab.formats.mot_folder import MotFolder
 from vtlab.masks import MAX_PIXELS, Runs
 from vtlab.prompts import Prompts
@@ -65,8 +65,9 @@ def read_mots(
         size = here
         seen.add(row[:2])
         rows.append(row)
+    dense = {"dense": True} if source == "manual" else {}
     if size is None:
-        return Tracks.empty()
+        return Tracks.empty(meta={"format": "mots", **dense})
     frame, object_id, label, masks = zip(*rows, strict=True)
     # Several ignore regions share the id 10000 on a frame: each gets an id of its own.
     ids = [i if c != 10 else 10_000_000 + n for n, (i, c) in enumerate(zip(object_id, label, strict=True))]
@@ -81,7 +82,7 @@ def read_mots(
             label=[CLASSES[c] for c in label],
             source=source,
             size=size,
-            meta={"format": "mots", **({"dense": True} if source == "manual" else {})},
+            meta={"format": "mots", **dense},
         )
     except InputError as error:
         raise FormatError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from None
@@ -140,6 +141,8 @@ class Mots(MotFolder):
             truth = truth.replace(
                 meta={**truth.meta, **({} if info.frames is None else {"frames": info.frames})}
             )
+            if truth.size is None and info.size is not None:
+                truth = truth.replace(size=info.size[::-1])
             prompts = first_prompts(truth.take(truth.label != "ignore")) if images else prompts
         video = self.video(place, info, truth, images)
         return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
@@ -148,6 +151,12 @@ class Mots(MotFolder):
         """Read a result."""
         frames = None if sequence is None or sequence.truth is None else sequence.truth.meta.get("frames")
         return read_mots(path, frames=frames, first_frame=self.first())
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
+        """See `Format`; every mask has a class."""
+        bare = given(tracks.rle, len(tracks)) & tracks.visible & ~given(tracks.label, len(tracks))
+        told = "{} rows without a label (they read as pedestrians)"
+        return super().losses(tracks, kind) | lost("unlabelled", tracks, told, bare)
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write the visible masks, and with truth the `seqinfo.ini` of its sequence."""

@@ -74,7 +74,9 @@ class Parquet(Format):
         if images:
             video = open_frames(video_beside(place.path.parent, place.name), place)
         else:
-            video = no_frames(place, frame_count(truth), truth.size)
+            source = truth.record.source
+            span = (0, 1) if source is None else source.span
+            video = no_frames(place, frame_count(truth), truth.size, span=span)
         if prompts.is_file():
             given = Prompts.load(prompts)
         else:

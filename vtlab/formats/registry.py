@@ -15,6 +15,7 @@ import numpy as np
 
 from vtlab.errors import FormatError, InputError, TracksError, near
 from vtlab.formats.base import FEATURES, Format, Kind, Place, absolute, options_of
+from vtlab.formats.borders import upright
 from vtlab.registry import load_file
 from vtlab.sequence import Dataset, Sequence
 from vtlab.tracks import Tracks
@@ -166,6 +167,8 @@ def write_sequence(
         TracksError: The sequence has no truth, or the format can't hold it.
     """
     form = find_format(name)
+    if sequence.truth is not None:
+        sequence = replace(sequence, truth=fitted(form, sequence.truth, "truth"))
     return form.write_sequence(sequence, form.path_of(Path(root), _plain(sequence.name)))
 
 
@@ -197,6 +200,7 @@ def write_tracks(
     """
     form = find_format(name)
     kind: Kind = "results" if tracker else "truth"
+    tracks = fitted(form, tracks, kind)
     _refuse_all_lost(tracks, form, kind)
     owner = _plain(tracker if repeat == 1 or form.repeats else f"{tracker}-{repeat}")
     parts = {
@@ -228,6 +232,13 @@ def _refuse_all_lost(tracks: Tracks, form: Format, kind: Kind) -> None:
             f"{form.name!r} holds {kept}, these tracks have {' and '.join(there)} only, so nothing of them would be "
             "written. Remedy: make what it holds first (a segmenter makes masks of boxes), or choose another format."
         )
+
+
+def fitted(form: Format, tracks: Tracks, kind: Kind) -> Tracks:
+    """The tracks with upright boxes around turned ones, where the format holds no angle."""
+    if tracks.angle is None or "angle" in form.held(kind):
+        return tracks
+    return tracks.replace(boxes=upright(tracks.boxes, tracks.angle), angle=None)
 
 
 def targets(form: Format, tracks: Tracks, sequence: str) -> list[tuple[str, int | None]]:

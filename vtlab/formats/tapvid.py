@@ -29,12 +29,15 @@ from vtlab.formats.base import (
     TRUTH,
     Format,
     Kind,
+    Loss,
     Place,
     Result,
     files,
     frame_count,
+    lost,
     no_frames,
 )
+from vtlab.formats.ledger import pointed, renumbered
 from vtlab.prompts import PointPrompt, Prompts
 from vtlab.sequence import Sequence
 from vtlab.tracks import PointRows, Tracks
@@ -119,6 +122,21 @@ class TapVid(Format):
         xy = points * (size[1], size[0])
         meta = {"format": self.name, "file": str(path), "frames": xy.shape[1]}
         return _tracks(xy, visible, "tracked", size, meta)
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
+        """See `Format`; each point of a file is an object, and one that is never seen is none of a benchmark's."""
+        found, p = super().losses(tracks, kind), tracks.points
+        found.pop("ids", None)
+        pairs, track = np.unique(np.stack([p.object_id, p.point_id], axis=1), axis=0, return_inverse=True)
+        kept = np.ones(len(pairs), bool)
+        if kind == "truth":
+            kept = np.bincount(track.reshape(-1), p.visible, len(pairs)) > 0
+            gone = pointed(tracks, ~kept[track.reshape(-1)])
+            found |= lost("points", tracks, "{} rows with a point that is never visible", gone)
+        hidden = ~tracks.visible & pointed(tracks, p.visible)
+        found |= lost("hidden", tracks, "{} rows that are not visible, of points that are", hidden)
+        first = {int(i): n for n, (i, _) in reversed([*enumerate(pairs[kept].tolist(), start=1)])}
+        return found | renumbered({i: n for i, n in sorted(first.items()) if i != n})
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write one video's points; each point of each object is a track of the file, without the video's pixels."""

@@ -28,8 +28,8 @@ from vtlab.formats.base import (
     Kind,
     Loss,
     Place,
+    extents,
     frame_count,
-    given,
     image_size,
     lost,
     no_frames,
@@ -41,6 +41,7 @@ from vtlab.formats.base import (
     walk,
     whole,
 )
+from vtlab.geometry import polygon_to_box
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
 from vtlab.video import image_files
@@ -130,9 +131,19 @@ class Vot(Format):
         return written
 
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
-        """See `Format`; a line with a mask has no box of its own."""
-        drawn = tracks.take(given(tracks.rle, len(tracks)))
-        return super().losses(tracks, kind) | lost("boxes", drawn, "{} boxes of objects with masks")
+        """See `Format`; a line with a mask or an outline has no box of its own."""
+        around = extents(tracks)
+        for row, rings in enumerate(tracks.polygons if tracks.polygons is not None else ()):
+            if rings is not None and len(rings) == 1:
+                around[row] = polygon_to_box(rings[0])
+        own = np.isfinite(around).all(axis=1) & (around != tracks.boxes).any(axis=1)
+        told = "{} boxes of objects with masks or outlines"
+        found = super().losses(tracks, kind) | lost("boxes", tracks, told, own & tracks.visible)
+        if tracks.polygons is not None:
+            several = np.array([rings is not None and len(rings) > 1 for rings in tracks.polygons], bool)
+            told = "{} outlines of several rings (they are written as masks)"
+            found |= lost("polygons", tracks, told, several & tracks.visible)
+        return found
 
     def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
         """A result is the first repetition in its sequence's folder."""

@@ -23,6 +23,7 @@ from vtlab.metrics import METRICS, score
 from vtlab.metrics.families import find_family
 from vtlab.sequence import Sequence
 from vtlab.testing.contract import Contract, NotAsked
+from vtlab.testing.ledger import check_ledger, random_tracks
 from vtlab.tracks import PointRows, Tracks
 from vtlab.tracks.columns import EXTRAS
 from vtlab.video import open_video
@@ -210,6 +211,21 @@ def _(part: FormatPart) -> None:
             assert_same(back, given)
         elif feature in lost and (given.size is None) == (back.size is None):
             assert count(back) == 0, f"{feature} comes back, and `holds` says that it does not"
+
+
+@FORMAT.check
+def _(part: FormatPart) -> None:
+    """tracks with every feature come back but for what its ledger says"""
+    given = random_tracks(2)
+    parts = [given] if "objects" in part.form.holds else map(given.of_object, given.object_ids.tolist())
+    for number, alone in enumerate(parts):
+        alone = formats.fitted(part.form, alone, "truth")
+        losses = part.form.losses(alone)
+        try:
+            back = part.there_and_back(alone, folder=str(number))
+        except TracksError:
+            continue  # it holds nothing of such an object
+        check_ledger(alone, back, losses)
 
 
 @FORMAT.check

@@ -286,7 +286,7 @@ class Columns:
         attributes: (N,) object array of dict (name -> JSON value, of this figure on this frame) or None; or None.
             What is true of an object on all frames stands in `Record.objects`.
         polygons: (N,) object array of tuples of (K, 2) float64 rings of (x, y) pixels or None; or None. The parts of
-            an outline as somebody drew it; the mask of such a row is their union.
+            an outline as somebody drew it, each before its holes (rings inside it); see `vtlab.tracks.outline`.
         rle: (N,) object array of bytes (COCO compressed counts) or None; None when no row has a mask.
     """
 

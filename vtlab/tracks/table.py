@@ -21,6 +21,7 @@ from vtlab.files import csv_text, damage_as, write_whole
 from vtlab.tracks import columns as _columns
 from vtlab.tracks import parquet
 from vtlab.tracks.columns import COLUMNS, Columns
+from vtlab.tracks.outline import mask_of
 from vtlab.tracks.points import PointRows
 from vtlab.tracks.record import Record, Source
 from vtlab.video import Video
@@ -75,7 +76,7 @@ class Tracks(Columns):
             score: (N,) in [0, 1].
             visible: (N,) bool.
             masks: N masks (H, W), or their encodings as bytes, or None for a row without one. Rows without one that
-                have polygons get their union, where `size` is known.
+                have polygons get what they draw, where `size` is known.
             points: Table of points.
             size: (height, width) of the frames.
             record: Provenance; or its entries as a dict in `meta`.
@@ -465,9 +466,7 @@ def _encode_all(
     if polygons is not None and size is not None:
         for i, rings in enumerate(polygons):
             if rings is not None and column[i] is None:
-                column[i] = _masks.encode(
-                    np.logical_or.reduce([_masks.from_polygon(ring, *size) for ring in rings])
-                )
+                column[i] = _masks.encode(mask_of(rings, *size))
     if masks is None and all(m is None for m in column):
         return None, size
     if size is None and any(m is not None for m in column):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import random
 import shutil
+import subprocess
+import sys
 import warnings
 from fractions import Fraction
 from pathlib import Path
@@ -11,9 +15,15 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from tests.video.clips import HEIGHT, WIDTH, encode, number, picture
-from vtlab.errors import VideoError, VtlabWarning
+from vtlab.cli import app
+from vtlab.errors import InputError, VideoError, VtlabWarning
+from vtlab.prompts import BoxPrompt
+from vtlab.session import Session
+from vtlab.trackers.loop import track
+from vtlab.tracks import Tracks
 from vtlab.video import open_video
 from vtlab.video.base import usual_rate
 
@@ -175,7 +185,9 @@ def test_song_with_a_cover(tmp_path: Path) -> None:
         open_video(_with_cover(tmp_path / "song.m4a", 0, sound=True))
 
 
-def test_several_videos_are_named(tmp_path: Path) -> None:
+@pytest.fixture
+def two(tmp_path: Path) -> Path:
+    """A file of two videos: 64 x 64, and 96 x 96 with its frames numbered from 100."""
     path = tmp_path / "two.mkv"
     with av.open(str(path), "w") as file:
         streams = []
@@ -186,16 +198,82 @@ def test_several_videos_are_named(tmp_path: Path) -> None:
         for index in range(20):
             for stream in streams:
                 image = av.VideoFrame.from_ndarray(
-                    picture(index, stream.width, stream.height), format="rgb24"
+                    picture(index + (100 if stream.width == 96 else 0), stream.width, stream.height),
+                    format="rgb24",
                 )
                 file.mux(stream.encode(image))
         for stream in streams:
             file.mux(stream.encode())
-    with pytest.warns(
-        VtlabWarning, match=r"two\.mkv' holds 2 videos \(stream 0 of 64x64, stream 1 of 96x96\)"
-    ):
-        video = open_video(path)
+    return path
+
+
+def test_several_videos_are_named(two: Path) -> None:
+    told = r"two\.mkv' holds 2 videos \(stream 0 of 64x64, stream 1 of 96x96\); .*stream=NUMBER"
+    with pytest.warns(VtlabWarning, match=told):
+        video = open_video(two)
     assert len(video) == len(list(video)) == 20
+
+
+def test_one_of_several_videos_is_chosen(two: Path) -> None:
+    for verify in (False, True):
+        first, second = (open_video(two, stream=n, verify=verify) for n in (0, 1))
+        assert (first.stream, second.stream) == (0, 1)
+        assert (first.width, second.width) == (64, 96)
+        assert [number(i) for i in second] == list(range(100, 120))
+        assert number(second[7]) == 107
+        assert number(first[7]) == 7
+    kept = pickle.loads(pickle.dumps(second))
+    assert (kept.stream, number(kept[3]), kept[2:].stream) == (1, 103, 1)
+    assert first.digest() != second.digest() == kept.digest()
+    tracks = track(second[4:], BoxPrompt((5, 5, 40, 40)), "ncc")
+    assert tracks.record.source is not None
+    assert (tracks.record.source.stream, tracks.record.source.span) == (1, (4, 1))
+    with pytest.raises(InputError, match="another video"):
+        tracks.on(first)
+
+
+def test_a_video_that_is_not_there(two: Path, tmp_path: Path) -> None:
+    with pytest.raises(
+        VideoError, match=r"no video of number 5. It holds stream 0 of 64x64, stream 1 of 96x96"
+    ):
+        open_video(two, stream=5)
+    with pytest.raises(VideoError, match=r"no video of number 2. It holds stream 1 of 96x64"):
+        open_video(_with_cover(tmp_path / "film.mp4", 4, sound=True), stream=2)  # the sound
+    for other in (np.zeros((2, 8, 8, 3), np.uint8), "http://localhost:1/a.mp4"):
+        with pytest.raises(InputError, match="stream= chooses a video of a file"):
+            open_video(other, stream=0)
+    with pytest.raises(InputError, match="is open already; give stream=1"):
+        open_video(open_video(two, stream=0), stream=1)
+
+
+def test_a_chosen_video_in_a_forked_child_and_a_session(two: Path, tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom tests.video.clips import number\nfrom vtlab.video import open_video\n"
+        "video = open_video(sys.argv[1], stream=1, cache_bytes=0)\nassert number(video[2]) == 102\n"
+        "child = os.fork()\n"
+        "if child == 0:\n    os._exit(0 if number(video[9]) == 109 else 1)\n"
+        "assert os.waitpid(child, 0)[1] == 0 and number(video[10]) == 110"
+    )
+    if hasattr(os, "fork"):
+        subprocess.run(
+            [sys.executable, "-c", code, str(two)], check=True, timeout=60, cwd=Path(__file__).parents[2]
+        )
+    Session(open_video(two, stream=1), "ncc").save(tmp_path / "s.parquet")
+    assert Session.load(tmp_path / "s.parquet").video.width == 96
+    asked = [
+        "track",
+        str(two),
+        "--box",
+        "5,5,40,40",
+        "-t",
+        "ncc",
+        "--stream",
+        "1",
+        "-o",
+        str(tmp_path / "t.parquet"),
+    ]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    assert Tracks.load(tmp_path / "t.parquet").size == (96, 96)
 
 
 # -- names ---------------------------------------------------------------------------------------------------

@@ -30,6 +30,9 @@ Boxes = Annotated[
 ]
 Points = Annotated[list[str] | None, typer.Option("--point", help="A point x,y to follow; repeat for more.")]
 OnFrame = Annotated[int, typer.Option("--frame", "-f", help="Frame (from 0) of --box and --point.")]
+StreamNumber = Annotated[
+    int | None, typer.Option("--stream", help="Number of the video, of a file that holds several.")
+]
 Params = Annotated[
     list[str] | None,
     typer.Option("--param", "-P", help="A parameter of the tracker, NAME=VALUE; repeat for more."),

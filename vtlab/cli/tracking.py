@@ -18,12 +18,13 @@ from vtlab.cli.options import (
     Points,
     PromptFile,
     Rule,
+    StreamNumber,
     params_of,
     prompts_of,
     rule_of,
 )
 from vtlab.cli.output import escape, print_facts, print_json, print_rows, progress_bar, stderr, stdout
-from vtlab.errors import Interrupted, TrackingError, VtlabError
+from vtlab.errors import InputError, Interrupted, TrackingError, VtlabError
 from vtlab.files import check_folder, check_place
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def track(
     box: Boxes = None,
     point: Points = None,
     frame: OnFrame = 0,
+    stream: StreamNumber = None,
     direction: Annotated[str, typer.Option(help="forward, backward or both.")] = "forward",
     start: Annotated[int | None, typer.Option(help="First frame that may be tracked.")] = None,
     stop: Annotated[int | None, typer.Option(help="Frame before which tracking ends.")] = None,
@@ -67,7 +69,7 @@ def track(
     if render is not None:
         check_place(render, (".mp4",))
     given = prompts_of(prompts, box, point, frame)
-    footage = open_video(video)
+    footage = open_video(video, stream=stream)
     try:
         with progress_bar(tracker) as report:
             tracks = run_track(
@@ -103,6 +105,7 @@ def compare(
     box: Boxes = None,
     point: Points = None,
     frame: OnFrame = 0,
+    stream: StreamNumber = None,
     truth: Annotated[Path | None, typer.Option(help="Ground-truth tracks (.parquet).")] = None,
     layout: Annotated[
         str | None, typer.Option("--as", help=f"Read the folder in this format: {FORMAT_WORDS}.")
@@ -138,7 +141,7 @@ def compare(
     if save is not None:
         check_folder(save)
     given = prompts_of(prompts, box, point, frame)
-    subject: Any = _sequences(video, layout) if layout else video
+    subject = _subject(video, layout, stream)
     names = [name.strip() for name in trackers.split(",") if name.strip()]
     console = stderr()
     try:
@@ -220,10 +223,17 @@ def _show_run(tracks: Any, out: Path, render: Path | None, as_json: bool) -> Non
     print_json(facts) if as_json else print_facts(tracks.name, facts)
 
 
-def _sequences(folder: str, layout: str) -> Any:
+def _subject(video: str, layout: str | None, stream: int | None) -> Any:
+    """What trackers are compared on: the sequences of a folder, or a video."""
+    if layout is None:
+        from vtlab.video import open_video
+
+        return video if stream is None else open_video(video, stream=stream)
+    if stream is not None:
+        raise InputError("--stream chooses a video of a file, so it doesn't go with --as.")
     from vtlab.datasets import open_dataset
 
-    return open_dataset(folder, layout)
+    return open_dataset(video, layout)
 
 
 COMMANDS = (track, compare)

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -374,7 +374,11 @@ class Session:
             "gone": {str(i): f for i, f in s.gone.items()},
             "tracker": self.tracker if isinstance(self.tracker, str) else TRACKERS.card(self.tracker).name,
             "params": self.params,
-            "video": {"source": self.video.source, "digest": self.video.digest()},
+            "video": {
+                "source": self.video.source,
+                "digest": self.video.digest(),
+                "stream": self.video.stream,
+            },
         }
         return s.predicted.replace(meta={**s.predicted.meta, "session": record}).save(path)
 
@@ -401,7 +405,7 @@ class Session:
             )
         try:
             session = cls(
-                video if video is not None else record["video"]["source"],
+                video if video is not None else _video_of(record["video"]),
                 record["tracker"],
                 **record["params"],
             )
@@ -447,3 +451,11 @@ class Session:
     def _frame(self, frame: int) -> None:
         if not 0 <= frame < len(self.video):
             raise InputError(f"There is no frame {frame}: the video has frames 0 to {len(self.video) - 1}.")
+
+
+def _video_of(record: Mapping[str, Any]) -> Video:
+    """The video that a session was made on, where it still lies."""
+    source, stream = record["source"], record.get("stream")
+    if not isinstance(source, str) or not (stream is None or isinstance(stream, int)):
+        raise TypeError(f"a video {source!r}, stream {stream!r}")
+    return open_video(source, stream=stream)

@@ -107,6 +107,7 @@ class Source(_Entries):
         fps: Frames per second of the clip.
         start: Frame of the video that is the clip's first.
         step: Frames of the video from one of the clip to the next; negative = backwards.
+        stream: Number of the video within a file that holds several; None elsewhere.
     """
 
     name: str | None = _entry(str)
@@ -117,6 +118,7 @@ class Source(_Entries):
     fps: float | None = _entry(float, int)
     start: int | None = _entry(int)
     step: int | None = _entry(int)
+    stream: int | None = _entry(int)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -158,6 +160,7 @@ class Source(_Entries):
             fps=video.fps,
             start=start,
             step=step,
+            stream=video.stream,
         )
 
     @classmethod

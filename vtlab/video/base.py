@@ -70,6 +70,7 @@ class FrameSource(ABC):
         fps: Frames per second: nominal, or the mean of the time stamps.
         timestamps: Seconds of each frame, increasing, float64 (N,).
         span: (start, step) of its frames in the video that they were cut from, where it keeps a clip of another.
+        stream: Number of the video that is read, of a file that holds several; else None.
     """
 
     name: str
@@ -79,6 +80,7 @@ class FrameSource(ABC):
     fps: float
     timestamps: FloatArray
     span: tuple[int, int] = (0, 1)
+    stream: int | None = None
 
     @abstractmethod
     def get(self, index: int) -> Image:
@@ -178,6 +180,11 @@ class Video(Forked):
         """(start, step): frame i is frame `start + i * step` of the source; (0, 1) unless this is a slice."""
         (start, step), r = self._frames_source.span, self._indices
         return start + step * r.start, step * r.step
+
+    @property
+    def stream(self) -> int | None:
+        """Number of the video that is read, of a file that holds several; else None."""
+        return self._frames_source.stream
 
     @property
     def duration(self) -> float:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from vtlab.errors import VideoError
 from vtlab.video.forks import Forked, keep_for_ever
-from vtlab.video.listing import FileIndex, decode, demux, frames_of, open_container, reason, several
+from vtlab.video.listing import FileIndex, decode, demux, frames_of, open_container, reason
 
 if TYPE_CHECKING:
     import av
@@ -42,11 +42,6 @@ class Decoder(Forked):
         self._frames: Iterator[Any] = iter(())
         self._restart()
         self.watch_forks()
-
-    @property
-    def streams(self) -> tuple[int, list[str]]:
-        """Number of the stream that is read, and all videos of the file in words where it holds several."""
-        return self._stream.index, several(self._container)
 
     def close(self) -> None:
         """Close the file; may be called twice."""
@@ -90,7 +85,7 @@ class Decoder(Forked):
 
     def _restart(self) -> None:
         self.close()
-        self._container, self._stream = open_container(self._path)
+        self._container, self._stream = open_container(self._path, number=self._index.stream)
         self._frames = decode(self._container, self._stream)
         self._next = self._floor = self._count = 0
 

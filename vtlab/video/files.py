@@ -41,15 +41,17 @@ _RECENT_BYTES = 48 * 2**20
 class FileSource(FrameSource, Forked):
     """A file read by PyAV."""
 
-    def __init__(self, path: str, fps: float | None, verify: bool):
+    def __init__(self, path: str, fps: float | None, verify: bool, stream: int | None = None):
         from vtlab.video.decode import Layout
 
         self.source, self.name = path, Path(path).stem
         self._path = os.path.abspath(path)
         self._stamp = Stamp(self._path)
-        self._index = _index(self._path, verify)
+        self._index = _index(self._path, verify, stream)
         self._decoder: Decoder | None = self._new_decoder()
-        _say_which(path, self._decoder)
+        self.stream = self._index.stream if self._index.other or len(self._index.videos) > 1 else None
+        if stream is None:
+            _say_which(path, self._index)
         first = self._decoder.get(0)
         self._layout = Layout.of(first)
         self._frame_bytes = sum(plane.buffer_size for plane in first.planes)
@@ -141,7 +143,8 @@ class FileSource(FrameSource, Forked):
     def digest(self) -> str:
         """See `FrameSource`."""
         self._stamp.check()
-        return "sha256:" + hash_file(Path(self._path), hashlib.sha256()).hexdigest()
+        chosen = f"#{self._index.stream}" if self._index.other else ""
+        return "sha256:" + hash_file(Path(self._path), hashlib.sha256()).hexdigest() + chosen
 
     def close(self) -> None:
         """See `FrameSource`."""
@@ -152,12 +155,12 @@ class FileSource(FrameSource, Forked):
             self._recent.clear()
 
 
-def _index(path: str, verify: bool) -> FileIndex:
+def _index(path: str, verify: bool, stream: int | None) -> FileIndex:
     """List a file's frames; decode it whole where its packets or its first frame say that it is damaged."""
     from vtlab.video.decode import Decoder
     from vtlab.video.listing import index_frames, index_packets
 
-    index = None if verify else index_packets(path)
+    index = None if verify else index_packets(path, stream)
     if index is not None:
         decoder = Decoder(path, index)
         try:
@@ -167,7 +170,7 @@ def _index(path: str, verify: bool) -> FileIndex:
             pass
         finally:
             decoder.close()
-    index = index_frames(path)
+    index = index_frames(path, stream)
     if index.promise:
         warnings.warn(
             f"{path!r} is damaged or cut short: its header announces {index.promise}, "
@@ -178,13 +181,12 @@ def _index(path: str, verify: bool) -> FileIndex:
     return index
 
 
-def _say_which(path: str, decoder: Decoder) -> None:
+def _say_which(path: str, index: FileIndex) -> None:
     """Say which video is read of a file that holds several."""
-    used, videos = decoder.streams
-    if videos:
+    if len(index.videos) > 1:
         warnings.warn(
-            f"{path!r} holds {len(videos)} videos ({', '.join(videos)}); stream {used} is used. Remedy: for another "
-            "one, copy it into a file of its own: ffmpeg -i FILE -map 0:NUMBER -c copy NEW.",
+            f"{path!r} holds {len(index.videos)} videos ({', '.join(index.videos)}); stream {index.stream} is used. "
+            "Remedy: choose one by open_video(..., stream=NUMBER).",
             VtlabWarning,
             stacklevel=6,
         )

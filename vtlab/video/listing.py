@@ -52,6 +52,9 @@ class FileIndex:
         seconds: Recorded time of each frame, never falling, float64 (N,).
         rates: Frames per second that the file names, the likelier first; none where it names none.
         promise: What the header announces where the frames fall short of it ("60 frames"), else None.
+        stream: Number of the stream that is read; None = the one taken by default.
+        other: Whether another one is taken by default.
+        videos: Every video of the file, in words.
         numbered: True if the file's own time stamps are missing or repeated, or its clock starts again: frames are
             then counted from the start of the file and `pts` is that number.
     """
@@ -62,6 +65,9 @@ class FileIndex:
     rates: tuple[float, ...] = ()
     promise: str | None = None
     numbered: bool = False
+    stream: int | None = None
+    other: bool = False
+    videos: tuple[str, ...] = ()
 
     _order: NDArray[np.int64] = field(init=False, repr=False, compare=False)
 
@@ -83,16 +89,19 @@ class FileIndex:
         return index if index < len(self.pts) and self.pts[index] == pts else None
 
 
-def open_container(path: str, *, shown: str = "", **options: Any) -> tuple[InputContainer, VideoStream]:
+def open_container(
+    path: str, *, shown: str = "", number: int | None = None, **options: Any
+) -> tuple[InputContainer, VideoStream]:
     """Open a file or address and the stream that is its video, decoding with as many threads as there are cores.
 
     Args:
         path: File (absolute: FFmpeg takes `a:b.mp4` for an address of kind `a`) or address.
         shown: What messages call it; by default `path`.
+        number: Of the stream; None = the likeliest.
         options: Further arguments of `av.open`.
 
     Raises:
-        VideoError: If it can't be opened, or holds no video.
+        VideoError: If it can't be opened, or holds no video, or not that one.
     """
     import av
 
@@ -105,7 +114,7 @@ def open_container(path: str, *, shown: str = "", **options: Any) -> tuple[Input
             "copy or download it again."
         ) from error
     try:
-        stream = _moving(container, shown)
+        stream = _moving(container, shown) if number is None else _numbered(container, number, shown)
     except VideoError:
         container.close()
         raise
@@ -117,12 +126,11 @@ def _moving(container: InputContainer, shown: str) -> VideoStream:
     """The stream that is the video: no cover, no thumbnails; of several, the one that FFmpeg itself would play."""
     if not container.streams.video:
         raise VideoError(f"{shown!r} holds no pictures (only sound or data). Remedy: give a video file.")
-    streams = [s for s in container.streams.video if not _is_still(s)]
-    if not streams:
+    if all(_is_still(s) for s in container.streams.video):
         raise VideoError(
             f"{shown!r} holds no video: its only picture is a cover or thumbnail. Remedy: give a video file."
         )
-    known = [s for s in streams if getattr(s, "codec_context", None) is not None]
+    known = _decodable(container)
     if not known:  # PyAV's answer for a codec that FFmpeg has no decoder for
         raise VideoError(
             f"The codec of {shown!r} is unknown: the file is damaged or of a rare kind. Remedy: re-encode it."
@@ -132,11 +140,33 @@ def _moving(container: InputContainer, shown: str) -> VideoStream:
     return next((s for s in moving if best is not None and s.index == best.index), moving[0])
 
 
-def several(container: InputContainer) -> list[str]:
-    """The videos of a file that holds more than one, in words; else none."""
-    found = [s for s in container.streams.video if not _is_still(s) and s.frames != 1]
-    known = [s for s in found if getattr(s, "codec_context", None) is not None]
-    return [f"stream {s.index} of {s.width}x{s.height}" for s in known] if len(known) > 1 else []
+def _numbered(container: InputContainer, number: int, shown: str) -> VideoStream:
+    """The video of this number."""
+    for stream in _decodable(container):
+        if stream.index == number:
+            return stream
+    raise VideoError(
+        f"{shown!r} has no video of number {number!r}. It holds {', '.join(_told(container)) or 'none'}. "
+        "Remedy: give stream= one of these numbers, or leave it out."
+    )
+
+
+def _told(container: InputContainer) -> tuple[str, ...]:
+    """The videos of a file, in words."""
+    found = (s for s in _decodable(container) if s.frames != 1)
+    return tuple(f"stream {s.index} of {s.width}x{s.height}" for s in found)
+
+
+def _decodable(container: InputContainer) -> list[VideoStream]:
+    """Streams that are no stills, and of a codec that FFmpeg has a decoder for."""
+    found = (s for s in container.streams.video if not _is_still(s))
+    return [s for s in found if getattr(s, "codec_context", None) is not None]
+
+
+def _which(container: InputContainer, stream: VideoStream) -> dict[str, Any]:
+    """What an index says of the stream that it lists."""
+    other = stream.index != _moving(container, "").index
+    return {"stream": stream.index, "other": other, "videos": _told(container)}
 
 
 def _is_still(stream: VideoStream) -> bool:
@@ -201,13 +231,17 @@ class _Packets:
         return bool(rising and inter and self.reordered and stream.codec_context.has_b_frames)
 
 
-def index_packets(path: str) -> FileIndex | None:
+def index_packets(path: str, number: int | None = None) -> FileIndex | None:
     """List the frames of a file from its packets; None where only decoding can tell.
 
+    Args:
+        path: The file.
+        number: Of the stream; None = the likeliest.
+
     Raises:
-        VideoError: If the file can't be opened.
+        VideoError: If the file can't be opened, or has no such video.
     """
-    container, stream = open_container(path)
+    container, stream = open_container(path, number=number)
     with container:
         found = _Packets(stream)
         announced = _announced(container, stream)
@@ -228,16 +262,22 @@ def index_packets(path: str) -> FileIndex | None:
         if short or unseen or (np.diff(pts) == 0).any() or found.hold_no_display_times(stream):
             return None
         keys = np.union1d(0, np.searchsorted(pts, np.array(found.keys, dtype=np.int64)))
-        return FileIndex(pts, keys, _seconds(pts, stream, container), _rates(stream))
+        return FileIndex(
+            pts, keys, _seconds(pts, stream, container), _rates(stream), **_which(container, stream)
+        )
 
 
-def index_frames(path: str) -> FileIndex:
+def index_frames(path: str, number: int | None = None) -> FileIndex:
     """List the frames of a file by decoding all of it: exact for files that are damaged or lie about themselves.
 
+    Args:
+        path: The file.
+        number: Of the stream; None = the likeliest.
+
     Raises:
-        VideoError: If the file can't be opened, or no frame of it can be decoded.
+        VideoError: If the file can't be opened, has no such video, or no frame of it can be decoded.
     """
-    container, stream = open_container(path)
+    container, stream = open_container(path, number=number)
     with container:
         announced = _announced(container, stream)
         found = [(f.pts, bool(f.key_frame)) for f in decode(container, stream) if not f.is_corrupt]
@@ -256,7 +296,8 @@ def index_frames(path: str) -> FileIndex:
         if announced is None and timed and _ends_early(container, float(seconds[-1])):
             promise = f"{(container.duration or 0) / 1e6:.2f} s"
         pts = np.arange(len(found)) if numbered else times
-        return FileIndex(pts, np.array(keys, dtype=np.int64), seconds, rates, promise, numbered)
+        which = _which(container, stream)
+        return FileIndex(pts, np.array(keys, dtype=np.int64), seconds, rates, promise, numbered, **which)
 
 
 def _tells_apart(times: NDArray[np.int64]) -> bool:

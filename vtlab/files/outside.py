@@ -90,10 +90,12 @@ class BoundedFile(io.BufferedReader):
         return super().read(min(count, max(self._size - self.tell(), 0)))
 
 
-def read_json(path: Path, expected: str, kind: type[VtlabError] = FormatError) -> Any:
-    """Read a JSON file, with or without a byte order mark; raises `kind`, also for one of more than 256 MiB."""
+def read_json(
+    path: Path, expected: str, kind: type[VtlabError] = FormatError, *, most: int = _MOST_JSON
+) -> Any:
+    """Read a JSON file, with or without a byte order mark; raises `kind`, also for one of more than `most` bytes (256 MiB)."""
     with damage_as(kind, path, expected):
-        _refuse_larger(path, _MOST_JSON, kind)
+        _refuse_larger(path, most, kind)
         return json.loads(path.read_text(encoding="utf-8-sig"))
 
 

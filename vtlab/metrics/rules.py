@@ -177,6 +177,7 @@ class MotProtocol(Rule):
         ignore_coverage: An unmatched answer covered by an ignore region by more than this is removed; None: never.
         threshold: Similarity at which CLEAR, Identity and VACE call a pair a match.
         hidden: Truth that is marked as not visible counts too (MOTChallenge boxes go on through occlusion).
+        masks: Masks are compared where both sides have them; else boxes, where both have those.
     """
 
     classes: tuple[str, ...] = ()
@@ -184,6 +185,7 @@ class MotProtocol(Rule):
     ignore_coverage: float | None = None
     threshold: float = 0.5
     hidden: bool = True
+    masks: bool = False
 
 
 _TRACKEVAL = "TrackEval 1.3.0 MotChallenge2DBox; Luiten et al., HOTA, IJCV 2021"
@@ -195,7 +197,10 @@ MOT: dict[str, MotProtocol] = {
         MotProtocol("mot16", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
         MotProtocol("mot17", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
         MotProtocol("mot20", _TRACKEVAL, ("pedestrian",), (*_DISTRACTORS, "non_mot_vehicle")),
-        MotProtocol("mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5),
+        MotProtocol("mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5, masks=True),
+        MotProtocol("youtube-vis", "TrackEval 1.3.0 YouTubeVIS, all classes as one", masks=True),
+        MotProtocol("tao", "TrackEval 1.3.0 TAO, all classes as one"),
+        MotProtocol("burst", "TrackEval 1.3.0 BURST, all classes as one", masks=True),
         MotProtocol(
             "plain",
             "vtlab: all truth counts that is visible and has no score of 0 (MOTChallenge's flag); answers in ignore "

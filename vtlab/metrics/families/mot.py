@@ -87,7 +87,7 @@ _METRICS = (
 def pairs_of(case: Case, rule: MotProtocol) -> pairing.Pairs:
     """Pair the objects of a case by overlap, prepared by a rule.
 
-    Masks are compared where both sides have them and the rule is `mots`, or where boxes are missing. Rows of truth that
+    Masks are compared where both sides have them and the rule says so, or where boxes are missing. Rows of truth that
     are labelled "ignore" are regions that are not scored.
 
     Raises:
@@ -109,7 +109,7 @@ def _pairs(case: Case, rule: MotProtocol) -> pairing.Pairs:
     regions = [truth.take(truth.label == "ignore"), *([] if case.ignore is None else [case.ignore])]
     truth = truth.take(truth.label != "ignore")
     boxed = np.isfinite(tracks.boxes).all() and np.isfinite(truth.boxes).all()
-    if tracks.rle is not None and truth.rle is not None and (rule.name == "mots" or not boxed):
+    if tracks.rle is not None and truth.rle is not None and (rule.masks or not boxed):
         tracks, truth = _masked(tracks), _masked(truth)
         size = truth.size or tracks.size or (0, 0)
         pairs = pairing.pairs_of_masks(_rle_columns(truth), _rle_columns(tracks), size, case.frames)

@@ -93,7 +93,7 @@ class BoundedFile(io.BufferedReader):
 def read_json(
     path: Path, expected: str, kind: type[VtlabError] = FormatError, *, most: int = _MOST_JSON
 ) -> Any:
-    """Read a JSON file, with or without a byte order mark; raises `kind`, also for one of more than `most` bytes (256 MiB)."""
+    """Read a JSON file, with or without a byte order mark; raises `kind`, also for more than `most` bytes."""
     with damage_as(kind, path, expected):
         _refuse_larger(path, most, kind)
         return json.loads(path.read_text(encoding="utf-8-sig"))

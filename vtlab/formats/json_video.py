@@ -107,7 +107,9 @@ class JsonVideo(Format):
         frames = self._images_of(place.path, names) or video_beside(place.path.parent, place.name)
         video = open_frames(frames, place, self.fps)
         if len(video) != len(names):
-            raise FormatError(f"{place.path}: {place.name!r} has {len(names)} frames, its video {len(video)}.")
+            raise FormatError(
+                f"{place.path}: {place.name!r} has {len(names)} frames, its video {len(video)}."
+            )
         return video
 
     def _images_of(self, path: Path, names: list[str]) -> list[Path]:
@@ -184,6 +186,20 @@ def size_of(entry: Mapping[str, Any], where: str) -> tuple[int, int]:
     if not 0 < height * width <= masks.MAX_PIXELS:
         raise FormatError(f"{where}: a video of {width} x {height} pixels is out of range.")
     return height, width
+
+
+def stated_size(mask: Mapping[str, Any], where: str) -> tuple[int, int]:
+    """(height, width) that a mask states, bounded."""
+    given = mask.get("size")
+    sides = given if isinstance(given, list) and len(given) == 2 else (None, None)
+    return size_of(dict(zip(("height", "width"), sides, strict=True)), where)
+
+
+def inside(name: str, where: str) -> str:
+    """A path below the folder of the images; raises `FormatError` for one that leads elsewhere."""
+    if any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name:
+        raise FormatError(f"{where}: a name of an image leads elsewhere: {name[:60]!r}.")
+    return name
 
 
 def score_of(entry: Mapping[str, Any], where: str) -> float:
@@ -301,7 +317,9 @@ def label_of(entry: Mapping[str, Any], known: Mapping[int, str], where: str) -> 
 
 def known_categories(tracks: Tracks | None) -> dict[int, str]:
     """Number -> name of the categories that truth was read with."""
-    return {} if tracks is None else {int(k): str(v) for k, v in (tracks.meta.get("categories") or {}).items()}
+    return (
+        {} if tracks is None else {int(k): str(v) for k, v in (tracks.meta.get("categories") or {}).items()}
+    )
 
 
 def frame_total(names: list[Any], where: str) -> int:

@@ -60,11 +60,11 @@ class YoutubeVis(js.JsonVideo):
         count, known = js.frame_total(names, where), js.categories(data, path)
         meta = {"format": self.name, "file": str(path), "frames": count, "dense": True, "video_id": key}
         meta["categories"] = {str(k): v for k, v in known.items()}
-        video = self.video(place, names, size, images)
+        video = self.video(place, [js.inside(n, where) for n in names], size, images)
         if place.truth is None:
             return Sequence(place.name, video, benchmark=self.rule)
         mine = [e for e in js.entries(data, "annotations", path) if e.get("video_id") == key]
-        truth = _read(mine, size, count, known, where, "manual").replace(meta=meta)
+        truth = _read(mine, size, count, known, where=where, source="manual").replace(meta=meta)
         prompts = first_prompts(truth) if images else Prompts()
         return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
 
@@ -88,7 +88,7 @@ class YoutubeVis(js.JsonVideo):
         meta = {k: v for k, v in given.items() if v is not None}
         if size is None:
             return Tracks.empty(meta=meta)
-        return _read(found, size, count, known, str(path), "tracked").replace(meta=meta)
+        return _read(found, size, count, known, where=str(path), source="tracked").replace(meta=meta)
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write the masks of one video as a file of its own.
@@ -98,7 +98,9 @@ class YoutubeVis(js.JsonVideo):
         """
         seen = tracks.seen()
         if tracks.size is None or (len(seen) and seen.rle is None):
-            raise TracksError(f"{path}: {self.name} holds masks; give tracks with masks and the frames' size.")
+            raise TracksError(
+                f"{path}: {self.name} holds masks; give tracks with masks and the frames' size."
+            )
         name, count = path.stem, frame_count(tracks)
         key, owners = js.video_id(tracks, name), seen.object_ids.tolist()
         numbers = js.numbered(map(seen.labels.get, owners), tracks, path)
@@ -142,10 +144,7 @@ def _name(video: Mapping[str, Any], path: Path) -> str:
     names = video.get("file_names")
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise FormatError(f"{path}, 'videos': expected the names of images under 'file_names'.")
-    folder = names[0].split("/")[0]
-    if any(part in ("", ".", "..") for name in names for part in name.split("/")):
-        raise FormatError(f"{path}, 'videos': a name of an image leads elsewhere: {names[0][:60]!r}.")
-    return folder
+    return js.inside(names[0], f"{path}, 'videos'").split("/")[0]
 
 
 def _is_of(entry: Mapping[str, Any], name: str, truth: Tracks) -> bool:
@@ -167,10 +166,8 @@ def _listed(entry: Mapping[str, Any], where: str, count: int | None = None) -> l
 def _size_in(entry: Mapping[str, Any]) -> tuple[int, int] | None:
     """(height, width) that the masks of an entry state."""
     drawn = entry.get("segmentations")
-    sizes = [m.get("size") for m in drawn if isinstance(m, dict)] if isinstance(drawn, list) else []
-    if not sizes or not isinstance(sizes[0], list) or len(sizes[0]) != 2:
-        return None
-    return js.size_of(dict(zip(("height", "width"), sizes[0], strict=True)), "the size of a mask")
+    first = next((m for m in drawn if isinstance(m, dict)), None) if isinstance(drawn, list) else None
+    return None if first is None else js.stated_size(first, "the size of a mask")
 
 
 def _read(
@@ -178,6 +175,7 @@ def _read(
     size: tuple[int, int],
     count: int | None,
     known: Mapping[int, str],
+    *,
     where: str,
     source: str,
 ) -> Tracks:
@@ -188,7 +186,9 @@ def _read(
     taken: set[int] = set()
     for n, entry in enumerate(found):
         here = f"{where}, track {n}"
-        owner = js.number(entry, "track_id" if "track_id" in entry else "id", here) if _has_id(entry) else n + 1
+        owner = (
+            js.number(entry, "track_id" if "track_id" in entry else "id", here) if _has_id(entry) else n + 1
+        )
         if owner in taken:
             raise FormatError(f"{here}: the number {owner} is another track's, too.")
         taken.add(owner)

@@ -197,7 +197,9 @@ MOT: dict[str, MotProtocol] = {
         MotProtocol("mot16", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
         MotProtocol("mot17", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
         MotProtocol("mot20", _TRACKEVAL, ("pedestrian",), (*_DISTRACTORS, "non_mot_vehicle")),
-        MotProtocol("mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5, masks=True),
+        MotProtocol(
+            "mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5, masks=True
+        ),
         MotProtocol("youtube-vis", "TrackEval 1.3.0 YouTubeVIS, all classes as one", masks=True),
         MotProtocol("tao", "TrackEval 1.3.0 TAO, all classes as one"),
         MotProtocol("burst", "TrackEval 1.3.0 BURST, all classes as one", masks=True),

@@ -15,7 +15,7 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10
-.PHONY: help demo test test-all conformance fuzz lab lint docs bench clean
+.PHONY: help demo test test-all judges conformance fuzz lab lint docs bench clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,17 @@ test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(V)/.ok-$(TEST_EXTRAS)  ## the same with the slow tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m ""
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not judge"
+
+# The real clients, each in an environment of its own: they bring packages that overwrite vtlab's. JUDGES chooses some.
+JUDGES ?= $(basename $(notdir $(wildcard tests/judges/requirements/*.txt)))
+build/judges/%/.ok: tests/judges/requirements/%.txt
+	@test -x build/judges/$*/bin/python || $(PY) -m venv build/judges/$*
+	build/judges/$*/bin/python -m pip install -q $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -r $<
+	@touch $@
+
+judges: $(V)/.ok-$(TEST_EXTRAS) $(JUDGES:%=build/judges/%/.ok)  ## let the real clients of formats judge what vtlab reads and writes
+	$(BIN)/python -m pytest tests/judges -m judge
 
 fuzz: $(V)/.ok-$(TEST_EXTRAS)  ## damage the files of every reader (MINUTES=10), print a table
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vtlab.errors import InputError
-from vtlab.formats.vot import read_regions
+from vtlab.formats.regions import read_regions
 from vtlab.metrics import vot
 from vtlab.metrics.vot_regions import region_overlaps
 from vtlab.tracks import Tracks

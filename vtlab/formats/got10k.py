@@ -2,7 +2,8 @@
 
 Differs from vtlab's convention: boxes are xywh in pixels that count from 1 (its toolkit hands them on untouched). Where
 `cover.label` (0 to 8) is 0, nothing of the object shows. Results are `<tracker>/<sequence>/<sequence>_001.txt`, several
-repetitions of one tracker numbered. The test part has the first box only.
+repetitions of one tracker numbered; `<sequence>_time.txt` beside them has a line of seconds for each frame, one for each
+repetition. The test part has the first box only. `list.txt` names the sequences of a part.
 
 Benchmark: Huang, Zhao, Huang, GOT-10k, TPAMI 2019.
 """
@@ -16,9 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.files import write_whole
-from vtlab.formats.base import Kind, Place, read_ini, walk
-from vtlab.formats.single_object import SingleObject, hidden, read_flags
+from vtlab.errors import FormatError
+from vtlab.files import damage_as, write_whole
+from vtlab.formats.base import Kind, Loss, Place, frame_count, lost, read_ini, read_text, walk
+from vtlab.formats.single_object import SingleObject, add_to_list, hidden, read_flags
+from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
 
 _RESULT = re.compile(r"(.+)_(\d{3})")
@@ -53,19 +56,48 @@ class Got10k(SingleObject):
         file = place.path / "cover.label"
         return read_flags(file, count) == 0 if file.is_file() and count > 1 else np.zeros(count, bool)
 
+    def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
+        """Read a result, and the times that lie beside it."""
+        tracks, match = super().read_tracks(path, sequence), _RESULT.fullmatch(path.stem)
+        file = path.with_name(f"{match[1]}_time{path.suffix}") if match else path
+        if match is None or not file.is_file():
+            return tracks
+        with damage_as(FormatError, file, "seconds, a line for each frame"):
+            rows = [line.split(",") for line in read_text(file).split("\n") if line.strip()]
+            times = np.array([[float(cell) for cell in row] for row in rows]).reshape(len(rows), -1)
+        column = int(match[2]) - 1
+        if len(times) != len(tracks) or not 0 <= column < times.shape[1]:
+            raise FormatError(
+                f"{file}: expected {len(tracks)} lines with a column for repetition {column + 1}, got {len(times)} of "
+                f"{times.shape[1]} columns."
+            )
+        return tracks.replace(step_seconds=times[:, column])
+
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
-        """Write the boxes, and with truth what lies beside them."""
-        written = super().write_tracks(tracks, path, kind)
+        """Write the boxes, with truth what lies beside them, with a result its times where each frame has one."""
+        written, count = super().write_tracks(tracks, path, kind), frame_count(tracks)
+        match = _RESULT.fullmatch(path.stem)
+        if kind == "results" and match and count and len(tracks.step_seconds) == count:
+            lines = "".join(f"{seconds!r}\n" for seconds in tracks.step_seconds.tolist())
+            write_whole(path.with_name(f"{match[1]}_time{path.suffix}"), lines)
         if kind == "truth":
             shown = ~hidden(tracks)
-            lines = {"cover.label": 8 * shown, "absence.label": ~shown, "cut_by_image.label": 0 * shown}
-            for name, values in lines.items():
+            flags = {"cover.label": 8 * shown, "absence.label": ~shown, "cut_by_image.label": 0 * shown}
+            for name, values in flags.items():
                 write_whole(path.with_name(name), "".join(f"{int(v)}\n" for v in values))
             if tracks.size is not None:
                 height, width = tracks.size
                 text = f"[METAINFO]\nresolution: ({width}, {height})\n"
                 write_whole(path.with_name("meta_info.ini"), text)
+            add_to_list(path.parent.parent, path.parent.name)
         return written
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
+        """See `Format`; times are kept where each frame has one."""
+        found = super().losses(tracks, kind)
+        if kind == "results" and len(tracks.step_seconds) != frame_count(tracks):
+            found |= lost("seconds", tracks, "{} times of steps (there is not one for each frame)")
+        return found
 
     def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
         """A result is the first repetition in its sequence's folder."""
@@ -83,5 +115,5 @@ FORMAT = Got10k(
     images="",
     repeats=True,
     holds=frozenset({"boxes", "absent", "hidden", "size"}),
-    results=frozenset({"boxes", "absent"}),
+    results=frozenset({"boxes", "absent", "seconds"}),
 )

@@ -77,7 +77,7 @@ class JsonVideo(Format):
     def places(self, root: Path) -> Iterable[Place]:
         """Every video of every file of truth."""
         for path in files(root, self.suffix):
-            data = _content(path) if _is_json(path) else None
+            data: Any = _content(path) if _is_json(path) else None
             if self.looks(data):
                 truth = path if self.labelled(data) else None
                 yield from (Place(name, path, truth) for name in self.names(data, path))

@@ -256,6 +256,14 @@ class SingleObject(Format):
         return root / TRUTH / sequence / self.truth_file
 
 
+def add_to_list(folder: Path, name: str) -> None:
+    """Name a sequence in the `list.txt` of its folder, by which other tools find it."""
+    file = folder / "list.txt"
+    names = read_text(file).split() if file.is_file() else []
+    if name not in names:
+        write_whole(file, "\n".join(sorted({*names, name})) + "\n")
+
+
 def hidden(tracks: Tracks) -> NDArray[np.bool_]:
     """(frames,) whether the object of these tracks is not visible."""
     out = np.ones(frame_count(tracks), bool)

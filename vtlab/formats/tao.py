@@ -90,7 +90,7 @@ class Tao(js.JsonVideo):
         elif len({e.get("video", e.get("video_id")) for e in found}) > 1:
             raise FormatError(f"{path}: it holds several videos; name the truth beside it to read one.")
         kept = () if truth is None else ("video_id", "categories", "image_ids")
-        meta = {"format": self.name, "file": str(path)}
+        meta: dict[str, Any] = {"format": self.name, "file": str(path)}
         meta |= {k: truth.meta[k] for k in kept if truth is not None and k in truth.meta}
         if sequence is not None:
             meta["frames"] = len(sequence)

@@ -124,12 +124,15 @@ def _drawn(tracks: Tracks, count: int, kind: Kind, name: str, label: str) -> dic
     runs = tracks.runs()
     boxes, areas = runs.boxes(), runs.areas()
     size = [runs.height, runs.width]
+    height, width = size
     drawn: list[Any] = [None] * count
     around: list[Any] = [None] * count
     pixels: list[Any] = [None] * count
     for row, (frame, counts) in enumerate(zip(tracks.frame.tolist(), runs.counts(), strict=True)):
         if areas[row]:
-            plain = masks.to_runs(counts, *size).tolist() if kind == "truth" else counts.decode("ascii")
+            plain = (
+                masks.to_runs(counts, height, width).tolist() if kind == "truth" else counts.decode("ascii")
+            )
             drawn[frame] = {"size": size, "counts": plain}
             x1, y1, x2, y2 = boxes[row].tolist()
             around[frame], pixels[frame] = [x1, y1, x2 - x1, y2 - y1], int(areas[row])

@@ -1,0 +1,94 @@
+"""The clients of research formats read what vtlab wrote, give its numbers, and vtlab reads what they wrote.
+
+Their answers are the golden files of tests/formats/golden, which the default suite compares with: VTLAB_GOLDEN=1 writes
+them anew.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.judges import scenes
+from vtlab.formats import find_format
+
+pytestmark = pytest.mark.judge
+PROJECT = Path(__file__).parents[2]
+GOLDEN = PROJECT / "tests/formats/golden"
+
+
+def ask(judge: str, *args: str) -> dict:
+    """What a judge prints."""
+    python = PROJECT / f"build/judges/{judge}/bin/python"
+    if not python.exists():
+        pytest.skip(f"no environment of {judge}: run `make judges`")
+    script = Path(__file__).with_name(f"{judge}.py")
+    plain = {**os.environ, "MPLBACKEND": "Agg"}
+    done = subprocess.run([python, script, *args], capture_output=True, text=True, timeout=280, env=plain)
+    assert done.returncode == 0, done.stderr[-2000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def keep(files: list[Path], name: str) -> None:
+    """Keep files that a client wrote, for the default suite to read."""
+    if os.environ.get("VTLAB_GOLDEN") == "1":
+        for file in files:
+            shutil.copy(file, GOLDEN / f"{name}-{file.name}")
+
+
+def compare(name: str, answer: dict) -> None:
+    """An answer is the golden one."""
+    file = GOLDEN / f"{name}.json"
+    if os.environ.get("VTLAB_GOLDEN") == "1":
+        file.write_text(json.dumps(answer, sort_keys=True, indent=1) + "\n")
+    assert json.loads(file.read_text()) == pytest.approx(answer, rel=1e-9)
+
+
+@pytest.mark.parametrize("form", scenes.TRACKEVAL)
+def test_trackeval(form, tmp_path):
+    scenes.write_many(form, tmp_path)
+    compare(f"trackeval-{form}", ask("trackeval", scenes.TRACKEVAL[form], str(tmp_path)))
+
+
+def test_got10k(tmp_path):
+    scenes.write_one("got10k", tmp_path)
+    compare("got10k", ask("got10k", str(tmp_path)))
+    made = tmp_path / "loop/GOT-10k/still/walk/walk_001.txt"
+    keep([made, made.with_name("walk_time.txt")], "got10k")
+    form, truth = find_format("got10k"), scenes.one("truth")
+    read = form.read_tracks(made, form.read_sequence(form.find(tmp_path)["walk"], images=False))
+    assert len(read) == scenes.COUNT == len(read.step_seconds)
+    np.testing.assert_allclose(read.boxes, np.tile(truth.boxes[0], (scenes.COUNT, 1)), atol=1e-3)
+
+
+def test_vot(tmp_path):
+    scenes.write_vot(tmp_path)
+    answer = ask("vot", str(tmp_path))
+    file = GOLDEN / "vot.json"
+    if os.environ.get("VTLAB_GOLDEN") == "1":
+        file.write_text(json.dumps(answer, sort_keys=True) + "\n")
+    assert json.loads(file.read_text()) == answer
+    keep([tmp_path / f"again/walk/walk_00{n}.bin" for n in (1, 2, 3, 4)], "vot")
+    keep([tmp_path / f"again/walk/walk_00{n}.txt" for n in (2, 4)], "vot")
+    vot = find_format("vot")
+    truth = vot.read_sequence(vot.find(tmp_path)["walk"], images=False)
+    for path in sorted((tmp_path / "mine/walk").glob("walk_*")):
+        if path.suffix == ".value":
+            continue
+        given = vot.read_tracks(path, truth)
+        for ending in ("txt", "bin"):
+            again = vot.read_tracks(tmp_path / f"again/walk/{path.stem}.{ending}", truth)
+            np.testing.assert_allclose(
+                again.boxes, given.boxes, atol=2e-3
+            )  # the client writes three decimals
+            np.testing.assert_array_equal(again.visible, given.visible)
+            assert again.meta.get("codes") == given.meta.get("codes")
+            assert (again.rle is None) == (given.rle is None)
+            if given.rle is not None:
+                assert again.rle.tolist() == given.rle.tolist()

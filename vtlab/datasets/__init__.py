@@ -31,7 +31,8 @@ def open_dataset(root: str | os.PathLike[str], layout: str | Format, **options: 
     Args:
         root: Its folder at any level above the sequences, or one sequence; for TAP-Vid also its file.
         layout: Name of its format, one of `vtlab.formats.words()`: otb, got10k, lasot, trackingnet, vot, motchallenge,
-            mots, youtube-vis, tao, burst, davis, youtube-vos, tapvid, boxes, vtlab; or your own as `path/to/file.py:FORMAT`, or a `Format`.
+            mots, youtube-vis, tao, burst, davis, youtube-vos, tapvid, boxes, vtlab and more; or your own as
+            `path/to/file.py:FORMAT`, or a `Format`.
         options: Of the format: `split` and `resolution` (davis, youtube-vos), `select` (motchallenge, mots), `fps`
             (tapvid), `rule` (all).
 

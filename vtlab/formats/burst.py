@@ -19,7 +19,7 @@ import numpy as np
 
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
-from vtlab.formats.base import Kind, Place, frame_count
+from vtlab.formats.base import Kind, Loss, Place, frame_count
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
@@ -60,7 +60,7 @@ class Burst(js.JsonVideo):
         video = self.video(place, [js.inside(f"{folder}/{p}", where) for p in paths], size, images)
         if place.truth is None:
             return Sequence(place.name, video, benchmark=self.rule)
-        meta = {"format": self.name, "file": str(path), "frames": len(paths), "dense": True, "files": paths}
+        meta = {"format": self.name, "file": str(path), "frames": len(paths), "dense": True, "images": paths}
         meta |= {
             "categories": {str(k): v for k, v in known.items()},
             "video_id": js.number(entry, "id", where),
@@ -82,15 +82,19 @@ class Burst(js.JsonVideo):
         entry = found[0] if sequence is None else _of(data, path, sequence.name)
         where = f"{path}, sequence {_name(entry, path)!r}"
         truth = None if sequence is None else sequence.truth
-        paths = _images(entry, where) if truth is None else truth.meta.get("files") or _images(entry, where)
+        paths = _images(entry, where) if truth is None else truth.meta.get("images") or _images(entry, where)
         known = js.categories(data, path) or js.known_categories(truth)
         place_of = {str(p): n for n, p in enumerate(paths)}
         meta = {"format": self.name, "file": str(path), "frames": len(paths)}
-        kept = ("video_id", "categories", "files")
+        kept = ("video_id", "categories", "images")
         meta |= {k: truth.meta[k] for k in kept if truth is not None and k in truth.meta}
         return _read(entry, js.size_of(entry, where), place_of, known, where=where, source="tracked").replace(
             meta=meta
         )
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
+        """See `Format`; the label is the object's."""
+        return super().losses(tracks, kind) | js.label_losses(tracks.seen())
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write the masks of one sequence as a file of its own.
@@ -105,7 +109,7 @@ class Burst(js.JsonVideo):
             )
         count, owners = frame_count(tracks), seen.object_ids.tolist()
         numbers = js.numbered(map(seen.labels.get, owners), tracks, path)
-        given = tracks.meta.get("files")
+        given = tracks.meta.get("images")
         paths = (
             given
             if isinstance(given, list) and len(given) == count

@@ -27,10 +27,12 @@ from vtlab.formats.base import (
     MOST_FRAMES,
     TRUTH,
     Format,
+    Loss,
     Place,
     Result,
     absolute,
     files,
+    lost,
     no_frames,
     open_frames,
     tracker_of,
@@ -72,7 +74,7 @@ class JsonVideo(Format):
 
     def labelled(self, data: Mapping[str, Any]) -> bool:
         """Whether a file says where the objects are (the test part of a benchmark does not)."""
-        return bool(data.get("annotations"))
+        return isinstance(data.get("annotations"), list)
 
     def places(self, root: Path) -> Iterable[Place]:
         """Every video of every file of truth."""
@@ -313,6 +315,26 @@ def label_of(entry: Mapping[str, Any], known: Mapping[int, str], where: str) -> 
         key = number(entry, "category_id", where)
         told = known.get(key, str(key))
     return None if told == "object" else told
+
+
+def label_losses(tracks: Tracks, of_rows: bool = False) -> dict[str, Loss]:
+    """The row of labels that read as another one: those of an object that changes its label, where a file has one for
+    each object, and "object", which stands for none."""
+    kept = [
+        x if of_rows else tracks.labels.get(int(i))
+        for i, x in zip(tracks.object_id, tracks.label, strict=True)
+    ]
+    said = [x is not None and (x != k or x == "object") for k, x in zip(kept, tracks.label, strict=True)]
+    none = [x is None and k is not None for k, x in zip(kept, tracks.label, strict=True)]
+    found = lost(
+        "labels",
+        tracks,
+        "{} labels that differ from their object's first, or are 'object'",
+        np.array(said, bool),
+    )
+    return found | lost(
+        "unlabelled", tracks, "{} rows without a label (they get their object's)", np.array(none, bool)
+    )
 
 
 def known_categories(tracks: Tracks | None) -> dict[int, str]:

@@ -24,7 +24,7 @@ import numpy as np
 
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
-from vtlab.formats.base import MOST_FRAMES, Kind, Place, frame_count
+from vtlab.formats.base import MOST_FRAMES, Kind, Loss, Place, frame_count
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
@@ -97,6 +97,10 @@ class Tao(js.JsonVideo):
         return _read(
             found, truth.size if truth is not None else None, places, known, where=str(path), source="tracked"
         ).replace(meta=meta)
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
+        """See `Format`; a label that stands for none is lost."""
+        return super().losses(tracks, kind) | js.label_losses(tracks.seen(), of_rows=True)
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write the boxes (and masks) of one video as a file of its own.

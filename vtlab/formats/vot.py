@@ -43,6 +43,7 @@ from vtlab.formats.base import (
     walk,
     whole,
 )
+from vtlab.formats.ledger import pointed
 from vtlab.formats.single_object import add_to_list
 from vtlab.geometry import polygon_to_box
 from vtlab.sequence import Sequence, first_prompts
@@ -191,6 +192,12 @@ class Vot(Format):
             several = np.array([rings is not None and len(rings) > 1 for rings in tracks.polygons], bool)
             told = "{} outlines of several rings (they are written as masks)"
             found |= lost("polygons", tracks, told, several & tracks.visible)
+        several = pointed(tracks, tracks.points.point_id > 0)
+        beside = pointed(tracks) & (several | np.isfinite(tracks.boxes).all(axis=1) | ~tracks.visible)
+        found.pop("points", None)
+        found |= lost(
+            "points", tracks, "{} rows of points that are not one alone, or beside another region", beside
+        )
         if kind == "results" and len(tracks.step_seconds) != frame_count(tracks):
             found |= lost("seconds", tracks, "{} times of steps (there is not one for each frame)")
         return found

@@ -23,7 +23,7 @@ import numpy as np
 from vtlab import masks
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
-from vtlab.formats.base import Kind, Place, frame_count
+from vtlab.formats.base import Kind, Loss, Place, frame_count
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
@@ -90,6 +90,13 @@ class YoutubeVis(js.JsonVideo):
             return Tracks.empty(meta=meta)
         return _read(found, size, count, known, where=str(path), source="tracked").replace(meta=meta)
 
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
+        """See `Format`; the label and the score are the object's, and a track is counted or not as a whole."""
+        found, seen = super().losses(tracks, kind), tracks.seen()
+        for key in ("scores", "flags") if _by_object(seen, kind) else ():
+            found.pop(key, None)
+        return found | js.label_losses(seen)
+
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write the masks of one video as a file of its own.
 
@@ -140,6 +147,14 @@ def _drawn(tracks: Tracks, count: int, kind: Kind, name: str, label: str) -> dic
         return {"segmentations": drawn, "score": float(tracks.score.mean()), "video": name, "category": label}
     crowd = int((tracks.score == 0).all())
     return {"segmentations": drawn, "bboxes": around, "areas": pixels, "iscrowd": crowd}
+
+
+def _by_object(tracks: Tracks, kind: Kind) -> bool:
+    """Whether each object has one score on all frames, which truth has only as 0 or 1."""
+    scores = {(int(i), float(s)) for i, s in zip(tracks.object_id, tracks.score, strict=True)}
+    return len(scores) == len(tracks.object_ids) and (
+        kind == "results" or {s for _, s in scores} <= {0.0, 1.0}
+    )
 
 
 def _name(video: Mapping[str, Any], path: Path) -> str:

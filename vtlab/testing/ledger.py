@@ -296,7 +296,7 @@ def _points(a: Tracks, b: Tracks, seen: _Seen) -> None:
         if p.score[i] != q.score[j]:
             seen.add(1, f"score of point {key}", {"point_scores"})
     if "skeletons" not in seen.losses or "points" in seen.losses:
-        seen.add(len(there), "new points", ())
+        seen.add(len(there), "new points", {"absent"})
 
 
 def _about(given: Tracks, back: Tracks, seen: _Seen) -> None:

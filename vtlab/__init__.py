@@ -36,7 +36,7 @@ _NAMES = {
     "convert": "vtlab.formats",
     "evaluate": "vtlab.metrics",
     "verdict": "vtlab.decision",
-    "profile": "vtlab.trackers.measure",
+    "profile": "vtlab.trackers.profiling",
     "annotate": "vtlab.studio",
     "Corrector": "vtlab.studio",
     "TrackPlayer": "vtlab.studio",
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from vtlab.studio.player import TrackPlayer
     from vtlab.trackers.create import create_tracker
     from vtlab.trackers.loop import stream, track
-    from vtlab.trackers.measure import profile
+    from vtlab.trackers.profiling import profile
     from vtlab.tracks import Tracks
     from vtlab.video import Video, open_video
 
@@ -123,7 +123,7 @@ _MOVED = {
     "trackers.identity": "trackers.compose.identity",
     "run": "trackers.loop",
     "memory": "trackers.memory",
-    "lab.profiling": "trackers.measure",
+    "lab.profiling": "trackers.profiling",
     "draw": "show.draw",
     "plot": "show.plot",
     "report": "comparison.report",

@@ -362,3 +362,14 @@ def test_the_old_word_of_rule_works_with_a_warning(tmp_path):
     new = vtlab(*both, "--rule", "got10k")
     assert new.stderr == ""
     assert new.stdout == old.stdout
+
+
+def test_profile_prints_bounds_and_misses(clip):
+    where = ("profile", clip / "clip.mp4", "-t", "ncc", "-p", clip / "prompts.json", "--budget", "500")
+    facts = json.loads(vtlab(*where, "--objects", "1,2", "--json").stdout)
+    assert (facts["tracker"], facts["of"], facts["missed"]) == ("ncc", 19, 0)
+    assert 0.1 < facts["missed_share_at_most"] < 0.2
+    assert set(facts["ms_by_objects"]) == {"1", "2"}
+    printed = vtlab(*where).stdout
+    assert "0 of 19 frames took longer than 500 ms, with 95 % confidence at most" in printed
+    assert "--objects 'many'" in vtlab(*where, "--objects", "many", code=1).stderr

@@ -124,7 +124,8 @@ def test_protocol_is_obeyed():
 
 
 def test_without_truth_only_proxies_are_measured_and_named():
-    found = vtlab.compare(moving_square(N), [Perfect, "ncc", "identity"], prompts=BOX, progress=False)
+    given = {"video": moving_square(N), "trackers": [Perfect, "ncc", "identity"], "prompts": BOX}
+    found = vtlab.compare(**given, progress=False, forward_backward=True)
     assert set(found.scores["metric"]) == {"fb_consistency", "agreement", "lost_share", "jumps"}
     assert set(found.scores["protocol"]) == {"proxy, without truth"}
     assert found.table.loc["perfect", "fb_consistency"] == pytest.approx(1)
@@ -132,6 +133,10 @@ def test_without_truth_only_proxies_are_measured_and_named():
     assert np.isnan(found.table.loc["identity", "fb_consistency"])  # it always comes home, which says nothing
     assert "never moves" in found.table.loc["identity", "note"]
     assert found.table.index.tolist() == ["perfect", "ncc", "identity"]  # as given: nothing ranks
+    once = vtlab.compare(**given, progress=False)
+    assert all(
+        r.backward is None for r in once.runs
+    )  # twice the time for a number that ranks nobody: only if asked for
     assert found.best() is None
 
 

@@ -57,6 +57,6 @@ def test_single_object_on_a_video_of_ones_own(tmp_path):
     }
     run_notebook(FOLDER / "01_compare_single_object.ipynb", tmp_path / "done.ipynb", small)
     table = pd.read_csv(tmp_path / "out" / "table.csv").set_index("tracker")
-    assert 0 < table.loc["ncc", "fb_consistency"] <= 1
+    assert 0 < table.loc["ncc", "agreement"] <= 1
     assert "never moves" in table.loc["identity", "note"]
     assert (tmp_path / "out" / "report.html").is_file()

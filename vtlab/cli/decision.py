@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vtlab.cli.options import FORMAT_WORDS, Json
+from vtlab.cli.options import FORMAT_WORDS, Json, integers_of
 from vtlab.cli.output import escape, print_json, stderr, stdout
 from vtlab.errors import InputError
 
@@ -77,7 +77,11 @@ def verdict(
     )
     if labels is not None or absent or unsure:
         given = None if labels is None else sheet.read(labels, layout)
-        found.add(given, absent=_numbers(absent, "--absent"), unsure=_numbers(unsure, "--unsure"))
+        found.add(
+            given,
+            absent=integers_of(absent, "--absent", "frames"),
+            unsure=integers_of(unsure, "--unsure", "frames"),
+        )
     asked = [frame for _, frame in found.next()]
     if asked and video is not None:
         from vtlab.video import open_video
@@ -120,13 +124,6 @@ def _named(paths: list[Path], layout: str | None) -> dict[str, Tracks]:
         if len(set(names)) == len(names):
             return {n: sheet.read(p, layout) for n, p in zip(names, paths, strict=True)}
     raise InputError("One file of results is given twice.")
-
-
-def _numbers(text: str | None, option: str) -> list[int]:
-    try:
-        return [int(cell) for cell in (text or "").split(",") if cell.strip()]
-    except ValueError:
-        raise InputError(f"{option} {text!r}: expected numbers of frames separated by commas.") from None
 
 
 COMMANDS = (verdict,)

@@ -75,6 +75,14 @@ def _numbers(text: str, count: int, option: str) -> tuple[float, ...]:
     return values
 
 
+def integers_of(text: str | None, option: str, what: str = "whole numbers") -> list[int]:
+    """Whole numbers separated by commas; `option` and `what` are for the message."""
+    try:
+        return [int(cell) for cell in (text or "").split(",") if cell.strip()]
+    except ValueError:
+        raise InputError(f"{option} {text!r}: expected {what} separated by commas.") from None
+
+
 def rule_of(rule: str | None, protocol: str | None) -> str | None:
     """The rule by its present or its old option, which goes in version 0.3."""
     if protocol is not None:

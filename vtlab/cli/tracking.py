@@ -1,4 +1,4 @@
-"""Commands that run trackers: track, compare."""
+"""Commands that run trackers: track, compare, profile."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from vtlab.cli.options import (
     PromptFile,
     Rule,
     StreamNumber,
+    integers_of,
     params_of,
     prompts_of,
     rule_of,
@@ -171,6 +172,55 @@ def compare(
         raise typer.Exit(1)
 
 
+def profile(
+    video: Annotated[str, typer.Argument(help="Video file, image folder or glob.")],
+    *,
+    tracker: Annotated[str, typer.Option("--tracker", "-t", help="Name, or path/to/file.py:Class.")] = "csrt",
+    prompts: PromptFile = None,
+    box: Boxes = None,
+    point: Points = None,
+    frame: OnFrame = 0,
+    frames: Annotated[int | None, typer.Option(help="Frame before which to stop; the whole video.")] = None,
+    warmup: Annotated[int, typer.Option(help="Steps after the first that don't count.")] = 0,
+    budget_ms: Annotated[
+        float | None, typer.Option("--budget", help="Milliseconds that a frame may take.")
+    ] = None,
+    objects: Annotated[
+        str | None, typer.Option(help="Numbers of objects to measure with, such as 1,4,16.")
+    ] = None,
+    stream: StreamNumber = None,
+    param: Params = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what a tracker costs on this machine: milliseconds with bounds, missed deadlines, memory and its growth.
+
+    [bold]Example[/]
+
+      vtlab profile street.mp4 -t kcf --box 40,30,120,200 --budget 40 --objects 1,4,16
+    """
+    from vtlab.show.board import Board
+    from vtlab.trackers.profiling import profile as run_profile
+
+    given = prompts_of(prompts, box, point, frame)
+    made = run_profile(
+        tracker,
+        _subject(video, None, stream),
+        given if len(given) else None,
+        frames=frames,
+        warmup=warmup,
+        budget_ms=budget_ms,
+        objects=integers_of(objects, "--objects"),
+        **params_of(param),
+    )
+    if as_json:
+        print_json(made.facts())
+        return
+    title = f"{made.tracker}: milliseconds of a frame"
+    stdout().print(Board(made.table, title, "Each of low and high holds with 95 %.").to_rich())
+    for note in made.notes:
+        stdout().print(note, highlight=False)
+
+
 def _show_comparison(result: Comparison, as_json: bool) -> None:
     if as_json:
         print_rows(result.table)
@@ -236,4 +286,4 @@ def _subject(video: str, layout: str | None, stream: int | None) -> Any:
     return open_dataset(video, layout)
 
 
-COMMANDS = (track, compare)
+COMMANDS = (track, compare, profile)

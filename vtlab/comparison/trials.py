@@ -40,7 +40,7 @@ def compare(
     truth: Tracks | str | Path | None = None,
     protocol: str | Mapping[str, str] | None = None,
     direction: Direction = "forward",
-    forward_backward: bool | None = None,
+    forward_backward: bool = False,
     budget_ms: float | None = None,
     memory_budget: int = 1 << 30,
     progress: bool | Callable[[str], None] = True,
@@ -54,12 +54,12 @@ def compare(
         prompts: For a plain video: `Prompts`, a prompt file or prompts. Each tracker gets the kinds it takes; a
             mask (or clicks with a box) becomes a box for a tracker of boxes, which the run's note says.
         truth: For a plain video: ground-truth `Tracks`, or a file of them. Without truth only proxies are
-            measured: forward-backward consistency and agreement between trackers.
+            measured, which rank nobody.
         protocol: Name of the benchmark rule, or one for each family ({"sot": "got10k"}); None = the default of
             each family (`vtlab.metrics.rules`).
         direction: As in `track`.
-        forward_backward: Whether to run each prompted tracker backward too, which doubles the time; by default
-            only without truth.
+        forward_backward: Whether to run each prompted tracker backward too, which doubles the time. It ranks nobody (a
+            tracker that stands still is the most consistent), so it is made only where it is asked for.
         budget_ms: Milliseconds that a tracker may take on 95 of 100 frames to be chosen (1000 / 25 for 25 frames a
             second); None = any.
         memory_budget: Bytes of decoded frames that may be kept so that a video is decoded once.
@@ -76,7 +76,6 @@ def compare(
     specs = _specs(trackers)
     cards = {label: TRACKERS.card(spec) for label, (spec, _) in specs.items()}
     sequences = _sequences(video, prompts, truth)
-    both_ways = forward_backward if forward_backward is not None else all(s.truth is None for s in sequences)
     runs: list[Run] = []
 
     def compared() -> Comparison:
@@ -97,7 +96,7 @@ def compare(
                     sequence,
                     footage,
                     direction,
-                    both_ways,
+                    forward_backward,
                     progress is True,
                 )
                 runs.append(job.run())

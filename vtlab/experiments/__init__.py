@@ -3,16 +3,13 @@
 from vtlab.experiments.runner import run_experiment, run_notebook
 from vtlab.experiments.spec import Cell, Experiment, load_experiment
 from vtlab.experiments.store import Store, leaderboard
-from vtlab.trackers.measure import Profile, profile
 
 __all__ = [
     "Cell",
     "Experiment",
-    "Profile",
     "Store",
     "leaderboard",
     "load_experiment",
-    "profile",
     "run_experiment",
     "run_notebook",
 ]

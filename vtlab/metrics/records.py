@@ -83,6 +83,8 @@ _ALL = (
     Metric("latency_ms", "cost", "Median time of a step", "ms", 0, INF, False, _COST, "latency ms"),
     Metric("latency_p95_ms", "cost", "Time that 95 of 100 steps stay below", "ms", 0, INF, False, _COST, "p95 ms"),
     Metric("latency_p95_upper_ms", "cost", "Upper 95 % bound of that", "ms", 0, INF, False, _COST, "p95 ms at most"),
+    Metric("latency_p99_ms", "cost", "Time that 99 of 100 steps stay below", "ms", 0, INF, False, _COST, "p99 ms"),
+    Metric("latency_max_ms", "cost", "Time of the slowest step", "ms", 0, INF, False, _COST, "max ms"),
     Metric("memory_mb", "cost", "Peak of memory that the run added", "MB", 0, INF, False, _COST, "memory MB"),
     Metric("cells", "cost", "Runs that a row sums up", "count", 0, INF, None, "vtlab: a count of runs"),
 )  # fmt: skip

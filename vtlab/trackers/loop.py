@@ -24,6 +24,7 @@ from vtlab.errors import AnswerError, InputError, Interrupted, PromptError, Trac
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
+from vtlab.trackers.clock import device_used, now
 from vtlab.trackers.create import create_tracker
 from vtlab.trackers.load import Load
 from vtlab.trackers.memory import Memory
@@ -331,9 +332,9 @@ class _Work:
         """Frames until somebody cancels."""
         cancel = self._job.cancel
         while True:
-            begin = time.perf_counter()
+            begin = now()
             frame = next(frames, None)
-            self._reading += time.perf_counter() - begin
+            self._reading += now() - begin
             if frame is None:
                 return
             if cancel is not None and cancel.is_set():
@@ -345,19 +346,19 @@ class _Work:
     def _online(self, tracker: OnlineTracker, frames: Iterator[Frame], part: Pass) -> Answers:
         given, gone, started = part.prompts.by_frame(), _by_frame(self._job.remove), False
         for frame in frames:
-            now = given.get(frame.index, _NO_PROMPTS)
-            begin = time.perf_counter()
+            prompts = given.get(frame.index, _NO_PROMPTS)
+            begin = now()
             if frame.index in gone and started:
                 tracker.remove(gone[frame.index])
-            answer = tracker.step(frame, now) if started else tracker.init(frame, now)
-            self._seconds.append(time.perf_counter() - begin)
+            answer = tracker.step(frame, prompts) if started else tracker.init(frame, prompts)
+            self._seconds.append(now() - begin)
             started = True
             yield frame.index, answer
 
     def _offline(self, tracker: OfflineTracker, frames: Iterator[Frame], part: Pass) -> Answers:
-        begin, reading = time.perf_counter(), self._reading
+        begin, reading = now(), self._reading
         for done, pair in enumerate(tracker.run(frames, part.prompts, 0 if self._live else part.total), 1):
-            self._seconds.append(max(time.perf_counter() - begin - (self._reading - reading), 0.0))
+            self._seconds.append(max(now() - begin - (self._reading - reading), 0.0))
             self._ahead = max(self._ahead, self._read - done)
             if not (isinstance(pair, tuple) and len(pair) == 2):
                 raise AnswerError(
@@ -365,7 +366,7 @@ class _Work:
                     f"frame {self.frame}."
                 )
             yield pair
-            begin, reading = time.perf_counter(), self._reading
+            begin, reading = now(), self._reading
 
     def _check_end(self, part: Pass, at: int) -> None:
         """Raise unless every frame was answered and every prompt reached; a live stream ends when it likes."""
@@ -386,20 +387,26 @@ class _Work:
         return parts[0] if len(parts) == 1 else Tracks.concat(parts) if parts else self._builder.build()
 
     def _recorded(self, tracks: Tracks, complete: bool) -> Tracks:
-        now = 0.0 if self.since is None else time.perf_counter() - self.since
+        ahead = 0.0 if self.since is None else time.perf_counter() - self.since
+        memory = self._job.memory.record()
         record = self._record.replace(
             complete=complete,
             events=provenance.plain(list(self._job.tracker.events)) or None,
-            memory=self._job.memory.record(),
-            timing=self._timing(),
-            wall_seconds=round(self.spent + now, 6),
+            memory=memory,
+            timing=self._timing(device_used(self._job.tracker.params, memory)),
+            wall_seconds=round(self.spent + ahead, 6),
         )
         return replace(tracks, record=record, step_seconds=np.array(self._seconds))
 
-    def _timing(self) -> dict[str, Any]:
+    def _timing(self, device: str) -> dict[str, Any]:
         offline = isinstance(self._job.tracker, OfflineTracker)
         delay = 1000 * self._ahead / max(self._job.video.fps, 1e-9) if offline else 0.0
-        return {"offline": offline, "delay_ms": round(delay, 3), **self._load.record()}
+        return {
+            "offline": offline,
+            "delay_ms": round(delay, 3),
+            "device": device,
+            **self._load.record(),
+        }
 
 
 @dataclass(frozen=True)

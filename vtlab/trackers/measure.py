@@ -1,26 +1,26 @@
-"""What a tracker costs: the speed and memory of runs, and a profile on a video before anyone asks how good it is."""
+"""What the steps of a tracker took, and what they cost: percentiles with bounds, misses of a budget, memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import InputError
-from vtlab.prompts.fit import as_prompts
-from vtlab.registry import TRACKERS
-from vtlab.trackers.loop import track
-from vtlab.trackers.memory import grown_mb, settle
+from vtlab.trackers.load import DISTURBED
+from vtlab.trackers.memory import grown_mb
 from vtlab.tracks import Tracks
+
+Floats = NDArray[np.float64]
+ENOUGH = 59
+"""Steps from which on a 95th percentile has an upper 95 % bound at all: 0.95 ** 59 < 0.05."""
 
 
 @dataclass(frozen=True)
 class Timing:
     """What the steps of one tracker took, on all videos that it ran on. The first step of each, which starts the objects,
-    stands apart; decoding is no part of any.
+    stands apart; decoding is no part of any. Work on a GPU is done when a step's time is taken.
 
     Attributes:
         runs: Milliseconds of the steps of each run, (S,) each, without the first.
@@ -28,13 +28,19 @@ class Timing:
         offline: It answers late, from windows of frames, so that single steps say nothing of a frame.
         delay_ms: Milliseconds of video that it reads beyond the frame that it answers, at most.
         waiting: Share of the time that other work kept the processor from it, at most; NaN where it isn't known.
+        load: Tasks that wanted to run on the machine, at most; NaN where it isn't known.
+        devices: Where it worked: "cpu", "cuda", "mps"; empty where no run says.
+        threads: Library -> threads that it may use.
     """
 
-    runs: tuple[NDArray[np.float64], ...] = ()
+    runs: tuple[Floats, ...] = ()
     first_ms: float = np.nan
     offline: bool = False
     delay_ms: float = 0.0
     waiting: float = np.nan
+    load: float = np.nan
+    devices: tuple[str, ...] = ()
+    threads: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, runs: Sequence[Tracks], warmup: int = 0) -> Timing:
@@ -55,10 +61,13 @@ class Timing:
             offline,
             max((float(n.get("delay_ms", 0.0)) for n in notes), default=0.0),
             max((float(n["waiting"]) for n in notes if "waiting" in n), default=np.nan),
+            max((float(n["load"]) for n in notes if "load" in n), default=np.nan),
+            tuple(sorted({str(n["device"]) for n in notes if "device" in n})),
+            {k: v for n in notes for k, v in n.get("threads", {}).items()},
         )
 
     @property
-    def steps(self) -> NDArray[np.float64]:
+    def steps(self) -> Floats:
         """Milliseconds of all steps that count, (S,)."""
         return np.concatenate(self.runs) if self.runs else np.empty(0)
 
@@ -75,15 +84,40 @@ class Timing:
             return np.nan
         return float(self.steps.mean()) + self.delay_ms if self.offline else float(np.median(self.steps))
 
+    def percentile_ms(self, share: float) -> float:
+        """Milliseconds that a share (0 to 1) of the steps stays below; NaN for an offline tracker, whose steps are no
+        frames."""
+        return float(np.quantile(self.steps, share)) if len(self.steps) and not self.offline else np.nan
+
+    def bounds_ms(self, share: float, level: float = 0.95) -> tuple[float, float]:
+        """Lower and upper bound of that by order statistics, each of which holds with `level`; NaN where there are too few
+        steps for one.
+
+        Steps are taken as independent. Where a tracker ran on several videos, the ends are the widest of them: a budget
+        that is kept on three videos and missed on the fourth is missed.
+        """
+        if self.offline:
+            return np.nan, np.nan
+        ends = [(lower_bound(ms, share, level), upper_bound(ms, share, level)) for ms in self.runs if len(ms)]
+        if not ends:
+            return np.nan, np.nan
+        low, high = np.array(ends).T
+        return float(low.min()), float(high.max())
+
     @property
     def p95_ms(self) -> float:
-        """Milliseconds that 95 of 100 steps stay below; NaN for an offline tracker, whose steps are no frames."""
-        return float(np.percentile(self.steps, 95)) if len(self.steps) and not self.offline else np.nan
+        """Milliseconds that 95 of 100 steps stay below; NaN for an offline tracker."""
+        return self.percentile_ms(0.95)
 
     @property
     def p95_upper_ms(self) -> float:
-        """Upper 95 % bound of that by order statistics; NaN below `ENOUGH` steps, where there is none."""
-        return np.nan if self.offline else upper_bound(self.steps, 0.95)
+        """Upper 95 % bound of that on the worst video; NaN below `ENOUGH` steps, where there is none."""
+        return self.bounds_ms(0.95)[1]
+
+    @property
+    def max_ms(self) -> float:
+        """Milliseconds of the slowest step; NaN for an offline tracker."""
+        return self.percentile_ms(1.0)
 
     def over(self, budget_ms: float) -> tuple[int, int]:
         """(k, n): on the worst video, k of n steps took longer than the budget."""
@@ -100,16 +134,17 @@ class Timing:
         found = [_keeps(ms, budget_ms) for ms in self.runs if len(ms)]
         return False if False in found else None if None in found else True
 
+    @property
+    def disturbed(self) -> bool:
+        """True if other work kept the processor from it so long that its times are not its own."""
+        return self.waiting > DISTURBED
 
-ENOUGH = 59
-"""Steps from which on a 95th percentile has an upper 95 % bound at all: 0.95 ** 59 < 0.05."""
 
-
-def upper_bound(values: NDArray[np.float64], quantile: float, level: float = 0.95) -> float:
+def upper_bound(values: Floats, quantile: float, level: float = 0.95) -> float:
     """Value that a quantile stays below with a probability, whatever the distribution; NaN with too few values.
 
     The bound is the order statistic that the binomial distribution of the number of values below the quantile names
-    (David and Nagaraja, "Order Statistics", 2003, ch. 7). For a lower bound give 1 - level.
+    (David and Nagaraja, "Order Statistics", 2003, ch. 7).
     """
     from scipy.stats import binom
 
@@ -118,14 +153,34 @@ def upper_bound(values: NDArray[np.float64], quantile: float, level: float = 0.9
     return float(np.sort(values)[rank - 1]) if rank <= n else np.nan
 
 
-def _keeps(ms: NDArray[np.float64], budget_ms: float) -> bool | None:
+def lower_bound(values: Floats, quantile: float, level: float = 0.95) -> float:
+    """Value that a quantile stays above with a probability; NaN with too few values."""
+    from scipy.stats import binom
+
+    rank = int(binom.ppf(1 - level, len(values), quantile)) if len(values) else 0
+    return float(np.sort(values)[rank - 1]) if rank >= 1 else np.nan
+
+
+def most_missed(k: int, n: int, level: float = 0.95) -> float:
+    """Upper bound of the share of deadlines that are missed, where k of n were (Clopper and Pearson, Biometrika 1934).
+
+    With k = 0 it is about 3 / n, the rule of three. NaN for n = 0.
+    """
+    from scipy.stats import beta
+
+    if n == 0:
+        return np.nan
+    return 1.0 if k >= n else float(beta.ppf(level, k + 1, n - k))
+
+
+def _keeps(ms: Floats, budget_ms: float) -> bool | None:
     if len(ms) < ENOUGH:
         return None if (ms <= budget_ms).all() else False
     return upper_bound(ms, 0.95) <= budget_ms
 
 
 def speed(runs: Sequence[Tracks]) -> dict[str, float]:
-    """Frames per second, latency, its 95th percentile with an upper bound (`Timing`), and memory in MB that runs took.
+    """Frames per second, latency, its percentiles with an upper bound (`Timing`), and memory in MB that runs took.
 
     Memory is the peak over the run less what was in use before it, of the process and of the GPU, the largest over the
     runs: weights and work of the tracker, not its libraries. Everything is NaN where no step was timed.
@@ -136,79 +191,9 @@ def speed(runs: Sequence[Tracks]) -> dict[str, float]:
         "latency_ms": timing.latency_ms,
         "latency_p95_ms": timing.p95_ms,
         "latency_p95_upper_ms": timing.p95_upper_ms,
+        "latency_p99_ms": timing.percentile_ms(0.99),
+        "latency_max_ms": timing.max_ms,
         "memory_mb": max((grown_mb(t.record.memory or {}) for t in runs), default=np.nan)
         if len(timing.steps)
         else np.nan,
     }
-
-
-@dataclass(frozen=True)
-class Profile:
-    """Cost of a tracker.
-
-    Attributes:
-        tracker: Its name.
-        frames: Number of steps measured after the first and the warm-up.
-        objects: Number of objects that it followed.
-        first_ms: Milliseconds of the first step, which starts the objects.
-        median_ms: Median of the other steps; of an offline tracker its work for a frame and the delay of its answers.
-        p95_ms: 95th percentile of them; NaN for an offline tracker.
-        fps: Steps per second: the reciprocal of their mean.
-        memory_mb: Peak over the run less what was in use before it, of the process and the GPU, in MB.
-        tracks: What was tracked; its `record` holds versions, hardware and the load of the machine.
-        timing: All steps, bounds, and misses of a budget.
-    """
-
-    tracker: str
-    frames: int
-    objects: int
-    first_ms: float
-    median_ms: float
-    p95_ms: float
-    fps: float
-    memory_mb: float
-    tracks: Tracks
-    timing: Timing
-
-
-def profile(
-    tracker: Any,
-    video: Any,
-    prompts: Any = None,
-    *,
-    frames: int | None = None,
-    warmup: int = 0,
-    **params: Any,
-) -> Profile:
-    """Measure a tracker's latency and memory on the beginning of a video.
-
-    Args:
-        tracker: A name, `file.py:Class`, a class, or an instance.
-        video: Anything `open_video` takes.
-        prompts: As for `track`.
-        frames: Frame before which to stop; the whole video by default.
-        warmup: Steps after the first that are not counted.
-        params: Parameters of the tracker.
-
-    Raises:
-        InputError: Fewer steps than the warm-up needs, so that nothing could be measured.
-    """
-    settle(TRACKERS.card(tracker))
-    tracks = track(video, as_prompts(prompts), tracker, stop=frames, progress=False, **params)
-    timing = Timing.of([tracks], warmup)
-    if not len(timing.steps):
-        raise InputError(
-            f"{len(tracks.step_seconds)} steps are too few to measure after a warm-up of {warmup}."
-        )
-    return Profile(
-        tracks.name,
-        len(timing.steps),
-        len(tracks.object_ids),
-        timing.first_ms,
-        timing.latency_ms,
-        timing.p95_ms,
-        timing.fps,
-        grown_mb(tracks.record.memory or {}),
-        tracks,
-        timing,
-    )

@@ -235,9 +235,10 @@ class Record(_Entries):
         direction: "forward", "backward" or "both".
         complete: False where tracking was stopped or failed.
         events: What the tracker told of its objects: dicts with "frame", "object_id", "event", "reason".
-        memory: Measured megabytes, by name.
+        memory: Measured bytes, by name.
         timing: How the steps' times are to be read: "offline" (answers come after later frames were read), "delay_ms"
-            (by how much the last one does), "waiting" (share of the time that other work kept the processor).
+            (by how much the last one does), "device" ("cpu", "cuda", "mps"), "waiting" (share of the time that other work
+            kept the processor), "load" (tasks that want to run), "threads" (library -> threads that it may use).
         wall_seconds: Wall time of the whole run.
         versions: Package -> version.
         hardware: Of the machine.

@@ -49,7 +49,11 @@ class FlatBoxes(SingleObject):
         texts = [
             p for p in files(path, ".txt") if not p.name.startswith("groundtruth") and p.name != "gt.txt"
         ]
-        if not texts or bool(self.annotations) != (texts[0].parent.name == "anno"):
+        if (
+            not texts
+            or texts[0].parent.parent.name == "anno"
+            or bool(self.annotations) != (texts[0].parent.name == "anno")
+        ):
             return False
         try:
             return len(read_boxes(texts[0])) > 0

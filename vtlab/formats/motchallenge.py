@@ -6,6 +6,9 @@ A line is `frame, id, left, top, width, height, confidence, class, visibility` (
 Differs from vtlab's convention: frames and pixels count from 1 there (left = x1 + 1, top = y1 + 1); boxes are
 xywh. In truth the seventh column is a flag (0 = not counted), kept as `score`; classes become labels.
 
+DanceTrack (Sun et al., CVPR 2022) and SportsMOT (Cui et al., ICCV 2023) lie the same way, all objects of class 1; both
+are scored by TrackEval's MOTChallenge rule.
+
 Format: Milan et al., "MOT16", arXiv:1603.00831, 2016; Dendorfer et al., "MOT20", arXiv:2003.09003, 2020.
 """
 
@@ -212,7 +215,7 @@ FORMAT = MotChallenge(
     name="motchallenge",
     family="mot",
     summary="<sequence>/{img1/*.jpg, gt/gt.txt, seqinfo.ini}",
-    rules={"mot": "", **{rule: rule for rule in _RULES}},
+    rules={"mot": "", **{rule: rule for rule in _RULES}, "dancetrack": "mot17", "sportsmot": "mot17"},
     pixel_base=1,
     frame_base=1,
     holds=frozenset({"boxes", "objects", "ids", "hidden", "gaps", "flags", "labels", "size", "overlap"}),

@@ -4,6 +4,8 @@
 frame, `occluded` bool (N, T). Differs from vtlab's convention: `visible` is the inverse of `occluded`, points are in
 pixels here. A pickle can run code; this one is read by an unpickler that knows arrays and plain values only.
 
+RoboTAP (Vecerik et al., 2023) has the same pickles, `robotap_split<n>.pkl` (tapnet's tapvid/README.md).
+
 Benchmark: Doersch et al., TAP-Vid, NeurIPS 2022 (arXiv:2211.03726).
 """
 
@@ -343,7 +345,7 @@ FORMAT = TapVid(
     name="tapvid",
     family="points",
     summary="<file>.pkl of {name: {video, points, occluded}}; results: <tracker>/<sequence>.parquet or .pkl",
-    rules={"tapvid-first": "tapvid-first", "tapvid-strided": "tapvid-strided"},
+    rules={"tapvid-first": "tapvid-first", "tapvid-strided": "tapvid-strided", "robotap": "tapvid-first"},
     rule="tapvid-first",
     suffix=".parquet",
     holds=frozenset({"points", "objects", "hidden", "size"}),

@@ -7,7 +7,7 @@ looked at. It says nothing of other footage.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,7 +17,8 @@ from vtlab.decision import wording
 from vtlab.decision.betting import Race
 from vtlab.decision.quality import MEASURES, Floats, Measure
 from vtlab.decision.question import Clip, Labels, Place, Question
-from vtlab.decision.sampling import FIRST_LOOK, Population, draw, estimate, levels, looks, spend
+from vtlab.decision.sampling import FIRST_LOOK, Known, Population, draw, levels, looks, spend
+from vtlab.decision.standing import Sample, Standing, exact, expected, groups
 from vtlab.errors import InputError
 from vtlab.tracks import Tracks
 
@@ -27,21 +28,6 @@ if TYPE_CHECKING:
 State = Literal["label", "best", "good_enough", "tie", "out_of_labels", "exact"]
 AGAIN = 5
 """Labelled frames that are asked for a second time, to tell how well the labeller agrees with herself."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """What is known of all frames at a number of labels.
-
-    Attributes:
-        value: (K,) mean quality over all frames that count.
-        half: (K,) half of the width of each interval at the question's level; 0 where the value is exact.
-        low: (K, K) lower bounds of value[i] - value[j] at this look; -inf before the first look.
-    """
-
-    value: Floats
-    half: Floats
-    low: Floats
 
 
 class Verdict:
@@ -76,6 +62,7 @@ class Verdict:
         self._places: list[Place] = [(c.name, int(f)) for c in self.clips.values() for f in c.frames]
         self._position = {place: i for i, place in enumerate(self._places)}
         self._quality = np.full((len(self.trackers), len(self._places)), np.nan)
+        self._count = np.ones(len(self._places))
         self._unsure = np.zeros(len(self._places), bool)
         self._all = self._measure_population()
         for name, given in self.known.items():
@@ -119,13 +106,19 @@ class Verdict:
     def _new_race(self, population: Population) -> Race:
         """A race over the frames that are not known, which starts from what is."""
         share = float(self._all.weight[self._rest].sum())
-        start = self._known_part() / share
         return Race(
-            population, self.question.within / share, 1 - self.question.level, self.question.seed, start
+            population,
+            self.question.within / share,
+            1 - self.question.level,
+            self.question.seed,
+            self._known_part().value,
         )
 
-    def _known_part(self) -> Floats:
-        return self._quality[:, self._outside] @ self._all.weight[self._outside]
+    def _known_part(self) -> Known:
+        """What is known for certain, in units of the rest."""
+        share = float(self._all.weight[self._rest].sum())
+        counted = self._all.weight[self._outside] * self._count[self._outside] / share
+        return Known(self._quality[:, self._outside] @ counted, float(counted.sum()))
 
     @property
     def order(self) -> tuple[list[Place], list[float]]:
@@ -257,7 +250,8 @@ class Verdict:
             truth = self.measure.prepare(given.tracks, clip.ids, counted)
             for k, tracks in enumerate(clip.tracks.values()):
                 mine = self.measure.prepare(tracks, clip.ids, counted)
-                self._quality[k, places] = self.measure.compare(mine, truth)
+                found = self.measure.judge(mine, truth, self.question.absent)
+                self._quality[k, places], self._count[places] = found
 
     def _run_race(self) -> None:
         race = self._race
@@ -266,7 +260,8 @@ class Verdict:
             if i is None or not self._answered[self._rest[i]]:
                 return
             position = self._rest[i]
-            race.add(None if self._unsure[position] else self._quality[:, position])
+            counted = self._quality[:, position] * self._count[position]
+            race.add(None if self._unsure[position] else counted)
 
     # -- the answer ------------------------------------------------------------------------------------------
 
@@ -285,40 +280,46 @@ class Verdict:
         return len(self._places)
 
     def standing(self) -> Standing | None:
-        """What is known at the last level reached; None before ten draws are labelled."""
+        """What is known at the last level reached; None before ten draws are labelled, and of a bet."""
         if self.labelled == self.frames:
-            return self._exact()
+            return exact(self._quality, self._count, self._all.weight)
         reached = [n for n in levels(self.question.budget) if FIRST_LOOK <= n <= self._reached]
         return self._at(reached[-1]) if reached else None
 
-    def _exact(self) -> Standing:
-        value = self._quality @ self._all.weight
-        return Standing(value, np.zeros(len(value)), value[:, None] - value[None, :])
-
     def _at(self, n: int) -> Standing:
-        """The standing at a level, known frames joined; open frames widen it by all that they can hold."""
+        """The standing at a level, known frames joined."""
         assert self._population is not None
         index, q = self._order[:n], self.question
         place = self._rest[index]
-        unsure = self._unsure[place]
-        made = estimate(
+        sample = Sample(
             self._population,
             index,
             self._points[:n],
-            np.nan_to_num(self._quality[:, place], nan=0.5),
-            q.budget,
+            self._quality[:, place],
+            self._count[place],
+            self._known_part(),
+            self.measure.metric,
         )
-        part = self._population.weight[index] / self._population.chance[index]
-        part = unsure * part / part.sum()
-        gap = 1 - self._all.similarity[:, :, place] if self.measure.metric else np.ones((1, 1, n))
-        share = float(self._all.weight[self._rest].sum())
-        value = self._known_part() + share * made.value
-        half = share * (made.half_width(q.level) + 0.5 * part.sum())
-        low = np.full((len(value), len(value)), -np.inf)
+        alpha = None
         if n in self._looks:
-            alpha = spend((1 - q.level) / (len(value) - 1), self._looks, self._looks.index(n))
-            low = value[:, None] - value[None, :] - share * (made.margin(alpha) + gap @ part)
-        return Standing(value, half, low)
+            alpha = spend((1 - q.level) / (len(self.trackers) - 1), self._looks, self._looks.index(n))
+        return sample.standing(q.budget, q.level, alpha)
+
+    def levels(self) -> Floats:
+        """(K, 3) mean quality of each tracker over all frames that count, and its interval; NaN where it isn't known.
+
+        In the guaranteed mode the bounds hold at every stop, each tracker's with the question's confidence; they are wider
+        than intervals of the same number of labels. Where frames are left out it knows an order and no levels.
+        """
+        k, now = len(self.trackers), self.standing()
+        out = np.full((k, 3), np.nan)
+        if now is not None:
+            out = np.stack([now.value, now.value - now.half, now.value + now.half], axis=1)
+        elif self._race is not None and self._race.labelled and self.question.absent != "excluded":
+            share = float(self._all.weight[self._rest].sum())
+            known = self._known_part().value[:, None]
+            out = share * (known + np.stack(self._race.levels.bounds(), axis=1))
+        return np.clip(out, 0, 1)
 
     @property
     def state(self) -> State:
@@ -333,7 +334,9 @@ class Verdict:
     @property
     def _decision(self) -> tuple[State, list[int]]:
         if self.labelled == self.frames:
-            value = self._exact().value
+            value = exact(self._quality, self._count, self._all.weight).value
+            if np.isnan(value).any():
+                return "out_of_labels", list(range(len(value)))
             return "exact", np.flatnonzero(value >= value.max() - 1e-12).tolist()
         if self._race is not None:
             return self._proven(self._race)
@@ -360,7 +363,7 @@ class Verdict:
         """(K, K) [i, j]: i is shown to be better than j, at any look so far: the errors of all looks are paid for."""
         k = len(self.trackers)
         if self.labelled == self.frames:
-            return self._exact().low > 0
+            return exact(self._quality, self._count, self._all.weight).low > 0
         if self._race is not None:
             shown = self._race.shown & ~np.eye(k, dtype=bool)
             return shown if self.question.within == 0 else np.zeros((k, k), bool)
@@ -375,7 +378,8 @@ class Verdict:
         enough = np.flatnonzero(race.good_enough())
         if len(enough):
             seen = np.isfinite(self._quality[0])
-            mean = self._quality[:, seen].mean(axis=1) if seen.any() else np.zeros(len(self.trackers))
+            found = self._quality * self._count
+            mean = found[:, seen].mean(axis=1) if seen.any() else np.zeros(len(self.trackers))
             best = [int(enough[np.argmax(mean[enough])])]
             return ("best" if self.question.within == 0 else "good_enough"), best
         if len(race.labelled) >= self.question.budget or race.next() is None:
@@ -386,18 +390,16 @@ class Verdict:
     def table(self) -> pd.DataFrame:
         """A row for each tracker: value, low, high, group, beaten_by.
 
-        `value` is the mean over all frames that count, `low` and `high` its interval; NaN before ten draws are
-        labelled, and in the guaranteed mode, which proves an order and no levels. `group` 1 are the trackers that
-        none is shown to beat, 2 those that only group 1 beats, and so on. Best value first once there is one.
+        `value`, `low` and `high` are those of `levels`: NaN before ten draws are labelled, and in the guaranteed mode before
+        the first label. `group` 1 are the trackers that none is shown to beat, 2 those that only group 1 beats, and so on.
+        Best value first once there is one.
         """
         import pandas as pd
 
-        now, k = self.standing(), len(self.trackers)
-        value, half = (now.value, now.half) if now is not None else (np.full(k, np.nan), np.full(k, np.nan))
+        value, low, high = self.levels().T
         beaten = self._beaten
-        by = [", ".join(self.trackers[i] for i in np.flatnonzero(beaten[:, j])) for j in range(k)]
-        low, high = np.clip(value - half, 0, 1), np.clip(value + half, 0, 1)
-        data = {"value": value, "low": low, "high": high, "group": _groups(beaten), "beaten_by": by}
+        by = [", ".join(self.trackers[i] for i in np.flatnonzero(row)) for row in beaten.T]
+        data = {"value": value, "low": low, "high": high, "group": groups(beaten), "beaten_by": by}
         table = pd.DataFrame(data, index=pd.Index(self.trackers, name="tracker"))
         return table.sort_values("value", ascending=False, kind="stable")
 
@@ -430,20 +432,43 @@ class Verdict:
             Number of labels -> half-width, the mean over trackers; empty in the guaranteed mode.
         """
         out: dict[int, float] = {}
-        if self._population is None or self.question.guarantee:
+        if self.question.guarantee:
             return out
-        share = float(self._all.weight[self._rest].sum())
-        rest = {t: self._population.without(t) for t in range(len(self.trackers))}
-        for n in [n for n in levels(self.question.budget) if n >= FIRST_LOOK]:
-            index, points = self._order[:n], self._points[:n]
-            widths = []
-            for t, population in rest.items():
-                quality = np.delete(self._population.similarity[t][:, index], t, axis=0)
-                made = estimate(population, index, points, quality, self.question.budget)
-                widths.append(share * made.half_width(self.question.level).mean())
-            out[n] = float(np.mean(widths))
-            if half_width is not None and out[n] <= half_width:
+        for n, half in self._expected.items():
+            out[n] = half
+            if half_width is not None and half <= half_width:
                 break
+        return out
+
+    @cached_property
+    def _expected(self) -> dict[int, float]:
+        if self._population is None:
+            return {}
+        share = float(self._all.weight[self._rest].sum())
+        q = self.question
+        found = expected(self._population, (self._order, self._points), q.budget, q.level)
+        return {n: share * half for n, half in found.items()}
+
+    @property
+    def outlook(self) -> dict[int, float]:
+        """What more labels would bring: number of further labels -> half-width of the intervals to expect with them.
+
+        From the plan, by how far the intervals of today are wider or narrower than it; empty in the guaranteed mode,
+        and where every draw is labelled.
+        """
+        if self.question.guarantee or self.labelled == self.frames:
+            return {}
+        planned, now, answered = self._expected, self.standing(), self._answered
+        reached = max((n for n in planned if n <= self._reached), default=None)
+        factor = 1.0
+        if now is not None and reached is not None and np.isfinite(now.half).all():
+            factor = float(now.half.mean()) / max(planned[reached], 1e-9)
+        out = {}
+        for n, half in planned.items():
+            open_ones = np.unique(self._rest[self._order[:n]])
+            more = int((~answered[open_ones]).sum())
+            if n > self._reached and more:
+                out[more] = min(factor * half, 0.5)
         return out
 
     def __repr__(self) -> str:
@@ -454,15 +479,3 @@ class Verdict:
 
         shown = self.table.to_html(float_format="{:.3f}".format)
         return f"<p>{escape(self.sentence)}</p>{shown}" + "".join(f"<p>{escape(n)}</p>" for n in self.notes)
-
-
-def _groups(beaten: NDArray[np.bool_]) -> list[int]:
-    """Peel off those that none of the rest beats, again and again: 1 for the first."""
-    group, left, number = [0] * len(beaten), np.ones(len(beaten), bool), 1
-    while left.any():
-        top = left & ~(beaten & left[:, None]).any(axis=0)
-        top = top if top.any() else left
-        for i in np.flatnonzero(top):
-            group[i] = number
-        left, number = left & ~top, number + 1
-    return group

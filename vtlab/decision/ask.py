@@ -12,7 +12,7 @@ import numpy as np
 from vtlab.decision import store
 from vtlab.decision.answer import Verdict
 from vtlab.decision.clips import Answers, clips_of
-from vtlab.decision.quality import MEASURES, find_measure
+from vtlab.decision.quality import MEASURES, Absent, find_measure
 from vtlab.decision.question import Clip, Labels, Question, key_of
 from vtlab.errors import InputError, VtlabWarning
 from vtlab.tracks import Tracks
@@ -45,6 +45,7 @@ def verdict(
     seed: int = 0,
     guarantee: bool | None = None,
     metric: str | None = None,
+    absent: Absent | None = None,
     labels: Tracks | Mapping[str, Tracks] | None = None,
     file: str | Path | None = None,
 ) -> Verdict:
@@ -67,8 +68,12 @@ def verdict(
             is asked for. Needs a measure whose distance is a metric: "iou" or "J".
         metric: "iou" (mean IoU of boxes), "success", "precision", "J" (masks), "within" (points), "detection" (boxes of
             many objects; no number about identities can be had from scattered frames). By default that of the family.
+        absent: What a labelled object counts that isn't there. "judged": a tracker that says so is right. "excluded": it is
+            left out of the mean, as GOT-10k does. "missed": nobody is right, as OTB and LaSOT count. By default as the
+            comparison's rule has it, else "excluded" for points (TAP-Vid) and "judged" for the rest.
         labels: What is labelled already, chosen by hand, or the full truth; it is known for certain and the draw is made
-            on the rest. {video: tracks} for several videos.
+            on the rest. {video: tracks} for several videos. Truth that a comparison has counts as such without being
+            given again; labels win over it.
         file: JSON file that holds the question and follows every label; a verdict in it is taken up. If the question
             changed, a new one begins, which knows the labels, and a warning says so.
 
@@ -77,8 +82,9 @@ def verdict(
         FormatError: The file holds something else.
         WriteError: The file can't be written.
     """
-    clips, family, notes = clips_of(answers)
-    measure = find_measure(metric, family)
+    given = clips_of(answers)
+    clips, notes = given.clips, given.notes
+    measure = find_measure(metric, given.family)
     count = len(next(iter(clips.values())).tracks)
     if guarantee and not measure.metric:
         able = ", ".join(m.name for m in MEASURES.values() if m.metric)
@@ -86,11 +92,14 @@ def verdict(
             f"guarantee=True: {measure.name!r} has no proven bound. Use metric= one of {able}, or False."
         )
     sure = within == 0 and count <= _SURE_UP_TO and measure.metric if guarantee is None else guarantee
-    question = Question(measure.name, float(within), float(level), int(budget), int(seed), bool(sure))
-    given = _known(clips, labels)
+    counted = absent or (given.absent if measure.family == "sot" else None) or measure.absent
+    question = Question(
+        measure.name, float(within), float(level), int(budget), int(seed), bool(sure), counted
+    )
+    known = _known(clips, labels)
     if file is None:
-        return _make(clips, question, given, notes=notes)
-    return _from_file(Path(file), clips, question, given, notes)
+        return _make(clips, question, known, notes=notes)
+    return _from_file(Path(file), clips, question, known, notes)
 
 
 def _make(
@@ -103,9 +112,11 @@ def _make(
 ) -> SavedVerdict:
     """A new verdict; what is known is read by the rules of labels."""
     made = SavedVerdict(clips, question, notes=notes)
-    said = {name: made.read(name, tracks) for name, tracks in known.items()}
+    said = {name: made.read(name, clip.truth) for name, clip in clips.items() if clip.truth is not None}
     for name, older in (more or {}).items():
-        said[name] = older.joined(said.get(name, Labels()))
+        said[name] = said.get(name, Labels()).joined(older)
+    for name, tracks in known.items():
+        said[name] = said.get(name, Labels()).joined(made.read(name, tracks))
     return SavedVerdict(clips, question, said, notes=notes) if said else made
 
 
@@ -173,9 +184,9 @@ def doubtful(answers: Answers, count: int = 20, *, metric: str | None = None) ->
     """
     import pandas as pd
 
-    clips, family, notes = clips_of(answers)
-    question = Question(find_measure(metric, family).name, 0.0, 0.95, 80, 0, False)
-    asked = Verdict(clips, question, notes=notes)
+    given = clips_of(answers)
+    question = Question(find_measure(metric, given.family).name, 0.0, 0.95, 80, 0, False)
+    asked = Verdict(given.clips, question, notes=given.notes)
     places, amount = asked.disagreement()
     order = np.argsort(-amount, kind="stable")[:count]
     rows = [(*places[i], float(amount[i])) for i in order]

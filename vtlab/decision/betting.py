@@ -24,6 +24,52 @@ _SPREAD = 0.1
 """Chance that a frame is drawn by its weight alone, so that every frame can be drawn."""
 
 
+_GRID = np.linspace(0, 1, 401)
+"""Means that the levels' bets are held against."""
+
+
+class Levels:
+    """Bounds of each tracker's mean over the population that hold together at every stop, from the race's labels.
+
+    For every mean of a grid a bettor stakes against "it is no more than that". The estimate at each step, what is known
+    plus the drawn frame over its chance, can't fall below what is known, so she can't lose more than the distance. The
+    upper bound is one less the lower bound of 1 - quality.
+
+    Args:
+        trackers: Number of trackers K.
+        alpha: Chance that a tracker's bounds fail at any stop.
+    """
+
+    def __init__(self, trackers: int, alpha: float):
+        self._rich = float(np.log(2 / alpha))
+        self._known = np.zeros((2, trackers))
+        self._wealth = np.zeros((2, trackers, len(_GRID), len(_STAKES)))
+        self._least = np.zeros((2, trackers))
+        self._sum, self._steps = np.zeros(trackers), 0
+
+    def add(self, weight: float, chance: float, quality: Floats | None) -> None:
+        """Take a label: the drawn frame's weight, its chance, (K,) what each tracker reached; None if nobody can tell."""
+        k = self._known.shape[1]
+        least = np.zeros((2, k)) if quality is None else np.stack([quality, 1 - quality])
+        drawn = self._known + weight * least / chance
+        gap = _GRID - self._known[:, :, None]
+        rate = np.maximum((drawn[:, :, None] - _GRID) / np.where(gap > 0, gap, 1.0), -1.0)
+        self._wealth += np.where((gap > 0)[..., None], np.log1p(_STAKES * rate[..., None]), 0.0)
+        self._sum += drawn[0] + (weight / (2 * chance) if quality is None else 0.0)
+        self._steps += 1
+        self._known = self._known + weight * least
+        top = self._wealth.max(axis=-1)
+        mean = top + np.log(np.exp(self._wealth - top[..., None]).mean(axis=-1))
+        shown = np.where(mean >= self._rich, _GRID, 0.0).max(axis=-1)
+        self._least = np.maximum(self._least, np.maximum(shown, self._known))
+
+    def bounds(self) -> tuple[Floats, Floats, Floats]:
+        """(K,) value, NaN without labels, lower and upper bound."""
+        low, high = self._least[0], 1 - self._least[1]
+        value = self._sum / self._steps if self._steps else np.full(len(low), np.nan)
+        return np.clip(value, low, np.maximum(low, high)), low, high
+
+
 @dataclass
 class Race:
     """Trackers that run against each other, label by label.
@@ -56,6 +102,7 @@ class Race:
         self._next: int | None = None
         self.shown = np.zeros((k, k), bool)
         """shown[t, s]: t is shown to be more than `value of s - within`."""
+        self.levels = Levels(k, self.alpha)
         self._look()
 
     def next(self) -> int | None:
@@ -80,14 +127,15 @@ class Race:
         """Take the label of the frame that `next` named.
 
         Args:
-            quality: (K,) what each tracker reached there; None where nobody can tell: then the worst that it can be
-                for each claim counts.
+            quality: (K,) what each tracker reached there, 0 for a frame that doesn't count; None where nobody can tell:
+                then the worst that it can be for each claim counts.
         """
         i = self.next()
         if i is None or self._chance is None:
             return
         w, q = self.population.weight, self._chance
         d = -self._gap[:, :, i] if quality is None else quality[:, None] - quality[None, :]
+        self.levels.add(float(w[i]), float(q[i]), quality)
         ahead = self._known + self.within
         use = self._open & (q > 0)
         worst = (w[use] / q[use] * self._gap[:, :, use]).max(axis=-1)

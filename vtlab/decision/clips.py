@@ -3,23 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtlab.comparison import Comparison
-from vtlab.decision.quality import MEASURES
+from vtlab.decision.quality import MEASURES, Absent
 from vtlab.decision.question import Clip
 from vtlab.decision.wording import LIMITS
 from vtlab.errors import InputError
+from vtlab.metrics.rules import MOT, SOT
+from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
 
 Answers = Comparison | Mapping[str, Tracks] | Mapping[str, Mapping[str, Tracks]]
 """A comparison, {tracker: tracks} of one video, or {video: {tracker: tracks}}."""
 
 
-def clips_of(answers: Answers, least: int = 2) -> tuple[dict[str, Clip], str, list[str]]:
-    """The clips by name, the family by which all answers can be judged, and what a reader must know.
+@dataclass(frozen=True)
+class Answered:
+    """What trackers answered.
+
+    Attributes:
+        clips: By name.
+        family: By which all answers can be judged.
+        notes: What a reader must know.
+        absent: What absent objects count by the rule that a comparison asks for, None for no such rule.
+    """
+
+    clips: dict[str, Clip]
+    family: str
+    notes: list[str]
+    absent: Absent | None = None
+
+
+def clips_of(answers: Answers, least: int = 2) -> Answered:
+    """The clips of what was answered.
 
     Args:
         answers: What the trackers answered.
@@ -47,7 +68,7 @@ def clips_of(answers: Answers, least: int = 2) -> tuple[dict[str, Clip], str, li
         clips[name] = _clip(name, {t: tracks[t] for t in first})
     _enough(first or [], least)
     families = {_family(t) for clip in clips.values() for t in clip.tracks.values() if len(t)}
-    return clips, _one_family(families or {"sot"}), list(LIMITS)
+    return Answered(clips, _one_family(families or {"sot"}), list(LIMITS))
 
 
 def _enough(trackers: list[str], least: int) -> None:
@@ -101,27 +122,61 @@ def _clip(name: str, tracks: dict[str, Tracks]) -> Clip:
     return Clip(name, tracks, np.arange(start + 1, length), ids, length)
 
 
-def _of_comparison(result: Comparison, least: int) -> tuple[dict[str, Clip], str, list[str]]:
+def _of_comparison(result: Comparison, least: int) -> Answered:
     trackers = result.trackers
     _enough(trackers, least)
     family = _one_family(set(result.families))
     notes = [*LIMITS]
     clips: dict[str, Clip] = {}
     for sequence in result.sequences:
-        runs = {r.tracker: r for r in result.of_sequence(sequence.name)}
-        tracks = {}
-        for tracker in trackers:
-            run = runs.get(tracker)
-            tracks[tracker] = run.tracks if run is not None and run.tracks is not None else Tracks.empty()
-            if run is None or not run.ok:
-                since = int(tracks[tracker].frame[-1]) + 1 if len(tracks[tracker]) else 0
-                notes.append(
-                    f"{tracker} failed on {sequence.name}; its answers count as missing from frame {since} on."
-                )
+        tracks = _runs(result, sequence.name, notes)
         prompted = () if family == "mot" else sequence.prompts.frames
         frames = np.arange(min(prompted, default=0), len(sequence.video))
         ids = np.unique(np.concatenate([t.object_id for t in tracks.values()]))
         ids = np.union1d(ids, np.array(() if family == "mot" else sequence.prompts.object_ids, np.int64))
         kept = np.setdiff1d(frames, np.array(prompted, np.int64))
-        clips[sequence.name] = Clip(sequence.name, tracks, kept, ids, len(sequence.video), sequence.video)
-    return clips, family, notes
+        truth = _truth(sequence, family, ids, notes)
+        clips[sequence.name] = Clip(
+            sequence.name, tracks, kept, ids, len(sequence.video), sequence.video, truth
+        )
+    return Answered(clips, family, notes, _absent(result, family))
+
+
+def _runs(result: Comparison, name: str, notes: list[str]) -> dict[str, Tracks]:
+    """Tracker -> what it answered on a sequence, nothing from where it failed."""
+    runs = {r.tracker: r for r in result.of_sequence(name)}
+    tracks = {}
+    for tracker in result.trackers:
+        run = runs.get(tracker)
+        mine = tracks[tracker] = run.answers if run is not None else Tracks.empty()
+        if run is None or not run.ok:
+            since = int(mine.frame[-1]) + 1 if len(mine) else 0
+            notes.append(f"{tracker} failed on {name}; its answers count as missing from frame {since} on.")
+    return tracks
+
+
+def _truth(sequence: Sequence, family: str, ids: NDArray[np.int64], notes: list[str]) -> Tracks | None:
+    """The truth of a sequence, of the objects that the trackers follow; None where there is none that can be used."""
+    truth = sequence.truth
+    if truth is None:
+        return None
+    if family != "mot":
+        return truth.take(np.isin(truth.object_id, ids))
+    rule = MOT.get(truth.record.rule or sequence.benchmark, MOT["plain"])
+    if sequence.ignore is not None or rule.distractors:
+        notes.append(
+            f"The truth of {sequence.name} has objects or regions that don't count, which frames to label can't leave "
+            "out; it is not used. `vtlab evaluate` scores against it."
+        )
+        return None
+    counts = (truth.score > 0) & (truth.visible | rule.hidden)
+    return truth.take(counts & (np.isin(truth.label, rule.classes) if rule.classes else True))
+
+
+def _absent(result: Comparison, family: str) -> Absent | None:
+    """What the rule of a comparison makes of absent objects."""
+    asked = [result.rule(family), *(s.truth.record.rule or s.benchmark for s in result.sequences if s.truth)]
+    named = {SOT[str(r)].absent for r in asked if r in SOT} if family == "sot" else set()
+    if len(named) != 1:
+        return None
+    return "excluded" if named == {"excluded"} else "missed"

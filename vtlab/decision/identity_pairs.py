@@ -381,7 +381,7 @@ def identity_pairs(
         raise InputError(f"level={level!r}: expected a confidence from 0.5 to below 1, such as 0.95.")
     if budget < FIRST:
         raise InputError(f"budget={budget!r}: expected at least {FIRST} questions for each tracker.")
-    clips, _, _ = clips_of(answers, least=1)
+    clips = clips_of(answers, least=1).clips
     made = IdentityPairs(clips, metric=metric, level=level, budget=budget, seed=seed)
     if file is not None:
         made.path = Path(file)

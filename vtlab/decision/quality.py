@@ -1,15 +1,16 @@
 """How alike two answers are on each frame: the measure of a verdict, between a tracker and a label or two trackers.
 
 Every measure is a mean over frames of a number in [0, 1], 1 for equal answers, so that labels on some frames say
-something about all. An object that is in neither answer is agreed on (1); in one of them only, it is not (0): "not
-there" is an answer like any other. Several objects of a frame count the same.
+something about all, or a ratio of two such means where a rule leaves objects out. An object that is in neither answer is
+agreed on (1); in one of them only, it is not (0): "not there" is an answer like any other, unless `Absent` says otherwise.
+Several objects of a frame count the same.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +22,17 @@ from vtlab.tracks import Tracks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 _OVERLAPS = np.linspace(0, 1, 21)
 _NEAR = (1.0, 2.0, 4.0, 8.0, 16.0)
 _PRECISE = 20.0
 _POINTS = 1 << 32
+
+
+Absent = Literal["judged", "excluded", "missed"]
+"""What a labelled object counts that isn't there: "judged": a tracker that says so is right, one that doesn't is wrong;
+"excluded": it is left out of the mean; "missed": wrong whatever was answered, as benchmarks do that divide by all frames."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +45,9 @@ class Measure:
         text: What it is called in a sentence.
         metric: Whether 1 - it is a metric in the sense of mathematics, so that the qualities of two trackers differ
             by at most 1 - their likeness on each frame: what the guaranteed mode needs.
-        prepare: (tracks, object ids, (F,) frames) -> what `compare` takes.
-        compare: (prepared, prepared) -> (F,) in [0, 1].
+        prepare: (tracks, object ids, (F,) frames) -> what `each` takes.
+        each: (prepared, prepared) -> (F, objects) in [0, 1], and (F, objects) whether the second has the object.
+        absent: What an absent object counts unless it is said.
     """
 
     name: str
@@ -47,14 +55,31 @@ class Measure:
     text: str
     metric: bool
     prepare: Callable[[Tracks, Ints, Ints], Any]
-    compare: Callable[[Any, Any], Floats]
+    each: Callable[[Any, Any], tuple[Floats, Bools]]
+    absent: Absent = "judged"
 
     def __call__(self, answer: Tracks, other: Tracks, ids: Ints, frames: Ints) -> Floats:
         """(F,) likeness of two answers on some frames, ascending."""
         return self.compare(self.prepare(answer, ids, frames), self.prepare(other, ids, frames))
 
+    def compare(self, a: Any, b: Any) -> Floats:
+        """(F,) likeness of two prepared answers in [0, 1], the mean over objects; 1 where there are none."""
+        likeness, _ = self.each(a, b)
+        return np.asarray(likeness.mean(axis=1)) if likeness.shape[1] else np.ones(len(likeness))
 
-def _places(frame: Ints, owner: Ints, ids: Ints, frames: Ints) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    def judge(self, answer: Any, truth: Any, absent: Absent) -> tuple[Floats, Floats]:
+        """Quality of a prepared answer against a label: (F,) in [0, 1], and (F,) how much of the frame counts."""
+        likeness, there = self.each(answer, truth)
+        if absent == "judged" or not there.shape[1]:
+            whole = likeness.mean(axis=1) if there.shape[1] else np.ones(len(likeness))
+            return np.asarray(whole), np.ones(len(likeness))
+        found, count = (likeness * there).sum(axis=1), there.sum(axis=1)
+        if absent == "missed":
+            return found / there.shape[1], np.ones(len(count))
+        return np.divide(found, count, out=np.zeros(len(count)), where=count > 0), count / there.shape[1]
+
+
+def _places(frame: Ints, owner: Ints, ids: Ints, frames: Ints) -> tuple[Ints, Ints, Bools]:
     """Positions of rows in `frames` and `ids`, both ascending, and which rows have one."""
     if not len(frames) or not len(ids):
         none = np.zeros(len(frame), np.int64)
@@ -73,17 +98,17 @@ def _boxes(tracks: Tracks, ids: Ints, frames: Ints) -> Floats:
     return out
 
 
-def _over(value: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats], Floats]:
+def _over(value: Callable[[Floats, Floats], Floats]) -> Callable[[Floats, Floats], tuple[Floats, Bools]]:
     """Likeness of (F, objects, n) coordinates from a function of the rows (M, n) that both have."""
 
-    def compare(a: Floats, b: Floats) -> Floats:
-        here, there = (np.isfinite(x).all(axis=2) for x in (a, b))
+    def each(a: Floats, b: Floats) -> tuple[Floats, Bools]:
+        here, there = (np.asarray(np.isfinite(x).all(axis=2)) for x in (a, b))
         out = (here == there).astype(np.float64)
         both = here & there
         out[both] = value(a[both], b[both])
-        return np.asarray(out.mean(axis=1))
+        return out, there
 
-    return compare
+    return each
 
 
 def _success(a: Floats, b: Floats) -> Floats:
@@ -113,7 +138,7 @@ def _masks(tracks: Tracks, ids: Ints, frames: Ints) -> tuple[Ints, Runs | None]:
     return number, runs
 
 
-def _jaccard(a: tuple[Ints, Runs | None], b: tuple[Ints, Runs | None]) -> Floats:
+def _jaccard(a: tuple[Ints, Runs | None], b: tuple[Ints, Runs | None]) -> tuple[Floats, Bools]:
     (first, one), (second, two) = a, b
     out = ((first < 0) == (second < 0)).astype(np.float64)
     both = (first >= 0) & (second >= 0)
@@ -121,7 +146,7 @@ def _jaccard(a: tuple[Ints, Runs | None], b: tuple[Ints, Runs | None]) -> Floats
         i, j = first[both], second[both]
         common = one.intersection(two, i, j)
         out[both] = common / (one.areas()[i] + two.areas()[j] - common)
-    return np.asarray(out.mean(axis=1))
+    return out, second >= 0
 
 
 def _points(tracks: Tracks, ids: Ints, frames: Ints) -> tuple[Ints, Floats]:
@@ -141,10 +166,8 @@ def _near(a: Floats, b: Floats) -> Floats:
     return np.asarray((np.linalg.norm(a - b, axis=1)[:, None] < np.array(_NEAR)).mean(axis=1))
 
 
-def _within(a: tuple[Ints, Floats], b: tuple[Ints, Floats]) -> Floats:
+def _within(a: tuple[Ints, Floats], b: tuple[Ints, Floats]) -> tuple[Floats, Bools]:
     keys = np.union1d(a[0], b[0])
-    if not len(keys):
-        return np.ones(len(a[1]))
     both = []
     for mine, xy in (a, b):
         wide = np.full((len(xy), len(keys), 2), np.nan)
@@ -160,7 +183,7 @@ def _detections(tracks: Tracks, ids: Ints, frames: Ints) -> list[Floats]:
     return [seen.boxes[i:j] for i, j in zip(low, high, strict=True)]
 
 
-def _detected(a: list[Floats], b: list[Floats]) -> Floats:
+def _detected(a: list[Floats], b: list[Floats]) -> tuple[Floats, Bools]:
     """TP / (TP + FN + FP) of each frame at an overlap of one half."""
     from scipy.optimize import linear_sum_assignment
 
@@ -171,7 +194,7 @@ def _detected(a: list[Floats], b: list[Floats]) -> Floats:
         hit = box_iou(mine, other) >= 0.5
         found = int(hit[linear_sum_assignment(-hit.astype(np.float64))].sum()) if hit.size else 0
         out[i] = found / (len(mine) + len(other) - found)
-    return out
+    return out[:, None], np.ones((len(out), 1), bool)
 
 
 MEASURES = {
@@ -181,7 +204,7 @@ MEASURES = {
         Measure("success", "sot", "success AUC", False, _boxes, _over(_success)),
         Measure("precision", "sot", "precision at 20 px", False, _boxes, _over(_precision)),
         Measure("J", "vos", "mean J", True, _masks, _jaccard),
-        Measure("within", "points", "share of points within 1 to 16 px", False, _points, _within),
+        Measure("within", "points", "share of points within 1 to 16 px", False, _points, _within, "excluded"),
         Measure("detection", "mot", "detection accuracy at IoU 0.5", False, _detections, _detected),
     )
 }

@@ -7,10 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.decision.quality import Absent
 from vtlab.errors import InputError
 from vtlab.tracks import Tracks
 from vtlab.video import Video
@@ -30,6 +32,7 @@ class Clip:
         ids: Ids of the objects, ascending.
         length: Frames of the video.
         video: The footage, where it is known.
+        truth: What is known of it already: the truth that came with a comparison.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Clip:
     ids: NDArray[np.int64]
     length: int
     video: Video | None = None
+    truth: Tracks | None = None
 
     def __post_init__(self) -> None:
         if not len(self.frames):
@@ -50,12 +54,13 @@ class Clip:
 
     def _digest(self, tracks: Tracks) -> str:
         state = hashlib.sha256(self.frames.tobytes() + self.ids.tobytes())
-        for values in (tracks.frame, tracks.object_id, tracks.boxes, tracks.visible):
-            state.update(values.tobytes())
-        for rle in () if tracks.rle is None else tracks.rle:
-            state.update(rle or b"-")
-        for values in (tracks.points.frame, tracks.points.point_id, tracks.points.xy, tracks.points.visible):
-            state.update(values.tobytes())
+        for part in (tracks, *(() if self.truth is None else (self.truth,))):
+            for values in (part.frame, part.object_id, part.boxes, part.visible):
+                state.update(values.tobytes())
+            for rle in () if part.rle is None else part.rle:
+                state.update(rle or b"-")
+            for values in (part.points.frame, part.points.point_id, part.points.xy, part.points.visible):
+                state.update(values.tobytes())
         return state.hexdigest()
 
 
@@ -70,6 +75,7 @@ class Question:
         budget: Labels at most.
         seed: Of the draw.
         guarantee: Whether the answer is proven by a bet, for any stop, instead of calibrated.
+        absent: What a labelled object counts that isn't there (`vtlab.decision.quality.Absent`).
     """
 
     metric: str
@@ -78,6 +84,7 @@ class Question:
     budget: int
     seed: int
     guarantee: bool
+    absent: Absent = "judged"
 
     def __post_init__(self) -> None:
         if not 0 <= self.within < 1:
@@ -87,6 +94,13 @@ class Question:
         if not 0.5 <= self.level < 1:
             raise InputError(
                 f"level={self.level!r}: expected a confidence from 0.5 to below 1, such as 0.95."
+            )
+
+        if self.absent not in get_args(Absent):
+            raise InputError(f"absent={self.absent!r}: expected one of {', '.join(get_args(Absent))}.")
+        if self.guarantee and self.absent == "excluded" and self.within:
+            raise InputError(
+                "guarantee=True with absent='excluded' proves a strict winner only: give within=0, or absent='judged'."
             )
 
     def to_dict(self) -> dict[str, object]:

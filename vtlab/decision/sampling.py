@@ -175,6 +175,7 @@ class Estimate:
         pair_error: (K, K) standard error of the difference of two trackers.
         freedom: Degrees of freedom of both.
         labels: Number of labels drawn, n (repeats counted).
+        scale: By how much the mean over the drawn frames moves `value`.
     """
 
     value: Floats
@@ -182,6 +183,7 @@ class Estimate:
     pair_error: Floats
     freedom: float
     labels: int
+    scale: float = 1.0
 
     def half_width(self, level: float) -> Floats:
         """(K,) half of the width of the interval of each tracker's mean."""
@@ -196,10 +198,33 @@ class Estimate:
         return self.value[:, None] - self.value[None, :] - self.margin(alpha)
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known for certain from frames outside the population, in units of the population's mean.
+
+    Attributes:
+        value: (K,) sum of weight times quality.
+        count: Sum of the weight that counts.
+    """
+
+    value: Floats
+    count: float
+
+
 def estimate(
-    population: Population, index: NDArray[np.int64], points: Floats, quality: Floats, budget: int
+    population: Population,
+    index: NDArray[np.int64],
+    points: Floats,
+    quality: Floats,
+    budget: int,
+    *,
+    count: Floats | None = None,
+    known: Known | None = None,
 ) -> Estimate:
-    """Estimate the mean quality over all frames from labels on the first n frames drawn.
+    """Estimate the mean quality over all frames that count from labels on the first n frames drawn.
+
+    Where a rule leaves frames out, labels tell how many: the mean is a ratio of two sums, quality where it counts over
+    what counts, and its error that of the linearised ratio.
 
     Args:
         population: All frames.
@@ -207,31 +232,50 @@ def estimate(
         points: (n,) their points in [0, 1).
         quality: (K, n) what each tracker reached on these frames, by the metric.
         budget: As given to `draw`.
+        count: (n,) how much of each frame counts, 0 to 1; by default all of it.
+        known: Of frames outside the population; the estimate is of all frames then.
     """
     n, w = len(index), population.weight
     cells = max(m for m in levels(budget) if m <= n)
     cell = np.floor(points * cells).astype(np.int64)
-    share = _shares(w[index] / population.chance[index], cell, cells)
+    drawn = _shares(w[index] / population.chance[index], cell, cells)
+    share = drawn / drawn.sum()
+    counts = np.ones(n) if count is None else count
+    sure = Known(np.zeros(len(quality)), 0.0) if known is None else known
+    whole, labels = float(counts @ share) + sure.count, int((counts > 0).sum())
+    if labels < (FIRST_LOOK if n >= FIRST_LOOK else 2):
+        return _nothing(len(quality), n)
+    ratio = ((quality * counts) @ share + sure.value) / whole
+    excess = counts * (quality - ratio[:, None])
     peers = population.peers[:, index]
-    slope = _slopes(share, peers, quality, n) if population.trackers >= 3 else np.zeros(len(quality))
-    rest = quality - slope[:, None] * peers
-    level = rest @ share / share.sum()
-    sums = [np.bincount(cell, share * (r - a), cells) for r, a in zip(rest, level, strict=True)]
+    slope = np.zeros(len(quality))
+    if population.trackers >= 3:
+        slope = _slopes(share, peers, excess, labels, bool((counts == 1).all()))
+    rest = (excess - slope[:, None] * peers) / whole
+    sums = [np.bincount(cell, drawn * (r - r @ share), cells) for r in rest]
     residual = cells * np.stack(sums).astype(np.float64)
     alone = _variance(residual)
     pairs = _variance(residual[:, None, :] - residual[None, :, :])
-    floor = FLOOR**2 * 10 / n
+    floor = FLOOR**2 * 10 / n * float(counts @ share) / whole**2
     between = pairs[np.triu_indices(len(quality), 1)]
     pair_error = np.sqrt(_pooled(pairs, between.mean() if len(between) else 0.0, floor))
     np.fill_diagonal(pair_error, 0.0)
-    freedom = 2 * (cells - 1) ** 2 / (3 * cells - 4) - (0.5 if n >= FIT_FROM else 0.0)
+    used = min(cells, labels)
+    freedom = 2 * (used - 1) ** 2 / (3 * used - 4) - (0.5 if labels >= FIT_FROM else 0.0)
     return Estimate(
-        level + slope * population.peers_mean,
+        ratio + slope * (population.peers_mean - peers @ share) / whole,
         np.sqrt(_pooled(alone, alone.mean(), floor)),
         pair_error,
         freedom,
         n,
+        1 / whole,
     )
+
+
+def _nothing(trackers: int, n: int) -> Estimate:
+    """The estimate from too few frames that count: anything is possible."""
+    wide = np.full((trackers, trackers), np.inf)
+    return Estimate(np.full(trackers, 0.5), wide[0], wide, 1.0, n)
 
 
 def _student(chance: float, freedom: float) -> float:
@@ -248,14 +292,14 @@ def _shares(ratio: Floats, cell: NDArray[np.int64], cells: int) -> Floats:
     return np.asarray(ratio / (cells * np.bincount(cell, minlength=cells)[cell]))
 
 
-def _slopes(share: Floats, peers: Floats, quality: Floats, n: int) -> Floats:
-    """(K,) slope of quality on the control variate: 1 with few labels, else fitted with a ridge, in [0, 1.5]."""
-    if n < FIT_FROM:
-        return np.ones(len(quality))
-    total = share.sum()
-    x = peers - (peers @ share / total)[:, None]
-    y = quality - (quality @ share / total)[:, None]
-    return np.clip((share * x * y).sum(axis=1) / ((share * x * x).sum(axis=1) + 0.002 * total), 0.0, 1.5)
+def _slopes(share: Floats, peers: Floats, quality: Floats, labels: int, whole: bool) -> Floats:
+    """(K,) slope of quality on the control variate: fitted with a ridge, in [0, 1.5]; with few labels 1, or 0 where frames
+    are left out, because the control variate doesn't know which."""
+    if labels < FIT_FROM:
+        return np.full(len(quality), float(whole))
+    x = peers - (peers @ share)[:, None]
+    y = quality - (quality @ share)[:, None]
+    return np.clip((share * x * y).sum(axis=1) / ((share * x * x).sum(axis=1) + 0.002), 0.0, 1.5)
 
 
 def _variance(cells: Floats) -> Floats:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 if TYPE_CHECKING:
     from vtlab.decision.answer import Verdict
 
@@ -16,11 +18,12 @@ LIMITS = (
 
 
 def sentence(verdict: Verdict) -> str:
-    """The answer in one sentence."""
+    """The answer in one sentence, with what more labels would bring where it is open to more."""
     q, k = verdict.question, len(verdict.trackers)
     where = "this video" if len(verdict.clips) == 1 else f"these {len(verdict.clips)} clips"
-    ground = f"on {where} against your labels ({verdict.labelled} of {verdict.frames} frames labelled)"
+    ground = f"on {where} against {grounds(verdict)} ({verdict.labelled} of {verdict.frames} frames labelled)"
     what, sure = verdict.measure.text, f"With {100 * q.level:g} % confidence"
+    what += _LEFT_OUT.get(q.absent, "") if verdict.measure.absent != q.absent else ""
     names = _joined(verdict.chosen)
     how = ", proven for any number of labels" if q.guarantee else ""
     have = "have" if len(verdict.chosen) > 1 else "has"
@@ -29,8 +32,8 @@ def sentence(verdict: Verdict) -> str:
         verdict.agreement == verdict.agreement
     )
     texts = {
-        "label": f"No answer yet: label {len(asked)} more frames, about {_minutes(len(asked))}, for the next look "
-        f"({verdict.labelled} of {verdict.frames} frames of {where} labelled).",
+        "label": f"No answer yet: label {len(asked)} more {_frames(len(asked))}, about {_minutes(len(asked))}, for the next "
+        f"look ({verdict.labelled} of {verdict.frames} frames of {where} labelled).",
         "best": f"{sure} {names} has the highest {what} of the {k} {ground}{how}.",
         "good_enough": f"{sure} {names} is at most {q.within:g} {what} below the best of the {k} {ground}{how}.",
         "tie": f"Not decided: {names} are not told apart by {what} {ground}; that does not make them equal.",
@@ -38,7 +41,58 @@ def sentence(verdict: Verdict) -> str:
         f"{ground}.",
         "exact": f"{names} {have} the highest {what} of the {k} {ground}: every frame is labelled, nothing is estimated.",
     }
-    return texts[verdict.state] + own
+    return texts[verdict.state] + _cost(verdict) + own
+
+
+_LEFT_OUT = {
+    "excluded": " over the frames that show the object",
+    "missed": " (absent objects count as missed)",
+    "judged": " (absent objects count)",
+}
+
+
+def grounds(verdict: Verdict) -> str:
+    """Against what the trackers are held: labels of a person, truth that came with a comparison, or both."""
+    found = []
+    if any(said.looked for said in verdict.labels.values()) or not all(
+        _is_truth(verdict, name) for name in verdict.clips
+    ):
+        found.append("your labels")
+    if any(clip.truth is not None for clip in verdict.clips.values()):
+        found.append("the truth of the comparison")
+    return " and ".join(found)
+
+
+def _is_truth(verdict: Verdict, name: str) -> bool:
+    """Whether what was known of a clip is the truth of the comparison and nothing else."""
+    truth, known = verdict.clips[name].truth, verdict.known[name].tracks
+    if truth is None:
+        return False
+    given = verdict.read(name, truth)
+    return given.looked == verdict.known[name].looked and np.array_equal(
+        given.tracks.boxes, known.boxes, equal_nan=True
+    )
+
+
+def _cost(verdict: Verdict) -> str:
+    """What the next labels would bring to the intervals; nothing once every frame is labelled."""
+    if not verdict.outlook or verdict.state == "exact":
+        return ""
+    more, half = next(iter(verdict.outlook.items()))
+    if verdict.state == "label":
+        return f" Intervals of about \u00b1{half:.2f} are to be expected then."
+    _, low, high = verdict.levels().T
+    if not half < float(np.mean(high - low)) / 2:
+        return ""
+    return f" {more} more {_labels(more)} would shrink the intervals to about \u00b1{half:.2f}."
+
+
+def _frames(count: int) -> str:
+    return "frame" if count == 1 else "frames"
+
+
+def _labels(count: int) -> str:
+    return "label" if count == 1 else "labels"
 
 
 def _joined(names: list[str]) -> str:

@@ -13,6 +13,7 @@ from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonP
 from vtlab.studio import PromptAnnotator, annotate
 from vtlab.studio.annotator import Skeleton
 from vtlab.testing.scenes import moving_square
+from vtlab.tracks import Source
 from vtlab.video import StreamVideo, open_video
 
 ARM = Skeleton(("hand", "elbow", "shoulder"), ((0, 1), (1, 2)))
@@ -32,6 +33,16 @@ def hand(show, clip):
     hand = Hand(show(annotate(clip, autosave=False, skeleton=ARM)))
     yield hand
     assert hand.shown.errors == []
+
+
+def write_images(folder, step: int):
+    """A video of the images in a folder, which is made."""
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    for i, image in enumerate(moving_square(n=3, height=96, width=128, step=step)):
+        Image.fromarray(image).save(folder / f"{i:03}.png")
+    return open_video(folder)
 
 
 def boxes(hand) -> dict[int, tuple[float, ...]]:
@@ -282,7 +293,51 @@ def test_without_a_front_end_the_saved_prompts_are_there(clip, tmp_path, monkeyp
     assert again.prompts == first.prompts
     assert len(again.prompts) == 1
     assert "Restored 1 prompts" in again.view["message"]
-    assert [f.name for f in tmp_path.iterdir()] == [f"{clip.name}.prompts.json"]
+    (file,) = tmp_path.iterdir()
+    assert file.name.startswith(f"{clip.name}-")
+    assert file.name.endswith(".prompts.json")
+    assert Prompts.load(file).source.digest == clip.digest()
+
+
+def test_two_videos_of_one_name_never_share_a_file(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    first, second = (write_images(tmp_path / camera / "cam", step) for camera, step in (("a", 2), ("b", 1)))
+    assert first.name == second.name
+    for video, x in ((first, 10), (second, 30)):  # both opened before either is edited
+        annotator = annotate(video)
+        assert len(annotator.prompts) == 0
+        annotator.act({"do": "box", "xyxy": [x, 10, 50, 60]})
+    assert annotate(first).prompts[0].xyxy[0] == 10
+    assert annotate(second).prompts[0].xyxy[0] == 30
+
+
+def test_what_an_earlier_version_saved_by_name_is_read_and_left_alone(clip, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    old = Prompts(BoxPrompt((1, 1, 9, 9))).save(tmp_path / f"{clip.name}.prompts.json")
+    text = old.read_text()
+    annotator = annotate(clip)
+    assert "does not say of which video" in annotator.view["message"]
+    annotator.act({"do": "box", "xyxy": [10, 10, 50, 60]})
+    assert old.read_text() == text
+    assert annotate(clip).prompts == annotator.prompts
+    other = Source.of_video(clip).replace(digest="sha256:other")
+    Prompts(BoxPrompt((1, 1, 9, 9)), source=other).save(old)
+    for file in tmp_path.glob(f"{clip.name}-*"):
+        file.unlink()
+    assert len(annotate(clip).prompts) == 0
+
+
+@pytest.mark.parametrize("text", ["{", '{"version": 1, "prompts": [{"kind": "box"', "[" * 100_000, "\0"])
+def test_a_damaged_autosave_is_said_and_kept(clip, tmp_path, monkeypatch, text):
+    monkeypatch.chdir(tmp_path)
+    annotate(clip).act({"do": "box", "xyxy": [10, 10, 50, 60]})
+    (file,) = tmp_path.iterdir()
+    file.write_text(text)
+    with pytest.warns(VtlabWarning, match=r"kept as older-1-"):
+        again = annotate(clip)
+    again.act({"do": "box", "xyxy": [20, 10, 50, 60]})
+    assert (tmp_path / f"older-1-{file.name}").read_text() == text
+    assert annotate(clip).prompts == again.prompts
 
 
 def test_a_given_file_is_made_and_followed(clip, tmp_path):

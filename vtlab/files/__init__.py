@@ -3,7 +3,7 @@
 from vtlab.files.archive import unpacked
 from vtlab.files.outside import DAMAGE, BoundedFile, damage_as, read_json, read_parquet, read_yaml
 from vtlab.files.sheets import csv_text, read_csv
-from vtlab.files.whole import check_folder, check_place, write_whole
+from vtlab.files.whole import check_folder, check_place, kept_beside, write_whole
 
 __all__ = [
     "DAMAGE",
@@ -12,6 +12,7 @@ __all__ = [
     "check_place",
     "csv_text",
     "damage_as",
+    "kept_beside",
     "read_csv",
     "read_json",
     "read_parquet",

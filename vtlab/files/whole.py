@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import uuid
 from collections.abc import Callable, Iterable
@@ -58,6 +59,36 @@ def write_whole(path: str | os.PathLike[str], fill: bytes | str | Callable[[Path
         with contextlib.suppress(OSError):  # where the folder itself is what failed, the error says so
             temporary.unlink(missing_ok=True)
     return target
+
+
+def kept_beside(path: str | os.PathLike[str]) -> Path:
+    """Rename a file that is in the way to `older-<n>-<its name>` beside it, and return that path; nothing is lost.
+
+    Raises:
+        WriteError: The system refuses.
+    """
+    file = Path(path)
+    for n in itertools.count(1):
+        kept = file.with_name(f"older-{n}-{file.name}")
+        try:
+            os.link(file, kept)  # fails where the name is taken, by another process too
+            file.unlink()
+            return kept
+        except FileExistsError:
+            continue
+        except OSError:  # a file system without links
+            if not kept.exists():
+                return _renamed(file, kept)
+    raise AssertionError  # unreachable: the count has no end
+
+
+def _renamed(file: Path, kept: Path) -> Path:
+    try:
+        return file.rename(kept)
+    except OSError as error:
+        raise WriteError(
+            f"{str(file)!r} is in the way and can't be kept as {kept.name}: {error.strerror}. Remedy: write elsewhere."
+        ) from error
 
 
 def check_place(path: str | os.PathLike[str], suffixes: Iterable[str] = ()) -> Path:

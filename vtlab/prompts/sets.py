@@ -168,6 +168,8 @@ class Prompts:
         """Read a prompt set from a JSON text; raises `FormatError` or `PromptError` naming `where`."""
         try:
             data = json.loads(text)
+        except RecursionError:
+            raise FormatError(f"{where}: not a JSON prompt set (too deeply nested).") from None
         except json.JSONDecodeError as error:
             raise FormatError(f"{where}: not a JSON prompt set (line {error.lineno}: {error.msg}).") from None
         if (

@@ -66,7 +66,7 @@ class Session:
     @property
     def prompts(self) -> Prompts:
         """All key figures, on the frames of this clip."""
-        return Prompts(self._state.prompts, source=Source.of_video(self.video, digest=False))
+        return Prompts(self._state.prompts, source=Source.of_video(self.video))
 
     @property
     def object_ids(self) -> list[int]:

@@ -18,11 +18,14 @@ import traitlets
 from numpy.typing import NDArray
 
 from vtlab.contracts import Segmenter
-from vtlab.errors import InputError, PromptError, VtlabWarning
+from vtlab.errors import InputError, PromptError, VtlabError, VtlabWarning
+from vtlab.files import kept_beside
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import as_prompts
 from vtlab.segmenters import create_segmenter
 from vtlab.studio.annotator_state import AnnotatorState, Skeleton
+from vtlab.studio.work import older_work_file, work_file
+from vtlab.tracks import Source
 from vtlab.video import StreamVideo, Video, open_video
 
 __all__ = ["PromptAnnotator", "Skeleton", "annotate"]
@@ -114,7 +117,8 @@ def annotate(
         skeleton: Template for skeletons.
         labels: Labels to choose from; others can be typed.
         autosave: File that follows every edit, and from which a later call goes on; True for
-            `<name of the video>.prompts.json` in the working folder, where the notebook lies. False for none.
+            `<name>-<hash of the content>.prompts.json` in the working folder, where the notebook lies: two videos of
+            one name never share it. False for none.
 
     Returns:
         A widget; its `prompts` are always what the screen shows.
@@ -122,17 +126,19 @@ def annotate(
     Raises:
         VideoError: The video can't be opened.
         InputError: The video is a stream.
-        PromptError: The prompts don't fit the video.
+        PromptError: The prompts don't fit the video, or their file is of another one.
 
     Warns:
-        VtlabWarning: Saved work was restored instead of the prompts given.
+        VtlabWarning: Saved work was restored instead of the prompts given; or the autosaved file can't be read, and was
+            kept under another name.
     """
     footage = open_video(video)
     if isinstance(footage, StreamVideo):
         raise InputError(f"{footage.name!r} is a stream: it has no frames to go back to. Record it first.")
     file = _autosave_file(footage, prompts, autosave)
     given = Prompts() if isinstance(prompts, (str, Path)) else as_prompts(prompts)
-    start, word = _restore(footage, given, file)
+    own = autosave is True and not isinstance(prompts, (str, Path))
+    start, word = _restore(footage, given, file, own)
     state = AnnotatorState(
         footage,
         start,
@@ -150,21 +156,30 @@ def _autosave_file(video: Video, prompts: Any, autosave: bool | str | Path) -> P
         return Path(autosave).absolute()
     if isinstance(prompts, (str, Path)):
         return Path(prompts).absolute()
-    return Path.cwd() / f"{Path(video.name).name or 'video'}.prompts.json" if autosave else None
+    return work_file(video, ".prompts.json") if autosave else None
 
 
-def _restore(video: Video, given: Prompts, file: Path | None) -> tuple[Prompts, str]:
-    """The prompts to begin with, and a word about where they come from."""
-    if file is None or not file.is_file():
+def _restore(video: Video, given: Prompts, file: Path | None, own: bool) -> tuple[Prompts, str]:
+    """The prompts to begin with, and a word about where they come from; `own`: the file is not the caller's choice."""
+    if file is None:
         return given, ""
-    saved = Prompts.load(file)
-    try:
-        saved = saved.on(video).check(video)
-    except InputError as error:
-        raise PromptError(
-            f"{file} holds prompts of another video: {error} Move the file, or give autosave=another file."
-        ) from None
-    word = f"Restored {len(saved)} prompts of {len(saved.object_ids)} objects from {file.name}."
+    word = ""
+    if file.is_file():
+        try:
+            saved = _read(video, file)
+        except VtlabError as error:
+            if not own:
+                raise
+            kept = kept_beside(file)
+            word = f"{error} It was kept as {kept.name}, nothing was restored."
+            warnings.warn(word, VtlabWarning, stacklevel=3)
+            return given, word
+    elif own and (found := _older(video)) is not None:
+        file, saved = found
+        word = "" if saved.source and saved.source.digest else " It does not say of which video it is: look."
+    else:
+        return given, ""
+    word = f"Restored {len(saved)} prompts of {len(saved.object_ids)} objects from {file.name}.{word}"
     if given and given != saved:
         warnings.warn(
             f"{word} The prompts given were not used; to begin with them, delete {file} or give autosave=False.",
@@ -172,6 +187,28 @@ def _restore(video: Video, given: Prompts, file: Path | None) -> tuple[Prompts, 
             stacklevel=3,
         )
     return saved, word
+
+
+def _read(video: Video, file: Path) -> Prompts:
+    """The prompts of a file on the frames of a video; `PromptError` where they are of another one."""
+    saved = Prompts.load(file)
+    try:
+        if saved.source is not None:
+            saved.source.check(Source.of_video(video), "Prompts", whole=False)
+        return saved.on(video).check(video)
+    except InputError as error:
+        raise PromptError(
+            f"{file} holds prompts of another video: {error} Move the file, or give autosave=another file."
+        ) from None
+
+
+def _older(video: Video) -> tuple[Path, Prompts] | None:
+    """What an earlier version saved under the video's name alone, where it fits; the file is left as it is."""
+    file = older_work_file(video, ".prompts.json")
+    try:
+        return (file, _read(video, file)) if file.is_file() else None
+    except VtlabError:
+        return None
 
 
 def _encode(suffix: str, image: NDArray[np.uint8]) -> bytes:

@@ -101,7 +101,7 @@ class AnnotatorState:
         kept = [p for k, p in figures.items() if k not in means]
         return Prompts(
             (replace(p, label=self._now.labels.get(p.object_id)) for p in kept),
-            source=Source.of_video(self.video, digest=False),  # a long file is not read for each edit
+            source=Source.of_video(self.video),  # read once, see `Video.digest`
         )
 
     @property

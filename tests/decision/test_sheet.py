@@ -107,6 +107,98 @@ def test_absent_and_unsure_frames_on_the_command_line(work):
         raise call(*options, "--absent", "x", code=1).exception
 
 
+@pytest.fixture
+def town(tmp_path):
+    """Two videos, and the results of two trackers on each, a folder for each tracker."""
+    for name, n in (("street", N), ("yard", 60)):
+        pictures = np.full((n, 48, 64, 3), 40, np.uint8)
+        pictures[:, 0, 0] = np.arange(n)[:, None]
+        (tmp_path / "videos").mkdir(exist_ok=True)
+        write_video(tmp_path / "videos" / f"{name}.mp4", pictures, 25)
+        away = np.minimum(np.arange(n), 40)[:, None] * 0.5
+        for tracker, shift in (("good", 0.2), ("bad", away)):
+            boxes = np.tile(HOME, (n, 1)) + shift
+            boxes[0] = HOME
+            Tracks.of(np.arange(n), 1, boxes).save(tmp_path / "runs" / tracker / f"{name}.parquet")
+    return tmp_path
+
+
+def test_several_videos_on_the_command_line(town):
+    """A folder for each tracker, a folder of videos, and a folder of frames and labels for each video."""
+    work, told = town / "to_label", town / "v.json"
+    base = (
+        town / "runs/good",
+        town / "runs/bad",
+        "--video",
+        town / "videos",
+        "--frames",
+        work,
+        "--file",
+        told,
+    )
+    answer = json.loads(call(*base, "--json").stdout)
+    assert set(answer["label"]) == {"street", "yard"}
+    assert answer["outlook"]
+    for name, frames in answer["label"].items():
+        images = {p.name for p in (work / name).glob("*.png")}
+        assert images == {f"frame_{f:06d}.png" for f in [0, *frames]}
+        assert len(Prompts.load(work / name / "labels.json")) == 1
+    for _ in range(6):
+        for name, frames in answer["label"].items():
+            known = Prompts.load(work / name / "labels.json") if (work / name).exists() else Prompts()
+            Prompts([*known, *(BoxPrompt(tuple(HOME), frame=f) for f in frames)]).save(
+                work / name / "labels.json"
+            )
+        answer = json.loads(call(*base, "--labels", work, "--json").stdout)
+        if answer["state"] != "label":
+            break
+    assert answer["chosen"] == ["good"]
+    assert "these 2 clips" in answer["sentence"]
+    shown = " ".join(call(*base).stdout.split())
+    assert "against your labels" in shown
+
+
+def test_files_of_several_videos_one_by_one(town):
+    files = [town / "runs" / t / f"{v}.parquet" for t in ("good", "bad") for v in ("street", "yard")]
+    videos = [x for v in ("street", "yard") for x in ("--video", town / "videos" / f"{v}.mp4")]
+    told = town / "v.json"
+    answer = json.loads(call(*files, *videos, "--frames", town / "f", "--file", told, "--json").stdout)
+    street, yard = (answer["label"][v] for v in ("street", "yard"))
+    cells = [f"street:{','.join(map(str, street))}", f"yard:{','.join(map(str, yard))}"]
+    answer = json.loads(
+        call(*files, "--file", told, "--absent", cells[0], "--unsure", cells[1], "--json").stdout
+    )
+    assert set(answer["label"]["street"]).isdisjoint(street)
+    shown = call(*files, "--file", told)
+    assert "Frames of street (from 0)" in shown.stdout
+    for wrong, why in (
+        (("--absent", "3"), "of which video"),
+        (("--absent", "lane:3"), "no video 'lane'"),
+        (("--labels", town / "runs"), "the name of a video"),
+        (("--video", town / "videos" / "street.mp4"), "no video named 'yard'"),
+    ):
+        with pytest.raises(InputError, match=why):
+            raise call(*files, "--file", told, "--frames", town / "f", *wrong, code=1).exception
+    with pytest.raises(InputError, match="results of the same trackers"):
+        raise call(*files[:-1], "--file", town / "w.json", code=1).exception
+    (town / "none").mkdir()
+    with pytest.raises(InputError, match="holds no results"):
+        raise call(town / "none", town / "runs/good", code=1).exception
+
+
+def test_the_truth_beside_saved_results_is_no_tracker(town):
+    for name, n in (("street", N), ("yard", 60)):
+        Tracks.of(np.arange(n), 1, np.tile(HOME, (n, 1))).save(town / "runs" / "truth" / f"{name}.parquet")
+    files = sorted((town / "runs").glob("*/street.parquet"))
+    answer = json.loads(call(*files, "--file", town / "v.json", "--json").stdout)
+    assert answer["state"] == "exact"
+    assert [row["tracker"] for row in answer["table"]] == ["good", "bad"]
+    folders = sorted((town / "runs").iterdir())
+    answer = json.loads(call(*folders, "--file", town / "w.json", "--json").stdout)
+    assert answer["state"] == "exact"
+    assert "these 2 clips" in answer["sentence"]
+
+
 def test_labels_of_every_kind_are_read(tmp_path):
     boxes = Tracks.of([3, 5], 1, np.tile(HOME, (2, 1)))
     boxes.save(tmp_path / "labels.parquet")

@@ -26,6 +26,9 @@ const KEYS = [
 ];
 const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["s", "stop tracking"], ["a", "absent on this frame"]];
 
+// Panels of other files, which are appended to this one: name in the view -> a class with `update(view)` and `key(event)`.
+const PANELS = {};
+
 const round = v => Math.round(v * 100) / 100;
 const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 const near = (a, b, r) => Math.hypot(a[0] - b[0], a[1] - b[1]) <= r;
@@ -254,7 +257,7 @@ const GESTURES = {
 };
 
 function drawing(w, start, own, hit) {
-  const id = own && !w.view.tracking ? Math.max(...w.view.objects.map(o => o.id)) + 1 : w.view.selected; // a second box is a second object
+  const id = own && !w.view.tracking && !w.view.fixed ? Math.max(...w.view.objects.map(o => o.id)) + 1 : w.view.selected; // a second box is a second object
   const box = p => [Math.min(p[0], start[0]), Math.min(p[1], start[1]), Math.max(p[0], start[0]), Math.max(p[1], start[1])].map(round);
   const large = b => (b[2] - b[0]) * w.stage.scale > 3 && (b[3] - b[1]) * w.stage.scale > 3;
   return {
@@ -327,7 +330,7 @@ class Annotator {
   constructor(model, el) {
     this.model = model;
     this.tool = "box"; this.draft = this.outline = this.gesture = this.hover = null; this.redraw = this.space = false;
-    this.turn = 0; this.cache = {}; this.wanted = null; this.flying = false;
+    this.panels = {}; this.turn = 0; this.cache = {}; this.wanted = null; this.flying = false;
     this.stage = new Stage(() => this.draw());
     this.build(el);
     this.listen();
@@ -435,6 +438,7 @@ class Annotator {
     this.stage.canvas.style.aspectRatio = `${v.width} / ${v.height}`;
     for (const name in this.buttons) this.buttons[name].hidden = !v.tools.includes(name);
     if (!v.tools.includes(this.tool)) this.tool = v.tools[0];
+    for (const name in PANELS) if (v[name]) (this.panels[name] ??= new PANELS[name](this)).update(v[name]);
     this.allow(v.undo, this.undo); this.allow(v.redo, this.redo);
     this.slider.max = this.number.max = v.n_frames - 1;
     this.total.textContent = `/ ${v.n_frames - 1}`;
@@ -474,7 +478,7 @@ class Annotator {
     this.stage.draw(this.draft ?? outline, paints && this.hover && !this.space ? { at: this.hover, radius: this.radius } : null);
     for (const name in this.buttons) this.buttons[name].setAttribute("aria-pressed", name === this.tool);
     this.percent.textContent = `${Math.round(this.stage.zoom * 100)}%`;
-    this.status.textContent = this.view.message || TOOLS[this.tool].hint;
+    this.status.textContent = this.view.message || (TOOLS[this.tool]?.hint ?? "");
     this.status.classList.toggle("vt-said", Boolean(this.view.message));
     this.stage.canvas.style.cursor = this.space ? "grab" : paints ? "none" : "crosshair";
     this.drawLanes();
@@ -541,7 +545,7 @@ class Annotator {
 
   toggleHelp() {
     const table = make("table");
-    for (const [key, what] of [...KEYS, ...(this.view.tracking ? TRACK_KEYS : [])]) table.append(make("tr", {}, make("th", {}, key), make("td", {}, what)));
+    for (const [key, what] of [...KEYS, ...(this.view.tracking ? TRACK_KEYS : []), ...Object.values(this.panels).flatMap(p => p.keys)]) table.append(make("tr", {}, make("th", {}, key), make("td", {}, what)));
     this.help.replaceChildren(table);
     this.help.hidden = !this.help.hidden;
   }
@@ -596,7 +600,7 @@ class Annotator {
       this.redraw = e.shiftKey;
       const p = this.stage.at(e, false), [w, h] = this.stage.size;
       if (p[0] < 0 || p[1] < 0 || p[0] > w || p[1] > h) return;
-      this.gesture = GESTURES[this.tool](this, p, e) ?? null;
+      this.gesture = GESTURES[this.tool]?.(this, p, e) ?? null;
       this.draw();
     }
   }
@@ -616,6 +620,7 @@ class Annotator {
   key(e) { // true when the key meant something here
     const target = e.composedPath()[0];
     if (!this.view || (target !== this.root && ["text", "number"].includes(target.type))) return false;
+    if (Object.values(this.panels).some(panel => panel.key(e))) return true;
     const v = this.view, many = e.shiftKey ? 10 : 1, id = v.selected, step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
     if (step && e.altKey) return this.nudge(step[0] * many, step[1] * many), true;
     if (step) return step[0] ? (this.go(this.frame + step[0] * many), true) : false;

@@ -8,8 +8,8 @@ from pathlib import Path
 from vtlab.contracts import Segmenter
 from vtlab.segmenters import create_segmenter
 from vtlab.session import Session
-from vtlab.studio.annotator import FigureWidget
 from vtlab.studio.corrector_state import CorrectorState
+from vtlab.studio.figures import FigureWidget
 from vtlab.tracks import Tracks
 
 

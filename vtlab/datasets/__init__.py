@@ -11,7 +11,7 @@ import warnings
 from typing import Any
 
 from vtlab.errors import VtlabWarning
-from vtlab.formats import Format, FormatDataset, open_format
+from vtlab.formats import Format, FormatDataset, open_format, sniff
 from vtlab.sequence import Dataset, Sequence, first_prompts
 
 __all__ = ["Dataset", "Sequence", "first_prompts", "open_dataset"]
@@ -25,21 +25,24 @@ _OLD = {
 """Classes of version 0.1 -> the format that they read, and their options in order."""
 
 
-def open_dataset(root: str | os.PathLike[str], layout: str | Format, **options: Any) -> FormatDataset:
+def open_dataset(
+    root: str | os.PathLike[str], layout: str | Format | None = None, **options: Any
+) -> FormatDataset:
     """Open a benchmark that lies on disk in its official layout.
 
     Args:
         root: Its folder at any level above the sequences, or one sequence; for TAP-Vid also its file.
-        layout: Name of its format, one of `vtlab.formats.words()`: otb, got10k, lasot, trackingnet, vot, motchallenge,
-            mots, youtube-vis, tao, burst, davis, youtube-vos, tapvid, boxes, vtlab and more; or your own as
-            `path/to/file.py:FORMAT`, or a `Format`.
+        layout: Told by its look, where that is unambiguous and none is named. Else the name of its format, one of
+            `vtlab.formats.words()` such as otb, got10k, lasot, vot, motchallenge, mots, youtube-vis, tao, davis,
+            youtube-vos, tapvid, yolo, vtlab; or your own as `path/to/file.py:FORMAT`, or a `Format`.
         options: Of the format: `split` and `resolution` (davis, youtube-vos), `select` (motchallenge, mots), `fps`
             (tapvid), `rule` (all).
 
     Raises:
-        InputError: An unknown layout or option, or nothing of that layout at `root`.
+        InputError: An unknown layout or option, or nothing of that layout at `root`; none or several fit where none is
+            named.
     """
-    return open_format(root, layout, **options)
+    return open_format(root, sniff(root) if layout is None else layout, **options)
 
 
 def __getattr__(name: str) -> Any:

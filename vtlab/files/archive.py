@@ -1,10 +1,12 @@
-"""A zip of results, unpacked so that nothing is written outside its folder and no small file fills the disk."""
+"""Archives, unpacked so that nothing is written outside their folder and no small file fills the disk."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import stat
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ from vtlab.files.whole import write_whole
 
 MOST_FILES, MOST_UNPACKED = 200_000, 4 * 2**30
 """Of an archive: files, and bytes of all of them together, counted while they are unpacked."""
+LEAST_BOUND, _MOST_MEMBERS, _RATIO = 2**30, 5_000_000, 30
+"""Of a benchmark: bytes that may be unpacked of any archive, files, and bytes unpacked for each that is packed."""
 _BLOCK = 2**20
 
 
@@ -36,7 +40,7 @@ def unpacked(path: str | os.PathLike[str]) -> Iterator[Path]:
         folder = Path(name, file.stem)
         folder.mkdir()
         with damage_as(FormatError, file, "a readable zip"), zipfile.ZipFile(file) as archive:
-            _unpack(archive, folder, file)
+            _unpack(archive, folder, file, MOST_FILES, MOST_UNPACKED)
         try:
             yield folder
         except VtlabError as error:  # names files that are gone when it is read
@@ -46,31 +50,78 @@ def unpacked(path: str | os.PathLike[str]) -> Iterator[Path]:
             raise
 
 
-def _unpack(archive: zipfile.ZipFile, folder: Path, file: Path) -> None:
+def is_archive(path: Path) -> bool:
+    """Whether `unpack` takes a file, by its name."""
+    return path.name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz"))
+
+
+def unpack(path: Path, folder: Path) -> Path:
+    """Unpack a zip or tar of a benchmark into a folder, which is there afterwards as a whole or not at all.
+
+    Raises:
+        FormatError: As `unpacked`; the bounds are five million files and thirty bytes for each byte packed (1 GiB at least).
+    """
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    most = max(LEAST_BOUND, _RATIO * path.stat().st_size)
+    try:
+        with damage_as(FormatError, path, "a readable archive"):
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    _unpack(archive, part, path, _MOST_MEMBERS, most)
+            else:
+                with tarfile.open(path) as tar:
+                    _untar(tar, part, path, most)
+        os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return folder
+
+
+def _unpack(archive: zipfile.ZipFile, folder: Path, file: Path, most_files: int, most: int) -> None:
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
-    if len(entries) > MOST_FILES:
-        raise FormatError(f"{file}: {len(entries)} files, at most {MOST_FILES} are unpacked.")
+    if len(entries) > most_files:
+        raise FormatError(f"{file}: {len(entries)} files, at most {most_files} are unpacked.")
     size = 0
     for entry in entries:
         target = folder / _inside(entry, file)
         if target.exists():
             raise FormatError(f"{file}: {entry.filename!r} is there twice, or a folder and a file at once.")
         with archive.open(entry) as packed:
-            size = _copy(packed, target, size, file)
+            size = _copy(packed, target, (size, most), file)
 
 
-def _copy(packed: IO[bytes], target: Path, size: int, file: Path) -> int:
-    """Write a file after `size` bytes of others; return how many there are then, whatever its header says."""
+def _untar(tar: tarfile.TarFile, folder: Path, file: Path, most: int) -> None:
+    size = 0
+    for count, member in enumerate(tar):
+        if count > _MOST_MEMBERS:
+            raise FormatError(f"{file}: more than {_MOST_MEMBERS} files.")
+        if member.isdir():
+            continue
+        target, packed = (
+            folder / _named(member.name, file),
+            tar.extractfile(member) if member.isfile() else None,
+        )
+        if packed is None or target.exists():
+            why = "is there twice" if packed is not None else "is a link or no file, which is not unpacked"
+            raise FormatError(f"{file}: {member.name!r} {why}.")
+        with packed:
+            size = _copy(packed, target, (size, most), file)
+
+
+def _copy(packed: IO[bytes], target: Path, bound: tuple[int, int], file: Path) -> int:
+    """Write a file after some bytes of others, of at most so many; return how many there are then, whatever its header
+    says."""
+    size, most = bound
 
     def fill(part: Path) -> None:
         nonlocal size
         with part.open("wb") as out:
             while block := packed.read(_BLOCK):
                 size += len(block)
-                if size > MOST_UNPACKED:
-                    raise FormatError(
-                        f"{file}: unpacks to more than {MOST_UNPACKED} bytes, which are not unpacked."
-                    )
+                if size > most:
+                    raise FormatError(f"{file}: unpacks to more than {most} bytes, which are not unpacked.")
                 out.write(block)
 
     write_whole(target, fill)
@@ -79,16 +130,20 @@ def _copy(packed: IO[bytes], target: Path, size: int, file: Path) -> int:
 
 def _inside(entry: zipfile.ZipInfo, file: Path) -> PurePosixPath:
     """Where a file of the archive belongs below its folder."""
-    name = PurePosixPath(entry.filename.replace("\\", "/"))
-    parts = name.parts
-    if not parts or name.is_absolute() or ".." in parts or ":" in parts[0] or "\0" in entry.filename:
-        raise FormatError(
-            f"{file}: {entry.filename!r} leads out of the folder of the archive; nothing is read."
-        )
+    name = _named(entry.filename, file)
     if entry.flag_bits & 1:
         raise FormatError(f"{file}: {entry.filename!r} is encrypted. Remedy: unpack it, and give the folder.")
     if stat.S_ISLNK(entry.external_attr >> 16):
         raise FormatError(
             f"{file}: {entry.filename!r} is a link, which is not followed. Remedy: pack the file itself."
         )
+    return name
+
+
+def _named(given: str, file: Path) -> PurePosixPath:
+    """A name as a path below the folder of the archive."""
+    name = PurePosixPath(given.replace("\\", "/"))
+    parts = name.parts
+    if not parts or name.is_absolute() or ".." in parts or ":" in parts[0] or "\0" in given:
+        raise FormatError(f"{file}: {given!r} leads out of the folder of the archive; nothing is read.")
     return name

@@ -8,6 +8,7 @@ import json
 import os
 import pickle
 import struct
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
+    tarfile.TarError,
     struct.error,
     zlib.error,
     ArithmeticError,

@@ -36,6 +36,7 @@ _NAMES = {
     "convert": "vtlab.formats",
     "evaluate": "vtlab.metrics",
     "verdict": "vtlab.decision",
+    "decide": "vtlab.decision",
     "profile": "vtlab.trackers.profiling",
     "annotate": "vtlab.studio",
     "Corrector": "vtlab.studio",
@@ -55,7 +56,7 @@ __all__ = ["__version__", *_NAMES]
 
 if TYPE_CHECKING:
     from vtlab.comparison import compare
-    from vtlab.decision import verdict
+    from vtlab.decision import decide, verdict
     from vtlab.errors import VtlabError, VtlabWarning
     from vtlab.formats import convert
     from vtlab.metrics import evaluate

@@ -3,5 +3,17 @@
 from vtlab.decision.answer import State, Verdict
 from vtlab.decision.ask import doubtful, verdict
 from vtlab.decision.identity_pairs import IdentityPairs, Pair, View, identity_pairs
+from vtlab.decision.recommend import Decision, decide
 
-__all__ = ["IdentityPairs", "Pair", "State", "Verdict", "View", "doubtful", "identity_pairs", "verdict"]
+__all__ = [
+    "Decision",
+    "IdentityPairs",
+    "Pair",
+    "State",
+    "Verdict",
+    "View",
+    "decide",
+    "doubtful",
+    "identity_pairs",
+    "verdict",
+]

@@ -137,7 +137,7 @@ def _of_comparison(result: Comparison, least: int) -> Answered:
         kept = np.setdiff1d(frames, np.array(prompted, np.int64))
         truth = _truth(sequence, family, ids, notes)
         clips[sequence.name] = Clip(
-            sequence.name, tracks, kept, ids, len(sequence.video), sequence.video, truth
+            sequence.name, tracks, kept, ids, len(sequence.video), sequence.video, truth, sequence.prompts
         )
     return Answered(clips, family, notes, _absent(result, family))
 

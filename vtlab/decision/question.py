@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from vtlab.decision.quality import Absent
 from vtlab.errors import InputError
+from vtlab.prompts import Prompts
 from vtlab.tracks import Tracks
 from vtlab.video import Video
 
@@ -33,6 +34,7 @@ class Clip:
         length: Frames of the video.
         video: The footage, where it is known.
         truth: What is known of it already: the truth that came with a comparison.
+        prompts: What the trackers were given, where it is known.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Clip:
     length: int
     video: Video | None = None
     truth: Tracks | None = None
+    prompts: Prompts | None = None
 
     def __post_init__(self) -> None:
         if not len(self.frames):

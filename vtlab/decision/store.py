@@ -25,8 +25,13 @@ VERSION = 1
 
 def write(verdict: Verdict, path: Path) -> Path:
     """Write a verdict, whole or not at all; raises `WriteError`."""
+    return write_whole(path, json.dumps(content(verdict), indent=1))
+
+
+def content(verdict: Verdict) -> dict[str, Any]:
+    """What the file of a verdict holds: the question, the draw, every label."""
     order, points = verdict.order
-    content = {
+    return {
         "vtlab": "verdict",
         "version": VERSION,
         "key": key_of(verdict.question, verdict.clips),
@@ -42,7 +47,6 @@ def write(verdict: Verdict, path: Path) -> Path:
         },
         "sentence": verdict.sentence,
     }
-    return write_whole(path, json.dumps(content, indent=1))
 
 
 class Stored:

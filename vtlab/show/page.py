@@ -36,6 +36,7 @@ class Page:
         pictures: (caption, RGB image (H, W, 3)), taken as the page is written; a text in place of an image says why there
             is none.
         videos: (caption, an H.264 file), read as the page is written, likewise; one above `VIDEO_LIMIT` is named only.
+        code: Program that makes it again; "" if there is none.
         facts: How it was made: versions, parameters, hashes.
     """
 
@@ -47,6 +48,7 @@ class Page:
     figure_caption: str = "Quality, cost and time"
     pictures: Iterable[tuple[str, Image | str]] = ()
     videos: Iterable[tuple[str, Path | str]] = ()
+    code: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_html(self) -> str:
@@ -65,6 +67,8 @@ class Page:
         videos = [_missing(c, v) if isinstance(v, str) else _video(v, c) for c, v in self.videos]
         for heading, parts in (("Frames", pictures), ("Side by side", videos)):
             body += [f"<h2>{heading}</h2><div class=gallery>", *parts, "</div>"] if parts else []
+        if self.code:
+            body.append(f"<h2>Repeat it</h2><pre>{html.escape(self.code)}</pre>")
         if self.facts:
             text = html.escape(json.dumps(provenance.plain(dict(self.facts)), indent=1))
             summary = f"<summary>{html.escape(', '.join(self.facts))}</summary>"

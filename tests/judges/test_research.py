@@ -8,46 +8,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.judges import scenes
+from tests.judges.asking import GOLDEN, ask, compare, keep
 from vtlab.formats import find_format
 
 pytestmark = pytest.mark.judge
-PROJECT = Path(__file__).parents[2]
-GOLDEN = PROJECT / "tests/formats/golden"
-
-
-def ask(judge: str, *args: str) -> dict:
-    """What a judge prints."""
-    python = PROJECT / f"build/judges/{judge}/bin/python"
-    if not python.exists():
-        pytest.skip(f"no environment of {judge}: run `make judges`")
-    script = Path(__file__).with_name(f"{judge}.py")
-    plain = {**os.environ, "MPLBACKEND": "Agg"}
-    done = subprocess.run([python, script, *args], capture_output=True, text=True, timeout=280, env=plain)
-    assert done.returncode == 0, done.stderr[-2000:]
-    return json.loads(done.stdout.splitlines()[-1])
-
-
-def keep(files: list[Path], name: str) -> None:
-    """Keep files that a client wrote, for the default suite to read."""
-    if os.environ.get("VTLAB_GOLDEN") == "1":
-        for file in files:
-            shutil.copy(file, GOLDEN / f"{name}-{file.name}")
-
-
-def compare(name: str, answer: dict) -> None:
-    """An answer is the golden one."""
-    file = GOLDEN / f"{name}.json"
-    if os.environ.get("VTLAB_GOLDEN") == "1":
-        file.write_text(json.dumps(answer, sort_keys=True, indent=1) + "\n")
-    assert json.loads(file.read_text()) == pytest.approx(answer, rel=1e-9)
 
 
 @pytest.mark.parametrize("form", scenes.TRACKEVAL)

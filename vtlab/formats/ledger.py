@@ -138,6 +138,12 @@ def given(column: NDArray[np.object_] | None, rows: int) -> Rows:
     return np.zeros(rows, bool) if column is None else np.array([x is not None for x in column], bool)
 
 
+def column(tracks: Tracks, name: str) -> NDArray[Any]:
+    """A column of the tracks; blank where they lack it."""
+    values = tracks.columns().get(name)
+    return COLUMNS[name].blank(len(tracks)) if values is None else values
+
+
 def row_of_points(tracks: Tracks) -> NDArray[np.int64]:
     """(M,) the row to which each point belongs."""
     ids = tracks.object_ids
@@ -213,9 +219,7 @@ def _returning(tracks: Tracks) -> Rows:
 
 def _filled(name: str, tracks: Tracks) -> Rows:
     """Rows that say something in an optional column."""
-    values, fill = tracks.columns().get(name), COLUMNS[name].fill
-    if values is None:
-        return np.zeros(len(tracks), bool)
+    values, fill = column(tracks, name), COLUMNS[name].fill
     if values.dtype == object:
         return given(values, len(tracks))
     flat = values if values.ndim > 1 else values[:, None]
@@ -223,7 +227,7 @@ def _filled(name: str, tracks: Tracks) -> Rows:
 
 
 def _say(name: str, tracks: Tracks, row: int) -> object:
-    value = tracks.columns()[name][row]
+    value = column(tracks, name)[row]
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 

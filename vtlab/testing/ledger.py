@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vtlab import masks
 from vtlab.formats import FEATURES, Loss
 from vtlab.formats.base import frame_count
-from vtlab.formats.ledger import row_of_points, shaped
+from vtlab.formats.ledger import column, row_of_points, shaped
 from vtlab.tracks import IdMap, Maker, PointRows, Record, Source, Tracks
 from vtlab.tracks.columns import COLUMNS, EXTRAS
 
@@ -203,7 +203,8 @@ def _rows(given: Tracks, back: Tracks, both: tuple[Any, Any], seen: _Seen) -> No
         where = f"object {given.object_id[row]} on frame {given.frame[row]}"
         seen.add(1, f"no row of {where} {sorted(_shapes(given, row))}", why | {"off_grid"})
     extra = sorted(set(range(len(back))) - set(both[1].tolist()))
-    seen.add(len(extra), "new rows", {"gaps", "returns", "unlooked", "skeletons"})
+    where = [(int(back.frame[r]), int(back.object_id[r])) for r in extra[:3]]
+    seen.add(len(extra), f"new rows {where}", {"gaps", "returns", "unlooked", "skeletons"})
 
 
 def _same(name: str, x: Any, y: Any) -> bool:
@@ -226,6 +227,7 @@ def _columns(given: Tracks, back: Tracks, both: tuple[Any, Any], seen: _Seen) ->
         gone = set() if shown[row] else shapes[row] | {"absent"}
         if a.visible[row] != b.visible[row]:
             unseen = {"unseen"} if "points" in shapes[row] else set[str]()
+            unseen |= {"hidden"} if column(a, "outside")[row] else set()
             seen.add(1, f"visible of {where}", gone | unseen if a.visible[row] else {"hidden"})
         if a.score[row] != b.score[row]:
             kinds = {"flags"} if a.score[row] == 0 else {"scores"} if a.score[row] < 1 else gone
@@ -251,7 +253,8 @@ def _columns(given: Tracks, back: Tracks, both: tuple[Any, Any], seen: _Seen) ->
         for row, (p, q) in enumerate(zip(x, y, strict=True)):
             if not _same(name, p, q):
                 where = f"object {a.object_id[row]} on frame {a.frame[row]}"
-                seen.add(1, f"{name} of {where}: {str(p)[:60]} -> {str(q)[:60]}", kinds)
+                hidden = {"hidden"} if name == "polygons" and not a.visible[row] else set[str]()
+                seen.add(1, f"{name} of {where}: {str(p)[:60]} -> {str(q)[:60]}", kinds | hidden)
 
 
 def _box(a: Tracks, b: Tracks, row: int, shapes: set[str], seen: _Seen) -> None:

@@ -14,7 +14,9 @@ class IdMap:
     """Integers for the ids of a host (an annotation tool, a file): text, keys, whole numbers of any size.
 
     A whole number from 1 on keeps itself, as does text that is such a number ("7"); all others get the smallest free
-    integers in their order. The map stands in `Record.id_map`, so that a writer can say the host's own ids again.
+    integers in their order. Where a host counts its objects from 0, all of them are one higher.
+
+    The map stands in `Record.id_map`, so that a writer can say the host's own ids again.
 
     Args:
         hosts: The host's ids; one that comes twice is one object.
@@ -24,8 +26,9 @@ class IdMap:
         self._ids: dict[tuple[type, Any], int] = {}
         self._hosts: dict[int, Any] = {}
         asked = list(dict.fromkeys((type(h), h) for h in hosts))
+        shift = int((int, 0) in asked and all(kind is int and host >= 0 for kind, host in asked))
         for key in asked:
-            number = _number(key[1])
+            number = _number(key[1] + shift if shift else key[1])
             if number is not None and number not in self._hosts:
                 self._add(key, number)
         free = 1

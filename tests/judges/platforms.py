@@ -1,0 +1,82 @@
+"""What the judges of annotation platforms are shown: one small set of tracks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from vtlab import masks
+from vtlab.tracks import PointRows, Record, Source, Tracks
+
+SIZE = (60, 80)
+
+
+def walk(*figures: str) -> Tracks:
+    """Objects of ten frames (every second one of a video, from 4 on) that leave and return, one for each kind of figure."""
+    figures = figures or ("box", "turned", "outline", "joints", "mask")
+    ids = {"box": 1, "turned": 2, "outline": 3, "joints": 4, "mask": 5}
+    rows: list[dict[str, Any]] = []
+    points: list[tuple[int, int, int, float, float, bool]] = []
+    for kind in figures:
+        for frame in (0, 1, 2, 3, 6, 7):
+            x, y = 5.25 + 2 * frame + 6 * ids[kind], 4.5 + 3 * frame
+            row: dict[str, Any] = {"frame": frame, "object_id": ids[kind], "box": (np.nan,) * 4}
+            if kind in ("box", "turned"):
+                row |= {"box": (x, y, x + 12.5, y + 8.0), "angle": 0.5 if kind == "turned" else 0.0}
+            elif kind == "outline":
+                row |= {"ring": [[(x, y), (x + 12, y + 1), (x + 6, y + 9)]]}
+                row |= {"box": (x, y, x + 12, y + 9)}
+            elif kind == "mask":
+                row["mask"] = masks.from_box((x, y, x + 9, y + 7), *SIZE)
+                row["mask"][int(y) + 2, int(x) + 3] = False
+                row["box"] = masks.to_box(row["mask"])
+            else:
+                points += [(frame, ids[kind], k, x + 4 * k, y + k * k, k != 1) for k in range(3)]
+            rows.append(row)
+    p = np.array(points, np.float64).reshape(-1, 6)
+    column = {name: [r.get(name) for r in rows] for name in ("ring", "mask")}
+    shown = {"polygons": column["ring"]} if "outline" in figures else {}
+    made = Tracks.of(
+        [r["frame"] for r in rows],
+        [r["object_id"] for r in rows],
+        [r["box"] for r in rows],
+        source="manual",
+        label=["car" if r["object_id"] != 4 else "person" for r in rows],
+        angle=[r.get("angle", 0.0) for r in rows],
+        key=[r["frame"] in (0, 3, 6) for r in rows],
+        occluded=[r["frame"] > 3 and r["object_id"] != 4 for r in rows],
+        attributes=[{"pose": "up" if r["frame"] < 3 else "down"} for r in rows],
+        masks=column["mask"] if "mask" in figures else None,
+        points=PointRows.of(*p[:, :3].astype(int).T, p[:, 3:5], p[:, 5] > 0) if len(p) else None,
+        size=SIZE,
+        record=Record(
+            frames=10,
+            dense=True,
+            edges={"4": [[0, 1], [1, 2]]} if "joints" in figures else None,
+            source=Source(frames=10, start=4, step=2),
+        ),
+        **shown,
+    )
+    key = made.key if made.key is not None else np.zeros(len(made), bool)
+    return made.replace(source=np.where(key, "manual", "interpolated").astype(object))
+
+
+def agrees_with_datumaro(told: list[dict[str, Any]]) -> None:
+    """Its numbers are those of `walk`; what it has more is the end of each run of figures."""
+    made = walk("box", "turned", "outline")
+    kept = [row for row in told if not row["outside"]]
+    assert len(kept) == len(made)
+    for row, frame, owner in zip(kept, made.frame.tolist(), made.object_id.tolist(), strict=True):
+        at = made.at(frame).of_object(owner)
+        assert (row["frame"], row["track_id"], row["label"]) == (4 + 2 * frame, owner, "car")
+        assert (row["occluded"], row["attributes"]) == (bool(at.occluded[0]), at.attributes[0])
+        x1, y1, x2, y2 = at.boxes[0]
+        figure = [x1, y1, x2, y2]
+        if owner == 2:
+            figure = [(x1 + x2) / 2, (y1 + y2) / 2, x2 - x1, y2 - y1, np.rad2deg(0.5)]
+        if owner == 3:
+            figure = at.polygons[0][0].ravel()
+        np.testing.assert_allclose(row["figure"], figure, atol=0.0051)
+    ends = {(row["frame"], row["track_id"]) for row in told if row["outside"]}
+    assert ends == {(4 + 2 * f, i) for f in (4, 8) for i in (1, 2, 3)}

@@ -1,0 +1,28 @@
+"""The clients of annotation platforms read what vtlab wrote, and vtlab reads what they wrote."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import pytest
+
+from tests.judges.asking import GOLDEN, ask
+from tests.judges.platforms import agrees_with_datumaro, walk
+from vtlab import formats
+
+pytestmark = pytest.mark.judge
+
+
+def keep(name: str, text: str) -> None:
+    """Keep what a judge was shown, wrote or said, for the default suite to read."""
+    if os.environ.get("VTLAB_GOLDEN") == "1":
+        (GOLDEN / name).write_text(text, encoding="utf-8")
+
+
+def test_datumaro_reads_the_cvat_file(tmp_path):
+    (path,) = formats.write_tracks(walk("box", "turned", "outline"), tmp_path, "cvat", sequence="walk")
+    told = ask("cvat", tmp_path / "truth")
+    agrees_with_datumaro(told["figures"])
+    keep("cvat.xml", path.read_text())
+    keep("cvat.json", json.dumps(told, indent=1) + "\n")

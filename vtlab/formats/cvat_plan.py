@@ -1,0 +1,277 @@
+"""How tracks are written as a file of CVAT for video, and what of them it can't say: the ledger beyond `holds`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.formats.base import FEATURES, Loss, given, lost
+from vtlab.formats.figures import drawn_otherwise, extents_of, shapes
+from vtlab.formats.ledger import column, pointed, renumbered, row_of_points
+from vtlab.tracks import IdMap, Tracks
+
+UNLABELLED = "object"
+"""Label of an object that has none: a track of CVAT has one."""
+_NEAR = 0.005  # pixels: CVAT itself writes two digits
+
+
+class Plan:
+    """How tracks are written: what the writer writes, and the ledger tells."""
+
+    def __init__(self, tracks: Tracks):
+        order = np.lexsort((tracks.frame, tracks.object_id))
+        self.given, self.order = tracks, order
+        self.shapes = np.array(_shapes(tracks), dtype=object)
+        self.written = self.shapes != ""
+        self.numbers = self._numbered()
+        self.labels = self._labelled()
+        self.kinds = {i: self._kind(i) for i in np.unique(tracks.points.object_id).tolist()}
+        self.keyframes = self._keyframes()
+        self.attributes = self._declared()
+        source = tracks.record.source
+        self.start, self.step = (0, 1) if source is None or source.span[1] < 1 else source.span
+
+    # -- what is written how ----------------------------------------------------------------------------------
+
+    def _numbered(self) -> dict[int, int]:
+        """Object id -> number of its track: the host's where they are such numbers, else its own."""
+        ids, hosts = np.unique(self.given.object_id[self.written]).tolist(), IdMap.of(self.given.record)
+        masked = set(self.given.object_id[self.shapes == "mask"].tolist())
+        for number in ({i: hosts.host(i) for i in ids}, {i: i for i in ids}):
+            fits = all(type(n) is int and (i not in masked) <= n < 2**53 for i, n in number.items())
+            if fits and len({*number.values()}) == len(number):
+                return number
+        return {i: n for n, i in enumerate(ids, start=1)}
+
+    def _labelled(self) -> dict[int, str]:
+        """Object id -> its one label."""
+        found: dict[int, str] = {}
+        for row in np.flatnonzero(given(self.given.label, len(self.given))).tolist():
+            found.setdefault(int(self.given.object_id[row]), self.given.label[row])
+        return {i: found.get(i, UNLABELLED) for i in self.numbers}
+
+    def _kind(self, object_id: int) -> str:
+        """Of an object with points: points, polyline or skeleton."""
+        tracks = self.given.of_object(object_id)
+        p, lines = tracks.points, (self.given.record.edges or {}).get(str(object_id))
+        frames, counts = np.unique(p.frame, return_counts=True)
+        whole = len(frames) and (np.concatenate([np.arange(n) for n in counts]) == p.point_id).all()
+        seen = (p.visible == tracks.visible[row_of_points(tracks)]).all() and np.isfinite(p.xy).all()
+        if not whole or not seen:
+            return "skeleton" if counts.max(initial=0) > 1 or lines else "points"
+        chain = [[k, k + 1] for k in range(int(counts.max()) - 1)]
+        if lines and [list(pair) for pair in lines] == chain:
+            return "polyline"
+        return "skeleton" if lines else "points"
+
+    def _keyframes(self) -> NDArray[np.bool_]:
+        """(N,) rows that CVAT would not find between the key frames beside them."""
+        tracks = self.given
+        between = (tracks.source == "interpolated") & ~column(tracks, "key") & ~column(tracks, "outside")
+        between &= (self.shapes == "box") & tracks.visible
+        key = np.ones(len(tracks), bool)
+        if not between.any():
+            return key
+        order = self.order
+        free = between[order]
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8)))
+        for low, high in edges.reshape(-1, 2).tolist():
+            if low and high < len(order) and self._on_a_line(order[low - 1 : high + 1]):
+                key[order[low:high]] = False
+        return key
+
+    def _on_a_line(self, rows: NDArray[np.int64]) -> bool:
+        """Whether rows of one object on frames in a row lie between the first and the last."""
+        tracks = self.given
+        frame, first, last = tracks.frame[rows], rows[0], rows[-1]
+        one = (tracks.object_id[rows] == tracks.object_id[first]).all() and (np.diff(frame) == 1).all()
+        if not one or (self.shapes[rows] != "box").any() or not tracks.visible[rows].all():
+            return False
+        angle = column(tracks, "angle")
+        share = ((frame - frame[0]) / (frame[-1] - frame[0]))[:, None]
+        figure = np.concatenate([tracks.boxes, angle[:, None]], axis=1)
+        line = figure[first] + (figure[last] - figure[first]) * share
+        same = all(
+            tracks.attributes is None or tracks.attributes[r] == tracks.attributes[first] for r in rows[:-1]
+        )
+        hidden = column(tracks, "occluded")[rows[:-1]]
+        return bool(same and (np.abs(line - figure[rows]) <= _NEAR).all() and (hidden == hidden[0]).all())
+
+    def _declared(self) -> dict[str, dict[str, tuple[bool, str]]]:
+        """Label -> attribute -> (mutable, input type)."""
+        values: dict[tuple[str, str], list[Any]] = {}
+        mutable: set[tuple[str, str]] = set()
+        for row, entry in enumerate(self.given.attributes if self.given.attributes is not None else ()):
+            if entry and self.written[row]:
+                label = self.labels[int(self.given.object_id[row])]
+                mutable |= {(label, name) for name in entry}
+                for name, value in entry.items():
+                    values.setdefault((label, name), []).append(value)
+        for key, entry in (self.given.record.objects or {}).items():
+            label = self.labels.get(int(key), "")
+            for name, value in entry.items() if label else ():
+                values.setdefault((label, name), []).append(value)
+        found: dict[str, dict[str, tuple[bool, str]]] = {}
+        for (label, name), told in values.items():
+            found.setdefault(label, {})[name] = (label, name) in mutable, _input_type(told)
+        return found
+
+    def tags(self, object_id: int) -> dict[str, Any]:
+        """Attributes of an object that no row says otherwise."""
+        declared = self.attributes.get(self.labels.get(object_id, ""), {})
+        told = (self.given.record.objects or {}).get(str(object_id)) or {}
+        return {
+            n: v for n, v in told.items() if n in declared and not declared[n][0] and _kept(v, declared[n][1])
+        }
+
+    # -- the ledger -------------------------------------------------------------------------------------------
+
+    def losses(self) -> dict[str, Loss]:
+        """What these tracks say that the file doesn't, beyond what no file of CVAT can say."""
+        tracks, n = self.given, len(self.given)
+        found = self._lost_ids() | self._lost_figures() | self._lost_words()
+        outside = column(tracks, "outside")
+        told = "{} rows that are not visible (they read as outside)"
+        found |= lost("outside", tracks, told, ~tracks.visible & ~outside & self.written)
+        told = "{} visible rows that are outside (they read as not visible)"
+        found |= lost("hidden", tracks, told, tracks.visible & outside & self.written)
+        manual = np.isin(tracks.object_id, self.manual())
+        source = np.where(self.keyframes, np.where(manual, "manual", "tracked"), "interpolated")
+        found |= lost("source", tracks, "who said {} rows", (source != tracks.source) & self.written)
+        told_ = np.isin(tracks.object_id, self.keyed()) | (~self.keyframes & self.written).any()
+        keys = self.keyframes & manual & told_
+        found |= lost(
+            "key", tracks, "whether {} rows are key figures", (keys != column(tracks, "key")) & self.written
+        )
+        joints = np.array([self.kinds.get(int(i)) == "skeleton" for i in tracks.object_id], bool).reshape(n)
+        found |= lost("occluded", tracks, "", joints & column(tracks, "occluded") & (self.shapes == "points"))
+        if tracks.record.source is not None and tracks.record.source.span[1] < 1:
+            found |= lost("span", tracks)
+        return found
+
+    def _lost_ids(self) -> dict[str, Loss]:
+        back = IdMap(self.numbers.values())
+        found = renumbered({i: back[n] for i, n in self.numbers.items() if back[n] != i})
+        if (self.given.record.id_map or None) != back.entry():
+            found |= lost("host_ids", self.given)
+        return found
+
+    def _lost_figures(self) -> dict[str, Loss]:
+        tracks, boxed = self.given, np.isfinite(self.given.boxes).all(axis=1)
+        plain = tracks.replace(polygons=None) if tracks.polygons is not None else tracks
+        extents = np.where((self.shapes == "outline")[:, None], extents_of(tracks), extents_of(plain))
+        extents[self.shapes == "points"] = np.nan
+        own = boxed & self.written & (self.shapes != "box") & ~(extents == tracks.boxes).all(axis=1)
+        found = lost("boxes", tracks, "{} boxes of rows that have another figure, too", own)
+        found |= lost(
+            "masks", tracks, "{} masks beside outlines", drawn_otherwise(tracks) & (self.shapes == "outline")
+        )
+        several = (
+            [rings is not None and len(rings) > 1 for rings in tracks.polygons if tracks.polygons is not None]
+            if tracks.polygons is not None
+            else [False] * len(tracks)
+        )
+        told = "{} outlines of several rings (they are written as masks)"
+        found |= lost("polygons", tracks, told, np.array(several, bool))
+        covered = pointed(tracks) & (self.shapes != "points")
+        found |= lost("points", tracks, "{} rows whose points stand beside a mask or an outline", covered)
+        p, where = tracks.points, row_of_points(tracks)
+        plainly = np.array([self.kinds[i] != "skeleton" for i in p.object_id.tolist()], bool).reshape(len(p))
+        unseen = pointed(tracks, plainly & (p.visible != tracks.visible[where]))
+        return found | lost(
+            "unseen", tracks, "{} rows whose points are seen otherwise than the object", unseen
+        )
+
+    def _lost_words(self) -> dict[str, Loss]:
+        tracks = self.given
+        labels = np.array([self.labels.get(int(i), "") for i in tracks.object_id], dtype=object)
+        named = given(tracks.label, len(tracks))
+        told = "{} labels (a track has one)"
+        found = lost("labels", tracks, told, named & self.written & (labels != tracks.label))
+        found |= lost(
+            "unlabelled",
+            tracks,
+            f"{{}} rows without a label (they read as {UNLABELLED!r} or their object's)",
+            ~named & self.written,
+        )
+        declared = [self.attributes.get(label, {}) for label in labels]
+        bad = np.zeros(len(tracks), bool)
+        for row, entry in enumerate(tracks.attributes if tracks.attributes is not None else ()):
+            bad[row] = (
+                entry is not None
+                and self.written[row]
+                and (not entry or any(not _kept(v, declared[row][name][1]) for name, v in entry.items()))
+            )
+        found |= lost("attributes", tracks, "{} rows with attributes that are no text, number or truth", bad)
+        tags = tracks.record.objects or {}
+        gone = sum(self.tags(int(i)) != entry or not entry for i, entry in tags.items())
+        if gone:
+            found |= {"tags": Loss("tags", gone, f"attributes of {gone} objects")}
+        lines = {i: [list(p) for p in e] for i, e in (tracks.record.edges or {}).items()}
+        bare = sum(self._edges_back(int(i)) != pairs for i, pairs in lines.items())
+        if bare:
+            found |= {"edges": Loss("edges", bare, FEATURES["edges"].told.format(bare))}
+        return found
+
+    def _edges_back(self, object_id: int) -> list[list[int]]:
+        kind = self.kinds.get(object_id)
+        if kind == "skeleton":
+            return self.skeletons().get(self.labels[object_id], ([], []))[1]
+        lines = (self.given.record.edges or {}).get(str(object_id))
+        return [list(p) for p in lines] if kind == "polyline" and lines else []
+
+    def manual(self) -> NDArray[np.int64]:
+        """Objects of which a person said something."""
+        said = ((self.given.source == "manual") | column(self.given, "key")) & self.written
+        return np.unique(self.given.object_id[said])
+
+    def keyed(self) -> NDArray[np.int64]:
+        """Objects of which somebody said which figures are key figures."""
+        return np.unique(self.given.object_id[column(self.given, "key") & self.written])
+
+    def skeletons(self) -> dict[str, tuple[list[int], list[list[int]]]]:
+        """Label -> numbers of the points of its skeletons, and the lines of the first that has some."""
+        found: dict[str, tuple[list[int], list[list[int]]]] = {}
+        for i, kind in self.kinds.items():
+            if kind == "skeleton" and i in self.labels:
+                points, lines = found.get(self.labels[i], ([], []))
+                p = self.given.points
+                own = [list(pair) for pair in (self.given.record.edges or {}).get(str(i)) or ()]
+                numbers = sorted({*points, *p.point_id[p.object_id == i].tolist()})
+                found[self.labels[i]] = numbers, lines or own
+        return found
+
+
+def _shapes(tracks: Tracks) -> list[str]:
+    """What each row is written as; an outline of several rings is a mask where there is one."""
+    found = shapes(tracks)
+    rings = tracks.polygons if tracks.polygons is not None else ()
+    for row, outline in enumerate(rings):
+        if (
+            outline is not None
+            and len(outline) > 1
+            and tracks.rle is not None
+            and tracks.rle[row] is not None
+        ):
+            found[row] = "mask"
+    if tracks.rle is not None and "mask" in found:
+        empty = ~tracks.runs().areas().astype(bool)
+        found = [
+            "" if shape == "mask" and gone else shape
+            for shape, gone in zip(found, empty.tolist(), strict=True)
+        ]
+    return found
+
+
+def _input_type(values: list[Any]) -> str:
+    kinds = {type(v) for v in values}
+    if kinds == {bool}:
+        return "checkbox"
+    return "number" if kinds <= {int, float} else "text"
+
+
+def _kept(value: Any, kind: str) -> bool:
+    """Whether a value comes back from the text of such an attribute."""
+    return isinstance(value, str) if kind == "text" else isinstance(value, bool | int | float)

@@ -1,0 +1,389 @@
+"""Research formats as their publishers write them, and files that nobody should be harmed by."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from vtlab import masks
+from vtlab.errors import FormatError, InputError, VtlabError
+from vtlab.formats import FORMATS, find_format, open_format, sniff
+from vtlab.formats.regions import trajectory
+
+SIZE = (48, 64)
+MASK = masks.from_box((10, 5, 30, 25), *SIZE)
+PLAIN = {"size": list(SIZE), "counts": masks.to_runs(masks.encode(MASK), *SIZE).tolist()}
+PACKED = {"size": list(SIZE), "counts": masks.encode(MASK).decode()}
+RING = [[10, 5, 30, 5, 30, 25, 10, 25]]
+
+
+def pictures(folder, names, size=SIZE):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in names:
+        Image.new("RGB", size[::-1]).save(folder / name)
+
+
+def dump(path, data):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(data))
+    return path
+
+
+# -- YouTube-VIS ------------------------------------------------------------------------------------------------------
+
+
+def youtube_vis():
+    videos = [
+        {
+            "id": i,
+            "width": 64,
+            "height": 48,
+            "length": 3,
+            "file_names": [f"{n}/{f:05d}.jpg" for f in range(3)],
+        }
+        for i, n in ((7, "a1"), (9, "b2"))
+    ]
+    shape = {"width": 64, "height": 48, "length": 1}
+    box = [10, 5, 20, 20]
+    annotations = [
+        {"id": 1, "video_id": 7, "category_id": 3, "segmentations": [PLAIN, None, PACKED]},
+        {"id": 2, "video_id": 9, "category_id": 4, "segmentations": [RING, RING, None], "iscrowd": 1},
+    ]
+    annotations = [{"bboxes": [box] * 3, "areas": [400] * 3, "iscrowd": 0, **shape, **a} for a in annotations]
+    categories = [{"id": 3, "name": "giant_panda"}, {"id": 4, "name": "lizard"}]
+    return {"videos": videos, "annotations": annotations, "categories": categories, "info": {}}
+
+
+def test_youtube_vis_with_both_kinds_of_runs_and_polygons(tmp_path):
+    dump(tmp_path / "train.json", youtube_vis())
+    for name in ("a1", "b2"):
+        pictures(tmp_path / "train/JPEGImages" / name, [f"{f:05d}.jpg" for f in range(3)])
+    assert sniff(tmp_path).name == "youtube-vis"
+    data = open_format(tmp_path, "youtube-vis")
+    assert data.names == ("a1", "b2")
+    first, second = data[0].truth, data[1].truth
+    assert first.frame.tolist() == [0, 2]
+    assert first.labels == {1: "giant_panda"}
+    assert all((first.mask(row) == MASK).all() for row in (0, 1))
+    assert (second.mask(0) == MASK).all()
+    assert second.score.tolist() == [0, 0]
+    assert data[0].video.shape == (3, *SIZE, 3)
+    results = [
+        {"video_id": 9, "category_id": 4, "segmentations": [PACKED, None, PACKED], "score": 0.25},
+        {"video_id": 7, "category_id": 3, "segmentations": [None, None, PACKED], "score": 0.75},
+    ]
+    path = dump(tmp_path / "mine/results.json", results)
+    form = find_format("youtube-vis")
+    assert [r.sequence for r in form.find_results(tmp_path / "mine", ["a1", "b2"])] == ["a1", "b2"]
+    read = form.read_tracks(path, data[1])
+    assert (read.frame.tolist(), read.score.tolist(), read.labels) == ([0, 2], [0.25, 0.25], {1: "lizard"})
+    with pytest.raises(FormatError, match="it holds 2 videos"):
+        form.read_tracks(path)
+
+
+def read_all(form, root):
+    """Read every sequence; one without truth is an error, too."""
+    for place in form.find(root).values():
+        if form.read_sequence(place, images=False).truth is None:
+            raise FormatError(f"{place.path}: no ground truth")
+
+
+def changed(data, path, value):
+    """A copy with the entry at `path` replaced."""
+    copy = json.loads(json.dumps(data))
+    place = copy
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("videos", 0, "height"), 10**9, "out of range|whole number"),
+        (("videos", 0, "id"), "x", "'id' should be a whole number"),
+        (("videos", 0, "file_names", 0), "../../etc/passwd", "leads elsewhere"),
+        (("videos", 0, "file_names", 1), "/etc/passwd", "leads elsewhere"),
+        (("annotations", 0, "segmentations", 0, "counts"), [10**9], "one of 1000000000 pixels"),
+        (("annotations", 0, "segmentations", 2, "counts"), "zz~", "frame 2"),
+        (("annotations", 0, "segmentations", 2, "size"), [4, 4], "'size': \\[48, 64\\]"),
+        (("annotations", 0, "segmentations"), [PLAIN], "one for each of 3 frames, got 1 of them"),
+        (("annotations", 0, "category_id"), None, "'category_id' should be"),
+        (("annotations",), {"a": 1}, "no ground truth|expected a list"),
+        (("categories", 0), 5, "expected a list of objects"),
+    ],
+)
+def test_damaged_youtube_vis_is_told_with_its_place(path, value, message, tmp_path):
+    file = dump(tmp_path / "train.json", changed(youtube_vis(), path, value))
+    form = find_format("youtube-vis")
+    with pytest.raises(FormatError, match=message) as caught:
+        read_all(form, tmp_path)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 200_000, '{"videos": [' + "{}" * 3, '{"videos": 5, "file_names": 1}', "[1, 2"]
+)
+def test_json_that_is_none_is_told(content, tmp_path):
+    (tmp_path / "train.json").write_text(content)
+    for name in ("youtube-vis", "tao", "burst"):
+        form = FORMATS[name]
+        with pytest.raises(VtlabError):
+            raise_none(form.find(tmp_path))
+        with pytest.raises(FormatError, match="train.json"):
+            form.read_tracks(tmp_path / "train.json")
+
+
+def raise_none(found):
+    if not found:
+        raise InputError("nothing is there")
+
+
+# -- TAO and BURST ----------------------------------------------------------------------------------------------------
+
+
+def tao():
+    images = [
+        {
+            "id": 10 + n,
+            "video_id": 2,
+            "file_name": f"train/HACS/v_a/frame{31 * n:04d}.jpg",
+            "frame_index": 31 * n,
+        }
+        for n in (2, 0, 1)
+    ]
+    video = {"id": 2, "name": "train/HACS/v_a", "width": 64, "height": 48}
+    video |= {"neg_category_ids": [], "not_exhaustive_category_ids": []}
+    boxes = [
+        {"id": n, "image_id": 10 + n, "track_id": 5, "video_id": 2, "bbox": [1 + n, 2, 10, 9]} for n in (0, 2)
+    ]
+    return {
+        "videos": [video],
+        "images": images,
+        "tracks": [{"id": 5, "category_id": 8, "video_id": 2}],
+        "annotations": [
+            {"category_id": 8, "area": 90, "iscrowd": 0, "segmentation": [[1, 1, 2, 2, 3, 3]], **b}
+            for b in boxes
+        ],
+        "categories": [{"id": 8, "name": "dog"}],
+    }
+
+
+def test_tao_as_published(tmp_path):
+    dump(tmp_path / "annotations/train.json", tao())
+    pictures(tmp_path / "frames/train/HACS/v_a", [f"frame{31 * n:04d}.jpg" for n in range(3)])
+    assert sniff(tmp_path).name == "tao"
+    (sequence,) = open_format(tmp_path, "tao")
+    truth = sequence.truth
+    assert (sequence.name, len(sequence), truth.frame.tolist()) == ("train-HACS-v_a", 3, [0, 2])
+    assert truth.boxes.tolist() == [[1, 2, 11, 11], [3, 2, 13, 11]]
+    assert truth.labels == {5: "dog"}
+    found = [{"image_id": 12, "category_id": 8, "track_id": 1, "bbox": [0, 0, 4, 4], "score": 0.5}]
+    found.append({**found[0], "image_id": 999})  # of another video
+    path = dump(tmp_path / "mine.json", found)
+    read = find_format("tao").read_tracks(path, sequence)
+    assert (read.frame.tolist(), read.score.tolist(), read.labels) == ([2], [0.5], {1: "dog"})
+    for key, value, message in (
+        ("bbox", [0, 0, -4, 4], "width, height"),
+        ("score", 7, "from 0 to 1"),
+        ("image_id", "x", ""),
+    ):
+        dump(path, [{**found[0], key: value}])
+        if message:
+            with pytest.raises(FormatError, match=message):
+                find_format("tao").read_tracks(path, sequence)
+        else:
+            assert not len(find_format("tao").read_tracks(path, sequence))
+
+
+def burst():
+    sequence = {"id": 3, "dataset": "LaSOT", "seq_name": "cat-1", "width": 64, "height": 48, "fps": 1}
+    sequence |= {"annotated_image_paths": ["00000001.jpg", "00000031.jpg"], "neg_category_ids": []}
+    sequence |= {"not_exhaustive_category_ids": [], "track_category_ids": {"4": 805}}
+    sequence["segmentations"] = [{"4": {"rle": PACKED["counts"], "is_gt": True}}, {}]
+    return {"split": "val", "sequences": [sequence]}
+
+
+def test_burst_as_published(tmp_path):
+    dump(tmp_path / "val/all_classes.json", burst())
+    (sequence,) = (
+        FORMATS["burst"].read_sequence(p, images=False) for p in FORMATS["burst"].find(tmp_path).values()
+    )
+    assert (sequence.name, len(sequence), sequence.truth.labels) == ("LaSOT-cat-1", 2, {4: "805"})
+    assert (sequence.truth.mask(0) == MASK).all()
+    more = burst()
+    more["sequences"][0]["annotated_image_paths"] = ["00000001.jpg", "00000016.jpg", "00000031.jpg"]
+    cell = {"rle": PACKED["counts"], "score": 0.5}
+    more["sequences"][0]["segmentations"] = [{"9": cell}, {"9": cell}, {"9": cell}]
+    more["sequences"][0]["track_category_ids"] = {"9": 805}
+    read = FORMATS["burst"].read_tracks(dump(tmp_path / "mine/results.json", more), sequence)
+    assert read.frame.tolist() == [0, 1]  # the image in between is none of truth's
+    broken = changed(burst(), ("sequences", 0, "segmentations", 0, "4", "rle"), "~~")
+    dump(tmp_path / "val/all_classes.json", broken)
+    with pytest.raises(FormatError, match="image '00000001.jpg', track '4'"):
+        FORMATS["burst"].read_sequence(FORMATS["burst"].find(tmp_path / "val")["LaSOT-cat-1"], images=False)
+
+
+# -- YOLO -------------------------------------------------------------------------------------------------------------
+
+
+def test_yolo_as_ultralytics_tracks(tmp_path):
+    labels = tmp_path / "track/labels"
+    labels.mkdir(parents=True)
+    (labels / "street_1.txt").write_text("0 0.5 0.5 0.25 0.5 0.875 7\n2 0.25 0.25 0.5 0.5 12\n")
+    (labels / "street_3.txt").write_text("0 0.1 0.1 0.5 0.1 0.5 0.5 0.9 7\n")
+    (tmp_path / "track/data.yaml").write_text("names: [person, bicycle, car]\nwidth: 64\nheight: 48\n")
+    assert sniff(tmp_path).name == "yolo"
+    (place,) = find_format("yolo").find(tmp_path).values()
+    sequence = find_format("yolo").read_sequence(place, images=False)
+    truth = sequence.truth
+    assert (place.name, len(sequence)) == ("street", 3)
+    assert truth.boxes[0].tolist() == [24, 12, 40, 36]
+    assert truth.score.tolist() == [0.875, 1, 0.9]
+    assert truth.label.tolist() == ["person", "car", "person"]
+    assert (truth.frame.tolist(), truth.object_id.tolist()) == ([0, 0, 2], [7, 12, 7])
+    np.testing.assert_allclose(truth.polygons[2][0], [[6.4, 4.8], [32, 4.8], [32, 24]])
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("0 0.5 0.5 0.1 0.1", "expected class x y width height"),
+        ("0 0.5 0.5 -0.1 0.1 3", "must not be negative"),
+        ("0 0.5 0.5 0.1 0.1 7 3", "confidence should be from 0 to 1"),
+        ("0 0.5 0.5 0.1 0.1 0.5 x", "class x y width height"),
+        ("car 0.5 0.5 0.1 0.1 3", "the class should be a whole number"),
+        ("0 nan 0.5 0.1 0.1 3", "expected class x y width height"),
+        ("0 0.5 0.5 0.1 0.1 99999999999999999999", "id of the track should be"),
+        ("0 0.5 0.5 0.1 0.1 3\n0 0.5 0.5 0.1 0.1 3", "two rows on frame 0"),
+    ],
+)
+def test_damaged_yolo_is_told_with_its_line(line, message, tmp_path):
+    labels = tmp_path / "s/labels"
+    labels.mkdir(parents=True)
+    (labels / "s_1.txt").write_text(line + "\n")
+    (tmp_path / "s/data.yaml").write_text("width: 64\nheight: 48\n")
+    with pytest.raises(FormatError, match=message):
+        find_format("yolo").read_tracks(labels)
+
+
+def test_yolo_without_a_size_says_so(tmp_path):
+    labels = tmp_path / "s/labels"
+    labels.mkdir(parents=True)
+    (labels / "s_1.txt").write_text("0 0.5 0.5 0.1 0.1 3\n")
+    with pytest.raises(FormatError, match="whose size isn't known"):
+        find_format("yolo").read_tracks(labels)
+    pictures(tmp_path / "s/images", ["s_1.jpg", "s_2.jpg"])
+    (sequence,) = open_format(tmp_path, "yolo")
+    assert (len(sequence), sequence.truth.size) == (2, SIZE)
+
+
+# -- VOT --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\x01\x00\xff\xff\xff\xff", "version 1 with 4294967295 regions"),
+        (b"\x02\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00", "version 2"),
+        (b"\x01\x00\x01\x00\x00\x00\x09\x00\x00\x00\x00", "no region \\(kind 9\\)"),
+        (b"\x01\x00\x01\x00\x00\x00\x02\xff\xff\x00\x00", "region 0"),
+        (b"\x01\x00\x01\x00\x00\x00\x03\x00\x00\x00\x00\xff\xff\xff\xff\x00\x00", "the run lengths exceed"),
+        (b"\x01", "binary trajectory"),
+    ],
+)
+def test_damaged_binary_trajectories_are_told(content, message, tmp_path):
+    path = tmp_path / "walk_001.bin"
+    path.write_bytes(content)
+    with pytest.raises(FormatError, match=message):
+        trajectory(path)
+
+
+def test_vot_of_many_objects_and_a_test_part(tmp_path):
+    folder = tmp_path / "walk"
+    folder.mkdir()
+    (folder / "sequence").write_text("name=walk\nlength=3\nwidth=64\nheight=48\nfps=25\n")
+    (folder / "groundtruth_cat.txt").write_text("m0,0,3,2,1,3,2\n")
+    (folder / "groundtruth_dog.txt").write_text("1,2,3,4\n0\n5.5,6.5\n")
+    (folder / "occlusion.tag").write_text("0\n1\n0\n")
+    form = find_format("vot")
+    places = form.find(tmp_path)
+    assert list(places) == ["walk-cat", "walk-dog"]
+    test = form.read_sequence(places["walk-cat"], images=False)
+    assert (test.truth, len(test), len(test.prompts)) == (None, 3, 2)
+    dog = form.read_sequence(places["walk-dog"], images=False)
+    assert dog.attributes == {"occlusion"}
+    assert dog.truth.points.xy.tolist() == [[5.5, 6.5]]
+    assert dog.video.fps == 25
+    confidence = tmp_path / "mine/walk/walk_dog_001.txt"
+    confidence.parent.mkdir(parents=True)
+    confidence.write_text("1\n1,2,3,4\n0\n")
+    confidence.with_name("walk_dog_001_confidence.value").write_text("\n0.5\n0.25\n")
+    read = form.read_tracks(confidence, dog)
+    assert read.score.tolist() == [1, 0.5, 0.25]
+    confidence.with_name("walk_dog_001_confidence.value").write_text("0.5\nx\n1\n")
+    with pytest.raises(FormatError, match="confidence.value: not a number"):
+        form.read_tracks(confidence, dog)
+
+
+def test_times_of_got10k_that_do_not_fit_are_told(tmp_path):
+    (tmp_path / "s").mkdir()
+    path = tmp_path / "s/s_002.txt"
+    path.write_text("1,1,5,5\n2,1,5,5\n")
+    path.with_name("s_time.txt").write_text("0.5,0.25\n0.5,nan\n")
+    form = find_format("got10k")
+    np.testing.assert_array_equal(form.read_tracks(path).step_seconds, [0.25, np.nan])
+    path.with_name("s_time.txt").write_text("0.5\n0.5\n")
+    with pytest.raises(FormatError, match="expected 2 lines with a column for repetition 2"):
+        form.read_tracks(path)
+    path.with_name("s_time.txt").write_text("a\nb\n")
+    with pytest.raises(FormatError, match="s_time.txt: not seconds"):
+        form.read_tracks(path)
+
+
+# -- kin of OTB -------------------------------------------------------------------------------------------------------
+
+
+def test_uav123_takes_a_part_of_the_images(tmp_path):
+    (tmp_path / "anno/UAV123").mkdir(parents=True)
+    (tmp_path / "anno/UAV20L").mkdir()
+    (tmp_path / "anno/UAV123/uav1_3.txt").write_text("11,6,10,20\nNaN,NaN,NaN,NaN\n")
+    (tmp_path / "anno/UAV20L/bike1.txt").write_text("11,6,10,20\n")
+    pictures(tmp_path / "data_seq/UAV123/uav1", [f"{n:06d}.jpg" for n in (1, 2472, 2473, 3469, 3470)])
+    pictures(tmp_path / "data_seq/UAV123/bike1", ["000001.jpg"])
+    (sequence,) = open_format(tmp_path, "uav123")
+    assert (sequence.name, len(sequence)) == ("uav1_3", 2)
+    assert sequence.truth.boxes[0].tolist() == [10, 5, 20, 25]
+    assert sequence.truth.visible.tolist() == [True, False]
+    assert open_format(tmp_path, "uav20l").names == ("bike1",)
+
+
+def test_nfs_has_corners_and_eight_lines_for_an_image(tmp_path):
+    folder = tmp_path / "ball/30"
+    pictures(folder / "ball", ["00001.jpg", "00002.jpg"])
+    lines = [f'0 {n} 2 {n + 10} 12 {n} {int(n == 8)} 0 0 "a ball"\n' for n in range(16)]
+    (folder / "ball.txt").write_text("".join(lines))
+    assert sniff(tmp_path).name == "nfs"
+    (sequence,) = open_format(tmp_path, "nfs")
+    assert len(sequence) == 2
+    assert sequence.truth.boxes[0].tolist() == [0, 2, 10, 12]
+    assert sequence.truth.visible.tolist() == [True, False]
+    (folder / "ball.txt").write_text("0 9 2 3 12 0 0 0 0 x\n" * 2)
+    with pytest.raises(FormatError, match="ball.txt, line 1"):
+        open_format(tmp_path, "nfs")[0]
+
+
+def test_kin_by_word(tmp_path):
+    for word, name, rule in (
+        ("dancetrack", "motchallenge", "mot17"),
+        ("sportsmot", "motchallenge", "mot17"),
+        ("robotap", "tapvid", "tapvid-first"),
+        ("lvos", "davis", "davis"),
+        ("ovis", "youtube-vis", "youtube-vis"),
+    ):
+        form = find_format(word)
+        assert (form.name, form.rule) == (name, rule)

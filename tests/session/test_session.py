@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 import vtlab
 from tests.drifts import Drifts
 from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
-from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt
+from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt
 from vtlab.prompts.between import morph
 from vtlab.session import Session
-from vtlab.testing.scenes import moving_square
+from vtlab.testing.scenes import moving_square, square_box
 
 N = 12
 VIDEO = moving_square(N)
@@ -71,8 +72,11 @@ def test_track_correct_track_again():
     made.retrack(progress=False)
     assert lefts(made) == [10 + i for i in range(N)]
     made.correct(box(50, frame=5))
-    assert made.tracks.frames.tolist() == list(range(6))  # what rested on the drifted box is gone
+    assert lefts(made) == [10, 11, 12, 13, 14, 50, 16, 17, 18, 19, 20, 21]  # nothing is lost
+    assert made.stale == {1: [(5, N)]}  # what rested on the drifted box waits to be tracked again
+    assert made.tracks.meta["stale"] == {"1": [[5, N]]}
     made.retrack(5, progress=False)
+    assert made.stale == {}
     assert lefts(made) == [10, 11, 12, 13, 14, *(50 + i for i in range(7))]
     assert made.tracks.of_object(1).source.tolist().count("manual") == 2
 
@@ -82,7 +86,8 @@ def test_a_correction_reaches_to_the_next_key_figure_only():
     made.retrack(progress=False)
     before = made.tracks
     made.correct(box(50, frame=4))
-    assert made.tracks.of_object(1).frames.tolist() == [0, 1, 2, 3, 4, 8, 9, 10, 11]
+    assert made.tracks.of_object(1).frames.tolist() == list(range(N))
+    assert made.stale == {1: [(4, 8)]}
     np.testing.assert_array_equal(made.tracks.of_object(2).boxes, before.of_object(2).boxes)
     np.testing.assert_array_equal(
         made.tracks.of_object(1).between(8, N).boxes, before.of_object(1).between(8, N).boxes
@@ -94,6 +99,107 @@ def test_tracking_again_starts_from_the_key_figure_and_not_from_a_prediction():
     made.retrack(progress=False)
     made.retrack(6, 9, progress=False)
     assert lefts(made) == [10 + i for i in range(N)]  # frame 6 is six steps from the person's box
+
+
+class Counts(Drifts):
+    """Drifts, and the frames that it saw."""
+
+    seen: ClassVar[list[int]] = []
+
+    def init(self, frame, prompt):
+        self.seen.append(frame.index)
+        return super().init(frame, prompt)
+
+    def step(self, frame):
+        self.seen.append(frame.index)
+        return super().step(frame)
+
+
+@pytest.mark.parametrize(
+    ("direction", "start", "stop", "seen"),
+    [
+        ("forward", 8, None, [8, 9, 10, 11]),
+        ("backward", 0, 9, [8, 7, 6, 5, 4, 3, 2, 1, 0]),
+        ("forward", 9, None, [8, 9, 10, 11]),
+        ("backward", 0, 8, [8, 7, 6, 5, 4, 3, 2, 1, 0]),
+    ],
+)
+def test_tracking_again_runs_from_the_correction_and_not_from_a_figure_before_it(
+    direction, start, stop, seen
+):
+    made = Session(VIDEO, Counts)
+    made.add([box(10, 1), box(60, 10)] if direction == "backward" else [box(10, 1)])
+    made.add(box(50, 8))
+    Counts.seen.clear()
+    made.retrack(start, stop, direction=direction, progress=False)
+    assert list(dict.fromkeys(Counts.seen)) == seen
+
+
+def test_a_range_or_an_object_without_a_figure_keeps_its_predictions():
+    made = session(box(10), box(40, 6, 2))
+    made.retrack(direction="both", progress=False)
+    before = made.tracks.of_object(2).between(0, 6)
+    made.retrack(0, progress=False)  # forward: object 2 starts on frame 6
+    assert made.tracks.of_object(2).between(0, 6).to_frame().equals(before.to_frame())
+    made.remove(2, 6)
+    assert made.stale == {2: [(0, N)]}  # no word is left that they could rest on
+    made.retrack(0, progress=False)
+    assert len(made.tracks.of_object(2)) == N
+
+
+def test_what_is_stale_follows_its_object_and_a_stopped_run_clears_only_what_it_did():
+    made = session(box(10), box(60, object_id=2))
+    made.retrack(progress=False)
+    made.correct(box(50, frame=4))
+    made.swap(1, 2, 8)
+    assert made.stale == {1: [(4, 8)], 2: [(8, N)]}
+    made.undo()
+    made.tracker, made.params = Drifts, {"fail_at": 7}
+    with pytest.raises(TrackingError):
+        made.retrack(4, progress=False, object_ids=[1])
+    assert made.stale == {1: [(7, N)]}
+    assert lefts(made) == [10, 11, 12, 13, 50, 51, 52, 17, 18, 19, 20, 21]
+    made.remove(1)
+    assert made.stale == {}
+
+
+@pytest.mark.parametrize("prompt", [ClickPrompt(((20.0, 20.0), (32.0, 28.0))), BoxPrompt(square_box(0))])
+def test_a_figure_keeps_the_mask_that_the_tracker_made_of_it(prompt):
+    made = Session(VIDEO, "flow")
+    made.add(prompt)
+    assert made.tracks.masks_at(0) == {}
+    made.retrack(progress=False)
+    alone = vtlab.track(VIDEO, prompt, "flow", progress=False)
+    np.testing.assert_array_equal(made.tracks.masks_at(0)[1], alone.masks_at(0)[1])
+    np.testing.assert_array_equal(made.tracks.at(0).boxes, alone.at(0).boxes)
+    assert made.tracks.source.tolist() == ["manual"] + ["tracked"] * (N - 1)
+    made.correct(BoxPrompt(square_box(5), frame=5))
+    assert list(made.tracks.masks_at(5)) == []  # the mask there was made without that box
+    np.testing.assert_allclose(made.tracks.at(5).boxes, [square_box(5)])
+    made.retrack(5, progress=False)
+    assert made.tracks.masks_at(5)[1].any()
+
+
+def test_a_box_keeps_the_points_that_the_tracker_found_in_it():
+    made = Session(VIDEO, "lucas-kanade")
+    made.add(BoxPrompt(square_box(0)))
+    made.retrack(progress=False)
+    alone = vtlab.track(VIDEO, BoxPrompt(square_box(0)), "lucas-kanade", progress=False)
+    np.testing.assert_array_equal(made.tracks.at(0).points.xy, alone.at(0).points.xy)
+
+
+def test_joining_keeps_what_each_figure_gave():
+    made = Session(VIDEO, "flow")
+    made.add(
+        [
+            MaskPrompt(polygon=((20, 16), (44, 16), (44, 40))),
+            BoxPrompt(square_box(6), 0.0, object_id=2, frame=6),
+        ]
+    )
+    made.retrack(progress=False)
+    theirs = made.tracks.masks_at(6)[2]
+    made.merge(1, 2)
+    np.testing.assert_array_equal(made.tracks.masks_at(6)[1], theirs)
 
 
 def test_both_directions():
@@ -147,7 +253,7 @@ def test_identities_follow_the_rules():
         with pytest.raises(InputError):
             act()
     assert made.state is before
-    made.remove(2, 0)  # 1 is seen until 3, 2 has nothing
+    made.remove(2)  # 1 is seen until 3
     new = made.split(1, 2)
     assert made.state.gone == {new: 4}
     assert made.tracks.labels == {1: "a", new: "a"}
@@ -160,7 +266,8 @@ def test_remove_an_object_or_one_key_figure():
     made = session(box(10), box(50, frame=6), box(30, object_id=2))
     made.retrack(progress=False)
     made.remove(1, 6)
-    assert made.tracks.of_object(1).frames.tolist() == list(range(6))
+    assert made.tracks.of_object(1).frames.tolist() == list(range(N))
+    assert made.stale == {1: [(6, N)]}
     made.remove(2)
     assert made.object_ids == [1]
     with pytest.raises(InputError, match="no key figure on frame 7; it has them on .0."):

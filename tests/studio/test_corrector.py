@@ -13,7 +13,7 @@ from vtlab.contracts import Card, Observation, SingleObjectTracker
 from vtlab.prompts import BoxPrompt, MaskPrompt, SkeletonPrompt
 from vtlab.session import Session
 from vtlab.studio import Corrector
-from vtlab.testing.scenes import moving_square
+from vtlab.testing.scenes import moving_square, square_box
 
 N = 12
 VIDEO = moving_square(n=N, height=120, width=160)
@@ -67,7 +67,7 @@ def test_tracks_corrects_and_tracks_again():
     assert made.view["figures"][0]["dashed"] is False
     assert made.view["objects"][0]["note"] == "manual"
     keys = dict(made.session.state.keys)
-    assert lefts(made) == [10, 11, 12, 13, 14, 100]
+    assert lefts(made) == [10, 11, 12, 13, 14, 100, 16, 17, 18, 19, 20, 21]
     act(made, "track", direction="forward")
     assert lefts(made) == [10, 11, 12, 13, 14, 100, 101, 102, 103, 104, 105, 106]
     assert made.session.state.keys == keys
@@ -82,7 +82,27 @@ def test_tracks_corrects_and_tracks_again():
     act(made, "undo")
     assert lefts(made) == [10.0 + i for i in range(N)]
     act(made, "redo")
-    assert lefts(made) == [10, 11, 12, 13, 14, 100]
+    assert lefts(made) == [10, 11, 12, 13, 14, 100, 16, 17, 18, 19, 20, 21]
+
+
+def test_what_a_correction_made_stale_is_drawn_hatched_until_it_is_tracked_again():
+    made = corrector(BoxPrompt(square_box(0)), tracker="flow")
+    act(made, "track", direction="forward")
+    act(made, "go", frame=8)
+    whole = made._state.overlay()
+    act(made, "go", frame=5)
+    act(made, "box", xyxy=list(square_box(5)))
+    assert made.view["objects"][0]["runs"][-1] == [6, N, "stale"]
+    act(made, "go", frame=8)
+    (figure,) = made.view["figures"]
+    assert (figure["dashed"], figure["stale"]) == (True, True)
+    assert made.view["objects"][0]["note"] == "stale"
+    striped = made._state.overlay()
+    assert 0 < (striped[..., 3] > 0).sum() < (whole[..., 3] > 0).sum()
+    act(made, "go", frame=5)
+    act(made, "track", direction="forward")
+    act(made, "go", frame=8)
+    assert made.view["figures"][0]["stale"] is False
 
 
 def test_backward_and_only_the_selected_object_unless_all_are_asked_for():

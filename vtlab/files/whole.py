@@ -68,21 +68,8 @@ def kept_beside(path: str | os.PathLike[str]) -> Path:
         WriteError: The system refuses.
     """
     file = Path(path)
-    for n in itertools.count(1):
-        kept = file.with_name(f"older-{n}-{file.name}")
-        try:
-            os.link(file, kept)  # fails where the name is taken, by another process too
-            file.unlink()
-            return kept
-        except FileExistsError:
-            continue
-        except OSError:  # a file system without links
-            if not kept.exists():
-                return _renamed(file, kept)
-    raise AssertionError  # unreachable: the count has no end
-
-
-def _renamed(file: Path, kept: Path) -> Path:
+    numbered = (file.with_name(f"older-{n}-{file.name}") for n in itertools.count(1))
+    kept = next(place for place in numbered if not place.exists())
     try:
         return file.rename(kept)
     except OSError as error:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from vtlab.errors import PromptError
 from vtlab.masks import to_box
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
-from vtlab.tracks import FrameTracks
+from vtlab.tracks import FrameTracks, Tracks, TracksBuilder
 
 
 def interpolate(
@@ -43,6 +43,32 @@ def interpolate(
     for frame, time in times.items():
         parts = [_at(mine, frame, time, times, size) for i, mine in keys.items() if place[frame] >= first[i]]
         yield frame, FrameTracks.concat(parts)
+
+
+def filled_in(mine: Prompts, stamps: NDArray[np.float64], size: tuple[int, int]) -> Tracks:
+    """Rows of one object from its first key figure to its last, as `interpolate` gives them.
+
+    Args:
+        mine: Key figures of one object, on at least one frame.
+        stamps: Time stamp in seconds of each frame of the video, (N,).
+        size: (height, width) of the frames.
+
+    Raises:
+        PromptError: See `interpolate`.
+    """
+    keys, low, high = list(mine), mine.frames[0], mine.frames[-1] + 1
+    _check(keys)
+    if all(isinstance(p, BoxPrompt) and not p.angle for p in keys):
+        frames = np.arange(low, high)
+        given = np.array([p.box(*size) for p in keys])
+        at = np.array(mine.frames)
+        boxes = np.stack([np.interp(stamps[frames], stamps[at], given[:, k]) for k in range(4)], axis=1)
+        source = np.where(np.isin(frames, at), "manual", "interpolated")
+        return Tracks.of(frames, mine.object_ids[0], boxes, label=keys[0].label, source=source, size=size)
+    builder = TracksBuilder(size)
+    for frame, answer in interpolate(mine, {f: float(stamps[f]) for f in range(low, high)}, size):
+        builder.add(frame, answer)
+    return builder.build()
 
 
 def _check(mine: list[Prompt]) -> None:

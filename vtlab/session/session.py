@@ -3,8 +3,10 @@
 Rules:
 
 - A key figure is what a person gave on one frame for one object. Tracking never changes or removes it.
-- A correction makes stale only the predictions from its frame to the next key figure of the same object.
+- A correction makes stale only the predictions from its frame to the next key figure of the same object. They stay,
+  marked, until they are tracked again.
 - Tracking again starts from key figures, never from a prediction, and keeps what lies outside the range asked for.
+- A box or clicks say where an object is; what it looks like there is what the tracker made of them.
 - An object may be absent on a frame, or gone from a frame on; both are a person's word too. A figure on a later
   frame takes "gone" back.
 - Every row knows its source: manual, tracked, detected or interpolated.
@@ -14,10 +16,9 @@ A session is one Parquet file; undo and redo restore the exact state.
 
 from __future__ import annotations
 
-import json
 import threading
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,13 @@ import numpy as np
 
 from vtlab.errors import FormatError, InputError, TrackingError, VtlabWarning
 from vtlab.prompts import Prompt, Prompts
-from vtlab.prompts.between import interpolate
+from vtlab.prompts.between import filled_in
 from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
-from vtlab.session.state import State, without
+from vtlab.session import file
+from vtlab.session.state import State, answered_for, without
 from vtlab.trackers.loop import Direction, Report, track
-from vtlab.tracks import Source, Tracks, TracksBuilder
+from vtlab.tracks import Source, Tracks
 from vtlab.video import Video, open_video
 
 UNDO_STEPS = 200
@@ -55,6 +57,9 @@ class Session:
         self._undo: list[State] = []
         self._redo: list[State] = []
         self._stop = threading.Event()
+        self._seen: tuple[State, Tracks] | None = None
+        self._stamps: dict[Path, file.Stamp | None] = {}  # of the files that this session read or wrote
+        self._restored: State | None = None
 
     # -- what there is ----------------------------------------------------------------------------------------
 
@@ -75,16 +80,28 @@ class Session:
 
     @property
     def tracks(self) -> Tracks:
-        """Key figures and predictions as one table; a key figure wins over a prediction on its frame."""
-        manual = self._state.manual(self._size)
-        taken = set(zip(manual.frame.tolist(), manual.object_id.tolist(), strict=True))
-        predicted = self._state.predicted
-        free = [
-            (f, i) not in taken
-            for f, i in zip(predicted.frame.tolist(), predicted.object_id.tolist(), strict=True)
-        ]
-        meta = {**predicted.meta, "edges": self.prompts.edges}
-        return Tracks.concat([manual, predicted.take(np.array(free, bool))], meta=meta)
+        """Key figures and predictions as one table; a key figure wins over a prediction on its frame.
+
+        Its record names under "stale" the frames whose predictions rest on what has been said otherwise since.
+        """
+        if self._seen is None or self._seen[0] is not self._state:
+            self._seen = (self._state, self._table())
+        return self._seen[1]
+
+    def _table(self) -> Tracks:
+        state, predicted = self._state, self._state.predicted
+        free = np.ones(len(predicted), bool)
+        free[list(state.rows_at(state.said).values())] = False
+        meta = {**predicted.meta, "edges": state.prompts.edges}
+        meta.pop("stale", None)
+        if state.stale:
+            meta["stale"] = {str(i): spans for i, spans in state.stale.items()}
+        return Tracks.concat([state.manual(self._size), predicted.take(free)], meta=meta)
+
+    @property
+    def stale(self) -> dict[int, list[tuple[int, int]]]:
+        """Object id -> stretches (first, end) of frames whose predictions wait to be tracked again."""
+        return {i: list(spans) for i, spans in sorted(self._state.stale.items())}
 
     def key_frames(self, object_id: int) -> list[int]:
         """Frames on which a person said something of the object, ascending."""
@@ -119,10 +136,12 @@ class Session:
             keys[(p.object_id, p.frame, p.kind)] = p
             absent.discard((p.object_id, p.frame))
         Prompts(keys.values())  # two labels of one object are refused here
+        said = self._state.said
         state = replace(self._state, keys=keys, absent=frozenset(absent))
         for p in given:
-            state = replace(state, predicted=state.fresh(p.object_id, p.frame))
-        self._commit(keys=keys, absent=state.absent, predicted=state.predicted)
+            known = (p.object_id, p.frame) in said
+            state = replace(state, stale=state.doubted(p.object_id, p.frame, known=known))
+        self._commit(keys=keys, absent=state.absent, stale=state.stale)
 
     def correct(self, prompt: Prompt) -> None:
         """Say where a known object really is on a frame; a box, clicks or a mask replace one another.
@@ -134,7 +153,7 @@ class Session:
         self._say(Prompts(prompt), instead=True)
 
     def remove(self, object_id: int, frame: int | None = None) -> None:
-        """Remove an object, or what a person said of it on one frame (and the predictions that rest on that)."""
+        """Remove an object, or what a person said of it on one frame (the predictions that rest on that are stale)."""
         self._known(object_id)
         s = self._state
         if frame is None:
@@ -142,6 +161,7 @@ class Session:
                 keys={k: p for k, p in s.keys.items() if k[0] != object_id},
                 absent=frozenset(a for a in s.absent if a[0] != object_id),
                 gone={i: f for i, f in s.gone.items() if i != object_id},
+                stale={i: spans for i, spans in s.stale.items() if i != object_id},
                 predicted=s.predicted.take(s.predicted.object_id != object_id),
             )
             return
@@ -152,7 +172,7 @@ class Session:
                 f"Object {object_id} has no key figure on frame {frame}; it has them on {self.key_frames(object_id)}."
             )
         left = replace(s, keys=keys, absent=absent)
-        self._commit(keys=keys, absent=absent, predicted=left.fresh(object_id, frame))
+        self._commit(keys=keys, absent=absent, stale=left.doubted(object_id, frame, known=True))
 
     def mark_absent(self, object_id: int, frame: int) -> None:
         """Say that the object can't be seen on a frame; its key figures there are replaced by that word."""
@@ -242,12 +262,12 @@ class Session:
                 f"Objects {keep} and {other} both have key figures on frames {both}: remove one of them there first."
             )
         s = self._state
-        theirs = set(s.predicted.frame[s.predicted.object_id == keep].tolist())
-        double = [
-            i == other and f in theirs
-            for f, i in zip(s.predicted.frame.tolist(), s.predicted.object_id.tolist(), strict=True)
-        ]
-        one = replace(s, predicted=s.predicted.take(~np.array(double, bool)))
+        frame, ids = s.predicted.frame, s.predicted.object_id
+        said = np.isin(frame, self.key_frames(other))  # there the other one's rows are what its figures gave
+        drop = (ids == keep) & said
+        drop |= (ids == other) & ~said & np.isin(frame, frame[ids == keep])
+        drop |= (ids == other) & np.isin(frame, self.key_frames(keep))
+        one = replace(s, predicted=s.predicted.take(~drop))
         self._set(one.renamed(lambda i, f: keep if i == other else i))
 
     # -- tracking ---------------------------------------------------------------------------------------------
@@ -263,8 +283,9 @@ class Session:
     ) -> Tracks:
         """Fill the frames start <= frame < stop with predictions from the key figures.
 
-        The tracker starts at the last key figure before the range (going backward: the first after it), so that it
-        has what the person gave it and not a drifted prediction; rows outside the range stay as they are.
+        The tracker starts at a key figure on the range's first frame, else at the last one before it (going backward:
+        on its last frame, the first after it), so that it has what the person gave it and not a drifted prediction;
+        rows outside the range stay as they are.
 
         Args:
             start: First frame to fill; the first key figure by default.
@@ -308,7 +329,8 @@ class Session:
             )
         except TrackingError as error:
             failure, found = error, error.tracks
-        self._commit(predicted=self._state.filled(found, wanted, low, high))
+        spans = answered_for(found, prompts, direction, (low, high), done=failure is None)
+        self._set(self._state.filled(found, spans, low, high))
         if failure is not None:
             raise failure
         return self.tracks
@@ -319,22 +341,17 @@ class Session:
 
     def interpolate(self, object_ids: Iterable[int] | None = None) -> Tracks:
         """Fill the frames between key figures by interpolation instead of a tracker."""
-        stamps = self.video.timestamps
-        state = self._state
+        state, stamps = self._state, self.video.timestamps
+        parts, spans = [], {}
         for object_id in self.object_ids if object_ids is None else object_ids:
-            mine = Prompts(p for k, p in self._state.keys.items() if k[0] == object_id)
-            if len(mine.frames) < 2:
-                continue
-            low, high = mine.frames[0], mine.frames[-1] + 1
-            builder = TracksBuilder(self._size)
-            for frame, answer in interpolate(
-                mine, {f: float(stamps[f]) for f in range(low, high)}, self._size
-            ):
-                builder.add(frame, answer)
-            found = builder.build(record=state.predicted.record)
-            state = replace(state, predicted=state.filled(found, [object_id], low, high))
-        if state is not self._state:
-            self._set(state)  # one step, so that one undo takes all of it back
+            mine = Prompts(p for k, p in state.keys.items() if k[0] == object_id)
+            if len(mine.frames) > 1:
+                spans[object_id] = mine.frames[0], mine.frames[-1] + 1
+                parts.append(filled_in(mine, stamps, self._size))
+        if parts:  # one step, so that one undo takes all of it back
+            found = Tracks.concat(parts, record=state.predicted.record)
+            found = found.take(found.source != "manual")
+            self._set(state.filled(found, spans, 0, len(self.video)))
         return self.tracks
 
     # -- undo, file -------------------------------------------------------------------------------------------
@@ -366,21 +383,21 @@ class Session:
         return True
 
     def save(self, path: str | Path) -> Path:
-        """Write the session to one Parquet file (whole or not at all) and return its path."""
-        s = self._state
-        record = {
-            "prompts": json.loads(Prompts(s.keys.values()).to_json()),
-            "absent": sorted(s.absent),
-            "gone": {str(i): f for i, f in s.gone.items()},
-            "tracker": self.tracker if isinstance(self.tracker, str) else TRACKERS.card(self.tracker).name,
-            "params": self.params,
-            "video": {
-                "source": self.video.source,
-                "digest": self.video.digest(),
-                "stream": self.video.stream,
-            },
-        }
-        return s.predicted.replace(meta={**s.predicted.meta, "session": record}).save(path)
+        """Write the session to one Parquet file (whole or not at all) and return its path.
+
+        Other work in a file of that name, which this session neither read nor wrote, is kept beside it.
+
+        Warns:
+            VtlabWarning: Such work was kept; the message says under which name.
+        """
+        target, state = Path(path).absolute(), self._state
+        if self._stamps.get(target) != file.stamp(target) or self._went_back():
+            file.keep_other(target, state, self.video)
+            self._restored = None
+        name = self.tracker if isinstance(self.tracker, str) else TRACKERS.card(self.tracker).name
+        file.write(state, self.video, name, self.params, target)
+        self._stamps[target] = file.stamp(target)
+        return Path(path)
 
     @classmethod
     def load(cls, path: str | Path, video: Any = None) -> Session:
@@ -391,44 +408,58 @@ class Session:
             video: The video, if it no longer lies where it was.
 
         Raises:
-            FormatError: The file holds no session.
+            FormatError: The file holds no session, or one that can't be of this video.
             VideoError: The video is not where it was; give it.
 
         Warns:
             VtlabWarning: The video's content is not that of the session.
         """
-        predicted = Tracks.load(path)
-        record = predicted.meta.get("session")
-        if not isinstance(record, dict):
-            raise FormatError(
-                f"{path}: these are tracks, not a session. Sessions are written by Session.save."
-            )
-        try:
-            session = cls(
-                video if video is not None else _video_of(record["video"]),
-                record["tracker"],
-                **record["params"],
-            )
-            prompts = Prompts.from_json(json.dumps(record["prompts"]), where=str(path))
-            meta = {k: v for k, v in predicted.meta.items() if k != "session"}
-            session._state = State(
-                {(p.object_id, p.frame, p.kind): p for p in prompts},
-                frozenset((int(i), int(f)) for i, f in record["absent"]),
-                {int(i): int(f) for i, f in record["gone"].items()},
-                predicted.replace(meta=meta),
-            )
-            digest = record["video"]["digest"]
-        except (KeyError, TypeError, AttributeError) as error:
-            raise FormatError(f"{path}: the session in it is damaged ({error!r}).") from None
-        if session.video.digest() != digest:
+        saved = file.read(path)
+        footage = open_video(saved.source, stream=saved.stream) if video is None else video
+        session = cls(footage, saved.tracker, **saved.params)
+        if session.video.digest() != saved.digest:
             warnings.warn(
                 f"{path}: the session was made on another video than {session.video.source!r} (its content differs).",
                 VtlabWarning,
                 stacklevel=2,
             )
+        file.check_fits(saved.state, session.video, path)
+        session._state = saved.state
+        session._stamps[Path(path).absolute()] = file.stamp(Path(path).absolute())
         return session
 
+    def restore(self, path: str | Path) -> bool:
+        """Take up the work that a file holds, as one step that can be undone; False where this session wrote it itself.
+
+        The tracker stays. Who undoes it and goes on from there loses nothing either: `save` then keeps the file beside.
+
+        Raises:
+            FormatError: The file holds no session, a damaged one, or one of another video.
+        """
+        target = Path(path).absolute()
+        if target in self._stamps and self._stamps[target] == file.stamp(target):
+            return False
+        saved = file.read(target)
+        if saved.digest != self.video.digest():
+            raise FormatError(
+                f"{path}: this is work on another video ({saved.source}), not on {self.video.source}: the content differs."
+            )
+        file.check_fits(saved.state, self.video, path)
+        self._set(saved.state)
+        self._restored = saved.state
+        self._stamps[target] = file.stamp(target)
+        return True
+
     # -- how ---------------------------------------------------------------------------------------------------
+
+    def _went_back(self) -> bool:
+        """Whether what was restored from a file has been undone, so that what is there now does not rest on it."""
+        line = (*self._undo, self._state)
+        return (
+            self._restored is not None
+            and len(line) < UNDO_STEPS
+            and all(s is not self._restored for s in line)
+        )
 
     def _commit(self, **changes: Any) -> None:
         self._set(self._state.changed(**changes))
@@ -451,11 +482,3 @@ class Session:
     def _frame(self, frame: int) -> None:
         if not 0 <= frame < len(self.video):
             raise InputError(f"There is no frame {frame}: the video has frames 0 to {len(self.video) - 1}.")
-
-
-def _video_of(record: Mapping[str, Any]) -> Video:
-    """The video that a session was made on, where it still lies."""
-    source, stream = record["source"], record.get("stream")
-    if not isinstance(source, str) or not (stream is None or isinstance(stream, int)):
-        raise TypeError(f"a video {source!r}, stream {stream!r}")
-    return open_video(source, stream=stream)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtlab.errors import PromptError
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
+from vtlab.session.spans import Spans, cut, frames_of, holds, joined, spans_of
 from vtlab.trackers.loop import Direction
 from vtlab.tracks import PointRows, Tracks
 
 Key = tuple[int, int, str]  # object id, frame, kind of prompt
+OF_POINTS = ("point", "skeleton")
+"""Kinds of figure whose points are the answer's."""
 
 
 @dataclass(frozen=True)
@@ -24,25 +29,27 @@ class State:
         keys: Key figures by (object id, frame, kind).
         absent: (object id, frame) pairs that a person marked as not visible.
         gone: Object id -> first frame on which the object no longer exists.
-        predicted: Rows that no person made.
+        predicted: Rows that no person made: predictions, and on key figures' frames what the tracker made of them.
+        stale: Object id -> frames of its predictions that rest on what a person has since said otherwise.
     """
 
     keys: Mapping[Key, Prompt] = field(default_factory=dict)
     absent: frozenset[tuple[int, int]] = frozenset()
     gone: Mapping[int, int] = field(default_factory=dict)
     predicted: Tracks = field(default_factory=Tracks.empty)
+    stale: Mapping[int, Spans] = field(default_factory=dict)
 
     @property
     def prompts(self) -> Prompts:
         """All key figures."""
         return Prompts(self.keys.values())
 
-    @property
-    def said(self) -> set[tuple[int, int]]:
+    @cached_property
+    def said(self) -> frozenset[tuple[int, int]]:
         """(object id, frame) pairs on which a person said something."""
-        return {k[:2] for k in self.keys} | self.absent
+        return frozenset(k[:2] for k in self.keys) | self.absent
 
-    @property
+    @cached_property
     def object_ids(self) -> list[int]:
         """Ids of all objects, ascending."""
         return sorted({k[0] for k in self.keys} | set(self.predicted.object_ids.tolist()))
@@ -62,23 +69,55 @@ class State:
         gone = {i: f for i, f in state.gone.items() if -1 < state.last(i) < f}
         return state if gone == state.gone else replace(state, gone=gone)
 
-    def fresh(self, object_id: int, frame: int) -> Tracks:
-        """Predictions without those that rest on what was said on `frame`: from it to the next word on the object."""
-        end = min((f for f in self.key_frames(object_id) if f > frame), default=None)
-        return without(self.predicted, object_id, frame, end)
+    def doubted(self, object_id: int, frame: int, *, known: bool) -> Mapping[int, Spans]:
+        """What is stale after a word on `frame` changed: the object's predictions from there to the next word.
 
-    def filled(self, found: Tracks, wanted: list[int], low: int, high: int) -> Tracks:
-        """Predictions with what was found in frames low <= f < high put in, except where a person said something."""
-        said, old = self.said, self.predicted
-        keep = [
-            low <= f < high and (i, f) not in said and f < self.gone.get(i, high)
-            for f, i in zip(found.frame.tolist(), found.object_id.tolist(), strict=True)
-        ]
-        replaced = np.isin(old.object_id, wanted) & (old.frame >= low) & (old.frame < high)
-        replaced &= np.isin(old.frame, found.frame)
+        Where something was said there before (`known`) and nothing earlier, those before it rested on that, too.
+        """
+        words = self.key_frames(object_id)
+        end = min(
+            (f for f in words if f > frame), default=len(self.predicted) and self.predicted.frame[-1] + 1
+        )
+        start = 0 if known and not any(f < frame for f in words) else frame
+        mine = self.predicted.frame[self.predicted.object_id == object_id]
+        mine = mine[(mine >= start) & (mine < end)]
+        return (
+            {**self.stale, object_id: joined(self.stale.get(object_id, ()), mine)}
+            if len(mine)
+            else self.stale
+        )
+
+    def filled(self, found: Tracks, spans: Mapping[int, tuple[int, int]], low: int, high: int) -> Self:
+        """The state with what was found in frames low <= f < high put in as predictions.
+
+        On frames where a person gave a figure it is kept as what the tracker made of that.
+
+        Args:
+            found: Rows of a run.
+            spans: Object id -> (first, end) of the frames that the run answered for; what was predicted there goes.
+            low: First frame that is wanted.
+            high: Frame after the last one.
+        """
+        old = self.predicted
+        frames, ids = found.frame, found.object_id
+        keep = (frames >= low) & (frames < high)
+        for i, f in self.absent:
+            keep &= (ids != i) | (frames != f)
+        for i, f in self.gone.items():
+            keep &= (ids != i) | (frames < f)
+        replaced, stale = np.zeros(len(old), bool), dict(self.stale)
+        for i, (first, end) in spans.items():
+            a, b = max(first, low), min(end, high)
+            replaced |= (old.object_id == i) & (old.frame >= a) & (old.frame < b)
+            stale[i] = cut(stale.get(i, ()), a, max(a, b))
+        answers = found.take(keep)
+        sources = answers.source.copy()
+        sources[sources == "manual"] = "tracked"  # manual is what the session's keys say
         record = found.record if found.meta else old.record
-        joined = Tracks.concat([old.take(~replaced), found.take(np.array(keep, bool))], record=record)
-        return joined.replace(step_seconds=np.empty(0))
+        joint = Tracks.concat([old.take(~replaced), answers.replace(source=sources)], record=record)
+        return self.changed(
+            predicted=replace(joint, step_seconds=np.empty(0)), stale={i: s for i, s in stale.items() if s}
+        )
 
     def renamed(self, new: Callable[[int, int], int]) -> Self:
         """Give every key figure and row of (object, frame) the id new(object, frame); labels stay with their ids."""
@@ -99,10 +138,15 @@ class State:
         gone: dict[int, int] = {}
         for i, f in self.gone.items():
             gone[new(i, f)] = max(f, gone.get(new(i, f), 0))
+        stale: dict[int, list[int]] = {}
+        for i, spans in self.stale.items():
+            for f in frames_of(spans).tolist():
+                stale.setdefault(new(i, f), []).append(f)
         return self.changed(
             keys=keys,
             absent=frozenset((new(i, f), f) for i, f in self.absent),
             gone=gone,
+            stale={i: spans_of(frames) for i, frames in stale.items()},
             predicted=rows.replace(
                 object_id=np.array(ids, np.int64),
                 label=np.array([labels.get(i) for i in ids], object),
@@ -111,16 +155,21 @@ class State:
         )
 
     def start_prompts(self, wanted: list[int], low: int, high: int, direction: Direction) -> Prompts:
-        """Key figures that a run over [low, high) needs: those inside, and the nearest one it can start from."""
+        """Key figures that a run over [low, high) needs: those inside, and the nearest one it can start from.
+
+        Where a figure lies on the run's first frame (backward: its last), the run starts from it and from none before.
+        """
         chosen: list[Prompt] = []
         for object_id in wanted:
             mine = sorted((p for k, p in self.keys.items() if k[0] == object_id), key=lambda p: p.frame)
             inside = [p for p in mine if low <= p.frame < high]
             before = [p for p in mine if p.frame < low]
             after = [p for p in mine if p.frame >= high]
-            if direction == "forward" and before:
+            at_start = bool(inside) and inside[0].frame == low
+            at_end = bool(inside) and inside[-1].frame == high - 1
+            if direction == "forward" and before and not at_start:
                 inside = [p for p in before if p.frame == before[-1].frame] + inside
-            elif direction == "backward" and after:
+            elif direction == "backward" and after and not at_end:
                 inside += [p for p in after if p.frame == after[0].frame]
             elif not inside and direction == "both":
                 inside = [p for p in before if p.frame == before[-1].frame] if before else after[:1]
@@ -132,44 +181,122 @@ class State:
             )
         return Prompts(chosen)
 
+    # -- rows --------------------------------------------------------------------------------------------------
+
+    def rows_at(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
+        """(object id, frame) -> its row among the predictions, for those that have one."""
+        rows, found = self.predicted, {}
+        asked = list(pairs)
+        frames = np.array([f for _, f in asked], np.int64)
+        starts = np.searchsorted(rows.frame, frames).tolist()
+        ends = np.searchsorted(rows.frame, frames + 1).tolist()
+        for (i, f), a, b in zip(asked, starts, ends, strict=True):
+            there = np.flatnonzero(rows.object_id[a:b] == i)
+            if len(there):
+                found[i, f] = a + int(there[0])
+        return found
+
+    def answered(self) -> dict[tuple[int, int], int]:
+        """(object id, frame) of key figures -> row of what the tracker made of them, where that isn't stale."""
+        pairs = {k[:2] for k in self.keys if not holds(self.stale.get(k[0], ()), k[1])}
+        return self.rows_at(pairs)
+
     def manual(self, size: tuple[int, int]) -> Tracks:
-        """What the person said, as rows: key figures, and absences as rows that are not visible."""
-        height, width = size
-        rows: dict[tuple[int, int], dict[str, Any]] = {}
-        points: list[PointRows] = []
-        labels = {p.object_id: p.label for p in self.keys.values() if p.label}
-        made_of_points = {(i, f) for i, f, kind in self.keys if kind in ("point", "skeleton")}
-        for (i, f, _), p in self.keys.items():
-            row = rows.setdefault((f, i), {"box": p.box(height, width), "mask": None, "visible": True})
-            if isinstance(p, MaskPrompt):
-                row["mask"] = p.mask(height, width)
-                row["box"] = p.box(height, width)
-            elif isinstance(p, (PointPrompt, SkeletonPrompt)):
-                seen = [not o for o in p.occluded] if isinstance(p, SkeletonPrompt) else True
-                points.append(PointRows.of(f, i, np.arange(len(p.points)), p.points, seen))
-            elif isinstance(p, BoxPrompt) and p.angle and (i, f) not in made_of_points:
-                points.append(PointRows.of(f, i, np.arange(4), p.corners(), True))
+        """What the person said, as rows: key figures, and absences as rows that are not visible.
+
+        A box or clicks say where an object is, not what it looks like: the mask (or the points) that the tracker gave for
+        them is kept, and the box is that of the mask.
+        """
+        figures = _Figures(self, size)
+        for (i, f, kind), p in self.keys.items():
+            figures.add(i, f, kind, p)
         for i, f in self.absent:
-            rows[(f, i)] = {"box": np.full(4, np.nan), "mask": None, "visible": False}
-        if not rows:
-            return Tracks.empty(size=(height, width))
-        order = sorted(rows)
-        masked = any(rows[k]["mask"] is not None for k in order)
+            figures.rows[(f, i)] = {"box": np.full(4, np.nan), "mask": None, "visible": False}
+        return figures.tracks()
+
+
+class _Figures:
+    """Rows of key figures in the making."""
+
+    def __init__(self, state: State, size: tuple[int, int]):
+        self.rows: dict[tuple[int, int], dict[str, Any]] = {}
+        self._state, self._size, self._answers = state, size, state.answered()
+        self._points: list[PointRows] = []
+        self._of_points = {(i, f) for i, f, kind in state.keys if kind in OF_POINTS}
+        self._labels = {p.object_id: p.label for p in state.keys.values() if p.label}
+
+    def add(self, i: int, f: int, kind: str, p: Prompt) -> None:
+        """Take in a figure of object `i` on frame `f`."""
+        fresh = {"box": p.box(*self._size), "mask": None, "visible": True}
+        row = self.rows.setdefault((f, i), fresh)
+        if isinstance(p, MaskPrompt):
+            row["mask"] = p.counts if p.counts and p.size == self._size else p.mask(*self._size)
+            row["box"] = p.box(*self._size)
+        elif isinstance(p, (PointPrompt, SkeletonPrompt)):
+            seen = [not o for o in p.occluded] if isinstance(p, SkeletonPrompt) else True
+            self._points.append(PointRows.of(f, i, np.arange(len(p.points)), p.points, seen))
+        elif isinstance(p, BoxPrompt) and p.angle and (i, f) not in self._of_points:
+            self._points.append(PointRows.of(f, i, np.arange(4), p.corners(), True))
+        elif (i, f) not in self._of_points and (i, f) in self._answers:
+            self._answer(row, i, f, kind, self._answers[i, f])
+
+    def _answer(self, row: dict[str, Any], i: int, f: int, kind: str, at: int) -> None:
+        """Give a row of a box or clicks what the tracker made of them."""
+        made = self._state.predicted
+        mask = None if made.rle is None else made.rle[at]
+        if (
+            (mask is not None or kind == "click")
+            and np.isfinite(made.boxes[at]).all()
+            and row["mask"] is None
+        ):
+            row["mask"], row["box"] = mask, made.boxes[at]
+        points = made.points
+        if len(points):
+            self._points.append(points.take((points.frame == f) & (points.object_id == i)))
+
+    def tracks(self) -> Tracks:
+        """All rows."""
+        if not self.rows:
+            return Tracks.empty(size=self._size)
+        order = sorted(self.rows)
+        masks = [self.rows[k]["mask"] for k in order]
         return Tracks.of(
             [f for f, _ in order],
             [i for _, i in order],
-            [rows[k]["box"] for k in order],
+            [self.rows[k]["box"] for k in order],
             1.0,
-            [rows[k]["visible"] for k in order],
-            label=[labels.get(i) for _, i in order],
+            [self.rows[k]["visible"] for k in order],
+            label=[self._labels.get(i) for _, i in order],
             source="manual",
-            masks=[rows[k]["mask"] for k in order] if masked else None,
-            points=PointRows.concat(points),
-            size=(height, width),
+            masks=masks if any(m is not None for m in masks) else None,
+            points=PointRows.concat(self._points),
+            size=self._size,
         )
 
 
 def without(tracks: Tracks, object_id: int, low: int, high: int | None = None) -> Tracks:
     """Tracks without an object's rows on frames low <= f < high (None: to the end)."""
-    there = (tracks.object_id == object_id) & (tracks.frame >= low)
+    there: NDArray[np.bool_] = (tracks.object_id == object_id) & (tracks.frame >= low)
     return tracks.take(~(there if high is None else there & (tracks.frame < high)))
+
+
+def answered_for(
+    found: Tracks, prompts: Prompts, direction: Direction, span: tuple[int, int], *, done: bool
+) -> dict[int, tuple[int, int]]:
+    """Object id -> (first, end) of the frames for which a run answered; a stopped one ends where it came to."""
+    done = done and found.record.complete is not False
+    low, high = span
+    first, end = (int(found.frame[0]), int(found.frame[-1]) + 1) if len(found) else (high, low)
+    spans = {}
+    for i in prompts.object_ids:
+        frames = prompts.of(i).frames
+        if direction == "forward":
+            spans[i] = frames[0], high if done else end
+        elif direction == "backward":
+            spans[i] = low if done else first, frames[-1] + 1
+        else:
+            mine = found.frame[found.object_id == i]
+            spans[i] = (
+                (low, high) if done else (int(mine.min(initial=high)), int(mine.max(initial=low - 1)) + 1)
+            )
+    return spans

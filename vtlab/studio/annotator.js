@@ -130,6 +130,7 @@ class Stage {
     const colour = this.view.objects.find(o => o.id === f.id)?.colour ?? "#fff", chosen = f.id === this.view.selected;
     const at = p => [p[0] * s, p[1] * s];
     g.setLineDash(f.dashed ? [6, 4] : []);
+    if (f.stale && f.kind === "box") hatch(g, corners(f).map(at), colour);
     if (f.kind === "box") {
       const c = corners(f).map(at);
       path(g, c, true, colour, chosen ? 2.5 : 1.75);
@@ -170,6 +171,17 @@ function path(g, points, closed, colour, width) {
   g.lineJoin = g.lineCap = "round";
   if (width < 6) { g.strokeStyle = "rgba(0,0,0,.55)"; g.lineWidth = width + 1.5; g.stroke(); }
   g.strokeStyle = colour; g.lineWidth = width; g.stroke();
+}
+// Slanted lines over a box that waits to be tracked again; masks come with theirs.
+function hatch(g, points, colour) {
+  const xs = points.map(p => p[0]), ys = points.map(p => p[1]), x1 = Math.min(...xs), x2 = Math.max(...xs), y1 = Math.min(...ys), y2 = Math.max(...ys);
+  g.save();
+  g.beginPath();
+  points.forEach((p, i) => (i ? g.lineTo(...p) : g.moveTo(...p)));
+  g.closePath(); g.clip(); g.setLineDash([]); g.beginPath();
+  for (let x = x1 - (y2 - y1); x < x2; x += 9) { g.moveTo(x, y2); g.lineTo(x + y2 - y1, y1); }
+  g.globalAlpha = 0.6; g.lineWidth = 1.25; g.strokeStyle = colour; g.stroke();
+  g.restore();
 }
 function ring(g, x, y, r, colour, width) { g.beginPath(); g.arc(x, y, Math.max(r, 1), 0, 7); g.strokeStyle = colour; g.lineWidth = width; g.stroke(); }
 function dot(g, [x, y], colour, r, hollow = false) {
@@ -491,7 +503,13 @@ class Annotator {
     objects.forEach((o, row) => {
       const bar = (a, b, alpha) => { g.globalAlpha = alpha; g.fillRect(x(a), row * lane, Math.max(x(b) - x(a), 2 * ratio), Math.max(lane - ratio, 1)); };
       g.fillStyle = o.colour;
-      for (const [a, b, source] of o.runs ?? []) bar(a, b, source === "absent" ? 0.12 : 0.45);
+      for (const [a, b, kind] of o.runs ?? []) {
+        bar(a, b, kind === "absent" ? 0.12 : kind === "stale" ? 0.2 : 0.45);
+        if (kind !== "stale") continue;
+        g.save(); g.globalAlpha = 0.9; g.beginPath(); g.rect(x(a), row * lane, x(b) - x(a), Math.max(lane - ratio, 1)); g.clip(); g.beginPath();
+        for (let at = x(a) - lane; at < x(b); at += 5 * ratio) { g.moveTo(at, (row + 1) * lane); g.lineTo(at + lane, row * lane); }
+        g.strokeStyle = o.colour; g.lineWidth = ratio; g.stroke(); g.restore();
+      }
       for (const f of o.frames) bar(f, f + 1, 1);
     });
     g.globalAlpha = 1;

@@ -163,8 +163,12 @@ class AnnotatorState:
             return None
         image = np.zeros((self.video.height, self.video.width, 4), np.uint8)
         for p, m in found:
-            image[m] = (*colour(p.object_id), 130)
+            image[self._drawn(p, m)] = (*colour(p.object_id), 130)
         return image
+
+    def _drawn(self, p: Prompt, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Pixels of a figure's mask that are painted."""
+        return mask
 
     # -- edits ------------------------------------------------------------------------------------------------
 

@@ -27,6 +27,7 @@ from vtlab.prompts import (
 from vtlab.prompts.shapes import KINDS, figures_at
 from vtlab.registry import TRACKERS
 from vtlab.session import Session, State
+from vtlab.session.spans import Spans, frames_of, holds
 from vtlab.studio.annotator_state import AnnotatorState, Key, Skeleton
 from vtlab.trackers.loop import Direction
 from vtlab.tracks import Tracks
@@ -77,7 +78,7 @@ class CorrectorState(AnnotatorState):
         self._thread: threading.Thread | None = None
         self._clicks: dict[tuple[int, int], ClickPrompt] = {}
         self._pending: dict[int, str] = {}
-        self._seen: tuple[State | None, Tracks] = (None, Tracks.empty())
+        self._runs: tuple[State | None, dict[int, list[list[Any]]]] = (None, {})
         self._reported = 0.0
         if session.object_ids:
             self.selected = session.object_ids[0]
@@ -96,9 +97,7 @@ class CorrectorState(AnnotatorState):
     @property
     def tracks(self) -> Tracks:
         """The session's tracks."""
-        if self._seen[0] is not self.session.state:
-            self._seen = (self.session.state, self.session.tracks)
-        return self._seen[1]
+        return self.session.tracks
 
     @property
     def names(self) -> Mapping[int, str]:
@@ -347,15 +346,33 @@ class CorrectorState(AnnotatorState):
 
     def _figure(self, p: Prompt) -> dict[str, Any]:
         key: Key = self._key(p)
-        return {**super()._figure(p), "dashed": key not in self.session.state.keys}
+        stale = key not in self.session.state.keys and self._stale(p.object_id)
+        return {**super()._figure(p), "dashed": key not in self.session.state.keys, "stale": stale}
+
+    def _drawn(self, p: Prompt, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        if self._key(p) in self.session.state.keys or not self._stale(p.object_id):
+            return mask
+        y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
+        return mask & ((x + y) % 12 < 5)
+
+    def _stale(self, object_id: int) -> bool:
+        """Whether what is predicted of an object on this frame waits to be tracked again."""
+        said = (object_id, self.frame) in self.session.state.said
+        return not said and holds(self.session.state.stale.get(object_id, ()), self.frame)
 
     def _object(self, object_id: int) -> dict[str, Any]:
         return {
             **super()._object(object_id),
             "frames": self.session.key_frames(object_id),
             "note": self._note(object_id),
-            "runs": _runs(self.tracks.of_object(object_id)),
+            "runs": self._lanes().get(object_id, []),
         }
+
+    def _lanes(self) -> dict[int, list[list[Any]]]:
+        state = self.session.state
+        if self._runs[0] is not state:
+            self._runs = state, _runs(self.tracks, state.stale)
+        return self._runs[1]
 
     def _note(self, object_id: int) -> str:
         """What the row of an object on this frame rests on."""
@@ -365,6 +382,8 @@ class CorrectorState(AnnotatorState):
         now = self.tracks.at(self.frame).of_object(object_id)
         if not len(now):
             return "no row"
+        if self._stale(object_id):
+            return "stale"
         if (object_id, self.frame) in self.session.state.absent:
             return "absent"
         source = str(now.source[0])
@@ -373,14 +392,23 @@ class CorrectorState(AnnotatorState):
         return source if source in ("manual", "interpolated") else f"{source} {now.score[0]:.2f}"
 
 
-def _runs(rows: Tracks) -> list[list[Any]]:
-    """Stretches of frames with one source: [first, end, source], "absent" where the object is not visible."""
-    if not len(rows):
-        return []
-    kinds = np.where(rows.visible, rows.source, "absent").astype(str)
-    cuts = np.flatnonzero((np.diff(rows.frame) != 1) | (kinds[1:] != kinds[:-1])) + 1
-    starts, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(rows)]])
-    return [
-        [int(rows.frame[a]), int(rows.frame[b - 1]) + 1, str(kinds[a])]
-        for a, b in zip(starts, ends, strict=True)
-    ]
+def _runs(tracks: Tracks, stale: Mapping[int, Spans]) -> dict[int, list[list[Any]]]:
+    """Object id -> stretches of frames of one kind: [first, end, kind].
+
+    The kind is the rows' source; "absent" where the object is not visible, "stale" where it waits to be tracked again.
+    """
+    order = np.lexsort((tracks.frame, tracks.object_id))
+    frames, ids = tracks.frame[order], tracks.object_id[order]
+    kinds = np.where(tracks.visible, tracks.source, "absent").astype("U12")[order]
+    for object_id, spans in stale.items():
+        low, high = np.searchsorted(ids, [object_id, object_id + 1])
+        mine = np.isin(frames[low:high], frames_of(spans)) & (kinds[low:high] != "manual")
+        kinds[low:high][mine] = "stale"
+    if not len(order):
+        return {}
+    cuts = np.flatnonzero((np.diff(ids) != 0) | (np.diff(frames) != 1) | (kinds[1:] != kinds[:-1])) + 1
+    starts, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(order)]])
+    found: dict[int, list[list[Any]]] = {}
+    for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
+        found.setdefault(int(ids[a]), []).append([int(frames[a]), int(frames[b - 1]) + 1, str(kinds[a])])
+    return found

@@ -1,0 +1,42 @@
+"""Spans: stretches of frames as sorted pairs (first, end), none touching another; small, comparable, and JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Spans = tuple[tuple[int, int], ...]
+
+
+def spans_of(frames: Any) -> Spans:
+    """The spans of frames given in any order."""
+    found = np.unique(np.asarray(frames, dtype=np.int64))
+    if not len(found):
+        return ()
+    cuts = np.flatnonzero(np.diff(found) != 1) + 1
+    firsts = found[np.concatenate([[0], cuts])].tolist()
+    lasts = found[np.concatenate([cuts - 1, [len(found) - 1]])].tolist()
+    return tuple((a, b + 1) for a, b in zip(firsts, lasts, strict=True))
+
+
+def frames_of(spans: Spans) -> NDArray[np.int64]:
+    """The frames of spans, ascending."""
+    return np.concatenate([np.arange(a, b, dtype=np.int64) for a, b in spans] or [np.empty(0, np.int64)])
+
+
+def joined(spans: Spans, frames: Any) -> Spans:
+    """Spans with frames added."""
+    return spans_of(np.concatenate([frames_of(spans), np.asarray(frames, dtype=np.int64)]))
+
+
+def cut(spans: Spans, low: int, high: int) -> Spans:
+    """Spans without the frames low <= f < high."""
+    parts = [(a, min(b, low)) for a, b in spans] + [(max(a, high), b) for a, b in spans]
+    return tuple(sorted((a, b) for a, b in parts if a < b))
+
+
+def holds(spans: Spans, frame: int) -> bool:
+    """Whether a frame is in one of the spans."""
+    return any(a <= frame < b for a, b in spans)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from pathlib import Path
 
 from tests.fuzz.harness import Campaign, table
@@ -18,14 +17,11 @@ def main() -> int:
     told.add_argument("--only", nargs="*", help="names of readers; by default all")
     told.add_argument("--keep", type=Path, help="a folder for files that raise foreign errors")
     given = told.parse_args()
-    end, campaign = time.monotonic() + 60 * given.minutes, Campaign(given.seed)
+    campaign = Campaign(given.seed)
     try:
-        chosen = given.only or campaign.names()
-        for left, name in zip(range(len(chosen), 0, -1), chosen, strict=True):
-            row = campaign.run(
-                name, given.inputs, seconds=max(2.0, (end - time.monotonic()) / left), keep=given.keep
-            )
-            print(f"{name}: {row.inputs}", file=sys.stderr, flush=True)
+        names = given.only or campaign.names()
+        for row in campaign.even(names, given.inputs, 60 * given.minutes, given.keep):
+            print(f"{row.name}: {row.inputs}", file=sys.stderr, flush=True)
     finally:
         campaign.close()
     rows = campaign.rows.values()

@@ -22,6 +22,8 @@ PROJECT = Path(__file__).parents[2]
 WORKER = ["-m", "tests.fuzz.worker"]
 FIRST, HANG, GROWTH = 120.0, 20.0, 1536 * 2**20
 """Seconds until a worker has begun and that one input may take; bytes that a reader may add to what was taken before."""
+SLICE, SLICE_SECONDS = 250, 30.0
+"""Inputs that one reader has before another has its turn, and the longest that this takes."""
 
 
 @dataclass
@@ -180,6 +182,18 @@ class Campaign:
             self._worker.ask(reader=name, keep=str(keep) if keep else None, **order)
             left -= self._listen(row)
         return row
+
+    def even(self, names: list[str], count: int, seconds: float, keep: Path | None = None) -> Iterator[Row]:
+        """Go on until each reader had `count` inputs or the time is up, always with the one that had fewest."""
+        end = time.monotonic() + seconds
+        for name in names:
+            self.rows.setdefault(name, Row(name))
+        while (left := end - time.monotonic()) > 0:
+            row = min((self.rows[name] for name in names), key=lambda r: r.inputs)
+            if row.inputs >= count:
+                return
+            slices = min(SLICE, count - row.inputs)
+            yield self.run(row.name, slices, seconds=min(left, SLICE_SECONDS), keep=keep)
 
     def _listen(self, row: Row) -> float:
         """Take down what a worker says of a reader; return the seconds that it read for."""

@@ -243,7 +243,9 @@ def in_parquet(rng: random.Random, data: bytes) -> bytes:
     noted = table.schema.metadata
     kind = rng.randrange(4)
     if kind == 0:
-        key = next(k for k in noted if k.startswith(b"vtlab"))
+        key = next((k for k in noted if k.startswith(b"vtlab")), None)
+        if key is None:
+            return in_bytes(rng, data)
         text = json.dumps(in_tree(rng, json.loads(noted[key]))).encode()
         noted = {**noted, key: text if rng.random() < 0.8 else in_bytes(rng, text)}
     elif kind == 1:
@@ -251,7 +253,7 @@ def in_parquet(rng: random.Random, data: bytes) -> bytes:
     elif kind == 2:
         at = rng.randrange(table.num_columns)
         values: list[Any] = list(table.column(at).to_pylist())
-        for _ in several(rng):
+        for _ in several(rng) if values else ():
             values[rng.randrange(len(values))] = rng.choice((*VALUES, b"", b"\xff0"))
         table = table.set_column(at, table.column_names[at], [loose(pa, values)])
     else:

@@ -242,6 +242,130 @@ def read_tapvid_video(folder: Path, path: Path) -> None:
         use(sequence.truth)
 
 
+# -- what vtlab itself keeps ------------------------------------------------------------------------------------------
+
+
+def make_session(folder: Path) -> None:
+    import vtlab
+    from vtlab.prompts import BoxPrompt
+    from vtlab.session import Session
+
+    session = Session(vtlab.open_video(frames()), "ncc")
+    for number, frame in ((1, 0), (1, 4), (2, 1)):
+        session.add(BoxPrompt((5 + 9 * number, 5, 20 + 9 * number, 25), object_id=number, frame=frame))
+    session.mark_absent(2, 3)
+    session.retrack()
+    session.save(folder / "a.parquet")
+
+
+def read_session(folder: Path, path: Path) -> None:
+    import vtlab
+    from vtlab.session import Session
+
+    session = Session.load(path, vtlab.open_video(frames()))
+    use(session.tracks)
+    repr(session.prompts)
+
+
+def two_answers() -> dict[str, Any]:
+    from vtlab.tracks import Tracks
+
+    boxes = np.array([[5 + i, 5, 25 + i, 25] for i in range(30)], float)
+    return {name: Tracks.of(np.arange(30), 1, boxes + shift) for name, shift in (("a", 0), ("b", 7))}
+
+
+def make_verdict(folder: Path) -> None:
+    from vtlab.decision import verdict
+
+    for guarantee in (False, True):
+        made = verdict(two_answers(), guarantee=guarantee, metric="iou", file=folder / f"{guarantee}.json")
+        asked = sorted(frame for _, frame in made.next())
+        made.add(two_answers()["a"].take(np.isin(np.arange(30), asked[:3])), absent=asked[3:5])
+
+
+def read_verdict(folder: Path, path: Path) -> None:
+    from vtlab.decision import verdict
+
+    made = verdict(two_answers(), guarantee=path.stem == "True", metric="iou", file=path)
+    assert made.state, made.sentence
+    made.next(), len(made.table)
+
+
+def read_labels(folder: Path, path: Path) -> None:
+    from vtlab.decision import sheet
+
+    use(sheet.read(path))
+
+
+def make_labels(folder: Path) -> None:
+    from vtlab.prompts import BoxPrompt, Prompts
+
+    Prompts([BoxPrompt((1, 2, 20, 30), object_id=1, frame=f) for f in range(4)]).save(folder / "labels.json")
+    tracks().save(folder / "labels.parquet")
+
+
+def read_autosave(folder: Path, path: Path) -> None:
+    import vtlab
+
+    vtlab.annotate(np.zeros((5, 40, 40, 3), np.uint8), segmenter=None, autosave=path)
+
+
+def make_store(folder: Path) -> None:
+    for name, key in (("0123456789abcdef", "key"), ("fedcba9876543210.failed", "error")):
+        record = {"parameters": {"SEED": 1, "NAMES": ["a"]}, key: name.partition(".")[0]}
+        (folder / name).mkdir()
+        (folder / name / "cell.json").write_text(json.dumps(record))
+    rows = "tracker,family,sequence,success_auc,fps,finished\ncsrt,sot,a,0.5,12.5,1 of 1\nkcf,sot,a,0.25,99,1 of 1\n"
+    (folder / "0123456789abcdef/table.csv").write_text(rows)
+
+
+def read_store(folder: Path, path: Path) -> None:
+    from vtlab.experiments.store import Store, leaderboard
+
+    store = Store(folder)
+    store.failed()
+    len(leaderboard(store.results()))
+
+
+def make_comparison(folder: Path) -> None:
+    import vtlab
+    from vtlab.prompts import BoxPrompt, Prompts
+    from vtlab.sequence import Sequence
+
+    truth = two_answers()["a"].between(0, 6)
+    asked = Prompts([BoxPrompt((5, 5, 25, 25))])
+    sequence = Sequence("walk", vtlab.open_video(frames(), name="walk"), truth, asked, benchmark="otb")
+    vtlab.compare([sequence], ["ncc", "identity"], progress=False).save(folder)
+
+
+def read_comparison(folder: Path, path: Path) -> None:
+    from vtlab.benchmark import evaluate_folders
+    from vtlab.files import read_csv
+
+    read_csv(folder / "table.csv")
+    len(evaluate_folders(folder, folder).table)
+
+
+def make_archive(folder: Path) -> None:
+    import zipfile
+
+    from vtlab import formats
+    from vtlab.testing.formats import example
+
+    form = formats.find_format("otb")
+    for tracker in ("", "mine"):
+        formats.write_tracks(example(form), folder / "in", form, sequence="walk", tracker=tracker)
+    with zipfile.ZipFile(folder / "a.zip", "w", zipfile.ZIP_DEFLATED) as out:
+        for file in sorted((folder / "in").rglob("*.txt")):
+            out.write(file, file.relative_to(folder / "in"))
+
+
+def read_archive(folder: Path, path: Path) -> None:
+    from vtlab.benchmark import evaluate_folders
+
+    len(evaluate_folders(folder / "in/truth", folder / "a.zip", "otb").table)
+
+
 # -- experiments, networks --------------------------------------------------------------------------------------------
 
 
@@ -329,6 +453,13 @@ def readers() -> Iterator[Reader]:
     yield Reader("public detections", make_public, read_public)
     yield from (format_reader(form) for form in FORMATS.values())
     yield Reader("tapvid video", make_tapvid_video, read_tapvid_video)
+    yield Reader("session", make_session, read_session)
+    yield Reader("verdict", make_verdict, read_verdict)
+    yield Reader("labels", make_labels, read_labels)
+    yield Reader("annotator", make_prompts, read_autosave, ("anywidget",))
+    yield Reader("experiment store", make_store, read_store)
+    yield Reader("comparison", make_comparison, read_comparison)
+    yield Reader("zip of results", make_archive, read_archive)
     yield Reader("experiment", make_experiment, read_experiment, ("papermill",))
     yield Reader("checkpoint", make_checkpoints, read_checkpoint, ("torch",))
     yield Reader("onnx detector", make_onnx, read_onnx, ("onnx", "onnxruntime"))

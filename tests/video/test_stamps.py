@@ -237,7 +237,7 @@ def test_a_video_that_is_not_there(two: Path, tmp_path: Path) -> None:
         VideoError, match=r"no video of number 5. It holds stream 0 of 64x64, stream 1 of 96x96"
     ):
         open_video(two, stream=5)
-    with pytest.raises(VideoError, match=r"no video of number 2. It holds stream 1 of 96x64"):
+    with pytest.raises(VideoError, match=r"no video of number 2. It holds stream 0 of 96x64"):
         open_video(_with_cover(tmp_path / "film.mp4", 4, sound=True), stream=2)  # the sound
     for other in (np.zeros((2, 8, 8, 3), np.uint8), "http://localhost:1/a.mp4"):
         with pytest.raises(InputError, match="stream= chooses a video of a file"):

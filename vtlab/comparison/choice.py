@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtlab.metrics.families import FAMILIES
+from vtlab.metrics.families import FAMILIES, find_family
 from vtlab.metrics.records import METRICS, Metric
 from vtlab.show.answer import Candidate, Choice, Ground
 from vtlab.trackers.measure import Timing
@@ -43,7 +43,7 @@ class Evidence:
 
 def deciding_metric(board: pd.DataFrame, family: str) -> str | None:
     """The column by which a family's trackers are ranked: its main metric; None without truth, where nothing ranks."""
-    main = FAMILIES[family].main
+    main = find_family(family).main
     return main if main in board and board[main].notna().any() else None
 
 

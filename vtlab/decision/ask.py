@@ -129,7 +129,10 @@ def _from_file(
     mine = {name: said for name, said in found.items() if name in clips}
     changed = old.changed(key_of(question, clips)) if old is not None else ""
     if old is not None and not changed and not known:
-        made = SavedVerdict(clips, question, old.known, order=_order(old, clips, question), notes=notes)
+        frames = {name: clip.frames.tolist() for name, clip in clips.items()}
+        order = old.draw(path, frames)
+        order = None if question.guarantee else order  # a bet's follows from seed and labels
+        made = SavedVerdict(clips, question, old.known, order=order, notes=notes)
         for name, said in old.labels.items():
             made.add(
                 said.tracks.replace(meta={"annotated": sorted(said.looked)}), unsure=said.unsure, clip=name
@@ -148,11 +151,6 @@ def _from_file(
     made.path = path
     store.write(made, path)
     return made
-
-
-def _order(old: store.Stored, clips: Mapping[str, Clip], question: Question) -> Any:
-    """The draw that the file holds; None for a bet, whose draw follows from seed and labels."""
-    return None if question.guarantee or not old.order[0] else old.order
 
 
 def _known(clips: Mapping[str, Clip], labels: Tracks | Mapping[str, Tracks] | None) -> dict[str, Tracks]:

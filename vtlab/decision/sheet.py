@@ -6,7 +6,6 @@ IoU where she goes 30 % of the way).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,8 +13,8 @@ import cv2
 import numpy as np
 
 from vtlab.decision.question import Clip, Place
-from vtlab.errors import InputError
-from vtlab.files import write_whole
+from vtlab.errors import FormatError, InputError
+from vtlab.files import read_json, write_whole
 from vtlab.formats import read_tracks, sniff
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts
 from vtlab.tracks import PointRows, Record, Tracks
@@ -82,9 +81,10 @@ def read(path: Path, layout: str | None = None) -> Tracks:
 
 def _holds_prompts(path: Path) -> bool:
     try:
-        return "prompts" in json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, TypeError):
+        found = read_json(path, "a prompt set")
+    except FormatError:
         return True  # whose reader says what is wrong
+    return not isinstance(found, dict) or "prompts" in found
 
 
 def as_tracks(prompts: Prompts) -> Tracks:

@@ -7,7 +7,7 @@ never been put down, whatever random numbers a later version draws.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from vtlab.decision.answer import Verdict
 from vtlab.decision.question import Labels, Place, key_of
 from vtlab.errors import FormatError
-from vtlab.files import write_whole
+from vtlab.files import damage_as, read_json, write_whole
 from vtlab.tracks import Tracks
 from vtlab.tracks.points import PointRows
 
@@ -64,15 +64,18 @@ class Stored:
     """
 
     def __init__(self, path: Path):
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if data.get("vtlab") != "verdict":
+        with damage_as(FormatError, path, "a verdict of vtlab"):
+            data = read_json(path, "a verdict of vtlab")
+            if not isinstance(data, dict) or data.get("vtlab") != "verdict":
                 raise FormatError(f"{path} holds no verdict of vtlab. Give another file=.")
             if data["version"] > VERSION:
                 raise FormatError(
                     f"{path} is of version {data['version']}, later than {VERSION}: update vtlab."
                 )
-            self.key: dict[str, Any] = data["key"]
+            self.key: dict[str, Any] = {
+                "question": dict(data["key"]["question"]),
+                "answers": data["key"]["answers"],
+            }
             self.order: tuple[list[Place], list[float]] = (
                 [(str(clip), int(frame)) for clip, frame in data["order"]],
                 [float(u) for u in data["points"]],
@@ -81,12 +84,30 @@ class Stored:
                 {clip: _from_dict(said) for clip, said in data[name].items()}
                 for name in ("known", "labels", "second")
             )
-        except OSError as error:
-            raise FormatError(f"{path}: can't be read ({error.strerror or error}).") from None
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            if isinstance(error, FormatError):
-                raise
-            raise FormatError(f"{path}: the verdict in it is damaged ({error!r}).") from None
+
+    def draw(self, path: Path, frames: Mapping[str, Iterable[int]]) -> tuple[list[Place], list[float]] | None:
+        """The order, None where there is none; `frames`: those of each clip that may be drawn.
+
+        Raises:
+            FormatError: It names another clip or frame, or its points are none.
+        """
+        foreign = {*self.known, *self.labels, *self.second} - {*frames}
+        if foreign:
+            raise FormatError(
+                f"{path}: the verdict in it is damaged: it has labels of {min(foreign)!r}, which isn't asked."
+            )
+        places, points = self.order
+        free = {(clip, frame) for clip, mine in frames.items() for frame in mine}
+        free -= {(clip, frame) for clip, said in self.known.items() for frame in said.looked | said.unsure}
+        strange = [place for place in places if place not in free]
+        if strange or len(points) != len(places) or not all(0 <= u < 1 for u in points):
+            told = (
+                f"it draws {strange[0]}, which can't be drawn"
+                if strange
+                else "its draw is no order of frames"
+            )
+            raise FormatError(f"{path}: the verdict in it is damaged: {told}.")
+        return self.order if places else None
 
     def all_labels(self) -> dict[str, Labels]:
         """Clip -> everything that was ever said of it."""

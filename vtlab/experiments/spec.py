@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from vtlab.errors import ExperimentError, needs
-from vtlab.files import damage_as, read_json, read_yaml
+from vtlab.files import damage_as, read_json, read_text, read_yaml
 
 MOST_CELLS = 100_000
 
@@ -65,7 +65,9 @@ def load_experiment(path: str | Path) -> Experiment:
     if not file.is_file():
         raise ExperimentError(f"{file}: there is no such experiment.")
     with damage_as(ExperimentError, file, "an experiment in YAML"):
-        return _experiment(file, read_yaml(file.read_text(encoding="utf-8-sig"), file, ExperimentError))
+        return _experiment(
+            file, read_yaml(read_text(file, "an experiment in YAML", ExperimentError), file, ExperimentError)
+        )
 
 
 def _experiment(file: Path, data: Any) -> Experiment:

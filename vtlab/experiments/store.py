@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vtlab.comparison.choice import deciding_metric
-from vtlab.errors import ExperimentError
+from vtlab.errors import ExperimentError, near
 from vtlab.experiments.spec import Cell
-from vtlab.files import read_csv
+from vtlab.files import damage_as, read_csv, read_json
+from vtlab.metrics.families import FAMILIES
 from vtlab.metrics.records import METRICS
 
 if TYPE_CHECKING:
@@ -52,16 +53,15 @@ class Store:
             table = file.with_name(TABLE_FILE)
             if file.parent.suffix or not table.is_file() or not self._counts(file.parent.name):
                 continue
-            record = json.loads(file.read_text(encoding="utf-8"))
-            rows = read_csv(table)
+            record = _record(file, "key")
+            rows = _rows(table)
             parameters = {
                 k: v if isinstance(v, (int, float, str, bool)) else json.dumps(v)
                 for k, v in record["parameters"].items()
             }
             names |= set(parameters)
-            parts.append(
-                rows.assign(**{k: v for k, v in parameters.items() if k not in rows}, key=record["key"])
-            )
+            added = {k: v for k, v in parameters.items() if k not in rows} | {"key": record["key"]}
+            parts.append(rows.assign(**added))
         if not parts:
             raise ExperimentError(f"{self.folder}: no cell has finished, so there are no results.")
         joined = pd.concat(parts, ignore_index=True)
@@ -74,7 +74,7 @@ class Store:
         for file in sorted(self.folder.glob(f"*.failed/{CELL_FILE}")):
             if not self._counts(file.parent.stem):
                 continue
-            record = json.loads(file.read_text(encoding="utf-8"))
+            record = _record(file, "error")
             notebook = file.with_name(NOTEBOOK_FILE)
             see = f" (see {notebook})" if notebook.is_file() and str(notebook) not in record["error"] else ""
             lines.append(f"{record['parameters']}: {record['error']}{see}")
@@ -82,6 +82,34 @@ class Store:
 
     def _counts(self, key: str) -> bool:
         return self.keys is None or key in self.keys
+
+
+def _record(file: Path, also: str) -> dict[str, Any]:
+    """What a cell wrote of itself: its parameters, and `also` a text."""
+    found = read_json(file, "the record of a cell", ExperimentError)
+    if (
+        not isinstance(found, dict)
+        or not isinstance(found.get("parameters"), dict)
+        or not isinstance(found.get(also), str)
+    ):
+        raise ExperimentError(f"{file}: not the record of a cell: expected its parameters and its {also}.")
+    return found
+
+
+def _rows(file: Path) -> pd.DataFrame:
+    """The table that a cell's notebook wrote: a row for each tracker and sequence, its metrics as numbers."""
+    table = read_csv(file)
+    for column in ("tracker", "family"):
+        if column not in table or not len(table) or table[column].isna().any():
+            raise ExperimentError(
+                f"{file}: expected rows that each name their {column}, as Comparison.save writes them."
+            )
+    unknown = sorted(set(table["family"].astype(str)) - set(FAMILIES))
+    if unknown:
+        raise ExperimentError(f"{file}: unknown family {unknown[0]!r}. {near(unknown[0], FAMILIES)}")
+    with damage_as(ExperimentError, file, "a table of metrics"):
+        numbers = {m: table[m].astype(float) for m in METRICS if m in table}
+        return table.assign(tracker=table["tracker"].astype(str), **numbers)
 
 
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
@@ -135,7 +163,7 @@ def _cases(rows: pd.DataFrame) -> pd.Series:
         return all(t in v or v in t for t, v in zip(trackers, values.astype(str), strict=True))
 
     chosen = [c for c in rows.attrs.get("parameters", ()) if c in rows and not names_it(c)]
-    return rows[chosen].astype(str).agg("|".join, axis=1) if chosen else trackers.map(lambda _: "")
+    return rows[chosen].map(str).agg("|".join, axis=1) if chosen else trackers.map(lambda _: "")
 
 
 def _finished(rows: pd.DataFrame) -> pd.Series:

@@ -1,7 +1,7 @@
 """Files: written whole or not at all, and read so that what came from outside harms nobody."""
 
 from vtlab.files.archive import is_archive, unpack, unpacked
-from vtlab.files.outside import DAMAGE, BoundedFile, damage_as, read_json, read_parquet, read_yaml
+from vtlab.files.outside import DAMAGE, BoundedFile, damage_as, read_json, read_parquet, read_text, read_yaml
 from vtlab.files.sheets import csv_text, read_csv
 from vtlab.files.whole import check_folder, check_place, kept_beside, write_whole
 
@@ -17,6 +17,7 @@ __all__ = [
     "read_csv",
     "read_json",
     "read_parquet",
+    "read_text",
     "read_yaml",
     "unpack",
     "unpacked",

@@ -97,8 +97,14 @@ def read_json(
 ) -> Any:
     """Read a JSON file, with or without a byte order mark; raises `kind`, also for more than `most` bytes."""
     with damage_as(kind, path, expected):
+        return json.loads(read_text(path, expected, kind, most))
+
+
+def read_text(path: Path, expected: str, kind: type[VtlabError] = FormatError, most: int = _MOST_JSON) -> str:
+    """Read text (UTF-8) without its byte order mark; raises `kind`, also for a file of more than `most` bytes."""
+    with damage_as(kind, path, expected):
         _refuse_larger(path, most, kind)
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return path.read_text(encoding="utf-8-sig")
 
 
 def _refuse_larger(path: Path, most: int, kind: type[VtlabError]) -> None:

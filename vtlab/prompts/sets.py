@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, overload
 
 from vtlab.errors import FormatError, PromptError, TracksError
-from vtlab.files import write_whole
+from vtlab.files import read_text, write_whole
 from vtlab.prompts.kinds import KINDS, Prompt, Sized, edges_of
 from vtlab.tracks import Source
 from vtlab.video import Video
@@ -167,11 +167,11 @@ class Prompts:
     def from_json(cls, text: str, *, where: str = "prompts") -> Prompts:
         """Read a prompt set from a JSON text; raises `FormatError` or `PromptError` naming `where`."""
         try:
-            data = json.loads(text)
-        except RecursionError:
-            raise FormatError(f"{where}: not a JSON prompt set (too deeply nested).") from None
+            data = json.loads(text.removeprefix("\ufeff"))
         except json.JSONDecodeError as error:
             raise FormatError(f"{where}: not a JSON prompt set (line {error.lineno}: {error.msg}).") from None
+        except RecursionError:
+            raise FormatError(f"{where}: not a prompt set: lists within lists without end.") from None
         if (
             not isinstance(data, dict)
             or data.get("version") != 1
@@ -197,15 +197,12 @@ class Prompts:
     @classmethod
     def load(cls, path: str | Path) -> Prompts:
         """Read a set that `save` wrote."""
-        try:
-            text = Path(path).read_text(encoding="utf-8")
-        except FileNotFoundError:
+        file = Path(path)
+        if not file.exists():
             raise FormatError(
                 f"{path}: there is no such prompt file. Make one with Prompts(...).save(path) or vtlab.annotate(video)."
-            ) from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise FormatError(f"{path}: can't be read as a prompt set ({error}).") from None
-        return cls.from_json(text, where=str(path))
+            )
+        return cls.from_json(read_text(file, "a prompt set"), where=str(path))
 
 
 def _to_dict(prompt: Prompt) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from vtlab.errors import WeightsError
-from vtlab.files import damage_as
+from vtlab.files import damage_as, read_json
 
 
 def check_look(path: Path, name: str) -> None:
@@ -36,7 +36,7 @@ def check_look(path: Path, name: str) -> None:
         if kind == "safetensors":
             _check_safetensors(path)
         if kind == "json":
-            json.loads(path.read_text(encoding="utf-8"))
+            read_json(path, "a JSON file", WeightsError)
     _check_head(kind, head)
 
 

@@ -130,6 +130,29 @@ def test_one_tracker_has_an_interval_too(tmp_path):
     assert "95% jackknife-t interval" in text
 
 
+def test_few_clips_stand_side_by_side_and_more_have_an_interval_and_their_spread(tmp_path):
+    for i in range(7):
+        write_boxes(walk(seed=i), tmp_path / f"otb/S{i}/groundtruth_rect.txt")
+        for name, shift in (("mine", 1.0), ("other", 3.0)):
+            write_boxes(walk(seed=i, shift=shift * (1 + i % 3)), tmp_path / f"results/{name}/S{i}.txt")
+    result = evaluate_folders(tmp_path / "otb", tmp_path / "results", "otb")
+    board = result.boards[0]
+    assert {"ci_low", "ci_high", "p", "clips_low", "clips_high"} <= set(board.frame.columns)
+    value = board.frame["success_auc"].iloc[0]
+    assert f"{value:.1%}" in _render(result.to_rich())  # beside an interval, two decimals would be noise
+    assert f"{value:.2%}".replace("%", r"\%") in result.to_latex()  # what reproduces a paper keeps them
+    scenes = evaluate_folders(
+        tmp_path / "otb", tmp_path / "results", "otb", cluster=lambda name: "late" if name > "S3" else "early"
+    )
+    assert "7 files of 2 scenes" in scenes.boards[0].caption
+    for i in range(3, 7):
+        (tmp_path / f"otb/S{i}/groundtruth_rect.txt").unlink()
+    few = evaluate_folders(tmp_path / "otb", tmp_path / "results", "otb").boards[0].frame
+    assert few["won"].tolist() == [3, 0]
+    assert {"success_auc S0", "success_auc S1", "success_auc S2"} <= set(few.columns)
+    assert "ci_low" not in few
+
+
 def test_zero_based_results_name_file_and_line(mot_tree):
     folder = mot_tree / "trackers/mot_challenge/MOT17-train/good/data"
     for path in folder.glob("*.txt"):

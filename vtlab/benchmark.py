@@ -25,6 +25,7 @@ from vtlab.metrics import evaluation, sot, statistics
 from vtlab.metrics.evaluation import Part
 from vtlab.metrics.families import find_family
 from vtlab.metrics.records import METRICS
+from vtlab.metrics.statistics import Cluster
 from vtlab.show.board import Board
 
 if TYPE_CHECKING:
@@ -43,12 +44,17 @@ class FolderResult:
         parts: Tracker -> one part for each sequence.
         level: Level of the intervals.
         notes: What was left out, and why.
+        finished: Tracker -> (k, n): it finished k of n sequences, as its tracks say; only those that finished all are
+            ranked. Empty where the format says nothing of it.
+        cluster: From the name of a sequence to the scene that it shows.
     """
 
     layout: str
     parts: Mapping[str, Sequence[Part]]
     level: float = 0.95
     notes: tuple[str, ...] = field(default=())
+    finished: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    cluster: Cluster = statistics.scene
 
     @property
     def families(self) -> list[str]:
@@ -97,11 +103,16 @@ class FolderResult:
         """One table for each family: of one tracker its sequences, of several their ranking with intervals and letters."""
         return [self._board(family) for family in self.families]
 
+    @property
+    def _read(self) -> list[Board]:
+        """The boards for a reader: one decimal where an interval says that two mean nothing; papers and files have two."""
+        return [replace(b, digits=1) if "ci_low" in b.frame else b for b in self.boards]
+
     def to_rich(self) -> Any:
         """Return the table for a terminal."""
         from rich.console import Group
 
-        tables = [board.to_rich() for board in self.boards]
+        tables = [board.to_rich() for board in self._read]
         return tables[0] if len(tables) == 1 else Group(*tables)
 
     def to_latex(self) -> str:
@@ -109,7 +120,7 @@ class FolderResult:
         return "\n".join(board.to_latex() for board in self.boards)
 
     def _repr_html_(self) -> str:
-        return "\n".join(board._repr_html_() for board in self.boards)
+        return "\n".join(board._repr_html_() for board in self._read)
 
     def save(self, path: str | Path) -> Path:
         """Write the numbers by the name's ending: .parquet or .csv (tidy, every metric), .tex or .md (the table).
@@ -134,8 +145,26 @@ class FolderResult:
     def _of(self, family: str) -> dict[str, Sequence[Part]]:
         return {t: parts for t, parts in self.parts.items() if parts[0].family == family}
 
+    @property
+    def _unfinished(self) -> tuple[str, ...]:
+        return tuple(t for t, (k, n) in self.finished.items() if k < n)
+
     def _ranked(self, family: str) -> pd.DataFrame:
-        return statistics.leaderboard(self._of(family), find_family(family).main, level=self.level)
+        """Those that finished, ranked; below them the others with their value alone."""
+        import pandas as pd
+
+        mine, main = self._of(family), find_family(family).main
+        whole = {t: parts for t, parts in mine.items() if t not in self._unfinished}
+        found = statistics.leaderboard(whole or mine, main, level=self.level, cluster=self.cluster)
+        rest = {t: evaluation.combine(parts)[main] for t, parts in mine.items() if t not in found.index}
+        if not rest:
+            return found
+        below = pd.DataFrame({"value": rest, "letters": dict.fromkeys(rest, "")}).rename_axis("tracker")
+        joined = pd.concat(
+            [found, below.sort_values("value", ascending=False).reindex(columns=found.columns)]
+        )
+        joined.attrs.update(found.attrs)
+        return joined
 
     def _board(self, family: str) -> Board:
         mine, record = self._of(family), find_family(family)
@@ -150,11 +179,22 @@ class FolderResult:
         frame = ranked[[]].assign(**{m: [v[m] for v in best] for m in record.listed})
         if ranked.attrs["clusters"] > 1:
             frame.insert(0, "letters", ranked["letters"])
-        if np.isfinite(ranked["low"]).any():
-            ends = {"ci_low": ranked["low"], "ci_high": ranked["high"], "p": ranked["p"]}
-            for place, (column, values) in enumerate(ends.items(), start=2):
-                frame.insert(place, column, values)
-        return Board(frame, title, caption, main=record.main, digits=2)
+        for place, (column, values) in enumerate(self._beside(mine, ranked, record.main).items(), start=2):
+            frame.insert(place, column, values.reindex(frame.index))
+        if self._unfinished:
+            frame["finished"] = ["{} of {}".format(*self.finished[str(t)]) for t in frame.index]
+        return Board(frame, title, caption, main=record.main, digits=2, unranked=self._unfinished)
+
+    def _beside(
+        self, mine: Mapping[str, Sequence[Part]], ranked: pd.DataFrame, main: str
+    ) -> dict[str, pd.Series]:
+        """What stands beside the main metric: over a few clips each of them, over more its interval and their spread."""
+        if ranked.attrs["clusters"] < 2:
+            return {}
+        if not np.isfinite(ranked["low"]).any():
+            return statistics.side_by_side(mine, main) if ranked.attrs["clusters"] < statistics.FEWEST else {}
+        ends = {"ci_low": ranked["low"], "ci_high": ranked["high"], "p": ranked["p"]}
+        return ends | statistics.spreads(mine, main)
 
     def _how(self, mine: Mapping[str, Sequence[Part]], ranked: pd.DataFrame, main: str) -> str:
         """On how many clips the numbers rest, how sure they are, and how they were made."""
@@ -179,6 +219,7 @@ def evaluate_folders(
     missing: str = "error",
     first_frame: int = 1,
     workers: int | None = None,
+    cluster: Cluster = statistics.scene,
 ) -> FolderResult:
     """Score results in a folder against the truth in another.
 
@@ -192,6 +233,8 @@ def evaluate_folders(
             sequences that every one of them has, which the result notes.
         first_frame: Index of the first frame in MOTChallenge text: of results, and of truth that has a frame of that index.
         workers: Processes; default: as many as pay for the amount of data. The numbers do not depend on it.
+        cluster: From the name of a sequence to the scene that it shows: sequences of one scene are one clip for intervals
+            and tests. By default MOT16's and MOT17's detectors are left out of the name.
 
     Returns:
         `.table`, `.tidy`, `.leaderboard` (DataFrames), `.boards`, `.to_rich()`, `.to_latex()`, `.save(path)`.
@@ -209,7 +252,8 @@ def evaluate_folders(
     if rule is not None:
         form = replace(form, rule=find_family(form.family).rule(rule).name if form.family else rule)
     with unpacked(truth) as truth_folder, unpacked(tracks) as tracks_folder:
-        return _evaluated(form, truth_folder, tracks_folder, layout, missing=missing, workers=workers)
+        found = _evaluated(form, truth_folder, tracks_folder, layout, missing=missing, workers=workers)
+    return replace(found, cluster=cluster)
 
 
 def _evaluated(
@@ -221,12 +265,15 @@ def _evaluated(
     found = _found(form, tracks, known, layout)
     jobs = _jobs(known, found, missing, notes)
     parts: dict[str, list[Part]] = {tracker: [] for tracker in sorted(found)}
+    broken: dict[str, set[str]] = {}
     for scored in _run(form, jobs, workers):
-        for tracker, part in scored:
+        for tracker, part, whole in scored:
             if isinstance(part, str):
                 notes.append(f"{tracker}: {part}")
-            else:
-                parts[tracker].append(part)
+                continue
+            parts[tracker].append(part)
+            if not whole:
+                broken.setdefault(tracker, set()).add(part.sequence)
     parts = _in_common({tracker: mine for tracker, mine in parts.items() if mine}, notes)
     if not parts:
         raise FormatError(f"{tracks}: nothing could be scored. {' '.join(notes)}")
@@ -237,7 +284,24 @@ def _evaluated(
                 f"{tracker}: its sequences are of benchmarks with several rules ({', '.join(sorted(rules))}), which "
                 "can't be joined. Name one with rule= (--rule)."
             )
-    return FolderResult(layout.lower(), parts, notes=tuple(notes))
+    finished = _finished(parts, broken, notes)
+    return FolderResult(layout.lower(), parts, notes=tuple(notes), finished=finished)
+
+
+def _finished(
+    parts: Mapping[str, list[Part]], broken: Mapping[str, set[str]], notes: list[str]
+) -> dict[str, tuple[int, int]]:
+    """Tracker -> (k, n): it finished k of n sequences; what it didn't answer on the others counts as missed."""
+    found = {}
+    for tracker, mine in parts.items():
+        failed = [p.sequence for p in mine if p.sequence in broken.get(tracker, ())]
+        found[tracker] = (len(mine) - len(failed), len(mine))
+        if failed:
+            notes.append(
+                f"{tracker} finished {found[tracker][0]} of {len(mine)} sequences ({_few(failed)} broke off): what it "
+                "didn't answer counts as missed, and it is not ranked"
+            )
+    return found
 
 
 def _in_common(parts: dict[str, list[Part]], notes: list[str]) -> dict[str, list[Part]]:
@@ -312,7 +376,7 @@ def _jobs(
 
 def _run(
     form: Format, jobs: list[tuple[Place, _Results]], workers: int | None
-) -> Iterable[list[tuple[str, Part | str]]]:
+) -> Iterable[list[tuple[str, Part | str, bool]]]:
     if workers is None:
         paths = (p for _, results in jobs for mine in results.values() for p in mine)
         size = sum(p.stat().st_size for p in paths if p.is_file())
@@ -324,26 +388,26 @@ def _run(
         return list(pool.map(_score, forms, places, results))
 
 
-def _score(form: Format, place: Place, results: _Results) -> list[tuple[str, Part | str]]:
-    """The parts of one sequence, by tracker; where the format leaves the family open, why there is none."""
+def _score(form: Format, place: Place, results: _Results) -> list[tuple[str, Part | str, bool]]:
+    """The parts of one sequence, by tracker, and whether it ran to the end; where the format leaves the family open, why
+    there is none."""
     sequence = form.read_sequence(place, images=False)
-    out: list[tuple[str, Part | str]] = []
+    out: list[tuple[str, Part | str, bool]] = []
     for tracker, paths in results.items():
         try:
+            runs = [form.read_tracks(path, sequence) for path in sorted(paths)]
             parts = [
-                evaluation.score(
-                    form.read_tracks(path, sequence), sequence, form.family or None, form.rule or None
-                )
-                for path in sorted(paths)
+                evaluation.score(tracks, sequence, form.family or None, form.rule or None) for tracks in runs
             ]
         except FormatError:
             raise
         except InputError as error:
             if form.family:
                 raise
-            out.append((tracker, f"{place.name} can't be scored: {error}"))
+            out.append((tracker, f"{place.name} can't be scored: {error}", False))
             continue
-        out.append((tracker, _joined(form, parts, paths)))
+        whole = all(tracks.record.complete is not False for tracks in runs)
+        out.append((tracker, _joined(form, parts, paths), whole))
     return out
 
 

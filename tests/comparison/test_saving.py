@@ -103,8 +103,26 @@ def test_what_failed_is_kept_and_scored_as_far_as_it_came(tmp_path):
     found.save(tmp_path)
     assert len(Tracks.load(tmp_path / "fails" / "s.parquet")) == 5
     same(found, tmp_path)
-    again = evaluate_folders(tmp_path, tmp_path, "vtlab").table
-    assert again.loc[("fails", "s"), "ao"] == pytest.approx(5 / 12)
+    again = evaluate_folders(tmp_path, tmp_path, "vtlab")
+    assert again.table.loc[("fails", "s"), "ao"] == pytest.approx(5 / 12)
+    assert again.finished == {"fails": (0, 1), "whole": (1, 1)}
+
+
+def test_who_broke_off_is_not_ranked_when_saved_runs_are_scored(tmp_path):
+    """It had the better mean on what it answered, and the table said nothing of the clip that it failed on."""
+    clips = [Sequence(f"s{i}", VIDEO, box_track(0.0)) for i in range(3)]
+    steady = [Run("steady", s.name, "sot", box_track(6.0)) for s in clips]
+    fails = [Run("fails", s.name, "sot", box_track(0.0)) for s in clips[:2]]
+    fails.append(Run("fails", "s2", "sot", box_track(0.0).between(0, 8), "broken", False))
+    found = Comparison(tuple(clips), (*steady, *fails))
+    found.save(tmp_path)
+    again = evaluate_folders(tmp_path, tmp_path, "vtlab")
+    assert again.leaderboard.index.tolist() == ["steady", "fails"] == found.table.index.tolist()
+    assert again.leaderboard.value["fails"] > again.leaderboard.value["steady"]
+    board = again.boards[0]
+    assert board.frame["finished"].tolist() == ["3 of 3", "2 of 3"]
+    assert not [c.text for c in list(board.rows())[1] if c.strong]
+    assert any("fails finished 2 of 3 sequences (s2 broke off)" in note for note in again.notes)
 
 
 def test_labels_become_names_that_a_disk_takes(tmp_path):

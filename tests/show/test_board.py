@@ -32,9 +32,24 @@ def terminal(board):
 
 def test_direction_and_unit_are_those_of_the_metric():
     """What is lower is better by its record is marked so: J_decay and CLR_FP once were shown as the opposite."""
-    assert BOARD.headings == ["tracker", "J&F ↑", "J_decay ↓", "CLR_FP ↓", "J&F ±", "tie group", "note"]
+    assert BOARD.headings == [
+        "tracker",
+        "J&F ↑",
+        "J_decay ↓",
+        "CLR_FP ↓",
+        "J&F sd of cells",
+        "tie group",
+        "note",
+    ]
     strong = [[c.text for c in row if c.strong] for row in BOARD.rows()]
     assert strong == [["81.2%", "3"], ["5.0%"], []]
+
+
+def test_milliseconds_have_three_figures():
+    text = METRICS["latency_ms"].text
+    assert [text(v) for v in (0.0, 0.0312, 3.4567, 44.21, 123.4, 1234.5)] == [
+        "0.00", "0.03", "3.46", "44.2", "123", "1234"
+    ]  # fmt: skip
 
 
 def test_every_metric_has_its_own_arrow():

@@ -28,6 +28,7 @@ def run(
       vtlab run experiments/quick.yaml
     """
     from vtlab.experiments import leaderboard, run_experiment
+    from vtlab.experiments.store import CAPTION
     from vtlab.show.board import Board
 
     console = stderr()
@@ -40,7 +41,7 @@ def run(
     if as_json:
         print_rows(table)
     else:
-        stdout().print(Board(table, spec.stem).to_rich())
+        stdout().print(Board(table, spec.stem, CAPTION).to_rich())
         console.print(f"Runs: {escape(str(store.folder))}", highlight=False, soft_wrap=True)
     if failed:
         raise typer.Exit(1)

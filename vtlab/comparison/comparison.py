@@ -19,7 +19,6 @@ from vtlab.metrics import score, statistics
 from vtlab.metrics import table as tidy
 from vtlab.metrics.evaluation import COLUMNS, Part
 from vtlab.metrics.families import FAMILIES
-from vtlab.metrics.records import METRICS
 from vtlab.sequence import Sequence
 from vtlab.show import draw
 from vtlab.show.answer import Choice, Ground
@@ -229,31 +228,12 @@ class Comparison:
 
     def _by_clip(self, family: str) -> dict[str, pd.Series]:
         """The main metric on each of a few clips, and on how many of them a tracker is highest; nothing on one clip."""
-        import pandas as pd
-
         if self._clips(family) < 2:
             return {}
-        main = FAMILIES[family].main
-        values = {t: {p.sequence: p.values()[main] for p in parts} for t, parts in self.parts(family).items()}
-        table = pd.DataFrame.from_dict(values, orient="index")
-        added = {"won": pd.Series(self._won(family), dtype=float)} if len(table) > 1 else {}
-        return {**{f"{main} {name}": table[name] for name in table}, **added}
-
-    def _won(self, family: str) -> dict[str, int]:
-        """Tracker -> number of sequences on which it is highest; several that are level on one win it all."""
-        main = FAMILIES[family].main
-        worth = METRICS[main].worth
-        values = {
-            t: np.nan_to_num([worth(p.values()[main]) for p in parts], nan=-np.inf)
-            for t, parts in self.parts(family).items()
-        }
-        highest = np.max(list(values.values()), axis=0) if values else np.empty(0)
-        return {t: int((np.isfinite(v) & (v >= highest - 1e-12)).sum()) for t, v in values.items()}
+        return statistics.side_by_side(self.parts(family), FAMILIES[family].main)
 
     def _over_clips(self, family: str) -> dict[str, pd.Series]:
         """Interval, letters, adjusted p and spread of the clips for the trackers that finished."""
-        import pandas as pd
-
         found = self.intervals(family)
         added = {
             column: found[source]
@@ -263,11 +243,7 @@ class Comparison:
         }  # fmt: skip
         if len(found) < 2:
             del added["letters"], added["p"]
-        main = FAMILIES[family].main
-        spread = {t: statistics.spread(parts, main) for t, parts in self.parts(family).items()}
-        for i, column in enumerate(("clips_low", "clips_high")):
-            added[column] = pd.Series({t: ends[i] for t, ends in spread.items()}, dtype=float)
-        return added
+        return added | statistics.spreads(self.parts(family), FAMILIES[family].main)
 
     def _scored(self, family: str) -> list[str]:
         """Names of the sequences on which the trackers of a family were scored."""
@@ -307,7 +283,7 @@ class Comparison:
             Ground(max(clips, 1), len(scored), labels, ", ".join(rules)),
             self.intervals(family) if clips > 1 else None,
             {t: self._finished[t] for t in members},
-            self._won(family) if clips > 1 else {},
+            statistics.won(self.parts(family), FAMILIES[family].main) if clips > 1 else {},
             {t: self.timing(t) for t in members},
             sights(self.runs, dark, family),
             len({r.tracker for r in self.runs if r.family == family and r.tracks is not None}),

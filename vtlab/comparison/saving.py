@@ -47,9 +47,11 @@ def save(comparison: Comparison, folder: Path) -> Path:
 
 
 def _judged(run: Run, tracks: Tracks) -> Tracks:
-    """The tracks with a record of the family that the run was judged by, which a composition has from what it gave."""
+    """The tracks with a record of the family that the run was judged by, which a composition has from what it gave, and of
+    whether it ran to the end."""
     tracker = {"name": run.tracker, **tracks.meta.get("tracker", {}), "family": run.family}
-    return tracks.replace(meta={**tracks.meta, "tracker": tracker})
+    broken = {} if run.ok else {"complete": False}
+    return tracks.replace(meta={**tracks.meta, "tracker": tracker, **broken})
 
 
 def _names(labels: Iterable[str]) -> dict[str, str]:

@@ -23,6 +23,10 @@ _CASE = "what it ran on"
 CELL_FILE, TABLE_FILE, NOTEBOOK_FILE = "cell.json", "table.csv", "notebook.ipynb"
 
 
+CAPTION = "Means over the cells of the grid, whatever varies there; sd of cells: how far they differ, no error of the mean."
+"""How the numbers of a leaderboard are to be read."""
+
+
 @dataclass(frozen=True)
 class Store:
     """Folder of an experiment: `<key>/` for each finished cell, `<key>.failed/` for each that failed.
@@ -113,7 +117,8 @@ def _rows(file: Path) -> pd.DataFrame:
 
 
 def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the cells of each tracker, the standard deviation of its family's main metric, best first.
+    """Mean over the cells of each tracker, best first; `_std` is how far its cells differ by the family's main metric (a
+    standard deviation, no error of the mean).
 
     Trackers are compared on the same cells only. One that lacks some (`cells` less than `of`) stands below all that lack
     none; where each lacks some, the means are over the cells that all have. Without truth nothing ranks.

@@ -51,9 +51,15 @@ class Metric:
         return _FORMS.get(self.unit, "{:.2f}")
 
     def text(self, value: float, decimals: int = 1) -> str:
-        """A value as tables show it, fractions with so many decimals of a per cent; a dash where there is none."""
+        """A value as tables show it, fractions with so many decimals of a per cent; a dash where there is none.
+
+        Milliseconds have three figures: more are noise, where the next run differs by a tenth.
+        """
         if not math.isfinite(value):
             return "–"
+        if self.unit == "ms":
+            figures = 2 - math.floor(math.log10(abs(value))) if value else 2
+            return f"{value:.{min(max(figures, 0), 2)}f}"
         return f"{value:.{decimals}%}" if self.unit == "fraction" else self.form.format(value)
 
     def worth(self, value: float) -> float:

@@ -126,6 +126,42 @@ def spread(parts: Sequence[Part], metric: str, share: float = 0.8) -> tuple[floa
     return float(low), float(high)
 
 
+def won(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, int]:
+    """Tracker -> number of sequences on which it is highest; several that are level on one win it all.
+
+    Args:
+        parts: Tracker -> its parts, over the same sequences in the same order.
+        metric: Name of the metric.
+    """
+    worth = METRICS[metric].worth
+    values = {
+        t: np.nan_to_num([worth(p.values()[metric]) for p in mine], nan=-np.inf) for t, mine in parts.items()
+    }
+    highest = np.max(list(values.values()), axis=0) if values else np.empty(0)
+    return {t: int((np.isfinite(v) & (v >= highest - 1e-12)).sum()) for t, v in values.items()}
+
+
+def side_by_side(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, pd.Series]:
+    """Columns of a table over a few clips: the metric on each, and `won` where there are several trackers."""
+    import pandas as pd
+
+    values = {t: {p.sequence: p.values()[metric] for p in mine} for t, mine in parts.items()}
+    table = pd.DataFrame.from_dict(values, orient="index")
+    added = {"won": pd.Series(won(parts, metric), dtype=float)} if len(table) > 1 else {}
+    return {**{f"{metric} {name}": table[name] for name in table}, **added}
+
+
+def spreads(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, pd.Series]:
+    """Columns `clips_low` and `clips_high` of a table over many clips: the range of the middle 80 % of them."""
+    import pandas as pd
+
+    found = {t: spread(mine, metric) for t, mine in parts.items()}
+    return {
+        column: pd.Series({t: ends[i] for t, ends in found.items()}, dtype=float)
+        for i, column in enumerate(("clips_low", "clips_high"))
+    }
+
+
 def paired(
     first: Sequence[Part],
     second: Sequence[Part],

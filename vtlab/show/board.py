@@ -179,7 +179,7 @@ class Board:
         """What is known of a column: by name, by the metric that it is an interval or a spread of, or by what it holds."""
         if column in METRICS:
             return METRICS[column]
-        title = column.replace("_std", " ±").replace("_", " ")
+        title = column.replace("_std", " sd of cells").replace("_", " ")
         own = column in _OF_MAIN or column.startswith(f"{self.main} ")
         source = self.main if own else column.removesuffix("_std")
         if source in METRICS:

@@ -163,14 +163,14 @@ def _truth(sequence: Sequence, family: str, ids: NDArray[np.int64], notes: list[
     if family != "mot":
         return truth.take(np.isin(truth.object_id, ids))
     rule = MOT.get(truth.record.rule or sequence.benchmark, MOT["plain"])
-    if sequence.ignore is not None or rule.distractors:
+    if sequence.ignore is not None or rule.distractors or (truth.label == "ignore").any():
         notes.append(
             f"The truth of {sequence.name} has objects or regions that don't count, which frames to label can't leave "
             "out; it is not used. `vtlab evaluate` scores against it."
         )
         return None
-    counts = (truth.score > 0) & (truth.visible | rule.hidden)
-    return truth.take(counts & (np.isin(truth.label, rule.classes) if rule.classes else True))
+    named = np.array([not rule.classes or x is None or x in rule.classes for x in truth.label], bool)
+    return truth.take(named & (truth.score != 0) & (truth.visible | rule.hidden))
 
 
 def _absent(result: Comparison, family: str) -> Absent | None:

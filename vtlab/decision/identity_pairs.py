@@ -70,6 +70,7 @@ class IdentityPairs:
         self.trackers = list(next(iter(self.clips.values())).tracks)
         self.said: dict[str, str | Box] = {}
         self.path: Path | None = None
+        self._walked: dict[tuple[int, int], tuple[list[Pair], Outcome | None]] = {}
         self._names = list(self.clips)
         self.points: dict[str, NDArray[np.float64]] = {}
         """Tracker -> (2, n) the draw, fixed before the first answer."""
@@ -126,6 +127,11 @@ class IdentityPairs:
 
     def _walk(self, tracker: int, i: int) -> tuple[list[Pair], Outcome | None]:
         """The questions of a draw as far as the answers lead, and what they say; None while the last one is open."""
+        if (tracker, i) not in self._walked:
+            self._walked[tracker, i] = self._follow(tracker, i)
+        return self._walked[tracker, i]
+
+    def _follow(self, tracker: int, i: int) -> tuple[list[Pair], Outcome | None]:
         draw = self._draws[tracker]
         row, other = int(draw.first[i]), int(draw.other[i])
         first, key = draw.boxes.view(row, self._names), f"{tracker}.{i}"
@@ -182,7 +188,8 @@ class IdentityPairs:
 
     def take(self, key: str, answer: str | Sequence[float]) -> None:
         """As `add`, without writing the file."""
-        pair = self._find(key)
+        pair, place = self._find(key)
+        self._walked.pop(place)
         if isinstance(answer, str):
             if answer not in pair.says:
                 raise InputError(f"{pair.text} Expected one of {', '.join(pair.says)}, got {answer!r}.")
@@ -193,14 +200,14 @@ class IdentityPairs:
             raise InputError(f"{pair.text} Expected one of {', '.join(pair.says)}, got {answer!r}.")
         self.said[key] = (box[0], box[1], box[2], box[3])
 
-    def _find(self, key: str) -> Pair:
+    def _find(self, key: str) -> tuple[Pair, tuple[int, int]]:
         cells = key.split(".")
         if len(cells) in (2, 3) and all(c.isdigit() for c in cells):
             tracker, i = int(cells[0]), int(cells[1])
             if tracker < len(self.trackers) and i < self.looks[-1]:
                 for pair in self._walk(tracker, i)[0]:
                     if pair.key == key:
-                        return pair
+                        return pair, (tracker, i)
         raise InputError(f"There is no question {key!r} by now; answer those that next() gives.")
 
     # -- what the answers say ----------------------------------------------------------------------------------
@@ -335,6 +342,7 @@ class IdentityPairs:
                 )
             self.points = {name: np.array(points, float) for name, points in data["points"].items()}
             self.__dict__.pop("_draws", None)
+            self._walked.clear()
             for key, answer in data["said"].items():
                 self.take(key, answer)
         except OSError as error:

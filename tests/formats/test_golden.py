@@ -12,7 +12,7 @@ import pytest
 
 from tests.judges import scenes
 from vtlab.benchmark import evaluate_folders
-from vtlab.formats import find_format
+from vtlab.formats import find_format, write_tracks
 from vtlab.formats.regions import read_regions, trajectory
 from vtlab.metrics.vot_regions import region_overlaps
 
@@ -35,6 +35,19 @@ def test_trackeval_gives_the_same_numbers(form, tmp_path):
     for theirs, ours in SAME.items():
         if ours in mine.index:
             assert mine[ours] == pytest.approx(golden[theirs], rel=1e-9), theirs
+
+
+def test_trackeval_s_own_tree_gives_the_same_numbers(tmp_path):
+    form = find_format("mot17", tree="MOT17-train")
+    for name in ("MOT17-02-DPM", "MOT17-04-DPM"):
+        for kind, tracker in (("truth", ""), ("results", "mine")):
+            write_tracks(scenes.many(kind, "mot15"), tmp_path, form, sequence=name, tracker=tracker)
+    assert (tmp_path / "gt/mot_challenge/seqmaps/MOT17-train.txt").read_text().split()[0] == "name"
+    result = evaluate_folders(tmp_path, tmp_path, form)
+    assert list(result.parts) == ["mine"]
+    row = result.table.loc[("mine", "all")]
+    golden = told("trackeval-tree")
+    assert [row["HOTA"], row["MOTA"]] == pytest.approx([golden["HOTA"], golden["MOTA"]], rel=1e-9)
 
 
 def test_got10k_gives_the_same_numbers_and_its_results_are_read(tmp_path):

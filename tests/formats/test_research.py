@@ -10,8 +10,9 @@ from PIL import Image
 
 from vtlab import masks
 from vtlab.errors import FormatError, InputError, VtlabError
-from vtlab.formats import FORMATS, find_format, open_format, sniff
+from vtlab.formats import FORMATS, find_format, open_format, sniff, write_tracks
 from vtlab.formats.regions import trajectory
+from vtlab.tracks import Tracks
 
 SIZE = (48, 64)
 MASK = masks.from_box((10, 5, 30, 25), *SIZE)
@@ -226,6 +227,24 @@ def test_burst_as_published(tmp_path):
     dump(tmp_path / "val/all_classes.json", broken)
     with pytest.raises(FormatError, match="image '00000001.jpg', track '4'"):
         FORMATS["burst"].read_sequence(FORMATS["burst"].find(tmp_path / "val")["LaSOT-cat-1"], images=False)
+
+
+def test_youtube_vos_lists_its_objects(tmp_path):
+    for name, label in (("cat", "cat"), ("dog", None)):
+        made = Tracks.of(
+            [0, 5, 5], [1, 1, 2], masks=[MASK, MASK, ~MASK], label=[label, label, "toy"], size=SIZE
+        )
+        write_tracks(
+            made.replace(meta={"annotated": [0, 5], "frames": 6}), tmp_path, "youtube-vos", sequence=name
+        )
+    videos = json.loads((tmp_path / "truth/meta.json").read_text())["videos"]
+    first = {"category": "cat", "frames": ["00000", "00005"]}
+    assert videos["cat"]["objects"] == {"1": first, "2": {"category": "toy", "frames": ["00005"]}}
+    assert videos["dog"]["objects"]["1"] == {"frames": ["00000", "00005"]}
+    assert sniff(tmp_path).name == "youtube-vos"
+    form = find_format("youtube-vos")
+    read = form.read_sequence(form.find(tmp_path)["cat"], images=False).truth
+    assert read.labels == {1: "cat", 2: "toy"}
 
 
 # -- YOLO -------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 
 from tests.judges import scenes
 from tests.judges.asking import GOLDEN, ask, compare, keep
-from vtlab.formats import find_format
+from vtlab.formats import find_format, write_tracks
 
 pytestmark = pytest.mark.judge
 
@@ -23,6 +23,14 @@ pytestmark = pytest.mark.judge
 def test_trackeval(form, tmp_path):
     scenes.write_many(form, tmp_path)
     compare(f"trackeval-{form}", ask("trackeval", scenes.TRACKEVAL[form], str(tmp_path)))
+
+
+def test_trackeval_in_its_own_tree(tmp_path):
+    form = find_format("mot17", tree="MOT17-train")
+    for name in ("MOT17-02-DPM", "MOT17-04-DPM"):
+        for kind, tracker in (("truth", ""), ("results", "mine")):
+            write_tracks(scenes.many(kind, "mot15"), tmp_path, form, sequence=name, tracker=tracker)
+    compare("trackeval-tree", ask("trackeval", "MotChallenge2DBox", str(tmp_path)))
 
 
 def test_got10k(tmp_path):

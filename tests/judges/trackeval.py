@@ -18,7 +18,8 @@ WANTED = {
 
 
 def config(dataset, root):
-    truth, names = os.path.join(root, "truth"), sorted(os.listdir(os.path.join(root, "truth")))
+    truth = os.path.join(root, "truth")
+    names = sorted(os.listdir(truth)) if os.path.isdir(truth) else []
     given = {
         "GT_FOLDER": truth,
         "TRACKERS_FOLDER": root,
@@ -26,6 +27,9 @@ def config(dataset, root):
         "TRACKER_SUB_FOLDER": "",
     }
     given["PRINT_CONFIG"] = False
+    if os.path.isdir(os.path.join(root, "gt")):  # its own tree, by its own lists
+        gt, tracks = (os.path.join(root, name, "mot_challenge") for name in ("gt", "trackers"))
+        return {"GT_FOLDER": gt, "TRACKERS_FOLDER": tracks, "BENCHMARK": "MOT17", "PRINT_CONFIG": False}
     if dataset in ("MotChallenge2DBox", "MOTSChallenge"):
         given |= {"SKIP_SPLIT_FOL": True, "SEQ_INFO": dict.fromkeys(names)}
         given |= {"BENCHMARK": "MOT15"} if dataset == "MotChallenge2DBox" else {}

@@ -317,14 +317,14 @@ def label_of(entry: Mapping[str, Any], known: Mapping[int, str], where: str) -> 
     return None if told == "object" else told
 
 
-def label_losses(tracks: Tracks, of_rows: bool = False) -> dict[str, Loss]:
+def label_losses(tracks: Tracks, of_rows: bool = False, none: str | None = "object") -> dict[str, Loss]:
     """The row of labels that read as another one: those of an object that changes its label, where a file has one for
-    each object, and "object", which stands for none."""
+    each object, and the label `none`, which stands for none."""
     kept = [
         x if of_rows else tracks.labels.get(int(i))
         for i, x in zip(tracks.object_id, tracks.label, strict=True)
     ]
-    said = [x is not None and (x != k or x == "object") for k, x in zip(kept, tracks.label, strict=True)]
+    said = [x is not None and (x != k or x == none) for k, x in zip(kept, tracks.label, strict=True)]
     none = [x is None and k is not None for k, x in zip(kept, tracks.label, strict=True)]
     found = lost(
         "labels",

@@ -8,7 +8,7 @@ Layout: https://motchallenge.net/instructions (Dendorfer et al., IJCV 2021).
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,6 +18,8 @@ from vtlab.formats.base import (
     TRUTH,
     Format,
     Place,
+    Result,
+    absolute,
     frame_count,
     no_frames,
     open_frames,
@@ -30,6 +32,7 @@ from vtlab.formats.base import (
 from vtlab.tracks import Tracks
 from vtlab.video import Video, image_files, open_video
 
+_TREE = (("gt", "mot_challenge"), ("trackers", "mot_challenge"))
 _NUMBERS = ("seqlength", "imwidth", "imheight")
 _SHOWN = ("seqLength", "imWidth", "imHeight")
 
@@ -49,9 +52,12 @@ class MotFolder(Format):
 
     Attributes:
         select: Keep the sequences whose name contains this, for example "FRCNN".
+        tree: Write TrackEval's tree of a benchmark and its part, such as "MOT17-train": `gt/mot_challenge/<tree>/<sequence>`
+            with `seqmaps/<tree>.txt`, `trackers/mot_challenge/<tree>/<tracker>/data`. It is read without this.
     """
 
     select: str = ""
+    tree: str = ""
 
     def places(self, root: Path) -> Iterable[Place]:
         """Folders that hold a `seqinfo.ini` or a truth."""
@@ -59,6 +65,14 @@ class MotFolder(Format):
             truth = folder / "gt" / "gt.txt"
             if ("seqinfo.ini" in names or truth.is_file()) and self.select in folder.name:
                 yield Place(folder.name, folder, truth if truth.is_file() else None)
+
+    def find_results(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
+        """See `Format`; in TrackEval's tree below `trackers`, without the name of the benchmark."""
+        inner = absolute(root).joinpath(*_TREE[1])
+        if not inner.is_dir():
+            return super().find_results(root, known)
+        found = super().find_results(inner, known)
+        return [replace(r, tracker=r.tracker.partition("/")[2] or r.tracker) for r in found]
 
     def looks(self, truth: str) -> bool:
         """Whether the first line of a truth is of this format."""
@@ -115,9 +129,17 @@ class MotFolder(Format):
         if tracks.size is not None:
             lines += [f"imWidth={tracks.size[1]}", f"imHeight={tracks.size[0]}"]
         write_whole(folder / "seqinfo.ini", "\n".join(lines) + "\n")
+        if self.tree:
+            seqmap = folder.parent.parent / "seqmaps" / f"{self.tree}.txt"
+            known = read_text(seqmap).split()[1:] if seqmap.is_file() else []
+            write_whole(seqmap, "\n".join(["name", *sorted({*known, folder.name})]) + "\n")
 
     def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
         """The truth in its sequence's folder, a result in its tracker's."""
+        if self.tree:
+            base = root.joinpath(*_TREE[bool(tracker)], self.tree)
+            below = f"{tracker}/data/{sequence}{self.suffix}" if tracker else f"{sequence}/gt/gt.txt"
+            return base / below
         return (
             super().path_of(root, sequence, tracker) if tracker else root / TRUTH / sequence / "gt" / "gt.txt"
         )

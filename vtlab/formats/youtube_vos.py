@@ -9,14 +9,20 @@ Benchmark: Xu et al., YouTube-VOS, ECCV 2018 (arXiv:1809.03327).
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vtlab.errors import FormatError
-from vtlab.formats.base import Place, read_text
+from vtlab.files import write_whole
+from vtlab.formats.base import Kind, Loss, Place, frame_count, read_text
+from vtlab.formats.json_video import label_losses
 from vtlab.formats.label_images import LabelImages, list_of
+from vtlab.sequence import Sequence, first_prompts
+from vtlab.tracks import Tracks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,11 +48,52 @@ class YoutubeVos(LabelImages):
             found = {int(i): [int(f) for f in entry["frames"]] for i, entry in video["objects"].items()}
         except (KeyError, TypeError, ValueError, AttributeError):
             raise FormatError(f"{path}: video {place.name!r}: expected {expected}.") from None
-        if not found or not all(found.values()):
+        if not all(found.values()):
             raise FormatError(
                 f"{path}: video {place.name!r} lists no object, or no frames of one; expected {expected}."
             )
         return found
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """See `LabelImages`; the category of each object that the list names is its label."""
+        sequence, path = super().read_sequence(place, images=images), list_of(place)
+        if sequence.truth is None or not self.listed_frames(place):
+            return sequence
+        listed = _videos(path, path.stat().st_mtime_ns)[place.name]["objects"]
+        said = {int(i): e.get("category") for i, e in listed.items()}
+        label = [x if isinstance(x := said.get(int(i)), str) else None for i in sequence.truth.object_id]
+        truth = sequence.truth.replace(label=np.array(label, dtype=object))
+        return replace(sequence, truth=truth, prompts=first_prompts(truth) if images else sequence.prompts)
+
+    def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
+        """See `LabelImages`; with truth the list of its objects, beside those of other sequences."""
+        written = super().write_tracks(tracks, path, kind)
+        if kind == "truth" and path.parent.name == "Annotations":
+            file = list_of(Place(path.name, path, path))
+            known = _videos(file, file.stat().st_mtime_ns) if file.is_file() else {}
+            videos = {**known, path.name: {"objects": _listed(tracks)}}
+            write_whole(file, json.dumps({"videos": dict(sorted(videos.items()))}, indent=1) + "\n")
+        return written
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
+        """See `Format`; a label is its object's."""
+        found = super().losses(tracks, kind)
+        return found | label_losses(tracks.seen(), none=None) if kind == "truth" else found
+
+
+def _listed(tracks: Tracks) -> dict[str, Any]:
+    """Objects as the list has them: their frames are those that were looked at, from their first on."""
+    looked = tracks.annotated_frames(frame_count(tracks), bool(tracks.record.dense)).tolist()
+    names = dict(zip(tracks.meta.get("annotated") or (), tracks.meta.get("files") or (), strict=False))
+    given, seen = tracks.meta.get("object_frames") or {}, tracks.seen()
+    found = {}
+    for owner in seen.object_ids.tolist():
+        mine = seen.of_object(owner)
+        frames = given.get(str(owner)) or [f for f in looked if f >= mine.frame[0]]
+        label = mine.labels.get(owner)
+        entry: dict[str, Any] = {} if label is None else {"category": label}
+        found[str(owner)] = entry | {"frames": [Path(names.get(f, f"{f:05d}.png")).stem for f in frames]}
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -66,4 +113,6 @@ FORMAT = YoutubeVos(
     summary="{JPEGImages,Annotations}/<sequence>/* with meta.json",
     rules={"ytvos": ""},
     rule="youtube-vos",
+    holds=frozenset({"masks", "objects", "ids", "gaps", "unlooked", "labels", "size"}),
+    results=frozenset({"masks", "objects", "ids", "gaps", "unlooked", "size"}),
 )

@@ -2,6 +2,7 @@
 
 from vtlab.decision.answer import State, Verdict
 from vtlab.decision.ask import doubtful, verdict
+from vtlab.decision.counts import count_error
 from vtlab.decision.identity_pairs import IdentityPairs, Pair, View, identity_pairs
 from vtlab.decision.recommend import Decision, decide
 
@@ -12,6 +13,7 @@ __all__ = [
     "State",
     "Verdict",
     "View",
+    "count_error",
     "decide",
     "doubtful",
     "identity_pairs",

@@ -35,6 +35,13 @@ class Still(SingleObjectTracker):
         return Observation(mask=self.mask)
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The working folder, where correctors save by themselves."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 def box(x: float, frame: int = 0, object_id: int = 1, label=None) -> BoxPrompt:
     return BoxPrompt((x, 20, x + 30, 60), object_id=object_id, frame=frame, label=label)
 

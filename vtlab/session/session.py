@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from vtlab.errors import FormatError, InputError, TrackingError, VtlabWarning
+from vtlab.errors import FormatError, InputError, Interrupted, TrackingError, VtlabWarning
 from vtlab.prompts import Prompt, Prompts
 from vtlab.prompts.between import filled_in
 from vtlab.prompts.fit import as_prompts, check_prompts
@@ -57,6 +57,7 @@ class Session:
         self._undo: list[State] = []
         self._redo: list[State] = []
         self._stop = threading.Event()
+        self._saving = threading.Lock()
         self._seen: tuple[State, Tracks] | None = None
         self._stamps: dict[Path, file.Stamp | None] = {}  # of the files that this session read or wrote
         self._restored: State | None = None
@@ -300,15 +301,17 @@ class Session:
         Raises:
             InputError: No key figures, or an unknown object.
             TrackingError: The tracker failed; what it did until then is in the session.
+            Interrupted: Ctrl-C was pressed; the same.
         """
         wanted = list(self.object_ids if object_ids is None else object_ids)
         for object_id in wanted:
             self._known(object_id)
         low = 0 if start is None else start
         high = len(self.video) if stop is None else stop
-        prompts = self._state.start_prompts(wanted, low, high, direction)
+        begun = self._state
+        prompts = begun.start_prompts(wanted, low, high, direction)
         self._stop.clear()
-        failure: TrackingError | None = None
+        failure: TrackingError | Interrupted | None = None
         first, last = prompts.frames[0], prompts.frames[-1] + 1
         try:
             found = track(
@@ -327,10 +330,10 @@ class Session:
                 cancel=self._stop,
                 **self.params,
             )
-        except TrackingError as error:
+        except (TrackingError, Interrupted) as error:  # Ctrl-C too loses nothing
             failure, found = error, error.tracks
         spans = answered_for(found, prompts, direction, (low, high), done=failure is None)
-        self._set(self._state.filled(found, spans, low, high))
+        self._set(self._state.filled(found, spans, low, high).doubted_since(begun))
         if failure is not None:
             raise failure
         return self.tracks
@@ -390,13 +393,15 @@ class Session:
         Warns:
             VtlabWarning: Such work was kept; the message says under which name.
         """
-        target, state = Path(path).absolute(), self._state
-        if self._stamps.get(target) != file.stamp(target) or self._went_back():
-            file.keep_other(target, state, self.video)
-            self._restored = None
+        target = Path(path).absolute()
         name = self.tracker if isinstance(self.tracker, str) else TRACKERS.card(self.tracker).name
-        file.write(state, self.video, name, self.params, target)
-        self._stamps[target] = file.stamp(target)
+        with self._saving:
+            state = self._state
+            if self._stamps.get(target) != file.stamp(target) or self._went_back():
+                file.keep_other(target, state, self.video)
+                self._restored = None
+            file.write(state, self.video, name, self.params, target)
+            self._stamps[target] = file.stamp(target)
         return Path(path)
 
     @classmethod
@@ -429,7 +434,9 @@ class Session:
         return session
 
     def restore(self, path: str | Path) -> bool:
-        """Take up the work that a file holds, as one step that can be undone; False where this session wrote it itself.
+        """Take up the work that a file holds, as one step that can be undone; True if there was any.
+
+        False where the session wrote the file itself, or was read from one that is newer.
 
         The tracker stays. Who undoes it and goes on from there loses nothing either: `save` then keeps the file beside.
 
@@ -437,7 +444,8 @@ class Session:
             FormatError: The file holds no session, a damaged one, or one of another video.
         """
         target = Path(path).absolute()
-        if target in self._stamps and self._stamps[target] == file.stamp(target):
+        there = file.stamp(target)
+        if there is not None and there[-1] <= max((s[-1] for s in self._stamps.values() if s), default=0):
             return False
         saved = file.read(target)
         if saved.digest != self.video.digest():

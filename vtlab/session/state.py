@@ -87,6 +87,13 @@ class State:
             else self.stale
         )
 
+    def doubted_since(self, begun: State) -> Self:
+        """The state with that marked stale which rests on what was said after `begun`, while a run was under way."""
+        state, said = self, begun.said
+        for i, f, _ in {k for k, p in self.keys.items() if begun.keys.get(k) != p}:
+            state = replace(state, stale=state.doubted(i, f, known=(i, f) in said))
+        return state
+
     def filled(self, found: Tracks, spans: Mapping[int, tuple[int, int]], low: int, high: int) -> Self:
         """The state with what was found in frames low <= f < high put in as predictions.
 

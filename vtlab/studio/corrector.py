@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from vtlab.contracts import Segmenter
+from vtlab.errors import FormatError, VtlabWarning
 from vtlab.segmenters import create_segmenter
 from vtlab.session import Session
 from vtlab.studio.corrector_state import CorrectorState
 from vtlab.studio.figures import FigureWidget
+from vtlab.studio.work import work_file
 from vtlab.tracks import Tracks
 
 
@@ -21,7 +24,14 @@ class Corrector(FigureWidget):
         segmenter: What turns clicks into masks (see `vtlab.segmenters`); "auto" is SAM 2 where its checkpoint is on
             this machine, else GrabCut; None for no clicks.
         labels: Labels to choose from; others can be typed.
-        path: File of the "Save" button; `<name of the video>.session.parquet` in the working folder by default.
+        path: File that follows every change, and from which a later call goes on; by default
+            `<name>-<hash of the content>.session.parquet` in the working folder, where the notebook lies. Other work in
+            it is kept beside it as `older-1-...`.
+        autosave: False: written by the "Save" button only, nothing is restored.
+
+    Warns:
+        VtlabWarning: Saved work was restored in place of the session's (undo takes it back), or can't be: it is damaged,
+            or of another video.
     """
 
     def __init__(
@@ -31,16 +41,20 @@ class Corrector(FigureWidget):
         segmenter: str | Segmenter | None = "auto",
         labels: Sequence[str] = (),
         path: str | Path | None = None,
+        autosave: bool = True,
     ):
-        file = Path.cwd() / f"{Path(session.video.name).name or 'video'}.session.parquet"
+        file = work_file(session.video, ".session.parquet") if path is None else Path(path).absolute()
+        word = _restore(session, file) if autosave else ""
         state = CorrectorState(
             session,
             segmenter=None if segmenter is None else create_segmenter(segmenter),
             labels=labels,
-            path=Path(path).absolute() if path is not None else file,
+            path=file,
+            autosave=autosave,
         )
-        super().__init__(state)
+        state.message = word
         self._corrector = state
+        super().__init__(state)
         state.changed = self.refresh
 
     @property
@@ -53,9 +67,36 @@ class Corrector(FigureWidget):
         """The session's tracks."""
         return self._corrector.tracks
 
+    def refresh(self) -> None:
+        """Send what changed to the browser, and save it."""
+        self._corrector.keep()
+        super().refresh()
+
     def wait(self, seconds: float | None = None) -> None:
         """Wait until tracking in the background has ended."""
         self._corrector.wait(seconds)
 
     def __repr__(self) -> str:
         return f"Corrector({self.session!r})"
+
+
+def _restore(session: Session, file: Path) -> str:
+    """Take up the work of a file, where it is of this video; a word about it."""
+    if not file.is_file():
+        return ""
+    given = session.state
+    try:
+        if not session.restore(file):
+            return ""
+    except FormatError as error:
+        word = f"{error} Nothing was restored from it; it is kept beside when this work is saved."
+        warnings.warn(word, VtlabWarning, stacklevel=3)
+        return word
+    now = session.state
+    word = (
+        f"Restored {len(now.keys)} figures of {len(now.object_ids)} objects and {len(now.predicted)} rows from "
+        f"{file.name}. Undo goes back to what was given."
+    )
+    if any(now.keys.get(k) != p for k, p in given.keys.items()) or (len(given.predicted) and not given.keys):
+        warnings.warn(word, VtlabWarning, stacklevel=3)
+    return word

@@ -29,6 +29,7 @@ from vtlab.registry import TRACKERS
 from vtlab.session import Session, State
 from vtlab.session.spans import Spans, frames_of, holds
 from vtlab.studio.annotator_state import AnnotatorState, Key, Skeleton
+from vtlab.studio.autosave import Autosave
 from vtlab.trackers.loop import Direction
 from vtlab.tracks import Tracks
 
@@ -48,6 +49,7 @@ class CorrectorState(AnnotatorState):
         segmenter: Turns clicks into a mask.
         labels: Labels to offer, besides those in use.
         path: File that `save` writes.
+        autosave: Whether it follows every change, too.
         changed: Called, from another thread too, when something changes by itself.
     """
 
@@ -70,12 +72,15 @@ class CorrectorState(AnnotatorState):
         segmenter: Segmenter | None = None,
         labels: Sequence[str] = (),
         path: Path | None = None,
+        autosave: bool = False,
         changed: Callable[[], None] = _nothing,
     ):
         super().__init__(session.video, segmenter=segmenter, labels=labels)
         self.session, self.path, self.changed = session, path, changed
+        self._autosave = Autosave(session, path, self._say) if autosave and path is not None else None
         self.progress = (0, 0)
         self._thread: threading.Thread | None = None
+        self._working = False
         self._clicks: dict[tuple[int, int], ClickPrompt] = {}
         self._pending: dict[int, str] = {}
         self._runs: tuple[State | None, dict[int, list[list[Any]]]] = (None, {})
@@ -125,7 +130,7 @@ class CorrectorState(AnnotatorState):
     @property
     def running(self) -> bool:
         """True while the session tracks in the background."""
-        return self._thread is not None and self._thread.is_alive()
+        return self._working
 
     def at(self, frame: int) -> list[Prompt]:
         """Key figures on a frame, and predictions of the other objects as figures."""
@@ -245,6 +250,14 @@ class CorrectorState(AnnotatorState):
             raise InputError("The corrector has no file to save to: open it with path=...")
         self.message = f"Saved to {self.session.save(self.path)}."
 
+    def keep(self) -> None:
+        """Save what changed, where that is asked for."""
+        if self._autosave is not None:
+            self._autosave.note()
+
+    def _say(self, text: str) -> None:
+        self.message = text
+
     def interpolate(self, everything: bool = False) -> None:
         """Fill the frames between the key figures of the selected object (or of all) by interpolation.
 
@@ -279,6 +292,7 @@ class CorrectorState(AnnotatorState):
         self.progress = (0, 0)
         job = (*spans[direction], direction, ids)
         self._thread = threading.Thread(target=self._work, args=job, name="vtlab-corrector", daemon=True)
+        self._working = True
         self._thread.start()
 
     def stop(self) -> None:
@@ -286,9 +300,9 @@ class CorrectorState(AnnotatorState):
         self.session.stop()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait until tracking has ended."""
-        if self._thread is not None:
-            self._thread.join(seconds)
+        """Wait until tracking has ended and what it gave is saved."""
+        if (thread := self._thread) is not None:
+            thread.join(seconds)
 
     def _work(self, start: int, stop: int, direction: Direction, object_ids: list[int]) -> None:
         word = "Tracking failed; what was done is kept."
@@ -301,7 +315,7 @@ class CorrectorState(AnnotatorState):
         except VtlabError as error:
             word = str(error)
         finally:
-            self.message, self._thread = word, None
+            self.message, self._working = word, False
             self.changed()
 
     def _report(self, done: int, total: int) -> None:

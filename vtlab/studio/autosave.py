@@ -1,0 +1,74 @@
+"""Autosave of a session: every change is on disk; large ones are written in the background, the latest state only."""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+
+from vtlab.errors import WriteError
+from vtlab.session import Session, State
+
+AT_ONCE = 0.03
+"""Seconds that writing may take before it moves to the background, so that a person never waits for it."""
+
+
+class Autosave:
+    """Writes a session to its file whenever it changed.
+
+    Args:
+        session: What is written.
+        path: Its file.
+        failed: Called with a sentence where writing fails, from another thread too.
+    """
+
+    def __init__(self, session: Session, path: Path, failed: Callable[[str], None]):
+        self.path = path
+        self._session, self._failed = session, failed
+        self._written: State | None = session.state
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._seconds = 0.0
+        # the last change is written when the interpreter ends; a corrector that is gone is not kept alive for it
+        atexit.register(_flush, weakref.ref(self))
+
+    def note(self) -> None:
+        """Write what changed, if anything did; returns at once where that takes long."""
+        if self._session.state is self._written or self._waiting():
+            return
+        if self._seconds <= AT_ONCE:
+            self._write()
+            return
+        self._thread = threading.Thread(target=self._catch_up, name="vtlab-autosave", daemon=True)
+        self._thread.start()
+
+    def flush(self) -> None:
+        """Wait until everything is written."""
+        if self._thread is not None:
+            self._thread.join()
+        if self._session.state is not self._written:
+            self._write()
+
+    def _waiting(self) -> bool:
+        return self._thread is not None and self._thread.is_alive()
+
+    def _catch_up(self) -> None:
+        while self._session.state is not self._written:
+            self._write()
+
+    def _write(self) -> None:
+        with self._lock:
+            state, begin = self._session.state, time.perf_counter()
+            try:
+                self._session.save(self.path)
+            except WriteError as error:
+                self._failed(f"Autosave to {self.path} failed: {error} Save with session.save(path).")
+            self._written, self._seconds = state, time.perf_counter() - begin
+
+
+def _flush(what: weakref.ref[Autosave]) -> None:
+    if (autosave := what()) is not None:
+        autosave.flush()

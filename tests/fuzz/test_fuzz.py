@@ -21,6 +21,7 @@ from tests.fuzz.harness import Campaign, table
 from vtlab.errors import ExperimentError, FormatError, VideoError, VtlabError
 from vtlab.experiments import load_experiment
 from vtlab.files import csv_text, outside, read_csv, read_parquet, read_yaml
+from vtlab.files.pages import chunks
 from vtlab.formats import FORMATS, open_format
 from vtlab.formats import read_tracks as read_format
 from vtlab.prompts import Prompts
@@ -137,6 +138,72 @@ def test_a_text_that_stands_in_every_row_is_counted_in_every_row(tmp_path, monke
     assert read_parquet(path, "a table")["label"][0].as_py() == text
     monkeypatch.setattr(outside, "MOST_BYTES", 400_000_000)
     with pytest.raises(FormatError, match=r"wide\.parquet: unpacks to 500\d+ bytes, at most 400000000"):
+        read_parquet(path, "a table")
+
+
+@pytest.mark.parametrize("compression", ["none", "zstd"])
+@pytest.mark.parametrize("version", ["1.0", "2.0"])
+def test_pages_are_counted_as_pyarrow_writes_them(tmp_path, compression, version):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rng = np.random.default_rng(0)
+    lists = [None if n == 3 else list(range(n)) for n in rng.integers(0, 5, 3000)]
+    table = pa.table(
+        {
+            "frame": np.arange(3000),
+            "label": pa.array(["car", None, "a long name"] * 1000),
+            "flag": pa.array([True, False, None] * 1000),
+            "point": pa.array(lists, pa.list_(pa.float64())),
+            "rings": pa.array(
+                [None if p is None else [p, p] for p in lists], pa.list_(pa.list_(pa.float64()))
+            ),
+        },
+        metadata={"a": "b"},
+    )
+    path = tmp_path / "a.parquet"
+    for size in (None, 700):
+        pq.write_table(
+            table,
+            path,
+            compression=compression,
+            data_page_version=version,
+            row_group_size=size,
+            data_page_size=2000,
+        )
+        with pq.ParquetFile(path) as file:
+            groups = [file.metadata.row_group(i) for i in range(file.metadata.num_row_groups)]
+            expected = [
+                (g.column(i).path_in_schema, g.column(i).num_values) for g in groups for i in range(5)
+            ]
+        found = list(chunks(path))
+        assert [".".join(c.path) for c in found] == [name for name, _ in expected]
+        for chunk, (_, count) in zip(found, expected, strict=True):
+            assert chunk.values == count
+            assert chunk.size > 0
+        assert [c.text for c in found[:5]] == [False, True, False, False, False]
+        assert read_parquet(path, "a table").equals(table)
+
+
+def test_a_small_parquet_of_lists_without_end_is_refused_unread(tmp_path, monkeypatch):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path, count = tmp_path / "lists.parquet", 600_000
+    ends = pa.array(np.array([0, count], np.int32))
+    column = pa.ListArray.from_arrays(ends, pa.array(np.zeros(count)))
+    pq.write_table(pa.table({"point_x": column}, metadata={"vtlab": "{}"}), path, compression="zstd")
+    del column
+    assert path.stat().st_size < 10_000
+    monkeypatch.setattr(outside, "MOST_LISTED", 400_000)
+    before = pa.total_allocated_bytes()
+    with pytest.raises(FormatError, match=r"lists\.parquet: 600000 values in lists, at most 400000"):
+        Tracks.load(path)
+    assert pa.total_allocated_bytes() - before < 1_000_000
+    texts = pa.array([["x" * 100_000] * 50 for _ in range(5)])
+    pq.write_table(pa.table({"names": texts}), path, compression="zstd")
+    monkeypatch.setattr(outside, "MOST_BYTES", 20_000_000)
+    with pytest.raises(FormatError, match=r"unpacks to 25\d+ bytes"):
         read_parquet(path, "a table")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtlab.errors import FormatError, VtlabError
+from vtlab.files.pages import chunks
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,6 +48,7 @@ _LIBRARIES = frozenset(
 """Packages that read files for vtlab; whatever they raise while they do is damage."""
 
 MOST_ROWS = 20_000_000
+MOST_LISTED = 40_000_000
 MOST_BYTES = 2 * 2**30
 """Of a table: 20 million rows are 55 hours of ten objects at 100 frames a second."""
 MOST_TEXT, MOST_NODES, MOST_DEPTH = 2**20, 100_000, 50
@@ -119,15 +121,16 @@ def _refuse_larger(path: Path, most: int, kind: type[VtlabError]) -> None:
 def read_parquet(path: str | Path, expected: str) -> pa.Table:
     """Read a Parquet file whose content fits bounds that are checked before anything is unpacked.
 
-    A few bytes can stand for any number of equal values, so rows and bytes are counted from the file's own index, and
-    texts while each is still there once.
+    A few bytes can stand for any number of equal values, so rows, bytes and the values of lists are counted from the
+    file's own index and pages, and texts while each is still there once.
 
     Args:
         path: The file.
         expected: What it should be, for messages.
 
     Raises:
-        FormatError: It is none, is damaged, or unpacks to more than `MOST_ROWS` rows or `MOST_BYTES` bytes.
+        FormatError: It is none, is damaged, or unpacks to more than `MOST_ROWS` rows, `MOST_LISTED` values in lists, or
+            `MOST_BYTES` bytes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -136,6 +139,7 @@ def read_parquet(path: str | Path, expected: str) -> pa.Table:
         with pq.ParquetFile(path) as file:
             schema, counted = file.schema_arrow, file.metadata
             _check_rows(path, counted)
+            _check_pages(path)
             texts = [f.name for f in schema if _is_text(f.type)]
         with pq.ParquetFile(path, read_dictionary=texts) as file:
             table = file.read(use_threads=False)
@@ -159,6 +163,21 @@ def _check_rows(path: str | Path, counted: Any) -> None:
     # Never `row_group(i).column(j)`: a damaged statistic in it ends the process (pyarrow lets C++'s exception through).
     groups = sum(counted.row_group(i).total_byte_size for i in range(counted.num_row_groups))
     _check_bytes(path, max(groups, 8 * counted.num_rows * counted.num_columns))
+
+
+def _check_pages(path: str | Path) -> None:
+    """Refuse what the pages unpack to; a text in a list counts as the longest that its dictionary can hold."""
+    size = listed = 0
+    for chunk in chunks(path):
+        inside = len(chunk.path) > 1
+        most = chunk.dictionary if inside and chunk.text else 8
+        size += max(chunk.size, most * chunk.values)
+        listed = max(listed, chunk.values if inside else 0)
+    if listed > MOST_LISTED:
+        raise FormatError(
+            f"{path}: {listed} values in lists, at most {MOST_LISTED} are read. Remedy: split it into files of a sequence."
+        )
+    _check_bytes(path, size)
 
 
 def _check_bytes(path: str | Path, size: int) -> None:

@@ -7,6 +7,7 @@ What a column holds says its kind: `Number` (arrays of numbers), `Text`, `Blob` 
 # ruff: noqa: RUF009 (`column` makes a field of a dataclass)
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -189,8 +190,17 @@ class Polygons(Column):
 
     def from_rest(self, name: str, table: Any) -> Any:
         """See `Column`."""
+        column = table.column(self.stored(name)[0]).combine_chunks()
+        rings, flat = column.values, column.values.values.to_numpy(zero_copy_only=False)
+        begins = rings.offsets.to_numpy()
+        if ((np.diff(begins) < 6) | (np.diff(begins) % 2 != 0)).any():  # before a list is made of them
+            raise TracksError(f"Tracks: {name!r} must hold rings of at least 3 finite points (x, y).")
+        ends = column.offsets.to_numpy().tolist()
         return [
-            None if v is None else [np.reshape(r, (-1, 2)) for r in v] for v in super().from_rest(name, table)
+            [flat[a:b].reshape(-1, 2) for a, b in itertools.pairwise(begins[first : last + 1].tolist())]
+            if there
+            else None
+            for first, last, there in zip(ends, ends[1:], column.is_valid().to_pylist(), strict=False)
         ]
 
 

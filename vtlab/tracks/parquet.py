@@ -125,10 +125,13 @@ def _columns(table: Any, header: dict[str, Any]) -> dict[str, Any]:
 
 
 def _points(table: Any, rows: dict[str, Any]) -> PointRows:
+    import pyarrow.compute as pc
+
     def flat(name: str) -> Any:
         return table.column(f"point_{name}").combine_chunks().flatten().to_numpy(zero_copy_only=False)
 
-    counts = np.array([len(x) for x in table.column("point_id").to_pylist()], dtype=np.int64)
+    lengths = pc.fill_null(pc.list_value_length(table.column("point_id")), 0)
+    counts = lengths.to_numpy().astype(np.int64)
     return PointRows.of(
         np.repeat(rows["frame"], counts),
         np.repeat(rows["object_id"], counts),

@@ -12,7 +12,7 @@ import pytest
 
 from tests.judges import scenes
 from vtlab.benchmark import evaluate_folders
-from vtlab.formats import find_format, write_tracks
+from vtlab.formats import convert, find_format, write_tracks
 from vtlab.formats.regions import read_regions, trajectory
 from vtlab.metrics.vot_regions import region_overlaps
 
@@ -35,6 +35,18 @@ def test_trackeval_gives_the_same_numbers(form, tmp_path):
     for theirs, ours in SAME.items():
         if ours in mine.index:
             assert mine[ours] == pytest.approx(golden[theirs], rel=1e-9), theirs
+
+
+@pytest.mark.parametrize("form", ["youtube-vis", "tao", "burst"])
+def test_two_sequences_in_one_file_give_the_same_numbers(form, tmp_path):
+    for name in ("walk", "run"):
+        for kind, tracker in (("truth", ""), ("results", "mine")):
+            write_tracks(scenes.many(kind, form), tmp_path / "own", "vtlab", sequence=name, tracker=tracker)
+    for results in (False, True):
+        convert(tmp_path / "own", tmp_path / "out", form, results=results)
+    row = evaluate_folders(tmp_path / "out", tmp_path / "out", form).table.loc[("mine", "all")]
+    golden = told(f"trackeval-{form}-joined")
+    assert [row["HOTA"], row["MOTA"]] == pytest.approx([golden["HOTA"], golden["MOTA"]], rel=1e-9)
 
 
 def test_trackeval_s_own_tree_gives_the_same_numbers(tmp_path):

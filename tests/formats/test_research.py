@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from vtlab import masks
+from vtlab.benchmark import evaluate_folders
 from vtlab.errors import FormatError, InputError, VtlabError
-from vtlab.formats import FORMATS, find_format, open_format, sniff, write_tracks
+from vtlab.formats import FORMATS, convert, find_format, open_format, sniff, write_tracks
 from vtlab.formats.regions import trajectory
 from vtlab.tracks import Tracks
 
@@ -227,6 +228,33 @@ def test_burst_as_published(tmp_path):
     dump(tmp_path / "val/all_classes.json", broken)
     with pytest.raises(FormatError, match="image '00000001.jpg', track '4'"):
         FORMATS["burst"].read_sequence(FORMATS["burst"].find(tmp_path / "val")["LaSOT-cat-1"], images=False)
+
+
+@pytest.mark.parametrize("form", ["youtube-vis", "tao", "burst"])
+def test_sequences_are_joined_to_one_file(form, tmp_path):
+    for name, label in (("cat", "toy"), ("dog", "animal")):
+        drawn = Tracks.of(
+            [0, 1, 1], [4, 4, 9], masks=[MASK, MASK, ~MASK], label=[label, label, "toy"], size=SIZE
+        )
+        for tracker in ("", "mine"):
+            write_tracks(drawn, tmp_path / "own", "vtlab", sequence=name, tracker=tracker)
+    for results in (False, True):
+        (made,) = convert(tmp_path / "own", tmp_path / "out", form, results=results).written
+    assert sorted(p.name for p in (tmp_path / "out").rglob("*.json") if "losses" not in p.name) == [
+        "instances.json",
+        "results.json",
+    ]
+    record = FORMATS[form]
+    for name, place in record.find(tmp_path / "out").items():
+        sequence = record.read_sequence(place, images=False)
+        assert sequence.truth.labels == {4: "toy" if name == "cat" else "animal", 9: "toy"}
+        answer = record.read_tracks(made, sequence)
+        assert answer.labels == sequence.truth.labels
+        assert answer.rle.tolist() == sequence.truth.rle.tolist()
+    assert [p.sequence for p in evaluate_folders(tmp_path / "out", tmp_path / "out", form).parts["mine"]] == [
+        "cat",
+        "dog",
+    ]
 
 
 def test_youtube_vos_lists_its_objects(tmp_path):

@@ -14,7 +14,7 @@ import pytest
 
 from tests.judges import scenes
 from tests.judges.asking import GOLDEN, ask, compare, keep
-from vtlab.formats import find_format, write_tracks
+from vtlab.formats import convert, find_format, write_tracks
 
 pytestmark = pytest.mark.judge
 
@@ -23,6 +23,16 @@ pytestmark = pytest.mark.judge
 def test_trackeval(form, tmp_path):
     scenes.write_many(form, tmp_path)
     compare(f"trackeval-{form}", ask("trackeval", scenes.TRACKEVAL[form], str(tmp_path)))
+
+
+@pytest.mark.parametrize("form", ["youtube-vis", "tao", "burst"])
+def test_trackeval_of_two_sequences_in_one_file(form, tmp_path):
+    for name in ("walk", "run"):
+        for kind, tracker in (("truth", ""), ("results", "mine")):
+            write_tracks(scenes.many(kind, form), tmp_path / "own", "vtlab", sequence=name, tracker=tracker)
+    for results in (False, True):
+        convert(tmp_path / "own", tmp_path / "out", form, results=results)
+    compare(f"trackeval-{form}-joined", ask("trackeval", scenes.TRACKEVAL[form], str(tmp_path / "out")))
 
 
 def test_trackeval_in_its_own_tree(tmp_path):

@@ -211,6 +211,10 @@ class Format:
         """Where a tracker's result, or (without a tracker) the truth of a sequence belongs below `root`."""
         return root / (tracker or TRUTH) / f"{sequence}{self.suffix}"
 
+    def gathered(self, written: list[Path]) -> list[Path]:
+        """Join files of a dataset that other tools want as one, and return what is there then; by default they stay."""
+        return written
+
     def held(self, kind: Kind = "truth") -> frozenset[str]:
         """Keys of `FEATURES` that truth, or results, in this format keep."""
         held = self.holds if kind == "truth" or self.results is None else self.results

@@ -91,6 +91,7 @@ def convert(
         raise FormatError(
             f"{source}: there is nothing in the layout {reader.name!r}; expected {reader.summary}."
         )
+    written = target.gathered(written)
     told = {"from": reader.name, "to": target.name, "losses": [row.to_dict() for row in losses]}
     ledger = write_whole(Path(out) / LEDGERS[kind], json.dumps(told, indent=1) + "\n")
     return Conversion(reader.name, target.name, tuple(written), tuple(losses), ledger)

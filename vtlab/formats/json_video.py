@@ -38,6 +38,7 @@ from vtlab.formats.base import (
     tracker_of,
     video_beside,
 )
+from vtlab.formats.json_join import joined
 from vtlab.tracks import Tracks
 from vtlab.video import Video
 
@@ -101,6 +102,23 @@ class JsonVideo(Format):
 
     def _is_result(self, path: Path) -> bool:
         return _is_json(path) and self.results_look(_content(path))
+
+    def gathered(self, written: list[Path]) -> list[Path]:
+        """One file for all sequences of a folder, as the benchmarks have it: `instances.json`, and `results.json`."""
+        folders: dict[Path, list[Path]] = {}
+        for path in written:
+            folders.setdefault(path.parent, []).append(path)
+        return [p for folder, paths in folders.items() for p in self._joined(folder, paths)]
+
+    def _joined(self, folder: Path, paths: list[Path]) -> list[Path]:
+        if len(paths) < 2:
+            return paths
+        truth = folder.name == TRUTH
+        content = joined([_content(path) for path in paths], {} if truth else _beside(paths[0]))
+        made = write_json(folder / ("instances.json" if truth else "results.json"), content)
+        for path in set(paths) - {made}:
+            path.unlink()
+        return [made]
 
     def video(self, place: Place, names: list[str], size: tuple[int, int], images: bool) -> Video:
         """The frames that the file lists, or their number where images are not asked for."""
@@ -325,7 +343,7 @@ def label_losses(tracks: Tracks, of_rows: bool = False, none: str | None = "obje
         for i, x in zip(tracks.object_id, tracks.label, strict=True)
     ]
     said = [x is not None and (x != k or x == none) for k, x in zip(kept, tracks.label, strict=True)]
-    none = [x is None and k is not None for k, x in zip(kept, tracks.label, strict=True)]
+    bare = [x is None and k is not None for k, x in zip(kept, tracks.label, strict=True)]
     found = lost(
         "labels",
         tracks,
@@ -333,7 +351,7 @@ def label_losses(tracks: Tracks, of_rows: bool = False, none: str | None = "obje
         np.array(said, bool),
     )
     return found | lost(
-        "unlabelled", tracks, "{} rows without a label (they get their object's)", np.array(none, bool)
+        "unlabelled", tracks, "{} rows without a label (they get their object's)", np.array(bare, bool)
     )
 
 

@@ -204,7 +204,7 @@ def _read(
             if image not in places:
                 raise FormatError(f"{here}: there is no image {image} of this video.")
             frames.append(places[image])
-        owners.append(js.number(entry, "track_id", here))
+        owners.append(js.number(entry, "object_id" if "object_id" in entry else "track_id", here))
         boxes.append(js.box_of(entry.get("bbox"), here))
         labels.append(js.label_of(entry, known, here))
         scores.append(js.score_of(entry, here))

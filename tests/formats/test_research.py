@@ -377,6 +377,29 @@ def test_vot_of_many_objects_and_a_test_part(tmp_path):
         form.read_tracks(confidence, dog)
 
 
+def test_vot2018_as_pysot_packs_it(tmp_path):
+    ring = [1, 2, 9, 2, 9, 8, 1, 8]
+    entry = {"video_dir": "ants1", "init_rect": ring, "gt_rect": [ring, [1, 2, 3, 4]]}
+    entry |= {
+        "img_names": ["ants1/color/00000001.jpg", "ants1/color/00000002.jpg"],
+        "occlusion": [0, 1],
+        "size_change": [0, 0],
+    }
+    file = dump(tmp_path / "VOT2018.json", {"ants1": entry})
+    pictures(tmp_path / "VOT2018/ants1/color", ["00000001.jpg", "00000002.jpg"])
+    (sequence,) = open_format(tmp_path, "vot2018")
+    assert sequence.truth.boxes.tolist() == [[1, 2, 9, 8], [1, 2, 4, 6]]
+    assert (sequence.attributes, sequence.truth.size) == ({"occlusion"}, SIZE)
+    assert sniff(file).name == "vot-json"
+    for gt, message in (
+        ([ring], "1 regions for 2 images"),
+        ([ring, [1, 2, 3]], "frame 1: expected 4 numbers"),
+    ):
+        dump(file, {"ants1": {**entry, "gt_rect": gt}})
+        with pytest.raises(FormatError, match=message):
+            open_format(tmp_path, "vot2018")[0]
+
+
 def test_times_of_got10k_that_do_not_fit_are_told(tmp_path):
     (tmp_path / "s").mkdir()
     path = tmp_path / "s/s_002.txt"

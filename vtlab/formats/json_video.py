@@ -80,7 +80,7 @@ class JsonVideo(Format):
     def places(self, root: Path) -> Iterable[Place]:
         """Every video of every file of truth."""
         for path in files(root, self.suffix):
-            data: Any = _content(path) if _is_json(path) else None
+            data: Any = content_of(path)
             if self.looks(data):
                 truth = path if self.labelled(data) else None
                 yield from (Place(name, path, truth) for name in self.names(data, path))
@@ -158,6 +158,11 @@ def _is_json(path: Path) -> bool:
     """Whether a file begins as JSON of several entries does, so that other `.json` is not read to its end."""
     with path.open("rb") as file:
         return file.read(64).lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"{", b"[")
+
+
+def content_of(path: Path) -> Any:
+    """Content of a file where it begins as JSON of several entries does, else None."""
+    return _content(path) if _is_json(path) else None
 
 
 def content(path: Path, kind: type) -> Any:

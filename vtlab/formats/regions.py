@@ -82,6 +82,17 @@ def trajectory(path: Path) -> list[Region]:
     return [_region(line.strip(), f"{path}, line {n}") for n, line in enumerate(lines, start=1)]
 
 
+def region_of(values: Any, where: str) -> Region:
+    """The region of a list of numbers; raises `FormatError` for anything else."""
+    good = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
+    found = _plain(list(map(float, values))) if good else None
+    if found is None:
+        raise FormatError(
+            f"{where}: expected 4 numbers or the corners of a polygon, got {str(values)[:60]!r}."
+        )
+    return found
+
+
 # -- reading ----------------------------------------------------------------------------------------------------------
 
 
@@ -288,10 +299,10 @@ def _text(region: Region) -> str:
     if isinstance(region, MaskRegion):
         corner = [region.left, region.top, region.shape[1], region.shape[0]]
         return "m" + ",".join(map(str, [*corner, *region.runs.tolist()]))
-    return ",".join(f"{v:.17g}" for v in _numbers(region))
+    return ",".join(f"{v:.17g}" for v in numbers(region))
 
 
-def _numbers(region: NDArray[np.float64]) -> list[float]:
+def numbers(region: NDArray[np.float64]) -> list[float]:
     """Numbers of a box as left, top, width, height; of a polygon or a point as they are."""
     flat = region.ravel().tolist()
     return [flat[0], flat[1], flat[2] - flat[0], flat[3] - flat[1]] if region.shape == (4,) else flat
@@ -309,10 +320,10 @@ def _packed(region: Region) -> bytes:
             raise TracksError(f"A mask of {len(runs)} runs is too large for VOT's binary file. Write text.")
         corner = (region.left, region.top, region.shape[1], region.shape[0])
         return struct.pack("<BhhHHH", 3, *corner, len(runs)) + np.array(runs, "<u2").tobytes()
-    numbers = tuple(_numbers(region))
+    flat = tuple(numbers(region))
     if region.ndim == 2:
-        return struct.pack(f"<BH{len(numbers)}f", 2, len(region), *numbers)
-    return struct.pack(f"<B{len(numbers)}f", 1 if len(numbers) == 4 else 4, *numbers)
+        return struct.pack(f"<BH{len(flat)}f", 2, len(region), *flat)
+    return struct.pack(f"<B{len(flat)}f", 1 if len(flat) == 4 else 4, *flat)
 
 
 def write_values(tracks: Tracks, path: Path) -> None:

@@ -6,6 +6,8 @@ are sequences `<sequence>-<object>`. Results are `<tracker>/<experiment>/<sequen
 failure, `0` a frame without an answer: the supervised experiment. A run of the multi-start experiment is
 `<sequence>_<frame>.txt` with eight digits: it begins at that frame and goes on to the last one, or back to the first.
 
+VOT2018 and its neighbours also go round as one JSON file, as pysot reads them (toolkit/datasets/vot.py).
+
 Benchmark: Kristan et al., VOT; format of the VOT toolkit 0.9 (vot/dataset/common.py, vot/experiment).
 """
 
@@ -16,11 +18,13 @@ import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vtlab.errors import FormatError, VtlabWarning
 from vtlab.files import write_whole
+from vtlab.formats import json_video as js
 from vtlab.formats import regions as vr
 from vtlab.formats.base import (
     TRUTH,
@@ -43,7 +47,7 @@ from vtlab.formats.base import (
     walk,
     whole,
 )
-from vtlab.formats.ledger import pointed
+from vtlab.formats.ledger import given, pointed
 from vtlab.formats.single_object import add_to_list
 from vtlab.geometry import polygon_to_box
 from vtlab.sequence import Sequence, first_prompts
@@ -247,12 +251,133 @@ def _started(told: Tracks, first: int, truth: Tracks | None, path: Path) -> Trac
     return told.replace(frame=frames, points=points, meta=meta)
 
 
-FORMAT = Vot(
-    name="vot",
-    family="sot",
-    summary="<sequence>/{sequence, groundtruth.txt, color/*.jpg}; results: <sequence>/<sequence>_001.txt or .bin",
-    rule="vot",
-    repeats=True,
-    holds=frozenset({"boxes", "masks", "polygons", "absent", "size"}),
-    results=frozenset({"boxes", "masks", "polygons", "absent", "scores", "flags", "seconds"}),
+@dataclass(frozen=True, kw_only=True)
+class VotJson(Vot):
+    """VOT 2016, 2018 and 2019 as pysot packs their truth: one JSON file of `{sequence: {gt_rect, img_names, ...}}`.
+
+    Regions are lists of 4 numbers or of corners, one a frame; zeros stand for an absent object. Tags are lists of 0 and 1.
+    `width` and `height` of the images are SiamMask's addition.
+    """
+
+    suffix: str = ".txt"
+
+    def places(self, root: Path) -> Iterable[Place]:
+        """Every sequence of every such file."""
+        for path in files(root, ".json"):
+            data = js.content_of(path)
+            if self._packs(data):
+                yield from (Place(str(name), path, path) for name in data)
+
+    def sniff(self, path: Path) -> bool:
+        """Whether there is such a file."""
+        return any(self._packs(js.content_of(p)) for p in files(path, ".json"))
+
+    def _packs(self, data: object) -> bool:
+        entry = next(iter(data.values()), None) if isinstance(data, dict) else None
+        return isinstance(entry, dict) and {"gt_rect", "img_names"} <= set(entry) and "attr" not in entry
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """Read a sequence: its target is object 1, prompted where it first shows."""
+        entry = js.content(place.path, dict).get(place.name)
+        where = f"{place.path}, {place.name!r}"
+        rects = entry.get("gt_rect") if isinstance(entry, dict) else None
+        names = entry.get("img_names") if isinstance(entry, dict) else None
+        if (
+            not isinstance(rects, list)
+            or not isinstance(names, list)
+            or not all(isinstance(n, str) for n in names)
+        ):
+            raise FormatError(f"{where}: expected 'gt_rect', a list of numbers for each of 'img_names'.")
+        if len(rects) != len(names):
+            raise FormatError(f"{where}: {len(rects)} regions for {len(names)} images.")
+        found = [vr.region_of(rect, f"{where}, frame {n}") for n, rect in enumerate(rects)]
+        found = [vr.UNKNOWN if isinstance(r, np.ndarray) and not r.any() else r for r in found]
+        paths = [js.inside(name, where) for name in names]
+        bases = (place.path.parent, place.path.parent / place.path.stem)
+        base = next((b for b in bases if paths and (b / paths[0]).is_file()), None)
+        frames = [] if base is None else [base / p for p in paths]
+        size = image_size(frames[0]) if frames else None
+        if size is None and {"width", "height"} <= set(entry):
+            size = js.size_of(entry, where)
+        truth = vr.tracks_of(found, size, "manual", place.path)
+        truth = truth.replace(meta={**truth.meta, "format": self.name})
+        video = open_frames(frames, place) if images else no_frames(place, len(found), size)
+        tags = {
+            k
+            for k, v in entry.items()
+            if isinstance(v, list) and k not in ("gt_rect", "img_names") and 1 in v
+        }
+        prompts = first_prompts(truth)
+        return Sequence(
+            place.name, video, truth, prompts, benchmark=self.rule, attributes=frozenset(tags - {"init_rect"})
+        )
+
+    def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
+        """Write truth as a file of one sequence; `convert` joins those of a folder. Results are VOT's."""
+        if kind == "results":
+            return super().write_tracks(tracks, path, kind)
+        seen = one_object(tracks, self).replace(rle=None)
+        rects = [
+            [0.0] * 4 if isinstance(r, int) or len(r) == 2 else vr.numbers(r) for r in vr.regions_of(seen)
+        ]
+        names = [f"{path.stem}/color/{n:08d}.jpg" for n in range(1, len(rects) + 1)]
+        entry: dict[str, Any] = {
+            "video_dir": path.stem,
+            "init_rect": rects[0] if rects else [],
+            "img_names": names,
+            "gt_rect": rects,
+        }
+        if tracks.size is not None:
+            entry |= {"width": tracks.size[1], "height": tracks.size[0]}
+        tags = ("camera_motion", "illum_change", "motion_change", "size_change", "occlusion")
+        return js.write_json(path, {path.stem: {**entry, **{tag: [0] * len(rects) for tag in tags}}})
+
+    def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
+        """See `Vot`; a mask comes back where it is that of an outline."""
+        found = super().losses(tracks, kind)
+        if kind == "truth" and found.pop("masks", None) is not None:
+            drawn = given(tracks.rle, len(tracks))
+            rings = [None] * len(tracks) if tracks.polygons is None else tracks.polygons.tolist()
+            outlined = np.array([r is not None and len(r) == 1 for r in rings], bool)
+            found |= lost("masks", tracks, "", drawn & ~(outlined & tracks.visible))
+        return found
+
+    def gathered(self, written: list[Path]) -> list[Path]:
+        """One file for all sequences of truth."""
+        truths = [p for p in written if p.suffix == ".json"]
+        if len(truths) < 2:
+            return written
+        made = js.write_json(
+            truths[0].with_name("sequences.json"),
+            {k: v for p in truths for k, v in js.content(p, dict).items()},
+        )
+        for path in truths:
+            path.unlink()
+        return [*(p for p in written if p.suffix != ".json"), made]
+
+    def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
+        """The truth in a file of its own."""
+        return super().path_of(root, sequence, tracker) if tracker else root / TRUTH / f"{sequence}.json"
+
+
+FORMATS = (
+    Vot(
+        name="vot",
+        family="sot",
+        summary="<sequence>/{sequence, groundtruth.txt, color/*.jpg}; results: <sequence>/<sequence>_001.txt or .bin",
+        rule="vot",
+        repeats=True,
+        holds=frozenset({"boxes", "masks", "polygons", "absent", "size"}),
+        results=frozenset({"boxes", "masks", "polygons", "absent", "scores", "flags", "seconds"}),
+    ),
+    VotJson(
+        name="vot-json",
+        family="sot",
+        summary="<file>.json of {<sequence>: {gt_rect, img_names, ...}} as pysot has it; results as vot",
+        rules={"vot2018": ""},
+        rule="vot",
+        repeats=True,
+        holds=frozenset({"boxes", "polygons", "absent", "size"}),
+        results=frozenset({"boxes", "masks", "polygons", "absent", "scores", "flags", "seconds"}),
+    ),
 )

@@ -13,8 +13,10 @@ from rich.console import Console
 
 from vtlab.benchmark import evaluate_folders
 from vtlab.datasets import open_dataset
-from vtlab.errors import FormatError, InputError
+from vtlab.errors import FormatError, InputError, VtlabWarning
+from vtlab.formats import write_tracks
 from vtlab.formats.single_object import read_boxes, write_boxes
+from vtlab.metrics import score
 from vtlab.tracks import Tracks
 
 GOLDEN = Path(__file__).parent / "metrics/golden"
@@ -385,3 +387,24 @@ def _render(table):
     console = Console(width=200, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(table)
     return console.export_text()
+
+
+def test_a_rule_that_takes_hidden_answers_otherwise_than_the_files_do_warns(tmp_path):
+    n = 30
+    truth = Tracks.of(np.arange(n), 1, walk(n), size=(400, 400))
+    answers = truth.replace(visible=np.arange(n) < 20)
+    for form in ("vot", "otb", "vtlab"):
+        write_tracks(truth, tmp_path / form, form, sequence="walk")
+        write_tracks(answers, tmp_path / form, form, sequence="walk", tracker="mine")
+
+    def ao(form, rule):
+        return evaluate_folders(tmp_path / form, tmp_path / form, form, rule=rule).table["ao"].iloc[0]
+
+    assert score(answers, truth, "sot", "otb").values()["ao"] == 1
+    with pytest.warns(VtlabWarning, match="'otb' counts hidden answers .*'vot' leave out the boxes"):
+        assert ao("vot", "otb") == pytest.approx(20 / n)
+    with pytest.warns(VtlabWarning, match="'plain' drops hidden answers.*'otb' don't mark"):
+        assert ao("otb", "plain") == 1
+    assert ao("otb", "lasot") == 1  # two rules of one mind: no warning
+    assert ao("vtlab", "otb") == 1
+    assert ao("vtlab", "plain") == pytest.approx(19 / (n - 1))

@@ -21,7 +21,7 @@ import numpy as np
 from vtlab.errors import FormatError, InputError, VtlabWarning
 from vtlab.files import csv_text, unpacked, write_whole
 from vtlab.formats import Format, Place, Result, dangling, find_format
-from vtlab.metrics import evaluation, sot, statistics
+from vtlab.metrics import evaluation, statistics
 from vtlab.metrics.evaluation import Part
 from vtlab.metrics.families import find_family
 from vtlab.metrics.records import METRICS
@@ -87,8 +87,10 @@ class FolderResult:
             named = [(p.sequence, p.values()) for p in parts]
             if len(parts) > 1:
                 named.append(("all", evaluation.combine(parts)))
-            listed = find_family(parts[0].family).listed
-            rows += [{"tracker": tracker, "sequence": s, **{m: v[m] for m in listed}} for s, v in named]
+            listed = (*find_family(parts[0].family).listed, *parts[0].protocol.listed)
+            rows += [
+                {"tracker": tracker, "sequence": s, **{m: v[m] for m in listed if m in v}} for s, v in named
+            ]
         return pd.DataFrame(rows).set_index(["tracker", "sequence"])
 
     @cached_property
@@ -172,11 +174,13 @@ class FolderResult:
         ranked = self._ranked(family)
         title = f"{self.layout}: {record.main} decides"
         caption = f"protocol: {name}. {self._how(mine, ranked, record.main)}"
-        if len(mine) == 1:
-            frame = self.table.loc[list(mine), list(record.listed)]
-            return Board(frame, title, caption, digits=2, total=len(frame) > 1)
         best = [evaluation.combine(mine[str(t)]) for t in ranked.index]
-        frame = ranked[[]].assign(**{m: [v[m] for v in best] for m in record.listed})
+        shown = record.shown(next(iter(mine.values()))[0].protocol)
+        shown = tuple(m for m in shown if any(m in values for values in best))
+        if len(mine) == 1:
+            frame = self.table.loc[list(mine), list(shown)]
+            return Board(frame, title, caption, digits=2, total=len(frame) > 1)
+        frame = ranked[[]].assign(**{m: [v.get(m, np.nan) for v in best] for m in shown})
         if ranked.attrs["clusters"] > 1:
             frame.insert(0, "letters", ranked["letters"])
         for place, (column, values) in enumerate(self._beside(mine, ranked, record.main).items(), start=2):
@@ -250,10 +254,37 @@ def evaluate_folders(
         warnings.warn(text, VtlabWarning, stacklevel=2)
         rule = protocol if rule is None else rule
     if rule is not None:
+        told = form.rule
         form = replace(form, rule=find_family(form.family).rule(rule).name if form.family else rule)
+        _warn_of_hidden(form, told)
     with unpacked(truth) as truth_folder, unpacked(tracks) as tracks_folder:
         found = _evaluated(form, truth_folder, tracks_folder, layout, missing=missing, workers=workers)
     return replace(found, cluster=cluster)
+
+
+def _warn_of_hidden(form: Format, told: str) -> None:
+    """Warn where files were written by one rule on hidden answers and are scored by another, so that they can't say what
+    the same answers would be worth in memory.
+    """
+    if not (form.family and told and form.rule):
+        return
+    written, asked = (find_family(form.family).rule(name) for name in (told, form.rule))
+    if written.hidden_answers == asked.hidden_answers:
+        return
+    files = (
+        "leave out the boxes of answers that are marked as hidden, so they count as missing"
+        if written.hidden_answers == "dropped"
+        else "don't mark hidden answers, so they count as seen"
+    )
+    want = (
+        "counts hidden answers as any other" if asked.hidden_answers == "counted" else "drops hidden answers"
+    )
+    warnings.warn(
+        f"The rule {asked.name!r} {want}; results in the layout {form.name!r} {files}. Where a tracker hides answers, its "
+        "numbers differ from those of the same tracks in memory or in the layout 'vtlab', which keeps the mark.",
+        VtlabWarning,
+        stacklevel=3,
+    )
 
 
 def _evaluated(
@@ -342,7 +373,7 @@ def _known(form: Format, truth: Path, tracks: Path, layout: str, notes: list[str
 def _found(form: Format, tracks: Path, known: Mapping[str, Place], layout: str) -> dict[str, list[Result]]:
     """Results by tracker."""
     found: dict[str, list[Result]] = {}
-    for result in form.find_results(tracks, known):
+    for result in form.find_scored(tracks, known):
         found.setdefault(result.tracker, []).append(result)
     if not found:
         others = sorted(p.name for p in tracks.rglob("*") if p.is_file())[:3] if tracks.is_dir() else []
@@ -394,6 +425,7 @@ def _score(form: Format, place: Place, results: _Results) -> list[tuple[str, Par
     sequence = form.read_sequence(place, images=False)
     out: list[tuple[str, Part | str, bool]] = []
     for tracker, paths in results.items():
+        form.check_runs(paths, sequence)
         try:
             runs = [form.read_tracks(path, sequence) for path in sorted(paths)]
             parts = [
@@ -417,7 +449,13 @@ def _joined(form: Format, parts: list[Part], paths: Sequence[Path]) -> Part:
         return parts[0]
     if not form.repeats:
         raise FormatError(f"{paths[0]} and {paths[1]} are results of one tracker for one sequence. Keep one.")
-    return replace(parts[0], counts=sot.concat([part.counts for part in parts]))
+    repeated = find_family(parts[0].family).repeated
+    if repeated is None:
+        raise FormatError(
+            f"{paths[0]}: the metrics of {parts[0].family!r} know no repetitions, and there are {len(parts)} results for "
+            f"{parts[0].sequence!r}. Keep one."
+        )
+    return replace(parts[0], counts=repeated([part.counts for part in parts]))
 
 
 def _few(names: Iterable[str]) -> str:

@@ -12,7 +12,7 @@ import os
 import numpy as np
 import pytest
 
-from tests.judges import scenes
+from tests.judges import scenes, vot_scene
 from tests.judges.asking import GOLDEN, ask, compare, keep
 from vtlab.formats import convert, find_format, write_tracks
 
@@ -79,3 +79,12 @@ def test_vot(tmp_path):
             assert (again.rle is None) == (given.rle is None)
             if given.rle is not None:
                 assert again.rle.tolist() == given.rle.tolist()
+
+
+def test_vot_scores(tmp_path):
+    vot_scene.write(tmp_path)
+    answer = ask("vot", str(tmp_path), script="vot_scores")
+    file = GOLDEN / "vot_scores.json"
+    if os.environ.get("VTLAB_GOLDEN") == "1":
+        file.write_text(json.dumps(answer, sort_keys=True) + "\n")
+    assert json.loads(file.read_text()) == answer

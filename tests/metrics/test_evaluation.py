@@ -200,7 +200,7 @@ def test_a_perfect_tracker_is_perfect_on_sparse_truth(make, family, metric):
     sparse = make().take(np.isin(make().frame, np.arange(0, N, 10)))
     for rule in FAMILIES[family].rules:
         perfect = score(make(), make(), family, rule).values()
-        assert score(make(), sparse, family, rule).values() == pytest.approx(perfect), rule
+        assert score(make(), sparse, family, rule).values() == pytest.approx(perfect, nan_ok=True), rule
     assert score(make(3), sparse, family).values()[metric] < 1
 
 
@@ -231,10 +231,11 @@ def test_metrics_that_need_every_frame_refuse_sparse_truth():
 @pytest.mark.parametrize("rule", sorted(FAMILIES["sot"].rules))
 def test_hidden_answers_of_boxes_count_where_the_tool_reads_each_line(rule):
     hidden = boxes(visible=False)
-    counts = rule not in ("plain", "vot")  # whose results say that there is nothing
+    counts = rule != "plain" and "vot" not in rule  # whose results say that there is nothing
     assert FAMILIES["sot"].rules[rule].hidden_answers == ("counted" if counts else "dropped")
     shown, none = (score(t, boxes(), "sot", rule).values() for t in (boxes(), Tracks.empty(size=(120, 160))))
-    assert score(hidden, boxes(), "sot", rule).values() == (shown if counts else none)
+    found = score(hidden, boxes(), "sot", rule).values()
+    assert found == pytest.approx(shown if counts else none, nan_ok=True)
 
 
 def test_hidden_answers_of_the_other_families():

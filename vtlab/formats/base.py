@@ -154,6 +154,17 @@ class Format:
                 found.append(Result(tracker_of(_base(root), self.folder_of(path, name)), name, path))
         return found
 
+    def find_scored(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
+        """What `vtlab evaluate` scores: results, and runs that only this format can hold."""
+        return self.find_results(root, known)
+
+    def check_runs(self, paths: Iterable[Path], sequence: Sequence) -> None:
+        """Check that the runs of one tracker on a sequence are complete, where a benchmark has several.
+
+        Raises:
+            FormatError: One is missing.
+        """
+
     def sequence_of(self, path: Path, known: set[str] | None) -> str | None:
         """Name of the sequence whose result lies at `path`; None where it is none of `known`."""
         return path.stem if known is None or path.stem in known else None

@@ -56,6 +56,8 @@ from vtlab.video import image_files
 
 _TRUTH = re.compile(r"groundtruth(?:_(.+))?\.txt")
 _RESULT = re.compile(r"(.+)_(\d{3})")
+_UNSUPERVISED = {"unsupervised", "longterm"}
+"""Experiments of the challenges in which a tracker is started once and never again."""
 _START = re.compile(r"(.+)_(\d{8})")
 
 
@@ -65,9 +67,11 @@ class Vot(Format):
 
     Attributes:
         binary: Results are written as `.bin` (their coordinates have 32 bits), as the toolkit does by default.
+        anchored: Found are the runs of the multi-start experiment, in place of trajectories from first frame to last.
     """
 
     binary: bool = False
+    anchored: bool = False
 
     def places(self, root: Path) -> Iterable[Place]:
         """Every object of every sequence."""
@@ -79,25 +83,47 @@ class Vot(Format):
 
     def find_results(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
         """Trajectories as text and binary; of one that is there as both, the text."""
+        found = self.trajectories(root, known)
+        runs = [p for s in (".txt", ".bin") for p in files(root, s) if _START.fullmatch(p.stem)]
+        if runs and not root.is_file():
+            warnings.warn(
+                f"{root}: {len(runs)} runs of the multi-start experiment are left out, such as {runs[0].name}: no other "
+                "format has such. Remedy: `vtlab evaluate` scores them, vtlab.formats.read_tracks reads one.",
+                VtlabWarning,
+                stacklevel=2,
+            )
+        return found
+
+    def find_scored(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
+        """Trajectories, and the runs of the multi-start experiment."""
+        wanted = None if known is None else list(known)
+        more = [] if root.is_file() else replace(self, anchored=True).trajectories(root, wanted)
+        return self.trajectories(root, wanted) + more
+
+    def trajectories(self, root: Path, known: Iterable[str] | None) -> list[Result]:
+        """Results as text and binary; of one that is there as both, the text."""
         wanted = None if known is None else list(known)
         text = super().find_results(root, wanted)
         if root.is_file():
             return text
         there = {r.path.with_suffix("") for r in text}
         more = Format.find_results(replace(self, suffix=".bin"), root, wanted)
-        runs = [p for s in (".txt", ".bin") for p in files(root, s) if _START.fullmatch(p.stem)]
-        if runs:
-            warnings.warn(
-                f"{root}: {len(runs)} runs of the multi-start experiment are left out, such as {runs[0].name}: they are "
-                "scored from their starts (vtlab.metrics.vot). Remedy: read one with vtlab.formats.read_tracks.",
-                VtlabWarning,
-                stacklevel=2,
-            )
         return text + [r for r in more if r.path.with_suffix("") not in there]
+
+    def check_runs(self, paths: Iterable[Path], sequence: Sequence) -> None:
+        """See `Format`: a run of the multi-start experiment begins at every anchor."""
+        starts = {int(m[2]) for m in (_START.fullmatch(p.stem) for p in paths) if m}
+        anchors = {} if sequence.truth is None else sequence.truth.meta.get("anchors") or {}
+        lacking = sorted(int(a) for a in anchors if int(a) not in starts)
+        if starts and lacking:
+            raise FormatError(
+                f"{sequence.name}: the multi-start experiment has no run from the anchors {', '.join(map(str, lacking))}. "
+                f"Add {sequence.name}_{lacking[0]:08d}{self.suffix} and the like, or leave out the sequence."
+            )
 
     def sequence_of(self, path: Path, known: set[str] | None) -> str | None:
         """`<sequence>_001` or, of one object of several, `<sequence>_<object>_001`."""
-        match = _RESULT.fullmatch(path.stem)
+        match = (_START if self.anchored else _RESULT).fullmatch(path.stem)
         if match is None or path.name.endswith(".value"):
             return None
         target = "-".join(match[1].rsplit("_", 1))
@@ -144,7 +170,7 @@ class Vot(Format):
         found, truth = vr.trajectory(path), None if sequence is None else sequence.truth
         size, start = None if truth is None else truth.size, _START.fullmatch(path.stem)
         told = vr.with_values(vr.tracks_of(found, size, "tracked", path), path)
-        told = told.replace(meta={**told.meta, "format": self.name})
+        told = told.replace(meta={**told.meta, "format": self.name, **_experiment(told, path)})
         if start:
             told = _started(told, int(start[2]), truth, path)
         if truth is None:
@@ -231,6 +257,16 @@ def _beside(folder: Path, count: int) -> dict[str, dict[str, int]]:
         if signs:
             found[file.stem] = {n: -1 if text.startswith("-") else 1 for n, text in signs.items()}
     return found
+
+
+def _experiment(told: Tracks, path: Path) -> dict[str, str]:
+    """The experiment that a result says it is of: by its name, its folder, or that it begins with a start."""
+    if _START.fullmatch(path.stem):
+        return {"experiment": "multistart"}
+    if not told.meta.get("codes"):
+        return {}
+    free = _UNSUPERVISED & {folder.name for folder in path.absolute().parents[:2]}
+    return {"experiment": "unsupervised" if free else "supervised"}
 
 
 def _started(told: Tracks, first: int, truth: Tracks | None, path: Path) -> Tracks:

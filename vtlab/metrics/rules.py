@@ -30,10 +30,12 @@ class Rule:
             as in tools that read one box from each line of a result file and know no such mark. `dropped`: it is no
             answer, as where a format says so by leaving it out (lines of MOTChallenge, pixels of masks). `judged`: the
             mark itself is part of the score (TAP-Vid's occlusion).
+        listed: Metrics that tables show beside the family's first, in place of its others; where they are known.
     """
 
     name: str
     source: str
+    listed: tuple[str, ...] = field(default=(), kw_only=True)
     hidden_answers: Literal["counted", "dropped", "judged"] = field(default="dropped", kw_only=True)
 
 
@@ -63,6 +65,11 @@ class SotProtocol(Rule):
         area: The area under a curve is the `mean` of its values or the `trapezoid` integral.
         combine: Curves are averaged over `sequences`, or all `frames` are pooled.
         precision: Precision is the value at 20 pixels (`20px`) or the area under its curve (`auc`).
+        regions: Boxes overlap as they are (`boxes`), or what there is (polygon, else mask, else box) is drawn on pixels
+            within the image first (`drawn`, see `vtlab.metrics.vot_regions`), and VOT's measures are given too: accuracy,
+            failures or robustness, expected average overlap (`vtlab.metrics.vot_runs`).
+        eao_supervised: Shortest and longest sequence length of the expected overlap of VOT's supervised experiment.
+        eao_anchors: The same of its multi-start experiment.
     """
 
     hidden_answers: Literal["counted", "dropped", "judged"] = field(default="counted", kw_only=True)
@@ -78,6 +85,14 @@ class SotProtocol(Rule):
     area: Literal["mean", "trapezoid"] = "mean"
     combine: Literal["sequences", "frames"] = "sequences"
     precision: Literal["20px", "auc"] = "20px"
+    regions: Literal["boxes", "drawn"] = "boxes"
+    eao_supervised: tuple[int, int] = (100, 356)
+    eao_anchors: tuple[int, int] = (115, 755)
+
+    @property
+    def needs_size(self) -> bool:
+        """Whether boxes can't be compared without the size of the images."""
+        return self.bounds != "none" and self.regions == "boxes"
 
     def overlap_thresholds(self) -> Array:
         """Return the 21 overlap thresholds 0, 0.05, ..., 1."""
@@ -92,6 +107,8 @@ class SotProtocol(Rule):
         return np.linspace(0, 0.5, 21) if self.precision == "auc" else np.arange(51) / 100
 
 
+_VOT = ("accuracy", "failures", "robustness", "eao")
+_DRAWN: dict[str, Any] = {"first_frame": "given", "absent": "excluded", "bounds": "image", "regions": "drawn"}
 SOT: dict[str, SotProtocol] = {
     p.name: p
     for p in (
@@ -148,11 +165,26 @@ SOT: dict[str, SotProtocol] = {
         ),
         SotProtocol(
             "vot",
-            "VOT toolkit's success plot (burn-in 0, bounded); Kristan et al., VOT 2020",
-            first_frame="given",
-            bounds="image",
-            absent="excluded",
+            "VOT toolkit 0.9: drawn regions; lengths of the expected overlap as in VOT2017, VOT2018 and VOT2020 to 2022",
             hidden_answers="dropped",
+            listed=_VOT,
+            **_DRAWN,
+        ),
+        SotProtocol(
+            "vot2016",
+            "VOT toolkit 0.9, lengths of VOT2015 and VOT2016",
+            hidden_answers="dropped",
+            listed=_VOT,
+            eao_supervised=(108, 371),
+            **_DRAWN,
+        ),
+        SotProtocol(
+            "vot2019",
+            "VOT toolkit 0.9, lengths of VOT2019",
+            hidden_answers="dropped",
+            listed=_VOT,
+            eao_supervised=(46, 291),
+            **_DRAWN,
         ),
         SotProtocol(
             "plain",

@@ -10,14 +10,16 @@ Papers: Wu, Lim, Yang, "Object Tracking Benchmark", TPAMI 2015 (success, precisi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
+from vtlab.metrics import vot_runs
 from vtlab.metrics.rules import SOT, SotProtocol
+from vtlab.metrics.vot_regions import region_overlaps
 
 Array = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -36,6 +38,8 @@ class BoxSequence:
         name: Name for messages.
         looked: (N,) bool: somebody looked at the frame, so that truth says something of it; default: all. Others don't
             count.
+        overlap: (N,) overlaps of regions, where the protocol draws them; default: of the boxes.
+        vot: What the object adds to VOT's measures there.
     """
 
     answer: ArrayLike
@@ -44,6 +48,8 @@ class BoxSequence:
     size: tuple[float, float] | None = None
     name: str = ""
     looked: ArrayLike | None = None
+    overlap: ArrayLike | None = None
+    vot: vot_runs.Counts | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ class SotScores:
         success: (S, 21) counted frames whose overlap exceeds each threshold.
         precision: (S, K) counted frames whose centre error is within each threshold.
         norm_precision: (S, K) the same for the normalised centre error.
+        vot: What the sequences add to VOT's measures, where the rule has them.
     """
 
     protocol: SotProtocol
@@ -65,6 +72,7 @@ class SotScores:
     success: Ints
     precision: Ints
     norm_precision: Ints
+    vot: vot_runs.Counts | None = None
 
     @property
     def passed(self) -> Ints:
@@ -84,8 +92,9 @@ class SotScores:
 
     def values(self) -> dict[str, float]:
         """Return the combined scores by name, fractions 0-1; NaN where no frame counts at all."""
+        more = {} if self.vot is None else self.vot.values()
         if not self.frames.sum():
-            return dict.fromkeys(NAMES, np.nan)
+            return dict.fromkeys(NAMES, np.nan) | more
         total = self.frames.sum()
         precision, normalized = self.curve("precision"), self.curve("norm_precision")
         at = 20 if self.protocol.precision == "20px" else 8
@@ -101,6 +110,7 @@ class SotScores:
             "sr_75": float(self.passed[:, 1].sum() / total),
             "op_50": float(op[0]),
             "op_75": float(op[1]),
+            **more,
         }
 
     def per_sequence(self) -> list[dict[str, float]]:
@@ -117,6 +127,7 @@ class SotScores:
             self.success[i],
             self.precision[i],
             self.norm_precision[i],
+            None if self.vot is None else self.vot.take(i),
         )
 
     def _area(self, curve: Array) -> float:
@@ -125,16 +136,21 @@ class SotScores:
         return float((curve.sum() - (curve[0] + curve[-1]) / 2) / (len(curve) - 1))
 
 
-def concat(parts: Sequence[SotScores]) -> SotScores:
-    """Join the scores of several sets of sequences that were made by one protocol."""
+def concat(parts: Sequence[SotScores], *, repetitions: bool = False) -> SotScores:
+    """Join the scores of several sets of sequences that were made by one protocol; `repetitions`: of several runs on the
+    same sequences, whose counts are added.
+    """
     if not parts:
         raise InputError("There are no scores to join.")
-    columns = {
-        f.name: np.concatenate([getattr(p, f.name) for p in parts])
+    join = np.sum if repetitions else np.concatenate
+    columns: dict[str, Any] = {
+        f.name: join([getattr(p, f.name) for p in parts], axis=0)
         for f in fields(SotScores)
-        if f.name != "protocol"
+        if f.name not in ("protocol", "vot")
     }
-    return SotScores(parts[0].protocol, **columns)
+    told = [p.vot for p in parts if p.vot is not None]
+    joined = vot_runs.join(told, repetitions=repetitions) if told else None
+    return SotScores(parts[0].protocol, **columns, vot=joined)
 
 
 NAMES = (
@@ -157,7 +173,9 @@ def evaluate(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"
         InputError: Answer and truth of a sequence differ in length, or the protocol needs the image size.
     """
     flat = _flatten(sequences, protocol)
-    return _count(protocol, len(sequences), flat.owner, _judge(flat, protocol))
+    found = _count(protocol, len(sequences), flat.owner, _judge(flat, protocol))
+    told = [s.vot for s in sequences if s.vot is not None]
+    return replace(found, vot=vot_runs.join(told)) if told else found
 
 
 def overlaps(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"]) -> list[Array]:
@@ -187,7 +205,9 @@ def _judge(flat: _Flat, protocol: SotProtocol) -> _Judged:
         a, t = _round(a), _round(t)
     real = (t[2] > t[0]) & (t[3] > t[1])
     valid = real if flat.visible is None else real & flat.visible
-    overlap = _iou(_bound(a, flat.size, protocol.bounds), _bound(t, flat.size, protocol.bounds))
+    overlap = flat.overlap
+    if overlap is None:
+        overlap = _iou(_bound(a, flat.size, protocol.bounds), _bound(t, flat.size, protocol.bounds))
     dx, dy = ((a[i] + a[i + 2] - t[i] - t[i + 2]) * 0.5 for i in (0, 1))
     error = np.sqrt(dx * dx + dy * dy)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -229,6 +249,7 @@ class _Flat:
     owner: Ints
     first: Ints
     looked: Bools | None = None
+    overlap: Array | None = None
 
 
 def _flatten(sequences: Sequence[BoxSequence], protocol: SotProtocol) -> _Flat:
@@ -248,13 +269,20 @@ def _flatten(sequences: Sequence[BoxSequence], protocol: SotProtocol) -> _Flat:
     if protocol.first_frame == "truth":
         answer[:, first] = truth[:, first]
     owner = np.repeat(np.arange(len(lengths)), lengths)
-    size = (
-        np.array([s.size for s in sequences], dtype=np.float64)[owner].T
-        if protocol.bounds != "none"
-        else None
-    )
+    size = np.array([s.size for s in sequences], dtype=np.float64)[owner].T if protocol.needs_size else None
     seen, looked = (_flags([getattr(s, name) for s in sequences], lengths) for name in ("visible", "looked"))
-    return _Flat(answer, truth, seen, size, owner, first, looked)
+    drawn = protocol.regions == "drawn"
+    overlap = np.concatenate([_drawn(s) for s in sequences]) if drawn else None
+    return _Flat(answer, truth, seen, size, owner, first, looked, overlap)
+
+
+def _drawn(s: BoxSequence) -> Array:
+    """Overlaps of drawn regions: as given, else of the boxes."""
+    if s.overlap is not None:
+        return np.asarray(s.overlap, dtype=np.float64)
+    sides = (np.asarray(side, dtype=np.float64) for side in (s.answer, s.truth))
+    answer, truth = ([box if np.isfinite(box).all() else None for box in side] for side in sides)
+    return region_overlaps(answer, truth, None if s.size is None else (round(s.size[1]), round(s.size[0])))
 
 
 def _check(s: BoxSequence, answer: Array, truth: Array, protocol: SotProtocol) -> None:
@@ -266,9 +294,9 @@ def _check(s: BoxSequence, answer: Array, truth: Array, protocol: SotProtocol) -
             f"{where}{len(answer)} answers for {len(truth)} frames of truth. Give one box for each frame, NaN "
             "where the tracker had none."
         )
-    if protocol.bounds != "none" and s.size is None:
+    if protocol.needs_size and s.size is None:
         raise InputError(f"{where}the protocol {protocol.name!r} cuts boxes to the image: give its size.")
-    for name, flags in (("visible", s.visible), ("looked", s.looked)):
+    for name, flags in (("visible", s.visible), ("looked", s.looked), ("overlap", s.overlap)):
         if flags is not None and np.shape(flags) != (len(truth),):
             raise InputError(f"{where}{name} has shape {np.shape(flags)}, expected ({len(truth)},).")
 

@@ -1,12 +1,7 @@
-"""Measures of the VOT challenges from per-frame overlaps: failures, expected overlap, anchors, long-term.
+"""VOT's measures of results: of the supervised experiment from its regions, of tracks that were started once.
 
-Papers: Kristan et al., "A Novel Performance Evaluation Methodology for Single-Target Trackers", TPAMI 2016
-(accuracy, robustness, expected average overlap of the supervised experiment); Kristan et al., "The Eighth Visual
-Object Tracking VOT2020 Challenge Results", ECCVW 2020 (anchor-based experiment); Lukezic et al., "Performance
-Evaluation Methodology for Long-Term Single-Object Tracking", IEEE Trans. Cybernetics 2021 (precision, recall, F);
-Kristan et al., "The VOTS2023 Challenge", ICCVW 2023 (NRE, DRE, ADQ). Written from the papers.
-
-An overlap is the IoU with the truth in [0, 1] on each frame of a run, the frame of initialisation first.
+The measures themselves are in `vtlab.metrics.vot_measures`, whose names this module gives on; `vtlab.evaluate` and
+`vtlab evaluate --as vot` score results of VOT's experiments by the rule `vot`.
 """
 
 from __future__ import annotations
@@ -15,60 +10,27 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from vtlab.errors import InputError
 from vtlab.metrics import quality
 from vtlab.metrics.families import Case, Truth, truth_of
+from vtlab.metrics.vot_measures import (
+    AccuracyRobustness,
+    LongTerm,
+    absence_quality,
+    anchor_expected_overlap,
+    anchors,
+    expected_average_overlap,
+    expected_overlap_curve,
+    long_term,
+    progress,
+    supervised,
+)
 from vtlab.metrics.vot_regions import Region, region_overlaps, regions_of
+from vtlab.metrics.vot_runs import Counts, Run, join
 from vtlab.tracks import Tracks
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class AccuracyRobustness:
-    """Accuracy and robustness of one experiment.
-
-    Attributes:
-        accuracy: Mean overlap while tracking.
-        robustness: Supervised: failures in a sequence of mean length (lower is better). Anchors: part of the
-            frames before failure, in [0, 1].
-        reliability: exp(-30 * failures / frames) in the supervised experiment; for anchors the robustness.
-    """
-
-    accuracy: float
-    robustness: float
-    reliability: float
-
-
-def supervised(
-    runs: Sequence[Sequence[ArrayLike]],
-    failed: Sequence[Sequence[bool]],
-    lengths: Sequence[int],
-    *,
-    burn_in: int = 10,
-    sensitivity: float = 30.0,
-) -> AccuracyRobustness:
-    """Accuracy and robustness of the supervised experiment, in which a tracker is restarted after each failure.
-
-    Args:
-        runs: For each sequence its runs: overlaps from (re)initialisation up to, not including, the failure.
-        failed: For each sequence, for each run, whether it ended in a failure.
-        lengths: Frames of each sequence.
-        burn_in: Frames after an initialisation that do not count for accuracy.
-        sensitivity: Frames over which the reliability is extrapolated.
-
-    Returns:
-        Sequences weighted by their lengths.
-    """
-    weights = np.asarray(lengths, dtype=np.float64)
-    kept = [[np.asarray(o, dtype=np.float64)[burn_in:] for o in sequence] for sequence in runs]
-    accuracy = np.array([np.concatenate(k).mean() if sum(map(len, k)) else 0.0 for k in kept])
-    failures = np.array([sum(map(bool, f)) for f in failed], dtype=np.float64)
-    mean_failures = float((failures * weights).sum() / weights.sum())
-    reliability = float(np.exp(-sensitivity * mean_failures / weights.mean()))
-    return AccuracyRobustness(float((accuracy * weights).sum() / weights.sum()), mean_failures, reliability)
 
 
 @dataclass(frozen=True)
@@ -118,271 +80,22 @@ def supervised_experiment(
         burn_in: Frames from a start on that do not count for accuracy.
         sensitivity: Frames over which the reliability is extrapolated.
     """
-    runs: list[tuple[Array, bool]] = []
-    rows = []
-    for sequence in results:
-        scored = [_supervised_run(run, sequence, burn_in) for run in sequence.runs]
-        runs += [piece for _, pieces in scored for piece in pieces]
-        accuracy = float(np.mean([a for a, _ in scored]))
-        failures = sum(failed for _, pieces in scored for _, failed in pieces) / len(scored)
-        rows.append((accuracy, failures, len(sequence.truth)))
-    mean_accuracy, mean_failures, lengths = np.array(rows).T
-    weighted = float((mean_failures * lengths).sum() / lengths.sum())
+    runs = [[Run.of(run, s.truth, s.size) for run in s.runs] for s in results]
+    weights = np.array([len(s.truth) for s in results], dtype=np.float64)
+    accuracy = np.array([np.mean([run.accuracy(burn_in) for run in mine]) for mine in runs])
+    pieces = [[piece for run in mine for piece in run.pieces()] for mine in runs]
+    failures = np.array(
+        [sum(failed for _, failed in p) / len(mine) for p, mine in zip(pieces, runs, strict=True)]
+    )
+    weighted = float((failures * weights).sum() / weights.sum())
     found = AccuracyRobustness(
-        float((mean_accuracy * lengths).sum() / lengths.sum()),
+        float((accuracy * weights).sum() / weights.sum()),
         weighted,
-        float(np.exp(-sensitivity * weighted / lengths.mean())),
+        float(np.exp(-sensitivity * weighted / weights.mean())),
     )
-    curve = expected_overlap_curve([r for r, _ in runs], [failed for _, failed in runs])
+    flat = [piece for mine in pieces for piece in mine]
+    curve = expected_overlap_curve([o for o, _ in flat], [failed for _, failed in flat])
     return SupervisedScore(found, curve, float(curve[low : high + 1].mean()))
-
-
-def _supervised_run(
-    run: Sequence[Region], sequence: SupervisedResults, burn_in: int
-) -> tuple[float, list[tuple[Array, bool]]]:
-    """Accuracy of a repetition, and its overlaps from each start on with whether it ended in a failure."""
-    overlaps = region_overlaps(run, sequence.truth, sequence.size)
-    codes = np.array([int(r) if isinstance(r, (int, np.integer)) else -1 for r in run])
-    starts, ends = np.flatnonzero(codes == 1), np.flatnonzero(codes == 2)
-    counted = (codes != 0) & (codes != 2)
-    for start in starts:
-        counted[start : start + burn_in] = False
-    accuracy = float(overlaps[counted].mean()) if counted.any() else 0.0
-    if not len(ends):
-        return accuracy, [(overlaps, False)]
-    pieces = [(overlaps[a:b], True) for a, b in zip(starts, ends, strict=False)]
-    if len(starts) > len(ends):
-        pieces.append((overlaps[starts[-1] :], False))
-    return accuracy, pieces
-
-
-def expected_overlap_curve(runs: Sequence[ArrayLike], failed: Sequence[bool]) -> Array:
-    """Expected average overlap of a sequence of each length 1, 2, ... (VOT 2015 to 2019).
-
-    A run that failed goes on with overlap 0; one that reached the end of its sequence counts up to there.
-
-    Args:
-        runs: Overlaps of each run from its initialisation, over all sequences.
-        failed: Whether each run ended in a failure.
-
-    Returns:
-        Curve over the frame index; frame 0 (the initialisation) is left out of the averages beyond it.
-    """
-    if not len(runs):
-        raise InputError("The expected overlap needs at least one run.")
-    arrays = [np.asarray(r, dtype=np.float64) for r in runs]
-    longest = max(map(len, arrays))
-    total, count = np.zeros(longest), np.zeros(longest)
-    for overlaps, lost in zip(arrays, failed, strict=True):
-        n = longest if lost else len(overlaps)
-        padded = np.zeros(n)
-        padded[: len(overlaps)] = overlaps
-        average = padded.copy()
-        average[1:] = padded[1:].cumsum() / np.arange(1, n)
-        total[:n] += average
-        count[:n] += 1
-    return total / np.maximum(count, 1)
-
-
-def expected_average_overlap(runs: Sequence[ArrayLike], failed: Sequence[bool], low: int, high: int) -> float:
-    """EAO: mean of `expected_overlap_curve` over sequence lengths low ... high (both included)."""
-    return float(expected_overlap_curve(runs, failed)[low : high + 1].mean())
-
-
-def progress(
-    overlaps: ArrayLike, *, threshold: float = 0.1, grace: int = 10, absent: ArrayLike | None = None
-) -> int:
-    """Frames before a run fails: the first of `grace` frames in a row with overlap <= threshold.
-
-    Args:
-        overlaps: (N,) of one run.
-        threshold: Overlap up to which a frame counts as lost.
-        grace: Lost frames in a row that make a failure.
-        absent: (N,) bool, frames on which the object is not there; they are never lost.
-    """
-    lost = np.asarray(overlaps, dtype=np.float64) <= threshold
-    if absent is not None:
-        lost &= ~np.asarray(absent, dtype=bool)
-    run = 0
-    for i, bad in enumerate(lost.tolist()):
-        run = run + 1 if bad else 0
-        if run == grace:
-            return i + 1 - grace
-    return len(lost)
-
-
-def anchors(
-    sequences: Sequence[Sequence[ArrayLike]],
-    lengths: Sequence[int],
-    *,
-    threshold: float = 0.1,
-    grace: int = 10,
-) -> AccuracyRobustness:
-    """Accuracy and robustness of the anchor-based experiment (VOT 2020 to 2022).
-
-    Args:
-        sequences: For each sequence the overlaps of its runs, one from each anchor, in tracking order.
-        lengths: Frames of each sequence, by which robustness is weighted.
-        threshold: See `progress`.
-        grace: See `progress`.
-    """
-    accuracy_sum = tracked_sum = 0.0
-    robustness_sum = 0.0
-    for runs in sequences:
-        arrays = [np.asarray(r, dtype=np.float64) for r in runs]
-        reached = [progress(r, threshold=threshold, grace=grace) for r in arrays]
-        tracked = float(sum(reached))
-        accuracy_sum += sum(float(r[:n].sum()) for r, n in zip(arrays, reached, strict=True))
-        tracked_sum += tracked
-    weights = np.asarray(lengths, dtype=np.float64)
-    for runs, weight in zip(sequences, weights, strict=True):
-        reached = [progress(r, threshold=threshold, grace=grace) for r in runs]
-        robustness_sum += weight * sum(reached) / sum(np.size(r) for r in runs)
-    robustness = robustness_sum / weights.sum()
-    return AccuracyRobustness(accuracy_sum / tracked_sum if tracked_sum else 0.0, robustness, robustness)
-
-
-def anchor_expected_overlap(
-    sequences: Sequence[Sequence[ArrayLike]],
-    low: int,
-    high: int,
-    *,
-    threshold: float = 0.1,
-    grace: int = 10,
-) -> float:
-    """EAO of the anchor-based experiment: runs of a sequence are averaged first, then sequences that reach a length.
-
-    Args:
-        sequences: As in `anchors`.
-        low: Shortest sequence length that counts.
-        high: Longest; lengths low ... high - 1 are averaged.
-        threshold: See `progress`.
-        grace: See `progress`.
-    """
-    total, active = np.zeros(high), np.zeros(high)
-    for runs in sequences:
-        curve, alive = _anchor_curve(runs, high, threshold, grace)
-        reached = alive > 0
-        total[reached] += (curve * alive)[reached]
-        active += alive
-    curve = np.divide(total, active, out=np.zeros(high), where=active > 0)
-    return float(curve[low:high].mean())
-
-
-def _anchor_curve(runs: Sequence[ArrayLike], high: int, threshold: float, grace: int) -> tuple[Array, Array]:
-    cut, failed = [], []
-    for run in runs:
-        overlaps = np.array(run, dtype=np.float64)
-        reached = progress(overlaps, threshold=threshold, grace=grace)
-        failed.append(reached < len(overlaps))
-        overlaps[reached:] = 0.0
-        cut.append(overlaps)
-    return _average_curve(cut, failed, high)
-
-
-def _average_curve(runs: Sequence[ArrayLike], failed: Sequence[bool], high: int) -> tuple[Array, Array]:
-    """Mean overlap of the runs over lengths 0 ... high - 1, and how many runs speak for each length."""
-    total, alive = np.zeros(high), np.zeros(high)
-    steps = np.arange(high)
-    for run, lost in zip(runs, failed, strict=True):
-        overlaps = np.asarray(run, dtype=np.float64)
-        sums = np.concatenate([[0.0], overlaps[1:].cumsum()])
-        n = min(len(overlaps), high)
-        total[1:n] += sums[1:n] / steps[1:n]
-        alive[1:n] += 1
-        if lost and n < high:
-            total[n:] += sums[-1] / (steps[n:] - 1)
-            alive[n:] += 1
-    return np.divide(total, alive, out=np.zeros(high), where=alive > 0), alive
-
-
-@dataclass(frozen=True)
-class LongTerm:
-    """Long-term scores at the threshold of the best F, and the whole curves.
-
-    Attributes:
-        precision: At the best threshold.
-        recall: At the best threshold.
-        f: Largest F over thresholds.
-        threshold: Confidence at which it is reached.
-        curve: (K, 2) precision and recall over thresholds, from the highest.
-    """
-
-    precision: float
-    recall: float
-    f: float
-    threshold: float
-    curve: Array
-
-
-def long_term(
-    overlaps: Sequence[ArrayLike],
-    scores: Sequence[ArrayLike],
-    visible: Sequence[ArrayLike],
-    *,
-    resolution: int = 100,
-) -> LongTerm:
-    """Tracking precision, recall and F of VOT-LT, averaged over sequences at each confidence threshold.
-
-    Args:
-        overlaps: (N,) for each sequence; 0 where the object is not there.
-        scores: (N,) confidence on each frame, NaN where the tracker reports no object.
-        visible: (N,) bool, the object is there.
-        resolution: Number of thresholds, chosen from the scores of all sequences.
-    """
-    pooled = np.concatenate([np.asarray(s, dtype=np.float64) for s in scores])
-    thresholds = _thresholds(pooled, resolution)
-    curve = np.zeros((len(thresholds), 2))
-    for o, s, v in zip(overlaps, scores, visible, strict=True):
-        overlap, score, seen = np.asarray(o, float), np.asarray(s, float), np.asarray(v, bool)
-        for k, threshold in enumerate(thresholds):
-            said = score >= threshold
-            curve[k, 0] += float(overlap[said].mean()) if said.any() else 1.0
-            curve[k, 1] += float(overlap[said].sum()) / max(int(seen.sum()), 1)
-    curve /= len(overlaps)
-    both = curve.sum(axis=1)
-    f = np.divide(2 * curve.prod(axis=1), both, out=np.zeros(len(curve)), where=both > 0)
-    best = int(f.argmax())
-    return LongTerm(
-        float(curve[best, 0]), float(curve[best, 1]), float(f[best]), float(thresholds[best]), curve
-    )
-
-
-def _thresholds(scores: Array, resolution: int) -> Array:
-    """Thresholds that split the sorted scores evenly, with both infinities."""
-    ordered = np.sort(scores[~np.isnan(scores)])[::-1]
-    if len(ordered) > resolution - 2:
-        step = len(ordered) // (resolution - 2)
-        index = np.round(np.linspace(step, len(ordered) - step, resolution - 2)).astype(int)
-        ordered = ordered[np.minimum(index, len(ordered) - 1)]
-    return np.concatenate([[np.inf], ordered, [-np.inf]])
-
-
-def absence_quality(
-    overlap: ArrayLike, answered: ArrayLike, visible: ArrayLike, *, threshold: float = 0.0, minimum: int = 10
-) -> dict[str, float]:
-    """VOTS's shares of the frames of one object: robustness, non-reported, drift and absence detection.
-
-    Args:
-        overlap: (N,) with truth.
-        answered: (N,) bool, the tracker says that the object is there.
-        visible: (N,) bool, it is there.
-        threshold: Overlap above which a frame is tracked.
-        minimum: Absent frames up to which ADQ is not defined.
-
-    Returns:
-        `R` (tracked), `NRE` (visible, not reported), `DRE` (visible, answered elsewhere), fractions of the visible
-        frames that sum to 1; `ADQ`, the fraction of absent frames on which nothing is answered. NaN if undefined.
-    """
-    o, a, v = np.asarray(overlap, float), np.asarray(answered, bool), np.asarray(visible, bool)
-    tracked = v & (o > threshold)
-    seen, absent = int(v.sum()), int((~v).sum())
-    return {
-        "R": float(tracked.sum() / seen) if seen else np.nan,
-        "NRE": float((v & ~tracked & ~a).sum() / seen) if seen else np.nan,
-        "DRE": float((v & ~tracked & a).sum() / seen) if seen else np.nan,
-        "ADQ": float((~v & ~a).sum() / absent) if absent > minimum else np.nan,
-    }
 
 
 def of_tracks(
@@ -403,24 +116,27 @@ def of_tracks(
         `accuracy`, `robustness`, `eao` (anchors), `lt_precision`, `lt_recall`, `lt_f` (long-term), and `R`, `NRE`,
         `DRE`, `ADQ` averaged over objects.
     """
-    runs: list[list[quality.Series]] = []
+    flat: list[quality.Series] = []
+    runs: list[list[Run]] = []
     for tracks, truth in pairs:
-        runs.append([quality.series(tracks, truth, int(i), family) for i in truth_of(truth).object_ids])
-    if family == "sot":
-        runs = [
-            [_drawn(tracks, truth, int(i), s) for i, s in zip(truth_of(truth).object_ids, mine, strict=True)]
-            for (tracks, truth), mine in zip(pairs, runs, strict=True)
-        ]
-    flat = [s for sequence in runs for s in sequence]
-    # An absent object is neither lost nor followed: such frames are left out of a run.
-    overlaps = [[s.overlap[s.visible] for s in sequence] for sequence in runs]
-    found = anchors(overlaps, [max(len(s.overlap) for s in sequence) for sequence in runs])
-    low, high = eao_lengths or (10, max(len(o) for sequence in overlaps for o in sequence))
+        ids = [int(i) for i in truth_of(truth).object_ids]
+        mine = [quality.series(tracks, truth, i, family) for i in ids]
+        if family == "sot":
+            mine = [_drawn(tracks, truth, i, s) for i, s in zip(ids, mine, strict=True)]
+        flat += mine
+        runs.append([_run(s) for s in mine])
+    lengths = eao_lengths or (10, max(11, *(len(run.overlap) for mine in runs for run in mine)))
+    counts = [
+        join(
+            [Counts.of(r, "multistart", max(len(r.overlap) for r in mine), lengths) for r in mine],
+            repetitions=True,
+        )
+        for mine in runs
+    ]
+    found = join(counts).values()
     lasting = long_term([s.overlap for s in flat], [s.score for s in flat], [s.visible for s in flat])
     out = {
-        "accuracy": found.accuracy,
-        "robustness": found.robustness,
-        "eao": anchor_expected_overlap(overlaps, low, max(high, low + 1)),
+        **found,
         "lt_precision": lasting.precision,
         "lt_recall": lasting.recall,
         "lt_f": lasting.f,
@@ -432,9 +148,34 @@ def of_tracks(
     return out
 
 
+def _run(series: quality.Series) -> Run:
+    """One run from a single start; where the object is absent, to answer nothing is right, as the toolkit has it."""
+    absent = ~series.visible
+    overlap = np.where(absent, np.isnan(series.score), series.overlap).astype(np.float64)
+    return Run(overlap, np.full(len(overlap), -1), absent, absent)
+
+
 def _drawn(tracks: Tracks, truth: Truth, object_id: int, series: quality.Series) -> quality.Series:
     """The series with overlaps of regions that are drawn."""
     case, frames = Case.of(tracks, truth), series.frame.tolist()
     mine, answers = (regions_of(t.of_object(object_id), frames) for t in (case.truth, case.tracks))
     overlap = np.where(series.visible, region_overlaps(answers, mine, case.size), 0.0)
     return replace(series, overlap=overlap)
+
+
+__all__ = [
+    "AccuracyRobustness",
+    "LongTerm",
+    "SupervisedResults",
+    "SupervisedScore",
+    "absence_quality",
+    "anchor_expected_overlap",
+    "anchors",
+    "expected_average_overlap",
+    "expected_overlap_curve",
+    "long_term",
+    "of_tracks",
+    "progress",
+    "supervised",
+    "supervised_experiment",
+]

@@ -66,9 +66,25 @@ def region_overlaps(
     )
 
 
+def is_empty(region: Region) -> bool:
+    """Whether the toolkit takes a region as empty: nothing, or one of no width or height (a mask: of one pixel)."""
+    if region is None or isinstance(region, (int, np.integer)):
+        return True
+    if isinstance(region, tuple):
+        left, top, right, bottom = _bounds((0, 0, region[2]))
+        return left == right or top == bottom
+    numbers = np.asarray(region, dtype=np.float64).reshape(-1, 2)
+    return bool((numbers.max(axis=0) <= numbers.min(axis=0)).any())
+
+
 def regions_of(tracks: Tracks, frames: Sequence[int]) -> list[Region]:
-    """The visible region of one object on each of `frames`: its polygon, else its mask, else its box, else None."""
-    row = {int(f): i for i, f in enumerate(tracks.frame.tolist()) if tracks.visible[i]}
+    """The region of one object on each of `frames`: its polygon, else its mask, else its box; None where it isn't seen.
+
+    A box without area is told as it is: nobody sees it, but a file of VOT can hold it, where it is not the same as nothing.
+    """
+    flat = np.isfinite(tracks.boxes).all(axis=1) & (tracks.boxes[:, 2:] <= tracks.boxes[:, :2]).any(axis=1)
+    told = tracks.visible | flat
+    row = {int(f): i for i, f in enumerate(tracks.frame.tolist()) if told[i]}
     return [_region(tracks, row[f]) if f in row else None for f in frames]
 
 
@@ -76,7 +92,7 @@ def _region(tracks: Tracks, row: int) -> Region:
     rings = None if tracks.polygons is None else tracks.polygons[row]
     if rings is not None and len(rings) == 1:
         return rings[0]
-    mask = tracks.mask(row)
+    mask = tracks.mask(row) if tracks.visible[row] else None
     if mask is not None:
         return 0, 0, mask
     box = tracks.boxes[row]

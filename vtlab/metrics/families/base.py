@@ -59,6 +59,7 @@ class Family:
         timeline_label: What a timeline shows, for an axis.
         combiner: From counts of sequences to a function of their positions (repeats allowed), where joining them once
             makes thousands of selections cheap; None = `combine` anew.
+        repeated: From the counts of several runs on one sequence to those of the sequence; None: there are no such runs.
         claims: Whether tracks and truth look like this family's, where none is named; the last that does wins.
         classes: Counts of each label of truth; None where the family is not scored by class.
         join_classes: From label -> counts of sequences to label or way of joining -> metric -> value.
@@ -80,6 +81,7 @@ class Family:
     judge: Callable[[Case, Any], Judged]
     timeline_label: str
     combiner: Callable[[Sequence[Any]], Select] | None = None
+    repeated: Callable[[Sequence[Any]], Any] | None = None
     claims: Callable[[Tracks, Tracks], bool] | None = None
     classes: Callable[[Case, Any], dict[str, Any]] | None = None
     join_classes: Callable[[Mapping[str, Sequence[Any]]], dict[str, dict[str, float]]] | None = None
@@ -103,6 +105,10 @@ class Family:
                 f"Unknown protocol {name!r} of the family {self.code!r}. {near(key, self.rules)}"
             )
         return self.rules[key]
+
+    def shown(self, rule: Rule) -> tuple[str, ...]:
+        """Metrics that a table of numbers by `rule` shows, the one that ranks first."""
+        return (self.main, *rule.listed) if rule.listed else self.listed
 
     def rule_of(self, case: Case, name: str | Rule | None = None) -> Any:
         """Return the rule that a case is scored by: the one named, else the truth's own, else the default."""

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import InputError
-from vtlab.metrics import sot
+from vtlab.errors import InputError, VtlabWarning
+from vtlab.metrics import sot, vot_runs
 from vtlab.metrics.families.base import Array, Case, Curve, Family, Select
 from vtlab.metrics.per_frame import Judged
-from vtlab.metrics.records import Metric
-from vtlab.metrics.rules import SOT
+from vtlab.metrics.records import INF, Metric
+from vtlab.metrics.rules import SOT, SotProtocol
+from vtlab.metrics.vot_regions import regions_of
 from vtlab.tracks import Tracks
 
 _OTB = "Wu et al., Object Tracking Benchmark, TPAMI 2015"
 _GOT = "Huang et al., GOT-10k, TPAMI 2019"
 _NET = "Mueller et al., TrackingNet, ECCV 2018"
+_VOT = "Kristan et al., VOT2016, TPAMI 2016; VOT2020, ECCVW 2020"
 _METRICS = (
     Metric("success_auc", "sot", "Area under the success curve over 21 overlap thresholds", paper=_OTB),
     Metric("precision_20px", "sot", "Frames whose centre error is at most 20 px", paper=_OTB),
@@ -30,6 +34,10 @@ _METRICS = (
     Metric("sr_75", "sot", "Counted frames of all sequences with overlap above 0.75", paper=_GOT),
     Metric("op_50", "sot", "Overlap precision at 0.5, averaged over sequences", paper=_OTB),
     Metric("op_75", "sot", "Overlap precision at 0.75, averaged over sequences", paper=_OTB),
+    Metric("accuracy", "sot", "VOT: mean overlap while tracking", paper=_VOT),
+    Metric("robustness", "sot", "VOT, multi-start: part of the frames before a failure", paper=_VOT),
+    Metric("failures", "sot", "VOT, supervised: failures in a sequence", "1/sequence", 0, INF, False, _VOT),
+    Metric("eao", "sot", "VOT: expected average overlap", paper=_VOT),
 )  # fmt: skip
 
 
@@ -43,6 +51,14 @@ def _sequences(case: Case, rule: Any) -> tuple[list[int], list[int], list[sot.Bo
             "The ground truth has no visible boxes; score masks with 'vos' and points with 'points'."
         )
     size = None if case.size is None else (float(case.size[1]), float(case.size[0]))
+    if size is None and rule.regions == "drawn":
+        warnings.warn(
+            f"{case.name or 'The truth'}: nothing tells the size of the images, so regions are compared beyond their edges "
+            "too, where VOT cuts them. Remedy: images beside the truth, width and height in the file `sequence`, or "
+            "truth.replace(size=(height, width)).",
+            VtlabWarning,
+            stacklevel=2,
+        )
     looked = np.zeros(case.frames, bool)
     looked[case.looked_at()] = True
     starts, sequences = [], []
@@ -50,15 +66,55 @@ def _sequences(case: Case, rule: Any) -> tuple[list[int], list[int], list[sot.Bo
         mine = truth.object_id == object_id
         start = case.start(object_id, truth.frame[mine & boxed & truth.visible])
         stop = int(truth.frame[mine].max()) + 1
+        drawn = _drawn(case, rule, object_id, start, stop) if rule.regions == "drawn" else None
+        start = start if drawn is None else drawn.first
         t_box, visible = _fill(truth, object_id, start, stop)
         a_box, _ = _fill(answers, object_id, start, stop)
         # What a box without area is worth the rule says, not the mark that nothing is seen of it.
         visible |= np.isfinite(t_box).all(axis=1) & ~(t_box[:, 2:] > t_box[:, :2]).all(axis=1)
         a_box, t_box = a_box + rule.origin, t_box + rule.origin
         name = f"{case.name} object {object_id}".strip()
-        sequences.append(sot.BoxSequence(a_box, t_box, visible, size, name, looked[start:stop]))
+        one = sot.BoxSequence(a_box, t_box, visible, size, name, looked[start:stop])
+        if drawn is not None:
+            one = replace(one, looked=drawn.counted, overlap=drawn.overlap, vot=drawn.counts)
+        sequences.append(one)
         starts.append(start)
     return ids, starts, sequences
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Overlaps of drawn regions from frame `first` on, which of these frames count, and what the run adds to the score."""
+
+    first: int
+    overlap: Array
+    counted: NDArray[np.bool_]
+    counts: vot_runs.Counts
+
+
+def _drawn(case: Case, rule: SotProtocol, object_id: int, start: int, stop: int) -> _Drawn:
+    """One run on one object: from its prompt, or as the codes of a result of VOT say, in the order of tracking."""
+    answers, truth = (t.of_object(object_id) for t in (case.tracks, case.truth))
+    codes = {int(f): int(c) for f, c in (case.tracks.meta.get("codes") or {}).items() if int(f) < stop}
+    starts = [f for f, code in codes.items() if code == vot_runs.GIVEN]
+    if case.tracks.record.direction == "backward":
+        frames = np.arange(max(starts, default=start), -1, -1)
+    else:
+        frames = np.arange(min(starts, default=start), stop)
+    frames = frames[np.isin(frames, case.looked_at())]
+    told = [
+        codes.get(f, r) for f, r in zip(frames.tolist(), regions_of(answers, frames.tolist()), strict=True)
+    ]
+    run = vot_runs.Run.of(told, regions_of(truth, frames.tolist()), case.size)
+    experiment = str(case.tracks.meta.get("experiment") or "multistart")
+    lengths = rule.eao_supervised if experiment == "supervised" else rule.eao_anchors
+    counts = vot_runs.Counts.of(run, experiment, case.truth.record.frames or stop, lengths)
+    first = min(start, int(frames.min(initial=start)))
+    overlap, counted = np.zeros(stop - first), np.zeros(stop - first, bool)
+    overlap[frames - first] = run.overlap
+    waits = (run.code == vot_runs.FAILED) | ((run.code == vot_runs.NOTHING) & (experiment == "supervised"))
+    counted[frames - first] = ~waits
+    return _Drawn(first, overlap, counted, counts)
 
 
 def _score(case: Case, rule: Any) -> tuple[sot.SotScores, dict[int, dict[str, float]]]:
@@ -121,6 +177,7 @@ FAMILY = Family(
     judge=_judge,
     timeline_label="mean overlap (IoU)",
     combiner=_combiner,
+    repeated=lambda counts: sot.concat(counts, repetitions=True),
     claims=lambda tracks, truth: True,
     curves=(
         Curve("success", "success_auc", "overlap threshold", _success),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import pickle
 import subprocess
 import sys
@@ -18,8 +19,9 @@ import pytest
 import vtlab
 import vtlab.detectors.recorded
 from tests.fuzz.harness import Campaign, table
-from vtlab.errors import ExperimentError, FormatError, VideoError, VtlabError
+from vtlab.errors import ExperimentError, FormatError, TracksError, VideoError, VtlabError
 from vtlab.experiments import load_experiment
+from vtlab.experiments.store import Store, leaderboard
 from vtlab.files import csv_text, outside, read_csv, read_parquet, read_yaml
 from vtlab.files.pages import chunks
 from vtlab.formats import FORMATS, open_format
@@ -208,8 +210,6 @@ def test_a_small_parquet_of_lists_without_end_is_refused_unread(tmp_path, monkey
 
 
 def test_sizes_that_are_no_numbers(tmp_path):
-    import json
-
     import pyarrow.parquet as pq
 
     path = tmp_path / "a.parquet"
@@ -365,6 +365,62 @@ def test_numbers_in_prompts_that_are_none(tmp_path, text):
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(VtlabError, match=r"a\.json"):
         Prompts.load(tmp_path / "a.json")
+
+
+def test_what_a_campaign_found(tmp_path):
+    """Boxes whose area overflows, names that are lists, an encoding that nobody knows, frames beyond 64 bits."""
+    with pytest.raises(TracksError, match="none beyond"):
+        Tracks.of([0], [1], [[1, 2, 3, 1e308]])
+    tao = {"videos": [{"id": 1, "name": "a"}], "images": [], "tracks": [{"id": [1]}], "annotations": []}
+    (tmp_path / "tao.json").write_text(json.dumps({**tao, "categories": []}))
+    with pytest.raises(FormatError, match=r"tao\.json"):
+        open_format(tmp_path / "tao.json", "tao").truth("a")
+    (tmp_path / "cvat.xml").write_text('<?xml version="1.0" encoding="utf-9"?><annotations></annotations>')
+    with pytest.raises(FormatError, match=r"cvat\.xml.*utf-9"):
+        read_format(tmp_path / "cvat.xml", "cvat")
+    boxes = [[i, i, i + 9, i + 9] for i in range(40)]
+    answers = {name: Tracks.of(range(40), 1, np.add(boxes, n)) for n, name in enumerate("ab")}
+    vtlab.verdict(answers, guarantee=False, metric="iou", file=tmp_path / "v.json").next()
+    saved = json.loads((tmp_path / "v.json").read_text())
+    said = {"looked": [2**70], "unsure": [], "size": None, "objects": []}
+    for damage in (
+        {"labels": {"video": said}},
+        {"known": {"other": {**said, "looked": [3]}}},
+        {"order": [["video", 10**30]], "points": [0.5]},
+        {"order": [["nobody", 3]], "points": [0.5]},
+        {"points": []},
+        {"key": []},
+        {"version": [1]},
+    ):
+        (tmp_path / "v.json").write_text(json.dumps({**saved, **damage}))
+        with pytest.raises(FormatError, match=r"v\.json"):
+            vtlab.verdict(answers, guarantee=False, metric="iou", file=tmp_path / "v.json")
+
+
+def test_cells_of_a_batch_are_damaged(tmp_path):
+    cell, table = tmp_path / "0123/cell.json", tmp_path / "0123/table.csv"
+    cell.parent.mkdir()
+    good = "tracker,family,success_auc\na,sot,1\nb,sot,0\n"
+    record = {"parameters": {"SEED": None, "key": 3}, "key": "0123"}
+    cell.write_bytes(b"\xef\xbb\xbf" + json.dumps(record).encode())
+    table.write_text(good)
+    assert leaderboard(Store(tmp_path).results()).index.tolist() == ["a", "b"]
+    for text in (
+        "",
+        "tracker,family\n",
+        "a,b\n1,2\n",
+        good.replace("sot", "sat"),
+        good.replace("a,sot", ",sot"),
+        good + "c,sot,x",
+    ):
+        table.write_text(text)
+        with pytest.raises(VtlabError, match=r"table\.csv"):
+            Store(tmp_path).results()
+    table.write_text(good)
+    for text in ("[]", "{", '{"parameters": {}}', '{"parameters": [], "key": "a"}'):
+        cell.write_text(text)
+        with pytest.raises(ExperimentError, match=r"cell\.json"):
+            Store(tmp_path).results()
 
 
 def test_a_byte_order_mark_before_json_and_yaml(tmp_path):

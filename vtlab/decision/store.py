@@ -21,6 +21,7 @@ from vtlab.tracks import Tracks
 from vtlab.tracks.points import PointRows
 
 VERSION = 1
+_MOST_FRAMES = 1 << 31
 
 
 def write(verdict: Verdict, path: Path) -> Path:
@@ -173,4 +174,7 @@ def _from_dict(data: Mapping[str, Any]) -> Labels:
         points=PointRows.of(columns[0], columns[1], columns[2], xy, columns[5]) if dots else None,
         size=None if size is None else (int(size[0]), int(size[1])),
     )
-    return Labels(tracks, {int(f) for f in data["looked"]}, {int(f) for f in data["unsure"]})
+    looked, unsure = ({int(f) for f in data[name]} for name in ("looked", "unsure"))
+    if not all(0 <= frame < _MOST_FRAMES for frame in looked | unsure):
+        raise ValueError("a frame that no video has")
+    return Labels(tracks, looked, unsure)

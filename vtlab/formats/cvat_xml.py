@@ -106,6 +106,8 @@ class Reader:
                 self._parser.Parse(b"", True)
         except OSError as error:
             raise FormatError(f"{self.path}: can't be read ({error.strerror or error}).") from None
+        except LookupError as error:  # an encoding that Python doesn't know
+            raise self._wrong(str(error)) from None
         except expat.ExpatError as error:
             raise self._wrong(f"not XML ({expat.errors.messages.get(error.code, error.code)})") from None
         return self.task

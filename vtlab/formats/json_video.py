@@ -45,6 +45,8 @@ from vtlab.video import Video
 MOST_BYTES = 1 << 30
 """Of one file; the truth of TAO and of YouTube-VIS is below it."""
 _WHOLE = 1 << 53
+_KEYS = frozenset({"id", "video_id", "video", "image_id", "track_id", "category_id", "instance_id"})
+"""Entries by which objects name each other."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +187,12 @@ def objects(found: Any, where: str) -> list[dict[str, Any]]:
     """A list of objects; raises `FormatError` for something else."""
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
         raise FormatError(f"{where}: expected a list of objects.")
+    for number, entry in enumerate(found):
+        for key in _KEYS & entry.keys():
+            if isinstance(entry[key], list | dict):
+                raise FormatError(
+                    f"{where}, entry {number}: {key!r} should be a number or a name, got a list or mapping."
+                )
     return found
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import supervision as sv
 
+_FURTHEST = 2.0**53
+"""Edges beyond it are no pixels any more: float64 doesn't tell neighbours apart, and areas overflow."""
 SOURCES = ("tracked", "manual", "detected", "interpolated")
 
 
@@ -410,12 +412,13 @@ def _check(tracks: Tracks) -> None:
         )
     if len(tracks) and tracks.frame[0] < 0:
         raise TracksError(f"Tracks: frames count from 0, got frame {tracks.frame[0]}.")
-    bad = np.isinf(tracks.boxes).any(axis=1) | (tracks.boxes[:, 2:] < tracks.boxes[:, :2]).any(axis=1)
+    far = (np.abs(tracks.boxes) > _FURTHEST).any(axis=1)
+    bad = far | (tracks.boxes[:, 2:] < tracks.boxes[:, :2]).any(axis=1)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise TracksError(
             f"Tracks: the box {tracks.boxes[row].tolist()} of object {tracks.object_id[row]} on frame "
-            f"{tracks.frame[row]} is not x1 <= x2, y1 <= y2 with finite edges."
+            f"{tracks.frame[row]} is not x1 <= x2, y1 <= y2 with finite edges, none beyond {_FURTHEST:g} px."
         )
     if tracks.angle is not None and not np.isfinite(tracks.angle).all():
         row = int(np.flatnonzero(~np.isfinite(tracks.angle))[0])

@@ -107,8 +107,15 @@ def test_what_is_not_known_is_not_kept():
     assert "measured on another machine (another)" in told_why
     assert "its times are not known" in told_why
     assert "0 of 19 frames over 40 ms, too few to vouch for: 59 are needed" in told_why
-    measured = Profile("bare", 1, run("csrt", 0.0, 3.0), Timing((np.full(100, 3.0),)), 5.0, 0.0)
-    assert vtlab.decide(told(answers, guarantee=False), budget_ms=40, profiles=[measured]).chosen == "bare"
+    timing = Timing((np.full(100, 3.0),), first_ms=21.0, devices=("cpu",), threads={"opencv": 2}, waiting=0.3)
+    measured = Profile("bare", 1, run("csrt", 0.0, 3.0), timing, 5.0, 0.0, by_objects={1: 3.0, 4: 9.5})
+    by_profile = vtlab.decide(told(answers, guarantee=False), budget_ms=40, profiles=[measured])
+    assert by_profile.chosen == "bare"
+    costs = {row["tracker"]: row for row in json.loads(by_profile.to_json())["costs"]}["bare"]
+    assert (costs["first"], costs["max"], costs["by objects"]) == ("21", "3", "1: 3, 4: 9.5")
+    assert costs["missed 40 ms"] == "0 of 100 (at most 3.0%)"
+    assert (costs["device"], costs["threads"], costs["waited"]) == ("cpu", "opencv 2", "30%")
+    assert "Times disturbed by other work: bare waited 30% of the time." in by_profile.to_markdown()
     with pytest.raises(InputError, match="there is no tracker 'nobody' here"):
         vtlab.decide(told(answers, guarantee=False), profiles={"nobody": measured})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import html
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite, isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,11 @@ from vtlab.comparison import Comparison
 from vtlab.decision import store
 from vtlab.errors import InputError
 from vtlab.files import write_whole
+from vtlab.metrics.records import figures
 from vtlab.prompts import Prompts
 from vtlab.show.board import Board
 from vtlab.show.page import Page
+from vtlab.trackers.measure import most_missed
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -45,13 +47,27 @@ def shown(decision: Decision) -> Board:
     return Board(frame, "What was weighed", caption)
 
 
+def profiles(decision: Decision) -> Board:
+    """What each tracker costs in full: steps, missed deadlines, where and at what load it was measured."""
+    import pandas as pd
+
+    rows = {t: _profile(decision[t], decision.limits.budget_ms) for t in decision.table.index}
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("tracker")
+    caption = (
+        "Milliseconds of a step; the first one stands apart. Missed: frames over the budget on the worst video, and the "
+        "share that is not exceeded with 95 % confidence. Waited: the share of the time that other work kept the processor; "
+        "above 5 % times are disturbed."
+    )
+    return Board(frame, "What it costs", caption)
+
+
 def page(decision: Decision) -> Page:
     """The card as a page."""
     return Page(
         f"Decision: {decision.chosen or 'none yet'}",
         f"vtlab {provenance.versions()['vtlab']}, {decision.repeat.get('created', '')}.",
         (decision.sentence, *decision.changes, *disturbed(decision)),
-        (shown(decision),),
+        (shown(decision), profiles(decision)),
         code=str(decision.repeat.get("code", "")),
         facts={k: v for k, v in decision.repeat.items() if k != "code"},
     )
@@ -67,11 +83,12 @@ def markdown(decision: Decision) -> str:
     """The card in GitHub's Markdown; what others named stands in it as text."""
     lines = [f"## Decision: {_plain(decision.chosen or 'none yet')}", "", _plain(decision.sentence), ""]
     lines += [f"- {_plain(s)}" for s in (*decision.changes, *disturbed(decision))]
-    board = shown(decision)
-    names = [_plain(h) for h in board.headings]
-    lines += ["", f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
-    lines += [f"| {' | '.join(_plain(c.whole or c.text) for c in row)} |" for row in board.rows()]
-    lines += ["", _plain(board.caption), "", "### Repeat it", "", "```python"]
+    for board in (shown(decision), profiles(decision)):
+        names = [_plain(h) for h in board.headings]
+        lines += ["", f"### {board.title}", "", f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
+        lines += [f"| {' | '.join(_plain(c.whole or c.text) for c in row)} |" for row in board.rows()]
+        lines += ["", _plain(board.caption)]
+    lines += ["", "### Repeat it", "", "```python"]
     lines += [str(decision.repeat.get("code", "")).replace("`", "\\x60").replace("<", "\\x3c"), "```", ""]
     data = _json({k: v for k, v in decision.repeat.items() if k != "code"})
     lines += ["<details><summary>Footage, weights, versions, labels</summary>", "", "```json"]
@@ -92,6 +109,7 @@ def json_text(decision: Decision) -> str:
             "changes": [*decision.changes, *disturbed(decision)],
             "limits": vars(decision.limits),
             "trackers": table.reset_index().to_dict("records"),
+            "costs": profiles(decision).frame.reset_index().to_dict("records"),
             "repeat": dict(decision.repeat),
         }
     )
@@ -213,24 +231,44 @@ def _texts(row: pd.Series) -> dict[str, str]:
     keeps = row["keeps"] if row["keeps"] == "yes" else f"{row['keeps']}: {row['why']}"
     late = isnan(row["p50_ms"]) and isfinite(row["latency_ms"])
     return {
-        "quality": _ranged(row["value"], row["low"], row["high"], "{:.3f}"),
-        "p50 ms": f"{row['latency_ms']:.3g} late"
+        "quality": _ranged(row["value"], row["low"], row["high"], "{:.3f}".format),
+        "p50 ms": f"{figures(row['latency_ms'])} late"
         if late
         else _ranged(*row[["p50_ms", "p50_low", "p50_high"]]),
         "p95 ms": _ranged(*row[["p95_ms", "p95_low", "p95_high"]]),
-        "memory MB": f"{row['memory_mb']:.3g}{growth}" if isfinite(row["memory_mb"]) else "–",
+        "memory MB": f"{figures(row['memory_mb'])}{growth}" if isfinite(row["memory_mb"]) else "–",
         "licence": str(row["licence"]),
         "keeps the limits": str(keeps),
     }
 
 
-def _ranged(value: float, low: float, high: float, form: str = "{:.3g}") -> str:
+def _profile(option: Option, budget_ms: float | None) -> dict[str, str]:
+    timing, row = option.cost.timing, {}
+    row["first"] = figures(timing.first_ms)
+    for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99)):
+        row[name] = figures(timing.percentile_ms(share))
+    row["max"] = figures(timing.max_ms)
+    if budget_ms is not None:
+        k, n = timing.over(budget_ms)
+        known = n and not timing.offline
+        row[f"missed {budget_ms:g} ms"] = f"{k} of {n} (at most {most_missed(k, n):.1%})" if known else "–"
+    row["delay"] = figures(timing.delay_ms) if timing.offline else "–"
+    row["device"] = ", ".join(timing.devices) or "–"
+    row["threads"] = ", ".join(f"{k} {v}" for k, v in timing.threads.items()) or "–"
+    row["waited"] = f"{timing.waiting:.0%}" if isfinite(timing.waiting) else "–"
+    row["load"] = figures(timing.load)
+    if option.cost.by_objects:
+        row["by objects"] = ", ".join(f"{n}: {figures(ms)}" for n, ms in option.cost.by_objects.items())
+    return row
+
+
+def _ranged(value: float, low: float, high: float, text: Callable[[float], str] = figures) -> str:
     if not isfinite(value):
         return "–"
     if isnan(low) and isnan(high):
-        return form.format(value)
-    ends = [form.format(v) if isfinite(v) else "?" for v in (low, high)]
-    return f"{form.format(value)}\u00a0[{ends[0]},\u00a0{ends[1]}]"
+        return text(value)
+    ends = [text(v) if isfinite(v) else "?" for v in (low, high)]
+    return f"{text(value)}\u00a0[{ends[0]},\u00a0{ends[1]}]"
 
 
 def _plain(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ import numpy as np
 from vtlab import provenance
 from vtlab.contracts import Card
 from vtlab.errors import InputError, RegistryError
+from vtlab.metrics.records import figures
 from vtlab.registry import ASSOCIATORS, DETECTORS, SEGMENTERS, TRACKERS
 from vtlab.trackers.measure import ENOUGH, Timing
 from vtlab.trackers.memory import grown_mb, slope_mb
@@ -91,6 +92,7 @@ class Cost:
         licence: Of code and weights.
         commercial: Whether that allows commercial use; None if unknown.
         elsewhere: The machine on which it was measured, where that isn't this one; "" for this one.
+        by_objects: Number of objects -> milliseconds a frame, where a profile has it.
     """
 
     label: str
@@ -100,6 +102,7 @@ class Cost:
     licence: str
     commercial: bool | None
     elsewhere: str = ""
+    by_objects: Mapping[int, float] = field(default_factory=dict)
 
     @property
     def price(self) -> tuple[float, float, str]:
@@ -140,6 +143,7 @@ def cost_of(label: str, runs: Sequence[Tracks], profile: Profile | None = None) 
         texts,
         commercial,
         next((told for r in records if (told := _elsewhere(r))), ""),
+        profile.by_objects if profile is not None else {},
     )
 
 
@@ -175,7 +179,9 @@ def _of_time(cost: Cost, limits: Limits) -> Check:
     if budget is None:
         return Check("time", True, f"measured on {limits.device}")
     if timing.offline:
-        return Check("time", False, f"it answers late, by {timing.latency_ms:.3g} ms a frame with its delay")
+        return Check(
+            "time", False, f"it answers late, by {figures(timing.latency_ms)} ms a frame with its delay"
+        )
     missed, n = timing.over(budget)
     kept, upper = timing.keeps(budget), timing.p95_upper_ms
     told = f"{missed} of {n} frames over {budget:g} ms"
@@ -184,7 +190,10 @@ def _of_time(cost: Cost, limits: Limits) -> Check:
     if not isfinite(upper):
         return Check("time", kept, told)
     return Check(
-        "time", kept, f"{told}, p95 at most {upper:.3g} ms", "" if kept else f"a budget of {upper:.3g} ms"
+        "time",
+        kept,
+        f"{told}, p95 at most {figures(upper)} ms",
+        "" if kept else f"a budget of {figures(upper)} ms",
     )
 
 
@@ -193,9 +202,11 @@ def _of_memory(cost: Cost, limit: float) -> Check:
         return Check("memory", None, "its memory is not known: measure it with vtlab.profile")
     if cost.elsewhere:
         return Check("memory", None, f"it was measured on another machine ({cost.elsewhere})")
-    told = f"{cost.memory_mb:.3g} MB"
+    told = f"{figures(cost.memory_mb)} MB"
     if cost.memory_mb > limit:
-        return Check("memory", False, f"{told} is above {limit:g} MB", f"{cost.memory_mb:.3g} MB of memory")
+        return Check(
+            "memory", False, f"{told} is above {limit:g} MB", f"{figures(cost.memory_mb)} MB of memory"
+        )
     if cost.slope_mb > 0.5:
         frames = 1000 * (limit - cost.memory_mb) / cost.slope_mb
         told += f", growing by {cost.slope_mb:.2g} MB in 1,000 frames: at the limit after about {frames:,.0f}"

@@ -14,6 +14,7 @@ from vtlab.decision.answer import Verdict
 from vtlab.decision.grades import ByTruth, ByVerdict, Grade, Grades
 from vtlab.decision.limits import Check, Cost, Licence, Limits, checks, cost_of
 from vtlab.errors import InputError
+from vtlab.metrics.records import figures
 from vtlab.trackers.profiling import Profile
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ class Option:
         """Quality, time and memory in a few words."""
         timing, told = self.cost.timing, [f"quality {self.grade.text}"]
         if timing.offline:
-            told.append(f"{timing.latency_ms:.3g} ms a frame with its delay")
+            told.append(f"{figures(timing.latency_ms)} ms a frame with its delay")
         elif len(timing.steps):
             upper = f", at most {timing.p95_upper_ms:.3g}" if isfinite(timing.p95_upper_ms) else ""
-            told.append(f"{timing.latency_ms:.3g} ms a frame (p95 {timing.p95_ms:.3g}{upper})")
+            told.append(f"{figures(timing.latency_ms)} ms a frame (p95 {timing.p95_ms:.3g}{upper})")
         if isfinite(self.cost.memory_mb):
-            told.append(f"{self.cost.memory_mb:.3g} MB")
+            told.append(f"{figures(self.cost.memory_mb)} MB")
         return ", ".join(told)
 
 

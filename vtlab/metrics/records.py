@@ -97,3 +97,10 @@ _ALL = (
 
 METRICS: dict[str, Metric] = {m.name: m for m in _ALL}
 """Every metric by name; families add theirs (`vtlab.metrics.families`)."""
+
+
+def figures(value: float) -> str:
+    """A measured number with three figures, as a sentence has it; a dash where there is none."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"

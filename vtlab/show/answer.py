@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 
-from vtlab.metrics.records import METRICS
+from vtlab.metrics.records import METRICS, figures
 from vtlab.metrics.statistics import FEWEST, cannot_separate
 
 LABELS = "10 labelled frames, spread over the clip (about 3 minutes; vtlab.verdict)"
@@ -165,7 +165,7 @@ class Choice:
         """Who is highest, how sure that is, and on what it rests."""
         clips, others = self.ground.clips, self.leaders[1:]
         value = f"{self.metric} {self._quality(top)}"
-        cost = f" at {top.latency_ms:.3g} ms a frame" if isfinite(top.latency_ms) else ""
+        cost = f" at {figures(top.latency_ms)} ms a frame" if isfinite(top.latency_ms) else ""
         if len(self.candidates) == 1:
             text = f"{top.label} reaches {value}{cost}"
         elif clips == 1 and others:
@@ -199,7 +199,7 @@ class Choice:
     def _cheap(self) -> str:
         if self.cheaper is None:
             return ""
-        cost = f"{self._quality(self.cheaper)} at {self.cheaper.latency_ms:.3g} ms"
+        cost = f"{self._quality(self.cheaper)} at {figures(self.cheaper.latency_ms)} ms"
         return f"; {self.cheaper.label} comes within 5 % of it ({cost})"
 
     def _budget(self) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from vtlab import provenance
 from vtlab.contracts import Card
 from vtlab.errors import InputError
+from vtlab.metrics.records import figures
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import as_prompts, fitting_prompts
 from vtlab.registry import TRACKERS
@@ -230,11 +231,11 @@ def _of_time(made: Profile) -> list[str]:
     if timing.offline:
         work = float(timing.steps.mean())
         told.append(
-            f"It answers late: {work:.3g} ms of work a frame on {where}, and up to {timing.delay_ms:.3g} ms of video that "
-            "it reads ahead; no frame has a deadline that it could keep."
+            f"It answers late: {figures(work)} ms of work a frame on {where}, and up to {figures(timing.delay_ms)} ms of "
+            "video that it reads ahead; no frame has a deadline that it could keep."
         )
     else:
-        told.append(f"First step {made.first_ms:.3g} ms, apart; {made.frames} others on {where}.")
+        told.append(f"First step {figures(made.first_ms)} ms, apart; {made.frames} others on {where}.")
     if made.budget_ms is not None and not timing.offline:
         missed, n = timing.over(made.budget_ms)
         few = (
@@ -254,13 +255,13 @@ def _of_time(made: Profile) -> list[str]:
 
 
 def _of_growth(made: Profile) -> list[str]:
-    told = [f"Memory {made.memory_mb:.3g} MB at its peak"]
+    told = [f"Memory {figures(made.memory_mb)} MB at its peak"]
     told[0] += (
         f", {made.slope_mb:+.2g} MB for 1,000 further frames."
         if isfinite(made.slope_mb)
         else f"; whether it grows is not told below {FEWEST} frames."
     )
     if len(made.by_objects) > 1:
-        listed = ", ".join(f"{n}: {ms:.3g} ms" for n, ms in made.by_objects.items())
+        listed = ", ".join(f"{n}: {figures(ms)} ms" for n, ms in made.by_objects.items())
         told.append(f"By objects {listed}; each further one costs {made.object_ms:.2g} ms.")
     return told

@@ -10,7 +10,7 @@ from PIL import Image
 
 from vtlab import masks
 from vtlab.benchmark import evaluate_folders
-from vtlab.errors import FormatError, InputError, VtlabError
+from vtlab.errors import FormatError, InputError, TracksError, VtlabError
 from vtlab.formats import FORMATS, convert, find_format, open_format, sniff, write_tracks
 from vtlab.formats.regions import trajectory
 from vtlab.tracks import Tracks
@@ -273,6 +273,33 @@ def test_youtube_vos_lists_its_objects(tmp_path):
     form = find_format("youtube-vos")
     read = form.read_sequence(form.find(tmp_path)["cat"], images=False).truth
     assert read.labels == {1: "cat", 2: "toy"}
+
+
+def test_mots_as_images(tmp_path):
+    folder = tmp_path / "instances/0002"
+    folder.mkdir(parents=True)
+    for n in range(3):
+        values = np.zeros(SIZE, np.uint16)
+        values[5:9, n : n + 4], values[20:30, 20:30], values[40:, :5] = 1001, 2001, 10_000
+        Image.fromarray(values).save(folder / f"{n:06d}.png")
+    pictures(tmp_path / "training/image_02/0002", [f"{n:06d}.png" for n in range(3)])
+    assert sniff(tmp_path).name == "mots-png"
+    (sequence,) = open_format(tmp_path, "kitti-mots")
+    truth = sequence.truth
+    assert (len(sequence), truth.labels) == (3, {1001: "car", 2001: "pedestrian", 10_000: "ignore"})
+    assert truth.of_object(1001).boxes[1].tolist() == [1, 5, 5, 9]
+    form = find_format("mots-png")
+    for answer in (truth, truth.renamed({1001: 1, 2001: 2})):
+        back = form.read_tracks(form.write_tracks(answer, tmp_path / "mine/0002"), sequence)
+        assert back.rle.tolist() == truth.rle.tolist()
+    with pytest.raises(TracksError, match="The id 1005 is no instance"):
+        form.write_tracks(truth.renamed({2001: 1005}), tmp_path / "wrong")
+    Image.fromarray(np.full(SIZE, 3001, np.uint16)).save(folder / "000001.png")
+    with pytest.raises(FormatError, match="the value 3001 is of no class"):
+        open_format(tmp_path, "mots-png")[0]
+    Image.new("RGB", SIZE[::-1]).save(folder / "000001.png")
+    with pytest.raises(FormatError, match="mode RGB where one of 16 bits"):
+        open_format(tmp_path, "mots-png")[0]
 
 
 # -- YOLO -------------------------------------------------------------------------------------------------------------

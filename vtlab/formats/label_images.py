@@ -90,7 +90,9 @@ class LabelImages(Format):
     def sniff(self, path: Path) -> bool:
         """Whether there are palette images that no list of YouTube-VOS is about."""
         found = list(self.places(path))
-        return bool(found) and not any(list_of(place).is_file() for place in found)
+        if not found or any("instances" in place.path.parts for place in found):  # MOTS as images
+            return False
+        return not any(list_of(place).is_file() for place in found)
 
     def listed_frames(self, place: Place) -> dict[int, list[int]]:
         """Object -> numbers of the frames on which a list beside the masks has it; {} without a list."""

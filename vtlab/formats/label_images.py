@@ -44,6 +44,7 @@ _VOID = (254, 255)
 _FPS = 24.0
 _ANNOTATIONS, _IMAGES = "Annotations", "JPEGImages"
 _RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
+_MODES = ("P", "L", "1")
 Labels = NDArray[np.uint8]
 
 
@@ -90,9 +91,14 @@ class LabelImages(Format):
     def sniff(self, path: Path) -> bool:
         """Whether there are palette images that no list of YouTube-VOS is about."""
         found = list(self.places(path))
-        if not found or any("instances" in place.path.parts for place in found):  # MOTS as images
+        if not found or any(list_of(place).is_file() for place in found):
             return False
-        return not any(list_of(place).is_file() for place in found)
+        first = next(p for p in image_files(found[0].path) if p.suffix == ".png")
+        try:
+            with open_picture(first) as image:
+                return image.mode in _MODES
+        except VideoError:
+            return True  # whatever it is, its reader says what is wrong with it
 
     def listed_frames(self, place: Place) -> dict[int, list[int]]:
         """Object -> numbers of the frames on which a list beside the masks has it; {} without a list."""
@@ -210,7 +216,7 @@ def read_labels(path: Path, size: tuple[int, ...] | None = None, of: str = "the 
         if image.width * image.height > masks.MAX_PIXELS:
             raise FormatError(f"{path}: {image.width} x {image.height} px are too many for a mask.")
         _check_size(path, (image.height, image.width), size, of)
-        if image.mode not in ("P", "L", "1"):
+        if image.mode not in _MODES:
             raise FormatError(
                 f"{path}: a picture of mode {image.mode} where a palette PNG of object numbers is due. Save it "
                 "with the numbers as palette indices (mode P)."

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vtlab import masks
+from vtlab.formats import FORMATS
+from vtlab.formats.borders import to_pivot
 from vtlab.tracks import PointRows, Record, Source, Tracks
 
 SIZE = (60, 80)
@@ -80,3 +83,21 @@ def agrees_with_datumaro(told: list[dict[str, Any]]) -> None:
         np.testing.assert_allclose(row["figure"], figure, atol=0.0051)
     ends = {(row["frame"], row["track_id"]) for row in told if row["outside"]}
     assert ends == {(4 + 2 * f, i) for f in (4, 8) for i in (1, 2, 3)}
+
+
+def agrees_with_label_studio(told: dict[str, Any], path: Path) -> None:
+    """Its SDK finds the file valid and gives every figure that vtlab reads of it, number for number."""
+    assert told["wrong"] == []
+    (place,) = FORMATS["label-studio"].find(path).values()
+    made = FORMATS["label-studio"].read_sequence(place, images=False).truth
+    assert made is not None
+    said = [(s["frame"] - 1, int(r["id"]), s) for r in told["result"] for s in r["value"]["sequence"]]
+    assert sorted(s[:2] for s in said) == list(zip(made.frame.tolist(), made.object_id.tolist(), strict=True))
+    height, width = SIZE
+    angle = np.zeros(len(made)) if made.angle is None else made.angle
+    pivot = to_pivot(made.boxes, angle)
+    for row, (_, _, s) in enumerate(sorted(said, key=lambda s: s[:2])):
+        x1, y1 = s["x"] * width / 100, s["y"] * height / 100
+        box = [x1, y1, x1 + s["width"] * width / 100, y1 + s["height"] * height / 100]
+        np.testing.assert_allclose(pivot[row], box, atol=1e-8)
+        assert abs(np.rad2deg(angle[row]) - s["rotation"]) < 1e-9

@@ -8,8 +8,9 @@ import os
 import pytest
 
 from tests.judges.asking import GOLDEN, ask
-from tests.judges.platforms import agrees_with_datumaro, walk
+from tests.judges.platforms import agrees_with_datumaro, agrees_with_label_studio, walk
 from vtlab import formats
+from vtlab.formats.label_studio import label_config
 
 pytestmark = pytest.mark.judge
 
@@ -26,3 +27,11 @@ def test_datumaro_reads_the_cvat_file(tmp_path):
     agrees_with_datumaro(told["figures"])
     keep("cvat.xml", path.read_text())
     keep("cvat.json", json.dumps(told, indent=1) + "\n")
+
+
+def test_the_sdk_of_label_studio_fills_in_what_vtlab_does(tmp_path):
+    (path,) = formats.write_tracks(walk("box", "turned"), tmp_path, "label-studio", sequence="walk")
+    told = ask("label_studio", path, label_config(["car"]))
+    agrees_with_label_studio(told, path)
+    keep("label-studio-walk.json", path.read_text())
+    keep("label-studio.json", json.dumps(told, indent=1) + "\n")

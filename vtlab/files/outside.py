@@ -99,7 +99,7 @@ def read_json(
 ) -> Any:
     """Read a JSON file, with or without a byte order mark; raises `kind`, also for more than `most` bytes."""
     with damage_as(kind, path, expected):
-        return json.loads(read_text(path, expected, kind, most))
+        return json.loads(read_text(path, expected, kind, most), object_pairs_hook=_each_once)
 
 
 def read_text(path: Path, expected: str, kind: type[VtlabError] = FormatError, most: int = _MOST_JSON) -> str:
@@ -107,6 +107,15 @@ def read_text(path: Path, expected: str, kind: type[VtlabError] = FormatError, m
     with damage_as(kind, path, expected):
         _refuse_larger(path, most, kind)
         return path.read_text(encoding="utf-8-sig")
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; of two entries of one name nobody knows which is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"an object has {next(n for n in names if names.count(n) > 1)[:60]!r} twice")
+    return found
 
 
 def _refuse_larger(path: Path, most: int, kind: type[VtlabError]) -> None:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.formats.base import FEATURES, Loss, given, lost
+from vtlab.formats.base import FEATURES, Loss, lost
 from vtlab.formats.figures import drawn_otherwise, extents_of, shapes
-from vtlab.formats.ledger import column, pointed, renumbered, row_of_points
+from vtlab.formats.ledger import column, pointed, row_of_points
+from vtlab.formats.planned import Planned, Rows
 from vtlab.tracks import IdMap, Tracks
 
 UNLABELLED = "object"
@@ -17,16 +18,14 @@ UNLABELLED = "object"
 _NEAR = 0.005  # pixels: CVAT itself writes two digits
 
 
-class Plan:
+class Plan(Planned):
     """How tracks are written: what the writer writes, and the ledger tells."""
 
     def __init__(self, tracks: Tracks):
-        order = np.lexsort((tracks.frame, tracks.object_id))
-        self.given, self.order = tracks, order
         self.shapes = np.array(_shapes(tracks), dtype=object)
-        self.written = self.shapes != ""
+        super().__init__(tracks, self.shapes != "")
         self.numbers = self._numbered()
-        self.labels = self._labelled()
+        self.names = {i: label or UNLABELLED for i, label in self.labels.items()}
         self.kinds = {i: self._kind(i) for i in np.unique(tracks.points.object_id).tolist()}
         self.keyframes = self._keyframes()
         self.attributes = self._declared()
@@ -37,20 +36,13 @@ class Plan:
 
     def _numbered(self) -> dict[int, int]:
         """Object id -> number of its track: the host's where they are such numbers, else its own."""
-        ids, hosts = np.unique(self.given.object_id[self.written]).tolist(), IdMap.of(self.given.record)
+        ids, hosts = self.ids, IdMap.of(self.given.record)
         masked = set(self.given.object_id[self.shapes == "mask"].tolist())
         for number in ({i: hosts.host(i) for i in ids}, {i: i for i in ids}):
             fits = all(type(n) is int and (i not in masked) <= n < 2**53 for i, n in number.items())
             if fits and len({*number.values()}) == len(number):
                 return number
         return {i: n for n, i in enumerate(ids, start=1)}
-
-    def _labelled(self) -> dict[int, str]:
-        """Object id -> its one label."""
-        found: dict[int, str] = {}
-        for row in np.flatnonzero(given(self.given.label, len(self.given))).tolist():
-            found.setdefault(int(self.given.object_id[row]), self.given.label[row])
-        return {i: found.get(i, UNLABELLED) for i in self.numbers}
 
     def _kind(self, object_id: int) -> str:
         """Of an object with points: points, polyline or skeleton."""
@@ -71,33 +63,20 @@ class Plan:
         tracks = self.given
         between = (tracks.source == "interpolated") & ~column(tracks, "key") & ~column(tracks, "outside")
         between &= (self.shapes == "box") & tracks.visible
-        key = np.ones(len(tracks), bool)
-        if not between.any():
-            return key
-        order = self.order
-        free = between[order]
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], free, [False]]).astype(np.int8)))
-        for low, high in edges.reshape(-1, 2).tolist():
-            if low and high < len(order) and self._on_a_line(order[low - 1 : high + 1]):
-                key[order[low:high]] = False
-        return key
+        return ~self.runs(between, self._on_a_line)
 
-    def _on_a_line(self, rows: NDArray[np.int64]) -> bool:
+    def _on_a_line(self, rows: Rows) -> bool:
         """Whether rows of one object on frames in a row lie between the first and the last."""
         tracks = self.given
         frame, first, last = tracks.frame[rows], rows[0], rows[-1]
-        one = (tracks.object_id[rows] == tracks.object_id[first]).all() and (np.diff(frame) == 1).all()
-        if not one or (self.shapes[rows] != "box").any() or not tracks.visible[rows].all():
+        if (self.shapes[rows] != "box").any() or not tracks.visible[rows].all():
             return False
-        angle = column(tracks, "angle")
         share = ((frame - frame[0]) / (frame[-1] - frame[0]))[:, None]
-        figure = np.concatenate([tracks.boxes, angle[:, None]], axis=1)
+        figure = np.concatenate([tracks.boxes, column(tracks, "angle")[:, None]], axis=1)
         line = figure[first] + (figure[last] - figure[first]) * share
-        same = all(
-            tracks.attributes is None or tracks.attributes[r] == tracks.attributes[first] for r in rows[:-1]
-        )
-        hidden = column(tracks, "occluded")[rows[:-1]]
-        return bool(same and (np.abs(line - figure[rows]) <= _NEAR).all() and (hidden == hidden[0]).all())
+        told, hidden = column(tracks, "attributes")[rows[:-1]], column(tracks, "occluded")[rows[:-1]]
+        same = all(entry == told[0] for entry in told) and (hidden == hidden[0]).all()
+        return bool(same and (np.abs(line - figure[rows]) <= _NEAR).all())
 
     def _declared(self) -> dict[str, dict[str, tuple[bool, str]]]:
         """Label -> attribute -> (mutable, input type)."""
@@ -105,12 +84,12 @@ class Plan:
         mutable: set[tuple[str, str]] = set()
         for row, entry in enumerate(self.given.attributes if self.given.attributes is not None else ()):
             if entry and self.written[row]:
-                label = self.labels[int(self.given.object_id[row])]
+                label = self.names[int(self.given.object_id[row])]
                 mutable |= {(label, name) for name in entry}
                 for name, value in entry.items():
                     values.setdefault((label, name), []).append(value)
         for key, entry in (self.given.record.objects or {}).items():
-            label = self.labels.get(int(key), "")
+            label = self.names.get(int(key), "")
             for name, value in entry.items() if label else ():
                 values.setdefault((label, name), []).append(value)
         found: dict[str, dict[str, tuple[bool, str]]] = {}
@@ -120,7 +99,7 @@ class Plan:
 
     def tags(self, object_id: int) -> dict[str, Any]:
         """Attributes of an object that no row says otherwise."""
-        declared = self.attributes.get(self.labels.get(object_id, ""), {})
+        declared = self.attributes.get(self.names.get(object_id, ""), {})
         told = (self.given.record.objects or {}).get(str(object_id)) or {}
         return {
             n: v for n, v in told.items() if n in declared and not declared[n][0] and _kept(v, declared[n][1])
@@ -131,31 +110,25 @@ class Plan:
     def losses(self) -> dict[str, Loss]:
         """What these tracks say that the file doesn't, beyond what no file of CVAT can say."""
         tracks, n = self.given, len(self.given)
-        found = self._lost_ids() | self._lost_figures() | self._lost_words()
+        found = (
+            self.lost_ids(self.numbers)
+            | self.lost_labels(UNLABELLED)
+            | self._lost_figures()
+            | self._lost_words()
+        )
         outside = column(tracks, "outside")
         told = "{} rows that are not visible (they read as outside)"
         found |= lost("outside", tracks, told, ~tracks.visible & ~outside & self.written)
         told = "{} visible rows that are outside (they read as not visible)"
         found |= lost("hidden", tracks, told, tracks.visible & outside & self.written)
-        manual = np.isin(tracks.object_id, self.manual())
+        manual = self.of(self.manual())
         source = np.where(self.keyframes, np.where(manual, "manual", "tracked"), "interpolated")
-        found |= lost("source", tracks, "who said {} rows", (source != tracks.source) & self.written)
-        told_ = np.isin(tracks.object_id, self.keyed()) | (~self.keyframes & self.written).any()
-        keys = self.keyframes & manual & told_
-        found |= lost(
-            "key", tracks, "whether {} rows are key figures", (keys != column(tracks, "key")) & self.written
-        )
+        keyed = self.of(self.keyed()) | (~self.keyframes & self.written).any()
+        found |= self.lost_makers(self.keyframes & manual & keyed, source)
         joints = np.array([self.kinds.get(int(i)) == "skeleton" for i in tracks.object_id], bool).reshape(n)
         found |= lost("occluded", tracks, "", joints & column(tracks, "occluded") & (self.shapes == "points"))
         if tracks.record.source is not None and tracks.record.source.span[1] < 1:
             found |= lost("span", tracks)
-        return found
-
-    def _lost_ids(self) -> dict[str, Loss]:
-        back = IdMap(self.numbers.values())
-        found = renumbered({i: back[n] for i, n in self.numbers.items() if back[n] != i})
-        if (self.given.record.id_map or None) != back.entry():
-            found |= lost("host_ids", self.given)
         return found
 
     def _lost_figures(self) -> dict[str, Loss]:
@@ -186,17 +159,9 @@ class Plan:
 
     def _lost_words(self) -> dict[str, Loss]:
         tracks = self.given
-        labels = np.array([self.labels.get(int(i), "") for i in tracks.object_id], dtype=object)
-        named = given(tracks.label, len(tracks))
-        told = "{} labels (a track has one)"
-        found = lost("labels", tracks, told, named & self.written & (labels != tracks.label))
-        found |= lost(
-            "unlabelled",
-            tracks,
-            f"{{}} rows without a label (they read as {UNLABELLED!r} or their object's)",
-            ~named & self.written,
-        )
-        declared = [self.attributes.get(label, {}) for label in labels]
+        declared = [
+            self.attributes.get(label, {}) for label in (self.names.get(int(i), "") for i in tracks.object_id)
+        ]
         bad = np.zeros(len(tracks), bool)
         for row, entry in enumerate(tracks.attributes if tracks.attributes is not None else ()):
             bad[row] = (
@@ -204,7 +169,7 @@ class Plan:
                 and self.written[row]
                 and (not entry or any(not _kept(v, declared[row][name][1]) for name, v in entry.items()))
             )
-        found |= lost("attributes", tracks, "{} rows with attributes that are no text, number or truth", bad)
+        found = lost("attributes", tracks, "{} rows with attributes that are no text, number or truth", bad)
         tags = tracks.record.objects or {}
         gone = sum(self.tags(int(i)) != entry or not entry for i, entry in tags.items())
         if gone:
@@ -218,29 +183,20 @@ class Plan:
     def _edges_back(self, object_id: int) -> list[list[int]]:
         kind = self.kinds.get(object_id)
         if kind == "skeleton":
-            return self.skeletons().get(self.labels[object_id], ([], []))[1]
+            return self.skeletons().get(self.names[object_id], ([], []))[1]
         lines = (self.given.record.edges or {}).get(str(object_id))
         return [list(p) for p in lines] if kind == "polyline" and lines else []
-
-    def manual(self) -> NDArray[np.int64]:
-        """Objects of which a person said something."""
-        said = ((self.given.source == "manual") | column(self.given, "key")) & self.written
-        return np.unique(self.given.object_id[said])
-
-    def keyed(self) -> NDArray[np.int64]:
-        """Objects of which somebody said which figures are key figures."""
-        return np.unique(self.given.object_id[column(self.given, "key") & self.written])
 
     def skeletons(self) -> dict[str, tuple[list[int], list[list[int]]]]:
         """Label -> numbers of the points of its skeletons, and the lines of the first that has some."""
         found: dict[str, tuple[list[int], list[list[int]]]] = {}
         for i, kind in self.kinds.items():
-            if kind == "skeleton" and i in self.labels:
-                points, lines = found.get(self.labels[i], ([], []))
+            if kind == "skeleton" and i in self.names:
+                points, lines = found.get(self.names[i], ([], []))
                 p = self.given.points
                 own = [list(pair) for pair in (self.given.record.edges or {}).get(str(i)) or ()]
                 numbers = sorted({*points, *p.point_id[p.object_id == i].tolist()})
-                found[self.labels[i]] = numbers, lines or own
+                found[self.names[i]] = numbers, lines or own
         return found
 
 

@@ -26,15 +26,12 @@ class Writer(Plan):
         out.writelines(self._meta(name))
         manual, keyed = set(self.manual().tolist()), set(self.keyed().tolist())
         free = max(self.numbers.values(), default=0)
-        owner = self.given.object_id[self.order]
-        for i, number in self.numbers.items():
-            low, high = np.searchsorted(owner, [i, i + 1])
-            rows = self.order[low:high]
-            rows = rows[self.written[rows]]
+        for i, rows in self.rows():
+            number = self.numbers[i]
             source = "manual" if i in keyed else "file" if i in manual else "auto"
             masks = self.shapes[rows] == "mask"
             group = f' group_id="{number}"' if masks.any() else ""
-            head = f'label={quoteattr(self.labels[i])} source="{source}"{group}'
+            head = f'label={quoteattr(self.names[i])} source="{source}"{group}'
             out.writelines(self._track(f'id="{number}" {head}', rows[~masks]))
             for row in rows[masks].tolist():
                 free += 1
@@ -135,7 +132,7 @@ class Writer(Plan):
         yield "".join(f"      <{key}>{escape(str(value))}</{key}>\n" for key, value in told.items())
         yield "      <labels>\n"
         skeletons = self.skeletons()
-        for label in dict.fromkeys(self.labels.values()):
+        for label in dict.fromkeys(self.names.values()):
             points, lines = skeletons.get(label, ([], []))
             kind = "skeleton" if label in skeletons else "any"
             svg = f"<svg>{escape(_picture(points, lines))}</svg>" if points else ""

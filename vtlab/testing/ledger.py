@@ -200,6 +200,7 @@ def _rows(given: Tracks, back: Tracks, both: tuple[Any, Any], seen: _Seen) -> No
     for row in sorted(set(range(len(given))) - set(both[0].tolist())):
         why = _shapes(given, row) if has[row] else {"absent"}
         why |= set() if given.visible[row] else {"hidden", "outside"}
+        why |= {"outside"} if column(given, "outside")[row] else set()
         where = f"object {given.object_id[row]} on frame {given.frame[row]}"
         seen.add(1, f"no row of {where} {sorted(_shapes(given, row))}", why | {"off_grid"})
     extra = sorted(set(range(len(back))) - set(both[1].tolist()))

@@ -61,8 +61,8 @@ class IdMap:
         return self._hosts.get(object_id, object_id)
 
     def entry(self) -> dict[str, Any] | None:
-        """The record's `id_map`: objects whose id is not the host's own; None where there are none."""
-        found = {str(i): h for i, h in self._hosts.items() if type(h) is not int or h != i}
+        """The record's `id_map`: objects whose id is not the host's own, or its text; None where there are none."""
+        found = {str(i): h for i, h in self._hosts.items() if str(h) != str(i)}
         return found or None
 
     def ids(self) -> Mapping[Any, int]:

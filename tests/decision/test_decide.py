@@ -7,9 +7,11 @@ import json
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import vtlab
 from vtlab import provenance
+from vtlab.cli import app
 from vtlab.comparison import Comparison, Run
 from vtlab.decision import store
 from vtlab.decision.limits import allows_commerce, licence_of
@@ -292,3 +294,25 @@ def test_a_card_of_a_comparison_names_footage_prompts_and_truth(tmp_path):
     )
     again = next(iter(asked.repeat["clips"].values()))
     assert again["prompts"] == clip["prompts"]
+
+
+def test_the_card_on_the_command_line(tmp_path):
+    for name, tracks in (("good", GOOD), ("poor", POOR)):
+        tracks.save(tmp_path / name / "street.parquet")
+    labels(np.arange(N)).save(tmp_path / "labels.parquet")
+    given = ["verdict", *(str(tmp_path / n / "street.parquet") for n in ("good", "poor"))]
+    given += [
+        "--file",
+        str(tmp_path / "v.json"),
+        "--labels",
+        str(tmp_path / "labels.parquet"),
+        "--max-ms",
+        "10",
+    ]
+    done = CliRunner().invoke(app, [*given, "--commercial", "--card", str(tmp_path / "card.json")])
+    assert done.exit_code == 0, done.output
+    assert "Take poor" in done.stderr
+    card = json.loads((tmp_path / "card.json").read_text())
+    assert card["limits"] == {"budget_ms": 10, "memory_mb": None, "licence": "commercial", "device": None}
+    refused = CliRunner().invoke(app, given)
+    assert "are limits for a choice: name its --card" in str(refused.exception)

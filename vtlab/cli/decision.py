@@ -10,6 +10,7 @@ import typer
 from vtlab.cli.options import FORMAT_WORDS, Json
 from vtlab.cli.output import escape, print_json, stderr, stdout
 from vtlab.errors import InputError
+from vtlab.files import check_place
 
 if TYPE_CHECKING:
     from vtlab.decision import Verdict
@@ -69,6 +70,20 @@ def verdict(
     count_absent: Annotated[
         str | None, typer.Option(help="What an absent object counts: judged, excluded or missed.")
     ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write which tracker to deploy, as one page with all that repeats it: .html, .md, .json."
+        ),
+    ] = None,
+    max_ms: Annotated[
+        float | None, typer.Option(help="For the card: milliseconds that 95 of 100 frames may take.")
+    ] = None,
+    max_mb: Annotated[float | None, typer.Option(help="For the card: MB that the tracker may add.")] = None,
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="For the card: code and weights must allow commercial use.")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="For the card: cpu, cuda or mps.")] = None,
     as_json: Json = False,
 ) -> None:
     """Tell which tracker is good enough on your video or videos, from labels on few frames that are chosen for you.
@@ -82,10 +97,18 @@ def verdict(
 
       vtlab verdict runs/*/street.parquet --video street.mp4 --labels to_label/labels.json --absent 212
 
+      vtlab verdict runs/*/street.parquet --card decision.md --max-ms 40 --commercial
+
       vtlab verdict runs/csrt runs/kcf --video videos/ --labels to_label --absent street:212
     """
     import vtlab
 
+    if card is not None:
+        check_place(card, (".html", ".htm", ".md", ".json"))
+    elif commercial or (max_ms, max_mb, device) != (None, None, None):
+        raise InputError(
+            "--max-ms, --max-mb, --commercial and --device are limits for a choice: name its --card."
+        )
     files = [f for p in results for f in (_inside(p) if p.is_dir() else [p])]
     answers = _answers([f for f in files if f.parent.name != TRUTH], layout)
     found = vtlab.verdict(
@@ -110,6 +133,11 @@ def verdict(
     if any(asked.values()) and video:
         _write(found, asked, video, frames)
     _show(found, asked, as_json)
+    if card is not None:
+        licence: Any = "commercial" if commercial else None
+        decision = vtlab.decide(found, budget_ms=max_ms, memory_mb=max_mb, licence=licence, device=device)
+        place = decision.save(card)
+        stderr().print(escape(f"{decision.sentence} Card: {place}"), highlight=False, soft_wrap=True)
 
 
 def _write(found: Verdict, asked: dict[str, list[int]], video: list[str], frames: Path) -> None:

@@ -120,18 +120,11 @@ class ByVerdict(Grades):
 
     def _more(self) -> str:
         """By how much the next look's labels would shrink the intervals, as far as the answers tell before."""
-        if self._standing is None or self._verdict.state == "exact":
+        if self._standing is None or not self._verdict.outlook:
             return ""
-        done, plan = self._verdict.labelled, self._verdict.plan()
-        now = max((n for n in plan if n <= done), default=None)
-        then = min((n for n in plan if n > done), default=None)
-        if now is None or then is None or not plan[now] > 0:
-            return ""
-        half = float(self._standing.half.mean())
-        return (
-            f"{then - done} more labels would shrink the intervals from ±{half:.3f} to about "
-            f"±{half * plan[then] / plan[now]:.3f}."
-        )
+        more, half = next(iter(self._verdict.outlook.items()))
+        now = float(self._standing.half.mean())
+        return f"{more} more labels would shrink the intervals from ±{now:.3f} to about ±{half:.3f}."
 
 
 class ByTruth(Grades):

@@ -278,6 +278,35 @@ def test_the_bet_is_hardly_ever_wrong_at_any_stop(kind):
     assert bets(kind) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
 
 
+def test_a_bet_with_a_margin_is_hardly_ever_wrong_where_the_margin_is_just_missed():
+    """The first is exactly the margin below the second, so "at most the margin below" is the claim to be refused."""
+    rng, n, within, wrong = np.random.default_rng(6), 120, 0.1, []
+    quality = 0.2 + 0.6 * rng.random((2, n))
+    quality[0] += (quality[1] - quality[0]).mean() - within - 1e-9
+    alike = 1 - np.abs(quality[:, None] - quality[None])
+    for seed in range(60):
+        race = Race(Population(np.full(n, 1 / n), alike), within, 0.05, seed)
+        while race.next() is not None and len(race.labelled) < 60:
+            race.add(quality[:, race.next()])
+        wrong.append(bool(race.shown[0, 1]))
+    assert np.mean(wrong) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
+
+
+def test_a_bet_where_few_frames_differ_stakes_no_more_than_it_can_lose():
+    """On most frames both answers are the same, on the rest either wins: what one frame can cost is far above the mean."""
+    n, wrong = 200, []
+    quality = np.full((2, n), 0.6)
+    quality[0, :8] += 0.2
+    quality[1, 8:16] += 0.2
+    alike = 1 - np.abs(quality[:, None] - quality[None])
+    for seed in range(60):
+        race = Race(Population(np.full(n, 1 / n), alike), 0.0, 0.05, seed)
+        while race.next() is not None and len(race.labelled) < 14:
+            race.add(quality[:, race.next()])
+        wrong.append(bool(race.shown[0, 1] or race.shown[1, 0]))
+    assert np.mean(wrong) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
+
+
 def test_labels_that_are_not_of_the_drawn_frames_are_caught():
     """The mutant: somebody labels the beginning of the video in place of what was drawn."""
     assert bets("swap", lambda race, position: len(race.labelled)) > 0.5

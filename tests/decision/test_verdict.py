@@ -109,6 +109,31 @@ def test_the_first_tracker_of_two_equal_ones_is_not_the_best():
     assert "a and b have the highest" in v.sentence
 
 
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_rivals_and_looks_share_the_chance_of_error(monkeypatch, count):
+    """Every look pays for its part of what is left to each rival."""
+    from vtlab.decision import answer
+
+    paid, known = [], answer.spend
+    monkeypatch.setattr(answer, "spend", lambda alpha, at, i: paid.append(alpha) or known(alpha, at, i))
+    run(vtlab.verdict(answers(steps=(0.2, 0.4, 1.0, 2.0)[:count]), within=0.0, guarantee=False, level=0.9))
+    assert paid
+    assert np.allclose(paid, 0.1 / (count - 1))
+
+
+@pytest.mark.parametrize(("short", "state"), [(0.019, "good_enough"), (0.021, "label")])
+def test_good_enough_is_shown_to_the_margin_that_was_asked_for(monkeypatch, short, state):
+    from vtlab.decision.answer import Verdict
+    from vtlab.decision.standing import Standing
+
+    low = np.array([[0.0, -short], [-0.3, 0.0]])
+    monkeypatch.setattr(Verdict, "_at", lambda self, n: Standing(np.array([0.6, 0.5]), np.zeros(2), low))
+    v = vtlab.verdict(answers(steps=(0.2, 0.4)), within=0.02)
+    v.add(still([f for _, f in v.next()]))
+    v.add(still([f for _, f in v.next(more=True)]))
+    assert v.state == state
+
+
 def test_trackers_that_share_a_mistake_do_not_win_by_it():
     """Two clones sit on the wrong thing together: they agree with each other and with nobody's labels."""
     lost = Tracks.of(np.arange(300), 1, np.tile(HOME + 300, (300, 1)))

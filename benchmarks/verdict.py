@@ -4,8 +4,8 @@
 
 For every clip, trackers are picked by their agreement, by the middle one of their answers, always the one that is best over
 all clips (which needs the truth), by the mean over frames drawn by chance, and by a verdict's frames; regret is how far the
-pick lies below the best. Clips: the shared DTB70 results of five trackers, on whose benchmark the constants were tuned; sets of
-ten of them; synthetic truths and results of many objects on MOT sequences, on which nothing was tuned. The worst 5 % of
+pick lies below the best. Clips: the shared DTB70 results of five trackers, on whose benchmark the constants were tuned; sets
+of ten of them; synthetic truths and results of many objects on MOT sequences, on which nothing was tuned. The worst 5 % of
 clips are found by one half of the draws and measured by the other, else they would look worse than they are.
 """
 

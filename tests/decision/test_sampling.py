@@ -307,6 +307,20 @@ def test_a_bet_where_few_frames_differ_stakes_no_more_than_it_can_lose():
     assert np.mean(wrong) <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / 60)
 
 
+def test_more_rivals_need_more_proof():
+    """The loser's clones say nothing new, but each is a claim of its own, and the chance of error is shared."""
+    n, needed = 400, []
+    for count in (2, 6):
+        quality = np.full((count, n), 0.4)
+        quality[0] = 0.8
+        alike = 1 - np.abs(quality[:, None] - quality[None])
+        race = Race(Population(np.full(n, 1 / n), alike), 0.0, 0.05, 1)
+        while not race.shown[0, 1]:
+            race.add(quality[:, race.next()])
+        needed.append(len(race.labelled))
+    assert needed[1] > needed[0]
+
+
 def test_labels_that_are_not_of_the_drawn_frames_are_caught():
     """The mutant: somebody labels the beginning of the video in place of what was drawn."""
     assert bets("swap", lambda race, position: len(race.labelled)) > 0.5

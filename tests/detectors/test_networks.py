@@ -161,3 +161,9 @@ def test_detection_transformers_from_a_local_folder(name, tmp_path):
     assert set(first.data["class_name"]) <= {"cat", "dog"}
     with pytest.raises(VtlabError):
         DETECTORS.create(name, model=tmp_path / "nowhere")
+
+
+def test_an_export_for_two_images_at_once_is_told(tmp_path):
+    path = export(tmp_path / "two.onnx", np.zeros((50, 8)), batch=2)
+    with pytest.raises(WeightsError, match="not an export that takes images one by one"):
+        YoloOnnx(path=path, size=SIZE).detect([IMAGE])

@@ -70,7 +70,10 @@ class _OnnxDetector(Detector):
         prepared = [self._prepare(image) for image in images]
         batch = np.stack([p[0] for p in prepared])
         groups = [batch] if self._batched else [batch[i : i + 1] for i in range(len(batch))]
-        output = np.concatenate([self._session.run(None, {self._input: g})[0] for g in groups])
+        with damage_as(
+            WeightsError, self._owner, "an export that takes images one by one, or any number of them"
+        ):
+            output = np.concatenate([self._session.run(None, {self._input: g})[0] for g in groups])
         if len(output) != len(images):
             raise WeightsError(
                 f"{self._owner}: {len(images)} images give an output of the shape {output.shape}, which isn't one answer an "

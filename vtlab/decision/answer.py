@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.decision import wording
 from vtlab.decision.betting import Race
+from vtlab.decision.clips import with_footage
 from vtlab.decision.quality import MEASURES, Floats, Measure
 from vtlab.decision.question import Clip, Labels, Place, Question
 from vtlab.decision.sampling import FIRST_LOOK, Known, Population, draw, levels, looks, spend
@@ -470,6 +471,18 @@ class Verdict:
             if n > self._reached and more:
                 out[more] = min(factor * half, 0.5)
         return out
+
+    def annotator(self, video: Any = None, *, segmenter: Any = "auto") -> Any:
+        """A widget that asks for the frames to label, blind, one after the other, and adds every label (in a notebook).
+
+        Args:
+            video: The footage, where the answers don't know it; {clip: video} for several.
+            segmenter: What turns clicks into masks, as of `vtlab.annotate`.
+        """
+        import vtlab
+
+        self.clips = with_footage(self.clips, video)
+        return vtlab.annotate(self, segmenter=segmenter)
 
     def __repr__(self) -> str:
         return f"Verdict({len(self.trackers)} trackers on {', '.join(self.clips)}: {self.sentence})"

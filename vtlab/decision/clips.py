@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from vtlab.errors import InputError
 from vtlab.metrics.rules import MOT, SOT
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
+from vtlab.video import open_video
 
 Answers = Comparison | Mapping[str, Tracks] | Mapping[str, Mapping[str, Tracks]]
 """A comparison, {tracker: tracks} of one video, or {video: {tracker: tracks}}."""
@@ -180,3 +181,28 @@ def _absent(result: Comparison, family: str) -> Absent | None:
     if len(named) != 1:
         return None
     return "excluded" if named == {"excluded"} else "missed"
+
+
+def with_footage(clips: Mapping[str, Clip], video: Any) -> dict[str, Clip]:
+    """The clips with their footage: a video as `open_video` takes it, {clip: video} for several, None for none.
+
+    Raises:
+        InputError: An unknown clip, or a video that is too short to be the clip's.
+        VideoError: A video can't be opened.
+    """
+    if video is None:
+        return dict(clips)
+    given = video if isinstance(video, Mapping) else {next(iter(clips)): video}
+    if not isinstance(video, Mapping) and len(clips) > 1:
+        raise InputError(f"Which clip does the video belong to? Give {{clip: video}}: {', '.join(clips)}.")
+    out = dict(clips)
+    for name, source in given.items():
+        if name not in clips:
+            raise InputError(f"There is no clip {name!r}. Known: {', '.join(clips)}.")
+        footage = open_video(source)
+        if len(footage) < clips[name].length:
+            raise InputError(
+                f"{footage.name} has {len(footage)} frames, the tracks of {name!r} have {clips[name].length}: another video?"
+            )
+        out[name] = replace(clips[name], video=footage)
+    return out

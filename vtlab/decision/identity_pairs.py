@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.decision.clips import Answers, clips_of
+from vtlab.decision.clips import Answers, clips_of, with_footage
 from vtlab.decision.identity_draw import Box, Boxes, Draw, Outcome, Pair, View, interval, outcome_of
 from vtlab.decision.question import Clip
 from vtlab.decision.sampling import levels, spend, spread
@@ -300,6 +300,17 @@ class IdentityPairs:
             "AssRe": "identities that mix objects (AssPr)",
         }
         return f"{what}: {told} ({ask}).{end} It says nothing of {other[self.metric]}, nor of IDF1, HOTA or switches."
+
+    def annotator(self, video: Any = None) -> Any:
+        """A widget that asks for the questions, one after the other, and adds every answer at once (in a notebook).
+
+        Args:
+            video: The footage, where the answers don't know it; {clip: video} for several.
+        """
+        import vtlab
+
+        self.clips = with_footage(self.clips, video)
+        return vtlab.annotate(self)
 
     def __repr__(self) -> str:
         return f"IdentityPairs({', '.join(self.trackers)}: {self.sentence})"

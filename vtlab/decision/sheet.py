@@ -6,8 +6,9 @@ IoU where she goes 30 % of the way).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -16,7 +17,7 @@ from vtlab.decision.question import Clip, Place
 from vtlab.errors import FormatError, InputError
 from vtlab.files import read_json, write_whole
 from vtlab.formats import read_tracks, sniff
-from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts
+from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.tracks import PointRows, Record, Tracks
 from vtlab.video import Video
 
@@ -36,7 +37,7 @@ def write(places: Iterable[Place], clip: Clip, video: Video, folder: Path) -> li
         raise InputError(
             f"{video.name} has {len(video)} frames, the tracks have {clip.length}: another video?"
         )
-    begin = _beginning(clip)
+    begin = beginning(clip)
     wanted = sorted({f for name, f in places if name == clip.name} | set(begin.frames))
     if not (folder / LABELS).exists():
         begin.save(folder / LABELS)
@@ -47,17 +48,59 @@ def write(places: Iterable[Place], clip: Clip, video: Video, folder: Path) -> li
     return paths
 
 
-def _beginning(clip: Clip) -> Prompts:
-    """A box for each object where the first tracker to follow it begins, which is where it was prompted."""
-    found = []
+def beginning(clip: Clip) -> Prompts:
+    """Where each object is on the frame where the first tracker to follow it begins, which is where it was prompted.
+
+    A box, or points where there is none. Nothing for an object that begins on a frame that counts: what stands there
+    would be a tracker's answer.
+    """
+    found: list[Prompt] = []
     for i in clip.ids.tolist():
-        rows = [t.take((t.object_id == i) & np.isfinite(t.boxes).all(axis=1)) for t in clip.tracks.values()]
+        rows = [t.of_object(i) for t in clip.tracks.values()]
         first = min((r for r in rows if len(r)), key=lambda r: int(r.frame[0]), default=None)
         if first is None or int(first.frame[0]) in clip.frames:
-            continue  # begins on a frame that counts: its box there would be a tracker's answer
-        x1, y1, x2, y2 = first.boxes[0].tolist()
-        if x2 > x1 and y2 > y1:
-            found.append(BoxPrompt((x1, y1, x2, y2), object_id=i, frame=int(first.frame[0])))
+            continue
+        here = as_prompts(first.at(int(first.frame[0])))
+        found += [p if isinstance(p, PointPrompt) else _upright(p) for p in here]
+    return Prompts(found)
+
+
+def _upright(prompt: Prompt) -> Prompt:
+    """The box of a prompt, whatever it is."""
+    if not isinstance(prompt, MaskPrompt):
+        return prompt
+    x1, y1, x2, y2 = prompt.box(*prompt.size).tolist()
+    return BoxPrompt((x1, y1, x2, y2), object_id=prompt.object_id, frame=prompt.frame)
+
+
+def as_prompts(tracks: Tracks, names: Sequence[str] | None = None) -> Prompts:
+    """Figures that say what tracks say: masks, boxes, and points; those that are hidden are kept where nodes are named.
+
+    Args:
+        tracks: What was labelled.
+        names: Names of the points, which make a skeleton of them.
+    """
+    found: list[Prompt] = []
+    for k in range(len(tracks)):
+        here: dict[str, Any] = {"object_id": int(tracks.object_id[k]), "frame": int(tracks.frame[k])}
+        x1, y1, x2, y2 = tracks.boxes[k].tolist()
+        dots = tracks.points.take(
+            (tracks.points.frame == tracks.frame[k]) & (tracks.points.object_id == tracks.object_id[k])
+        )
+        placed = np.isfinite(dots.xy).all(axis=1)
+        if not tracks.visible[k]:
+            continue
+        if tracks.rle is not None and tracks.rle[k] is not None and tracks.size is not None:
+            found.append(MaskPrompt(tracks.rle[k], tracks.size, **here))
+        elif placed.any():
+            xy = tuple((float(x), float(y)) for x, y in dots.xy[placed])
+            if names is None:
+                found.append(PointPrompt(xy, **here))
+            else:
+                called = tuple(names[int(j)] for j in dots.point_id[placed])
+                found.append(SkeletonPrompt(xy, called, (), tuple(~dots.visible[placed]), **here))
+        elif x2 > x1 and y2 > y1:
+            found.append(BoxPrompt((x1, y1, x2, y2), **here))
     return Prompts(found)
 
 
@@ -88,39 +131,49 @@ def _holds_prompts(path: Path) -> bool:
 
 
 def as_tracks(prompts: Prompts) -> Tracks:
-    """Figures that a person drew, as tracks: boxes, masks, and points in their order.
+    """Figures that a person drew, as tracks: boxes, masks, and points in their order; occluded nodes are hidden points.
+
+    Of a box that is turned it is the upright extent.
 
     Raises:
         InputError: Clicks are among them.
     """
-    rows: dict[tuple[int, int], dict[str, object]] = {}
-    dots: list[tuple[int, int, int, float, float]] = []
+    rows: dict[tuple[int, int], dict[str, Any]] = {}
+    dots: list[tuple[int, int, int, float, float, bool]] = []
     size = None
     for p in prompts:
-        row = rows.setdefault((p.frame, p.object_id), {})
+        row = rows.setdefault((p.frame, p.object_id), {"box": (np.nan,) * 4, "mask": None})
         if isinstance(p, BoxPrompt):
-            row["box"] = p.xyxy
+            row["box"] = (*p.corners().min(axis=0), *p.corners().max(axis=0))
         elif isinstance(p, MaskPrompt):
+            if not p.counts:
+                raise InputError(
+                    f"The polygon of object {p.object_id} on frame {p.frame} doesn't say how large the frame is: give "
+                    "MaskPrompt.of(mask)."
+                )
             row["mask"], size = p.counts, p.size
-        elif isinstance(p, PointPrompt):
-            dots += [(p.frame, p.object_id, k, x, y) for k, (x, y) in enumerate(p.points)]
+            row["box"] = p.box(*p.size)
+        elif isinstance(p, PointPrompt | SkeletonPrompt):
+            hidden = p.occluded if isinstance(p, SkeletonPrompt) else (False,) * len(p.points)
+            spots = zip(p.points, hidden, strict=True)
+            dots += [(p.frame, p.object_id, k, x, y, not gone) for k, ((x, y), gone) in enumerate(spots)]
         else:
             raise InputError(
                 f"The {p.kind} of object {p.object_id} on frame {p.frame} can't be compared: give a box, a mask or "
                 "points."
             )
-    masks = [row.get("mask") for row in rows.values()]
-    boxes = np.array([row.get("box", (np.nan,) * 4) for row in rows.values()], dtype=np.float64)
-    table = np.array(dots, dtype=np.float64).reshape(-1, 5)
+    masks = [row["mask"] for row in rows.values()]
+    table = np.array(dots, dtype=np.float64).reshape(-1, 6)
     whole = table[:, :3].astype(np.int64)
-    with_masks = any(m is not None for m in masks)
     return Tracks.of(
         [frame for frame, _ in rows],
         [i for _, i in rows],
-        None if with_masks else boxes.reshape(-1, 4),
-        masks=masks if with_masks else None,
+        np.array([row["box"] for row in rows.values()], dtype=np.float64).reshape(-1, 4),
+        masks=masks if any(m is not None for m in masks) else None,
         size=size,
         source="manual",
         record=Record(source=prompts.source),
-        points=PointRows.of(whole[:, 0], whole[:, 1], whole[:, 2], table[:, 3:]) if dots else None,
+        points=PointRows.of(whole[:, 0], whole[:, 1], whole[:, 2], table[:, 3:5], table[:, 5] > 0)
+        if dots
+        else None,
     )

@@ -9,9 +9,10 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from vtlab.contracts import Segmenter
+from vtlab.decision import IdentityPairs, Verdict
 from vtlab.errors import InputError, PromptError, VtlabError, VtlabWarning
 from vtlab.files import kept_beside
 from vtlab.prompts import Prompts
@@ -19,6 +20,9 @@ from vtlab.prompts.fit import as_prompts
 from vtlab.segmenters import create_segmenter
 from vtlab.studio.annotator_state import AnnotatorState, Skeleton
 from vtlab.studio.figures import FigureWidget
+from vtlab.studio.label_state import LabelState
+from vtlab.studio.pairs_state import PairState
+from vtlab.studio.queue import Queue
 from vtlab.studio.work import older_work_file, work_file
 from vtlab.tracks import Source
 from vtlab.video import StreamVideo, Video, open_video
@@ -48,6 +52,9 @@ class PromptAnnotator(FigureWidget):
         return f"PromptAnnotator({self.video.name!r}, {n} prompts of {len(self.prompts.object_ids)} objects)"
 
 
+@overload
+def annotate(video: Verdict | IdentityPairs, *, segmenter: str | Segmenter | None = "auto") -> Queue: ...
+@overload
 def annotate(
     video: Any,
     prompts: Any = None,
@@ -56,11 +63,22 @@ def annotate(
     skeleton: Skeleton | None = None,
     labels: Sequence[str] = (),
     autosave: bool | str | Path = True,
-) -> PromptAnnotator:
+) -> PromptAnnotator: ...
+def annotate(
+    video: Any,
+    prompts: Any = None,
+    *,
+    segmenter: str | Segmenter | None = "auto",
+    skeleton: Skeleton | None = None,
+    labels: Sequence[str] = (),
+    autosave: bool | str | Path = True,
+) -> PromptAnnotator | Queue:
     """Open a video's frames for making prompts: boxes, masks, points, skeletons.
 
     Args:
-        video: Anything `open_video` takes.
+        video: Anything `open_video` takes. Or a verdict (`vtlab.verdict`), or questions about identities
+            (`vtlab.decision.identity_pairs`): then a queue opens that asks for one frame after the other, blind, and
+            hands every answer back at once. It takes a `segmenter` besides, nothing else.
         prompts: Prompts to begin with, or their file (made if it doesn't exist), which then follows every edit.
         segmenter: What turns clicks into masks (see `vtlab.segmenters`); "auto" is SAM 2 where its checkpoint is on
             this machine, else GrabCut; None for no clicks.
@@ -82,6 +100,12 @@ def annotate(
         VtlabWarning: Saved work was restored instead of the prompts given; or the autosaved file can't be read, and was
             kept under another name.
     """
+    if isinstance(video, Verdict | IdentityPairs):
+        if prompts is not None or skeleton is not None or labels or autosave is not True:
+            raise InputError(
+                "A queue keeps its answers by itself: it takes no prompts, skeleton, labels or autosave."
+            )
+        return _queue(video, segmenter)
     footage = open_video(video)
     if isinstance(footage, StreamVideo):
         raise InputError(f"{footage.name!r} is a stream: it has no frames to go back to. Record it first.")
@@ -107,6 +131,13 @@ def _autosave_file(video: Video, prompts: Any, autosave: bool | str | Path) -> P
     if isinstance(prompts, (str, Path)):
         return Path(prompts).absolute()
     return work_file(video, ".prompts.json") if autosave else None
+
+
+def _queue(asks: Verdict | IdentityPairs, segmenter: str | Segmenter | None) -> Queue:
+    if isinstance(asks, IdentityPairs):
+        return Queue(PairState(asks))
+    clicks = asks.measure.family in ("sot", "vos") and segmenter is not None
+    return Queue(LabelState(asks, segmenter=create_segmenter(segmenter) if clicks and segmenter else None))
 
 
 def _restore(video: Video, given: Prompts, file: Path | None, own: bool) -> tuple[Prompts, str]:

@@ -25,8 +25,8 @@ class FigureWidget(anywidget.AnyWidget):
         state: What is shown: it has `video`, `frame`, `view()`, `overlay()` and `act(edit)`.
     """
 
-    _esm = Path(__file__).with_name("annotator.js")
-    _css = Path(__file__).with_name("annotator.css")
+    _esm: Path | str = Path(__file__).with_name("annotator.js")
+    _css: Path | str = Path(__file__).with_name("annotator.css")
     image = traitlets.Bytes(b"").tag(sync=True)
     mask = traitlets.Bytes(b"").tag(sync=True)
     view = traitlets.Dict().tag(sync=True)

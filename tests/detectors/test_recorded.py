@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import supervision as sv
 
+import vtlab
 from vtlab.contracts import Detector
 from vtlab.detectors.callable import CallableDetector
 from vtlab.detectors.motion import Motion
 from vtlab.detectors.noisy_truth import NoisyTruth
 from vtlab.detectors.recorded import RecordedDetector, record
-from vtlab.errors import FormatError, InputError
+from vtlab.errors import FormatError, InputError, VtlabError
 from vtlab.registry import DETECTORS, register_detector
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
@@ -133,3 +134,44 @@ def test_masks_on_some_frames_stay_with_their_rows(video, tmp_path):
     recorded = record(video, Some(function=lambda image: []), tmp_path)
     assert [recorded.at(i).mask is None for i in range(5)] == [True, False, True, False, True]
     assert np.flatnonzero(recorded.at(3).mask[0].any(axis=0)).tolist() == list(range(15, 25))
+
+
+@pytest.mark.parametrize(
+    ("mask", "told"),
+    [
+        (np.full((1, 40, 60), 0.3), "masks of float64 values other than 0 and 1.*probabilities > 0.5"),
+        (np.full((1, 40, 60), -2.5, np.float32), "masks of float32 values"),
+        (np.zeros((2, 40, 60), bool), "masks .* for 1 boxes"),
+    ],
+)
+def test_masks_of_probabilities_are_no_masks(video, tmp_path, mask, told):
+    def answer(image):
+        return sv.Detections(np.array([[1.0, 2, 9, 9]]), confidence=np.array([0.9]), class_id=np.array([0]))
+
+    def masked(image):
+        found = answer(image)
+        found.mask = mask
+        return found
+
+    for use in (
+        lambda f: vtlab.track(video, tracker="sort", detector=f, progress=False),
+        lambda f: record(video, CallableDetector(function=f), tmp_path),
+    ):
+        with pytest.raises(VtlabError, match=rf"frame 0.*{told}"):
+            use(masked)
+
+
+def test_masks_of_zeros_and_ones_are_masks(video, tmp_path):
+    def masked(image):
+        found = square(image)
+        found.mask = found.mask.astype(np.float32)
+        return found
+
+    found = record(video, CallableDetector(function=masked), tmp_path)
+    assert found.detect_frame(video.frame(2)).mask.sum() == 100
+
+
+def test_a_class_that_is_no_whole_number(video):
+    detector = CallableDetector(function=lambda image: [[1, 2, 9, 9, 0.9, 1.7]])
+    with pytest.raises(VtlabError, match="on frame 3 with the class 1.7"):
+        detector.detect_frame(video.frame(3))

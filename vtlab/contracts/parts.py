@@ -61,6 +61,17 @@ def _columns_fault(found: sv.Detections, n: int) -> str:
             return f"{name} {brief(values)} for {n} boxes. Remedy: one for each box"
     if scores is not None and n and not ((scores >= 0) & (scores <= 1)).all():
         return f"the score {_first(scores, (scores >= 0) & (scores <= 1))}. Remedy: numbers in [0, 1]"
+    return _masks_fault(found.mask, n)
+
+
+def _masks_fault(mask: Any, n: int) -> str:
+    """What is wrong with the masks of n detections; numbers between 0 and 1 are no masks yet."""
+    if not isinstance(mask, np.ndarray):  # none, or supervision's own kinds, which are made of bool
+        return ""
+    if mask.ndim != 3 or len(mask) != n:
+        return f"masks {brief(mask)} for {n} boxes. Remedy: bool of shape (N, H, W)"
+    if mask.dtype.kind not in "bui" and not ((mask == 0) | (mask == 1)).all():
+        return f"masks of {mask.dtype} values other than 0 and 1. Remedy: bool, such as probabilities > 0.5"
     return ""
 
 

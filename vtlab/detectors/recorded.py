@@ -193,7 +193,7 @@ def _write(
     columns["class_name"] = pa.array(labels, pa.string())
     if any(d.mask is not None for _, d in found):
         encoded = [
-            None if m is None else _masks.encode(np.asarray(m, bool))
+            None if m is None else _masks.encode(m)
             for _, d in found
             for m in (d.mask if d.mask is not None else [None] * len(d))
         ]

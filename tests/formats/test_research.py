@@ -338,6 +338,32 @@ def test_kitti_as_published(tmp_path):
             form.read_tracks(result, sequence)
 
 
+def test_bdd100k_as_published(tmp_path):
+    label = {"id": "00122063", "category": "car", "box2d": {"x1": 10, "y1": 5, "x2": 29, "y2": 24}}
+    label |= {"attributes": {"occluded": True, "truncated": False, "crowd": False}}
+    crowd = {**label, "id": "7", "attributes": {"crowd": True}}
+    frames = [
+        {"name": f"b1-{n}.jpg", "videoName": "b1", "frameIndex": n, "labels": labels}
+        for n, labels in ((1, []), (0, [label, crowd]))
+    ]
+    file = dump(tmp_path / "labels/box_track_20/val/b1.json", frames)
+    pictures(tmp_path / "images/track/val/b1", ["b1-0.jpg", "b1-1.jpg"])
+    assert sniff(tmp_path).name == "bdd100k"
+    (sequence,) = open_format(tmp_path, "bdd100k")
+    truth = sequence.truth
+    assert (len(sequence), truth.object_ids.tolist(), truth.labels) == (2, [122063], {122063: "car"})
+    assert (truth.boxes.tolist(), truth.occluded.tolist()) == ([[10, 5, 30, 25]], [True])
+    assert sequence.ignore.frame.tolist() == [0]
+    for path, value, message in (
+        ((0, "frameIndex"), 5, "count from 0 without a gap"),
+        ((1, "labels", 0, "id"), "x1", "'id' should be a whole number"),
+        ((1, "labels", 0, "box2d"), {"x1": 1}, "expected 'box2d'"),
+    ):
+        dump(file, changed(frames, path, value))
+        with pytest.raises(FormatError, match=message):
+            open_format(tmp_path, "bdd100k")[0]
+
+
 # -- YOLO -------------------------------------------------------------------------------------------------------------
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 from vtlab import masks
 from vtlab.formats import FORMATS
 from vtlab.formats.borders import to_pivot
+from vtlab.formats.supervisely_geometry import from_data
 from vtlab.tracks import PointRows, Record, Source, Tracks
 
 SIZE = (60, 80)
@@ -101,3 +103,33 @@ def agrees_with_label_studio(told: dict[str, Any], path: Path) -> None:
         box = [x1, y1, x1 + s["width"] * width / 100, y1 + s["height"] * height / 100]
         np.testing.assert_allclose(pivot[row], box, atol=1e-8)
         assert abs(np.rad2deg(angle[row]) - s["rotation"]) < 1e-9
+
+
+def agrees_with_supervisely(told: dict[str, Any], path: Path) -> None:
+    """Its SDK keeps every object, figure, geometry and tag of the file, with its keys and ids."""
+    mine, theirs = json.loads(path.read_text(encoding="utf-8")), told["annotation"]
+    assert (told["item"], theirs["size"], theirs["framesCount"]) == (
+        "walk.mp4",
+        mine["size"],
+        mine["framesCount"],
+    )
+    assert [o["classTitle"] for o in theirs["objects"]] == [o["classTitle"] for o in mine["objects"]]
+    for a, b in zip(mine["objects"], theirs["objects"], strict=True):
+        assert [(t["name"], t["value"], t["frameRange"]) for t in b["tags"]] == [
+            (t["name"], t["value"], t["frameRange"]) for t in a["tags"]
+        ]
+    figures = [
+        {(frame["index"], f["objectKey"]): f for frame in said["frames"] for f in frame["figures"]}
+        for said in (mine, theirs)
+    ]
+    assert figures[0].keys() == figures[1].keys()
+    for key, figure in figures[0].items():
+        other = figures[1][key]
+        assert other["geometryType"] == figure["geometryType"]
+        for name, value in figure["geometry"].items():
+            if name == "bitmap":
+                one, two = (from_data(g[name]["data"], "") for g in (figure["geometry"], other["geometry"]))
+                assert (one == two).all()
+                assert value["origin"] == other["geometry"][name]["origin"]
+            elif name not in ("shape", "geometryType"):
+                assert other["geometry"][name] == value, key

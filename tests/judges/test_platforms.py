@@ -8,7 +8,12 @@ import os
 import pytest
 
 from tests.judges.asking import GOLDEN, ask
-from tests.judges.platforms import agrees_with_datumaro, agrees_with_label_studio, walk
+from tests.judges.platforms import (
+    agrees_with_datumaro,
+    agrees_with_label_studio,
+    agrees_with_supervisely,
+    walk,
+)
 from vtlab import formats
 from vtlab.formats.label_studio import label_config
 
@@ -35,3 +40,11 @@ def test_the_sdk_of_label_studio_fills_in_what_vtlab_does(tmp_path):
     agrees_with_label_studio(told, path)
     keep("label-studio-walk.json", path.read_text())
     keep("label-studio.json", json.dumps(told, indent=1) + "\n")
+
+
+def test_the_sdk_of_supervisely_opens_the_project(tmp_path):
+    (path,) = formats.write_tracks(walk(), tmp_path, "supervisely", sequence="walk")
+    told = ask("supervisely", tmp_path / "truth")
+    agrees_with_supervisely(told, path)
+    keep("supervisely-walk.json", path.read_text())
+    keep("supervisely.json", json.dumps(told, indent=1) + "\n")

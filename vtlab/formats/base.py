@@ -304,6 +304,8 @@ def _base(root: Path) -> Path:
 
 def tracker_of(root: Path, path: Path) -> str:
     """Name a tracker by the folders between the root and the result, without TrackEval's `data`."""
+    if root != path and root not in path.parents:
+        return root.name
     parts = [p for p in path.relative_to(root).parts[:-1] if p not in _BETWEEN]
     return "/".join(parts) or root.name
 

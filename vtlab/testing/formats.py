@@ -78,7 +78,8 @@ def example(form: Format, kind: Kind = "truth") -> Tracks:
     if drawn:
         columns["masks"] = [masks.from_box((x, y, x + 8, y + 6), *SIZE) for x, y in corner]
     else:
-        columns["boxes"] = np.concatenate([corner + 0.25, corner + 0.25 + (8.5, 6.125)], axis=1)
+        left_top, sides = (corner, (8.0, 6.0)) if form.grid else (corner + 0.25, (8.5, 6.125))
+        columns["boxes"] = np.concatenate([left_top, left_top + sides], axis=1)
     return Tracks.of(frames, owners, size=size, **columns)
 
 
@@ -149,7 +150,8 @@ def lossy(form: Format, given: Tracks) -> Tracks:
         return Tracks.of(
             given.frame, given.object_id, masks=moved, visible=given.visible, label=label, size=size
         )
-    return given.replace(boxes=given.boxes + np.where(given.frame % 3 == 0, 2.5, 0.5)[:, None])
+    far, near = (3.0, 1.0) if form.grid else (2.5, 0.5)
+    return given.replace(boxes=given.boxes + np.where(given.frame % 3 == 0, far, near)[:, None])
 
 
 def whole(truth: Tracks, rule: str = "") -> Sequence:

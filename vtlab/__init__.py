@@ -40,6 +40,7 @@ _NAMES = {
     "profile": "vtlab.trackers.profiling",
     "annotate": "vtlab.studio",
     "Corrector": "vtlab.studio",
+    "review": "vtlab.studio",
     "TrackPlayer": "vtlab.studio",
     "figures_at": "vtlab.prompts.shapes",
     "register": "vtlab.registry",
@@ -73,7 +74,7 @@ if TYPE_CHECKING:
     from vtlab.sequence import Sequence
     from vtlab.session import Session
     from vtlab.studio.annotator import annotate
-    from vtlab.studio.corrector import Corrector
+    from vtlab.studio.corrector import Corrector, review
     from vtlab.studio.player import TrackPlayer
     from vtlab.trackers.create import create_tracker
     from vtlab.trackers.loop import stream, track

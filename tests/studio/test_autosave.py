@@ -17,7 +17,6 @@ from vtlab.errors import FormatError, VtlabWarning
 from vtlab.prompts import BoxPrompt
 from vtlab.session import Session
 from vtlab.studio import Corrector
-from vtlab.studio.autosave import AT_ONCE
 from vtlab.testing.scenes import moving_square
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
@@ -121,6 +120,7 @@ def test_two_sessions_on_one_file_lose_nothing_and_two_widgets_on_one_session_ar
         act(stranger, "save")
     kept = Session.load(next(iter(folder.glob("older-1-*"))), VIDEO)
     assert kept.prompts[0].xyxy == (40, 20, 70, 60)
+    one.wait()
 
 
 def test_two_videos_of_one_name_never_share_a_file(folder):
@@ -183,13 +183,12 @@ def test_a_file_saved_by_name_and_newer_wins_over_the_autosave(folder):
     assert 7 in again.session.key_frames(1)
 
 
-def test_a_large_session_is_saved_in_the_background_and_nothing_is_missing_at_the_end(folder):
+def test_a_large_session_is_saved_in_the_background_and_nothing_is_missing_at_the_end(folder, monkeypatch):
+    monkeypatch.setattr("vtlab.studio.autosave.AT_ONCE_ROWS", 0)
     made = worked()
-    autosave = made._corrector._autosave
-    autosave._seconds = 2 * AT_ONCE  # as if the last write had been slow
     for x in range(20):
         act(made, "box", xyxy=[x, 20, x + 40, 60])
-        autosave._seconds = max(autosave._seconds, 2 * AT_ONCE)
+    autosave = made._corrector._autosave
     autosave.flush()
     (file,) = folder.iterdir()
     assert Session.load(file, VIDEO).prompts == made.session.prompts

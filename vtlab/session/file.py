@@ -17,6 +17,7 @@ from typing import Any
 from vtlab.errors import FormatError, PromptError, VtlabError, VtlabWarning
 from vtlab.files import kept_beside
 from vtlab.prompts import Prompts
+from vtlab.provenance import plain
 from vtlab.session.state import State
 from vtlab.tracks import Tracks
 from vtlab.video import Video
@@ -52,8 +53,9 @@ def write(state: State, video: Video, tracker: str, params: Mapping[str, Any], p
         "absent": sorted(state.absent),
         "gone": {str(i): f for i, f in state.gone.items()},
         "stale": {str(i): spans for i, spans in state.stale.items()},
+        "checked": {str(i): spans for i, spans in state.checked.items()},
         "tracker": tracker,
-        "params": dict(params),
+        "params": plain(dict(params)),
         "video": {"source": video.source, "digest": video.digest(), "stream": video.stream},
     }
     rows = state.predicted
@@ -78,7 +80,7 @@ def read(path: str | Path) -> Saved:
             frozenset((int(i), int(f)) for i, f in record["absent"]),
             {int(i): int(f) for i, f in record["gone"].items()},
             rows.replace(meta=meta),
-            {int(i): _spans(spans) for i, spans in record.get("stale", {}).items()},
+            *({int(i): _spans(v) for i, v in record.get(name, {}).items()} for name in ("stale", "checked")),
         )
         video = record["video"]
         stream = video.get("stream")

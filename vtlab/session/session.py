@@ -30,16 +30,16 @@ from vtlab.prompts import Prompt, Prompts
 from vtlab.prompts.between import filled_in
 from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
-from vtlab.session import file
+from vtlab.session import file, opened
+from vtlab.session.history import UNDO_STEPS, History
+from vtlab.session.spans import joined
 from vtlab.session.state import State, answered_for, without
 from vtlab.trackers.loop import Direction, Report, track
 from vtlab.tracks import Source, Tracks
 from vtlab.video import Video, open_video
 
-UNDO_STEPS = 200
 
-
-class Session:
+class Session(History):
     """A video with key figures, predictions, and the work of joining them.
 
     Args:
@@ -53,21 +53,45 @@ class Session:
         TRACKERS.card(tracker)
         self.tracker, self.params = tracker, params
         self._size = self.video.height, self.video.width
-        self._state = State(predicted=Tracks.empty(size=self._size))
-        self._undo: list[State] = []
-        self._redo: list[State] = []
+        super().__init__(State(predicted=Tracks.empty(size=self._size)))
         self._stop = threading.Event()
         self._saving = threading.Lock()
         self._seen: tuple[State, Tracks] | None = None
         self._stamps: dict[Path, file.Stamp | None] = {}  # of the files that this session read or wrote
         self._restored: State | None = None
 
-    # -- what there is ----------------------------------------------------------------------------------------
+    @classmethod
+    def of(
+        cls,
+        video: Any,
+        tracks: Any,
+        tracker: Any = "nanotrack-v2",
+        *,
+        layout: str | None = None,
+        **params: Any,
+    ) -> Session:
+        """Open tracks made elsewhere (a detector, the assistant, a colleague's file) to repair them and track them again.
 
-    @property
-    def state(self) -> State:
-        """The present state."""
-        return self._state
+        They are the session's predictions: figures correct them, `retrack` goes on from those, `tracks` has all of it.
+
+        Args:
+            video: Anything `open_video` takes.
+            tracks: `Tracks`, or a file of any format that vtlab reads. Ids below 1 get free ones, see `Record.id_map`.
+            tracker: Tracks from corrections on.
+            layout: Name of the file's format; by default it is told by its look.
+            params: Parameters of the tracker.
+
+        Raises:
+            InputError: The tracks can't be of this video.
+            FormatError: The file is missing, damaged, or of no known format.
+
+        Warns:
+            VtlabWarning: The tracks say that they were made on a video with another content.
+        """
+        made = cls(video, tracker, **params)
+        rows = opened.as_predictions(opened.as_tracks(tracks, layout), made.video)
+        made._state = replace(made._state, predicted=rows)
+        return made
 
     @property
     def prompts(self) -> Prompts:
@@ -128,7 +152,9 @@ class Session:
     def _say(self, given: Prompts, *, instead: bool = False) -> None:
         """Take in key figures; `instead` of the boxes, clicks and masks of the same objects on the same frames."""
         given = given.on(self.video).check(self.video)
-        check_prompts(TRACKERS.card(self.tracker), given)
+        card = TRACKERS.card(self.tracker)
+        if card.accepts:  # one that finds objects by itself takes no figures: they stand beside what it found
+            check_prompts(card, given)
         keys, absent = dict(self._state.keys), set(self._state.absent)
         for p in given:
             if instead and p.kind in ("box", "click", "mask"):
@@ -163,6 +189,7 @@ class Session:
                 absent=frozenset(a for a in s.absent if a[0] != object_id),
                 gone={i: f for i, f in s.gone.items() if i != object_id},
                 stale={i: spans for i, spans in s.stale.items() if i != object_id},
+                checked={i: spans for i, spans in s.checked.items() if i != object_id},
                 predicted=s.predicted.take(s.predicted.object_id != object_id),
             )
             return
@@ -217,6 +244,13 @@ class Session:
             keys={k: replace(p, label=label) if k[0] == object_id else p for k, p in s.keys.items()},
             predicted=s.predicted.replace(label=names),
         )
+
+    def looks_right(self, object_id: int, start: int, stop: int) -> None:
+        """Say that what is predicted on frames start <= frame < stop is right: reviewing passes over it from now on."""
+        self._known(object_id)
+        self._frame(start)
+        spans = joined(self._state.checked.get(object_id, ()), np.arange(start, max(stop, start + 1)))
+        self._commit(checked={**self._state.checked, object_id: spans})
 
     # -- identities -------------------------------------------------------------------------------------------
 
@@ -288,6 +322,8 @@ class Session:
         on its last frame, the first after it), so that it has what the person gave it and not a drifted prediction;
         rows outside the range stay as they are.
 
+        A tracker that finds objects by itself is run over the range; what it finds anew comes in as further objects.
+
         Args:
             start: First frame to fill; the first key figure by default.
             stop: Frame before which to stop; the end of the video by default.
@@ -308,32 +344,40 @@ class Session:
             self._known(object_id)
         low = 0 if start is None else start
         high = len(self.video) if stop is None else stop
-        begun = self._state
+        begun, card = self._state, TRACKERS.card(self.tracker)
+        if not card.accepts or (card.family == "multi" and not begun.keys):
+            return self._find(low, high, progress)
         prompts = begun.start_prompts(wanted, low, high, direction)
-        self._stop.clear()
-        failure: TrackingError | Interrupted | None = None
         first, last = prompts.frames[0], prompts.frames[-1] + 1
-        try:
-            found = track(
-                self.video,
-                prompts,
-                self.tracker,
-                direction=direction,
-                start=min(low, first),
-                stop=max(high, last),
-                remove={
-                    i: f
-                    for i, f in self._state.gone.items()
-                    if i in prompts.object_ids and f < max(high, last)
-                },
-                progress=progress,
-                cancel=self._stop,
-                **self.params,
-            )
-        except (TrackingError, Interrupted) as error:  # Ctrl-C too loses nothing
-            failure, found = error, error.tracks
+        gone = {i: f for i, f in begun.gone.items() if i in prompts.object_ids and f < max(high, last)}
+        found, failure = self._run(
+            prompts,
+            direction=direction,
+            start=min(low, first),
+            stop=max(high, last),
+            remove=gone,
+            progress=progress,
+        )
         spans = answered_for(found, prompts, direction, (low, high), done=failure is None)
         self._set(self._state.filled(found, spans, low, high).doubted_since(begun))
+        if failure is not None:
+            raise failure
+        return self.tracks
+
+    def _run(self, prompts: Prompts | None, **how: Any) -> tuple[Tracks, BaseException | None]:
+        """What the tracker gave, and why it ended early; Ctrl-C too loses nothing."""
+        self._stop.clear()
+        try:
+            return track(self.video, prompts, self.tracker, cancel=self._stop, **how, **self.params), None
+        except (TrackingError, Interrupted) as error:
+            return error.tracks, error
+
+    def _find(self, low: int, high: int, progress: bool | Report) -> Tracks:
+        """Put in the objects that the tracker finds by itself and that are not known yet."""
+        found, failure = self._run(None, start=low, stop=high, progress=progress)
+        new = opened.newcomers(opened.numbered(found), self.tracks)
+        spans = dict.fromkeys(new.object_ids.tolist(), (low, high))
+        self._set(self._state.filled(new, spans, low, high))
         if failure is not None:
             raise failure
         return self.tracks
@@ -356,34 +400,6 @@ class Session:
             found = found.take(found.source != "manual")
             self._set(state.filled(found, spans, 0, len(self.video)))
         return self.tracks
-
-    # -- undo, file -------------------------------------------------------------------------------------------
-
-    @property
-    def can_undo(self) -> bool:
-        """True if there is a step to go back."""
-        return bool(self._undo)
-
-    @property
-    def can_redo(self) -> bool:
-        """True if there is an undo to take back."""
-        return bool(self._redo)
-
-    def undo(self) -> bool:
-        """Go back one step; False if there is none."""
-        if not self._undo:
-            return False
-        self._redo.append(self._state)
-        self._state = self._undo.pop()
-        return True
-
-    def redo(self) -> bool:
-        """Take back one undo; False if there is none."""
-        if not self._redo:
-            return False
-        self._undo.append(self._state)
-        self._state = self._redo.pop()
-        return True
 
     def save(self, path: str | Path) -> Path:
         """Write the session to one Parquet file (whole or not at all) and return its path.
@@ -458,8 +474,6 @@ class Session:
         self._stamps[target] = file.stamp(target)
         return True
 
-    # -- how ---------------------------------------------------------------------------------------------------
-
     def _went_back(self) -> bool:
         """Whether what was restored from a file has been undone, so that what is there now does not rest on it."""
         line = (*self._undo, self._state)
@@ -468,14 +482,6 @@ class Session:
             and len(line) < UNDO_STEPS
             and all(s is not self._restored for s in line)
         )
-
-    def _commit(self, **changes: Any) -> None:
-        self._set(self._state.changed(**changes))
-
-    def _set(self, state: State) -> None:
-        self._undo = [*self._undo[-UNDO_STEPS + 1 :], self._state]
-        self._redo = []
-        self._state = state
 
     def _known(self, object_id: int) -> None:
         if object_id not in self.object_ids:

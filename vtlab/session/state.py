@@ -31,6 +31,7 @@ class State:
         gone: Object id -> first frame on which the object no longer exists.
         predicted: Rows that no person made: predictions, and on key figures' frames what the tracker made of them.
         stale: Object id -> frames of its predictions that rest on what a person has since said otherwise.
+        checked: Object id -> frames of its predictions of which a person said that they look right.
     """
 
     keys: Mapping[Key, Prompt] = field(default_factory=dict)
@@ -38,6 +39,7 @@ class State:
     gone: Mapping[int, int] = field(default_factory=dict)
     predicted: Tracks = field(default_factory=Tracks.empty)
     stale: Mapping[int, Spans] = field(default_factory=dict)
+    checked: Mapping[int, Spans] = field(default_factory=dict)
 
     @property
     def prompts(self) -> Prompts:
@@ -112,18 +114,21 @@ class State:
             keep &= (ids != i) | (frames != f)
         for i, f in self.gone.items():
             keep &= (ids != i) | (frames < f)
-        replaced, stale = np.zeros(len(old), bool), dict(self.stale)
+        replaced, stale, checked = np.zeros(len(old), bool), dict(self.stale), dict(self.checked)
         for i, (first, end) in spans.items():
             a, b = max(first, low), min(end, high)
             replaced |= (old.object_id == i) & (old.frame >= a) & (old.frame < b)
-            stale[i] = cut(stale.get(i, ()), a, max(a, b))
+            for marks in (stale, checked):
+                marks[i] = cut(marks.get(i, ()), a, max(a, b))
         answers = found.take(keep)
         sources = answers.source.copy()
         sources[sources == "manual"] = "tracked"  # manual is what the session's keys say
         record = found.record if found.meta else old.record
         joint = Tracks.concat([old.take(~replaced), answers.replace(source=sources)], record=record)
         return self.changed(
-            predicted=replace(joint, step_seconds=np.empty(0)), stale={i: s for i, s in stale.items() if s}
+            predicted=replace(joint, step_seconds=np.empty(0)),
+            stale={i: s for i, s in stale.items() if s},
+            checked={i: s for i, s in checked.items() if s},
         )
 
     def renamed(self, new: Callable[[int, int], int]) -> Self:
@@ -145,15 +150,12 @@ class State:
         gone: dict[int, int] = {}
         for i, f in self.gone.items():
             gone[new(i, f)] = max(f, gone.get(new(i, f), 0))
-        stale: dict[int, list[int]] = {}
-        for i, spans in self.stale.items():
-            for f in frames_of(spans).tolist():
-                stale.setdefault(new(i, f), []).append(f)
         return self.changed(
             keys=keys,
             absent=frozenset((new(i, f), f) for i, f in self.absent),
             gone=gone,
-            stale={i: spans_of(frames) for i, frames in stale.items()},
+            stale=_renamed_marks(self.stale, new),
+            checked=_renamed_marks(self.checked, new),
             predicted=rows.replace(
                 object_id=np.array(ids, np.int64),
                 label=np.array([labels.get(i) for i in ids], object),
@@ -220,6 +222,14 @@ class State:
         for i, f in self.absent:
             figures.rows[(f, i)] = {"box": np.full(4, np.nan), "mask": None, "visible": False}
         return figures.tracks()
+
+
+def _renamed_marks(marks: Mapping[int, Spans], new: Callable[[int, int], int]) -> dict[int, Spans]:
+    found: dict[int, list[int]] = {}
+    for i, spans in marks.items():
+        for f in frames_of(spans).tolist():
+            found.setdefault(new(i, f), []).append(f)
+    return {i: spans_of(frames) for i, frames in found.items()}
 
 
 class _Figures:

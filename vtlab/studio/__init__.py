@@ -10,6 +10,7 @@ _NAMES = {
     "PromptAnnotator": "vtlab.studio.annotator",
     "TrackPlayer": "vtlab.studio.player",
     "Corrector": "vtlab.studio.corrector",
+    "review": "vtlab.studio.corrector",
 }
 __all__ = list(_NAMES)
 

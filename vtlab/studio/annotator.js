@@ -24,7 +24,8 @@ const KEYS = [
   ["wheel, + − 0", "zoom, fit (the wheel once the widget has the focus)"], ["Space+drag", "pan (or the middle button)"],
   ["[ ]", "brush size"], ["Enter Esc", "close, give up a polygon"], ["?", "this list"],
 ];
-const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["s", "stop tracking"], ["a", "absent on this frame"]];
+const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["s", "stop tracking"], ["a", "absent on this frame"],
+  ["w q", "next, previous doubtful place"], ["y", "it looks right"], ["PgDn PgUp", "next, previous key figure of the object"]];
 
 // Panels of other files, which are appended to this one: name in the view -> a class with `update(view)` and `key(event)`.
 const PANELS = {};
@@ -511,6 +512,8 @@ class Annotator {
         g.strokeStyle = o.colour; g.lineWidth = ratio; g.stroke(); g.restore();
       }
       for (const f of o.frames) bar(f, f + 1, 1);
+      g.fillStyle = "#d55e00"; // doubtful places, the higher the worse
+      for (const [f, severity] of o.doubts ?? []) { g.globalAlpha = 0.95; const h = Math.max(lane * (0.45 + 0.55 * severity), 2 * ratio); g.fillRect(x(f + 0.5) - ratio, (row + 1) * lane - h, 2 * ratio, h); }
     });
     g.globalAlpha = 1;
     g.fillStyle = getComputedStyle(this.root).color;
@@ -657,7 +660,9 @@ class Annotator {
     const tool = Object.keys(TOOLS).find(name => TOOLS[name].key === e.key && v.tools.includes(name));
     if (tool) return this.choose(tool), true;
     if (/^[1-9]$/.test(e.key)) return v.objects[e.key - 1] ? (this.select(v.objects[e.key - 1].id), true) : false;
-    const track = v.tracking && { f: () => this.run("forward"), r: () => this.run("backward"), t: () => this.run("both"), s: () => this.send({ do: "stop" }), a: () => this.say("absent") }[e.key];
+    const track = v.tracking && { f: () => this.run("forward"), r: () => this.run("backward"), t: () => this.run("both"), s: () => this.send({ do: "stop" }), a: () => this.say("absent"),
+      w: () => this.send({ do: "doubt", step: 1 }), q: () => this.send({ do: "doubt", step: -1 }), y: () => this.send({ do: "looks_right" }),
+      PageDown: () => this.send({ do: "key_figure", step: 1 }), PageUp: () => this.send({ do: "key_figure", step: -1 }) }[e.key];
     const act = track || {
       n: () => this.send({ do: "new_object" }), d: () => !v.tracking && this.duplicate(id),
       h: () => this.send({ do: "show", object_id: id, shown: !v.objects.find(o => o.id === id).shown }),

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import atexit
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
 
 from vtlab.errors import WriteError
 from vtlab.session import Session, State
+from vtlab.tracks import Tracks
 
-AT_ONCE = 0.03
-"""Seconds that writing may take before it moves to the background, so that a person never waits for it."""
+AT_ONCE_ROWS, AT_ONCE_BYTES = 20_000, 4 * 2**20
+"""Predicted rows, and bytes of their masks, up to which each change is written before the next (in some 0.03 s)."""
 
 
 class Autosave:
@@ -31,7 +31,6 @@ class Autosave:
         self._written: State | None = session.state
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
-        self._seconds = 0.0
         # the last change is written when the interpreter ends; a corrector that is gone is not kept alive for it
         atexit.register(_flush, weakref.ref(self))
 
@@ -39,7 +38,7 @@ class Autosave:
         """Write what changed, if anything did; returns at once where that takes long."""
         if self._session.state is self._written or self._waiting():
             return
-        if self._seconds <= AT_ONCE:
+        if _is_small(self._session.state.predicted):
             self._write()
             return
         self._thread = threading.Thread(target=self._catch_up, name="vtlab-autosave", daemon=True)
@@ -61,12 +60,17 @@ class Autosave:
 
     def _write(self) -> None:
         with self._lock:
-            state, begin = self._session.state, time.perf_counter()
+            state = self._session.state
             try:
                 self._session.save(self.path)
             except WriteError as error:
                 self._failed(f"Autosave to {self.path} failed: {error} Save with session.save(path).")
-            self._written, self._seconds = state, time.perf_counter() - begin
+            self._written = state
+
+
+def _is_small(rows: Tracks) -> bool:
+    masks = () if rows.rle is None or len(rows) > AT_ONCE_ROWS else rows.rle
+    return len(rows) <= AT_ONCE_ROWS and sum(len(m) for m in masks if m is not None) <= AT_ONCE_BYTES
 
 
 def _flush(what: weakref.ref[Autosave]) -> None:

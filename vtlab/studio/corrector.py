@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from vtlab.contracts import Segmenter
-from vtlab.errors import FormatError, VtlabWarning
+from vtlab.errors import FormatError, InputError, VtlabWarning
 from vtlab.segmenters import create_segmenter
 from vtlab.session import Session
 from vtlab.studio.corrector_state import CorrectorState
@@ -15,12 +17,18 @@ from vtlab.studio.figures import FigureWidget
 from vtlab.studio.work import work_file
 from vtlab.tracks import Tracks
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 
 class Corrector(FigureWidget):
     """Widget on a session. Solid figures are a person's, dashed ones are predictions; drawing corrects.
 
     Args:
-        session: What is corrected. Call `refresh()` after changing it from another cell.
+        session: What is corrected. Call `refresh()` after changing it from another cell. Or a video (anything
+            `open_video` takes), with the tracks to correct.
+        tracks: Tracks made elsewhere, or their file in any format, see `Session.of`; with a video only.
+        tracker: Tracks from corrections on; with a video only.
         segmenter: What turns clicks into masks (see `vtlab.segmenters`); "auto" is SAM 2 where its checkpoint is on
             this machine, else GrabCut; None for no clicks.
         labels: Labels to choose from; others can be typed.
@@ -36,13 +44,16 @@ class Corrector(FigureWidget):
 
     def __init__(
         self,
-        session: Session,
+        session: Any,
+        tracks: Any = None,
         *,
+        tracker: Any = "nanotrack-v2",
         segmenter: str | Segmenter | None = "auto",
         labels: Sequence[str] = (),
         path: str | Path | None = None,
         autosave: bool = True,
     ):
+        session = _opened(session, tracks, tracker)
         file = work_file(session.video, ".session.parquet") if path is None else Path(path).absolute()
         word = _restore(session, file) if autosave else ""
         state = CorrectorState(
@@ -67,6 +78,26 @@ class Corrector(FigureWidget):
         """The session's tracks."""
         return self._corrector.tracks
 
+    @property
+    def doubts(self) -> pd.DataFrame:
+        """Doubtful places that nobody looked at yet, the most doubtful first."""
+        import pandas as pd
+
+        columns = ["object_id", "frame", "first", "end", "severity", "reason"]
+        rows = [asdict(d) for d in self._corrector.doubts]
+        return pd.DataFrame(rows, columns=columns).sort_values("severity", ascending=False, ignore_index=True)
+
+    def to_first_doubt(self) -> None:
+        """Show the first doubtful place, if there is any."""
+        word = self._corrector.message
+        self._corrector.frame, self._corrector.selected = -1, 0
+        self._corrector.doubt(1)
+        if self._corrector.frame < 0:
+            self._corrector.go(0)
+            self._corrector.selected = min([*self.session.object_ids, 1])
+        self._corrector.message = f"{word} {self._corrector.message}".strip()
+        self.refresh()
+
     def refresh(self) -> None:
         """Send what changed to the browser, and save it."""
         self._corrector.keep()
@@ -78,6 +109,38 @@ class Corrector(FigureWidget):
 
     def __repr__(self) -> str:
         return f"Corrector({self.session!r})"
+
+
+def review(video: Any, tracks: Any = None, *, tracker: Any = "nanotrack-v2", **options: Any) -> Corrector:
+    """Look through tracks made by anyone, from one doubtful place to the next, and repair them.
+
+    The keys w and q go to the next and the previous doubtful place, y says that it looks right; drawing corrects.
+
+    Args:
+        video: Anything `open_video` takes, or a `Session`.
+        tracks: Tracks of it, or their file in any format that vtlab reads.
+        tracker: Tracks from corrections on.
+        options: Those of `Corrector`.
+
+    Returns:
+        A corrector on the first doubtful place; its `doubts` lists all of them, `session.tracks` is the repaired work.
+
+    Raises:
+        InputError: The tracks can't be of this video.
+        FormatError: Their file is missing, damaged, or of no known format.
+    """
+    made = Corrector(video, tracks, tracker=tracker, **options)
+    made.to_first_doubt()
+    return made
+
+
+def _opened(session: Any, tracks: Any, tracker: Any) -> Session:
+    """The session that a corrector is on."""
+    if not isinstance(session, Session):
+        return Session(session, tracker) if tracks is None else Session.of(session, tracks, tracker)
+    if tracks is not None:
+        raise InputError("Tracks are given with a video, not with a session: use Session.of(video, tracks).")
+    return session
 
 
 def _restore(session: Session, file: Path) -> str:

@@ -30,11 +30,12 @@ from vtlab.session import Session, State
 from vtlab.session.spans import Spans, frames_of, holds
 from vtlab.studio.annotator_state import AnnotatorState, Key, Skeleton
 from vtlab.studio.autosave import Autosave
+from vtlab.studio.doubtful import Doubt, Review
 from vtlab.trackers.loop import Direction
 from vtlab.tracks import Tracks
 
 REPORT_SECONDS = 0.2
-_WHILE_RUNNING = frozenset({"go", "select", "show", "stop"})
+_WHILE_RUNNING = frozenset({"go", "select", "show", "stop", "doubt", "key_figure"})
 
 
 def _nothing() -> None:
@@ -63,6 +64,9 @@ class CorrectorState(AnnotatorState):
         "track",
         "stop",
         "save",
+        "doubt",
+        "key_figure",
+        "looks_right",
     }
 
     def __init__(
@@ -81,6 +85,7 @@ class CorrectorState(AnnotatorState):
         self.progress = (0, 0)
         self._thread: threading.Thread | None = None
         self._working = False
+        self._review = Review()
         self._clicks: dict[tuple[int, int], ClickPrompt] = {}
         self._pending: dict[int, str] = {}
         self._runs: tuple[State | None, dict[int, list[list[Any]]]] = (None, {})
@@ -128,6 +133,11 @@ class CorrectorState(AnnotatorState):
         return sorted({*self.session.object_ids, self.selected})
 
     @property
+    def doubts(self) -> list[Doubt]:
+        """Doubtful places that nobody looked at yet, in the order of frames and objects."""
+        return self._review.places(self.session)
+
+    @property
     def running(self) -> bool:
         """True while the session tracks in the background."""
         return self._working
@@ -151,7 +161,8 @@ class CorrectorState(AnnotatorState):
         undo, redo = self.session.can_undo, self.session.can_redo
         done, total = self.progress
         tracking = {"running": self.running, "done": done, "total": total}
-        return {**super().view(), "undo": undo, "redo": redo, "tracking": tracking}
+        left = len(self.doubts)
+        return {**super().view(), "undo": undo, "redo": redo, "tracking": tracking, "doubts": left}
 
     # -- edits ------------------------------------------------------------------------------------------------
 
@@ -270,6 +281,45 @@ class CorrectorState(AnnotatorState):
             )
         self.session.interpolate(None if everything else [self.selected])
 
+    # -- review -----------------------------------------------------------------------------------------------
+
+    def doubt(self, step: int) -> None:
+        """Show the next (1) or the previous (-1) doubtful place, and select its object."""
+        here, places = (self.frame, self.selected), self.doubts
+        if int(step) > 0:
+            found = next((d for d in places if (d.frame, d.object_id) > here), None)
+        else:
+            found = next((d for d in reversed(places) if (d.frame, d.object_id) < here), None)
+        if found is None:
+            side = "after" if int(step) > 0 else "before"
+            self.message = f"There is no doubtful place {side} this one; {len(places)} are left."
+            return
+        self.go(found.frame)
+        self.selected = found.object_id
+        self.message = f"Object {found.object_id}: {found.reason}. {len(places)} doubtful places are left."
+
+    def key_figure(self, step: int) -> None:
+        """Show the next (1) or the previous (-1) frame on which something is said of the selected object."""
+        frames = self.session.key_frames(self.selected)
+        there = (
+            [f for f in frames if f > self.frame]
+            if int(step) > 0
+            else [f for f in frames if f < self.frame][::-1]
+        )
+        if not there:
+            side = "after" if int(step) > 0 else "before"
+            raise InputError(f"Object {self.selected} has no key figure {side} frame {self.frame}.")
+        self.go(there[0])
+
+    def looks_right(self) -> None:
+        """Say that the selected object is right here: its doubtful places on this frame are seen; show the next one."""
+        places = [d for d in self.doubts if d.object_id == self.selected and d.first <= self.frame < d.end]
+        if not places:
+            raise InputError(f"Nothing is doubtful of object {self.selected} on frame {self.frame}.")
+        first, end = min(d.first for d in places), max(d.end for d in places)
+        self.session.looks_right(self.selected, first, end)
+        self.doubt(1)
+
     # -- tracking ---------------------------------------------------------------------------------------------
 
     def track(self, direction: Direction, everything: bool = False) -> None:
@@ -287,7 +337,8 @@ class CorrectorState(AnnotatorState):
         if direction not in spans:
             raise InputError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}.")
         ids = [i for i in self.session.object_ids if everything or i == self.selected]
-        if not ids:
+        card = TRACKERS.card(self.session.tracker)
+        if not ids and card.family not in ("mot", "multi"):  # those find objects by themselves
             raise InputError(f"Object {self.selected} has no key figure yet: draw it first.")
         self.progress = (0, 0)
         job = (*spans[direction], direction, ids)
@@ -380,6 +431,7 @@ class CorrectorState(AnnotatorState):
             "frames": self.session.key_frames(object_id),
             "note": self._note(object_id),
             "runs": self._lanes().get(object_id, []),
+            "doubts": [[d.frame, d.severity] for d in self.doubts if d.object_id == object_id],
         }
 
     def _lanes(self) -> dict[int, list[list[Any]]]:

@@ -1,0 +1,97 @@
+"""Tracks made elsewhere: opened as predictions, repaired, tracked again, exported."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tests.drifts import Drifts
+from vtlab.errors import FormatError, InputError, VtlabWarning
+from vtlab.formats import find_format, read_tracks
+from vtlab.prompts import BoxPrompt
+from vtlab.session import Session
+from vtlab.testing.scenes import moving_square, square_box
+from vtlab.tracks import Source, Tracks
+from vtlab.video import open_video
+
+N = 12
+VIDEO = open_video(moving_square(N))
+
+
+def given(*ids: int, source: str = "tracked", frames: int = N) -> Tracks:
+    rows = [(f, i) for f in range(frames) for i in ids]
+    boxes = [(5 + f + 30 * k, 10, 15 + f + 30 * k, 20) for f in range(frames) for k in range(len(ids))]
+    return Tracks.of([f for f, _ in rows], [i for _, i in rows], boxes, 0.8, source=source)
+
+
+def test_opened_repaired_tracked_again_and_exported(tmp_path):
+    file = tmp_path / "mot.txt"
+    find_format("motchallenge").write_tracks(given(1, 2), file)
+    made = Session.of(VIDEO, file, Drifts)
+    assert made.object_ids == [1, 2]
+    assert len(made.state.keys) == 0
+    np.testing.assert_allclose(made.tracks.boxes, given(1, 2).boxes)
+    made.correct(BoxPrompt((60, 10, 70, 20), frame=6))
+    assert made.stale == {1: [(6, N)]}
+    assert len(made.tracks) == 2 * N
+    made.retrack(6, progress=False)
+    lefts = made.tracks.of_object(1).boxes[:, 0].tolist()
+    assert lefts == [5, 6, 7, 8, 9, 10, 60, 61, 62, 63, 64, 65]
+    np.testing.assert_allclose(made.tracks.of_object(2).boxes, given(1, 2).of_object(2).boxes)
+    made.retrack(progress=False)  # from the first key figure: what lies before it stays
+    assert made.tracks.of_object(1).boxes[:6, 0].tolist() == [5, 6, 7, 8, 9, 10]
+    out = find_format("motchallenge").write_tracks(made.tracks, tmp_path / "out.txt")
+    assert len(read_tracks(out, "motchallenge")) == 2 * N
+    again = Session.load(_saved(made, tmp_path), VIDEO)
+    assert again.tracks.to_frame().equals(made.tracks.to_frame())
+
+
+def _saved(made: Session, folder):
+    made.tracker = "ncc"
+    return made.save(folder / "work.session.parquet")
+
+
+def test_a_colleagues_manual_rows_are_predictions_here_and_ids_below_one_are_renumbered():
+    made = Session.of(VIDEO, given(0, 2, source="manual"), Drifts)
+    assert made.object_ids == [1, 2]
+    assert set(made.tracks.source) == {"tracked"}
+    assert made.tracks.record.id_map == {"1": 0}
+    made.correct(BoxPrompt((60, 10, 70, 20), frame=6))
+
+
+def test_tracks_that_can_not_be_of_the_video_are_refused(tmp_path):
+    with pytest.raises(InputError, match="speak of frame 19"):
+        Session.of(VIDEO, given(1, frames=20), Drifts)
+    with pytest.raises(InputError, match=r"\(10, 10\) \(height, width\)"):
+        Session.of(VIDEO, given(1).replace(size=(10, 10)), Drifts)
+    with pytest.raises(FormatError):
+        Session.of(VIDEO, tmp_path / "missing.txt", Drifts)
+    with pytest.raises(InputError, match="Expected tracks"):
+        Session.of(VIDEO, 5, Drifts)
+    rows = given(1)
+    record = rows.record.replace(source=Source.of_video(open_video(moving_square(N, step=1))))
+    with pytest.warns(VtlabWarning, match="another content"):
+        Session.of(VIDEO, rows.replace(record=record), Drifts)
+
+
+def squares(image):
+    """Always the same two boxes."""
+    import supervision as sv
+
+    boxes = np.array([[10, 10, 30, 30], [60, 40, 90, 80]], float)
+    return sv.Detections(boxes, confidence=np.array([0.9, 0.8]), class_id=np.array([0, 0]))
+
+
+def test_a_tracker_that_finds_objects_fills_an_empty_session_and_later_adds_only_new_ones():
+    made = Session(VIDEO, "bytetrack", detector=squares)
+    made.retrack(progress=False)
+    found = made.object_ids
+    assert len(found) == 2
+    assert len(made.tracks) >= 2 * (N - 3)
+    made.correct(BoxPrompt(square_box(4), frame=4, object_id=found[0]))
+    made.retrack(progress=False)
+    assert made.object_ids == found  # both are known
+    made.remove(found[1])
+    made.retrack(progress=False)
+    assert len(made.object_ids) == 2
+    assert made.prompts[0].frame == 4

@@ -1,0 +1,57 @@
+"""The states that a session went through: one step for one action, undo and redo restore the exact state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vtlab.session.state import State
+
+UNDO_STEPS = 200
+
+
+class History:
+    """A present state, those before it, and those that were taken back."""
+
+    def __init__(self, state: State):
+        self._state = state
+        self._undo: list[State] = []
+        self._redo: list[State] = []
+
+    @property
+    def state(self) -> State:
+        """The present state."""
+        return self._state
+
+    @property
+    def can_undo(self) -> bool:
+        """True if there is a step to go back."""
+        return bool(self._undo)
+
+    @property
+    def can_redo(self) -> bool:
+        """True if there is an undo to take back."""
+        return bool(self._redo)
+
+    def undo(self) -> bool:
+        """Go back one step; False if there is none."""
+        if not self._undo:
+            return False
+        self._redo.append(self._state)
+        self._state = self._undo.pop()
+        return True
+
+    def redo(self) -> bool:
+        """Take back one undo; False if there is none."""
+        if not self._redo:
+            return False
+        self._undo.append(self._state)
+        self._state = self._redo.pop()
+        return True
+
+    def _commit(self, **changes: Any) -> None:
+        self._set(self._state.changed(**changes))
+
+    def _set(self, state: State) -> None:
+        self._undo = [*self._undo[-UNDO_STEPS + 1 :], self._state]
+        self._redo = []
+        self._state = state

@@ -1,0 +1,120 @@
+"""Tracks made elsewhere, as the predictions of a session: read in any format, checked against the video."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vtlab.errors import InputError, VtlabWarning
+from vtlab.formats import read_tracks, sniff
+from vtlab.geometry import paired_iou
+from vtlab.tracks import Tracks
+from vtlab.video import Video
+
+SAME = 0.5
+"""Overlap, averaged over the frames that two tracks share, from which they are taken for one object."""
+
+
+def as_tracks(tracks: Any, layout: str | None = None) -> Tracks:
+    """Tracks, or the file of any format that holds them.
+
+    Raises:
+        FormatError: The file is missing, damaged, or of no known format.
+    """
+    if isinstance(tracks, Tracks):
+        return tracks
+    if not isinstance(tracks, (str, os.PathLike)):
+        raise InputError(f"Expected tracks or their file, got {tracks!r}.")
+    path = Path(tracks)
+    if layout is None and path.suffix.lower() == ".parquet":
+        return Tracks.load(path)
+    return read_tracks(path, layout or ("motchallenge" if _is_mot_text(path) else sniff(path)))
+
+
+def _is_mot_text(path: Path) -> bool:
+    """Whether a file alone, outside a benchmark's folders, is text of multi-object tracking: frame, id, box, ..."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            first = file.readline(1000).split(",")
+        return (
+            path.suffix == ".txt" and len(first) >= 6 and float(first[0]) >= 1 and all(map(_is_number, first))
+        )
+    except (OSError, ValueError):
+        return False
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def as_predictions(tracks: Tracks, video: Video) -> Tracks:
+    """Rows that no person of this session made, on the frames of the video, with ids from 1 on.
+
+    Raises:
+        InputError: They can't be of this video: frames that it lacks, images of another size, another cut of it.
+
+    Warns:
+        VtlabWarning: They say that they were made on a video with another content.
+    """
+    rows, size = tracks.on(video), (video.height, video.width)
+    source = tracks.record.source
+    if source is not None and source.digest and source.span == video.span and source.digest != video.digest():
+        told = f"The tracks were made on {source.name or 'a video'!r} with another content than {video.source!r}."
+        warnings.warn(f"{told} Look whether they fit.", VtlabWarning, stacklevel=4)
+    if len(rows) and rows.frame[-1] >= len(video):
+        raise InputError(
+            f"The tracks speak of frame {rows.frame[-1]}; {video.name!r} has frames 0 to {len(video) - 1}. "
+            "Frames count from 0. Remedy: give the video that they were made on."
+        )
+    if rows.size not in (None, size):
+        raise InputError(
+            f"The tracks are of images of {rows.size} (height, width), {video.name!r} has {size}."
+        )
+    rows = numbered(rows)
+    kinds = rows.source.copy()
+    kinds[kinds == "manual"] = "tracked"  # a person's word is a key figure of the session
+    return rows.replace(source=kinds, size=size)
+
+
+def numbered(tracks: Tracks) -> Tracks:
+    """The tracks with ids from 1 on, as figures need them; the ids that they had stand in the record's `id_map`."""
+    ids = tracks.object_ids.tolist()
+    bad = [i for i in ids if i < 1]
+    if not bad:
+        return tracks
+    free = (i for i in range(1, len(ids) + max([*ids, 0]) + 1) if i not in set(ids))
+    new = {i: next(free) for i in bad}
+    hosts = {str(new[i]): (tracks.record.id_map or {}).get(str(i), i) for i in bad}
+    rows = tracks.renamed(new)
+    return rows.replace(record=rows.record.replace(id_map={**(rows.record.id_map or {}), **hosts}))
+
+
+def newcomers(found: Tracks, known: Tracks) -> Tracks:
+    """What was found of objects that are not known yet, with ids after the known ones.
+
+    A found object is a known one where both overlap by `SAME` on average over the frames that they share.
+    """
+    keep, free = {}, max([*known.object_ids.tolist(), 0]) + 1
+    seen = known.seen()
+    for i in found.object_ids.tolist():
+        if not _is_known(found.of_object(i).seen(), seen):
+            keep[i] = free
+            free += 1
+    rows = found.take(np.isin(found.object_id, list(keep)))
+    return rows.renamed(keep)
+
+
+def _is_known(mine: Tracks, known: Tracks) -> bool:
+    for j in known.object_ids.tolist():
+        theirs = known.of_object(j)
+        _, a, b = np.intersect1d(mine.frame, theirs.frame, return_indices=True)
+        if len(a) and np.nan_to_num(paired_iou(mine.boxes[a], theirs.boxes[b])).mean() >= SAME:
+            return True
+    return False

@@ -291,6 +291,22 @@ def read_verdict(folder: Path, path: Path) -> None:
     made.next(), len(made.table)
 
 
+def make_pairs(folder: Path) -> None:
+    from vtlab.decision import identity_pairs
+
+    asked = identity_pairs(two_answers(), file=folder / "a.json")
+    for pair in asked.next()[:4]:
+        asked.add(pair.key, "yes")
+
+
+def read_pairs(folder: Path, path: Path) -> None:
+    from vtlab.decision import identity_pairs
+
+    asked = identity_pairs(two_answers(), file=path)
+    assert asked.sentence
+    asked.next(), len(asked.table)
+
+
 def read_labels(folder: Path, path: Path) -> None:
     from vtlab.decision import sheet
 
@@ -455,6 +471,7 @@ def readers() -> Iterator[Reader]:
     yield Reader("tapvid video", make_tapvid_video, read_tapvid_video)
     yield Reader("session", make_session, read_session)
     yield Reader("verdict", make_verdict, read_verdict)
+    yield Reader("identity pairs", make_pairs, read_pairs)
     yield Reader("labels", make_labels, read_labels)
     yield Reader("annotator", make_prompts, read_autosave, ("anywidget",))
     yield Reader("experiment store", make_store, read_store)

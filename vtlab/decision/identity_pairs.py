@@ -26,7 +26,7 @@ from vtlab.decision.identity_draw import Box, Boxes, Draw, Outcome, Pair, View, 
 from vtlab.decision.question import Clip
 from vtlab.decision.sampling import levels, spend, spread
 from vtlab.errors import FormatError, InputError
-from vtlab.files import write_whole
+from vtlab.files import damage_as, read_json, write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -343,9 +343,13 @@ class IdentityPairs:
         Raises:
             FormatError: It holds something else, is damaged, or is about other questions.
         """
-        try:
-            data = json.loads(path.read_text(encoding="utf-8"))
-            if data["vtlab"] != "identity pairs" or data["version"] > VERSION:
+        with damage_as(FormatError, path, "answers to questions about identities"):
+            data = read_json(path, "answers to questions about identities")
+            if (
+                not isinstance(data, dict)
+                or data.get("vtlab") != "identity pairs"
+                or data["version"] > VERSION
+            ):
                 raise FormatError(f"{path} holds no questions about identities that this vtlab reads.")
             if data["key"] != self.key:
                 raise FormatError(
@@ -356,12 +360,6 @@ class IdentityPairs:
             self._walked.clear()
             for key, answer in data["said"].items():
                 self.take(key, answer)
-        except OSError as error:
-            raise FormatError(f"{path}: can't be read ({error.strerror or error}).") from None
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            if isinstance(error, FormatError):
-                raise
-            raise FormatError(f"{path}: the questions in it are damaged ({error!r}).") from None
 
 
 def identity_pairs(

@@ -198,9 +198,14 @@ def _said_size(task: Mapping[str, Any]) -> tuple[int, int] | None:
     meta = task.get("meta")
     places = [(meta, "")] if isinstance(meta, dict) else []
     for name in ("annotations", "predictions"):
-        for entry in task.get(name) or []:
+        given = task.get(name)
+        for entry in given if isinstance(given, list) else ():
             regions = entry.get("result") if isinstance(entry, dict) else None
-            places += [(r, "original_") for r in (regions or ()) if isinstance(r, dict)]
+            places += [
+                (r, "original_")
+                for r in (regions if isinstance(regions, list) else ())
+                if isinstance(r, dict)
+            ]
     for said, prefix in places:
         height, width = said.get(f"{prefix}height"), said.get(f"{prefix}width")
         if (

@@ -71,6 +71,9 @@ class QueueState(AnnotatorState):
         "more",
     }
 
+    usual_seconds: ClassVar[float] = 20.0
+    """What an answer takes, until the person's own pace is known."""
+
     def __init__(self, video: Video, *, segmenter: Segmenter | None = None, skeleton: Skeleton | None = None):
         super().__init__(video, segmenter=segmenter, skeleton=skeleton)
         self.done = False

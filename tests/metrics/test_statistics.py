@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import itertools
 import time
+import zipfile
 
 import numpy as np
 import pytest
 
 from vtlab.errors import InputError
+from vtlab.formats.single_object import read_boxes
+from vtlab.geometry import paired_iou
 from vtlab.metrics import statistics
 from vtlab.metrics.evaluation import Part
 from vtlab.metrics.mot import Counts
 from vtlab.metrics.rules import POINTS
+
+PUBLISHED = ("NanoTrack", "LightTrack", "SiamTPN", "SiamAPN", "SiamAPN++")
 
 
 def runs(values, tracker_noise=0.0, seed=0):
@@ -276,6 +281,41 @@ def test_a_benchmark_of_mot17s_size_takes_less_than_a_second():
         statistics.leaderboard(parts, "MOTA", seed=seed)
         best = min(best, time.perf_counter() - begin)
     assert best < 1
+
+
+@pytest.fixture(scope="module")
+def drone_clips(shared):
+    """Mean overlap of five published trackers on the 70 clips of DTB70: (70, 5)."""
+    root = shared / "data/sot/benchmarks/DTB70"
+    if not root.is_dir():
+        pytest.skip("the shared data has no DTB70")
+    rows = []
+    with zipfile.ZipFile(root / "results_5trackers.zip") as pack:
+        for path in sorted((root / "anno").glob("*.txt")):
+            truth = read_boxes(path)
+            names = [f"DTB70/{t}/{path.name}" for t in PUBLISHED]
+            boxes = [read_boxes(pack.read(n), name=n)[: len(truth)] for n in names]
+            rows.append([paired_iou(b, truth[: len(b)]).mean() for b in boxes])
+    return np.array(rows)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize(("n", "least"), [(5, 0.83), (10, 0.88), (20, 0.89)])
+def test_coverage_and_false_alarms_on_published_results(drone_clips, n, least):
+    """Clips drawn with replacement; Student's t covers .87, .92 and .94 there, for real scores are skewed."""
+    rng = np.random.default_rng(n)
+    level = drone_clips - drone_clips.mean(axis=0) + 0.5  # all five are equally good
+    covered, alarms = [], []
+    for trial in range(120):
+        drawn = rng.integers(0, len(drone_clips), n)
+        for k, true in enumerate(drone_clips.mean(axis=0)):
+            found = statistics.intervals(runs(drone_clips[drawn, k]))["AJ"]
+            covered.append(found.low <= true <= found.high)
+        first, second = rng.choice(5, 2, replace=False)
+        sides = (runs(level[drawn, i]) for i in (first, second))
+        alarms.append(statistics.paired(*sides, "AJ", samples=500, seed=trial).p <= 0.05)
+    assert np.mean(covered) > least
+    assert np.mean(alarms) <= 0.06 + 2.5 * np.sqrt(0.06 * 0.94 / 120)
 
 
 @pytest.mark.slow

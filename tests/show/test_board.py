@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from rich.console import Console
 
 from vtlab.metrics import METRICS
@@ -50,6 +51,25 @@ def test_milliseconds_have_three_figures():
     assert [text(v) for v in (0.0, 0.0312, 3.4567, 44.21, 123.4, 1234.5)] == [
         "0.00", "0.03", "3.46", "44.2", "123", "1234"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("width", [60, 80, 140, 400])
+def test_no_number_is_cut_in_a_narrow_terminal(width):
+    """Columns that found no room were squeezed until "95.2%" was "95…"."""
+    values = {
+        name: [0.952, 0.07]
+        for name in ("success_auc", "ci_low", "ci_high", "ao", "sr_50", "sr_75", "HOTA", "IDF1")
+    }
+    frame = pd.DataFrame(values | {"note": ["", "Some words. " * 20]}, index=["a_tracker", "x" * 90])
+    console = Console(width=width)
+    with console.capture() as shown:
+        console.print(Board(frame, "Title", "A caption of several words.", main="success_auc").to_rich())
+    text = shown.get()
+    assert text.count("95.2%") == text.count(" 7.0%") == len(values)
+    assert "…" not in text
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("Title") == 1
+    assert "A caption" in text
 
 
 def test_every_metric_has_its_own_arrow():

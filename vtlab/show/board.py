@@ -18,7 +18,9 @@ from vtlab.metrics.records import METRICS, Metric
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.console import Console, ConsoleOptions, JustifyMethod
     from rich.table import Table
+    from rich.text import Text
 
 _OF_MAIN = ("ci_low", "ci_high", "clips_low", "clips_high")
 _LATEX = {
@@ -116,24 +118,14 @@ class Board:
                     )
             yield row
 
-    def to_rich(self) -> Table:
-        """Return the table for a terminal, notes in full."""
-        from rich.table import Table
-        from rich.text import Text
-
-        out = Table(
-            title=Text(self.title) if self.title else None,
-            caption=Text(self.caption) if self.caption else None,
-        )
-        for name, sample in zip(self.headings, self._kinds(), strict=True):
-            out.add_column(Text(name), justify="right" if sample else "left")
-        for row in self.rows():
-            out.add_row(*(Text(c.whole or c.text, style="bold" if c.strong else "") for c in row))
-        return out
+    def to_rich(self) -> Terminal:
+        """Return the table for a terminal, notes in full; where it is too narrow, several below each other, so that no
+        number is cut."""
+        return Terminal(self)
 
     def to_latex(self) -> str:
         """Return the table for a paper (booktabs), the best of each column in bold."""
-        layout = "".join("r" if number else "l" for number in self._kinds())
+        layout = "".join("r" if number else "l" for number in self.kinds())
         lines = [rf"\begin{{tabular}}{{{layout}}}", r"\toprule"]
         lines += [" & ".join(map(_latex, self.headings)) + r" \\", r"\midrule"]
         for row in self.rows():
@@ -144,7 +136,7 @@ class Board:
 
     def to_markdown(self) -> str:
         """Return the table in Markdown (GitHub's), the best of each column in bold."""
-        marks = ["---:" if number else "---" for number in self._kinds()]
+        marks = ["---:" if number else "---" for number in self.kinds()]
         lines = [_markdown(self.headings), _markdown(marks)]
         lines += [
             _markdown([f"**{c.text}**" if c.strong and c.text else c.text for c in row])
@@ -156,7 +148,7 @@ class Board:
     def to_html(self) -> str:
         """Return the table for a page, then its caption and the notes in full, all as text: no markup of a name works."""
         head = "".join(
-            _html("th", Cell(name, number)) for name, number in zip(self.headings, self._kinds(), strict=True)
+            _html("th", Cell(name, number)) for name, number in zip(self.headings, self.kinds(), strict=True)
         )
         body = "".join("<tr>" + "".join(_html("td", c) for c in row) + "</tr>\n" for row in self.rows())
         table = f"<table class=board><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
@@ -198,9 +190,62 @@ class Board:
             return None
         return values.max() if metric.higher_is_better else values.min()
 
-    def _kinds(self) -> list[bool]:
+    def kinds(self) -> list[bool]:
         """Whether each column, those of names first, holds numbers."""
         return [False] * self.frame.index.nlevels + [m is not None for m in self.columns.values()]
+
+
+class Terminal:
+    """A board as rich prints it, in as many tables as its width asks for."""
+
+    def __init__(self, board: Board):
+        self.board = board
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table | Text]:
+        """Tables of the columns that fit side by side, each with the rows' names; then the caption."""
+        from rich.table import Table
+        from rich.text import Text
+
+        board, rows, names = self.board, list(self.board.rows()), self.board.frame.index.nlevels
+        least, most = self._widths(rows)
+        room = options.max_width - 1 - sum(w + 3 for w in most[:names])
+        for i, block in enumerate(_blocks(least[names:], room)):
+            out = Table(title=Text(board.title) if board.title and i == 0 else None)
+            chosen = [*range(names), *(names + c for c in block)]
+            spare = room - sum(least[names + c] + 3 for c in block)
+            for c in chosen:
+                more = most[c] - least[c] if c < names else min(most[c] - least[c], max(spare, 0))
+                spare -= more if c >= names else 0
+                side: JustifyMethod = "right" if board.kinds()[c] else "left"
+                out.add_column(Text(board.headings[c]), justify=side, width=least[c] + more, overflow="fold")
+            for row in rows:
+                cells = [row[c] for c in chosen]
+                out.add_row(*(Text(c.whole or c.text, style="bold" if c.strong else "") for c in cells))
+            yield out
+        if board.caption:
+            yield Text(board.caption, style="italic")
+
+    def _widths(self, rows: list[list[Cell]]) -> tuple[list[int], list[int]]:
+        """What each column needs, and what it takes without breaking a line: a number is never broken, a heading between
+        its words, a text in lines of 24."""
+        least, most = [], []
+        for c, (heading, number) in enumerate(zip(self.board.headings, self.board.kinds(), strict=True)):
+            text = max((len(row[c].whole or row[c].text) for row in rows), default=0)
+            words = max(map(len, heading.split()), default=1)
+            least.append(max(words, text if number else min(text, 24), 1))
+            most.append(max(len(heading), min(text, 40) if c < self.board.frame.index.nlevels else text, 1))
+        return least, most
+
+
+def _blocks(widths: list[int], room: int) -> Iterator[list[int]]:
+    """Columns in their order, as many at a time as find room; one at least."""
+    block: list[int] = []
+    for column, width in enumerate(widths):
+        if block and sum(widths[c] + 3 for c in block) + width + 3 > room:
+            yield block
+            block = []
+        block.append(column)
+    yield block
 
 
 def _first_sentence(note: str) -> str:

@@ -65,9 +65,9 @@ def from_data(text: Any, where: str) -> Mask:
         if not raw.startswith(b"\x89PNG") or not 0 < width * height <= min(MAX_PIXELS, 1 << 26):
             raise ValueError(f"a picture of {width} x {height} pixels")
         with Image.open(io.BytesIO(raw), formats=["PNG"]) as image:
-            found = np.asarray(image)
+            found: NDArray[Any] = np.asarray(image)
     if found.ndim == 3:
-        found = found[..., -1] if found.shape[2] in (2, 4) else found.any(axis=2)
+        found = found[..., -1] if found.shape[2] in (2, 4) else np.asarray(found.any(axis=2))
     return np.asarray(found != 0)
 
 

@@ -260,7 +260,11 @@ class Plan(Planned):
         told = f"{{}} rows rounded to whole pixels, by at most {off.max(initial=0):.3g} px"
         found = lost("rounding", tracks, told, marks["rounding"])
         extents = extents_of(own)
-        beside = boxed[rows] & (self.shapes[rows] != "box") & ~(np.abs(extents - own.boxes) <= 0).all(axis=1)
+        beside = (
+            boxed[rows]
+            & (self.shapes[rows] != "box")
+            & ~np.asarray((np.abs(extents - own.boxes) <= 0).all(axis=1))
+        )
         marks["boxes"][rows] = beside
         found |= lost("boxes", tracks, "{} boxes of rows that have another figure, too", marks["boxes"])
         found |= lost(

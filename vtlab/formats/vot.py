@@ -211,7 +211,8 @@ class Vot(Format):
 
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
         """See `Format`; a line with a mask or an outline has no box of its own."""
-        around = extents(tracks)
+        drawn = "masks" in self.held(kind)  # where no mask is written, the box is
+        around = extents(tracks) if drawn else np.full((len(tracks), 4), np.nan)
         for row, rings in enumerate(tracks.polygons if tracks.polygons is not None else ()):
             if rings is not None and len(rings) == 1:
                 around[row] = polygon_to_box(rings[0])

@@ -378,6 +378,12 @@ def test_what_a_campaign_found(tmp_path):
     (tmp_path / "cvat.xml").write_text('<?xml version="1.0" encoding="utf-9"?><annotations></annotations>')
     with pytest.raises(FormatError, match=r"cvat\.xml.*utf-9"):
         read_format(tmp_path / "cvat.xml", "cvat")
+    region = {"type": "videorectangle", "value": {"framesCount": 3, "sequence": []}}
+    for result in (7, [region]):
+        task = {"data": {"video": "a.mp4"}, "annotations": 3.5, "predictions": [{"result": result}]}
+        (tmp_path / "a.json").write_text(json.dumps(task))
+        with pytest.raises(FormatError, match=r"a\.json"):
+            read_format(tmp_path / "a.json", "label-studio")
     boxes = [[i, i, i + 9, i + 9] for i in range(40)]
     answers = {name: Tracks.of(range(40), 1, np.add(boxes, n)) for n, name in enumerate("ab")}
     vtlab.verdict(answers, guarantee=False, metric="iou", file=tmp_path / "v.json").next()

@@ -356,7 +356,7 @@ class _Region:
 
     def length(self) -> int:
         """Number of figures, those between key figures, too."""
-        ends = [k["frame"] for k in self.keys[1:]] + [self.frames + 1]
+        ends = [k["frame"] for k in self.keys[1:]] + [self.frames + 1] * bool(self.keys)
         return sum(
             max(end - k["frame"], 1) if k["enabled"] else 1 for k, end in zip(self.keys, ends, strict=True)
         )

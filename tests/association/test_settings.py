@@ -12,7 +12,7 @@ from vtlab.association.engine import KalmanAssociator
 from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.cli.parts import part_facts
 from vtlab.detectors.callable import CallableDetector
-from vtlab.errors import RegistryError
+from vtlab.errors import InputError, RegistryError
 from vtlab.registry import ASSOCIATORS, defaults
 from vtlab.testing.streams import run, walkers
 
@@ -85,3 +85,28 @@ def test_the_command_line_tells_a_tracker_by_detections_parameters_and_those_of_
         >= {"detector": "auto", "associator": "c-biou", "buffer": 0.3, "rule": "all"}.items()
     )
     assert set(parameters) > set(defaults(ASSOCIATORS.find("c-biou")))
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "told"),
+    [
+        ("bytetrack", {"high": "0.6"}, "high must be a number, got '0.6'"),
+        ("bytetrack", {"high": 60}, r"high must be at most 1 \(a fraction\), got 60"),
+        ("sort", {"threshold": float("nan")}, "threshold must be a number, got nan"),
+        ("sort", {"min_hits": 2.5}, "min_hits must be a whole number, got 2.5"),
+        ("ocsort", {"min_hits": 0}, "min_hits must be at least 1, got 0"),
+        ("botsort", {"lost_seconds": -1}, "lost_seconds must be at least 0, got -1"),
+        ("botsort", {"fuse": "yes"}, "fuse must be a bool, got 'yes'"),
+        ("ocsort", {"weak": 1}, "weak must be a bool, got 1"),
+        ("deepsort", {"gallery": True}, "gallery must be a whole number, got True"),
+        ("bytetrack", {"motion": 3}, "motion must be a str, got 3"),
+    ],
+)
+def test_settings_of_another_type_or_out_of_range_are_refused(name, given, told):
+    with pytest.raises(InputError, match=told):
+        ASSOCIATORS.create(name, **given)
+
+
+def test_numbers_of_numpy_are_numbers():
+    made = ASSOCIATORS.create("bytetrack", lost_seconds=np.float32(2), min_hits=np.int64(2), high=1)
+    assert made.settings.lost_seconds == 2

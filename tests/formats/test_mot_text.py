@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from vtlab.errors import FormatError, TracksError
+from vtlab.formats import read_tracks
 from vtlab.formats.motchallenge import read_mot, read_mot_rows, write_mot
 from vtlab.metrics import evaluate
 from vtlab.tracks import Tracks
@@ -95,3 +96,16 @@ def test_truth_with_few_rows_speaks_of_all_frames(tmp_path):
     values = evaluate(more, truth, "mot", "mot17").set_index("metric")["value"]
     assert values["CLR_FP"] == 1
     assert values["MOTA"] == pytest.approx(0.75)
+
+
+def test_truth_that_is_read_as_one_file_carries_its_rule(tmp_path):
+    file = tmp_path / "MOT17-02/gt/gt.txt"
+    file.parent.mkdir(parents=True)
+    rows = [f"{f},{i},{10 * i},20,30,60,1,{1 if i < 3 else 8},1" for f in range(1, 6) for i in (1, 2, 3)]
+    file.write_text("\n".join(rows))
+    truth = read_tracks(file, "mot17")
+    assert (truth.record.rule, set(truth.label)) == ("mot17", {"pedestrian", "distractor"})
+    assert read_tracks(file, "mot20").record.rule == "mot20"
+    found = evaluate(truth.replace(score=np.ones(len(truth))), truth)
+    assert set(found["protocol"]) == {"mot17"}
+    assert found.set_index("metric")["value"]["CLR_TP"] == 10

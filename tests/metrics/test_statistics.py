@@ -181,6 +181,15 @@ def test_seed_makes_it_repeatable_and_errors_say_why():
 # -- simulations ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", ["leaderboard", "won", "side_by_side", "spreads"])
+def test_an_unknown_metric_is_told_with_those_that_are_known(name):
+    parts = {"a": runs([0.5, 0.6]), "b": runs([0.4, 0.7])}
+    with pytest.raises(InputError, match=r"have no metric 'HOTTA'\. .*Known: AJ"):
+        getattr(statistics, name)(parts, "HOTTA")
+    with pytest.raises(InputError, match="have no metric 'HOTTA'"):
+        statistics.paired(parts["a"], parts["b"], "HOTTA")
+
+
 def clips(rng, n, trackers=1):
     """Scores as benchmarks have them: clips differ much and are skewed, trackers by their own noise."""
     hard = rng.beta(2.0, 1.2, (n, 1))

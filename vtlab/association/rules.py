@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
 
 from vtlab.association.parts.kalman import MotionModel
 from vtlab.errors import InputError
@@ -31,6 +34,10 @@ class CommonSettings:
     velocities: bool = False
 
     def __post_init__(self) -> None:
+        for setting in fields(self):
+            expected = _expected(setting.name, str(setting.type), getattr(self, setting.name))
+            if expected:
+                raise self.wrong(setting.name, expected)
         if self.fps is not None and not self.fps > 0:
             raise self.wrong("fps", "more than 0")
 
@@ -38,6 +45,27 @@ class CommonSettings:
         """The error of a setting whose value is not as `expected`."""
         owner = type(self).__name__.removesuffix("Settings")
         return InputError(f"{owner}: {name} must be {expected}, got {getattr(self, name)!r}.")
+
+
+_LOWEST = {"lost_seconds": 0, "min_hits": 1}
+_AT_MOST_ONE = ("high", "low", "new", "threshold", "second_threshold", "tentative_threshold")
+"""Confidences and overlaps: more than 1 is none, as a value in per cent."""
+
+
+def _expected(name: str, kind: str, value: Any) -> str:
+    """What a setting must be, where its value is of another type than its annotation `kind` or out of range; else ""."""
+    if kind == "Any" or (value is None and "None" in kind):
+        return ""
+    if kind in ("bool", "str"):
+        return "" if isinstance(value, bool if kind == "bool" else str) else f"a {kind}"
+    whole = kind.startswith("int")
+    number = isinstance(value, (int, np.integer) if whole else (int, float, np.integer, np.floating))
+    if isinstance(value, (bool, np.bool_)) or not number or value != value:
+        return "a whole number" if whole else "a number"
+    lowest = _LOWEST.get(name, 0 if whole else -np.inf)
+    if value < lowest:
+        return f"at least {lowest}"
+    return "at most 1 (a fraction)" if name in _AT_MOST_ONE and value > 1 else ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,7 +18,7 @@ from vtlab.files import check_folder, check_place
 from vtlab.metrics import score, statistics
 from vtlab.metrics import table as tidy
 from vtlab.metrics.evaluation import COLUMNS, Part
-from vtlab.metrics.families import FAMILIES
+from vtlab.metrics.families import FAMILIES, find_family
 from vtlab.sequence import Sequence
 from vtlab.show import draw
 from vtlab.show.answer import Choice, Ground
@@ -205,7 +205,7 @@ class Comparison:
 
         Trackers that share a letter are not told apart on these clips. Only those that finished every sequence are ranked.
         """
-        key = family, metric or FAMILIES[family].main
+        key = family, metric or find_family(family).main
         if key not in self._kept:
             whole = {t: parts for t, parts in self.parts(family).items() if t not in self._unfinished}
             self._kept[key] = statistics.leaderboard(whole, key[1])

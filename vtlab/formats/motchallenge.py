@@ -157,7 +157,12 @@ class MotChallenge(MotFolder):
         return Sequence(place.name, self.video(place, info, truth, images), truth, prompts, benchmark=rule)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
-        """Read a result, checked against the length and size of the sequence where it is given."""
+        """Read a result, checked against the length and size of the sequence where it is given; a `gt.txt` without one is
+        truth, with its classes, its flags and the rule that scores it.
+        """
+        if sequence is None and Path(path).name == "gt.txt":
+            found = read_mot(path, "truth", first_frame=self.first())
+            return found.replace(record=found.record.replace(rule=self.rule or found.record.rule))
         truth = None if sequence is None else sequence.truth
         size = None if truth is None or truth.size is None else truth.size[::-1]
         frames = None if truth is None else truth.meta.get("frames")

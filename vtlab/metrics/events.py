@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from vtlab.errors import InputError, near
 from vtlab.geometry import box_area, box_centers
 from vtlab.metrics import mot, pairing
 from vtlab.metrics.families import Case, Truth
@@ -116,6 +117,8 @@ def component_points(
         "reid": scene.with_joined(gaps > 0),
         "camera compensation": scene.with_joined((gaps == 0) & scene.shaken(motion)),
     }
+    if metric not in base:
+        raise InputError(f"There is no metric {metric!r} of many objects. {near(metric, base)}")
     rows = {"as it is": (base[metric], 0.0)}
     for name, answer in repaired.items():
         found = mot.evaluate(scene.score_against(answer), vace=False).values()

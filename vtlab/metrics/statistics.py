@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import InputError
+from vtlab.errors import InputError, near
 from vtlab.metrics.evaluation import Part, combine, combiner
 from vtlab.metrics.records import METRICS
 
@@ -118,6 +118,7 @@ def spread(parts: Sequence[Part], metric: str, share: float = 0.8) -> tuple[floa
 
     NaN with fewer than `FEWEST` clips.
     """
+    _check_metric(parts, metric)
     values = np.array([p.values()[metric] for p in parts], np.float64)
     values = values[np.isfinite(values)]
     if len(values) < FEWEST:
@@ -133,6 +134,7 @@ def won(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, int]:
         parts: Tracker -> its parts, over the same sequences in the same order.
         metric: Name of the metric.
     """
+    _check_metric((p for mine in parts.values() for p in mine), metric)
     worth = METRICS[metric].worth
     values = {
         t: np.nan_to_num([worth(p.values()[metric]) for p in mine], nan=-np.inf) for t, mine in parts.items()
@@ -145,6 +147,7 @@ def side_by_side(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, 
     """Columns of a table over a few clips: the metric on each, and `won` where there are several trackers."""
     import pandas as pd
 
+    _check_metric((p for mine in parts.values() for p in mine), metric)
     values = {t: {p.sequence: p.values()[metric] for p in mine} for t, mine in parts.items()}
     table = pd.DataFrame.from_dict(values, orient="index")
     added = {"won": pd.Series(won(parts, metric), dtype=float)} if len(table) > 1 else {}
@@ -288,7 +291,9 @@ def _leaderboard(
     """The ranking of the same parts is asked for by tables, figures and answers alike: it is made once."""
     import pandas as pd
 
-    parts, record, (seed, cluster) = dict(given), METRICS[metric], how
+    parts, (seed, cluster) = dict(given), how
+    _check_metric((mine[0] for mine in parts.values() if mine), metric)
+    record = METRICS[metric]
     _check_same(list(parts.values()))
     found = {name: intervals(mine, level=level, cluster=cluster)[metric] for name, mine in parts.items()}
     worth = {name: record.worth(i.value) for name, i in found.items()}
@@ -314,11 +319,19 @@ def _check_same(sides: Sequence[Sequence[Part]]) -> None:
         raise InputError("A paired test needs the same sequences in the same order for both trackers.")
 
 
+def _check_metric(parts: Iterable[Part], metric: str) -> None:
+    """Refuse a metric that these parts don't have."""
+    for part in parts:
+        values = part.values()
+        if metric not in values:
+            raise InputError(f"These scores have no metric {metric!r}. {near(metric, values)}")
+
+
 def _of_metric(parts: Sequence[Part], metric: str, cluster: Cluster) -> tuple[float, Array]:
     """The value of a metric and what each cluster says of it, (n,)."""
     names, value, shares = _linearised(parts, cluster)
     if metric not in names:
-        raise InputError(f"These scores have no metric {metric!r}. They have: {', '.join(names)}.")
+        raise InputError(f"These scores have no metric {metric!r}. {near(metric, names)}")
     at = names.index(metric)
     return float(value[at]), shares[:, at]
 

@@ -41,10 +41,15 @@ class State:
     stale: Mapping[int, Spans] = field(default_factory=dict)
     checked: Mapping[int, Spans] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def prompts(self) -> Prompts:
         """All key figures."""
         return Prompts(self.keys.values())
+
+    @cached_property
+    def labels(self) -> dict[int, str]:
+        """Label of each object that has a figure with one."""
+        return self.prompts.labels
 
     @cached_property
     def said(self) -> frozenset[tuple[int, int]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,9 @@ from vtlab.tracks import Tracks
 
 AT_ONCE_ROWS, AT_ONCE_BYTES = 20_000, 4 * 2**20
 """Predicted rows, and bytes of their masks, up to which each change is written before the next (in some 0.03 s)."""
+
+QUIET = 0.3
+"""Seconds that a larger session waits in the background before it is written."""
 
 
 class Autosave:
@@ -56,6 +60,9 @@ class Autosave:
 
     def _catch_up(self) -> None:
         while self._session.state is not self._written:
+            time.sleep(
+                QUIET
+            )  # the answer to the person's hand comes first, and fast edits are written together
             self._write()
 
     def _write(self) -> None:

@@ -33,6 +33,7 @@ from vtlab.studio.autosave import Autosave
 from vtlab.studio.doubtful import Doubt, Review
 from vtlab.trackers.loop import Direction
 from vtlab.tracks import Tracks
+from vtlab.tracks.table import SOURCES
 
 REPORT_SECONDS = 0.2
 _WHILE_RUNNING = frozenset({"go", "select", "show", "stop", "doubt", "key_figure"})
@@ -112,7 +113,7 @@ class CorrectorState(AnnotatorState):
     @property
     def names(self) -> Mapping[int, str]:
         """Label of each object that has one."""
-        return {**self._pending, **self.session.prompts.labels}
+        return {**self._pending, **self.session.state.labels}
 
     @property
     def tools(self) -> list[str]:
@@ -431,7 +432,7 @@ class CorrectorState(AnnotatorState):
             "frames": self.session.key_frames(object_id),
             "note": self._note(object_id),
             "runs": self._lanes().get(object_id, []),
-            "doubts": [[d.frame, d.severity] for d in self.doubts if d.object_id == object_id],
+            "doubts": self._review.marks(self.session, object_id),
         }
 
     def _lanes(self) -> dict[int, list[list[Any]]]:
@@ -445,7 +446,9 @@ class CorrectorState(AnnotatorState):
         gone = self.session.state.gone.get(object_id)
         if gone is not None and self.frame >= gone:
             return "gone"
-        now = self.tracks.at(self.frame).of_object(object_id)
+        rows = self.session.tracks
+        low, high = np.searchsorted(rows.frame, [self.frame, self.frame + 1])
+        now = rows.take(low + np.flatnonzero(rows.object_id[low:high] == object_id))
         if not len(now):
             return "no row"
         if self._stale(object_id):
@@ -463,18 +466,22 @@ def _runs(tracks: Tracks, stale: Mapping[int, Spans]) -> dict[int, list[list[Any
 
     The kind is the rows' source; "absent" where the object is not visible, "stale" where it waits to be tracked again.
     """
-    order = np.lexsort((tracks.frame, tracks.object_id))
+    order = np.argsort(tracks.object_id, kind="stable")  # rows are in the order of frames
     frames, ids = tracks.frame[order], tracks.object_id[order]
-    kinds = np.where(tracks.visible, tracks.source, "absent").astype("U12")[order]
+    names = (*SOURCES, "absent", "stale")
+    kinds = np.full(len(order), names.index("absent"), np.int8)
+    for number, name in enumerate(SOURCES):
+        kinds[tracks.visible & (tracks.source == name)] = number
+    kinds = kinds[order]
     for object_id, spans in stale.items():
         low, high = np.searchsorted(ids, [object_id, object_id + 1])
-        mine = np.isin(frames[low:high], frames_of(spans)) & (kinds[low:high] != "manual")
-        kinds[low:high][mine] = "stale"
+        mine = np.isin(frames[low:high], frames_of(spans)) & (kinds[low:high] != names.index("manual"))
+        kinds[low:high][mine] = names.index("stale")
     if not len(order):
         return {}
     cuts = np.flatnonzero((np.diff(ids) != 0) | (np.diff(frames) != 1) | (kinds[1:] != kinds[:-1])) + 1
     starts, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(order)]])
     found: dict[int, list[list[Any]]] = {}
     for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
-        found.setdefault(int(ids[a]), []).append([int(frames[a]), int(frames[b - 1]) + 1, str(kinds[a])])
+        found.setdefault(int(ids[a]), []).append([int(frames[a]), int(frames[b - 1]) + 1, names[kinds[a]]])
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtlab.metrics.doubts import doubts
-from vtlab.session import Session
+from vtlab.session import Session, State
 from vtlab.session.spans import holds
 from vtlab.tracks import Tracks
 
@@ -37,10 +37,20 @@ class Review:
     def __init__(self) -> None:
         self._of: Tracks | None = None
         self._all: list[Doubt] = []
+        self._left: tuple[State | None, list[Doubt]] = (None, [])
+
+    def marks(self, session: Session, object_id: int) -> list[list[float]]:
+        """[frame, severity] of an object's places."""
+        return [[d.frame, d.severity] for d in self.places(session) if d.object_id == object_id]
 
     def places(self, session: Session) -> list[Doubt]:
         """Those that are neither marked as right nor on a frame that a person spoke about, by frame and object."""
         state = session.state
+        if self._left[0] is not state:
+            self._left = state, self._find(state)
+        return self._left[1]
+
+    def _find(self, state: State) -> list[Doubt]:
         if self._of is not state.predicted:
             self._of, table = state.predicted, doubts(state.predicted)
             columns = ["frame", "object_id", "first", "end", "severity", "reason"]

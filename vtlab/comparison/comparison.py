@@ -344,10 +344,20 @@ class Comparison:
         )
         return write_video(path, images, chosen.video.fps)
 
-    def report(self, path: str | Path, *, title: str = "Comparison of trackers", video: bool = True) -> Path:
-        """Write one HTML file with the answer, tables, plots, pictures, side-by-side video and provenance."""
+    def report(
+        self,
+        path: str | Path,
+        *,
+        title: str = "Comparison of trackers",
+        video: bool = True,
+        verdict: report.Judged | None = None,
+    ) -> Path:
+        """Write one HTML file with the answer, tables, plots, pictures, side-by-side video and provenance.
+
+        A verdict (`vtlab.verdict`) stands first: its sentence and the levels with their intervals.
+        """
         check_place(path)
-        return report.page(self, title=title, video=video).write(path)
+        return report.page(self, title=title, video=video, verdict=verdict).write(path)
 
     def player(self, sequence: int = 0) -> Any:
         """A widget that plays the trackers side by side (in a notebook)."""

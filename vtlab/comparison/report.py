@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from vtlab import provenance
 from vtlab.errors import VtlabError
 from vtlab.metrics import statistics
 from vtlab.metrics.families import FAMILIES
+from vtlab.show.board import Board
 from vtlab.show.figure import Curves, Panel, Timeline, figure
 from vtlab.show.page import Page
 from vtlab.trackers.load import DISTURBED
@@ -21,6 +22,8 @@ from vtlab.tracks import Tracks
 from vtlab.video import Image
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from vtlab.comparison.comparison import Comparison
 
 
@@ -100,8 +103,28 @@ def _mean_score(tracks: Tracks, frames: int) -> NDArray[np.float64]:
     return mean[:frames]
 
 
-def page(comparison: Comparison, *, title: str, video: bool) -> Page:
+class Judged(Protocol):
+    """What a page shows of a verdict (`vtlab.verdict`)."""
+
+    notes: list[str]
+
+    @property
+    def sentence(self) -> str:
+        """The answer and on what it rests."""
+        ...
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """Levels with their intervals."""
+        ...
+
+
+def page(comparison: Comparison, *, title: str, video: bool, verdict: Judged | None = None) -> Page:
     """The page of a comparison: the answer, tables, plots, pictures, side-by-side video and provenance."""
+    judged = (
+        [] if verdict is None else [Board(verdict.table, "Verdict", " ".join(verdict.notes), None, digits=1)]
+    )
+    told = [] if verdict is None else [verdict.sentence]
     footage = ", ".join(
         f"{s.name} ({s.video.width} x {s.video.height}, {len(s.video)} frames, {s.video.fps:.4g} fps)"
         for s in comparison.sequences
@@ -120,8 +143,8 @@ def page(comparison: Comparison, *, title: str, video: bool) -> Page:
     return Page(
         title,
         f"{footage}; {truth}. vtlab {versions['vtlab']}, {provenance.now()}.",
-        tuple(answer(comparison)),
-        tuple(comparison.board(f) for f in comparison.families),
+        (*told, *answer(comparison)),
+        (*judged, *(comparison.board(f) for f in comparison.families)),
         figure(panels(comparison)),
         pictures=_pictures(comparison),
         videos=_videos(comparison) if video else (),

@@ -61,9 +61,9 @@ def unpack(path: Path, folder: Path) -> Path:
     Raises:
         FormatError: As `unpacked`; the bounds are five million files and thirty bytes for each byte packed (1 GiB at least).
     """
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}.", suffix=".part", dir=folder.parent))
+    part.chmod(0o755)  # as a folder that is made, not as one for secrets
     most = max(LEAST_BOUND, _RATIO * path.stat().st_size)
     try:
         with damage_as(FormatError, path, "a readable archive"):

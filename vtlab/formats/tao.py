@@ -84,10 +84,10 @@ class Tao(js.JsonVideo):
             numbers = truth.meta.get("image_ids") or ()
             if numbers and not all(isinstance(e.get("video"), str) for e in found):
                 places = {int(number): n for n, number in enumerate(numbers)}
-                found = [e for e in found if e.get("image_id") in places]
+                found = [e for e in found if isinstance(e.get("image_id"), int) and e["image_id"] in places]
             else:
                 found = [e for e in found if e.get("video") == sequence.name]
-        elif len({e.get("video", e.get("video_id")) for e in found}) > 1:
+        elif len({str(e.get("video", e.get("video_id"))) for e in found}) > 1:
             raise FormatError(f"{path}: it holds several videos; name the truth beside it to read one.")
         kept = () if truth is None else ("video_id", "categories", "image_ids")
         meta: dict[str, Any] = {"format": self.name, "file": str(path)}

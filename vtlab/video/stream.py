@@ -56,6 +56,11 @@ class StreamVideo(Video):
         )
 
     @property
+    def stream(self) -> int | None:
+        """None: of what comes from an address, the first video is read."""
+        return None
+
+    @property
     def name(self) -> str:
         """Last part of the address, without suffix."""
         parts = urlsplit(self._address)

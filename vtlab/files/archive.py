@@ -73,7 +73,7 @@ def unpack(path: Path, folder: Path) -> Path:
             else:
                 with tarfile.open(path) as tar:
                     _untar(tar, part, path, most)
-        os.replace(part, folder)
+        part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return folder

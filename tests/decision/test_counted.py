@@ -8,7 +8,7 @@ import pytest
 import vtlab
 from vtlab.comparison import Comparison
 from vtlab.comparison.proxies import Run
-from vtlab.decision import sampling
+from vtlab.decision import betting, sampling
 from vtlab.decision.betting import Levels, Race
 from vtlab.decision.sampling import Known, Population, draw, estimate
 from vtlab.errors import InputError
@@ -295,16 +295,22 @@ def test_levels_of_a_bet_hold_at_every_stop():
     assert np.mean([half for _, half in found]) < 0.2
 
 
-def test_levels_that_bet_too_much_are_caught(monkeypatch):
-    """The mutant: the bound that is asked for is a tenth of what the bet must earn."""
-    made = Levels.__init__
+def coins(alpha: float) -> float:
+    """How often bounds fail at any of 150 stops, of 400 trackers that are right on every second frame by chance."""
+    rng, n = np.random.default_rng(4), 10**6
+    made, wrong = Levels(400, alpha), np.zeros(400, bool)
+    for _ in range(150):
+        made.add(1 / n, 1 / n, (rng.random(400) < 0.5).astype(float))
+        _, low, high = made.bounds()
+        wrong |= (low >= 0.5) | (high <= 0.5)
+    return float(wrong.mean())
 
-    def greedy(self, trackers, alpha):
-        made(self, trackers, min(60 * alpha, 1.9))
 
-    monkeypatch.setattr(Levels, "__init__", greedy)
-    population, quality = scene(200)
-    assert np.mean([levels_of(quality, population, 60, seed)[0] for seed in range(20)]) > 0.2
+def test_levels_are_proven_to_the_chance_that_was_asked_for(monkeypatch):
+    """Where every bet is at its hardest; the mutant asks for an eighth of the proof."""
+    monkeypatch.setattr(betting, "_GRID", np.linspace(0, 1, 41))
+    assert coins(0.05) <= 0.05
+    assert coins(8 * 0.05) > 0.05
 
 
 def test_levels_of_a_bet_are_shown_with_what_nobody_can_tell_in_them():

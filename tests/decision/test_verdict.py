@@ -13,6 +13,7 @@ import vtlab
 from vtlab.decision import doubtful
 from vtlab.decision.quality import MEASURES
 from vtlab.errors import FormatError, InputError, VtlabWarning
+from vtlab.geometry import paired_iou
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
@@ -237,6 +238,24 @@ def test_a_frame_drawn_twice_is_asked_once():
     assert len(set(order)) < len(order)
     asked = [f for _, f in v.next()]
     assert len(asked) == len(set(asked))
+
+
+def test_a_frame_drawn_twice_counts_twice():
+    """The value is that of the whole draw, repeats and all: counted once, hard frames would weigh too little."""
+    from vtlab.decision.sampling import Population, estimate
+
+    mine, n = answers(60, (0.5, 1.0, 2.0)), 60
+    v = vtlab.verdict(mine, budget=40, within=0.0, guarantee=False)
+    while frames := v.next(more=True):
+        v.add(still([f for _, f in frames]))
+    places, points = v.order
+    index = np.array([f - 1 for _, f in places])
+    assert len(set(index.tolist())) < len(index) == 40
+    boxes = np.stack([t.boxes[1:] for t in mine.values()])
+    population = Population(np.full(n - 1, 1 / (n - 1)), paired_iou(boxes[:, None], boxes[None]))
+    quality = paired_iou(boxes, HOME)
+    made = estimate(population, index, np.array(points), quality[:, index], 40)
+    assert np.allclose(v.standing().value, made.value)
 
 
 def test_unsure_frames_widen_and_never_decide():

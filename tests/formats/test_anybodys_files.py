@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import vtlab
+from vtlab import formats
 from vtlab.benchmark import evaluate_folders
 from vtlab.datasets import open_dataset
 from vtlab.errors import FormatError, InputError, VtlabWarning
@@ -94,6 +95,22 @@ def test_two_results_of_one_sequence(tmp_path):
         np.savetxt(otb / f"results/{name}.txt", np.full((5, 4), 9), "%d", ",")
     with pytest.raises(FormatError, match="are results of one tracker for one sequence"):
         evaluate_folders(otb / "truth", otb / "results", "otb")
+
+
+@pytest.mark.parametrize("layout", ["mot17", "davis", "mots-png", "youtube-vis", "yolo"])
+@pytest.mark.parametrize("folder", ["mine/data", "mine/res", "mine/results/data"])
+def test_a_folder_of_data_is_no_tracker(tmp_path, layout, folder):
+    """The folder that other tools put between a tracker's and its results names nothing, as the root itself either."""
+    form = formats.find_format(layout)
+    masks = None if "boxes" in form.held("results") else [np.ones((48, 64), bool)] * N
+    tracks = Tracks.of(range(N), 1, BOXES if masks is None else None, masks=masks, size=(48, 64), label="car")
+    formats.write_tracks(tracks, tmp_path / "made", form, sequence="S", tracker="mine")
+    root = tmp_path / folder
+    root.parent.mkdir(parents=True)
+    shutil.move(tmp_path / "made/mine", root)
+    for given in (root, tmp_path / "mine"):
+        assert [(r.tracker, r.sequence) for r in form.find_results(given, ["S"])] == [("mine", "S")]
+    assert {r.tracker for r in form.find_results(tmp_path, ["S"])} == {"mine"}
 
 
 # -- families and rules -------------------------------------------------------------------------------------------

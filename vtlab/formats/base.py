@@ -50,7 +50,7 @@ TRUTH = "truth"
 """Folder of the truth beside the folders of trackers, as `Comparison.save` writes it."""
 LEDGERS: Mapping[Kind, str] = {"truth": "losses-truth.json", "results": "losses-results.json"}
 """Files beside the output of a conversion that say what it lost."""
-_BETWEEN = ("data", "results")
+_BETWEEN = ("data", "results", "res")
 MOST_FRAMES = 1 << 24
 """Of a sequence: 155 hours at 30 frames a second."""
 _VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
@@ -303,11 +303,13 @@ def _base(root: Path) -> Path:
 
 
 def tracker_of(root: Path, path: Path) -> str:
-    """Name a tracker by the folders between the root and the result, without TrackEval's `data`."""
-    if root != path and root not in path.parents:
-        return root.name
-    parts = [p for p in path.relative_to(root).parts[:-1] if p not in _BETWEEN]
-    return "/".join(parts) or root.name
+    """Name a tracker by the folders between the root and the result, without TrackEval's `data`.
+
+    Where nothing is between them the root names it, or what it lies in where it is such a folder itself.
+    """
+    parts = path.relative_to(root).parts[:-1] if root in path.parents else ()
+    inner = "/".join(p for p in parts if p not in _BETWEEN)
+    return inner or next((p.name for p in (root, *root.parents) if p.name not in ("", *_BETWEEN)), root.name)
 
 
 def image_size(path: Path) -> tuple[int, int]:

@@ -83,7 +83,7 @@ class LabelImages(Format):
             f for f, names in walk(root) if any(n.endswith(".png") for n in names) and f != root / TRUTH
         )
         return [
-            Result(tracker_of(root, f) if f != root else root.parent.name, f.name, f)
+            Result(tracker_of(root if f != root else root.parent, f), f.name, f)
             for f in folders
             if (wanted is None or f.name in wanted) and TRUTH not in f.relative_to(root).parts[:1]
         ]

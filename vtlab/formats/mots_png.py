@@ -64,7 +64,7 @@ class MotsImages(Format):
         top, wanted = absolute(root), None if known is None else set(known)
         folders = (f for f, names in walk(top) if any(n.endswith(".png") for n in names))
         return [
-            Result(tracker_of(top, f) if f != top else top.parent.name, f.name, f)
+            Result(tracker_of(top if f != top else top.parent, f), f.name, f)
             for f in folders
             if (wanted is None or f.name in wanted)
             and (f == top or f.relative_to(top).parts[0] not in (TRUTH, _INSTANCES))

@@ -160,7 +160,8 @@ def _quoted(text: str) -> str:
 
 def _owner(top: Path, name: str) -> str:
     """Name of the tracker whose folder, or a folder within it, is the root."""
-    return next((p.name for p in (top, *top.parents) if p.name not in ("labels", name)), name)
+    own = next((p for p in (top, *top.parents) if p.name not in ("", "labels", name)), top)
+    return tracker_of(own, own)
 
 
 def _folders(root: Path) -> list[Path]:

@@ -244,7 +244,8 @@ class Plan(Planned):
 
     def _lost_figures(self) -> dict[str, Loss]:
         """What rounding and one geometry a row leave out, by making what a reader makes of each row."""
-        tracks, boxed = self.given, np.isfinite(self.given.boxes).all(axis=1)
+        tracks = self.given
+        boxed: NDArray[np.bool_] = np.asarray(np.isfinite(tracks.boxes).all(axis=1))
         figures = []
         for row in np.flatnonzero(self.written).tolist():
             figure = Figure(
@@ -274,7 +275,9 @@ class Plan(Planned):
         told = "{} outlines of several parts (they are written as masks)"
         found |= lost("polygons", tracks, told, outlined & (self.shapes == "mask"))
         p = tracks.points
-        gone = pointed(tracks) & (self.shapes != "points") | pointed(tracks, ~np.isfinite(p.xy).all(axis=1))
+        gone = pointed(tracks) & (self.shapes != "points") | pointed(
+            tracks, ~np.asarray(np.isfinite(p.xy).all(axis=1))
+        )
         found |= lost("points", tracks, "{} rows with points that are not written", gone)
         plain = np.array([self.chains[i] != "graph" for i in p.object_id.tolist()], bool).reshape(len(p))
         hidden = plain & ~tracks.visible[row_of_points(tracks)]

@@ -108,14 +108,15 @@ class CallableDetector(Detector):
                 stacklevel=2,
             )
             array = array[whole]
-        odd = array[:, 5][array[:, 5] != np.floor(array[:, 5])] if array.shape[1] > 5 else ()
+        classes = array[:, 5] if array.shape[1] > 5 else np.zeros(len(array))
+        odd = classes[classes != np.floor(classes)]
         if len(odd):
             raise AnswerError(
                 f"The detector 'callable' ({getattr(self._function, '__qualname__', self._function)}){_ANSWERED}"
                 f"the class {odd[0]:g}. Remedy: a whole number in the sixth column."
             )
         confidence = array[:, 4] if array.shape[1] > 4 else np.ones(len(array))
-        ids = array[:, 5].astype(np.int64) if array.shape[1] > 5 else np.zeros(len(array), np.int64)
+        ids = classes.astype(np.int64)
         return sv.Detections(
             xyxy=array[:, :4],
             confidence=confidence,

@@ -204,8 +204,8 @@ def _rows(given: Tracks, back: Tracks, both: tuple[Any, Any], seen: _Seen) -> No
         where = f"object {given.object_id[row]} on frame {given.frame[row]}"
         seen.add(1, f"no row of {where} {sorted(_shapes(given, row))}", why | {"off_grid"})
     extra = sorted(set(range(len(back))) - set(both[1].tolist()))
-    where = [(int(back.frame[r]), int(back.object_id[r])) for r in extra[:3]]
-    seen.add(len(extra), f"new rows {where}", {"gaps", "returns", "unlooked", "skeletons"})
+    places = [(int(back.frame[r]), int(back.object_id[r])) for r in extra[:3]]
+    seen.add(len(extra), f"new rows {places}", {"gaps", "returns", "unlooked", "skeletons"})
 
 
 def _same(name: str, x: Any, y: Any) -> bool:

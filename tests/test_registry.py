@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,7 +14,7 @@ import vtlab
 from vtlab.contracts import Observation, SingleObjectTracker
 from vtlab.errors import MissingDependencyError, RegistryError
 from vtlab.prompts import BoxPrompt
-from vtlab.registry import TRACKERS, Registry, register
+from vtlab.registry import REGISTRIES, TRACKERS, Registry, register
 
 OWN_TRACKER = '''
 """A tracker of somebody's own: OpenCV's CSRT in a few lines."""
@@ -185,3 +186,15 @@ def test_import_is_light():
 def test_public_names_exist():
     for name in vtlab.__all__:
         assert getattr(vtlab, name) is not None, name
+
+
+@pytest.mark.parametrize("registry", REGISTRIES, ids=lambda r: r.kind)
+def test_the_remedy_for_an_unknown_name_is_a_command_that_is_there(registry):
+    from typer.testing import CliRunner
+
+    from vtlab.cli.app import app
+
+    with pytest.raises(RegistryError) as raised:
+        registry.find("my:own")  # no file, and no Python name
+    command = re.search("'vtlab ([^']*)' lists them all", str(raised.value))[1].split()
+    assert registry.names()[0] in CliRunner().invoke(app, command).output

@@ -211,8 +211,8 @@ class Registry:
                 warnings.warn(notice, VtlabWarning, stacklevel=4)
         if name not in self._entries:
             raise RegistryError(
-                f"Unknown {self.kind} {name!r}. {near(name, [*self._entries, *self._aliases])} Remedy: 'vtlab "
-                f"{'detectors' if self.kind == 'associator' else self.kind + 's'}' lists them all."
+                f"Unknown {self.kind} {name!r}. {near(name, [*self._entries, *self._aliases])} Remedy: "
+                f"'vtlab list {self.kind}s' lists them all."
             )
         return self._entries[name]
 

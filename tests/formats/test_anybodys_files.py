@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import warnings
 
@@ -17,6 +18,7 @@ from vtlab.datasets import open_dataset
 from vtlab.errors import FormatError, InputError, VtlabWarning
 from vtlab.formats.motchallenge import read_mot
 from vtlab.sequence import Sequence
+from vtlab.testing.formats import example
 from vtlab.tracks import Source, Tracks
 from vtlab.video import open_video
 
@@ -111,6 +113,20 @@ def test_a_folder_of_data_is_no_tracker(tmp_path, layout, folder):
     for given in (root, tmp_path / "mine"):
         assert [(r.tracker, r.sequence) for r in form.find_results(given, ["S"])] == [("mine", "S")]
     assert {r.tracker for r in form.find_results(tmp_path, ["S"])} == {"mine"}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no disk of Windows takes a colon")
+@pytest.mark.parametrize("layout", sorted(formats.FORMATS))
+def test_names_with_a_colon_stay(tmp_path, layout):
+    """A result is found by its sequence's name, so a name that the disk takes is written as it is."""
+    form, name = formats.find_format(layout), "2024-01-01T12:30:05"
+    tracks = example(form)
+    formats.write_tracks(tracks, tmp_path, form, sequence=name)
+    for tracker in ("my:tracker", "my_tracker"):  # two files, not one
+        formats.write_tracks(example(form, "results"), tmp_path, form, sequence=name, tracker=tracker)
+    assert list(form.find(tmp_path)) == [name]
+    found = {(r.tracker, r.sequence) for r in form.find_results(tmp_path, [name])}
+    assert found == {("my:tracker", name), ("my_tracker", name)}
 
 
 # -- families and rules -------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import zipfile
 from pathlib import Path
@@ -38,8 +39,12 @@ def test_a_zip_is_the_folder_in_it(tmp_path, layout):
     for truth, tracks in ((tmp_path / "all", zipped), (zipped, tmp_path / "all")):
         found = evaluate_folders(truth, tracks, layout, rule=rule).table
         assert found.equals(plain)
+    (tmp_path / "mine").mkdir()
     one = pack(tmp_path / "all/mine", tmp_path / "mine.zip")  # without a folder of its own: the zip's name
     assert set(evaluate_folders(tmp_path / "all/truth", one, layout, rule=rule).parts) == {"mine"}
+    (tmp_path / "mine/data.zip").write_bytes(one.read_bytes())
+    found = evaluate_folders(tmp_path / "all/truth", tmp_path / "mine/data.zip", layout, rule=rule)
+    assert set(found.parts) == {"mine"}
     done = convert(zipped, tmp_path / "out", layout, layout=layout, results=True)
     assert {p.relative_to(tmp_path / "out").parts[0] for p in done.written} == {"mine", "other"}
 
@@ -72,6 +77,15 @@ def test_no_file_of_a_zip_lands_outside(tmp_path, name, told):
     with pytest.raises(FormatError, match=rf"a\.zip: .*{told}"), unpacked(tmp_path / "a.zip"):
         pytest.fail("it was unpacked")
     assert [p.name for p in tmp_path.iterdir()] == ["a.zip"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no disk of Windows takes a colon")
+def test_a_colon_in_a_zip_is_part_of_a_name(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as out:
+        out.writestr("12:30:05.txt", "1")
+        out.writestr("my:tracker/12:30:05.txt", "2")
+    with unpacked(tmp_path / "a.zip") as folder:
+        assert [(folder / n).read_text() for n in ("12:30:05.txt", "my:tracker/12:30:05.txt")] == ["1", "2"]
 
 
 def test_links_doubles_and_bombs_in_a_zip(tmp_path, monkeypatch):

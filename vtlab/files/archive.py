@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import stat
 import tarfile
@@ -37,8 +38,11 @@ def unpacked(path: str | os.PathLike[str]) -> Iterator[Path]:
         yield file
         return
     with tempfile.TemporaryDirectory(prefix="vtlab-zip-") as name:
-        folder = Path(name, file.stem)
-        folder.mkdir()
+        above = file.absolute().parent.parts[1:][
+            -2:
+        ]  # by which a result is named where the zip is called data
+        folder = Path(name, *above, file.stem)
+        folder.mkdir(parents=True)
         with damage_as(FormatError, file, "a readable zip"), zipfile.ZipFile(file) as archive:
             _unpack(archive, folder, file, MOST_FILES, MOST_UNPACKED)
         try:
@@ -144,6 +148,7 @@ def _named(given: str, file: Path) -> PurePosixPath:
     """A name as a path below the folder of the archive."""
     name = PurePosixPath(given.replace("\\", "/"))
     parts = name.parts
-    if not parts or name.is_absolute() or ".." in parts or ":" in parts[0] or "\0" in given:
+    drive = parts and (re.fullmatch("[A-Za-z]:", parts[0]) or (os.name == "nt" and ":" in given))
+    if not parts or name.is_absolute() or ".." in parts or drive or "\0" in given:
         raise FormatError(f"{file}: {given!r} leads out of the folder of the archive; nothing is read.")
     return name

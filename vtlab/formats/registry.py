@@ -20,6 +20,8 @@ from vtlab.registry import load_file
 from vtlab.sequence import Dataset, Sequence
 from vtlab.tracks import Tracks
 
+_NO_PART = '/\\:*?"<>|\0' if os.name == "nt" else "/\0"
+
 
 @cache
 def _found() -> dict[str, Format]:
@@ -250,8 +252,8 @@ def targets(form: Format, tracks: Tracks, sequence: str) -> list[tuple[str, int 
 
 
 def _plain(name: str) -> str:
-    """A name as one part of a path."""
-    return "".join("_" if c in '/\\:*?"<>|\0' else c for c in name)
+    """A name as one part of a path: what this system's disks take stays, for a result is found by its sequence's name."""
+    return "".join("_" if c in _NO_PART else c for c in name)
 
 
 __all__ = [

@@ -77,6 +77,19 @@ def test_two_annotators_and_a_corrector_in_one_notebook(lab):
     until(page, lambda: len(saved(page.folder / "first.json")) == 2)
     assert saved(page.folder / "first.json")[1].xyxy == pytest.approx((140, 100, 180, 130), abs=1)
     assert page.locator(".jp-CodeCell").count() == cells
+    code = page.locator(".jp-CodeCell .cm-content").first
+    code.click()
+    page.keyboard.type("# typed ")
+    typed = code.text_content()
+    name = first.get_by_label("Label of object 2")
+    name.click()
+    page.keyboard.type("cat")
+    for _ in range(6):
+        page.keyboard.press("Control+z")
+    assert name.input_value() == ""
+    assert code.text_content() == typed  # undo of a field is the field's, not the notebook's
+    page.keyboard.press("Enter")
+    assert len(saved(page.folder / "first.json")) == 2
 
     second = page.locator(".vt-annotator").nth(1)
     second.scroll_into_view_if_needed()

@@ -48,8 +48,8 @@ class State:
 
     @cached_property
     def labels(self) -> dict[int, str]:
-        """Label of each object that has a figure with one."""
-        return self.prompts.labels
+        """Label of each object that has one: of its key figures, else of its rows (those of imported tracks)."""
+        return {**self.predicted.labels, **self.prompts.labels}
 
     @cached_property
     def said(self) -> frozenset[tuple[int, int]]:
@@ -140,7 +140,7 @@ class State:
         """Give every key figure and row of (object, frame) the id new(object, frame); labels stay with their ids."""
         rows = self.predicted
         owned = self.said | set(zip(rows.object_id.tolist(), rows.frame.tolist(), strict=True))
-        labels = {**rows.labels, **self.prompts.labels}
+        labels = dict(self.labels)
         for i, f in sorted(owned):  # an id that is new takes the label of what it is made of
             if i in labels:
                 labels.setdefault(new(i, f), labels[i])

@@ -18,12 +18,13 @@ const TOOLS = {
 const KEYS = [
   ["b c g p e o k", "tools: box, click, polygon, brush, eraser, points, skeleton"],
   ["n", "new object"], ["1 … 9", "select an object"], ["h", "hide or show the object"],
-  ["d", "duplicate to the next frame"], ["Ctrl+C, Ctrl+V", "copy the object's figures, put them on another frame"], ["Delete", "delete its figures on this frame (Shift: everywhere)"],
+  ["Delete", "delete its figures on this frame (Shift: everywhere)"],
   ["Alt+arrows", "nudge by 1 px (with Shift 10)"], [", .", "turn the box by 1° (with Shift 10°)"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
   ["← →", "one frame (Shift: 10)"], ["Home End", "first, last frame"],
   ["wheel, + − 0", "zoom, fit (the wheel once the widget has the focus)"], ["Space+drag", "pan (or the middle button)"],
   ["[ ]", "brush size"], ["Enter Esc", "close, give up a polygon"], ["?", "this list"],
 ];
+const COPY_KEYS = [["d", "duplicate to the next frame"], ["Ctrl+C, Ctrl+V", "copy the object's figures, put them on another frame"]]; // annotator
 const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["s", "stop tracking"], ["a", "absent on this frame"],
   ["w q", "next, previous doubtful place"], ["y", "it looks right"], ["PgDn PgUp", "next, previous key figure of the object"]];
 
@@ -114,6 +115,7 @@ class Stage {
     const g = this.canvas.getContext("2d"), ratio = this.canvas.width / (this.canvas.clientWidth || 1), [ox, oy] = this.origin, s = this.scale;
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, this.canvas.width, this.canvas.height);
+    this.captions = [];
     if (!this.view) return;
     g.setTransform(ratio * s, 0, 0, ratio * s, ratio * ox, ratio * oy);
     g.imageSmoothingEnabled = s < 2;
@@ -135,13 +137,13 @@ class Stage {
     if (f.kind === "box") {
       const c = corners(f).map(at);
       path(g, c, true, colour, chosen ? 2.5 : 1.75);
+      this.caption(g, f, c[0], colour);
       if (chosen) {
         const k = knob(f, s, this.size).map(at);
         path(g, k, false, colour, 1.75);
         for (const p of handles(f).map(at)) square(g, p, colour);
         dot(g, k[1], "#fff", 5);
       }
-      this.caption(g, f, c[0], colour);
     } else if (f.kind === "mask") { if (!this.view.figures.some(o => o.id === f.id && o.kind === "box")) this.caption(g, f, at(f.at), colour); }
     else if (f.kind === "click") f.points.forEach((p, i) => mark(g, at(p), f.positive[i]));
     else if (f.kind === "stroke") path(g, f.points.map(at), false, f.erase ? "rgba(0,0,0,.45)" : colour + "99", 2 * f.radius * s);
@@ -160,7 +162,13 @@ class Stage {
 
   caption(g, f, [x, y], colour) {
     const label = this.view.objects.find(o => o.id === f.id)?.label;
-    tag(g, [f.id, label, f.note].filter(Boolean).join(" "), x, y - 9, colour);
+    const width = tag(g, [f.id, label, f.note].filter(Boolean).join(" "), x, y - 9, colour);
+    this.captions.push({ id: f.id, x: x - 1, y: y - 17, width });
+  }
+
+  named([x, y]) { // id of the object whose caption lies at a place of the frame
+    const s = this.scale, on = c => x * s >= c.x && x * s <= c.x + c.width && y * s >= c.y && y * s <= c.y + 16;
+    return this.captions.findLast(on)?.id;
   }
 }
 
@@ -180,8 +188,9 @@ function hatch(g, points, colour) {
   g.beginPath();
   points.forEach((p, i) => (i ? g.lineTo(...p) : g.moveTo(...p)));
   g.closePath(); g.clip(); g.setLineDash([]); g.beginPath();
-  for (let x = x1 - (y2 - y1); x < x2; x += 9) { g.moveTo(x, y2); g.lineTo(x + y2 - y1, y1); }
-  g.globalAlpha = 0.6; g.lineWidth = 1.25; g.strokeStyle = colour; g.stroke();
+  for (let x = x1 - (y2 - y1); x < x2; x += 12) { g.moveTo(x, y2); g.lineTo(x + y2 - y1, y1); }
+  g.lineWidth = 3; g.strokeStyle = "rgba(0,0,0,.4)"; g.stroke(); // seen on an object of the same colour, too
+  g.lineWidth = 1.25; g.strokeStyle = colour; g.stroke();
   g.restore();
 }
 function ring(g, x, y, r, colour, width) { g.beginPath(); g.arc(x, y, Math.max(r, 1), 0, 7); g.strokeStyle = colour; g.lineWidth = width; g.stroke(); }
@@ -200,11 +209,12 @@ function mark(g, [x, y], positive) {
   g.strokeStyle = "#fff"; g.lineWidth = 2; g.stroke();
 }
 function tag(g, text, x, y, colour) {
-  if (!text) return;
+  if (!text) return 0;
   g.font = "600 12px system-ui, sans-serif"; g.textBaseline = "middle";
   const w = g.measureText(text).width;
   g.fillStyle = "rgba(0,0,0,.72)"; g.fillRect(x - 1, y - 8, w + 8, 16);
   g.fillStyle = colour; g.fillText(text, x + 3, y + 0.5);
+  return w + 8;
 }
 
 const middle = b => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2];
@@ -276,7 +286,7 @@ function drawing(w, start, own, hit) {
   return {
     move: p => (w.draft = large(box(p)) ? { id, kind: "box", xyxy: box(p) } : null),
     up(p) {
-      if (!large(box(p))) return w.select(hit?.id ?? w.view.selected);
+      if (!large(box(p))) return w.select(w.stage.named(p) ?? hit?.id ?? w.view.selected);
       if (id !== w.view.selected) w.send({ do: "select", object_id: id });
       w.send({ do: "box", xyxy: box(p) });
     },
@@ -335,6 +345,21 @@ function painting(w, start, erase) {
 function dragging(w, figure, i, put) {
   const moved = p => figure.points.map((q, k) => (k === i ? p.map(round) : q));
   return { move: p => (w.draft = { ...figure, points: moved(p) }), up: p => put(moved(p), figure.occluded) };
+}
+
+// Undo of what is typed is each field's own. The browser keeps one history for the whole page: where a field has nothing
+// to take back, Ctrl+Z would take back what was typed elsewhere, the notebook's code for one.
+function fieldHistories(root) {
+  const histories = new WeakMap(), typed = e => { const field = e.composedPath()[0]; return ["text", "number"].includes(field.type) ? field : null; };
+  root.addEventListener("focusin", e => { const field = typed(e); if (field) histories.set(field, { values: [field.value], at: 0 }); });
+  root.addEventListener("input", e => { const h = histories.get(typed(e)); if (h) h.values.splice(++h.at, Infinity, typed(e).value); });
+  root.addEventListener("keydown", e => {
+    const h = histories.get(typed(e)), key = e.key.toLowerCase();
+    if (!h || !(e.ctrlKey || e.metaKey) || !(key === "z" || key === "y")) return;
+    e.preventDefault(); e.stopPropagation();
+    h.at = clamp(h.at + (key === "y" || e.shiftKey ? 1 : -1), 0, h.values.length - 1);
+    typed(e).value = h.values[h.at];
+  }, true);
 }
 
 // -- the widget ----------------------------------------------------------------------------------------------
@@ -500,7 +525,7 @@ class Annotator {
   drawLanes() {
     const c = this.lanes, ratio = window.devicePixelRatio || 1, n = this.view.n_frames, objects = this.view.objects;
     c.width = c.clientWidth * ratio; c.height = c.clientHeight * ratio;
-    const g = c.getContext("2d"), lane = Math.min(c.height / Math.max(objects.length, 1), 7 * ratio), x = f => (f / n) * c.width;
+    const g = c.getContext("2d"), lane = Math.min(c.height / Math.max(objects.length, 1), 15 * ratio), x = f => (f / n) * c.width;
     objects.forEach((o, row) => {
       const bar = (a, b, alpha) => { g.globalAlpha = alpha; g.fillRect(x(a), row * lane, Math.max(x(b) - x(a), 2 * ratio), Math.max(lane - ratio, 1)); };
       g.fillStyle = o.colour;
@@ -512,8 +537,12 @@ class Annotator {
         g.strokeStyle = o.colour; g.lineWidth = ratio; g.stroke(); g.restore();
       }
       for (const f of o.frames) bar(f, f + 1, 1);
-      g.fillStyle = "#d55e00"; // doubtful places, the higher the worse
-      for (const [f, severity] of o.doubts ?? []) { g.globalAlpha = 0.95; const h = Math.max(lane * (0.45 + 0.55 * severity), 2 * ratio); g.fillRect(x(f + 0.5) - ratio, (row + 1) * lane - h, 2 * ratio, h); }
+      g.globalAlpha = 1;
+      for (const [f, severity] of o.doubts ?? []) { // doubtful places, the higher the worse; a rim parts them from a lane of any colour
+        const h = Math.max(lane * (0.5 + 0.5 * severity) - ratio, 2 * ratio), left = x(f + 0.5) - 1.5 * ratio, top = (row + 1) * lane - ratio - h;
+        g.fillStyle = "#fff"; g.fillRect(left - ratio, top - ratio, 5 * ratio, h + ratio);
+        g.fillStyle = "#d01c1c"; g.fillRect(left, top, 3 * ratio, h);
+      }
     });
     g.globalAlpha = 1;
     g.fillStyle = getComputedStyle(this.root).color;
@@ -522,10 +551,11 @@ class Annotator {
 
   rows() { // rows are kept, so that a label being typed is not lost
     const known = new Map([...this.list.children].map(row => [+row.dataset.id, row]));
-    for (const o of this.view.objects) {
+    const ids = new Set(this.view.objects.map(o => o.id));
+    for (const [id, row] of known) if (!ids.has(id)) row.remove();
+    for (const [i, o] of this.view.objects.entries()) {
       const row = known.get(o.id) ?? this.row(o.id);
-      known.delete(o.id);
-      this.list.append(row);
+      if (row !== this.list.children[i]) this.list.insertBefore(row, this.list.children[i] ?? null); // a row that moves loses the focus
       row.setAttribute("aria-selected", o.id === this.view.selected);
       row.style.setProperty("--vt-colour", o.colour);
       const [, , label, note, eye] = row.children;
@@ -536,17 +566,24 @@ class Annotator {
       eye.setAttribute("aria-pressed", o.shown);
       row.classList.toggle("vt-hidden", !o.shown);
     }
-    for (const row of known.values()) row.remove();
     this.labels();
   }
 
   row(id) {
-    const label = make("input", { type: "text", placeholder: "label", "aria-label": `Label of object ${id}`, list: this.labels(), onchange: () => this.send({ do: "label", object_id: id, text: label.value }) });
+    const label = make("input", { type: "text", placeholder: "label", "aria-label": `Label of object ${id}`, list: this.labels() });
+    label.onblur = () => { // not `change`: it keeps still after a field's own undo
+      const o = this.view.objects.find(o => o.id === id);
+      if (o && o.label !== label.value.trim()) this.send({ do: "label", object_id: id, text: label.value });
+    };
     const shown = () => this.view.objects.find(o => o.id === id).shown;
     const copy = button("Duplicate to the next frame (d)", ICONS.copy, () => this.duplicate(id));
     copy.hidden = Boolean(this.view.tracking);
     label.onkeydown = e => { e.stopPropagation(); if (e.key === "Enter" || e.key === "Escape") this.root.focus({ preventScroll: true }); };
-    return make("div", { class: "vt-row", role: "option", "data-id": id, onclick: e => { if (e.target.closest("button, input") === null) { this.select(id); this.root.focus({ preventScroll: true }); } } },
+    return make("div", { class: "vt-row", role: "option", "data-id": id, onclick: e => {
+      if (e.target.closest("button")) return;
+      if (id !== this.view.selected) this.select(id);
+      if (e.target !== label) this.root.focus({ preventScroll: true });
+    } },
       make("span", { class: "vt-swatch" }), make("span", { class: "vt-id" }, String(id)), label, make("span", { class: "vt-note" }),
       button("Show or hide (h)", ICONS.eye, () => this.send({ do: "show", object_id: id, shown: !shown() })), copy,
       button("Delete the object everywhere (Shift+Delete)", ICONS.trash, () => this.send({ do: "delete", object_id: id, everywhere: true })));
@@ -566,7 +603,7 @@ class Annotator {
 
   toggleHelp() {
     const table = make("table");
-    for (const [key, what] of [...KEYS, ...(this.view.tracking ? TRACK_KEYS : []), ...Object.values(this.panels).flatMap(p => p.keys)]) table.append(make("tr", {}, make("th", {}, key), make("td", {}, what)));
+    for (const [key, what] of [...KEYS, ...(this.view.tracking ? TRACK_KEYS : COPY_KEYS), ...Object.values(this.panels).flatMap(p => p.keys)]) table.append(make("tr", {}, make("th", {}, key), make("td", {}, what)));
     this.help.replaceChildren(table);
     this.help.hidden = !this.help.hidden;
   }
@@ -603,6 +640,7 @@ class Annotator {
     root.onkeydown = e => { if (this.key(e)) { e.preventDefault(); e.stopPropagation(); } };
     root.addEventListener("focusout", () => { this.space = false; });
     root.onkeyup = e => { if (e.key === " ") { this.space = false; this.draw(); } };
+    fieldHistories(root);
     let asked = false;
     this.model.on("change:view change:image change:mask", this.changed = () => {
       if (!asked) { asked = true; queueMicrotask(() => { asked = false; this.refresh(); }); }

@@ -144,11 +144,9 @@ class Tracks(Columns):
     @property
     def labels(self) -> dict[int, str]:
         """Label of each object that has one (its first)."""
-        found: dict[int, str] = {}
-        for i, text in zip(self.object_id, self.label, strict=True):
-            if text is not None:
-                found.setdefault(int(i), text)
-        return found
+        rows = np.flatnonzero(np.not_equal(self.label, None))
+        ids, first = np.unique(self.object_id[rows], return_index=True)
+        return dict(zip(ids.tolist(), self.label[rows[first]].tolist(), strict=True))
 
     @property
     def name(self) -> str:

@@ -354,7 +354,8 @@ class Comparison:
     ) -> Path:
         """Write one HTML file with the answer, tables, plots, pictures, side-by-side video and provenance.
 
-        A verdict (`vtlab.verdict`) stands first: its sentence and the levels with their intervals.
+        A verdict (`vtlab.verdict`) stands first: its sentence, levels and differences with their intervals, and the frames
+        that were labelled.
         """
         check_place(path)
         return report.page(self, title=title, video=video, verdict=verdict).write(path)

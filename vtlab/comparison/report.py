@@ -14,16 +14,14 @@ from vtlab import provenance
 from vtlab.errors import VtlabError
 from vtlab.metrics import statistics
 from vtlab.metrics.families import FAMILIES
-from vtlab.show.board import Board
 from vtlab.show.figure import Curves, Panel, Timeline, figure
+from vtlab.show.judgement import Judgement
 from vtlab.show.page import Page
 from vtlab.trackers.load import DISTURBED
 from vtlab.tracks import Tracks
 from vtlab.video import Image
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from vtlab.comparison.comparison import Comparison
 
 
@@ -106,24 +104,20 @@ def _mean_score(tracks: Tracks, frames: int) -> NDArray[np.float64]:
 class Judged(Protocol):
     """What a page shows of a verdict (`vtlab.verdict`)."""
 
-    notes: list[str]
-
     @property
     def sentence(self) -> str:
         """The answer and on what it rests."""
         ...
 
     @property
-    def table(self) -> pd.DataFrame:
-        """Levels with their intervals."""
+    def section(self) -> Judgement:
+        """Levels, differences, and the frames that were labelled."""
         ...
 
 
 def page(comparison: Comparison, *, title: str, video: bool, verdict: Judged | None = None) -> Page:
     """The page of a comparison: the answer, tables, plots, pictures, side-by-side video and provenance."""
-    judged = (
-        [] if verdict is None else [Board(verdict.table, "Verdict", " ".join(verdict.notes), None, digits=1)]
-    )
+    judged = [] if verdict is None else [verdict.section]
     told = [] if verdict is None else [verdict.sentence]
     footage = ", ".join(
         f"{s.name} ({s.video.width} x {s.video.height}, {len(s.video)} frames, {s.video.fps:.4g} fps)"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.decision import wording
+from vtlab.decision import section, wording
 from vtlab.decision.betting import Race
 from vtlab.decision.clips import with_footage
 from vtlab.decision.quality import MEASURES, Floats, Measure
@@ -25,6 +25,8 @@ from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from vtlab.show.judgement import Judgement
 
 State = Literal["label", "best", "good_enough", "tie", "out_of_labels", "exact"]
 AGAIN = 5
@@ -420,6 +422,11 @@ class Verdict:
         """The answer in one sentence, with what it rests on."""
         return wording.sentence(self)
 
+    @property
+    def section(self) -> Judgement:
+        """What a report shows of it."""
+        return section.section(self)
+
     def plan(self, half_width: float | None = None) -> dict[int, float]:
         """Half-width of the intervals to expect at each level, before any label: each tracker plays the truth in turn.
 
@@ -488,7 +495,4 @@ class Verdict:
         return f"Verdict({len(self.trackers)} trackers on {', '.join(self.clips)}: {self.sentence})"
 
     def _repr_html_(self) -> str:
-        from html import escape
-
-        shown = self.table.to_html(float_format="{:.3f}".format)
-        return f"<p>{escape(self.sentence)}</p>{shown}" + "".join(f"<p>{escape(n)}</p>" for n in self.notes)
+        return section.fragment(self)

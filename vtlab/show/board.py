@@ -7,8 +7,8 @@ Whatever makes a table of results makes a board, so a number looks the same wher
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,7 @@ class Board:
             of the middle 80 % of the clips, and columns that begin with its name and a space its values on single clips.
         digits: Decimals of fractions, which are shown in per cent.
         unranked: Rows that are never the best of a column, since they don't stand for the same clips.
+        known: What is known of columns that are no metric of `METRICS`.
         total: True if the rows are parts and the last one joins them: then it stands out, not the best of each column.
     """
 
@@ -75,6 +76,7 @@ class Board:
     digits: int = 1
     unranked: tuple[str, ...] = ()
     total: bool = False
+    known: Mapping[str, Metric] = field(default_factory=dict)
 
     @cached_property
     def columns(self) -> dict[str, Metric | None]:
@@ -169,6 +171,8 @@ class Board:
 
     def _metric(self, column: str) -> Metric | None:
         """What is known of a column: by name, by the metric that it is an interval or a spread of, or by what it holds."""
+        if column in self.known:
+            return self.known[column]
         if column in METRICS:
             return METRICS[column]
         title = column.replace("_std", " sd of cells").replace("_", " ")

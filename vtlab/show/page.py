@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vtlab import provenance
 from vtlab.files import write_whole
-from vtlab.show.board import Board
+from vtlab.show.intervals import CSS as CHART
 from vtlab.video import Image
 
 if TYPE_CHECKING:
@@ -21,6 +21,19 @@ if TYPE_CHECKING:
 
 VIDEO_LIMIT = 24 << 20
 """Bytes of a video that a page holds at most."""
+
+
+class Part(Protocol):
+    """A part of a page under a title of its own, such as a `Board`."""
+
+    @property
+    def title(self) -> str:
+        """Its heading."""
+        ...
+
+    def to_html(self) -> str:
+        """What it shows; what others named stands in it as text."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,7 +44,7 @@ class Page:
         title: Heading.
         subtitle: What was looked at, in one line.
         answer: The answer in sentences.
-        boards: Tables, each under its title.
+        boards: Tables, and what else is shown under a title of its own.
         figure: Plots, with `figure_caption` below.
         pictures: (caption, RGB image (H, W, 3)), taken as the page is written; a text in place of an image says why there
             is none.
@@ -43,7 +56,7 @@ class Page:
     title: str
     subtitle: str = ""
     answer: tuple[str, ...] = ()
-    boards: tuple[Board, ...] = ()
+    boards: tuple[Part, ...] = ()
     figure: Figure | None = None
     figure_caption: str = "Quality, cost and time"
     pictures: Iterable[tuple[str, Image | str]] = ()
@@ -63,8 +76,8 @@ class Page:
         body += [f"<h2>{html.escape(board.title)}</h2>\n{board.to_html()}" for board in self.boards]
         if self.figure is not None:
             body.append("<h2>Plots</h2>" + _png(self.figure, self.figure_caption))
-        pictures = [_missing(c, i) if isinstance(i, str) else _jpeg(i, c) for c, i in self.pictures]
-        videos = [_missing(c, v) if isinstance(v, str) else _video(v, c) for c, v in self.videos]
+        pictures = [missing(c, i) if isinstance(i, str) else jpeg(i, c) for c, i in self.pictures]
+        videos = [missing(c, v) if isinstance(v, str) else _video(v, c) for c, v in self.videos]
         for heading, parts in (("Frames", pictures), ("Side by side", videos)):
             body += [f"<h2>{heading}</h2><div class=gallery>", *parts, "</div>"] if parts else []
         if self.code:
@@ -74,7 +87,7 @@ class Page:
             summary = f"<summary>{html.escape(', '.join(self.facts))}</summary>"
             body.append(f"<h2>Provenance</h2><details>{summary}<pre>{text}</pre></details>")
         head, tail = _PAGE.split("{body}")
-        return head.replace("{title}", title) + "\n".join(body) + tail
+        return head.replace("{title}", title).replace("{chart}", CHART) + "\n".join(body) + tail
 
     def write(self, path: str | Path) -> Path:
         """Write the page, whole or not at all; return its path.
@@ -91,7 +104,8 @@ def _png(sheet: Figure, caption: str) -> str:
     return _figure("img", "image/png", buffer.getvalue(), caption)
 
 
-def _jpeg(image: Image, caption: str) -> str:
+def jpeg(image: Image, caption: str) -> str:
+    """An RGB image (H, W, 3) with its caption, as HTML."""
     import cv2
 
     data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
@@ -100,7 +114,7 @@ def _jpeg(image: Image, caption: str) -> str:
 
 def _video(path: Path, caption: str) -> str:
     if path.stat().st_size > VIDEO_LIMIT:
-        return _missing(caption, "the video is too large for this page.")
+        return missing(caption, "the video is too large for this page.")
     return _figure("video controls autoplay muted loop playsinline", "video/mp4", path.read_bytes(), caption)
 
 
@@ -110,7 +124,8 @@ def _figure(tag: str, kind: str, data: bytes, caption: str) -> str:
     return f"<figure>{shown.removesuffix('</img>')}<figcaption>{text}</figcaption></figure>"
 
 
-def _missing(caption: str, reason: str) -> str:
+def missing(caption: str, reason: str) -> str:
+    """A note in place of a picture, as HTML."""
     return f"<p class=note>{html.escape(f'{caption}: {reason}')}</p>"
 
 
@@ -118,10 +133,10 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-:root { color-scheme: light dark; --line: #8884; --soft: #8882; }
+:root { color-scheme: light dark; --line: #8884; --soft: #8882; --faint: color-mix(in srgb, CanvasText 62%, Canvas) }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1360px; margin: 2rem auto; padding: 0 1.2rem; }
 h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-top: 2.2rem }
-.sub, .note, figcaption { color: #777; font-size: .88rem }
+.sub, .note, figcaption { color: var(--faint); font-size: .88rem }
 .answer { background: var(--soft); border-radius: 8px; padding: .9rem 1rem .9rem 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line) }
@@ -130,7 +145,27 @@ th, td:first-child { white-space: nowrap }
 figure { margin: .6rem 0; max-width: 100% }
 img, video { max-width: 100%; height: auto; border-radius: 6px; background: #fff }
 pre { background: var(--soft); padding: 1rem; overflow: auto; font-size: .78rem; border-radius: 8px }
-</style></head><body>
+h3 { font-size: 1rem; margin: 1.4rem 0 .4rem }
+.span { margin: .5rem 0 }
+.span svg { display: block; width: 100%; height: 44px; border-radius: 4px;
+  background: color-mix(in srgb, CanvasText 7%, transparent) }
+.under { display: flex; justify-content: space-between; gap: 1rem; overflow-wrap: anywhere }
+.under { color: var(--faint); font-size: .8rem }
+.tick { fill: none; stroke-width: 2px; vector-effect: non-scaling-stroke; stroke: #1976d2 }
+.tick.again { stroke: #e8710a; stroke-width: 3px } .tick.unsure { stroke: #999; stroke-dasharray: 4 4 }
+path.apart { fill: #8886 } rect.known { fill: #2e9e4f }
+.legend { display: flex; flex-wrap: wrap; gap: .2rem 1.2rem; color: var(--faint); font-size: .85rem; margin: .3rem 0 .8rem }
+.legend i { display: inline-block; width: .7rem; height: .7rem; margin-right: .4rem;
+  border-radius: 2px; background: #1976d2 }
+.legend .again { background: #e8710a } .legend .unsure { background: #999 } .legend .known { background: #2e9e4f }
+.legend .apart { background: #8886 }
+.gallery.small { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)) }
+.gallery.small img { display: block; width: 100% }
+@media (max-width: 640px) {
+  body { margin: 1rem auto; padding: 0 .8rem } th, td { padding: .3rem .4rem } td:first-child { white-space: normal }
+  .gallery.small { grid-template-columns: repeat(2, minmax(0, 1fr)) }
+}
+{chart}</style></head><body>
 {body}
 </body></html>
 """

@@ -16,8 +16,9 @@ from vtlab.decision.question import Labels
 from vtlab.decision.sheet import as_prompts, as_tracks, beginning
 from vtlab.errors import InputError, WriteError
 from vtlab.prompts import MaskPrompt, Prompt, Prompts
+from vtlab.show.intervals import chart, rows_of
 from vtlab.studio.annotator_state import Skeleton
-from vtlab.studio.queue_state import QueueState, choice, data_url, footage_of, portrait, rows_of
+from vtlab.studio.queue_state import QueueState, choice, data_url, footage_of, portrait
 
 EVERY = 5
 """Labels after which a frame comes a second time, until `AGAIN` did."""
@@ -193,14 +194,14 @@ class LabelState(QueueState):
     def answer(self) -> dict[str, Any]:
         """The verdict by now: its sentence, the levels, and the way on."""
         v = self.verdict
-        rows = rows_of(v.table)
+        shown = chart(rows_of(v.table, notes=True), v.measure.text)
         ahead = v.next(more=True)
         choices = [choice("j", "Back", "back")]
         if ahead:
             few = "next label" if v.question.guarantee else f"label {len(ahead)} more"
             choices = [choice("Enter", few.capitalize(), "more", main=v.state == "label"), *choices]
         return {
-            "sentence": v.sentence, "unit": v.measure.text, "rows": rows, "notes": v.notes, "choices": choices,
+            "sentence": v.sentence, "chart": shown, "notes": v.notes, "choices": choices,
         }  # fmt: skip
 
     # -- the way through --------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ import numpy as np
 from vtlab.decision import IdentityPairs, Pair, View
 from vtlab.errors import InputError, WriteError
 from vtlab.prompts import BoxPrompt
-from vtlab.studio.queue_state import QueueState, choice, footage_of, rows_of
+from vtlab.show.intervals import chart, rows_of
+from vtlab.studio.queue_state import QueueState, choice, footage_of
 from vtlab.video import FrameSource, Image, Video
 
 WIDEST = 1100
@@ -148,12 +149,12 @@ class PairState(QueueState):
 
     def answer(self) -> dict[str, Any]:
         """What the answers say by now."""
-        rows = rows_of(self.pairs.table)
+        shown = chart(rows_of(self.pairs.table, notes=True), self.pairs.metric)
         choices = [choice("j", "Back", "back")]
         if self.pairs.next():
             choices = [choice("Enter", f"{len(self.pairs.next())} more questions", "more"), *choices]
         return {
-            "sentence": self.pairs.sentence, "unit": self.pairs.metric, "rows": rows, "notes": [], "choices": choices,
+            "sentence": self.pairs.sentence, "chart": shown, "notes": [], "choices": choices,
         }  # fmt: skip
 
     # -- the way through --------------------------------------------------------------------------------------

@@ -47,13 +47,9 @@ PANELS.queue = class {
   }
 
   told(q) {
-    const rows = q.rows.map(r => make("div", { class: "vt-level" },
-      make("span", { class: "vt-name" }, r.name),
-      make("span", { class: "vt-scale", role: "img", "aria-label": `${r.value.toFixed(3)}, from ${r.low.toFixed(3)} to ${r.high.toFixed(3)}` },
-        make("i", { style: `left:${100 * r.low}%;right:${100 - 100 * r.high}%` }), make("b", { style: `left:${100 * r.value}%` })),
-      make("span", { class: "vt-value" }, r.value.toFixed(3)), make("span", { class: "vt-range" }, `${r.low.toFixed(3)} – ${r.high.toFixed(3)}`), make("span", { class: "vt-beaten" }, r.note)));
-    const levels = rows.length ? [make("div", { class: "vt-levels" }, make("div", { class: "vt-unit" }, q.unit), ...rows)] : [];
-    return [make("p", { class: "vt-sentence" }, q.sentence), ...levels, ...q.notes.map(n => make("p", { class: "vt-small" }, n))];
+    const levels = make("div", {});
+    levels.innerHTML = q.chart; // made by vtlab.show.intervals, names in it are escaped
+    return [make("p", { class: "vt-sentence" }, q.sentence), levels, ...q.notes.map(n => make("p", { class: "vt-small" }, n))];
   }
 
   say(c) { this.annotator.root.focus({ preventScroll: true }); this.annotator.send(c.do); }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vtlab.show.intervals import CSS
 from vtlab.studio.figures import FigureWidget
 from vtlab.studio.label_state import LabelState
 from vtlab.studio.pairs_state import PairState
@@ -18,7 +19,9 @@ class Queue(FigureWidget):
     """
 
     _esm = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("annotator.js", "queue.js"))
-    _css = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("annotator.css", "queue.css"))
+    _css = (
+        "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("annotator.css", "queue.css")) + CSS
+    )
 
     def __init__(self, state: LabelState | PairState):
         self._queue = state

@@ -7,7 +7,7 @@ import statistics
 import time
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from vtlab.contracts import Segmenter
 from vtlab.errors import InputError
@@ -15,9 +15,6 @@ from vtlab.prompts import BoxPrompt, Prompt
 from vtlab.show import draw
 from vtlab.studio.annotator_state import AnnotatorState, Skeleton
 from vtlab.video import Image, Video
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 DRAWING = frozenset({"box", "click", "polygon", "paint", "points", "nodes", "delete"})
 
@@ -27,19 +24,6 @@ def choice(
 ) -> dict[str, Any]:
     """A button of the panel: its key, its words, the edit that it sends; whether it is the usual one, and is pressed."""
     return {"key": key, "text": text, "do": {"do": what, **values}, "main": main, "on": on}
-
-
-def rows_of(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The levels that are known, as a panel shows them."""
-    return [
-        {
-            **{k: float(row[k]) for k in ("value", "low", "high")},
-            "name": row["tracker"],
-            "note": f"beaten by {row['beaten_by']}" if row["beaten_by"] else "",
-        }
-        for row in table.reset_index().to_dict("records")
-        if row["value"] == row["value"]
-    ]
 
 
 def data_url(image: Image) -> str:
@@ -98,7 +82,7 @@ class QueueState(AnnotatorState):
 
     @abstractmethod
     def answer(self) -> dict[str, Any]:
-        """What is known: "sentence", "unit", "rows" (name, value, low, high, note), "notes", "choices"."""
+        """What is known: "sentence", "chart" (HTML of `vtlab.show.intervals`), "notes", "choices"."""
 
     def view(self) -> dict[str, Any]:
         """What the browser needs to draw: JSON values only, and nothing of a tracker before there is an answer."""

@@ -143,10 +143,10 @@ def test_two_results_that_are_no_repetitions(tmp_path):
 
 def test_names_that_would_be_one_file(tmp_path):
     form = find_format("otb")
-    for name in ("a:b", "a_b"):
-        form.write_tracks(example(form), form.path_of(tmp_path / "in", name), "truth")
+    for tracker in ("a/b", "a_b"):
+        form.write_tracks(example(form, "results"), tmp_path / "in" / tracker / "walk.txt")
     with pytest.raises(FormatError, match="two of it would be written to"):
-        convert(tmp_path / "in", tmp_path / "out", "vtlab", layout="otb")
+        convert(tmp_path / "in", tmp_path / "out", "vtlab", layout="otb", results=True)
 
 
 def test_truth_of_results_that_lie_elsewhere(tmp_path):

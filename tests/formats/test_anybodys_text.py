@@ -13,8 +13,10 @@ from vtlab.formats.mots import read_mots
 from vtlab.formats.single_object import read_boxes, read_flags
 from vtlab.metrics.consistency import similarity
 from vtlab.metrics.pairing import pairs_of_boxes
+from vtlab.sequence import Sequence
 from vtlab.testing.formats import example
 from vtlab.tracks import PointRows, Tracks
+from vtlab.video import open_video
 
 BOM = b"\xef\xbb\xbf"
 
@@ -35,6 +37,29 @@ def test_an_empty_cell_moves_no_column(tmp_path, line):
         (tmp_path / layout / "S" / name).write_text(f"1,2,3,4\n{line}\n")
         with pytest.raises(FormatError, match=r"line 2: a cell is empty"):
             open_format(tmp_path / layout, layout).truth("S")
+
+
+def test_corners_are_told_by_what_tells(tmp_path):
+    """Without the size of the frames only a box that moves tells; a still one is read, with a word."""
+    path = tmp_path / "S.txt"
+    np.savetxt(path, np.tile([20, 10, 30, 30], (25, 1)), "%d", ",")
+    with pytest.warns(
+        VtlabWarning, match=r"S\.txt: columns 3 and 4 exceed columns 1 and 2 .* isn't known. Remedy"
+    ):
+        assert read_boxes(path)[0].tolist() == [20, 10, 50, 40]
+    assert read_boxes(path, size=(96, 64))[0].tolist() == [20, 10, 50, 40]
+    clip = open_video(np.zeros((25, 64, 96, 3), np.uint8))  # no truth: its video tells
+    assert find_format("otb").read_tracks(path, Sequence("S", clip)).size == (64, 96)
+    step = np.arange(25)[:, None]
+    for x2, y2 in ((80, 60), (70, 90)):
+        corners = np.hstack([step + 60, step + 50, step + x2, step + y2])
+        np.savetxt(path, corners, "%d", ",")
+        with pytest.raises(FormatError, match="as in x1, y1, x2, y2"):
+            read_boxes(path)
+    # Still, while its sizes breathe.
+    np.savetxt(path, np.hstack([np.tile([20, 10], (25, 1)), 30 + step % 5, 30 + step % 3]), "%d", ",")
+    with pytest.warns(VtlabWarning, match="isn't known"):
+        assert len(read_boxes(path)) == 25
 
 
 def test_full_lines_are_read_whatever_separates_them():

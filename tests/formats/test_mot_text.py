@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError, TracksError, VtlabWarning
 from vtlab.formats import read_tracks
 from vtlab.formats.motchallenge import read_mot, read_mot_rows, write_mot
 from vtlab.metrics import evaluate
@@ -78,6 +78,13 @@ def test_corners_in_place_of_sizes_are_caught():
         read_mot_rows("\n".join(rows).encode())
     near_the_corner = [f"{f + 1},1,{1 + f},{2 + f},90,120,1,-1,-1,-1" for f in range(30)]
     assert len(read_mot_rows("\n".join(near_the_corner).encode(), size=(400, 320))) == 30
+
+
+def test_a_still_box_of_an_unknown_size_is_read_with_a_word():
+    rows = [f"{f + 1},1,20,10,30,30,1,-1,-1,-1" for f in range(30)]
+    with pytest.warns(VtlabWarning, match="columns 5 and 6 exceed columns 3 and 4 .* isn't known. Remedy"):
+        assert len(read_mot_rows("\n".join(rows).encode())) == 30
+    assert len(read_mot_rows("\n".join(rows).encode(), size=(96, 64))) == 30  # nothing to say
 
 
 def test_missing_file_and_unknown_label(tmp_path):

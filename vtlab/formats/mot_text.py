@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, InputError, VtlabWarning
+from vtlab.formats.corners import refuse_corners
 
 Kind = Literal["truth", "results", "detections"]
 
@@ -257,7 +258,7 @@ def _check(
         (table[:, 4:6] < 0).any(axis=1),
         "width and height must not be negative; columns 3-6 are left, top, width, height.",
     )
-    _check_corners(table, where, size)
+    refuse_corners(table[:, 2:6], where, size, first=3)
     if kind != "detections":
         fail(table[:, 1] != np.floor(table[:, 1]), "the id must be a whole number.")
         fail(_inexact(given), "the id is too large for 64 bits, or written in a way that loses digits.")
@@ -274,22 +275,6 @@ def _check_more(table: NDArray[np.float64], kind: Kind, fail: Callable[[Any, str
 def _inexact(given: _Table) -> NDArray[np.bool_]:
     """Ids that aren't the number in the file."""
     return (np.abs(given.cells[:, 1]) > 2**53) & (given.ids == 0)
-
-
-def _check_corners(table: NDArray[np.float64], where: str, size: tuple[int, int] | None) -> None:
-    """Refuse files whose columns 3-6 are x1, y1, x2, y2."""
-    ordered = (table[:, 4] > table[:, 2]) & (table[:, 5] > table[:, 3])
-    if len(table) < 20 or not ordered.all():
-        return
-    right, bottom = table[:, 2] + table[:, 4], table[:, 3] + table[:, 5]
-    if size is None and (table[:, 2:4].min(axis=0) < 0.5 * table[:, 4:6].max(axis=0)).all():
-        return  # large objects near the corner of an image of unknown size
-    if size is not None and not ((right > 1.1 * size[0]) | (bottom > 1.1 * size[1])).mean() > 0.3:
-        return
-    raise FormatError(
-        f"{where}: columns 5 and 6 exceed columns 3 and 4 in every line, as in x1, y1, x2, y2. Expected left, top, "
-        "width, height: subtract columns 3 and 4 from 5 and 6."
-    )
 
 
 def _repeated(frame: NDArray[np.float64], object_id: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -31,6 +31,7 @@ from vtlab.formats.base import (
     video_beside,
     walk,
 )
+from vtlab.formats.corners import refuse_corners
 from vtlab.geometry import xywh_to_xyxy, xyxy_to_xywh
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
@@ -87,7 +88,7 @@ def read_boxes(
             f"{where}, line {int(np.flatnonzero(negative)[0]) + 1}: width and height must not be negative; expected "
             "left, top, width, height."
         )
-    _refuse_corners(table, where, size)
+    refuse_corners(table, where, size)
     return xywh_to_xyxy(table)
 
 
@@ -127,23 +128,6 @@ def _bad_line(lines: list[str], where: str) -> FormatError:
             except ValueError:
                 return FormatError(f"{where}, line {number}: expected a number, got {cell!r}.")
     return FormatError(f"{where}: not a file of boxes.")
-
-
-def _refuse_corners(table: NDArray[np.float64], where: str, size: tuple[int, int] | None) -> None:
-    """Refuse files whose columns are x1, y1, x2, y2."""
-    good = table[np.isfinite(table).all(axis=1)]
-    if len(good) < 20 or not ((good[:, 2] > good[:, 0]) & (good[:, 3] > good[:, 1])).all():
-        return
-    beyond = np.ones(len(good), bool)
-    if size is not None:
-        beyond = (good[:, 0] + good[:, 2] > 1.1 * size[0]) | (good[:, 1] + good[:, 3] > 1.1 * size[1])
-    elif (good[:, :2].min(axis=0) < 0.5 * good[:, 2:].max(axis=0)).all():
-        return  # a large object near the corner of an image of unknown size
-    if beyond.mean() > 0.3:
-        raise FormatError(
-            f"{where}: columns 3 and 4 exceed columns 1 and 2 in every line, as in x1, y1, x2, y2. Expected left, "
-            "top, width, height: subtract columns 1 and 2 from 3 and 4."
-        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +208,7 @@ class SingleObject(Format):
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read a result as object 1; lines of `nan` are frames without an answer."""
-        size = None if sequence is None or sequence.truth is None else sequence.truth.size
+        size = None if sequence is None else _size_of(sequence)
         boxes = read_boxes(
             path,
             frames=None if sequence is None else len(sequence),
@@ -254,6 +238,13 @@ class SingleObject(Format):
         if tracker or not self.truth_file:
             return super().path_of(root, sequence, tracker)
         return root / TRUTH / sequence / self.truth_file
+
+
+def _size_of(sequence: Sequence) -> tuple[int, int] | None:
+    """(height, width) of its frames; None where only the truth was read, and that doesn't say."""
+    known = None if sequence.truth is None else sequence.truth.size
+    height, width = sequence.video.height, sequence.video.width
+    return known or ((height, width) if height and width else None)
 
 
 def add_to_list(folder: Path, name: str) -> None:

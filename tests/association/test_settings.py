@@ -110,3 +110,26 @@ def test_settings_of_another_type_or_out_of_range_are_refused(name, given, told)
 def test_numbers_of_numpy_are_numbers():
     made = ASSOCIATORS.create("bytetrack", lost_seconds=np.float32(2), min_hits=np.int64(2), high=1)
     assert made.settings.lost_seconds == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "expected"),
+    [
+        ("track_high_thresh", 60, "from 0 to 1"),
+        ("track_low_thresh", -0.1, "from 0 to 1"),
+        ("new_track_thresh", 1.01, "from 0 to 1"),
+        ("match_thresh", 80, "from 0 to 1"),
+        ("match_thresh", -1, "from 0 to 1"),
+        ("proximity_thresh", "0.5", "a number"),
+        ("appearance_thresh", float("nan"), "a number"),
+        ("track_buffer", 30.5, "a whole number"),
+        ("with_reid", 0, "a bool"),
+        ("cmc_method", "gmc", "one of"),
+        ("fps", 0, "more than 0"),
+    ],
+)
+def test_supervisely_settings_are_checked_under_their_own_names(setting, value, expected):
+    with pytest.raises(InputError, match=f"^SuperviselyBotSort: {setting} must be {expected}"):
+        ASSOCIATORS.create("supervisely-botsort", **{"with_reid": False, setting: value})
+    for edge in (0, 1):
+        ASSOCIATORS.create("supervisely-botsort", with_reid=False, match_thresh=edge, track_high_thresh=edge)

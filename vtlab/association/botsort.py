@@ -11,7 +11,7 @@ removed, and a track found on the last frame of its time is removed at its next 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,7 +20,7 @@ from vtlab.association.appearance import ImageAssociator, ImageSettings
 from vtlab.association.engine import Array, Rows, Scene
 from vtlab.association.parts.reid import OSNET
 from vtlab.association.parts.similarity import iou
-from vtlab.association.rules import Rules, Stage
+from vtlab.association.rules import Rules, Stage, expected_of
 from vtlab.errors import InputError
 from vtlab.registry import register_associator
 
@@ -197,12 +197,15 @@ class SuperviselyBotSortSettings:
 
     def translated(self) -> BotSortSettings:
         """The same in BoT-SORT's own names."""
-        for name, good in (("cmc_method", self.cmc_method in _CAMERAS), ("fps", self.fps > 0)):
-            if not good:
-                expected = f"one of {list(_CAMERAS)}" if name == "cmc_method" else "more than 0"
-                raise InputError(
-                    f"SuperviselyBotSort: {name} must be {expected}, got {getattr(self, name)!r}."
-                )
+        for setting in fields(self):
+            name, value = setting.name, getattr(self, setting.name)
+            expected = expected_of(name, str(setting.type), value)
+            if name == "cmc_method" and value not in _CAMERAS:
+                expected = f"one of {list(_CAMERAS)}"
+            elif name == "fps" and not expected and not value > 0:
+                expected = "more than 0"
+            if expected:
+                raise InputError(f"SuperviselyBotSort: {name} must be {expected}, got {value!r}.")
         return BotSortSettings(
             high=self.track_high_thresh,
             low=self.track_low_thresh,

@@ -35,7 +35,7 @@ class CommonSettings:
 
     def __post_init__(self) -> None:
         for setting in fields(self):
-            expected = _expected(setting.name, str(setting.type), getattr(self, setting.name))
+            expected = expected_of(setting.name, str(setting.type), getattr(self, setting.name))
             if expected:
                 raise self.wrong(setting.name, expected)
         if self.fps is not None and not self.fps > 0:
@@ -52,7 +52,7 @@ _AT_MOST_ONE = ("high", "low", "new", "threshold", "second_threshold", "tentativ
 """Confidences and overlaps: more than 1 is none, as a value in per cent."""
 
 
-def _expected(name: str, kind: str, value: Any) -> str:
+def expected_of(name: str, kind: str, value: Any) -> str:
     """What a setting must be, where its value is of another type than its annotation `kind` or out of range; else ""."""
     if kind == "Any" or (value is None and "None" in kind):
         return ""
@@ -65,6 +65,8 @@ def _expected(name: str, kind: str, value: Any) -> str:
     lowest = _LOWEST.get(name, 0 if whole else -np.inf)
     if value < lowest:
         return f"at least {lowest}"
+    if name.endswith("_thresh") and not 0 <= value <= 1:  # a confidence, or a distance
+        return "from 0 to 1 (a fraction)"
     return "at most 1 (a fraction)" if name in _AT_MOST_ONE and value > 1 else ""
 
 

@@ -444,6 +444,31 @@ def test_wrong_questions_are_refused():
         v.add(Tracks.of([5, 5], [1, 2], np.tile(HOME, (2, 1))))
 
 
+@pytest.mark.parametrize("again", [False, True])
+def test_of_labels_that_are_refused_nothing_stays(again):
+    drawn = np.zeros((40, 40), bool)
+    drawn[10:30, 10:30] = True
+    mine = {
+        name: Tracks.of(range(20), 1, masks=[np.roll(drawn, shift, axis=1)] * 20)
+        for name, shift in {"a": 1, "b": 4}.items()
+    }
+    v = vtlab.verdict(mine, metric="J", budget=10)
+    good, box = (
+        Tracks.of([3], 1, masks=[drawn], source="manual"),
+        Tracks.of([5], 1, [HOME / 10], source="manual"),
+    )
+    v.add(good)
+    v.add(good, again=True)
+    for wrong, unsure in ((box, ()), (Tracks.concat([good.replace(frame=np.array([4])), box]), (6,))):
+        with pytest.raises(InputError, match="object 1 has none on frame 5"):
+            v.add(wrong, unsure=unsure, again=again)
+        for kept in (*v.labels.values(), *v.second.values()):
+            assert (kept.looked, kept.unsure, len(kept.tracks)) == ({3}, set(), 1)
+    assert v.labelled == 1
+    v.add(good.replace(frame=np.array([5])))  # the right label is taken
+    assert v.labelled == 2
+
+
 def test_doubtful_frames_are_those_on_which_trackers_differ():
     mine = answers()
     found = doubtful(mine, 10)

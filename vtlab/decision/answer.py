@@ -69,7 +69,7 @@ class Verdict:
         self._unsure = np.zeros(len(self._places), bool)
         self._all = self._measure_population()
         for name, given in self.known.items():
-            self._take(name, given)
+            self._quality, self._count, self._unsure = self._measured(name, given)
         self._outside = np.flatnonzero(self._answered)
         self._looks: list[int] = []
         self._rest = np.flatnonzero(~self._answered)
@@ -193,13 +193,14 @@ class Verdict:
         """
         name = self._name(clip)
         given = self.read(name, labels, absent, unsure)
+        found = self._measured(name, given)  # what can't be measured is refused here, and nothing of it stays
         if again:
             self.second[name] = self.second[name].joined(given)
             return
         before = self.labels[name]
         changed = bool((given.looked | given.unsure) & (before.looked | before.unsure))
         self.labels[name] = before.joined(given)
-        self._take(name, given)
+        self._quality, self._count, self._unsure = found
         if changed and self._race is not None and self._population is not None:
             self._race = self._new_race(self._population)
         self._run_race()
@@ -238,23 +239,24 @@ class Verdict:
                 )
         return Labels(given.take(np.isin(given.frame, sorted(looked))), looked, open_ones)
 
-    def _take(self, name: str, given: Labels) -> None:
-        """Measure what each tracker reached on newly labelled frames."""
-        clip = self.clips[name]
+    def _measured(self, name: str, given: Labels) -> tuple[Floats, Floats, NDArray[np.bool_]]:
+        """Quality, count and what is unsure, with what each tracker reached on newly labelled frames."""
+        clip, quality, count = self.clips[name], self._quality.copy(), self._count.copy()
+        open_ones = self._unsure.copy()
         for frames, unsure in ((given.looked, False), (given.unsure, True)):
             counted = np.intersect1d(np.array(sorted(frames), np.int64), clip.frames)
             if not len(counted):
                 continue
             places = [self._position[name, int(f)] for f in counted]
-            self._unsure[places] = unsure
+            open_ones[places] = unsure
             if unsure:
-                self._quality[:, places] = np.nan
+                quality[:, places] = np.nan
                 continue
             truth = self.measure.prepare(given.tracks, clip.ids, counted)
             for k, tracks in enumerate(clip.tracks.values()):
                 mine = self.measure.prepare(tracks, clip.ids, counted)
-                found = self.measure.judge(mine, truth, self.question.absent)
-                self._quality[k, places], self._count[places] = found
+                quality[k, places], count[places] = self.measure.judge(mine, truth, self.question.absent)
+        return quality, count, open_ones
 
     def _run_race(self) -> None:
         race = self._race

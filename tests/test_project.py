@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import re
 import subprocess
 import sys
@@ -49,6 +50,47 @@ def test_make_help_lists_every_command():
     text = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     for command in ("demo", "test", "test-all", "lab", "lint", "docs", "bench"):
         assert f"make {command:8} " in text
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("demo", "-m vtlab demo"),
+        ("lab", "/jupyter lab "),
+        ("bench", "-m benchmarks"),
+        ("test", "-m pytest "),
+    ],
+)
+@pytest.mark.parametrize("uv", ["0", "1"])
+def test_make_sets_up_what_a_command_needs_before_it_runs_it(command, says, uv, tmp_path):
+    """Dry, as on a fresh clone: no environment is there."""
+    make = ["make", "-n", command, f"UV={uv}", f"V={tmp_path / 'none'}"]
+    lines = subprocess.run(
+        make, cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
+    ).stdout.splitlines()
+    extras = dict(re.findall(r"^(\w+)_EXTRAS\s*:=\s*(\S+)", (ROOT / "Makefile").read_text(), re.M))
+    wanted = extras[{"lab": "DEMO"}.get(command, command.upper())]
+    install = next(i for i, line in enumerate(lines) if line.endswith(f'-c constraints.txt -e ".[{wanted}]"'))
+    assert ("uv pip install" in lines[install]) == (uv == "1")
+    run = next(i for i, line in enumerate(lines) if says in line)
+    assert install < run
+    if command == "lab":
+        assert ("--allow-root" in lines[run]) == (hasattr(os, "getuid") and os.getuid() == 0)
+
+
+def test_the_folder_above_a_clone_hides_nothing(tmp_path):
+    """There the clone itself, a folder without `__init__.py`, has the package's name."""
+    (tmp_path / "vtlab").symlink_to(ROOT, target_is_directory=True)
+    package_dir = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-dir"]
+    assert package_dir == {"": "."}  # so that an editable install is a path, as here, and no finder
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/vtlab.pth").write_text(f"{ROOT}\n")
+    code = "import site, sys; site.addsitedir(sys.argv[1]); import vtlab; print(vtlab.__version__, vtlab.__file__)"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    bare = [sys.executable, "-S", "-c", code, str(tmp_path / "site")]  # nothing else that is installed
+    found = subprocess.run(bare, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    where = ROOT / "vtlab" / "__init__.py"
+    assert found.stdout.strip() == f"{vtlab.__version__} {where}", found.stderr
 
 
 @pytest.mark.parametrize(

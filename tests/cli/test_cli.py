@@ -250,6 +250,21 @@ def test_weights_of_a_part_by_its_name(monkeypatch, tmp_path):
     assert [p.rpartition(os.sep)[2] for p in places] == [f["file"] for f in found]
 
 
+def test_weights_list_names_a_wrong_file(monkeypatch, tmp_path):
+    """By its size, and a small one by its sha256; nothing is fetched."""
+    monkeypatch.setenv("VTLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VTLAB_WEIGHTS", str(tmp_path))
+    (tmp_path / "FastestDet.onnx").write_bytes(b"another file")
+    (tmp_path / "nanotrackv2_head.onnx").write_bytes(b"")
+    states = {f["file"]: f["state"] for f in json.loads(vtlab("weights", "list", "--json").stdout)}
+    assert {name for name, state in states.items() if state != "missing"} == {
+        "FastestDet.onnx",
+        "nanotrackv2_head.onnx",
+    }
+    assert states["FastestDet.onnx"] == states["nanotrackv2_head.onnx"] == "wrong"
+    assert "wrong" in vtlab("weights", "list").stdout
+
+
 def test_lists_and_info(clip):
     names = {c["name"]: c for c in json.loads(vtlab("list", "--json").stdout)}
     assert names["csrt"]["accepts"] == ["box"]

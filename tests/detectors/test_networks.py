@@ -167,3 +167,25 @@ def test_an_export_for_two_images_at_once_is_told(tmp_path):
     path = export(tmp_path / "two.onnx", np.zeros((50, 8)), batch=2)
     with pytest.raises(WeightsError, match="not an export that takes images one by one"):
         YoloOnnx(path=path, size=SIZE).detect([IMAGE])
+
+
+def test_outputs_that_fit_no_layout_are_refused_with_a_word(tmp_path):
+    """Each layout's output under another's name, and outputs that are none, end in vtlab's error, not in an IndexError."""
+    v5 = rows(3)
+    outputs = {"v5": v5, "v8": np.concatenate([v5[:, :4], v5[:, 5:]], axis=1).T, "end2end": np.zeros((9, 6))}
+    for name, output in outputs.items():
+        path = export(tmp_path / f"{name}.onnx", output, names={0: "a", 1: "b", 2: "c"})
+        for other in outputs.keys() - {name}:
+            with pytest.raises(WeightsError, match="layout|classes"):
+                YoloOnnx(path=path, layout=other).detect([IMAGE])
+    for shape in ((5,), (200, 4), (2, 3), (3, 200), (4, 5, 6)):
+        path = export(tmp_path / "odd.onnx", np.zeros(shape))
+        with pytest.raises(WeightsError, match="layout|classes|answer"):
+            YoloOnnx(path=path).detect([IMAGE])
+
+
+@pytest.mark.parametrize("classes", [1, 2, 80])
+def test_a_layout_is_told_whichever_side_is_longer(classes):
+    for boxes in (3, 20, 8400):
+        v5, v8 = np.full((boxes, 5 + classes), 0.5), np.full((4 + classes, boxes), 0.5)
+        assert (layout_of(v5, classes), layout_of(v8, classes)) == ("v5", "v8")

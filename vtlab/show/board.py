@@ -7,6 +7,7 @@ Whatever makes a table of results makes a board, so a number looks the same wher
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -235,7 +236,7 @@ class Terminal:
         least, most = [], []
         for c, (heading, number) in enumerate(zip(self.board.headings, self.board.kinds(), strict=True)):
             text = max((len(row[c].whole or row[c].text) for row in rows), default=0)
-            words = max(map(len, heading.split()), default=1)
+            words = max(map(len, re.split(r" +(?![↑↓])", heading)))  # an arrow stays beside its word
             least.append(max(words, text if number else min(text, 24), 1))
             most.append(max(len(heading), min(text, 40) if c < self.board.frame.index.nlevels else text, 1))
         return least, most

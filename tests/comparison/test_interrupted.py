@@ -79,7 +79,9 @@ def test_interrupting_a_kernel_keeps_them_too():
     client.start_channels()
     try:
         client.wait_for_ready(timeout=60)
-        request = client.execute(CELL)
+        request = client.execute(
+            CELL, stop_on_error=False
+        )  # else a kernel drops what is asked just after the error
         texts, deadline = "", time.monotonic() + 120
         while "at work" not in texts and "Error" not in texts and time.monotonic() < deadline:
             message = client.get_iopub_msg(timeout=60)

@@ -15,8 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
 from vtlab.formats.base import Kind, Loss, Place, frame_count
@@ -194,18 +192,7 @@ def _read(
             rows.append((place_of[image], owner, js.score_of(said, here), js.label_of(kind, known, here)))
             encoded.append(counts)
             places.append(here)
-    kept = np.flatnonzero(js.checked(encoded, size, places.__getitem__)).tolist()
-    frames, owners, scores, labels = zip(*(rows[i] for i in kept), strict=True) if kept else ((), (), (), ())
-    with js.told_as_format(where):
-        return Tracks.of(
-            frames,
-            owners,
-            score=np.array(scores, dtype=float),
-            label=list(labels),
-            masks=[encoded[i] for i in kept] if kept else None,
-            source=source,
-            size=size,
-        )
+    return js.tracks_of_masks(rows, encoded, places, size, where=where, source=source)
 
 
 FORMAT = Burst(

@@ -34,7 +34,7 @@ from vtlab.formats.base import (
 from vtlab.formats.cvat_plan import Plan
 from vtlab.formats.cvat_write import Writer
 from vtlab.formats.cvat_xml import Label, Reader, Task, Track, joint_numbers
-from vtlab.formats.figures import collected
+from vtlab.formats.figures import collected, within
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import IdMap, Record, Source, Tracks
@@ -77,11 +77,7 @@ class Cvat(Format):
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read the tracks as a result."""
         found = read_cvat(path)
-        if sequence is not None and len(found) and found.frame[-1] >= len(sequence):
-            raise FormatError(
-                f"{path}: frame {found.frame[-1]} lies beyond the {len(sequence)} of the sequence."
-            )
-        return found
+        return within(found, sequence, path)
 
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
         """See `Format`."""

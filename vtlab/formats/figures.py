@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab import sequence as sequences
 from vtlab.errors import FormatError
 from vtlab.formats.borders import mask_of
 from vtlab.formats.ledger import given, pointed
@@ -21,6 +23,21 @@ MOST_FIGURES = 20_000_000
 _NAN = (np.nan,) * 4
 Point = tuple[int, float, float, bool]
 """(point_id, x, y, visible)."""
+
+
+def within(found: Tracks, sequence: sequences.Sequence | None, path: Path, first: int = 0) -> Tracks:
+    """Tracks of a file that end where their sequence does.
+
+    Args:
+        first: Number that the format gives the first frame.
+
+    Raises:
+        FormatError: A frame lies beyond the sequence.
+    """
+    if sequence is not None and len(found) and found.frame[-1] >= len(sequence):
+        last = found.frame[-1] + first
+        raise FormatError(f"{path}: frame {last} lies beyond the {len(sequence)} of the sequence.")
+    return found
 
 
 @dataclass(slots=True)

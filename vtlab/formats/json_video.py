@@ -303,6 +303,30 @@ def checked(counts: list[bytes], size: tuple[int, int], name: Callable[[int], st
         return masks.Runs.of(counts, *size, name=name).areas() > 0
 
 
+def tracks_of_masks(
+    rows: list[tuple[int, int, float, str | None]],
+    encoded: list[bytes],
+    places: list[str],
+    size: tuple[int, int],
+    *,
+    where: str,
+    source: str,
+) -> Tracks:
+    """Tracks of masks of (frame, object id, score, label); `places` says where each stands, empty ones are left out."""
+    kept = np.flatnonzero(checked(encoded, size, places.__getitem__)).tolist()
+    frames, owners, scores, labels = zip(*(rows[i] for i in kept), strict=True) if kept else ((), (), (), ())
+    with told_as_format(where):
+        return Tracks.of(
+            frames,
+            owners,
+            score=np.array(scores, dtype=float),
+            label=list(labels),
+            masks=[encoded[i] for i in kept] if kept else None,
+            source=source,
+            size=size,
+        )
+
+
 # -- names and numbers ------------------------------------------------------------------------------------------------
 
 

@@ -40,7 +40,7 @@ from vtlab.formats.base import (
     video_beside,
 )
 from vtlab.formats.borders import from_percent, from_pivot
-from vtlab.formats.figures import MOST_FIGURES, Figure, collected
+from vtlab.formats.figures import MOST_FIGURES, Figure, collected, within
 from vtlab.formats.label_studio_plan import FPS, NUMBERS, Plan, between
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
@@ -95,11 +95,7 @@ class LabelStudio(Format):
         if size is None and sequence is not None and sequence.video.width:
             size = sequence.video.height, sequence.video.width
         found = read_task(task, path, size, "results")
-        if sequence is not None and len(found) and found.frame[-1] >= len(sequence):
-            raise FormatError(
-                f"{path}: frame {found.frame[-1] + 1} lies beyond the {len(sequence)} of the sequence."
-            )
-        return found
+        return within(found, sequence, path, first=1)
 
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
         """See `Format`."""

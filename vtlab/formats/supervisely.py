@@ -33,7 +33,7 @@ from vtlab.formats.base import (
     open_frames,
     video_beside,
 )
-from vtlab.formats.figures import MOST_FIGURES, Figure, collected
+from vtlab.formats.figures import MOST_FIGURES, Figure, collected, within
 from vtlab.formats.supervisely_geometry import SHAPES, node_numbers, take
 from vtlab.formats.supervisely_plan import Plan
 from vtlab.masks import MAX_PIXELS
@@ -85,11 +85,7 @@ class Supervisely(Format):
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read an annotation as a result."""
         found = read_supervisely(path)
-        if sequence is not None and len(found) and found.frame[-1] >= len(sequence):
-            raise FormatError(
-                f"{path}: frame {found.frame[-1]} lies beyond the {len(sequence)} of the sequence."
-            )
-        return found
+        return within(found, sequence, path)
 
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
         """See `Format`."""

@@ -18,8 +18,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vtlab import masks
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
@@ -220,18 +218,7 @@ def _read(
                 rows.append((frame, owner, score, label))
                 encoded.append(counts)
                 places.append(place)
-    kept = np.flatnonzero(js.checked(encoded, size, places.__getitem__)).tolist()
-    frames, owners, scores, labels = zip(*(rows[i] for i in kept), strict=True) if kept else ((), (), (), ())
-    with js.told_as_format(where):
-        return Tracks.of(
-            frames,
-            owners,
-            score=np.array(scores, dtype=float),
-            label=list(labels),
-            masks=[encoded[i] for i in kept] if kept else None,
-            source=source,
-            size=size,
-        )
+    return js.tracks_of_masks(rows, encoded, places, size, where=where, source=source)
 
 
 def _has_id(entry: Mapping[str, Any]) -> bool:

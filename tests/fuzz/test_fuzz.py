@@ -62,6 +62,7 @@ def test_the_harness_sees_crashes_hangs_memory_and_foreign_errors(tmp_path, monk
         """
     )
     (tmp_path / "faulty.py").write_text(faults)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # the script lies elsewhere
     monkeypatch.setattr("tests.fuzz.harness.WORKER", [str(tmp_path / "faulty.py")])
     monkeypatch.setattr("tests.fuzz.harness.GROWTH", 200 * 2**20)
     found = {}

@@ -70,10 +70,13 @@ vtlab.compare(video, ["identity", Slow], prompts=vtlab.BoxPrompt((1, 1, 9, 9)), 
 
 
 @pytest.mark.notebook
-def test_interrupting_a_kernel_keeps_them_too():
+def test_interrupting_a_kernel_keeps_them_too(tmp_path_factory):
     client_module = pytest.importorskip("jupyter_client")
     pytest.importorskip("ipykernel")
-    manager = client_module.KernelManager(kernel_name="python3", transport="ipc")
+    sockets = (
+        tmp_path_factory.mktemp("k") / "kernel"
+    )  # not in the working folder, where all would share a name
+    manager = client_module.KernelManager(kernel_name="python3", transport="ipc", ip=str(sockets))
     manager.start_kernel()
     client = manager.client()
     client.start_channels()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -54,6 +56,32 @@ def test_a_failed_cell_does_not_stop_the_others_and_is_retried(experiment, tmp_p
     assert board.loc["good", "success_auc"] == pytest.approx(0.6)
     cell = json.loads(next(again.folder.glob("*/cell.json")).read_text())
     assert {"parameters", "versions", "hardware", "created"} <= set(cell)
+
+
+AT_ONCE = """
+import sys
+from vtlab.experiments import run_notebook
+run_notebook("n.ipynb", f"{sys.argv[1]}.ipynb", {"TRACKER": "good", "OUT": sys.argv[2]})
+"""
+
+
+@pytest.mark.notebook
+def test_notebooks_started_at_once_reach_their_own_kernels(experiment, tmp_path):
+    """Their sockets had one name in a shared working folder, and each client read the other kernel's messages."""
+    out = tmp_path / "a" / "b" / "c"
+    out.mkdir(parents=True)
+    several = [
+        subprocess.Popen(
+            [sys.executable, "-c", AT_ONCE, name, str(out)], cwd=tmp_path, stderr=subprocess.PIPE
+        )
+        for name in "pqr"
+    ]
+    try:
+        said = [run.communicate(timeout=120)[1].decode() for run in several]
+    finally:
+        for run in several:
+            run.kill()
+    assert [run.returncode for run in several] == [0, 0, 0], said
 
 
 def test_two_runs_of_one_cell_do_not_meet(experiment, tmp_path, monkeypatch):

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-papermill = pytest.importorskip("papermill")
+from vtlab.experiments import run_notebook
+
+pytest.importorskip("papermill")
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_masks.ipynb"
 
 
@@ -20,9 +22,7 @@ def test_it_runs(tmp_path):
         "SIZE": [320, 180],
         "OUT": str(tmp_path / "out"),
     }
-    papermill.execute_notebook(
-        NOTEBOOK, tmp_path / "done.ipynb", small, progress_bar=False, kernel_name="python3", cwd=tmp_path
-    )
+    run_notebook(NOTEBOOK, tmp_path / "done.ipynb", small)
     kept = {p.name for p in (tmp_path / "out").iterdir()}
     assert {"table.csv", "scores.parquet", "masks.png", "report.html"} <= kept
     table = pd.read_csv(tmp_path / "out" / "table.csv")

@@ -7,16 +7,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-papermill = pytest.importorskip("papermill")
+from vtlab.experiments import run_notebook
+
+pytest.importorskip("papermill")
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "04_points.ipynb"
 
 
 @pytest.mark.notebook
 def test_it_runs(tmp_path):
     small = {"SECONDS": 0.4, "SIZE": [320, 180], "POINTS": 4, "WINDOWS": [11], "OUT": str(tmp_path / "out")}
-    papermill.execute_notebook(
-        NOTEBOOK, tmp_path / "done.ipynb", small, progress_bar=False, kernel_name="python3", cwd=tmp_path
-    )
+    run_notebook(NOTEBOOK, tmp_path / "done.ipynb", small)
     kept = {p.name for p in (tmp_path / "out").iterdir()}
     assert {"table.csv", "scores.parquet", "points.png", "report.html"} <= kept
     table = pd.read_csv(tmp_path / "out" / "table.csv")

@@ -7,7 +7,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-papermill = pytest.importorskip("papermill")
+from vtlab.experiments import run_notebook
+
+pytest.importorskip("papermill")
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_multi_object_prompts.ipynb"
 
 
@@ -21,9 +23,7 @@ def test_it_runs(tmp_path):
         "CORRECT": 1,
         "OUT": str(tmp_path / "out"),
     }
-    papermill.execute_notebook(
-        NOTEBOOK, tmp_path / "done.ipynb", small, progress_bar=False, kernel_name="python3", cwd=tmp_path
-    )
+    run_notebook(NOTEBOOK, tmp_path / "done.ipynb", small)
     kept = {p.name for p in (tmp_path / "out").iterdir()}
     assert {"table.csv", "tracks.parquet", "prompts.json", "session.parquet", "after.png"} <= kept
     table = pd.read_csv(tmp_path / "out" / "table.csv")

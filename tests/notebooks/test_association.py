@@ -7,20 +7,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-papermill = pytest.importorskip("papermill")
+from vtlab.experiments import run_notebook
+
+pytest.importorskip("papermill")
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 def execute(name: str, folder: Path, parameters: dict) -> set[str]:
     """Names of the files that a notebook leaves."""
-    papermill.execute_notebook(
-        NOTEBOOKS / name,
-        folder / "done.ipynb",
-        {**parameters, "OUT": str(folder / "out")},
-        progress_bar=False,
-        kernel_name="python3",
-        cwd=folder,
-    )
+    run_notebook(NOTEBOOKS / name, folder / "done.ipynb", {**parameters, "OUT": str(folder / "out")})
     return {p.name for p in (folder / "out").iterdir()}
 
 

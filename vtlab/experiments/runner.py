@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import tempfile
 import uuid
 import warnings
 from collections.abc import Callable, Mapping
@@ -16,9 +17,6 @@ from vtlab.errors import ExperimentError, needs
 from vtlab.experiments.spec import Cell, Experiment, load_experiment, notebook_parameters
 from vtlab.experiments.store import CELL_FILE, NOTEBOOK_FILE, Store
 from vtlab.files import check_folder
-
-_TRANSPORT = "ipc" if os.name == "posix" else "tcp"
-"""How a kernel is spoken to: by files that only this user can read, where the system has such."""
 
 Report = Callable[[int, int], None]
 
@@ -60,7 +58,7 @@ def run_notebook(
     if unknown:
         raise ExperimentError(f"{source.name} has no parameter {unknown[0]!r}.")
     target.parent.mkdir(parents=True, exist_ok=True)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="vtlab-") as sockets:
         warnings.simplefilter("ignore")  # of nbformat and jupyter_client, on their own future
         try:
             papermill.execute_notebook(
@@ -70,7 +68,7 @@ def run_notebook(
                 kernel_name="python3",
                 progress_bar=progress,
                 cwd=str(source.parent),
-                config=Config(KernelManager={"transport": _TRANSPORT}),
+                config=Config(KernelManager=_transport(Path(sockets))),
             )
         except PapermillExecutionError as error:
             raise ExperimentError(
@@ -83,6 +81,14 @@ def run_notebook(
                 f"out or native code crashes. What was executed is in {target}."
             ) from None
     return target
+
+
+def _transport(folder: Path) -> dict[str, str]:
+    """How a kernel is spoken to: by sockets in a folder of its own, where the system has such.
+
+    By default they would lie in the working folder under a name that two notebooks started at once both choose.
+    """
+    return {"transport": "ipc", "ip": str(folder / "kernel")} if os.name == "posix" else {"transport": "tcp"}
 
 
 def run_experiment(

@@ -41,7 +41,7 @@ __main__
 """
 """From the bottom up; a room imports only what stands above its own line here."""
 LEVEL = {room: i for i, line in enumerate(LEVELS.split("\n")) for room in line.split()}
-MOST_LINES, MOST_ROOT_MODULES, MOST_NAMES, MOST_COMMANDS, MOST_DEPENDENCIES = 500, 10, 35, 16, 17
+MOST_LINES, MOST_ROOT_MODULES, MOST_NAMES, MOST_COMMANDS, MOST_DEPENDENCIES = 500, 10, 35, 20, 17
 
 
 def name(path: Path) -> str:

@@ -18,11 +18,12 @@ from vtlab.errors import FormatError, PromptError, VtlabError, VtlabWarning
 from vtlab.files import kept_beside
 from vtlab.prompts import Prompts
 from vtlab.provenance import plain
-from vtlab.session.state import State
+from vtlab.session.state import State, taken_up
 from vtlab.tracks import Tracks
 from vtlab.video import Video
 
 Stamp = tuple[int, int, int]
+KEPT = ("outside", "attributes", "about")
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,12 @@ def write(state: State, video: Video, tracker: str, params: Mapping[str, Any], p
         "gone": {str(i): f for i, f in state.gone.items()},
         "stale": {str(i): spans for i, spans in state.stale.items()},
         "checked": {str(i): spans for i, spans in state.checked.items()},
+        "outside": {str(i): spans for i, spans in state.outside.items()},
+        "attributes": {
+            str(i): {name: sorted(at.items()) for name, at in told.items()}
+            for i, told in state.attributes.items()
+        },
+        "about": {str(i): dict(about) for i, about in state.about.items()},
         "tracker": tracker,
         "params": plain(dict(params)),
         "video": {"source": video.source, "digest": video.digest(), "stream": video.stream},
@@ -80,8 +87,18 @@ def read(path: str | Path) -> Saved:
             frozenset((int(i), int(f)) for i, f in record["absent"]),
             {int(i): int(f) for i, f in record["gone"].items()},
             rows.replace(meta=meta),
-            *({int(i): _spans(v) for i, v in record.get(name, {}).items()} for name in ("stale", "checked")),
+            **{
+                name: {int(i): _spans(v) for i, v in record.get(name, {}).items()}
+                for name in ("stale", "checked", "outside")
+            },
+            attributes={
+                int(i): {str(name): {int(f): v for f, v in at} for name, at in told.items()}
+                for i, told in record.get("attributes", {}).items()
+            },
+            about={int(i): dict(about) for i, about in record.get("about", {}).items()},
         )
+        if "attributes" not in record:  # of an earlier version
+            state = taken_up(state)
         video = record["video"]
         stream = video.get("stream")
         for value, kinds in ((video["source"], str), (video["digest"], str), (record["tracker"], str)):
@@ -156,5 +173,6 @@ def _within(path: Path, state: State, video: Video) -> bool:
         and all(state.keys.get(k) == p for k, p in old.keys.items())
         and old.absent <= state.absent
         and all(state.gone.get(i) == f for i, f in old.gone.items())
+        and all(getattr(state, name).get(i) == v for name in KEPT for i, v in getattr(old, name).items())
         and len(old.predicted) <= len(state.predicted)
     )

@@ -7,8 +7,9 @@ Rules:
   marked, until they are tracked again.
 - Tracking again starts from key figures, never from a prediction, and keeps what lies outside the range asked for.
 - A box or clicks say where an object is; what it looks like there is what the tracker made of them.
-- An object may be absent on a frame, or gone from a frame on; both are a person's word too. A figure on a later
-  frame takes "gone" back.
+- An object may be absent on a frame, outside the view until its next figure, or gone from a frame on; all are a person's
+  word too. A figure on a later frame takes "gone" back.
+- Attributes hold from a frame to the next on which the same is said, and outlive tracking again.
 - Every row knows its source: manual, tracked, detected or interpolated.
 
 A session is one Parquet file; undo and redo restore the exact state.
@@ -25,21 +26,20 @@ from typing import Any
 
 import numpy as np
 
-from vtlab.errors import FormatError, InputError, Interrupted, TrackingError, VtlabWarning
-from vtlab.prompts import Prompt, Prompts
+from vtlab.errors import FormatError, Interrupted, TrackingError, VtlabWarning
+from vtlab.prompts import Prompts
 from vtlab.prompts.between import filled_in
-from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
-from vtlab.session import file, opened
-from vtlab.session.history import UNDO_STEPS, History
-from vtlab.session.spans import joined
-from vtlab.session.state import State, answered_for, without
+from vtlab.session import attributes, file, opened
+from vtlab.session.edits import Edits
+from vtlab.session.history import UNDO_STEPS
+from vtlab.session.state import State, answered_for, taken_up
 from vtlab.trackers.loop import Direction, Report, track
 from vtlab.tracks import Source, Tracks
-from vtlab.video import Video, open_video
+from vtlab.video import open_video
 
 
-class Session(History):
+class Session(Edits):
     """A video with key figures, predictions, and the work of joining them.
 
     Args:
@@ -49,11 +49,10 @@ class Session(History):
     """
 
     def __init__(self, video: Any, tracker: Any = "nanotrack-v2", **params: Any):
-        self.video: Video = open_video(video)
         TRACKERS.card(tracker)
-        self.tracker, self.params = tracker, params
+        super().__init__(open_video(video), tracker)
+        self.params = params
         self._size = self.video.height, self.video.width
-        super().__init__(State(predicted=Tracks.empty(size=self._size)))
         self._stop = threading.Event()
         self._saving = threading.Lock()
         self._seen: tuple[State, Tracks] | None = None
@@ -90,18 +89,13 @@ class Session(History):
         """
         made = cls(video, tracker, **params)
         rows = opened.as_predictions(opened.as_tracks(tracks, layout), made.video)
-        made._state = replace(made._state, predicted=rows)
+        made._state = taken_up(replace(made._state, predicted=rows))
         return made
 
     @property
     def prompts(self) -> Prompts:
         """All key figures, on the frames of this clip."""
         return Prompts(self._state.prompts, source=Source.of_video(self.video))
-
-    @property
-    def object_ids(self) -> list[int]:
-        """Ids of all objects, ascending."""
-        return self._state.object_ids
 
     @property
     def tracks(self) -> Tracks:
@@ -121,16 +115,15 @@ class Session(History):
         meta.pop("stale", None)
         if state.stale:
             meta["stale"] = {str(i): spans for i, spans in state.stale.items()}
-        return Tracks.concat([state.manual(self._size), predicted.take(free)], meta=meta)
+        if any(state.about.values()):
+            meta["objects"] = {str(i): dict(about) for i, about in state.about.items() if about}
+        rows = Tracks.concat([state.manual(self._size), predicted.take(free)], meta=meta)
+        return attributes.applied(rows, state.attributes)
 
     @property
     def stale(self) -> dict[int, list[tuple[int, int]]]:
         """Object id -> stretches (first, end) of frames whose predictions wait to be tracked again."""
         return {i: list(spans) for i, spans in sorted(self._state.stale.items())}
-
-    def key_frames(self, object_id: int) -> list[int]:
-        """Frames on which a person said something of the object, ascending."""
-        return self._state.key_frames(object_id)
 
     def __repr__(self) -> str:
         s = self._state
@@ -138,172 +131,6 @@ class Session(History):
             f"Session({self.video.name!r}, {len(self.object_ids)} objects, {len(s.keys)} key figures, "
             f"{len(s.predicted)} predicted rows)"
         )
-
-    # -- what a person says -----------------------------------------------------------------------------------
-
-    def add(self, prompts: Any) -> None:
-        """Add key figures: of new objects, or corrections of known ones (see `correct`).
-
-        Raises:
-            PromptError: A prompt that doesn't fit the video, or that the tracker can't take.
-        """
-        self._say(as_prompts(prompts))
-
-    def _say(self, given: Prompts, *, instead: bool = False) -> None:
-        """Take in key figures; `instead` of the boxes, clicks and masks of the same objects on the same frames."""
-        given = given.on(self.video).check(self.video)
-        card = TRACKERS.card(self.tracker)
-        if card.accepts:  # one that finds objects by itself takes no figures: they stand beside what it found
-            check_prompts(card, given)
-        keys, absent = dict(self._state.keys), set(self._state.absent)
-        for p in given:
-            if instead and p.kind in ("box", "click", "mask"):
-                for kind in ("box", "click", "mask"):
-                    keys.pop((p.object_id, p.frame, kind), None)
-            keys[(p.object_id, p.frame, p.kind)] = p
-            absent.discard((p.object_id, p.frame))
-        Prompts(keys.values())  # two labels of one object are refused here
-        said = self._state.said
-        state = replace(self._state, keys=keys, absent=frozenset(absent))
-        for p in given:
-            known = (p.object_id, p.frame) in said
-            state = replace(state, stale=state.doubted(p.object_id, p.frame, known=known))
-        self._commit(keys=keys, absent=state.absent, stale=state.stale)
-
-    def correct(self, prompt: Prompt) -> None:
-        """Say where a known object really is on a frame; a box, clicks or a mask replace one another.
-
-        Raises:
-            InputError: The object is unknown: `add` it.
-        """
-        self._known(prompt.object_id)
-        self._say(Prompts(prompt), instead=True)
-
-    def remove(self, object_id: int, frame: int | None = None) -> None:
-        """Remove an object, or what a person said of it on one frame (the predictions that rest on that are stale)."""
-        self._known(object_id)
-        s = self._state
-        if frame is None:
-            self._commit(
-                keys={k: p for k, p in s.keys.items() if k[0] != object_id},
-                absent=frozenset(a for a in s.absent if a[0] != object_id),
-                gone={i: f for i, f in s.gone.items() if i != object_id},
-                stale={i: spans for i, spans in s.stale.items() if i != object_id},
-                checked={i: spans for i, spans in s.checked.items() if i != object_id},
-                predicted=s.predicted.take(s.predicted.object_id != object_id),
-            )
-            return
-        keys = {k: p for k, p in s.keys.items() if k[:2] != (object_id, frame)}
-        absent = frozenset(s.absent - {(object_id, frame)})
-        if len(keys) == len(s.keys) and absent == s.absent:
-            raise InputError(
-                f"Object {object_id} has no key figure on frame {frame}; it has them on {self.key_frames(object_id)}."
-            )
-        left = replace(s, keys=keys, absent=absent)
-        self._commit(keys=keys, absent=absent, stale=left.doubted(object_id, frame, known=True))
-
-    def mark_absent(self, object_id: int, frame: int) -> None:
-        """Say that the object can't be seen on a frame; its key figures there are replaced by that word."""
-        self._known(object_id)
-        self._frame(frame)
-        s = self._state
-        if frame >= s.gone.get(object_id, len(self.video)):
-            raise InputError(
-                f"Object {object_id} is gone from frame {s.gone[object_id]} on: it can't be absent at {frame}."
-            )
-        keys = {k: p for k, p in s.keys.items() if k[:2] != (object_id, frame)}
-        self._commit(
-            keys=keys,
-            absent=s.absent | {(object_id, frame)},
-            predicted=without(s.predicted, object_id, frame, frame + 1),
-        )
-
-    def mark_gone(self, object_id: int, frame: int) -> None:
-        """Say that the object no longer exists from a frame on; predictions from there on are dropped.
-
-        Raises:
-            InputError: The object has a key figure on or after that frame: remove it first.
-        """
-        self._known(object_id)
-        self._frame(frame)
-        late = [f for f in self.key_frames(object_id) if f >= frame]
-        if late:
-            raise InputError(
-                f"Object {object_id} has key figures on {late}: remove them before it is gone at {frame}."
-            )
-        s = self._state
-        self._commit(gone={**s.gone, object_id: frame}, predicted=without(s.predicted, object_id, frame))
-
-    def relabel(self, object_id: int, label: str | None) -> None:
-        """Name an object, everywhere; None takes its name away."""
-        self._known(object_id)
-        s = self._state
-        names = s.predicted.label.copy()
-        names[s.predicted.object_id == object_id] = label
-        self._commit(
-            keys={k: replace(p, label=label) if k[0] == object_id else p for k, p in s.keys.items()},
-            predicted=s.predicted.replace(label=names),
-        )
-
-    def looks_right(self, object_id: int, start: int, stop: int) -> None:
-        """Say that what is predicted on frames start <= frame < stop is right: reviewing passes over it from now on."""
-        self._known(object_id)
-        self._frame(start)
-        spans = joined(self._state.checked.get(object_id, ()), np.arange(start, max(stop, start + 1)))
-        self._commit(checked={**self._state.checked, object_id: spans})
-
-    # -- identities -------------------------------------------------------------------------------------------
-
-    def swap(self, first: int, second: int, frame: int) -> None:
-        """Exchange two objects' identities from a frame on (an identity switch mended by hand).
-
-        Raises:
-            InputError: An unknown object or frame, or twice the same object.
-        """
-        self._two(first, second)
-        self._frame(frame)
-        self._set(
-            self._state.renamed(lambda i, f: {first: second, second: first}.get(i, i) if f >= frame else i)
-        )
-
-    def split(self, object_id: int, frame: int) -> int:
-        """Make what follows from a frame on an object of its own, with the same label; return the new id.
-
-        Raises:
-            InputError: An unknown object or frame, or one of the two parts would be empty.
-        """
-        self._known(object_id)
-        self._frame(frame)
-        mine = [*self.key_frames(object_id), *self._state.predicted.of_object(object_id).frame.tolist()]
-        if not min(mine) < frame <= max(mine):
-            raise InputError(
-                f"Object {object_id} spans frames {min(mine)} to {max(mine)}: splitting it at {frame} leaves one "
-                "part empty. Choose a frame after its first one."
-            )
-        new = max([*self.object_ids, 0]) + 1
-        self._set(self._state.renamed(lambda i, f: new if i == object_id and f >= frame else i))
-        return new
-
-    def merge(self, keep: int, other: int) -> None:
-        """Join two objects under the id `keep`; where both have a prediction, that of `keep` stays.
-
-        Raises:
-            InputError: An unknown object, twice the same, or both have key figures on one frame.
-        """
-        self._two(keep, other)
-        both = sorted(set(self.key_frames(keep)) & set(self.key_frames(other)))
-        if both:
-            raise InputError(
-                f"Objects {keep} and {other} both have key figures on frames {both}: remove one of them there first."
-            )
-        s = self._state
-        frame, ids = s.predicted.frame, s.predicted.object_id
-        said = np.isin(frame, self.key_frames(other))  # there the other one's rows are what its figures gave
-        drop = (ids == keep) & said
-        drop |= (ids == other) & ~said & np.isin(frame, frame[ids == keep])
-        drop |= (ids == other) & np.isin(frame, self.key_frames(keep))
-        one = replace(s, predicted=s.predicted.take(~drop))
-        self._set(one.renamed(lambda i, f: keep if i == other else i))
 
     # -- tracking ---------------------------------------------------------------------------------------------
 
@@ -482,17 +309,3 @@ class Session(History):
             and len(line) < UNDO_STEPS
             and all(s is not self._restored for s in line)
         )
-
-    def _known(self, object_id: int) -> None:
-        if object_id not in self.object_ids:
-            raise InputError(f"There is no object {object_id}; there are {self.object_ids or 'none'}.")
-
-    def _two(self, first: int, second: int) -> None:
-        self._known(first)
-        self._known(second)
-        if first == second:
-            raise InputError(f"Two different objects are needed, got {first} twice.")
-
-    def _frame(self, frame: int) -> None:
-        if not 0 <= frame < len(self.video):
-            raise InputError(f"There is no frame {frame}: the video has frames 0 to {len(self.video) - 1}.")

@@ -37,6 +37,11 @@ def cut(spans: Spans, low: int, high: int) -> Spans:
     return tuple(sorted((a, b) for a, b in parts if a < b))
 
 
+def until(spans: Spans, frame: int) -> Spans:
+    """Spans of which the one that holds a frame ends before it."""
+    return tuple((a, frame if a <= frame < b else b) for a, b in spans if a != frame)
+
+
 def holds(spans: Spans, frame: int) -> bool:
     """Whether a frame is in one of the spans."""
     return any(a <= frame < b for a, b in spans)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from vtlab.errors import PromptError
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
+from vtlab.session.attributes import About, Changes, renamed, taken
 from vtlab.session.spans import Spans, cut, frames_of, holds, joined, spans_of
 from vtlab.trackers.loop import Direction
 from vtlab.tracks import PointRows, Tracks
@@ -32,6 +33,9 @@ class State:
         predicted: Rows that no person made: predictions, and on key figures' frames what the tracker made of them.
         stale: Object id -> frames of its predictions that rest on what a person has since said otherwise.
         checked: Object id -> frames of its predictions of which a person said that they look right.
+        outside: Object id -> frames on which it has left the view.
+        attributes: Object id -> what is said of it from which frame on, see `vtlab.session.attributes`.
+        about: Object id -> its attributes that hold on all frames.
     """
 
     keys: Mapping[Key, Prompt] = field(default_factory=dict)
@@ -40,6 +44,9 @@ class State:
     predicted: Tracks = field(default_factory=Tracks.empty)
     stale: Mapping[int, Spans] = field(default_factory=dict)
     checked: Mapping[int, Spans] = field(default_factory=dict)
+    outside: Mapping[int, Spans] = field(default_factory=dict)
+    attributes: Mapping[int, Changes] = field(default_factory=dict)
+    about: Mapping[int, About] = field(default_factory=dict)
 
     @cached_property
     def prompts(self) -> Prompts:
@@ -119,6 +126,8 @@ class State:
             keep &= (ids != i) | (frames != f)
         for i, f in self.gone.items():
             keep &= (ids != i) | (frames < f)
+        for i, spans_out in self.outside.items():
+            keep &= (ids != i) | ~np.isin(frames, frames_of(spans_out))
         replaced, stale, checked = np.zeros(len(old), bool), dict(self.stale), dict(self.checked)
         for i, (first, end) in spans.items():
             a, b = max(first, low), min(end, high)
@@ -140,10 +149,12 @@ class State:
         """Give every key figure and row of (object, frame) the id new(object, frame); labels stay with their ids."""
         rows = self.predicted
         owned = self.said | set(zip(rows.object_id.tolist(), rows.frame.tolist(), strict=True))
-        labels = dict(self.labels)
+        labels, about = dict(self.labels), dict(self.about)
         for i, f in sorted(owned):  # an id that is new takes the label of what it is made of
             if i in labels:
                 labels.setdefault(new(i, f), labels[i])
+            if i in about and new(i, f) not in self.object_ids:
+                about.setdefault(new(i, f), about[i])
         keys = {
             (new(i, f), f, kind): replace(p, object_id=new(i, f), label=labels.get(new(i, f)))
             for (i, f, kind), p in self.keys.items()
@@ -161,6 +172,9 @@ class State:
             gone=gone,
             stale=_renamed_marks(self.stale, new),
             checked=_renamed_marks(self.checked, new),
+            outside=_renamed_marks(self.outside, new),
+            attributes=renamed(self.attributes, new, max((f for _, f in owned), default=-1) + 1),
+            about=about,
             predicted=rows.replace(
                 object_id=np.array(ids, np.int64),
                 label=np.array([labels.get(i) for i in ids], object),
@@ -225,8 +239,19 @@ class State:
         for (i, f, kind), p in self.keys.items():
             figures.add(i, f, kind, p)
         for i, f in self.absent:
-            figures.rows[(f, i)] = {"box": np.full(4, np.nan), "mask": None, "visible": False}
+            figures.away(i, f)
+        for i, spans in self.outside.items():
+            for f in frames_of(spans).tolist():
+                figures.away(i, f, outside=True)
         return figures.tracks()
+
+
+def taken_up(state: State) -> State:
+    """The state with the attributes of its predictions as what was said, so that they outlive tracking again."""
+    rows, changes, about = taken(state.predicted)
+    return replace(
+        state, predicted=rows, attributes={**changes, **state.attributes}, about={**about, **state.about}
+    )
 
 
 def _renamed_marks(marks: Mapping[int, Spans], new: Callable[[int, int], int]) -> dict[int, Spans]:
@@ -262,6 +287,10 @@ class _Figures:
         elif (i, f) not in self._of_points and (i, f) in self._answers:
             self._answer(row, i, f, kind, self._answers[i, f])
 
+    def away(self, i: int, f: int, *, outside: bool = False) -> None:
+        """Object `i` can't be seen on frame `f`."""
+        self.rows[(f, i)] = {"box": np.full(4, np.nan), "mask": None, "visible": False, "outside": outside}
+
     def _answer(self, row: dict[str, Any], i: int, f: int, kind: str, at: int) -> None:
         """Give a row of a box or clicks what the tracker made of them."""
         made = self._state.predicted
@@ -282,6 +311,7 @@ class _Figures:
             return Tracks.empty(size=self._size)
         order = sorted(self.rows)
         masks = [self.rows[k]["mask"] for k in order]
+        outside = [self.rows[k].get("outside", False) for k in order]
         return Tracks.of(
             [f for f, _ in order],
             [i for _, i in order],
@@ -290,6 +320,7 @@ class _Figures:
             [self.rows[k]["visible"] for k in order],
             label=[self._labels.get(i) for _, i in order],
             source="manual",
+            outside=outside if any(outside) else None,
             masks=masks if any(m is not None for m in masks) else None,
             points=PointRows.concat(self._points),
             size=self._size,

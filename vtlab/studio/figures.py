@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError
 from vtlab.studio.annotator_state import AnnotatorState
+from vtlab.studio.scripts import FIGURES, joined
 
 JPEG_QUALITY = 92
 
@@ -25,8 +25,8 @@ class FigureWidget(anywidget.AnyWidget):
         state: What is shown: it has `video`, `frame`, `view()`, `overlay()` and `act(edit)`.
     """
 
-    _esm: Path | str = Path(__file__).with_name("annotator.js")
-    _css: Path | str = Path(__file__).with_name("annotator.css")
+    _esm = joined(*FIGURES)
+    _css = joined("annotator.css")
     image = traitlets.Bytes(b"").tag(sync=True)
     mask = traitlets.Bytes(b"").tag(sync=True)
     view = traitlets.Dict().tag(sync=True)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from vtlab.show.intervals import CSS
 from vtlab.studio.figures import FigureWidget
 from vtlab.studio.label_state import LabelState
 from vtlab.studio.pairs_state import PairState
-
-_HERE = Path(__file__).parent
+from vtlab.studio.scripts import FIGURES, joined
 
 
 class Queue(FigureWidget):
@@ -18,10 +15,8 @@ class Queue(FigureWidget):
     Every answer goes to what asks at once, which writes its file: after a restart the queue goes on where it was.
     """
 
-    _esm = "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("annotator.js", "queue.js"))
-    _css = (
-        "\n".join((_HERE / name).read_text(encoding="utf-8") for name in ("annotator.css", "queue.css")) + CSS
-    )
+    _esm = joined(*FIGURES, "queue.js")
+    _css = joined("annotator.css", "queue.css") + CSS
 
     def __init__(self, state: LabelState | PairState):
         self._queue = state

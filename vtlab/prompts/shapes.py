@@ -376,11 +376,24 @@ def figures_at(tracks: Tracks, prompts: Iterable[Prompt], frame: int) -> Prompts
     for row, object_id in enumerate(now.object_id.tolist()):
         if object_id in kinds:
             mine = now.points.take(now.points.object_id == object_id)
-            found.append(_as_given(kinds[object_id], frame, now.boxes[row], mine.xy, mine.visible))
+            found.append(as_given(kinds[object_id], frame, now.boxes[row], mine.xy, mine.visible))
     return Prompts(found)
 
 
-def _as_given(prompt: Prompt, frame: int, box: Array, xy: Array, seen: Seen) -> Prompt:
+def as_given(prompt: Prompt, frame: int, box: Array, xy: Array, seen: Seen) -> Prompt:
+    """A prompt moved to where its figure is on a frame.
+
+    Args:
+        prompt: What the person gave; it is made of points.
+        frame: 0-based frame.
+        box: (4,) xyxy.
+        xy: (K, 2) its points, in order.
+        seen: (K,) which of them are seen.
+
+    Raises:
+        PromptError: It is not made of points, or of another number of points.
+    """
+
     def checked(count: int) -> tuple[tuple[float, float], ...]:
         if len(xy) != count:
             raise PromptError(

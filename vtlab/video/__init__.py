@@ -10,7 +10,7 @@ from vtlab.video.base import (
     Image,
     Video,
 )
-from vtlab.video.images import check_picture, open_picture
+from vtlab.video.images import check_picture, open_picture, read_picture
 from vtlab.video.names import IMAGE_SUFFIXES, image_files, is_leftover
 from vtlab.video.open import VideoLike, open_video
 from vtlab.video.stream import StreamVideo
@@ -33,5 +33,6 @@ __all__ = [
     "is_leftover",
     "open_picture",
     "open_video",
+    "read_picture",
     "write_video",
 ]

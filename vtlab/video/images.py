@@ -335,6 +335,12 @@ def open_picture(file: Path | BinaryIO, where: object = None) -> Iterator[Any]:
         picture.close()
 
 
+def read_picture(file: Path | BinaryIO, where: object = None) -> Image:
+    """The first picture of an image file, upright, as RGB (H, W, 3) uint8; raises as `open_picture` does."""
+    with open_picture(file, where) as picture:
+        return _rgb(picture, str(where or file))
+
+
 @contextlib.contextmanager
 def _damage(where: str) -> Iterator[None]:
     """Whatever Pillow's plug-ins raise on damaged data, as one error that names the image."""

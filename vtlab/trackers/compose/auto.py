@@ -121,7 +121,7 @@ class Auto(OfflineTracker):
         """Run every group over the same frames, a window apart at most, and join their answers."""
         self.events = []
         groups = self._groups(prompts)
-        watch = _Watch(self.leaving, prompts, self.events) if self.leaving else None
+        watch = Watch(self.leaving, prompts, self.events) if self.leaving else None
         # The copies of the stream hold as many frames as the slowest method's window.
         copies = itertools.tee(frames, len(groups) + 1)
         runs = [
@@ -250,8 +250,14 @@ def _oriented(
         yield frame, answer
 
 
-class _Watch:
-    """Ends objects that have left; a later prompt brings them back."""
+class Watch:
+    """Ends objects that have left; a later prompt brings them back.
+
+    Args:
+        rules: When an object has left.
+        prompts: What the tracker was given.
+        events: A list to which it adds who left, when and why.
+    """
 
     def __init__(self, rules: Leaving, prompts: Prompts, events: list[dict[str, Any]]):
         self._rules, self._events = rules, events

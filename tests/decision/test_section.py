@@ -72,6 +72,18 @@ def test_a_report_shows_levels_differences_and_labelled_frames(comparison, tmp_p
     assert text.count("<img ") == 8
 
 
+def test_beside_a_verdict_nothing_asks_for_one_and_all_numbers_have_one_unit(comparison, tmp_path):
+    v = vtlab.verdict(comparison, within=0.3)
+    while frames := [f for _, f in v.next(more=v.labelled < 20)]:
+        v.add(still(frames))
+    assert "vtlab.verdict" in comparison.report(tmp_path / "a.html", video=False).read_text(encoding="utf-8")
+    page = comparison.report(tmp_path / "b.html", video=False, verdict=v).read_text(encoding="utf-8")
+    assert "labelled frames, spread" not in page
+    assert "vtlab.verdict" not in page
+    assert "seen without labels, which ranks nobody" in page
+    assert "percentage points" in page.split("<h2>Verdict</h2>")[0]
+
+
 def test_before_labels_and_without_footage_it_says_what_there_is(comparison, tmp_path):
     text = section_of(comparison, vtlab.verdict(comparison), tmp_path)
     assert "0 of 120 frames labelled; none of them asked twice." in text

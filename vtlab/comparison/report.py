@@ -25,9 +25,12 @@ if TYPE_CHECKING:
     from vtlab.comparison.comparison import Comparison
 
 
-def answer(comparison: Comparison) -> list[str]:
-    """The decision in sentences, for each family: what is known, on what it rests, and what would decide the rest."""
-    return [comparison.choice(family).sentence for family in comparison.families]
+def answer(comparison: Comparison, *, judged: bool = False) -> list[str]:
+    """The decision in sentences, for each family: what is known, on what it rests, and what would decide the rest.
+
+    Where a verdict from labels stands beside them (`judged`) they don't ask for one.
+    """
+    return [comparison.choice(family).told(judged=judged) for family in comparison.families]
 
 
 def captions(comparison: Comparison, family: str) -> list[str]:
@@ -137,7 +140,7 @@ def page(comparison: Comparison, *, title: str, video: bool, verdict: Judged | N
     return Page(
         title,
         f"{footage}; {truth}. vtlab {versions['vtlab']}, {provenance.now()}.",
-        (*told, *answer(comparison)),
+        (*told, *answer(comparison, judged=verdict is not None)),
         (*judged, *(comparison.board(f) for f in comparison.families)),
         figure(panels(comparison)),
         pictures=_pictures(comparison),

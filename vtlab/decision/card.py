@@ -231,7 +231,7 @@ def _texts(row: pd.Series) -> dict[str, str]:
     keeps = row["keeps"] if row["keeps"] == "yes" else f"{row['keeps']}: {row['why']}"
     late = isnan(row["p50_ms"]) and isfinite(row["latency_ms"])
     return {
-        "quality": _ranged(row["value"], row["low"], row["high"], "{:.3f}".format),
+        "quality": _ranged(row["value"], row["low"], row["high"], "{:.1%}".format),
         "p50 ms": f"{figures(row['latency_ms'])} late"
         if late
         else _ranged(*row[["p50_ms", "p50_low", "p50_high"]]),

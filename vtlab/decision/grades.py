@@ -12,6 +12,7 @@ import numpy as np
 from vtlab.comparison import Comparison
 from vtlab.decision.answer import Verdict
 from vtlab.errors import InputError
+from vtlab.metrics.records import apart
 from vtlab.metrics.statistics import FEWEST
 from vtlab.show.answer import Candidate, Choice
 from vtlab.tracks import Tracks
@@ -36,7 +37,7 @@ class Grade:
         """As it is printed; "not known" for NaN."""
         if not isfinite(self.value):
             return "not known"
-        return f"{self.value:.3f}" + (f" [{self.low:.3f}, {self.high:.3f}]" if isfinite(self.low) else "")
+        return f"{self.value:.1%}" + (f" [{self.low:.1%}, {self.high:.1%}]" if isfinite(self.low) else "")
 
 
 class Grades(ABC):
@@ -124,7 +125,8 @@ class ByVerdict(Grades):
             return ""
         more, half = next(iter(self._verdict.outlook.items()))
         now = float(self._standing.half.mean())
-        return f"{more} more labels would shrink the intervals from ±{now:.3f} to about ±{half:.3f}."
+        shrunk = f"from ±{100 * now:.1f} to about ±{apart(round(half, 3))}"
+        return f"{more} more labels would shrink the intervals {shrunk}."
 
 
 class ByTruth(Grades):

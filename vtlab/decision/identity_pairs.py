@@ -27,6 +27,7 @@ from vtlab.decision.question import Clip
 from vtlab.decision.sampling import levels, spend, spread
 from vtlab.errors import FormatError, InputError
 from vtlab.files import damage_as, read_json, write_whole
+from vtlab.show.intervals import share
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -283,7 +284,7 @@ class IdentityPairs:
             left = len(self.next())
             return f"Nothing can be said of identities yet: {left} more questions, about {max(1, round(left / 10))} minutes."
         told = "; ".join(
-            f"{name} {row.value:.2f} ({row.low:.2f} to {row.high:.2f})"
+            f"{name} {share(row.value)} ({share(row.low)} to {share(row.high)})"
             for name, row in zip(self.table.index, self.table.itertuples(), strict=True)
         )
         what = {

@@ -14,7 +14,7 @@ from vtlab.decision.answer import Verdict
 from vtlab.decision.grades import ByTruth, ByVerdict, Grade, Grades
 from vtlab.decision.limits import Check, Cost, Licence, Limits, checks, cost_of
 from vtlab.errors import InputError
-from vtlab.metrics.records import figures
+from vtlab.metrics.records import apart, figures
 from vtlab.trackers.profiling import Profile
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class Decision:
         if self.chosen is None:
             return self._none()
         one, g = self[self.chosen], self.grades
-        bar = f"at most {g.within:g} below the best of those that keep the limits ({g.level:.0%} confidence)"
+        bar = f"at most {apart(g.within)} below the best of those that keep the limits ({g.level:.0%} confidence)"
         if len(self.kept) == 1:
             how = "the only one that keeps the limits" if len(self.options) > 1 else "the only one"
         elif self.sure:

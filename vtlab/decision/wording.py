@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vtlab.metrics.records import apart
+
 if TYPE_CHECKING:
     from vtlab.decision.answer import Verdict
 
 LIMITS = (
     "It holds for the unlabelled frames of this footage against these labels, not for other videos.",
-    "Labels that are off by 3 to 6 % of an object's size lower every level by 0.01 to 0.04; differences between "
-    "trackers hold much better than levels.",
+    "Labels that are off by 3 to 6 % of an object's size lower every level by 1 to 4 percentage points; differences "
+    "between trackers hold much better than levels.",
 )
 """What every reader must know of a verdict."""
 
@@ -28,14 +30,14 @@ def sentence(verdict: Verdict) -> str:
     how = ", proven for any number of labels" if q.guarantee else ""
     have = "have" if len(verdict.chosen) > 1 else "has"
     asked = verdict.next() if verdict.state == "label" else []
-    own = f" Labelled twice, you agree with yourself by {verdict.agreement:.2f}." * (
+    own = f" Labelled twice, you agree with yourself by {verdict.agreement:.1%}." * (
         verdict.agreement == verdict.agreement
     )
     texts = {
         "label": f"No answer yet: label {len(asked)} more {_frames(len(asked))}, about {_minutes(len(asked))}, for the next "
         f"look ({verdict.labelled} of {verdict.frames} frames of {where} labelled).",
         "best": f"{sure} {names} has the highest {what} of the {k} {ground}{how}.",
-        "good_enough": f"{sure} {names} is at most {q.within:g} {what} below the best of the {k} {ground}{how}.",
+        "good_enough": f"{sure} {names} is at most {apart(q.within)} of {what} below the best of the {k} {ground}{how}.",
         "tie": f"Not decided: {names} are not told apart by {what} {ground}; that does not make them equal.",
         "out_of_labels": f"Not decided: the budget of {q.budget} labels does not single out one of {names} by {what} "
         f"{ground}.",
@@ -80,11 +82,11 @@ def _cost(verdict: Verdict) -> str:
         return ""
     more, half = next(iter(verdict.outlook.items()))
     if verdict.state == "label":
-        return f" Intervals of about \u00b1{half:.2f} are to be expected then."
+        return f" Intervals of about \u00b1{apart(round(half, 3))} are to be expected then."
     _, low, high = verdict.levels().T
     if not half < float(np.mean(high - low)) / 2:
         return ""
-    return f" {more} more {_labels(more)} would shrink the intervals to about \u00b1{half:.2f}."
+    return f" {more} more {_labels(more)} would shrink the intervals to about \u00b1{apart(round(half, 3))}."
 
 
 def _frames(count: int) -> str:

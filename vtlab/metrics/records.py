@@ -104,3 +104,9 @@ def figures(value: float) -> str:
     if not math.isfinite(value):
         return "–"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
+
+
+def apart(value: float) -> str:
+    """A distance of two fractions as a sentence has it, where the fractions are printed as per cent."""
+    shown = f"{100 * value:.3g}"
+    return f"{shown} percentage point{'' if shown == '1' else 's'}"

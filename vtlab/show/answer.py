@@ -135,6 +135,14 @@ class Choice:
     @property
     def sentence(self) -> str:
         """The choice in a sentence or a few: what is known, on what it rests, cost, budget, what would decide it."""
+        return self.told()
+
+    def told(self, *, judged: bool = False) -> str:
+        """The sentence; `judged`: a verdict from labels stands beside it, so nothing is said of what would decide."""
+        if judged and self.metric is None and self.ran:
+            return " ".join(
+                [f"{self.title}: seen without labels, which ranks nobody.", *self.seen, *self._speed_alone()]
+            )
         if self.metric is None or self.top is None:
             return " ".join([f"{self.title}: {self.why}", *self.seen, *self._speed_alone()])
         parts = [f"{self.title}: {self._rank(self.top)}{self._cheap()}{self._budget()}."]

@@ -67,6 +67,18 @@ def walk(*figures: str) -> Tracks:
     return made.replace(source=np.where(key, "manual", "interpolated").astype(object))
 
 
+def halting() -> Tracks:
+    """As `walk`, but the first object stands still where nobody said that it moves, and is hidden when it returns."""
+    made = walk()
+    boxes, told, visible = made.boxes.copy(), made.attributes.copy(), made.visible.copy()
+    rows = np.flatnonzero(made.object_id == 1)
+    for row, before in zip(rows[1:4].tolist(), rows[:3].tolist(), strict=True):
+        if not made.key[row]:
+            boxes[row], told[row] = boxes[before], told[before]
+    visible[rows[4:]] = False
+    return made.replace(boxes=boxes, attributes=told, visible=visible)
+
+
 def agrees_with_datumaro(told: list[dict[str, Any]]) -> None:
     """Its numbers are those of `walk`; what it has more is the end of each run of figures."""
     made = walk("box", "turned", "outline")
@@ -85,6 +97,32 @@ def agrees_with_datumaro(told: list[dict[str, Any]]) -> None:
         np.testing.assert_allclose(row["figure"], figure, atol=0.0051)
     ends = {(row["frame"], row["track_id"]) for row in told if row["outside"]}
     assert ends == {(4 + 2 * f, i) for f in (4, 8) for i in (1, 2, 3)}
+
+
+def agrees_with_dataloop(told: dict[str, Any], made: Tracks) -> None:
+    """Its client finds on every frame what the tracks say, held figures and points of skeletons, too."""
+    rows = {(r["frame"], r["object"], r["label"] if r["parent"] else ""): r for r in told["rows"]}
+    assert len(rows) == len(told["rows"]) == int((made.object_id != 4).sum()) + len(made.points)
+    for number, (frame, owner) in enumerate(zip(made.frame.tolist(), made.object_id.tolist(), strict=True)):
+        if owner == 4:
+            continue
+        row, kind = rows[frame, str(owner), ""], {3: "segment", 5: "binary"}.get(owner, "box")
+        assert (row["type"], row["label"], row["attributes"]) == (kind, "car", made.attributes[number])
+        assert row["visible"] == made.visible[number]
+        if kind == "binary":
+            y, x = np.nonzero(made.mask(number))
+            assert row["pixels"] == [y.sum(), x.sum(), len(y)]
+            continue
+        outline = made.polygons[number][0] if kind == "segment" else made.boxes[number].reshape(2, 2)
+        points = row["figure"][0] if kind == "segment" else row["figure"][:2]
+        assert [[p["x"], p["y"]] for p in points] == outline.tolist()
+        assert row["figure"][2:] == ([float(np.rad2deg(0.5))] if owner == 2 else [])
+    p = made.points
+    for frame, joint, xy, seen in zip(
+        p.frame.tolist(), p.point_id.tolist(), p.xy.tolist(), p.visible.tolist(), strict=True
+    ):
+        row = rows[frame, None, str(joint)]
+        assert ([row["figure"]["x"], row["figure"]["y"]], row["visible"]) == (xy, seen)
 
 
 def agrees_with_label_studio(told: dict[str, Any], path: Path) -> None:

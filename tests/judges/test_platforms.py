@@ -9,9 +9,11 @@ import pytest
 
 from tests.judges.asking import GOLDEN, ask
 from tests.judges.platforms import (
+    agrees_with_dataloop,
     agrees_with_datumaro,
     agrees_with_label_studio,
     agrees_with_supervisely,
+    halting,
     walk,
 )
 from vtlab import formats
@@ -32,6 +34,15 @@ def test_datumaro_reads_the_cvat_file(tmp_path):
     agrees_with_datumaro(told["figures"])
     keep("cvat.xml", path.read_text())
     keep("cvat.json", json.dumps(told, indent=1) + "\n")
+
+
+def test_the_client_of_dataloop_finds_every_figure(tmp_path):
+    (path,) = formats.write_tracks(halting(), tmp_path, "dataloop", sequence="walk")
+    told = ask("dataloop", path, tmp_path / "theirs.json")
+    agrees_with_dataloop(told, halting())
+    keep("dataloop-walk.json", path.read_text())
+    keep("dataloop-theirs.json", (tmp_path / "theirs.json").read_text())
+    keep("dataloop.json", json.dumps(told) + "\n")
 
 
 def test_the_sdk_of_label_studio_fills_in_what_vtlab_does(tmp_path):

@@ -17,6 +17,7 @@ from vtlab.errors import InputError
 from vtlab.tracks.outline import holes_of, mask_of
 
 Array = NDArray[np.float64]
+_CORNERS = 64  # of an ellipse
 
 
 # -- boxes --------------------------------------------------------------------------------------------------------
@@ -170,6 +171,13 @@ def _along_edges(contour: Any) -> Array:
     return np.asarray(xy[turns | back], np.float64)
 
 
+def ellipse_ring(x: float, y: float, rx: float, ry: float, angle: float) -> Array:
+    """An outline (64, 2) of an ellipse about (x, y), turned by `angle` radians, clockwise on the screen."""
+    at = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
+    around = _turned(np.stack([rx * np.cos(at), ry * np.sin(at)], axis=-1), np.array(angle))
+    return np.asarray(around + np.array([x, y]))
+
+
 def crop_ring(ring: ArrayLike, size: tuple[int, int]) -> Array:
     """A ring (K, 2) cut to a frame of size (height, width), (J, 2); J = 0 where nothing is left (Sutherland-Hodgman)."""
     xy = np.asarray(ring, np.float64).reshape(-1, 2)
@@ -196,6 +204,7 @@ __all__ = [
     "corners",
     "crop_boxes",
     "crop_ring",
+    "ellipse_ring",
     "from_crop",
     "from_inclusive",
     "from_percent",

@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.formats.base import FEATURES, Loss, lost
-from vtlab.formats.figures import drawn_otherwise, extents_of, shapes
 from vtlab.formats.ledger import column, pointed, row_of_points
-from vtlab.formats.planned import Planned, Rows
+from vtlab.formats.planned import OneFigure, Rows, several_rings
 from vtlab.tracks import IdMap, Tracks
 
 UNLABELLED = "object"
@@ -18,12 +17,11 @@ UNLABELLED = "object"
 _NEAR = 0.005  # pixels: CVAT itself writes two digits
 
 
-class Plan(Planned):
+class Plan(OneFigure):
     """How tracks are written: what the writer writes, and the ledger tells."""
 
     def __init__(self, tracks: Tracks):
-        self.shapes = np.array(_shapes(tracks), dtype=object)
-        super().__init__(tracks, self.shapes != "")
+        super().__init__(tracks)
         self.numbers = self._numbered()
         self.names = {i: label or UNLABELLED for i, label in self.labels.items()}
         self.kinds = {i: self._kind(i) for i in np.unique(tracks.points.object_id).tolist()}
@@ -113,7 +111,8 @@ class Plan(Planned):
         found = (
             self.lost_ids(self.numbers)
             | self.lost_labels(UNLABELLED)
-            | self._lost_figures()
+            | self.lost_beside()
+            | self._lost_points()
             | self._lost_words()
         )
         outside = column(tracks, "outside")
@@ -131,28 +130,12 @@ class Plan(Planned):
             found |= lost("span", tracks)
         return found
 
-    def _lost_figures(self) -> dict[str, Loss]:
-        tracks, boxed = self.given, np.isfinite(self.given.boxes).all(axis=1)
-        plain = tracks.replace(polygons=None) if tracks.polygons is not None else tracks
-        extents = np.where((self.shapes == "outline")[:, None], extents_of(tracks), extents_of(plain))
-        extents[self.shapes == "points"] = np.nan
-        own = boxed & self.written & (self.shapes != "box") & ~(extents == tracks.boxes).all(axis=1)
-        found = lost("boxes", tracks, "{} boxes of rows that have another figure, too", own)
-        found |= lost(
-            "masks", tracks, "{} masks beside outlines", drawn_otherwise(tracks) & (self.shapes == "outline")
-        )
-        several = (
-            [rings is not None and len(rings) > 1 for rings in tracks.polygons if tracks.polygons is not None]
-            if tracks.polygons is not None
-            else [False] * len(tracks)
-        )
-        told = "{} outlines of several rings (they are written as masks)"
-        found |= lost("polygons", tracks, told, np.array(several, bool))
-        covered = pointed(tracks) & (self.shapes != "points")
-        found |= lost("points", tracks, "{} rows whose points stand beside a mask or an outline", covered)
-        p, where = tracks.points, row_of_points(tracks)
+    def _lost_points(self) -> dict[str, Loss]:
+        tracks, p = self.given, self.given.points
+        told = "{} outlines of several rings (they are written as masks, or their first ring)"
+        found = lost("polygons", tracks, told, several_rings(tracks))
         plainly = np.array([self.kinds[i] != "skeleton" for i in p.object_id.tolist()], bool).reshape(len(p))
-        unseen = pointed(tracks, plainly & (p.visible != tracks.visible[where]))
+        unseen = pointed(tracks, plainly & (p.visible != tracks.visible[row_of_points(tracks)]))
         return found | lost(
             "unseen", tracks, "{} rows whose points are seen otherwise than the object", unseen
         )
@@ -198,27 +181,6 @@ class Plan(Planned):
                 numbers = sorted({*points, *p.point_id[p.object_id == i].tolist()})
                 found[self.names[i]] = numbers, lines or own
         return found
-
-
-def _shapes(tracks: Tracks) -> list[str]:
-    """What each row is written as; an outline of several rings is a mask where there is one."""
-    found = shapes(tracks)
-    rings = tracks.polygons if tracks.polygons is not None else ()
-    for row, outline in enumerate(rings):
-        if (
-            outline is not None
-            and len(outline) > 1
-            and tracks.rle is not None
-            and tracks.rle[row] is not None
-        ):
-            found[row] = "mask"
-    if tracks.rle is not None and "mask" in found:
-        empty = ~tracks.runs().areas().astype(bool)
-        found = [
-            "" if shape == "mask" and gone else shape
-            for shape, gone in zip(found, empty.tolist(), strict=True)
-        ]
-    return found
 
 
 def _input_type(values: list[Any]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from vtlab.errors import FormatError, InputError
 from vtlab.formats.base import MOST_FRAMES
-from vtlab.formats.borders import from_crop, from_row_runs
+from vtlab.formats.borders import ellipse_ring, from_crop, from_row_runs
 from vtlab.formats.figures import MOST_FIGURES, Figure, Point, filled
 from vtlab.masks import MAX_PIXELS, encode
 
@@ -24,7 +24,6 @@ GAP = "gap"
 """Value of the attribute `vtlab` of an outside figure that only ends a run of figures: there is no row for it."""
 _DEPTH, _TEXT, _BLOCK = 16, 1 << 20, 1 << 20
 _SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
-_CORNERS = 64
 
 
 @dataclass
@@ -372,10 +371,7 @@ class Reader:
     def _take_ellipse(self, shape: dict[str, str], figure: Figure) -> None:
         cx, cy, rx, ry = (self._number(shape, name) for name in ("cx", "cy", "rx", "ry"))
         turn = _radians(self._number(shape, "rotation")) if "rotation" in shape else 0.0
-        at = np.arange(_CORNERS) * (2 * np.pi / _CORNERS)
-        x, y = rx * np.cos(at), ry * np.sin(at)
-        c, s = np.cos(turn), np.sin(turn)
-        figure.rings = [np.stack([cx + x * c - y * s, cy + x * s + y * c], axis=1)]
+        figure.rings = [ellipse_ring(cx, cy, rx, ry, turn)]
         self._note("ellipse")
 
     def _take_cuboid(self, shape: dict[str, str], figure: Figure) -> None:

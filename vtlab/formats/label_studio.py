@@ -145,7 +145,9 @@ def _looks(path: Path) -> bool:
             head = file.read(1 << 16)
     except OSError:
         return False
-    return b'"data"' in head and (b'"annotations"' in head or b'"predictions"' in head) and b'"video' in head
+    dataloop = b'"snapshots_"' in head or b'"mimetype"' in head
+    told = b'"annotations"' in head or b'"predictions"' in head
+    return b'"data"' in head and told and b'"video' in head and not dataloop
 
 
 def _tasks(path: Path) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.formats.base import Loss, given, lost
-from vtlab.formats.ledger import column, renumbered
+from vtlab.formats.figures import drawn_otherwise, extents_of, shapes
+from vtlab.formats.ledger import column, pointed, renumbered
 from vtlab.tracks import IdMap, Tracks
 
 Rows = NDArray[np.int64]
@@ -101,6 +103,63 @@ class Planned:
         if (self.given.record.id_map or None) != back.entry():
             found |= lost("host_ids", self.given)
         return found
+
+
+class OneFigure(Planned):
+    """Tracks of which one figure a row is written: the outline, else the mask, else the points, else the box.
+
+    An outline of several rings is written as a mask where there is one; a mask without a pixel is nothing.
+
+    Attributes:
+        shapes: (N,) "outline", "mask", "points", "box", or "" for rows that are not written.
+    """
+
+    def __init__(self, tracks: Tracks):
+        self.shapes = np.array(_one_figure(tracks), dtype=object)
+        super().__init__(tracks, self.shapes != "")
+
+    def lost_beside(self) -> dict[str, Loss]:
+        """Figures that a row has beside the one that is written."""
+        tracks, boxed = self.given, np.isfinite(self.given.boxes).all(axis=1)
+        plain = tracks.replace(polygons=None) if tracks.polygons is not None else tracks
+        extents = np.where((self.shapes == "outline")[:, None], extents_of(tracks), extents_of(plain))
+        extents[self.shapes == "points"] = np.nan
+        own = boxed & self.written & (self.shapes != "box") & ~(extents == tracks.boxes).all(axis=1)
+        found = lost("boxes", tracks, "{} boxes of rows that have another figure, too", own)
+        found |= lost(
+            "masks", tracks, "{} masks beside outlines", drawn_otherwise(tracks) & (self.shapes == "outline")
+        )
+        told = "{} outlines of several rings (they are written as masks)"
+        found |= lost("polygons", tracks, told, several_rings(tracks) & (self.shapes == "mask"))
+        covered = pointed(tracks) & (self.shapes != "points")
+        return found | lost(
+            "points", tracks, "{} rows whose points stand beside a mask or an outline", covered
+        )
+
+
+def several_rings(tracks: Tracks) -> NDArray[np.bool_]:
+    """(N,) rows whose outline has several rings."""
+    if tracks.polygons is None:
+        return np.zeros(len(tracks), bool)
+    return np.array([rings is not None and len(rings) > 1 for rings in tracks.polygons], bool)
+
+
+def _one_figure(tracks: Tracks) -> list[str]:
+    found = shapes(tracks)
+    if tracks.rle is None:
+        return found
+    for row in np.flatnonzero(several_rings(tracks)).tolist():
+        if tracks.rle[row] is not None:
+            found[row] = "mask"
+    if "mask" in found:
+        full = tracks.runs().areas() > 0
+        found = ["" if s == "mask" and not f else s for s, f in zip(found, full.tolist(), strict=True)]
+    return found
+
+
+def key_of(*parts: object) -> str:
+    """A key of 32 digits that is the same for the same parts."""
+    return uuid.uuid5(uuid.NAMESPACE_OID, "/".join(map(str, parts))).hex
 
 
 def text_hosts(tracks: Tracks, ids: list[int]) -> dict[int, str]:

@@ -45,8 +45,9 @@ def to_bitmap(mask: Mask) -> dict[str, Any]:
     return {"bitmap": {"origin": [left, top], "data": data}, "shape": "bitmap", "geometryType": "bitmap"}
 
 
-def from_data(text: Any, where: str) -> Mask:
-    """The pixels of a bitmap; raises `FormatError` for what is none, or is larger than any image."""
+def from_data(text: Any, where: str, above: int = 0) -> Mask:
+    """The pixels of a bitmap (with an alpha or index `above` this); raises `FormatError` for what is none, or is larger
+    than any image."""
     from PIL import Image
 
     if not isinstance(text, str) or len(text) > _MOST:
@@ -68,7 +69,7 @@ def from_data(text: Any, where: str) -> Mask:
             found: NDArray[Any] = np.asarray(image)
     if found.ndim == 3:
         found = found[..., -1] if found.shape[2] in (2, 4) else np.asarray(found.any(axis=2))
-    return np.asarray(found != 0)
+    return np.asarray(found > above)
 
 
 def take(figure: Figure, kind: str, geometry: Mapping[str, Any], size: tuple[int, int], where: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,17 +13,12 @@ from vtlab.formats.base import FEATURES, Loss, frame_count, lost
 from vtlab.formats.borders import holes_of
 from vtlab.formats.figures import Figure, collected, drawn_otherwise, extents_of, shapes
 from vtlab.formats.ledger import column, pointed, row_of_points
-from vtlab.formats.planned import Planned
+from vtlab.formats.planned import Planned, key_of
 from vtlab.formats.supervisely_geometry import pixels, rectangle, take, to_bitmap
 from vtlab.tracks import IdMap, Record, Tracks
 
 UNLABELLED = "object"
 """Class of an object that has no label."""
-
-
-def key_of(*parts: object) -> str:
-    """A key of 32 digits that is the same for the same parts."""
-    return uuid.uuid5(uuid.NAMESPACE_OID, "/".join(map(str, parts))).hex
 
 
 class Plan(Planned):

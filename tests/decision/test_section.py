@@ -9,7 +9,9 @@ import pytest
 
 import vtlab
 from vtlab.comparison import Comparison, Run
+from vtlab.decision import doubtful
 from vtlab.sequence import Sequence
+from vtlab.show import draw
 from vtlab.show.intervals import Interval, chart
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
@@ -69,7 +71,7 @@ def test_a_report_shows_levels_differences_and_labelled_frames(comparison, tmp_p
     assert {k: d.count("M") for k, d in ticks.items()} == {"labelled": own - 5, "again": 5, "unsure": 1}
     assert all(f"M{f + 0.5:g} 0" in ticks["again"] for f in twice)
     assert "<rect class=known x=50 y=90 width=3" in text
-    assert text.count("<img ") == 8
+    assert text.count("<img ") == 16  # labelled frames, and doubtful ones
 
 
 def test_beside_a_verdict_nothing_asks_for_one_and_all_numbers_have_one_unit(comparison, tmp_path):
@@ -87,7 +89,7 @@ def test_beside_a_verdict_nothing_asks_for_one_and_all_numbers_have_one_unit(com
 def test_before_labels_and_without_footage_it_says_what_there_is(comparison, tmp_path):
     text = section_of(comparison, vtlab.verdict(comparison), tmp_path)
     assert "0 of 120 frames labelled; none of them asked twice." in text
-    assert "<img" not in text
+    assert "<img" not in text.split("Where the trackers differ most")[0]
     assert "Differences" not in text
     blind = vtlab.verdict({"a": drift(0.1, 0), "b": drift(2.0, 1)}, labels=still(list(range(N))))
     assert blind.state == "exact"
@@ -110,3 +112,30 @@ def test_a_chart_cuts_at_its_ends_and_leaves_out_what_is_unknown():
     assert text.count("<rect") == 1
     assert "x='0.00%' width='70.00%'" in text
     assert chart([Interval("b", nan, nan, nan)], "J") == ""
+
+
+def test_doubtful_places_are_shown_as_pictures(comparison, tmp_path):
+    """In a notebook and in the report: every tracker in its own colour, moments apart from each other, one file for all."""
+    found = doubtful(comparison, 5)
+    assert len(found) == 5
+    sheet = found.picture
+    assert sheet.shape == (2 * 48 + 4, 4 * 64 + 3 * 4, 3)
+    for k in (1, 2, 3):
+        assert (sheet == draw.colour(k)).all(axis=2).any()
+    text = found._repr_html_()
+    assert text.count("<img ") == 8
+    assert HOSTILE not in text
+    assert "For review only" in text
+    shown = re.findall(r"<figcaption>frame (\d+), differ by (\d+)%", text)
+    frames = [int(frame) for frame, _ in shown]
+    assert frames == sorted(frames)
+    assert np.diff(frames).min() > N // 9
+    assert max(int(amount) for _, amount in shown) == round(100 * found["disagreement"].iloc[0])
+    page = section_of(comparison, vtlab.verdict(comparison), tmp_path)
+    assert "Where the trackers differ most" in page
+    assert page.count("<img ") == 8
+    blind = doubtful({"a": drift(0.1, 0), "b": drift(2.0, 1)}, 3)
+    assert blind.picture is None
+    assert "the footage of video isn" in blind._repr_html_()
+    same = doubtful({"a": drift(0.1, 0), "b": drift(0.1, 0)}, 3)
+    assert "<img" not in same._repr_html_()

@@ -7,8 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vtlab.decision import store
 from vtlab.decision.answer import Verdict
 from vtlab.decision.clips import Answers, clips_of
@@ -18,7 +16,7 @@ from vtlab.errors import InputError, VtlabWarning
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from vtlab.decision.doubts import Doubts
 
 _SURE_UP_TO = 3
 """Trackers up to which a strict winner is proven by a bet; with more, nothing is decided before about 25 labels."""
@@ -168,8 +166,11 @@ def _known(clips: Mapping[str, Clip], labels: Tracks | Mapping[str, Tracks] | No
     return dict(labels)
 
 
-def doubtful(answers: Answers, count: int = 20, *, metric: str | None = None) -> pd.DataFrame:
+def doubtful(answers: Answers, count: int = 20, *, metric: str | None = None) -> Doubts:
     """Frames on which the trackers differ most, for people to look at: clip, frame, disagreement (0 to 1), most first.
+
+    A notebook shows the table with small pictures of the most doubtful places, where the footage is known; `.picture` is
+    the same as an image.
 
     For review only: labels on these frames say nothing of the others (a mean over them is off by 0.16 and more), and
     frames on which all trackers share a mistake are not among them. For numbers ask `vtlab.verdict` which frames to
@@ -180,12 +181,8 @@ def doubtful(answers: Answers, count: int = 20, *, metric: str | None = None) ->
         count: Frames at most.
         metric: By which measure they differ; by default that of the family.
     """
-    import pandas as pd
+    from vtlab.decision.doubts import Doubts
 
     given = clips_of(answers)
     question = Question(find_measure(metric, given.family).name, 0.0, 0.95, 80, 0, False)
-    asked = Verdict(given.clips, question, notes=given.notes)
-    places, amount = asked.disagreement()
-    order = np.argsort(-amount, kind="stable")[:count]
-    rows = [(*places[i], float(amount[i])) for i in order]
-    return pd.DataFrame(rows, columns=["clip", "frame", "disagreement"])
+    return Doubts.of(Verdict(given.clips, question, notes=given.notes), count)

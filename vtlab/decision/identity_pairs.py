@@ -283,9 +283,12 @@ class IdentityPairs:
         if n is None:
             left = len(self.next())
             return f"Nothing can be said of identities yet: {left} more questions, about {max(1, round(left / 10))} minutes."
+        table = self.table
         told = "; ".join(
-            f"{name} {share(row.value)} ({share(row.low)} to {share(row.high)})"
-            for name, row in zip(self.table.index, self.table.itertuples(), strict=True)
+            f"{name} {share(value)} ({share(low)} to {share(high)})"
+            for name, (value, low, high) in zip(
+                table.index, table[["value", "low", "high"]].to_numpy(float).tolist(), strict=True
+            )
         )
         what = {
             "AssPr": "Share of a box's identity that is one object (AssPr at IoU 0.5)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,15 +12,21 @@ from vtlab.errors import VtlabError
 from vtlab.metrics.records import Metric
 from vtlab.show import draw
 from vtlab.show.board import Board
+from vtlab.show.contact import Contact
 from vtlab.show.intervals import Interval, rows_of
 from vtlab.show.judgement import Judgement, Span
+from vtlab.tracks import Tracks
 from vtlab.video import Image
 
 if TYPE_CHECKING:
     from vtlab.decision.answer import Verdict
 
 PICTURES = 8
-"""Labelled frames that are shown at most."""
+"""Frames that are shown at most: of those labelled, and of those on which trackers differ."""
+MOMENT = 2.0
+"""Seconds around a doubtful place in which no second one is shown."""
+WIDTH = 300
+"""Pixels of a small picture."""
 
 
 def section(verdict: Verdict) -> Judgement:
@@ -34,6 +40,7 @@ def section(verdict: Verdict) -> Judgement:
         counts=counts(verdict),
         spans=spans(verdict),
         pictures=_pictures(verdict),
+        apart=contact(verdict),
         notes=verdict.notes,
     )
 
@@ -146,6 +153,57 @@ def _pictures(verdict: Verdict) -> Iterator[tuple[str, Image | str]]:
             yield "Pictures of labelled frames", f"the footage of {name} isn't known."
             return
         try:
-            yield caption, draw.resized(draw.overlay(clip.video[frame], said, frame, labels=False), 300)
+            yield caption, _small(clip.video[frame], [said], frame)
         except VtlabError as error:
             yield caption, str(error)
+
+
+def contact(verdict: Verdict) -> Contact:
+    """Small pictures of the places at which the trackers differ most, every tracker's answer in a colour of its own."""
+    return Contact(
+        verdict.trackers,
+        _doubtful(verdict),
+        "For review only: frames that were chosen because trackers differ say nothing of the others, and where all share a "
+        "mistake they do not differ.",
+    )
+
+
+def places_apart(verdict: Verdict, count: int) -> list[tuple[str, int, float]]:
+    """(clip, frame, disagreement) of the most doubtful places in the order of the video; not two of one moment.
+
+    Where trackers differ as much on many frames, as after a loss, these are taken by chance, so from all over the video.
+    """
+    places, amount = verdict.disagreement()
+    found = list[tuple[str, int, float]]()
+    for i in np.lexsort((np.random.default_rng(0).random(len(places)), -amount.round(2))):
+        name, frame = places[i]
+        if len(found) == count or not amount[i]:
+            break
+        video = verdict.clips[name].video
+        moment = np.inf if video is None else MOMENT * video.fps
+        near = min(len(places) / (count + 1), moment)
+        if all(name != n or abs(frame - f) > near for n, f, _ in found):
+            found.append((name, frame, float(amount[i])))
+    order = list(verdict.clips)
+    return sorted(found, key=lambda place: (order.index(place[0]), place[1]))
+
+
+def _doubtful(verdict: Verdict) -> Iterator[tuple[str, Image | str]]:
+    for name, frame, amount in places_apart(verdict, PICTURES):
+        clip, many = verdict.clips[name], f"{name}, " if len(verdict.clips) > 1 else ""
+        if clip.video is None:
+            yield "Pictures of doubtful frames", f"the footage of {name} isn't known."
+            return
+        try:
+            small = _small(clip.video[frame], list(clip.tracks.values()), frame)
+            yield f"{many}frame {frame}, differ by {amount:.0%}", small
+        except VtlabError as error:
+            yield f"{many}frame {frame}", str(error)
+
+
+def _small(image: Image, answers: Sequence[Tracks], frame: int) -> Image:
+    """A small picture with all answers, each in a colour of its own, in lines that can be seen at that size."""
+    weight = max(2, round(2 * image.shape[1] / WIDTH))
+    for k, tracks in enumerate(answers):
+        image = draw.overlay(image, tracks, frame, labels=False, shade=draw.colour(k + 1), weight=weight)
+    return draw.resized(image, WIDTH)

@@ -51,6 +51,8 @@ def overlay(
     labels: bool = True,
     trail: int = 0,
     opacity: float = 0.45,
+    shade: Colour | None = None,
+    weight: int | None = None,
 ) -> Image:
     """Draw the objects of one frame.
 
@@ -63,15 +65,17 @@ def overlay(
         labels: Write id, label and score beside each object.
         trail: Frames of path to draw behind points and box centres.
         opacity: Of masks, 0 to 1.
+        shade: RGB of everything but trails, in place of a colour for each object.
+        weight: Pixels of a line; by default what suits the image as large as it is.
 
     Returns:
         A new image (H, W, 3).
     """
     canvas = np.array(image, order="C")
-    weight = max(1, round(min(canvas.shape[:2]) / 240))
+    weight = weight or max(1, round(min(canvas.shape[:2]) / 240))
     now = tracks.at(frame)
     for object_id, mask in now.masks_at(frame).items():
-        _mask(canvas, mask, colour(object_id), opacity, weight)
+        _mask(canvas, mask, shade or colour(object_id), opacity, weight)
     if truth is not None:
         for box in truth.at(frame).seen().boxes:
             _box(canvas, box, TRUTH, max(1, weight // 2), dashed=False)
@@ -79,17 +83,17 @@ def overlay(
         _trails(canvas, tracks, frame, trail, weight)
     owners = set(now.points.object_id.tolist())
     for i in range(len(now)):
-        shade = colour(int(now.object_id[i]))
+        paint = shade or colour(int(now.object_id[i]))
         has_mask = now.rle is not None and now.rle[i] is not None
         has_points = now.object_id[i] in owners
         if not has_points and (not has_mask or not now.visible[i]):
-            _box(canvas, now.boxes[i], shade, weight, dashed=not now.visible[i])
+            _box(canvas, now.boxes[i], paint, weight, dashed=not now.visible[i])
         if labels and np.isfinite(now.boxes[i]).all():
             parts = [f"{now.object_id[i]}", now.label[i] or ""]
             if now.source[i] == "tracked" or now.source[i] == "detected":
                 parts.append(f"{now.score[i]:.2f}")
-            _text(canvas, " ".join(p for p in parts if p), now.boxes[i][:2], shade, weight)
-    _points(canvas, now, weight)
+            _text(canvas, " ".join(p for p in parts if p), now.boxes[i][:2], paint, weight)
+    _points(canvas, now, weight, shade)
     if title:
         _text(canvas, title, (2, 0), (255, 255, 255), weight + 1, below=True)
     return canvas
@@ -206,13 +210,13 @@ def _box(canvas: Image, box: NDArray[np.float64], shade: Colour, weight: int, *,
             cv2.line(canvas, tuple(line[0]), tuple(line[1]), shade, weight, cv2.LINE_AA)
 
 
-def _points(canvas: Image, now: Tracks, weight: int) -> None:
+def _points(canvas: Image, now: Tracks, weight: int, one: Colour | None) -> None:
     import cv2
 
     p = now.points
     for i in np.flatnonzero(np.isfinite(p.xy).all(axis=1)):
         centre = tuple(int(v) for v in np.floor(p.xy[i]))
-        shade = colour(int(p.object_id[i]) + int(p.point_id[i]))
+        shade = one or colour(int(p.object_id[i]) + int(p.point_id[i]))
         cv2.circle(canvas, centre, 2 * weight + 1, shade, -1 if p.visible[i] else weight, cv2.LINE_AA)
 
 

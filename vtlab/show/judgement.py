@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.show.board import Board
+from vtlab.show.contact import Contact
 from vtlab.show.intervals import Interval, chart, points
 from vtlab.show.page import jpeg, missing
 from vtlab.video import Image
@@ -55,6 +56,7 @@ class Judgement:
         counts: How many frames were labelled, in a sentence.
         spans: Where they lie.
         pictures: (caption, RGB image (H, W, 3), or why there is none) of some of them, taken as the page is written.
+        apart: Frames on which the trackers differ most.
         notes: What a reader must know besides.
     """
 
@@ -66,6 +68,7 @@ class Judgement:
     counts: str
     spans: Sequence[Span]
     pictures: Iterable[tuple[str, Image | str]]
+    apart: Contact
     notes: Sequence[str]
 
     @property
@@ -88,6 +91,8 @@ class Judgement:
         parts.append(_legend(self.spans))
         pictures = [missing(c, i) if isinstance(i, str) else jpeg(i, c) for c, i in self.pictures]
         parts += ["<div class='gallery small'>", *pictures, "</div>"] if pictures else []
+        sheet = self.apart.to_html()
+        parts += ["<h3>Where the trackers differ most</h3>", sheet] if sheet else []
         parts += [_note(note) for note in self.notes]
         return "\n".join(parts)
 

@@ -9,9 +9,9 @@ BIN := $(V)/bin
 export UV_PYTHON_DOWNLOADS := never
 
 DEMO_EXTRAS  := notebook,mot
-TEST_EXTRAS  := notebook,mot,torch,onnx,test
+TEST_EXTRAS  := notebook,mot,torch,onnx,weights,test
 DOCS_EXTRAS  := notebook,mot,docs
-BENCH_EXTRAS := notebook,mot,torch,onnx,test
+BENCH_EXTRAS := notebook,mot,torch,onnx,weights,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import http.server
+import json
 import re
 import subprocess
 import sys
@@ -107,7 +108,9 @@ def weight(server: Server, sha256: str | None = SHA, path: str = "/net.onnx") ->
 
 
 def leftovers(cache: Path) -> list[str]:
-    return sorted(p.name for p in cache.iterdir() if p.name != ".lock") if cache.is_dir() else []
+    """What lies in the cache besides its lock and the records of what was fetched."""
+    names = [p.name for p in cache.iterdir()] if cache.is_dir() else []
+    return sorted(n for n in names if n != ".lock" and not n.endswith(".record"))
 
 
 def test_download_once(server: Server, cache: Path) -> None:
@@ -173,7 +176,7 @@ def test_wrong_hash_of_a_download(server: Server, cache: Path) -> None:
 def test_unpublished_hash_is_recorded_and_holds(server: Server, cache: Path) -> None:
     file = weight(server, None)
     path = weights.fetch(file, progress=False)
-    assert (cache / "net.onnx.sha256").read_text().strip() == SHA
+    assert json.loads((cache / "net.onnx.record").read_text())["sha256"] == SHA
     path.write_bytes(b"something else")
     assert weights.verify(file).state == "wrong"
     with pytest.raises(WeightsError, match=r"not the one expected.*recorded in .*delete"):
@@ -216,7 +219,7 @@ def test_local_folder_comes_first(
 )
 def test_offline_says_which_file_goes_where(cache: Path, url: str, reason: str) -> None:
     file = WeightFile("net.onnx", url, SHA, 0, "MIT", "https://example.org/net")
-    message = rf"'net\.onnx' is not on this machine .*{reason}.*Remedy: get {url} \(see .*put it at {cache}/net\.onnx"
+    message = rf"'net\.onnx' is not on this machine .*{reason}.*1\. open {url} \(see .*3\. put it at {cache}/net\.onnx"
     with pytest.raises(WeightsError, match=message):
         weights.fetch(file)
 
@@ -240,7 +243,7 @@ def test_addresses_that_do_not_give_the_file(server: Server, cache: Path) -> Non
 
 
 def test_full_disk(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights.files.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
+    monkeypatch.setattr(weights.transfer.shutil, "disk_usage", lambda _: SimpleNamespace(free=1))
     with pytest.raises(WeightsError, match=r"needs 2048002 bytes, .* has 1 free\. Remedy"):
         weights.fetch(weight(server), progress=False)
 
@@ -319,7 +322,8 @@ def test_what_is_not_the_file_is_never_pinned(server: Server, cache: Path, chang
     server.length = "no length" not in change
     with pytest.raises(WeightsError, match="can't be downloaded"):
         weights.fetch(file, progress=False)
-    assert not {"net.onnx", "net.onnx.sha256"} & set(leftovers(cache))
+    assert "net.onnx" not in leftovers(cache)
+    assert not (cache / "net.onnx.record").exists()
 
 
 @pytest.mark.parametrize(
@@ -351,11 +355,11 @@ def test_redirects_are_shown_and_go_to_https_only(server: Server, capsys: pytest
 
 
 def test_a_download_has_an_end(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(weights.files, "_LONGEST", 0.3)
+    monkeypatch.setattr(weights.transfer, "_LONGEST", 0.3)
     server.slow = 0.2
     with pytest.raises(WeightsError, match=r"bytes came in .* hours; call again to go on"):
         weights.fetch(weight(server), progress=False)
-    monkeypatch.setattr(weights.files, "_LONGEST", 60.0)
+    monkeypatch.setattr(weights.transfer, "_LONGEST", 60.0)
     server.slow = 0.0
     assert weights.fetch(weight(server), progress=False).read_bytes() == DATA
     assert server.starts[-1] > 0

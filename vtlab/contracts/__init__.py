@@ -66,6 +66,7 @@ class WeightFile:
         size: Bytes as the source states, 0 if unknown.
         licence: Licence of the weights (SPDX name where there is one).
         source: Where the file is published: repository or page.
+        inside: Where `url` is a published folder: path of the file in it, as its authors state it; "" if nobody does.
     """
 
     name: str
@@ -74,6 +75,7 @@ class WeightFile:
     size: int = 0
     licence: str = "unknown"
     source: str = ""
+    inside: str = ""
 
 
 @dataclass(frozen=True)

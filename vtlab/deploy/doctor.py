@@ -17,6 +17,8 @@ _OPTIONAL = (
     ("sam2", "sam2", "SAM 2"),
     ("cutie", "cutie", "Cutie"),
     ("transformers", "transformers", "RT-DETR, D-FINE"),
+    ("gdown", "weights", "weights on Google Drive"),
+    ("huggingface_hub", "weights", "gated weights on the Hugging Face hub"),
     ("distributed", "cluster", "batches over processes and clusters"),
 )
 

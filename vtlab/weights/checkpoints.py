@@ -5,7 +5,9 @@ How a file is read without running anything of it stands in `vtlab.weights.unpic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +29,25 @@ WRAPPING_KEYS = (
     "params",
     "weights",
 )
+
+_LOADED: ContextVar[list[Path] | None] = ContextVar("loaded", default=None)
+
+
+@contextmanager
+def watched() -> Iterator[list[Path]]:
+    """Collect the files from which all tensors of a network were loaded strictly, while the block runs."""
+    seen: list[Path] = []
+    token = _LOADED.set(seen)
+    try:
+        yield seen
+    finally:
+        _LOADED.reset(token)
+
+
+def _note(path: str | Path) -> None:
+    seen = _LOADED.get()
+    if seen is not None:
+        seen.append(Path(path))
 
 
 def load_tensors(path: str | Path, *, key: str | None = None) -> dict[str, torch.Tensor]:
@@ -96,6 +117,7 @@ def load_into(
         )
         raise WeightsError(f"The checkpoint {path} does not fit {what}: {'; '.join(wrong)}. {hint}")
     module.load_state_dict(tensors, strict=True)
+    _note(path)
 
 
 def load_transformers(name: str, config: Path, file: Path, *, what: str) -> torch.nn.Module:
@@ -140,6 +162,7 @@ def load_transformers(name: str, config: Path, file: Path, *, what: str) -> torc
             f"The checkpoint {file} does not fit {what}: {'; '.join(wrong)}. Remedy: give the official files of {what} "
             f"(transformers {transformers.__version__} reads them)."
         )
+    _note(file)
     return network.eval()
 
 

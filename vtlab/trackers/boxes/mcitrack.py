@@ -44,9 +44,16 @@ if TYPE_CHECKING:
     from vtlab.nets.mcitrack import MCITrackConfig, State
 
 SEARCH_FACTOR, TEMPLATE_FACTOR = 4.0, 2.0
-_SOURCE = "https://drive.google.com/drive/folders/1x6hTaBpF8dO_G8TsBn9z-or7FtKBF1mb"
+_FOLDER = "https://drive.google.com/drive/folders/1x6hTaBpF8dO_G8TsBn9z-or7FtKBF1mb"
+_SOURCE = "https://github.com/kangben258/MCITrack"
 _WEIGHTS = {
-    name: WeightFile(f"mcitrack_{name}.pth.tar", _SOURCE, licence="none stated", source=_SOURCE)
+    name: WeightFile(
+        f"mcitrack_{name}.pth.tar",
+        _FOLDER,
+        licence="none stated",
+        source=_SOURCE,
+        inside=f"mcitrack_{name}/MCITRACK_ep0300.pth.tar",  # as lib/test/parameter/mcitrack.py looks for it
+    )
     for name in ("t224", "s224", "b224", "l224", "l384")
 }
 _CARD: dict[str, Any] = {
@@ -54,7 +61,7 @@ _CARD: dict[str, Any] = {
     "accepts": {BoxPrompt},
     "paper": "Exploring Enhanced Contextual Information for Video-Level Object Tracking, AAAI 2025",
     "paper_url": "https://arxiv.org/abs/2412.11023",
-    "code": "https://github.com/kangben258/MCITrack",
+    "code": _SOURCE,
     "licence": "none stated",
     "requires": "torch",
     "notice": "The official repository states no licence for its weights: all rights are reserved by its authors.",

@@ -47,8 +47,10 @@ _FOLDER = "https://drive.google.com/drive/folders/1wyeIs3ytYkmAtTXoVlLMkJ4aSTq5C
 _SOURCE = "https://github.com/MCG-NJU/MixFormer"
 
 
-def _file(name: str) -> WeightFile:
-    return WeightFile(f"{name}.pth.tar", _FOLDER, licence="MIT", source=_SOURCE)
+def _file(name: str, stated: bool = True) -> WeightFile:
+    """A file of the official folder, by the name that the official test scripts give it."""
+    inside = f"{name}.pth.tar" if stated else ""
+    return WeightFile(f"{name}.pth.tar", _FOLDER, licence="MIT", source=_SOURCE, inside=inside)
 
 
 # The official repository states no names for its offline checkpoints; theirs are vtlab's.
@@ -57,10 +59,10 @@ _FILES = {
     "cvt-large": _file("mixformer_cvtL_online_22k"),
     "vit-base": _file("mixformer_vit_base_online"),
     "vit-large": _file("mixformer_vit_large_online"),
-    "cvt-base-offline": _file("mixformer_cvt_22k"),
-    "cvt-large-offline": _file("mixformer_cvtL_22k"),
-    "vit-base-offline": _file("mixformer_vit_base"),
-    "vit-large-offline": _file("mixformer_vit_large"),
+    "cvt-base-offline": _file("mixformer_cvt_22k", stated=False),
+    "cvt-large-offline": _file("mixformer_cvtL_22k", stated=False),
+    "vit-base-offline": _file("mixformer_vit_base", stated=False),
+    "vit-large-offline": _file("mixformer_vit_large", stated=False),
     "cvt-base-1k": _file("mixformer_cvt_online_1k"),
     "cvt-base-got": _file("mixformer_cvt_online_22k_got"),
     "cvt-base-got-1k": _file("mixformer_cvt_online_got_1k"),

@@ -44,11 +44,12 @@ _FOLDER = "https://drive.google.com/drive/folders/1GVQV1GoW-ttDJRRqaVAtLUtubtgLh
 _SOURCE = "https://github.com/chenxin-dlut/TransT"
 
 
-def _file(name: str) -> WeightFile:
-    return WeightFile(name, _FOLDER, licence="GPL-3.0", source=_SOURCE)
+def _file(name: str, inside: str) -> WeightFile:
+    return WeightFile(name, _FOLDER, licence="GPL-3.0", source=_SOURCE, inside=inside)
 
 
-_FILES = {4: _file("transt.pth"), 2: _file("transt_n2.pth")}
+# "transt.pth" is what the official code loads (pytracking/parameter/transt); it states no name for N2's file.
+_FILES = {4: _file("transt.pth", "transt.pth"), 2: _file("transt_n2.pth", "")}
 _CARD: dict[str, Any] = {
     "family": "sot",
     "accepts": {BoxPrompt},

@@ -31,7 +31,7 @@ _BUFFER = 2000
 _RELEASE = "https://github.com/hkchengrex/Cutie/releases"
 
 
-def _file(name: str, size: int, sha256: str | None = None) -> WeightFile:
+def _file(name: str, size: int = 0, sha256: str | None = None) -> WeightFile:
     return WeightFile(name, f"{_RELEASE}/download/v1.0/{name}", sha256, size, "MIT", f"{_RELEASE}/tag/v1.0")
 
 
@@ -41,7 +41,7 @@ _FILES = {
         140_443_788,
         "9c05402ee36d3a356fb72715d263ba7e1ea06ad3bada48c1306491792da43023",
     ),
-    "cutie-small": _file("cutie-small-mega.pth", 115_000_000),
+    "cutie-small": _file("cutie-small-mega.pth"),
 }
 _CARD: dict[str, Any] = {
     "family": "vos",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _RELEASE = "https://github.com/hkchengrex/XMem/releases"
 
 
-def _file(name: str, size: int, sha256: str | None = None) -> WeightFile:
+def _file(name: str, size: int = 0, sha256: str | None = None) -> WeightFile:
     return WeightFile(name, f"{_RELEASE}/download/v1.0/{name}", sha256, size, "MIT", f"{_RELEASE}/tag/v1.0")
 
 
@@ -32,7 +32,7 @@ _FILES = {
     "xmem": _file(
         "XMem.pth", 249_026_057, "27776291d2f0639b4e6b372a67651579b51180aa4d8f8f89bbff2dcc09ebf6f9"
     ),
-    "xmem-s012": _file("XMem-s012.pth", 249_000_000),
+    "xmem-s012": _file("XMem-s012.pth"),
 }
 _CARD: dict[str, Any] = {
     "family": "vos",

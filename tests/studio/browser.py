@@ -38,6 +38,7 @@ CONNECTED = """async () => {
   await context.ready;
   return context.session?.kernel?.connectionStatus === 'connected';
 }"""
+PAGE = "<!doctype html><meta charset=utf-8><body><div id=host></div>"
 # A model as anywidget gives it to render(): what it sends is answered with the traits that changed.
 FAKE_MODEL = """async ({ esm, css, state }) => {
   const style = document.createElement('style'); style.textContent = css; document.head.append(style);
@@ -51,8 +52,14 @@ FAKE_MODEL = """async ({ esm, css, state }) => {
     for (const k of names) values[k] = read(changed[k]);
     for (const k of names) fire('change:' + k, window.model, values[k]);
     if (names.length) fire('change'); };
-  const call = async message => { window.waiting++;
-    try { const { __messages__: messages, ...changed } = await window.to_python(message);
+  // Messages keep their order, as on a socket. `latency` milliseconds there and back; a kernel that is `gone` gets none.
+  window.latency = 0; window.gone = false;
+  const later = () => window.latency ? new Promise(r => setTimeout(r, window.latency / 2)) : null;
+  const call = async message => { if (window.gone) return;
+    window.waiting++;
+    try { await later();
+      const { __messages__: messages, ...changed } = await window.to_python(message);
+      await later();
       window.push(changed);
       for (const m of messages || []) fire('msg:custom', m.content, m.buffers.map(bytes));
     } finally { window.waiting--; } };
@@ -102,7 +109,8 @@ class Shown:
         widget.send = self._send  # what the widget sends by itself goes along with the next answer
         page.on("pageerror", lambda e: self.errors.append(str(e)))
         page.on("console", lambda m: self.errors.append(m.text) if m.type == "error" else None)
-        page.set_content("<!doctype html><meta charset=utf-8><body><div id=host></div>")
+        page.route("http://widgets.test/", lambda route: route.fulfill(body=PAGE, content_type="text/html"))
+        page.goto("http://widgets.test/")  # an address of its own, and so a storage
         page.expose_function("to_python", self._receive)
         self._changes()
         page.evaluate(

@@ -26,12 +26,22 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture
 def show(browser: Any) -> Iterator[Callable[..., Shown]]:
-    """Function (widget, scale=1.0, size=(1000, 800)) -> `Shown`; `scale` is the device pixel ratio."""
+    """Function (widget, scale=1.0, size=(1000, 800)) -> `Shown`; `scale` is the device pixel ratio.
+
+    `beside`: another `Shown`, of which the page shares the browser's storage, as another tab does.
+    """
     contexts = []
 
     def open_one(
-        widget: Any, *, scale: float = 1.0, size: tuple[int, int] = (1000, 800), dark: bool = False
+        widget: Any,
+        *,
+        scale: float = 1.0,
+        size: tuple[int, int] = (1000, 800),
+        dark: bool = False,
+        beside: Shown | None = None,
     ) -> Shown:
+        if beside is not None:
+            return Shown(beside.page.context.new_page(), widget)
         contexts.append(
             browser.new_context(
                 viewport={"width": size[0], "height": size[1]},

@@ -89,6 +89,7 @@ def test_boxes_move_resize_nudge_and_more_of_them_are_more_objects(hand):
     assert boxes(hand)[1] == pytest.approx((51, 50, 131, 140), abs=1)
     hand.drag((200, 100), (260, 160))
     assert boxes(hand)[2] == pytest.approx((200, 100, 260, 160), abs=1)
+    hand.click(90, 90)  # only what is selected moves
     hand.drag((90, 90), (90, 400))  # out of the frame: the box stops at its edge and keeps its size
     assert boxes(hand)[1] == pytest.approx((51, 150, 131, 240), abs=1)
     assert hand.shown.widget.view["selected"] == 1

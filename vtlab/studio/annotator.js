@@ -2,7 +2,7 @@
 // lives in Python: an edit is sent as {do: name, ...}, and `view` says what to draw. Needs parts, stage and gestures.
 
 const TOOLS = {
-  box: { key: "b", name: "Box", icon: "M2.5 4.5h11v7h-11z", hint: "Drag a box (Shift: inside another). Drag it to move, its handles to resize, its knob to turn; Alt+arrows nudge." },
+  box: { key: "b", name: "Box", icon: "M2.5 4.5h11v7h-11z", hint: "Drag a box: a new object. The selected one moves by its inside, its handles, its knob; Shift draws inside it, Alt draws it anew." },
   click: { key: "c", name: "Click", icon: "M8 1v5M8 10v5M1 8h5M10 8h5", hint: "Click on the object; right-click (or Alt) beside it. The mask follows." },
   polygon: { key: "g", name: "Polygon", icon: "M8 1.5 14.5 6 12 14H4L1.5 6z", hint: "Click the outline; Enter, double-click or the first point closes it. Esc gives up." },
   brush: { key: "p", name: "Brush", icon: "M13.5 2.5 6 10M6 10c-2 0-3 1-3.5 3.5C5 13 6 12 6 10z", hint: "Paint the mask. [ and ] change the size; Alt erases." },
@@ -24,6 +24,9 @@ const COPY_KEYS = [["d", "duplicate to the next frame"], ["Ctrl+C, Ctrl+V", "cop
 const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["s", "stop tracking"], ["a", "absent on this frame"],
   ["w q", "next, previous doubtful place"], ["y", "it looks right"], ["PgDn PgUp", "next, previous key figure of the object"]];
 
+const OF_OBJECT = new Set(["box", "click", "polygon", "paint", "points", "add_point", "nodes", "add_node", "swap", "split", "merge", "track", "looks_right"]);
+const OF_FRAME = new Set(["delete", "duplicate", "absent", "gone"]); // those say themselves of whom
+
 // Panels of other files, which are appended to this one: name in the view -> a class with `update(view)` and `key(event)`.
 const PANELS = {};
 
@@ -34,6 +37,8 @@ class Annotator {
     this.panels = {}; this.turn = 0; this.cache = {}; this.wanted = null; this.flying = false;
     this.stage = new Stage(() => this.draw());
     this.build(el);
+    this.link = new Link(model, this.root, model.get("room"));
+    this.root.querySelector(".vt-stage").append(this.link.notice);
     this.listen();
     this.refresh();
   }
@@ -41,8 +46,20 @@ class Annotator {
   get view() { return this.stage.view; }
   get radius() { return this.brush ?? Math.max(Math.round(Math.min(...this.stage.size) / 40), 2); }
   figure(kind) { return this.view.figures.find(f => f.kind === kind && f.id === this.view.selected); }
-  send(edit) { this.model.send(edit); }
   select(id) { this.send({ do: "select", object_id: id }); }
+
+  // An edit is about what is seen while it is made: it says on which frame, and of which object. It is drawn at once.
+  send(edit, id = this.view.selected, frame = this.view.frame) {
+    const at = OF_OBJECT.has(edit.do) ? { frame, object_id: id } : OF_FRAME.has(edit.do) ? { frame } : null;
+    this.link.send(at ? { ...edit, at } : edit);
+    if (!this.gesture) this.draft = null;
+    this.predict();
+  }
+
+  predict() {
+    this.stage.view = predicted(this.base, this.link.pending.map(p => p.edit));
+    this.update();
+  }
 
   go(frame) { // the newest wish waits for the answer to the one before: scrubbing never queues up frames
     this.wanted = clamp(Math.round(frame) || 0, 0, this.view.n_frames - 1);
@@ -66,12 +83,14 @@ class Annotator {
     const [image, mask] = await Promise.all([this.decode("image"), this.decode("mask")]);
     if (turn !== this.turn) return;
     const old = [this.stage.image, this.stage.mask];
+    this.base = view;
+    this.link.heard(view.answered);
     Object.assign(this.stage, { view, image, mask });
     for (const bitmap of old) if (bitmap && bitmap !== image && bitmap !== mask) bitmap.close();
     if (!this.gesture) this.draft = null;
-    if (this.flying && this.wanted !== view.frame) this.send({ do: "go", frame: this.wanted });
+    if (this.flying && this.wanted !== view.frame) { if (!this.link.pending.some(p => p.edit.do === "go")) this.send({ do: "go", frame: this.wanted }); }
     else { this.flying = false; this.wanted = null; }
-    this.update();
+    this.predict();
   }
 
   // -- looks ---------------------------------------------------------------------------------------------------
@@ -91,7 +110,7 @@ class Annotator {
     const help = button("Shortcuts (?)", null, () => this.toggleHelp(), "?");
     const bar = make("div", { class: "vt-bar", role: "toolbar" }, make("span", { class: "vt-group" }, ...Object.values(this.buttons)), make("span", { class: "vt-group" }, this.undo, this.redo), make("span", { class: "vt-group" }, ...zoom), make("span", { class: "vt-gap" }), help);
     this.list = make("div", { class: "vt-list", role: "listbox", "aria-label": "Objects" });
-    const side = make("div", { class: "vt-side" }, make("div", { class: "vt-head" }, make("span", {}, "Objects"), button("New object (n)", ICONS.plus, () => this.send({ do: "new_object" }), "New")), this.list);
+    const side = make("div", { class: "vt-side" }, make("div", { class: "vt-head" }, make("span", {}, "Objects"), button("New object (n)", ICONS.plus, () => this.newObject(), "New")), this.list);
     this.status = make("div", { class: "vt-status", role: "status", "aria-live": "polite" });
     this.root = make("div", { class: "vt-annotator", tabindex: 0, "data-lm-suppress-shortcuts": "true", "aria-label": "Annotator" }, bar,
       make("div", { class: "vt-main" }, make("div", { class: "vt-stage" }, canvas, this.help), side), this.scrubber(), this.status);
@@ -131,7 +150,7 @@ class Annotator {
     this.tracking.hidden = false;
     this.root.classList.add("vt-corrector");
   }
-  say(what) { this.send({ do: what, object_id: this.view.selected }); }
+  say(what, frame = this.view.frame) { this.send({ do: what, object_id: this.view.selected }, null, frame); }
 
   update() {
     const v = this.view, t = v.tracking;
@@ -258,6 +277,8 @@ class Annotator {
     return this.known.id;
   }
 
+  newObject() { this.send({ do: "select", object_id: Math.max(...this.view.objects.map(o => o.id)) + 1, fresh: true }); }
+
   duplicate(id) {
     const to = this.view.frame + 1;
     this.send({ do: "duplicate", object_id: id, frame: to });
@@ -312,7 +333,7 @@ class Annotator {
 
   down(e) {
     this.root.focus({ preventScroll: true });
-    if (!this.view) return;
+    if (!this.view || Object.values(this.panels).some(panel => panel.waits)) return;
     this.stage.canvas.setPointerCapture(e.pointerId);
     if (e.button === 1 || this.space) {
       e.preventDefault();
@@ -341,7 +362,7 @@ class Annotator {
 
   key(e) { // true when the key meant something here
     const target = e.composedPath()[0];
-    if (!this.view || (target !== this.root && ["text", "number"].includes(target.type))) return false;
+    if (!this.view || (target !== this.root && ["text", "number", "textarea"].includes(target.type))) return false;
     if (Object.values(this.panels).some(panel => panel.key(e))) return true;
     const v = this.view, many = e.shiftKey ? 10 : 1, id = v.selected, step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
     if (step && e.altKey) return this.nudge(step[0] * many, step[1] * many), true;
@@ -361,13 +382,14 @@ class Annotator {
     const tool = Object.keys(TOOLS).find(name => TOOLS[name].key === e.key && v.tools.includes(name));
     if (tool) return this.choose(tool), true;
     if (/^[1-9]$/.test(e.key)) return v.objects[e.key - 1] ? (this.select(v.objects[e.key - 1].id), true) : false;
-    const track = v.tracking && { f: () => this.run("forward"), r: () => this.run("backward"), t: () => this.run("both"), s: () => this.send({ do: "stop" }), a: () => this.say("absent"),
+    const track = v.tracking && { f: () => this.run("forward"), r: () => this.run("backward"), t: () => this.run("both"), s: () => this.send({ do: "stop" }), a: () => this.say("absent", this.frame),
       w: () => this.send({ do: "doubt", step: 1 }), q: () => this.send({ do: "doubt", step: -1 }), y: () => this.send({ do: "looks_right" }),
       PageDown: () => this.send({ do: "key_figure", step: 1 }), PageUp: () => this.send({ do: "key_figure", step: -1 }) }[e.key];
+    const remove = () => this.send({ do: "delete", object_id: id, everywhere: e.shiftKey }, null, this.frame); // where the keys went, though it isn't shown yet
     const act = track || {
-      n: () => this.send({ do: "new_object" }), d: () => !v.tracking && this.duplicate(id),
+      n: () => this.newObject(), d: () => !v.tracking && this.duplicate(id),
       h: () => this.send({ do: "show", object_id: id, shown: !v.objects.find(o => o.id === id).shown }),
-      Delete: () => this.send({ do: "delete", object_id: id, everywhere: e.shiftKey }), Backspace: () => this.send({ do: "delete", object_id: id, everywhere: e.shiftKey }),
+      Delete: remove, Backspace: remove,
       Home: () => this.go(0), End: () => this.go(v.n_frames - 1),
       "+": () => this.stage.zoomBy(1.5), "=": () => this.stage.zoomBy(1.5), "-": () => this.stage.zoomBy(1 / 1.5), 0: () => this.stage.zoomBy(0),
       ",": () => this.rotate(-many), "<": () => this.rotate(-many), ".": () => this.rotate(many), ">": () => this.rotate(many),
@@ -380,6 +402,7 @@ class Annotator {
   size(factor) { this.brush = clamp(this.radius * factor, 1, Math.max(...this.stage.size) / 2); this.draw(); }
 
   dispose() {
+    this.link.dispose();
     this.model.off("change:view", this.changed); this.model.off("change:image", this.changed); this.model.off("change:mask", this.changed);
     this.stage.observer.disconnect();
     for (const { bitmap } of Object.values(this.cache)) bitmap?.close();

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ from vtlab.tracks import Source
 from vtlab.video import Video
 
 Key = tuple[int, int, str]
+P = TypeVar("P", bound=Prompt)
 UNDO_STEPS = 100
 REGIONS = ("box", "click", "mask")  # ways to say where an object is; of one object on one frame, one counts
 
@@ -62,8 +63,8 @@ class AnnotatorState:
     """
 
     edits: ClassVar[frozenset[str]] = frozenset({
-        "go", "select", "new_object", "label", "show", "box", "click", "polygon", "paint", "points", "nodes",
-        "delete", "duplicate", "undo", "redo",
+        "go", "select", "new_object", "label", "show", "box", "click", "polygon", "paint", "points", "add_point",
+        "nodes", "add_node", "delete", "duplicate", "undo", "redo",
     })  # fmt: skip
 
     def __init__(
@@ -108,6 +109,11 @@ class AnnotatorState:
     def names(self) -> Mapping[int, str]:
         """Label of each object that has one."""
         return self._now.labels
+
+    @property
+    def file(self) -> Path | None:
+        """File that follows every edit."""
+        return self.autosave
 
     @property
     def tools(self) -> list[str]:
@@ -241,6 +247,8 @@ class AnnotatorState:
         """Click on (or beside) the selected object; with a segmenter its mask follows at once."""
         old = self._now.figures.get((self.selected, self.frame, "click"))
         points, marks = (old.points, old.positive) if isinstance(old, ClickPrompt) else ((), ())
+        if ((float(x), float(y)), bool(positive)) in zip(points, marks, strict=True):
+            return  # said before
         box = self._now.figures.get((self.selected, self.frame, "box"))
         xyxy = self._around(box) if isinstance(box, BoxPrompt) else None
         self._segment(
@@ -284,6 +292,18 @@ class AnnotatorState:
             self.delete(self.selected, kind="point")
             return
         self._put(PointPrompt(tuple((float(x), float(y)) for x, y in points), shape, **self._here()))  # type: ignore[arg-type]
+
+    def add_point(self, x: float, y: float) -> None:
+        """Give the selected object one more point to follow on this frame; one that it has is no other."""
+        old, new = self._own(PointPrompt), (float(x), float(y))
+        if old is None or new not in old.points:
+            self.points([*(old.points if old else ()), new], old.shape if old else "points")
+
+    def add_node(self, x: float, y: float) -> None:
+        """Give the selected object the next node of its skeleton on this frame."""
+        old, new = self._own(SkeletonPrompt), (float(x), float(y))
+        if old is None or new not in old.points:
+            self.nodes([*(old.points if old else ()), new], old.occluded if old else ())
 
     def nodes(self, points: Sequence[Sequence[float]], occluded: Sequence[bool] = ()) -> None:
         """Give the selected object its skeleton on this frame: the nodes of the template, from the first on."""
@@ -349,6 +369,11 @@ class AnnotatorState:
 
     def _here(self) -> dict[str, Any]:
         return {"object_id": self.selected, "frame": self.frame}
+
+    def _own(self, kind: type[P]) -> P | None:
+        """The selected object's figure of a kind on this frame."""
+        mine = (p for p in self.at(self.frame) if p.object_id == self.selected)
+        return next((p for p in mine if isinstance(p, kind)), None)
 
     def _object(self, object_id: int) -> dict[str, Any]:
         """An object as the browser lists it."""

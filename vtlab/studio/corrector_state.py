@@ -116,6 +116,11 @@ class CorrectorState(AnnotatorState):
         return {**self._pending, **self.session.state.labels}
 
     @property
+    def file(self) -> Path | None:
+        """File that follows every change."""
+        return None if self._autosave is None else self.path
+
+    @property
     def tools(self) -> list[str]:
         """Tools that make what the session's tracker can take."""
         takes = TRACKERS.card(self.session.tracker).accepts
@@ -186,6 +191,8 @@ class CorrectorState(AnnotatorState):
         if self.segmenter is None:
             raise InputError("Clicks need a segmenter: open the corrector with segmenter='grabcut'.")
         old = self._clicks.get((self.selected, self.frame))
+        if old and ((float(x), float(y)), bool(positive)) in zip(old.points, old.positive, strict=True):
+            return  # said before
         clicks = ClickPrompt(
             (*(old.points if old else ()), (float(x), float(y))),
             (*(old.positive if old else ()), bool(positive)),

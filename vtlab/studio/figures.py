@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,11 +13,14 @@ import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
-from vtlab.errors import InputError
+from vtlab.errors import InputError, VtlabError
+from vtlab.show.draw import PALETTE
 from vtlab.studio.annotator_state import AnnotatorState
+from vtlab.studio.link import Link, placed, with_free_id
 from vtlab.studio.scripts import FIGURES, joined
 
 JPEG_QUALITY = 92
+COLOURS = ["#{:02x}{:02x}{:02x}".format(*c) for c in PALETTE]
 
 
 class FigureWidget(anywidget.AnyWidget):
@@ -26,28 +31,67 @@ class FigureWidget(anywidget.AnyWidget):
     """
 
     _esm = joined(*FIGURES)
-    _css = joined("annotator.css")
+    _css = joined("annotator.css", "notice.css")
     image = traitlets.Bytes(b"").tag(sync=True)
     mask = traitlets.Bytes(b"").tag(sync=True)
     view = traitlets.Dict().tag(sync=True)
+    room = traitlets.Unicode("").tag(sync=True)
 
     def __init__(self, state: AnnotatorState):
         self._state = state
         self._shown: tuple[Any, int] | None = None
         self._lock = threading.Lock()  # work in the background refreshes too
-        super().__init__()
-        self.on_msg(lambda _, edit, __: self.act(edit))
+        self._link = Link()
+        super().__init__(room=_room(type(self).__name__, state))
+        self.on_msg(lambda _, message, __: self._hear(message))
         self.refresh()
 
     def act(self, edit: Mapping[str, Any]) -> None:
-        """Carry out an edit, as the browser sends it: {"do": "box", "xyxy": [1, 2, 30, 40]}."""
+        """Carry out an edit, as the browser sends it: {"do": "box", "xyxy": [1, 2, 30, 40]}.
+
+        With "at": {"frame": 3, "object_id": 2} it is about another frame and object than those shown, and with "fresh" it
+        makes that object, or, where there is one of that id, the next.
+        """
         try:
-            self._state.act(edit)
+            self._act(with_free_id(edit, self._state.object_ids)[0] if edit.get("fresh") else edit)
+        finally:
+            self.refresh()
+
+    def _act(self, edit: Mapping[str, Any]) -> None:
+        try:
+            with placed(self._state, edit) as what:
+                self._state.act(what)
+        except (VtlabError, KeyError, TypeError, ValueError) as error:  # no such place
+            self._state.message = f"The edit {edit.get('do')!r} can't be carried out: {error}"
         except Exception as error:  # of a segmenter, say: seen by the person, and in the kernel's log
             self._state.message = f"{type(error).__name__}: {error}"
             raise
-        finally:
-            self.refresh()
+
+    def _hear(self, message: Mapping[str, Any]) -> None:
+        """Answer a word of the browser, see link.js."""
+        if "link" not in message:
+            self.act(message)
+        elif message.get("do") == "beat":
+            self.send(self._link.beat(message))
+        elif message.get("do") == "adopt":
+            self._take_over(message)
+        elif (edit := self._link.take(message, self._state.object_ids)) is not None:
+            self.act(edit)
+
+    def _take_over(self, message: Mapping[str, Any]) -> None:
+        """Carry out what a view that was closed had no answer to."""
+        view, done, left = str(message["client"]), 0, []
+        for edit, repeat in self._link.take_over(view, message["edits"], self._state):
+            if repeat:
+                self._act(edit)
+                done += 1
+            else:
+                left.append(edit)
+        if done:
+            edits = "1 edit" if done == 1 else f"{done} edits"
+            self._state.message = f"{edits} that had no answer yet carried out. {self._state.message}".strip()
+        self.send({"do": "adopted", "to": message["link"], "client": view, "left": left})
+        self.refresh()
 
     def refresh(self) -> None:
         """Send what changed to the browser."""
@@ -58,7 +102,13 @@ class FigureWidget(anywidget.AnyWidget):
                 self.image = encode(".jpg", state.video[state.frame])
                 self._shown = state.video, state.frame
             self.mask = b"" if overlay is None else encode(".png", overlay)
-            self.view = state.view()
+            self.view = state.view() | {"answered": dict(self._link.answered), "palette": COLOURS}
+
+
+def _room(kind: str, state: AnnotatorState) -> str:
+    """Name under which the browser keeps edits without an answer: the same for the same work, also in another kernel."""
+    work = uuid.uuid4().hex if state.file is None else f"{kind} {state.file}"
+    return hashlib.sha256(work.encode()).hexdigest()[:16]
 
 
 def encode(suffix: str, image: NDArray[np.uint8]) -> bytes:

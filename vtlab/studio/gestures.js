@@ -3,18 +3,17 @@
 const GRIP = 7; // half of what counts as hitting a handle, in CSS pixels
 
 const GESTURES = {
-  box(w, p) {
+  box(w, p, event) {
     const reach = GRIP / w.stage.scale, own = w.figure("box");
+    if (event.altKey) return drawing(w, p, w.view.selected);
     const handle = own ? handles(own).findIndex(q => near(p, q, reach)) : -1;
     if (handle >= 0) return resizing(w, own, handle);
     if (own && near(p, knob(own, w.stage.scale, w.stage.size)[1], reach)) return turning(w, own, p);
-    const inside = f => { const [x, y] = turn(p, middle(f.xyxy), -(f.angle ?? 0)), b = f.xyxy; return x > b[0] - reach && x < b[2] + reach && y > b[1] - reach && y < b[3] + reach; };
-    const area = f => (f.xyxy[2] - f.xyxy[0]) * (f.xyxy[3] - f.xyxy[1]);
-    const hit = w.view.figures.filter(f => f.kind === "box" && inside(f)).sort((a, b) => (b.id === w.view.selected) - (a.id === w.view.selected) || area(a) - area(b))[0];
-    return hit && own && !w.redraw ? moving(w, hit, p) : drawing(w, p, own, hit); // an object without a box gets one
+    if (own && !w.redraw && inside(own, p, reach)) return moving(w, own, p); // what is selected moves, nothing else does
+    return drawing(w, p, bare(w) ? w.view.selected : null);
   },
   click(w, p, event) {
-    w.send({ do: "click", x: round(p[0]), y: round(p[1]), positive: !(event.altKey || event.button === 2) });
+    w.send({ do: "click", ...spot(p), positive: !(event.altKey || event.button === 2) });
   },
   polygon(w, p) {
     const points = w.outline ?? [];
@@ -28,7 +27,7 @@ const GESTURES = {
     const own = w.figure("point"), points = own?.points ?? [], i = points.findIndex(q => near(p, q, (GRIP + 2) / w.stage.scale));
     const put = list => w.send({ do: "points", points: list, shape: own?.shape ?? "points" });
     if (event.button === 2) return i < 0 ? undefined : put(points.filter((_, k) => k !== i));
-    return i < 0 ? put([...points, p.map(round)]) : dragging(w, own, i, put);
+    return i < 0 ? w.send({ do: "add_point", ...spot(p) }) : dragging(w, own, i, put);
   },
   skeleton(w, p, event) {
     const own = w.figure("skeleton"), points = own?.points ?? [], hidden = own?.occluded ?? [], names = w.view.skeleton?.names ?? [];
@@ -36,20 +35,41 @@ const GESTURES = {
     const put = (list, occluded = hidden) => w.send({ do: "nodes", points: list, occluded });
     if (event.button === 2) return i < 0 ? undefined : put(points, points.map((_, k) => (k === i) !== Boolean(hidden[k])));
     if (i >= 0) return dragging(w, own, i, put);
-    if (points.length < names.length || !names.length) return put([...points, p.map(round)]);
+    if (points.length < names.length || !names.length) w.send({ do: "add_node", ...spot(p) });
   },
 };
 
-function drawing(w, start, own, hit) {
-  const id = own && !w.view.tracking && !w.view.fixed ? Math.max(...w.view.objects.map(o => o.id)) + 1 : w.view.selected; // a second box is a second object
+const spot = p => ({ x: round(p[0]), y: round(p[1]) });
+
+function inside(figure, p, reach = 0) {
+  const [x, y] = turn(p, middle(figure.xyxy), -(figure.angle ?? 0)), b = figure.xyxy;
+  return x > b[0] - reach && x < b[2] + reach && y > b[1] - reach && y < b[3] + reach;
+}
+
+// A click selects what is named there, or the smallest box around it.
+function pick(w, p) {
+  const area = f => (f.xyxy[2] - f.xyxy[0]) * (f.xyxy[3] - f.xyxy[1]);
+  const under = w.view.figures.filter(f => f.kind === "box" && inside(f, p, GRIP / w.stage.scale)).sort((a, b) => area(a) - area(b));
+  w.select(w.stage.named(p) ?? under[0]?.id ?? w.view.selected);
+}
+
+// Whether the selected object waits for a box on this frame: it is nowhere yet, or is clicked and gets a box around it. A
+// second box is a second object, but in a queue, whose objects are given.
+function bare(w) {
+  const id = w.view.selected, own = w.view.figures.filter(f => f.id === id && ["box", "mask", "click"].includes(f.kind));
+  if (w.view.fixed) return true;
+  return (w.view.objects.find(o => o.id === id)?.shown ?? true) && (!own.length || (!own.some(f => f.kind === "box") && own.some(f => f.kind === "click")));
+}
+
+function drawing(w, start, object) { // object: id, or null for a new one
+  const id = object ?? Math.max(...w.view.objects.map(o => o.id)) + 1;
   const box = p => [Math.min(p[0], start[0]), Math.min(p[1], start[1]), Math.max(p[0], start[0]), Math.max(p[1], start[1])].map(round);
   const large = b => (b[2] - b[0]) * w.stage.scale > 3 && (b[3] - b[1]) * w.stage.scale > 3;
   return {
     move: p => (w.draft = large(box(p)) ? { id, kind: "box", xyxy: box(p) } : null),
     up(p) {
-      if (!large(box(p))) return w.select(w.stage.named(p) ?? hit?.id ?? w.view.selected);
-      if (id !== w.view.selected) w.send({ do: "select", object_id: id });
-      w.send({ do: "box", xyxy: box(p) });
+      if (!large(box(p))) return pick(w, p);
+      w.send({ do: "box", xyxy: box(p), ...(object === null && { fresh: true }) }, id);
     },
   };
 }
@@ -64,10 +84,9 @@ function moving(w, figure, start) {
   return {
     move: p => (w.draft = { ...figure, xyxy: moved(p) }),
     up(p) {
-      if (figure.id !== w.view.selected) w.send({ do: "select", object_id: figure.id });
-      if (near(p, start, 1.5 / w.stage.scale)) w.draft = null;
-      else w.send({ do: "box", xyxy: moved(p), angle: figure.angle ?? 0 });
-      w.draw();
+      if (!near(p, start, 1.5 / w.stage.scale)) return w.send({ do: "box", xyxy: moved(p), angle: figure.angle ?? 0 });
+      w.draft = null;
+      pick(w, p);
     },
   };
 }

@@ -1,9 +1,10 @@
 // Player: frames come as JPEG pictures on demand; overlays are drawn here from track data, one canvas for each panel.
+// Needs parts and link.
 const BATCH = 16, KEEP = 120, AHEAD = 32, TRAIL = 15;
 
-function make(tag, attributes = {}, ...children) {
+function element(tag, properties = {}, ...children) { // `make` sets attributes, this sets properties
   const node = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes))
+  for (const [name, value] of Object.entries(properties))
     name in node && name !== "list" ? (node[name] = value) : node.setAttribute(name, value);
   node.append(...children);
   return node;
@@ -12,8 +13,8 @@ function make(tag, attributes = {}, ...children) {
 // Pictures and overlays of frames: the newest KEEP are kept, requests are never sent twice. Few are on their way at a
 // time, so that scrubbing does not queue up frames that nobody waits for.
 class Store {
-  constructor(model, count, changed) {
-    this.model = model; this.count = count; this.changed = changed;
+  constructor(link, count, changed) {
+    this.link = link; this.count = count; this.changed = changed;
     this.known = new Map(); this.asked = new Set();
   }
   get(frame) {
@@ -28,7 +29,7 @@ class Store {
       if (!this.known.has(i) && !this.asked.has(i)) missing.push(i);
     if (!missing.length) return;
     missing.forEach(i => this.asked.add(i));
-    this.model.send({ do: "frames", frames: missing });
+    this.link.post({ do: "frames", frames: missing });
   }
   async take(overlays, buffers) {
     await Promise.all(overlays.map(async (overlay, k) => {
@@ -55,40 +56,40 @@ function render({ model, el }) {
   let current = Math.min(Math.max(model.get("frame"), 0), n - 1), drawn = -1, playing = false, speed = 1, range = null;
   let started = 0, startFrame = 0, timer = 0;
 
-  const root = make("div", { className: "vt-player", tabIndex: 0 });
+  const root = element("div", { className: "vt-player", tabIndex: 0 });
   root.dataset.lmSuppressShortcuts = "true";
   const columns = info.panels.length <= 3 ? info.panels.length : Math.ceil(Math.sqrt(info.panels.length));
-  const panels = make("div", { className: "vt-panels", style: `grid-template-columns: repeat(${columns}, 1fr)` });
+  const panels = element("div", { className: "vt-panels", style: `grid-template-columns: repeat(${columns}, 1fr)` });
   const views = info.panels.map(name => {
-    const canvas = make("canvas", { className: "vt-panel", width: Math.round(info.width * info.scale), height: Math.round(info.height * info.scale), style: `aspect-ratio: ${info.width} / ${info.height}` });
+    const canvas = element("canvas", { className: "vt-panel", width: Math.round(info.width * info.scale), height: Math.round(info.height * info.scale), style: `aspect-ratio: ${info.width} / ${info.height}` });
     canvas.setAttribute("aria-label", `video with the tracks of ${name}`);
     panels.append(canvas);
     return { name, canvas, g: canvas.getContext("2d") };
   });
 
-  const button = (text, title, act) => make("button", { textContent: text, title, onclick: act, type: "button" });
+  const button = (text, title, act) => element("button", { textContent: text, title, onclick: act, type: "button" });
   const play = button("▶", "play or pause (space)", () => toggle());
   const back = button("‹", "one frame back (left)", () => go(current - 1));
   const next = button("›", "one frame on (right)", () => go(current + 1));
-  const slider = make("input", { type: "range", min: 0, max: n - 1, value: current, oninput: () => go(+slider.value) });
+  const slider = element("input", { type: "range", min: 0, max: n - 1, value: current, oninput: () => go(+slider.value) });
   slider.setAttribute("aria-label", "frame");
-  const number = make("input", { type: "number", min: 0, max: n - 1, value: current, onchange: () => go(+number.value) });
+  const number = element("input", { type: "number", min: 0, max: n - 1, value: current, onchange: () => go(+number.value) });
   number.onkeydown = e => { if (e.key === "Enter") { go(+number.value); root.focus({ preventScroll: true }); e.stopPropagation(); } }; // JupyterLab swallows the change
   number.setAttribute("aria-label", "frame number");
-  const rate = make("select", { title: "speed", onchange: () => { speed = +rate.value; restart(); } },
-    ...[0.1, 0.25, 0.5, 1, 2, 4].map(v => make("option", { value: v, textContent: `${v}×`, selected: v === 1 })));
+  const rate = element("select", { title: "speed", onchange: () => { speed = +rate.value; restart(); } },
+    ...[0.1, 0.25, 0.5, 1, 2, 4].map(v => element("option", { value: v, textContent: `${v}×`, selected: v === 1 })));
   const loop = button("⟲", "loop: once for the start here, again for the end here, again to stop looping (l)", () => mark());
   const help = button("?", "keys", () => { keys.hidden = !keys.hidden; });
-  const time = make("span", { className: "vt-time" });
-  const keys = make("div", { className: "vt-help", hidden: true, textContent:
+  const time = element("span", { className: "vt-time" });
+  const keys = element("div", { className: "vt-help", hidden: true, textContent:
     "space play/pause · ← → one frame · shift ← → ten frames · Home End · l loop from/to/off · , . previous or next event · ? this\n" +
     "Timeline: height = score, brightness = overlap with the truth, gap = absent; marks = lost, found, switched, corrected, left. Click to go there." });
-  const note = make("div", { className: "vt-note" });
+  const note = element("div", { className: "vt-note" });
   note.setAttribute("role", "status");
-  const objects = make("div", { className: "vt-objects" });
+  const objects = element("div", { className: "vt-objects" });
   for (const o of info.objects) {
-    const chip = make("button", { type: "button", title: "show or hide this object" },
-      make("span", { className: "vt-dot", style: `background: ${o.colour}` }), `${o.id} ${o.label}`.trim());
+    const chip = element("button", { type: "button", title: "show or hide this object" },
+      element("span", { className: "vt-dot", style: `background: ${o.colour}` }), `${o.id} ${o.label}`.trim());
     chip.setAttribute("aria-pressed", "true");
     chip.onclick = () => {
       hidden.has(o.id) ? hidden.delete(o.id) : hidden.add(o.id);
@@ -97,12 +98,14 @@ function render({ model, el }) {
     };
     objects.append(chip);
   }
-  const lines = make("div", { className: "vt-lines" });
-  root.append(panels, make("div", { className: "vt-bar" }, back, play, next, slider, number, rate, loop, help, time), keys, objects, lines, note);
+  const lines = element("div", { className: "vt-lines" });
+  root.append(panels, element("div", { className: "vt-bar" }, back, play, next, slider, number, rate, loop, help, time), keys, objects, lines, note);
   el.append(root);
 
-  const store = new Store(model, n, () => draw());
-  const cursor = make("div", { className: "vt-cursor" });
+  const link = new Link(model, root), store = new Store(link, n, () => draw());
+  panels.append(link.notice);
+  link.back = () => { store.failed(); draw(); }; // what was asked for meanwhile is asked again
+  const cursor = element("div", { className: "vt-cursor" });
   lines.append(cursor);
   const events = [];
   // Only rows that are in sight are painted: hundreds of objects would take as many megabytes.
@@ -110,9 +113,9 @@ function render({ model, el }) {
     for (const { target, isIntersecting } of found) isIntersecting ? paint(target, rowOf.get(target)) : (target.width = 0);
   });
   for (const panel of info.panels) for (const line of info.timelines[panel]) {
-    const canvas = make("canvas", { width: 0, height: 40 });
+    const canvas = element("canvas", { width: 0, height: 40 });
     const label = info.panels.length > 1 ? `${panel} · ${line.id}` : `${line.id} ${(info.objects.find(o => o.id === line.id) || {}).label || ""}`;
-    lines.append(make("div", { className: "vt-line" }, make("span", { textContent: label, title: label }), canvas));
+    lines.append(element("div", { className: "vt-line" }, element("span", { textContent: label, title: label }), canvas));
     line.events.forEach(e => events.push({ ...e, id: line.id, panel }));
     const at = e => { const r = canvas.getBoundingClientRect(); return (e.clientX - r.left) / r.width * n; };
     canvas.onclick = e => {
@@ -275,6 +278,7 @@ function render({ model, el }) {
   };
   const onFrame = () => { const f = model.get("frame"); if (f !== current && !playing) { current = Math.min(Math.max(f, 0), n - 1); draw(); } };
   const onMessage = (message, buffers) => {
+    link.alive();
     if (message.do === "frames") store.take(message.overlays, buffers);
     else if (message.do === "error") { store.failed(); note.textContent = message.text; }
   };
@@ -289,6 +293,6 @@ function render({ model, el }) {
   model.on("change:frame", onFrame);
   model.on("msg:custom", onMessage);
   draw();
-  return () => { playing = false; observer.disconnect(); sight.disconnect(); cancelAnimationFrame(timer); model.off("change:frame", onFrame); model.off("msg:custom", onMessage); store.clear(); };
+  return () => { playing = false; link.dispose(); observer.disconnect(); sight.disconnect(); cancelAnimationFrame(timer); model.off("change:frame", onFrame); model.off("msg:custom", onMessage); store.clear(); };
 }
 export default { render };

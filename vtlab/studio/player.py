@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import anywidget
 import traitlets
 
 from vtlab.errors import VtlabError
+from vtlab.studio.link import Link
 from vtlab.studio.player_data import PlayerData
+from vtlab.studio.scripts import joined
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
 
@@ -31,8 +32,8 @@ class TrackPlayer(anywidget.AnyWidget):
         frame: The frame shown; set it to go there.
     """
 
-    _esm = Path(__file__).with_name("player.js")
-    _css = Path(__file__).with_name("player.css")
+    _esm = joined("parts.js", "link.js", "player.js")
+    _css = joined("player.css", "notice.css")
     info = traitlets.Dict().tag(sync=True)
     frame = traitlets.Int(0).tag(sync=True)
 
@@ -47,12 +48,17 @@ class TrackPlayer(anywidget.AnyWidget):
     ):
         panels = {tracks.name: tracks} if isinstance(tracks, Tracks) else tracks
         self.data = PlayerData(open_video(video), panels, truth=truth, width=width)
+        self._link = Link()
         super().__init__(info=self.data.info(), **kwargs)
         self.on_msg(self._answer)
 
     def _answer(self, _: Any, content: Any, __: Any) -> None:
-        """Send the frames that the browser asks for."""
-        if not isinstance(content, dict) or content.get("do") != "frames":
+        """Send the frames that the browser asks for, or a sign of life."""
+        if not isinstance(content, dict):
+            return
+        if content.get("do") == "beat":
+            self.send(self._link.beat(content))
+        if content.get("do") != "frames":
             return
         indices = content.get("frames")
         indices = [i for i in indices if isinstance(i, int)] if isinstance(indices, list) else []

@@ -22,6 +22,9 @@ PANELS.queue = class {
 
   get keys() { return this.shown.choices.map(c => [c.key, c.text]).concat([["Home", "the frame that is asked"], ["Ctrl+Z", "undo; with nothing to undo, the answer before"]]); }
 
+  // Between an answer and the next question nothing is drawn: it would be of a frame that is no longer asked.
+  get waits() { return this.annotator.link.answered < (this.said ?? 0); }
+
   update(q) {
     const a = this.annotator, item = JSON.stringify([q.place, q.done, q.answer, q.ask]);
     if (item !== this.item) { a.outline = null; a.stage.zoom = 1; a.stage.centre = null; }
@@ -52,7 +55,7 @@ PANELS.queue = class {
     return [make("p", { class: "vt-sentence" }, q.sentence), levels, ...q.notes.map(n => make("p", { class: "vt-small" }, n))];
   }
 
-  say(c) { this.annotator.root.focus({ preventScroll: true }); this.annotator.send(c.do); }
+  say(c) { this.annotator.root.focus({ preventScroll: true }); this.annotator.send(c.do); this.said = this.annotator.link.number; }
 
   key(e) {
     const a = this.annotator;

@@ -16,7 +16,7 @@ class Queue(FigureWidget):
     """
 
     _esm = joined(*FIGURES, "queue.js")
-    _css = joined("annotator.css", "queue.css") + CSS
+    _css = joined("annotator.css", "notice.css", "queue.css") + CSS
 
     def __init__(self, state: LabelState | PairState):
         self._queue = state

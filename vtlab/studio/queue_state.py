@@ -16,7 +16,9 @@ from vtlab.show import draw
 from vtlab.studio.annotator_state import AnnotatorState, Skeleton
 from vtlab.video import Image, Video
 
-DRAWING = frozenset({"box", "click", "polygon", "paint", "points", "nodes", "delete"})
+DRAWING = frozenset(
+    {"box", "click", "polygon", "paint", "points", "add_point", "nodes", "add_node", "delete"}
+)
 
 
 def choice(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FIGURES = ("parts.js", "stage.js", "gestures.js", "annotator.js")
+FIGURES = ("parts.js", "link.js", "predict.js", "stage.js", "gestures.js", "annotator.js")
 """What the widget of a frame and its figures needs, in order."""
 
 

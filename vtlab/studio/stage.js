@@ -59,7 +59,7 @@ class Stage {
     if (this.image) g.drawImage(this.image, 0, 0, ...this.size);
     if (this.mask) g.drawImage(this.mask, 0, 0, ...this.size);
     g.setTransform(ratio, 0, 0, ratio, ratio * ox, ratio * oy); // lines keep their width at any zoom
-    const redrawn = f => draft && f.id === draft.id && f.kind === draft.kind;
+    const redrawn = f => draft && f.id === draft.id && f.kind === draft.kind && !["stroke", "outline"].includes(f.kind);
     const chosen = f => f.id === this.view.selected; // on top of the others
     for (const figure of [...this.view.figures].sort((a, b) => chosen(a) - chosen(b))) if (!redrawn(figure)) this.figure(g, s, figure);
     if (draft) this.figure(g, s, draft);

@@ -26,6 +26,7 @@ _NAMES = {
     "ClickPrompt": "vtlab.prompts",
     "PointPrompt": "vtlab.prompts",
     "SkeletonPrompt": "vtlab.prompts",
+    "Skeleton": "vtlab.prompts.skeletons",
     "Tracks": "vtlab.tracks",
     "Sequence": "vtlab.sequence",
     "Session": "vtlab.session",
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
     from vtlab.metrics import evaluate
     from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
     from vtlab.prompts.shapes import figures_at
+    from vtlab.prompts.skeletons import Skeleton
     from vtlab.registry import (
         list_trackers,
         register,

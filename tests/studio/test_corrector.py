@@ -265,7 +265,7 @@ def test_a_failing_tracker_is_said_and_its_frames_are_kept():
         {"do": "absent", "object_id": 9},
         {"do": "delete", "object_id": 9},
         {"do": "polygon", "points": [[1, 1], [9, 1], [9, 9]]},
-        {"do": "duplicate", "object_id": 1, "frame": 3},
+        {"do": "duplicate", "object_id": 1, "frame": 99},
         {"do": "swap", "other": 1},
         {"do": "merge", "other": 1},
         {"do": "merge", "other": 7},
@@ -357,7 +357,7 @@ def test_progress_is_seen_and_the_stop_button_keeps_what_is_done(show):
     hand.shown.until(lambda: not made.view["tracking"]["running"])
     hand.page.wait_for_function("/Stopped after/.test(document.querySelector('.vt-status').textContent)")
     assert 1 < len(made.tracks) < N
-    hand.press("ArrowRight")
+    hand.press("Home", "ArrowRight")
     hand.page.get_by_role("button", name="Not visible on this frame").click()
     hand.shown.settle()
     assert not made.tracks.of_object(1).at(1).visible.any()

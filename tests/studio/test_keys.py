@@ -90,7 +90,7 @@ def test_keys_of_doubtful_places_and_of_key_figures(show, video):
     hand.press("?")
     said = hand.page.text_content(".vt-help")
     assert "w qnext, previous doubtful place" in said
-    assert "duplicate" not in said  # a key of the annotator only
+    assert "duplicate to the next" in said
     assert hand.shown.errors == []
 
 

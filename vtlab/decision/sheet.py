@@ -18,7 +18,7 @@ from vtlab.errors import FormatError, InputError
 from vtlab.files import read_json, write_whole
 from vtlab.formats import read_tracks, sniff
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
-from vtlab.tracks import PointRows, Record, Tracks
+from vtlab.tracks import PointRows, Record, Source, Tracks
 from vtlab.video import Video
 
 LABELS = "labels.json"
@@ -130,6 +130,15 @@ def _holds_prompts(path: Path) -> bool:
     return not isinstance(found, dict) or "prompts" in found
 
 
+def _on_pixels(p: MaskPrompt, source: Source | None) -> MaskPrompt:
+    """A polygon as its pixels, where the size of the frames is known."""
+    if p.counts or source is None or not (source.height and source.width):
+        return p
+    return MaskPrompt.of(
+        p.mask(source.height, source.width), object_id=p.object_id, frame=p.frame, label=p.label
+    )
+
+
 def as_tracks(prompts: Prompts) -> Tracks:
     """Figures that a person drew, as tracks: boxes, masks, and points in their order; occluded nodes are hidden points.
 
@@ -146,6 +155,7 @@ def as_tracks(prompts: Prompts) -> Tracks:
         if isinstance(p, BoxPrompt):
             row["box"] = (*p.corners().min(axis=0), *p.corners().max(axis=0))
         elif isinstance(p, MaskPrompt):
+            p = _on_pixels(p, prompts.source)
             if not p.counts:
                 raise InputError(
                     f"The polygon of object {p.object_id} on frame {p.frame} doesn't say how large the frame is: give "

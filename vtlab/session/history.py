@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from vtlab.session.state import State
@@ -48,10 +50,22 @@ class History:
         self._state = self._redo.pop()
         return True
 
+    @contextmanager
+    def one_step(self) -> Iterator[None]:
+        """What is done within it is one step, which one undo takes back."""
+        before, steps = self._state, self._undo
+        try:
+            yield
+        finally:
+            if self._state is not before:
+                self._undo = [*steps[-UNDO_STEPS + 1 :], before]
+
     def _commit(self, **changes: Any) -> None:
         self._set(self._state.changed(**changes))
 
-    def _set(self, state: State) -> None:
-        self._undo = [*self._undo[-UNDO_STEPS + 1 :], self._state]
+    def _set(self, state: State, *, joined: bool = False) -> None:
+        """Take up a state as a new step, or `joined` to the present one."""
+        if not joined:
+            self._undo = [*self._undo[-UNDO_STEPS + 1 :], self._state]
         self._redo = []
         self._state = state

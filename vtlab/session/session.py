@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,9 +34,12 @@ from vtlab.session import attributes, file, opened
 from vtlab.session.edits import Edits
 from vtlab.session.history import UNDO_STEPS
 from vtlab.session.state import State, answered_for, taken_up
-from vtlab.trackers.loop import Direction, Report, track
-from vtlab.tracks import Source, Tracks
+from vtlab.trackers.loop import Direction, Report, stream, track
+from vtlab.tracks import FrameTracks, Source, Tracks
 from vtlab.video import open_video
+
+Watch = Callable[[int, FrameTracks], None]
+"""Called with the number and the answer of each frame that was tracked."""
 
 
 class Session(Edits):
@@ -53,7 +56,7 @@ class Session(Edits):
         super().__init__(open_video(video), tracker)
         self.params = params
         self._size = self.video.height, self.video.width
-        self._stop = threading.Event()
+        self._stop, self._dropped = threading.Event(), False
         self._saving = threading.Lock()
         self._seen: tuple[State, Tracks] | None = None
         self._stamps: dict[Path, file.Stamp | None] = {}  # of the files that this session read or wrote
@@ -142,6 +145,8 @@ class Session(Edits):
         direction: Direction = "forward",
         object_ids: Iterable[int] | None = None,
         progress: bool | Report = True,
+        watch: Watch | None = None,
+        joined: bool = False,
     ) -> Tracks:
         """Fill the frames start <= frame < stop with predictions from the key figures.
 
@@ -157,6 +162,8 @@ class Session(Edits):
             direction: "forward", "backward", or "both" from each object's first key figure.
             object_ids: Objects to track; all by default.
             progress: As for `vtlab.track`.
+            watch: Called with (frame, answer) of each step, while it runs.
+            joined: Make it part of the step before, so that one undo takes both back.
 
         Returns:
             All tracks after it.
@@ -173,7 +180,7 @@ class Session(Edits):
         high = len(self.video) if stop is None else stop
         begun, card = self._state, TRACKERS.card(self.tracker)
         if not card.accepts or (card.family == "multi" and not begun.keys):
-            return self._find(low, high, progress)
+            return self._find(low, high, progress, watch)
         prompts = begun.start_prompts(wanted, low, high, direction)
         first, last = prompts.frames[0], prompts.frames[-1] + 1
         gone = {i: f for i, f in begun.gone.items() if i in prompts.object_ids and f < max(high, last)}
@@ -184,48 +191,72 @@ class Session(Edits):
             stop=max(high, last),
             remove=gone,
             progress=progress,
+            watch=watch,
         )
-        spans = answered_for(found, prompts, direction, (low, high), done=failure is None)
-        self._set(self._state.filled(found, spans, low, high).doubted_since(begun))
+        if not self._dropped:
+            spans = answered_for(found, prompts, direction, (low, high), done=failure is None)
+            self._set(self._state.filled(found, spans, low, high).doubted_since(begun), joined=joined)
         if failure is not None:
             raise failure
         return self.tracks
 
-    def _run(self, prompts: Prompts | None, **how: Any) -> tuple[Tracks, BaseException | None]:
+    def _run(
+        self, prompts: Prompts | None, *, progress: bool | Report, watch: Watch | None, **how: Any
+    ) -> tuple[Tracks, BaseException | None]:
         """What the tracker gave, and why it ended early; Ctrl-C too loses nothing."""
         self._stop.clear()
+        self._dropped = False
+        how = {**how, "cancel": self._stop, **self.params}
         try:
-            return track(self.video, prompts, self.tracker, cancel=self._stop, **how, **self.params), None
+            if watch is None:
+                return track(self.video, prompts, self.tracker, progress=progress, **how), None
+            with stream(self.video, prompts, self.tracker, **how) as run:
+                for done, (frame, answer) in enumerate(run, 1):
+                    watch(frame, answer)
+                    if callable(progress):
+                        progress(done, run.total)
+                return run.tracks, None
         except (TrackingError, Interrupted) as error:
             return error.tracks, error
 
-    def _find(self, low: int, high: int, progress: bool | Report) -> Tracks:
+    def _find(self, low: int, high: int, progress: bool | Report, watch: Watch | None) -> Tracks:
         """Put in the objects that the tracker finds by itself and that are not known yet."""
-        found, failure = self._run(None, start=low, stop=high, progress=progress)
+        found, failure = self._run(None, start=low, stop=high, progress=progress, watch=watch)
         new = opened.newcomers(opened.numbered(found), self.tracks)
         spans = dict.fromkeys(new.object_ids.tolist(), (low, high))
-        self._set(self._state.filled(new, spans, low, high))
+        if not self._dropped:
+            self._set(self._state.filled(new, spans, low, high))
         if failure is not None:
             raise failure
         return self.tracks
 
-    def stop(self) -> None:
-        """Stop running work within one frame's time; what is done is kept. May be called from another thread."""
+    def stop(self, *, drop: bool = False) -> None:
+        """Stop running work within one frame's time; what is done is kept, or dropped. Any thread may call it."""
+        self._dropped = drop
         self._stop.set()
 
-    def interpolate(self, object_ids: Iterable[int] | None = None) -> Tracks:
-        """Fill the frames between key figures by interpolation instead of a tracker."""
+    def interpolate(
+        self, object_ids: Iterable[int] | None = None, start: int | None = None, stop: int | None = None
+    ) -> Tracks:
+        """Fill the frames between key figures by interpolation instead of a tracker.
+
+        Args:
+            object_ids: Of these objects; of all by default.
+            start: First frame to fill; 0 by default.
+            stop: Frame before which to stop; the end of the video by default.
+        """
         state, stamps = self._state, self.video.timestamps
+        low, high = start or 0, len(self.video) if stop is None else stop
         parts, spans = [], {}
         for object_id in self.object_ids if object_ids is None else object_ids:
-            mine = Prompts(p for k, p in state.keys.items() if k[0] == object_id)
+            mine = Prompts(p for k, p in state.keys.items() if k[0] == object_id and low <= k[1] < high)
             if len(mine.frames) > 1:
                 spans[object_id] = mine.frames[0], mine.frames[-1] + 1
                 parts.append(filled_in(mine, stamps, self._size))
         if parts:  # one step, so that one undo takes all of it back
             found = Tracks.concat(parts, record=state.predicted.record)
             found = found.take(found.source != "manual")
-            self._set(state.filled(found, spans, 0, len(self.video)))
+            self._set(state.filled(found, spans, low, high))
         return self.tracks
 
     def save(self, path: str | Path) -> Path:

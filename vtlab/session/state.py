@@ -279,6 +279,7 @@ class _Figures:
         if isinstance(p, MaskPrompt):
             row["mask"] = p.counts if p.counts and p.size == self._size else p.mask(*self._size)
             row["box"] = p.box(*self._size)
+            row["polygons"] = [p.polygon] if p.polygon else None
         elif isinstance(p, (PointPrompt, SkeletonPrompt)):
             seen = [not o for o in p.occluded] if isinstance(p, SkeletonPrompt) else True
             self._points.append(PointRows.of(f, i, np.arange(len(p.points)), p.points, seen))
@@ -312,6 +313,7 @@ class _Figures:
         order = sorted(self.rows)
         masks = [self.rows[k]["mask"] for k in order]
         outside = [self.rows[k].get("outside", False) for k in order]
+        polygons = [self.rows[k].get("polygons") for k in order]
         return Tracks.of(
             [f for f, _ in order],
             [i for _, i in order],
@@ -321,6 +323,7 @@ class _Figures:
             label=[self._labels.get(i) for _, i in order],
             source="manual",
             outside=outside if any(outside) else None,
+            polygons=polygons if any(polygons) else None,
             masks=masks if any(m is not None for m in masks) else None,
             points=PointRows.concat(self._points),
             size=self._size,

@@ -172,7 +172,7 @@ class Annotator {
       this.allow(!t.running && others.length > 0, ...this.pairs);
       this.allow(t.running, this.stop);
       this.progress.value = t.total ? t.done / t.total : 0;
-      this.done.textContent = t.running ? `${t.done} / ${t.total || "…"}` : "";
+      this.done.textContent = t.running ? `${t.done} / ${t.total || "…"}${t.left ? ` · ${Math.ceil(t.left)} s left` : ""}` : "";
     }
     this.draw();
     this.root.dataset.frame = v.frame; // tells tests, and style sheets, what is shown
@@ -259,7 +259,6 @@ class Annotator {
     };
     const shown = () => this.view.objects.find(o => o.id === id).shown;
     const copy = button("Duplicate to the next frame (d)", ICONS.copy, () => this.duplicate(id));
-    copy.hidden = Boolean(this.view.tracking);
     label.onkeydown = e => { e.stopPropagation(); if (e.key === "Enter" || e.key === "Escape") this.root.focus({ preventScroll: true }); };
     return make("div", { class: "vt-row", role: "option", "data-id": id, onclick: e => {
       if (e.target.closest("button")) return;

@@ -7,7 +7,6 @@ and batch.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,21 +16,25 @@ from vtlab.errors import InputError, PromptError, VtlabError, VtlabWarning
 from vtlab.files import kept_beside
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import as_prompts
+from vtlab.prompts.skeletons import Skeleton
 from vtlab.segmenters import create_segmenter
-from vtlab.studio.annotator_state import AnnotatorState, Skeleton
+from vtlab.studio.annotator_state import AnnotatorState
 from vtlab.studio.figures import FigureWidget
 from vtlab.studio.label_state import LabelState
 from vtlab.studio.pairs_state import PairState
 from vtlab.studio.queue import Queue
+from vtlab.studio.scripts import FIGURES, joined
 from vtlab.studio.work import older_work_file, work_file
 from vtlab.tracks import Source
 from vtlab.video import StreamVideo, Video, open_video
 
-__all__ = ["PromptAnnotator", "Skeleton", "annotate"]
+__all__ = ["PromptAnnotator", "annotate"]
 
 
 class PromptAnnotator(FigureWidget):
     """Widget for making prompts; `annotate` makes one."""
+
+    _esm, _css = joined(*FIGURES, "work.js"), joined("annotator.css", "work.css")
 
     @property
     def prompts(self) -> Prompts:
@@ -60,8 +63,8 @@ def annotate(
     prompts: Any = None,
     *,
     segmenter: str | Segmenter | None = "auto",
-    skeleton: Skeleton | None = None,
-    labels: Sequence[str] = (),
+    skeleton: Skeleton | str | None = None,
+    labels: Any = (),
     autosave: bool | str | Path = True,
 ) -> PromptAnnotator: ...
 def annotate(
@@ -69,8 +72,8 @@ def annotate(
     prompts: Any = None,
     *,
     segmenter: str | Segmenter | None = "auto",
-    skeleton: Skeleton | None = None,
-    labels: Sequence[str] = (),
+    skeleton: Skeleton | str | None = None,
+    labels: Any = (),
     autosave: bool | str | Path = True,
 ) -> PromptAnnotator | Queue:
     """Open a video's frames for making prompts: boxes, masks, points, skeletons.
@@ -82,8 +85,9 @@ def annotate(
         prompts: Prompts to begin with, or their file (made if it doesn't exist), which then follows every edit.
         segmenter: What turns clicks into masks (see `vtlab.segmenters`); "auto" is SAM 2 where its checkpoint is on
             this machine, else GrabCut; None for no clicks.
-        skeleton: Template for skeletons.
-        labels: Labels to choose from; others can be typed.
+        skeleton: Template for skeletons (`vtlab.Skeleton`), or the name of one: "person", "hand", "animal".
+        labels: Labels to choose from, others can be typed: a list, label -> colour, or a file (a label a line, or JSON or
+            YAML as CVAT has them).
         autosave: File that follows every edit, and from which a later call goes on; True for
             `<name>-<hash of the content>.prompts.json` in the working folder, where the notebook lies: two videos of
             one name never share it. False for none.

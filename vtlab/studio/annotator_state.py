@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -15,7 +16,10 @@ from vtlab.contracts import Segmenter
 from vtlab.contracts.parts import segment
 from vtlab.errors import InputError, PromptError, VtlabError, WriteError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
-from vtlab.show.draw import colour
+from vtlab.prompts.skeletons import Skeleton, as_skeleton
+from vtlab.studio import drawn
+from vtlab.studio.handling import Handling, hex_of
+from vtlab.studio.labels import Labels
 from vtlab.tracks import Source
 from vtlab.video import Video
 
@@ -26,25 +30,12 @@ REGIONS = ("box", "click", "mask")  # ways to say where an object is; of one obj
 
 
 @dataclass(frozen=True)
-class Skeleton:
-    """Template of a skeleton.
-
-    Attributes:
-        names: Name of each node, in the order in which they are placed.
-        edges: Pairs of node numbers.
-    """
-
-    names: tuple[str, ...]
-    edges: tuple[tuple[int, int], ...] = ()
-
-
-@dataclass(frozen=True)
 class _Snapshot:
     figures: Mapping[Key, Prompt] = field(default_factory=dict)
     labels: Mapping[int, str] = field(default_factory=dict)
 
 
-class AnnotatorState:
+class AnnotatorState(Handling):
     """Figures of objects on frames, and the edits that a person makes.
 
     All coordinates are pixels of the full-size frame. Each edit is one step of `undo`. Every edit writes the
@@ -54,8 +45,8 @@ class AnnotatorState:
         video: What is annotated.
         prompts: Figures to begin with.
         segmenter: Turns clicks into a mask.
-        skeleton: Template for skeletons.
-        labels: Labels to offer, besides those in use.
+        skeleton: Template for skeletons, or the name of one.
+        labels: Labels to offer, besides those in use, see `Labels.of`.
         autosave: File that follows every edit; None for none.
 
     Raises:
@@ -64,7 +55,8 @@ class AnnotatorState:
 
     edits: ClassVar[frozenset[str]] = frozenset({
         "go", "select", "new_object", "label", "show", "box", "click", "polygon", "paint", "points", "add_point",
-        "nodes", "add_node", "delete", "duplicate", "undo", "redo",
+        "nodes", "add_node", "delete", "duplicate", "undo", "redo", "propagate", "key_figure", "lock", "many",
+        "colour_by", "thumbnails",
     })  # fmt: skip
 
     def __init__(
@@ -73,19 +65,19 @@ class AnnotatorState:
         prompts: Prompts | None = None,
         *,
         segmenter: Segmenter | None = None,
-        skeleton: Skeleton | None = None,
-        labels: Sequence[str] = (),
+        skeleton: Skeleton | str | None = None,
+        labels: Any = (),
         autosave: Path | None = None,
     ):
-        self.video, self.segmenter, self.skeleton, self.autosave = video, segmenter, skeleton, autosave
-        self.labels = tuple(labels)
+        super().__init__()
+        self.video, self.segmenter, self.autosave = video, segmenter, autosave
+        self.skeleton, self.labels = as_skeleton(skeleton), Labels.of(labels)
         start = (prompts or Prompts()).on(video).check(video)
         self._now = _Snapshot({(p.object_id, p.frame, p.kind): p for p in start}, dict(start.labels))
         self._undo: list[_Snapshot] = []
         self._redo: list[_Snapshot] = []
         self.frame = start.frames[0] if len(start) else 0
         self.selected = start.object_ids[0] if len(start) else 1
-        self.hidden: set[int] = set()
         self.message = ""
 
     # -- what there is ----------------------------------------------------------------------------------------
@@ -104,6 +96,11 @@ class AnnotatorState:
             (replace(p, label=self._now.labels.get(p.object_id)) for p in kept),
             source=Source.of_video(self.video),  # read once, see `Video.digest`
         )
+
+    @property
+    def figures(self) -> Mapping[Key, Prompt]:
+        """What a person drew, by (object id, frame, kind)."""
+        return self._now.figures
 
     @property
     def names(self) -> Mapping[int, str]:
@@ -150,7 +147,8 @@ class AnnotatorState:
             if self.skeleton is None
             else {"names": list(self.skeleton.names), "edges": [list(e) for e in self.skeleton.edges]},
             "tools": self.tools,
-            "labels": sorted({*self.labels, *self.names.values()}),
+            "labels": sorted({*self.labels.names, *self.names.values()}),
+            "work": self._work_view(),
             "tracking": None,
             "undo": bool(self._undo),
             "redo": bool(self._redo),
@@ -169,7 +167,7 @@ class AnnotatorState:
             return None
         image = np.zeros((self.video.height, self.video.width, 4), np.uint8)
         for p, m in found:
-            image[self._drawn(p, m)] = (*colour(p.object_id), 130)
+            image[self._drawn(p, m)] = (*self._colour(p.object_id), 130)
         return image
 
     def _drawn(self, p: Prompt, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -186,6 +184,8 @@ class AnnotatorState:
         try:
             if name not in self.edits:
                 raise InputError(f"Unknown edit {name!r}.")
+            if refused := self._refused(name, values):
+                raise InputError(refused)
             getattr(self, name)(**values)
         except VtlabError as error:
             self.message = str(error)
@@ -256,29 +256,14 @@ class AnnotatorState:
         )
 
     def polygon(self, points: Sequence[Sequence[float]]) -> None:
-        """Give the selected object a mask on this frame by its outline."""
-        made = MaskPrompt(polygon=tuple((float(x), float(y)) for x, y in points), **self._here())
-        self._put(MaskPrompt.of(made.mask(self.video.height, self.video.width), **self._here()))
+        """Give the selected object a mask on this frame by its outline, which stays one until it is painted on."""
+        self._put(MaskPrompt(polygon=tuple((float(x), float(y)) for x, y in points), **self._here()))
 
     def paint(self, path: Sequence[Sequence[float]], radius: float, erase: bool = False) -> None:
         """Paint or erase the selected object's mask along a path, with a round brush of `radius` pixels."""
-        import cv2
-
-        if not path or not math.isfinite(radius) or not 0 < radius <= 4096:
-            raise InputError(
-                f"A brush stroke needs a path and a radius above 0, got {len(path)} points, {radius!r}."
-            )
+        stroke = drawn.stroke(path, radius, self.video.height, self.video.width)
         old = self.mask(self.selected, self.frame)
-        stroke = np.zeros((self.video.height, self.video.width), np.uint8)
-        where = np.asarray(path, float).reshape(-1, 2)
-        if not np.isfinite(where).all():
-            raise InputError(f"A brush stroke needs finite coordinates, got {where.tolist()}.")
-        xy = np.clip(np.floor(where), -1e4, 1e4).astype(np.int32)
-        thick = max(round(2 * radius), 1)
-        cv2.polylines(stroke, [xy.reshape(-1, 1, 2)], False, 1, thick)
-        for x, y in (xy[0], xy[-1]):
-            cv2.circle(stroke, (int(x), int(y)), thick // 2, 1, -1)
-        mask = stroke.astype(bool) if old is None else (old & (stroke == 0) if erase else old | (stroke > 0))
+        mask = stroke if old is None else (old & ~stroke if erase else old | stroke)
         if erase and old is None:
             raise InputError("There is no mask to erase on this frame.")
         if not mask.any():
@@ -350,8 +335,7 @@ class AnnotatorState:
             raise InputError(f"Object {i} has no figure on frame {start} to copy.")
         if not 0 <= end < len(self.video):
             raise PromptError(f"There is no frame {end}: the video has frames 0 to {len(self.video) - 1}.")
-        copies = [replace(p, frame=end) for p in mine]
-        self._commit(figures={**self._now.figures, **{self._key(p): p for p in copies}})
+        self._put(*(replace(p, frame=end) for p in mine))
 
     def undo(self) -> None:
         """Take back the last edit, and show the frame that it was made on."""
@@ -380,30 +364,15 @@ class AnnotatorState:
         return {
             "id": object_id,
             "label": self.names.get(object_id, ""),
-            "colour": "#{:02x}{:02x}{:02x}".format(*colour(object_id)),
+            "colour": hex_of(self._colour(object_id)),
             "shown": object_id not in self.hidden,
-            "frames": sorted({f for i, f, _ in self._now.figures if i == object_id}),
+            "locked": object_id in self.locked,
+            "frames": self._key_frames(object_id),
         }
 
     def _figure(self, p: Prompt) -> dict[str, Any]:
         """A figure as the browser draws it; masks travel as an image instead."""
-        data: dict[str, Any] = {"id": p.object_id, "kind": p.kind}
-        if isinstance(p, BoxPrompt):
-            data |= {"xyxy": list(p.xyxy), "angle": p.angle}
-        elif isinstance(p, ClickPrompt):
-            data |= {"points": [list(q) for q in p.points], "positive": list(p.positive)}
-        elif isinstance(p, PointPrompt):
-            data |= {"points": [list(q) for q in p.points], "shape": p.shape}
-        elif isinstance(p, MaskPrompt):
-            data |= {"at": p.box(self.video.height, self.video.width)[:2].tolist()}
-        elif isinstance(p, SkeletonPrompt):
-            data |= {
-                "points": [list(q) for q in p.points],
-                "names": list(p.names),
-                "edges": [list(e) for e in p.edges],
-                "occluded": list(p.occluded),
-            }
-        return data
+        return drawn.as_json(p, self.video.height, self.video.width)
 
     @staticmethod
     def _key(p: Prompt) -> Key:
@@ -445,6 +414,18 @@ class AnnotatorState:
             self.frame = min(frames)
         self._now = other
         self._save()
+
+    def _one_step(self) -> AbstractContextManager[None]:
+        return self._as_one()
+
+    @contextmanager
+    def _as_one(self) -> Iterator[None]:
+        before, steps = self._now, self._undo
+        try:
+            yield
+        finally:
+            if self._now is not before:
+                self._undo = [*steps[-UNDO_STEPS + 1 :], before]
 
     def _commit(self, **changes: Any) -> None:
         self._undo = [*self._undo[-UNDO_STEPS + 1 :], self._now]

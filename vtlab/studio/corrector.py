@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtlab.contracts import Segmenter
 from vtlab.errors import FormatError, InputError, VtlabWarning
+from vtlab.prompts.skeletons import Skeleton
 from vtlab.segmenters import create_segmenter
 from vtlab.session import Session
 from vtlab.studio.corrector_state import CorrectorState
 from vtlab.studio.figures import FigureWidget
+from vtlab.studio.scripts import FIGURES, joined
 from vtlab.studio.work import work_file
 from vtlab.tracks import Tracks
 
@@ -31,7 +32,9 @@ class Corrector(FigureWidget):
         tracker: Tracks from corrections on; with a video only.
         segmenter: What turns clicks into masks (see `vtlab.segmenters`); "auto" is SAM 2 where its checkpoint is on
             this machine, else GrabCut; None for no clicks.
-        labels: Labels to choose from; others can be typed.
+        labels: Labels to choose from, others can be typed: a list, label -> colour, or a file (a label a line, or JSON or
+            YAML as CVAT has them).
+        skeleton: Template for skeletons (`vtlab.Skeleton`) or the name of one; by default that of the session's.
         path: File that follows every change, and from which a later call goes on; by default
             `<name>-<hash of the content>.session.parquet` in the working folder, where the notebook lies. Other work in
             it is kept beside it as `older-1-...`.
@@ -42,6 +45,8 @@ class Corrector(FigureWidget):
             or of another video.
     """
 
+    _esm, _css = joined(*FIGURES, "work.js"), joined("annotator.css", "work.css")
+
     def __init__(
         self,
         session: Any,
@@ -49,7 +54,8 @@ class Corrector(FigureWidget):
         *,
         tracker: Any = "nanotrack-v2",
         segmenter: str | Segmenter | None = "auto",
-        labels: Sequence[str] = (),
+        labels: Any = (),
+        skeleton: Skeleton | str | None = None,
         path: str | Path | None = None,
         autosave: bool = True,
     ):
@@ -60,6 +66,7 @@ class Corrector(FigureWidget):
             session,
             segmenter=None if segmenter is None else create_segmenter(segmenter),
             labels=labels,
+            skeleton=skeleton,
             path=file,
             autosave=autosave,
         )

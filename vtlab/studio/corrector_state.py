@@ -2,62 +2,60 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from vtlab.contracts import Segmenter
 from vtlab.contracts.parts import segment
-from vtlab.errors import InputError, PromptError, VtlabError
+from vtlab.errors import InputError
 from vtlab.prompts import (
-    BoxPrompt,
     ClickPrompt,
     MaskPrompt,
-    PointPrompt,
-    Prompt,
-    Prompts,
-    SkeletonPrompt,
 )
-from vtlab.prompts.shapes import KINDS, figures_at
+from vtlab.prompts.skeletons import Skeleton
 from vtlab.registry import TRACKERS
 from vtlab.session import Session, State
-from vtlab.session.spans import Spans, frames_of, holds
-from vtlab.studio.annotator_state import AnnotatorState, Key, Skeleton
+from vtlab.session.attributes import OCCLUDED
+from vtlab.session.spans import holds
+from vtlab.studio.annotator_state import AnnotatorState
 from vtlab.studio.autosave import Autosave
-from vtlab.studio.doubtful import Doubt, Review
+from vtlab.studio.background import Background
+from vtlab.studio.session_state import SessionState
 from vtlab.trackers.loop import Direction
 from vtlab.tracks import Tracks
-from vtlab.tracks.table import SOURCES
 
-REPORT_SECONDS = 0.2
-_WHILE_RUNNING = frozenset({"go", "select", "show", "stop", "doubt", "key_figure"})
+_WHILE_RUNNING = frozenset({
+    "go", "select", "new_object", "show", "stop", "doubt", "key_figure", "lock", "colour_by", "thumbnails", "follow",
+})  # fmt: skip
+_LOOKS = frozenset({"go", "doubt", "key_figure"})
 
 
 def _nothing() -> None:
     pass
 
 
-class CorrectorState(AnnotatorState):
+class CorrectorState(SessionState):
     """A session's tracks, frame by frame: what a person draws becomes a key figure of the session.
 
     Args:
         session: What is corrected. All edits are the session's own, and so is their undo.
         segmenter: Turns clicks into a mask.
         labels: Labels to offer, besides those in use.
+        skeleton: Template for skeletons; by default that of the session's.
         path: File that `save` writes.
         autosave: Whether it follows every change, too.
         changed: Called, from another thread too, when something changes by itself.
     """
 
-    edits: ClassVar[frozenset[str]] = (AnnotatorState.edits - {"duplicate"}) | {
+    edits: ClassVar[frozenset[str]] = AnnotatorState.edits | {
         "absent",
         "gone",
+        "outside",
+        "occluded",
+        "describe",
+        "follow",
+        "track_frame",
         "swap",
         "split",
         "merge",
@@ -66,54 +64,32 @@ class CorrectorState(AnnotatorState):
         "stop",
         "save",
         "doubt",
-        "key_figure",
         "looks_right",
     }
+    guarded: ClassVar[frozenset[str]] = AnnotatorState.guarded | {
+        "absent", "gone", "outside", "occluded", "describe", "swap", "split", "merge",
+    }  # fmt: skip
 
     def __init__(
         self,
         session: Session,
         *,
         segmenter: Segmenter | None = None,
-        labels: Sequence[str] = (),
+        labels: Any = (),
+        skeleton: Skeleton | str | None = None,
         path: Path | None = None,
         autosave: bool = False,
         changed: Callable[[], None] = _nothing,
     ):
-        super().__init__(session.video, segmenter=segmenter, labels=labels)
-        self.session, self.path, self.changed = session, path, changed
+        super().__init__(session, segmenter=segmenter, labels=labels, skeleton=skeleton)
+        self.path, self.changed, self.following = path, changed, False
         self._autosave = Autosave(session, path, self._say) if autosave and path is not None else None
-        self.progress = (0, 0)
-        self._thread: threading.Thread | None = None
-        self._working = False
-        self._review = Review()
+        self._work = Background(session, self._ended, self._seen)
         self._clicks: dict[tuple[int, int], ClickPrompt] = {}
-        self._pending: dict[int, str] = {}
-        self._runs: tuple[State | None, dict[int, list[list[Any]]]] = (None, {})
-        self._reported = 0.0
-        if session.object_ids:
-            self.selected = session.object_ids[0]
-            self.frame = min(session.prompts.frames, default=0)
-        skeletons = [p for p in session.prompts if isinstance(p, SkeletonPrompt)]
-        if skeletons:
-            self.skeleton = Skeleton(skeletons[0].names, skeletons[0].edges)
+        self._due: dict[int, int] = {}  # object -> frame from which it is to be tracked, of what was drawn
+        self._watched_from: int | None = None
 
     # -- what there is ----------------------------------------------------------------------------------------
-
-    @property
-    def prompts(self) -> Prompts:
-        """The session's key figures."""
-        return self.session.prompts
-
-    @property
-    def tracks(self) -> Tracks:
-        """The session's tracks."""
-        return self.session.tracks
-
-    @property
-    def names(self) -> Mapping[int, str]:
-        """Label of each object that has one."""
-        return {**self._pending, **self.session.state.labels}
 
     @property
     def file(self) -> Path | None:
@@ -121,52 +97,21 @@ class CorrectorState(AnnotatorState):
         return None if self._autosave is None else self.path
 
     @property
-    def tools(self) -> list[str]:
-        """Tools that make what the session's tracker can take."""
-        takes = TRACKERS.card(self.session.tracker).accepts
-        found = ["box"] if BoxPrompt in takes else []
-        if MaskPrompt in takes:
-            found += [*(["click"] if self.segmenter is not None else []), "polygon", "brush", "eraser"]
-        if PointPrompt in takes:
-            found.append("points")
-        if SkeletonPrompt in takes and self.skeleton is not None:
-            found.append("skeleton")
-        return found or ["box"]
-
-    @property
-    def object_ids(self) -> list[int]:
-        """Ids of the session's objects and the selected one, ascending."""
-        return sorted({*self.session.object_ids, self.selected})
-
-    @property
-    def doubts(self) -> list[Doubt]:
-        """Doubtful places that nobody looked at yet, in the order of frames and objects."""
-        return self._review.places(self.session)
-
-    @property
     def running(self) -> bool:
         """True while the session tracks in the background."""
-        return self._working
-
-    def at(self, frame: int) -> list[Prompt]:
-        """Key figures on a frame, and predictions of the other objects as figures."""
-        keys = [p for k, p in self.session.state.keys.items() if k[1] == frame]
-        said = {p.object_id for p in keys}
-        now = self.tracks.at(frame)
-        rows = [r for r in range(len(now)) if now.visible[r] and int(now.object_id[r]) not in said]
-        made = (self._predicted(now, r, frame) for r in rows)
-        return [*keys, *(p for p in made if p is not None)]
-
-    def mask(self, object_id: int, frame: int) -> NDArray[np.bool_] | None:
-        """Mask of an object on a frame (H, W), or None."""
-        found = [p for p in self.at(frame) if isinstance(p, MaskPrompt) and p.object_id == object_id]
-        return found[0].mask(self.video.height, self.video.width) if found else None
+        return self._work.running
 
     def view(self) -> dict[str, Any]:
         """What the browser needs to draw."""
         undo, redo = self.session.can_undo, self.session.can_redo
-        done, total = self.progress
-        tracking = {"running": self.running, "done": done, "total": total}
+        done, total = self._work.progress
+        tracking = {
+            "running": self.running,
+            "done": done,
+            "total": total,
+            "left": self._work.seconds_left,
+            "follow": self.following,
+        }
         left = len(self.doubts)
         return {**super().view(), "undo": undo, "redo": redo, "tracking": tracking, "doubts": left}
 
@@ -174,10 +119,20 @@ class CorrectorState(AnnotatorState):
 
     def act(self, edit: Mapping[str, Any]) -> None:
         """Carry out an edit; while tracking runs only looking around and stopping."""
-        if self.running and edit.get("do") not in _WHILE_RUNNING:
-            self.message = "Tracking runs: stop it first, or wait for it."
-            return
+        name, before = edit.get("do"), self.session.state
+        if name in _LOOKS:
+            self._watched_from = None
+        if self.running and name not in _WHILE_RUNNING:
+            if not self._work.by_itself:
+                self.message = "Tracking runs: stop it first, or wait for it."
+                return
+            self._work.drop()
+            before = self.session.state
         super().act(edit)
+        if name in ("undo", "redo"):
+            self._due.clear()
+        elif name not in _WHILE_RUNNING:
+            self._ahead(before)
 
     def label(self, object_id: int, text: str) -> None:
         """Name an object."""
@@ -227,6 +182,24 @@ class CorrectorState(AnnotatorState):
     def gone(self, object_id: int) -> None:
         """Say that the object no longer exists from this frame on."""
         self.session.mark_gone(object_id, self.frame)
+
+    def outside(self, object_id: int) -> None:
+        """Say that the object has left the view from this frame on, until its next figure; or take that back."""
+        if holds(self.session.state.outside.get(object_id, ()), self.frame):
+            self.session.remove(object_id, self.frame)
+        else:
+            self.session.mark_outside(object_id, self.frame)
+
+    def occluded(self, object_id: int) -> None:
+        """Say that the object is partly hidden from this frame on, or no longer."""
+        was = bool(self.session.described(object_id, self.frame).get(OCCLUDED))
+        self.session.describe(object_id, self.frame, occluded=not was)
+
+    def describe(self, object_id: int, name: str, value: Any, of_object: bool = False) -> None:
+        """Give an attribute to an object, or from this frame on to its figures; an empty one is taken away."""
+        if isinstance(value, str):
+            value = value.strip() or None
+        self.session.describe(object_id, None if of_object else self.frame, **{str(name): value})
 
     def swap(self, other: int) -> None:
         """Exchange the identities of the selected object and another one from this frame on."""
@@ -306,19 +279,6 @@ class CorrectorState(AnnotatorState):
         self.selected = found.object_id
         self.message = f"Object {found.object_id}: {found.reason}. {len(places)} doubtful places are left."
 
-    def key_figure(self, step: int) -> None:
-        """Show the next (1) or the previous (-1) frame on which something is said of the selected object."""
-        frames = self.session.key_frames(self.selected)
-        there = (
-            [f for f in frames if f > self.frame]
-            if int(step) > 0
-            else [f for f in frames if f < self.frame][::-1]
-        )
-        if not there:
-            side = "after" if int(step) > 0 else "before"
-            raise InputError(f"Object {self.selected} has no key figure {side} frame {self.frame}.")
-        self.go(there[0])
-
     def looks_right(self) -> None:
         """Say that the selected object is right here: its doubtful places on this frame are seen; show the next one."""
         places = [d for d in self.doubts if d.object_id == self.selected and d.first <= self.frame < d.end]
@@ -345,150 +305,81 @@ class CorrectorState(AnnotatorState):
         if direction not in spans:
             raise InputError(f"direction must be 'forward', 'backward' or 'both', got {direction!r}.")
         ids = [i for i in self.session.object_ids if everything or i == self.selected]
+        ids = [i for i in ids if i not in self.locked]
+        if self.selected in self.locked and not everything:
+            raise InputError(self._refused("box", {}))
         card = TRACKERS.card(self.session.tracker)
         if not ids and card.family not in ("mot", "multi"):  # those find objects by themselves
             raise InputError(f"Object {self.selected} has no key figure yet: draw it first.")
-        self.progress = (0, 0)
-        job = (*spans[direction], direction, ids)
-        self._thread = threading.Thread(target=self._work, args=job, name="vtlab-corrector", daemon=True)
-        self._working = True
-        self._thread.start()
+        self._begin(*spans[direction], direction=direction, object_ids=ids)
+
+    def track_frame(self, direction: Direction = "forward") -> None:
+        """Take all that is shown on this frame as right, and track it from here; locked objects stay as they are."""
+        shown = [p for p in self.at(self.frame) if p.object_id not in self.locked | self.hidden]
+        if not shown:
+            raise InputError(f"Nothing is on frame {self.frame} that could be tracked: draw it first.")
+        keys = self.session.state.keys
+        with self.session.one_step():
+            self._put(*(p for p in shown if self._key(p) not in keys))
+        span = (0, self.frame + 1) if direction == "backward" else (self.frame, len(self.video))
+        self._begin(*span, direction=direction, object_ids=sorted({p.object_id for p in shown}))
+
+    def follow(self, on: bool) -> None:
+        """Whether an object is tracked ahead as soon as a figure of it is drawn or changed."""
+        self.following = bool(on)
+        self._due.clear()
 
     def stop(self) -> None:
         """Stop tracking within one frame's time; what is done is kept."""
+        self._due.clear()
         self.session.stop()
 
     def wait(self, seconds: float | None = None) -> None:
         """Wait until tracking has ended and what it gave is saved."""
-        if (thread := self._thread) is not None:
-            thread.join(seconds)
+        self._work.wait(seconds)
 
-    def _work(self, start: int, stop: int, direction: Direction, object_ids: list[int]) -> None:
-        word = "Tracking failed; what was done is kept."
-        try:
-            self.session.retrack(
-                start, stop, direction=direction, object_ids=object_ids, progress=self._report
-            )
-            done, total = self.progress
-            word = f"Tracked {done} frames." if done >= total else f"Stopped after {done} of {total} frames."
-        except VtlabError as error:
-            word = str(error)
-        finally:
-            self.message, self._working = word, False
-            self.changed()
+    def _begin(self, start: int, stop: int, **how: Any) -> None:
+        self._watched_from = self.frame
+        self._work.start(start, stop, **how)
 
-    def _report(self, done: int, total: int) -> None:
-        self.progress = (done, total)
-        if time.monotonic() - self._reported > REPORT_SECONDS:
-            self._reported = time.monotonic()
-            self.changed()
+    def _ahead(self, before: State) -> None:
+        """Track on what was drawn or changed since `before`, and what an edit kept from being finished."""
+        if self.following and self.session.state is not before:
+            now = self.session.state.keys
+            changed = {k for k in {*now, *before.keys} if now.get(k) != before.keys.get(k)}
+            for i, f, _ in changed:
+                self._due[i] = min(f, self._due.get(i, f))
+        due = {i: f for i, f in self._due.items() if any(k[0] == i for k in self.session.state.keys)}
+        if due and not self._work.running:
+            start, ids = min(due.values()), sorted(due)
+            self._work.start(start, len(self.video), by_itself=True, direction="forward", object_ids=ids)
+
+    def _live(self, frame: int) -> Tracks | None:
+        return self._work.rows(frame)
+
+    def _ended(self, word: str) -> None:
+        self.message = word
+        if self._work.finished:
+            self._due.clear()
+            if self._watched_from is not None:  # back to where it was started
+                self.frame = self._watched_from
+        self._watched_from = None
+
+    def _seen(self) -> None:
+        """Show the frame that is being tracked, as long as the person doesn't look elsewhere."""
+        seen = self._work.seen
+        if self._work.running and seen is not None and self._watched_from is not None:
+            self.frame = seen[0]
+        self.changed()
 
     # -- how ---------------------------------------------------------------------------------------------------
 
-    def _put(self, *prompts: Prompt) -> None:
-        for p in prompts:
-            known = p.object_id in self.session.object_ids
-            say = self.session.correct if known else self.session.add
-            say(replace(p, label=self.names.get(p.object_id) or None))
+    def propagate(self, object_id: int, frame: int) -> None:
+        """Copy an object's figures from this frame to another one; in between they lie on the way, too."""
+        low, high = sorted((self.frame, int(frame)))
+        with self.session.one_step():
+            super().propagate(object_id, frame)
+            self.session.interpolate([object_id], low, high + 1)
 
-    def _predicted(self, now: Tracks, row: int, frame: int) -> Prompt | None:
-        """A row as a figure; None where there is nothing to draw."""
-        own: dict[str, Any] = {"object_id": int(now.object_id[row]), "frame": frame}
-        points = now.points.xy[now.points.object_id == own["object_id"]]
-        if len(points):
-            return self._predicted_points(now, points, own)
-        if now.rle is not None and now.rle[row] is not None:
-            return MaskPrompt(now.rle[row], (self.video.height, self.video.width), **own)
-        box = now.boxes[row]
-        if not np.isfinite(box).all() or (box[2:] <= box[:2]).any():
-            return None
-        x1, y1, x2, y2 = box.tolist()
-        return BoxPrompt((x1, y1, x2, y2), **own)
-
-    def _predicted_points(
-        self, now: Tracks, points: NDArray[np.float64], own: dict[str, Any]
-    ) -> Prompt | None:
-        """Points as the figure that the object's key figures are: a polygon, a skeleton, an oriented box."""
-        if not np.isfinite(points).all():
-            return None
-        keys = [p for p in self.session.prompts.of(own["object_id"]) if type(p) in KINDS]
-        try:
-            return figures_at(now, keys, own["frame"])[0]
-        except (PromptError, IndexError):  # another number of points, or no such key figure
-            return PointPrompt(tuple((float(x), float(y)) for x, y in points), **own)
-
-    def _figure(self, p: Prompt) -> dict[str, Any]:
-        key: Key = self._key(p)
-        stale = key not in self.session.state.keys and self._stale(p.object_id)
-        return {**super()._figure(p), "dashed": key not in self.session.state.keys, "stale": stale}
-
-    def _drawn(self, p: Prompt, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        if self._key(p) in self.session.state.keys or not self._stale(p.object_id):
-            return mask
-        y, x = np.ogrid[: mask.shape[0], : mask.shape[1]]
-        return mask & ((x + y) % 12 < 5)
-
-    def _stale(self, object_id: int) -> bool:
-        """Whether what is predicted of an object on this frame waits to be tracked again."""
-        said = (object_id, self.frame) in self.session.state.said
-        return not said and holds(self.session.state.stale.get(object_id, ()), self.frame)
-
-    def _object(self, object_id: int) -> dict[str, Any]:
-        return {
-            **super()._object(object_id),
-            "frames": self.session.key_frames(object_id),
-            "note": self._note(object_id),
-            "runs": self._lanes().get(object_id, []),
-            "doubts": self._review.marks(self.session, object_id),
-        }
-
-    def _lanes(self) -> dict[int, list[list[Any]]]:
-        state = self.session.state
-        if self._runs[0] is not state:
-            self._runs = state, _runs(self.tracks, state.stale)
-        return self._runs[1]
-
-    def _note(self, object_id: int) -> str:
-        """What the row of an object on this frame rests on."""
-        gone = self.session.state.gone.get(object_id)
-        if gone is not None and self.frame >= gone:
-            return "gone"
-        rows = self.session.tracks
-        low, high = np.searchsorted(rows.frame, [self.frame, self.frame + 1])
-        now = rows.take(low + np.flatnonzero(rows.object_id[low:high] == object_id))
-        if not len(now):
-            return "no row"
-        if self._stale(object_id):
-            return "stale"
-        if (object_id, self.frame) in self.session.state.absent:
-            return "absent"
-        source = str(now.source[0])
-        if not now.visible[0]:
-            return "hidden"
-        return source if source in ("manual", "interpolated") else f"{source} {now.score[0]:.2f}"
-
-
-def _runs(tracks: Tracks, stale: Mapping[int, Spans]) -> dict[int, list[list[Any]]]:
-    """Object id -> stretches of frames of one kind: [first, end, kind].
-
-    The kind is the rows' source; "absent" where the object is not visible, "stale" where it waits to be tracked again.
-    """
-    order = np.argsort(tracks.object_id, kind="stable")  # rows are in the order of frames
-    frames, ids = tracks.frame[order], tracks.object_id[order]
-    names = (*SOURCES, "absent", "stale")
-    kinds = np.full(len(order), names.index("absent"), np.int8)
-    for number, name in enumerate(SOURCES):
-        kinds[tracks.visible & (tracks.source == name)] = number
-    kinds = kinds[order]
-    for object_id, spans in stale.items():
-        low, high = np.searchsorted(ids, [object_id, object_id + 1])
-        mine = np.isin(frames[low:high], frames_of(spans)) & (kinds[low:high] != names.index("manual"))
-        kinds[low:high][mine] = names.index("stale")
-    if not len(order):
-        return {}
-    cuts = np.flatnonzero((np.diff(ids) != 0) | (np.diff(frames) != 1) | (kinds[1:] != kinds[:-1])) + 1
-    starts, ends = np.concatenate([[0], cuts]), np.concatenate([cuts, [len(order)]])
-    found: dict[int, list[list[Any]]] = {}
-    for a, b in zip(starts.tolist(), ends.tolist(), strict=True):
-        found.setdefault(int(ids[a]), []).append([int(frames[a]), int(frames[b - 1]) + 1, names[kinds[a]]])
-    return found
+    def _copied_to(self, start: int, end: int, step: int) -> Iterator[int]:
+        yield from (start, end)  # a key figure at either end is enough

@@ -16,8 +16,8 @@ from vtlab.decision.question import Labels
 from vtlab.decision.sheet import as_prompts, as_tracks, beginning
 from vtlab.errors import InputError, WriteError
 from vtlab.prompts import MaskPrompt, Prompt, Prompts
+from vtlab.prompts.skeletons import Skeleton
 from vtlab.show.intervals import chart, rows_of
-from vtlab.studio.annotator_state import Skeleton
 from vtlab.studio.queue_state import QueueState, choice, data_url, footage_of, portrait
 
 EVERY = 5

@@ -12,8 +12,9 @@ from typing import Any, ClassVar
 from vtlab.contracts import Segmenter
 from vtlab.errors import InputError
 from vtlab.prompts import BoxPrompt, Prompt
+from vtlab.prompts.skeletons import Skeleton
 from vtlab.show import draw
-from vtlab.studio.annotator_state import AnnotatorState, Skeleton
+from vtlab.studio.annotator_state import AnnotatorState
 from vtlab.video import Image, Video
 
 DRAWING = frozenset(
@@ -98,7 +99,7 @@ class QueueState(AnnotatorState):
             "total": total,
             "left": "" if self.done or total is None else self._time_left(total - done),
         }
-        return super().view() | {"queue": panel, "labels": []}
+        return super().view() | {"queue": panel, "labels": [], "work": None}
 
     def _time_left(self, questions: int) -> str:
         known = self._paces[-9:] if len(self._paces) > 2 else [*self._paces, self.usual_seconds]

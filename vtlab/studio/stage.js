@@ -56,14 +56,18 @@ class Stage {
     if (!this.view) return;
     g.setTransform(ratio * s, 0, 0, ratio * s, ratio * ox, ratio * oy);
     g.imageSmoothingEnabled = s < 2;
+    g.filter = this.filter ?? "none";
     if (this.image) g.drawImage(this.image, 0, 0, ...this.size);
+    g.filter = "none"; g.globalAlpha = this.opacity ?? 1;
     if (this.mask) g.drawImage(this.mask, 0, 0, ...this.size);
+    g.globalAlpha = 1;
     g.setTransform(ratio, 0, 0, ratio, ratio * ox, ratio * oy); // lines keep their width at any zoom
     const redrawn = f => draft && f.id === draft.id && f.kind === draft.kind && !["stroke", "outline"].includes(f.kind);
     const chosen = f => f.id === this.view.selected; // on top of the others
     for (const figure of [...this.view.figures].sort((a, b) => chosen(a) - chosen(b))) if (!redrawn(figure)) this.figure(g, s, figure);
     if (draft) this.figure(g, s, draft);
     if (brush) { ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#000", 3); ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#fff", 1); }
+    this.after?.(g);
   }
 
   figure(g, s, f) {

@@ -13,9 +13,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import tempfile
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -204,12 +205,22 @@ def decisions(clips: list[tuple], draws: int, within: float = 0.02) -> str:
 
 
 def speed() -> None:
-    """Choosing frames for 6 trackers x 10,000 frames, and the answer after a label."""
+    """Choosing frames for 6 trackers x 10,000 frames, and the answer after a label, its file included.
+
+    Seconds by the clock, and of them those in which the processor worked for it; the rest is other work on the machine,
+    whose share is told.
+    """
     import pandas  # noqa: F401 (imports are no part of an answer)
     import scipy.special  # noqa: F401
 
     import vtlab
+    from vtlab.trackers.load import Load
     from vtlab.tracks import Tracks
+
+    def timed(work: Callable[[], object]) -> tuple[float, float]:
+        wall, own = time.perf_counter(), time.process_time()
+        work()
+        return time.perf_counter() - wall, time.process_time() - own
 
     def walk(seed: int) -> Tracks:
         way = np.cumsum(np.random.default_rng(seed).normal(0, 0.1 * (seed + 1), (10_000, 2)), axis=0)
@@ -219,23 +230,23 @@ def speed() -> None:
     answers = {f"t{k}": walk(k) for k in range(6)}
     for name, options in (("t rule, 6 trackers", {}), ("bet, 3 trackers", {"within": 0})):
         mine = dict(list(answers.items())[: 3 if options else 6])
-        start = time.process_time()
-        verdict = vtlab.verdict(mine, **options)
-        asked = verdict.next()
-        chosen = time.process_time() - start
-        waits = []
-        for _ in range(20):
-            asked = verdict.next(more=True)
-            if not asked:
-                break
-            label = Tracks.of([asked[0][1]], 1, [[100.0, 100, 160, 160]])
-            start = time.process_time()
-            verdict.add(label)
-            assert verdict.sentence
-            assert len(verdict.table)
-            waits.append(time.process_time() - start)
+        load, waits = Load(), []
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "v.json"
+            chosen = timed(
+                lambda mine=mine, options=options, file=file: vtlab.verdict(mine, **options, file=file).next()
+            )
+            verdict = vtlab.verdict(mine, **options, file=file)
+            while asked := verdict.next(more=True):
+                label = Tracks.of([asked[0][1]], 1, [[100.0, 100, 160, 160]])
+                waits.append(timed(lambda v=verdict, label=label: (v.add(label), v.sentence, v.table)))
+        wall, own = np.array(waits).T
+        told = load.record()
         print(
-            f"{name} x 10,000 frames: chosen in {chosen:.2f} s, slowest answer {max(waits):.3f} s (of the processor)"
+            f"{name} x 10,000 frames: chosen in {chosen[0]:.2f} s ({chosen[1]:.2f} of the processor); an answer after each "
+            f"of {len(waits)} labels: median {np.median(wall):.3f}, slowest {wall.max():.3f} s ({np.median(own):.3f}, "
+            f"{own.max():.3f} of the processor); waited {told.get('waiting', np.nan):.0%} of the time at load "
+            f"{told.get('load', np.nan)}"
         )
 
 

@@ -72,6 +72,7 @@ class Verdict:
             self._quality, self._count, self._unsure = self._measured(name, given)
         self._outside = np.flatnonzero(self._answered)
         self._looks: list[int] = []
+        self._standings: dict[int, Standing] = {}
         self._rest = np.flatnonzero(~self._answered)
         self._draw(order)
 
@@ -201,6 +202,7 @@ class Verdict:
         changed = bool((given.looked | given.unsure) & (before.looked | before.unsure))
         self.labels[name] = before.joined(given)
         self._quality, self._count, self._unsure = found
+        self._standings.clear()
         if changed and self._race is not None and self._population is not None:
             self._race = self._new_race(self._population)
         self._run_race()
@@ -293,6 +295,8 @@ class Verdict:
 
     def _at(self, n: int) -> Standing:
         """The standing at a level, known frames joined."""
+        if n in self._standings:
+            return self._standings[n]
         assert self._population is not None
         index, q = self._order[:n], self.question
         place = self._rest[index]
@@ -308,7 +312,8 @@ class Verdict:
         alpha = None
         if n in self._looks:
             alpha = spend((1 - q.level) / (len(self.trackers) - 1), self._looks, self._looks.index(n))
-        return sample.standing(q.budget, q.level, alpha)
+        self._standings[n] = sample.standing(q.budget, q.level, alpha)
+        return self._standings[n]
 
     def levels(self) -> Floats:
         """(K, 3) mean quality of each tracker over all frames that count, and its interval; NaN where it isn't known.
@@ -441,14 +446,9 @@ class Verdict:
         Returns:
             Number of labels -> half-width, the mean over trackers; empty in the guaranteed mode.
         """
-        out: dict[int, float] = {}
-        if self.question.guarantee:
-            return out
-        for n, half in self._expected.items():
-            out[n] = half
-            if half_width is not None and half <= half_width:
-                break
-        return out
+        found = {} if self.question.guarantee else self._expected
+        last = next((n for n, half in found.items() if half_width is not None and half <= half_width), None)
+        return {n: half for n, half in found.items() if last is None or n <= last}
 
     @cached_property
     def _expected(self) -> dict[int, float]:

@@ -7,13 +7,15 @@ are ways of doing it wrong that would look right on one video: each must be caug
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
+from scipy.special import stdtrit
 
 from vtlab.decision import sampling
 from vtlab.decision.betting import Race
-from vtlab.decision.sampling import Population, draw, estimate, levels, looks, spend
+from vtlab.decision.sampling import Population, draw, estimate, levels, looks, spend, spread
 from vtlab.errors import InputError
 from vtlab.geometry import paired_iou
 
@@ -141,11 +143,70 @@ def honest(kind: str, n: int, clips: int, labels: int) -> float:
     return float(coverage.mean())
 
 
-@pytest.mark.parametrize(("n", "clips"), LENGTHS)
-def test_levels_are_unbiased_and_covered(n, clips):
-    for labels in AT:
-        found = {kind: honest(kind, n, clips, labels) for kind in KINDS}
-        assert np.mean(list(found.values())) >= 0.94, (labels, found)
+MANY = 2000
+
+
+@cache
+def many_points() -> np.ndarray:
+    """(MANY, 80) the points of many draws."""
+    return np.stack([spread(80, np.random.default_rng(seed)) for seed in range(MANY)])
+
+
+def all_at_once(population: Population, quality: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """(K, MANY) values and half-widths of many draws, by the recipe's formulas for cells that hold one label each."""
+    points, ends = np.sort(many_points()[:, :labels], axis=1), np.cumsum(population.chance)
+    index = np.minimum(np.searchsorted(ends / ends[-1], points, side="right"), len(ends) - 1)
+    weight = population.weight[index] / population.chance[index] / labels
+    share, k = weight / weight.sum(axis=1, keepdims=True), len(quality)
+    peers = (population.similarity.sum(axis=1) - 1) / (k - 1) if k > 2 else np.zeros_like(quality)
+    y, x = quality[:, index], peers[:, index]
+    mean_y, mean_x = ((share * v).sum(axis=-1, keepdims=True) for v in (y, x))
+    slope = np.ones(mean_y.shape)
+    if labels >= 20:
+        both, own = (share * (x - mean_x) * (v - m) for v, m in ((y, mean_y), (x, mean_x)))
+        slope = np.clip(both.sum(-1, keepdims=True) / (own.sum(-1, keepdims=True) + 0.002), 0, 1.5)
+    value = mean_y + slope * ((peers @ population.weight)[:, None, None] - mean_x)
+    rest = labels * weight * (y - mean_y - slope * (x - mean_x))
+    alone = (np.diff(rest, axis=-1) ** 2).sum(axis=-1) / (2 * (labels - 1) * labels)
+    error = np.maximum(np.maximum(alone, alone / 2 + alone.mean(axis=0) / 2), 0.01**2 * 10 / labels)
+    freedom = 2 * (labels - 1) ** 2 / (3 * labels - 4) - (0.5 if labels >= 20 else 0)
+    return value[..., 0], stdtrit(freedom, 0.975) * np.sqrt(error)
+
+
+def simulated(kind: str, n: int, clips: int, trackers: int, labels: int) -> tuple[np.ndarray, ...]:
+    """Of each tracker over MANY draws: the bias in its simulation errors, in half-widths, and the coverage.
+
+    The draws are those of `draw`, and the numbers those of `estimate`, to the last digits.
+    """
+    population, quality = scene(kind, n, clips)
+    population = Population(population.weight, population.similarity[:trackers, :trackers])
+    quality = quality[:trackers]
+    value, half = all_at_once(population, quality, labels)
+    index, points = (x[:labels] for x in draw(population, 80, 7))
+    made = estimate(population, index, points, quality[:, index], 80)
+    assert np.allclose(made.value, value[:, 7], atol=1e-12)
+    assert np.allclose(made.half_width(0.95), half[:, 7])
+    error = value - (quality @ population.weight)[:, None]
+    bias, noise = error.mean(axis=1), error.std(axis=1) / np.sqrt(MANY)
+    held = (np.abs(error) <= half).mean(axis=1)
+    return np.abs(bias) / np.maximum(noise, 1e-12), np.abs(bias) / half.mean(axis=1), held
+
+
+@pytest.mark.parametrize("labels", AT)
+def test_levels_are_unbiased_and_covered_over_two_thousand_draws(labels):
+    """Within three simulation errors, but for what is small beside the interval: the mean over labels is a ratio, which is
+    biased where chances differ (measured: 0.04 of the half-width at most), more so with a slope that is fitted to the
+    labels (0.11)."""
+    cases = [(3, kind, n, clips) for kind in KINDS for n, clips in LENGTHS] + [(2, k, 200, 5) for k in KINDS]
+    found = {(k, kind, n): simulated(kind, n, clips, k, labels) for k, kind, n, clips in cases}
+    for (k, kind, n), (errors, part, _) in found.items():
+        small = 0.15 if k == 3 and labels >= sampling.FIT_FROM else 0.05
+        assert ((errors < 3) | (part < small)).all(), (k, kind, n, errors, part)
+    if labels < sampling.FIT_FROM:
+        assert max(errors.max() for (k, _, _), (errors, _, _) in found.items() if k == 3) < 3
+    held = {case: of[2] for case, of in found.items()}
+    assert min(h.min() for h in held.values()) >= 0.90, held
+    assert np.mean([h.mean() for h in held.values()]) >= 0.94
 
 
 def tie(kind: str, n: int) -> tuple[Population, np.ndarray]:

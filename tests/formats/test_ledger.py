@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
+from hashlib import sha256
+
 import pytest
 
 from vtlab import formats
@@ -27,6 +30,41 @@ def parts(given: Tracks, name: str) -> list[Tracks]:
     return [given.of_object(i) for i in given.object_ids.tolist()]
 
 
+def content(given: Tracks) -> bytes:
+    """What tracks say: all but the file that they were read from, and of which format it was."""
+    record = given.record.replace(file=None, format=None, rule=None).to_dict()
+    p = given.points
+    said = [given.columns(), p.frame, p.object_id, p.point_id, p.xy, p.visible, p.score, given.size, record]
+    return sha256(pickle.dumps([*said, given.step_seconds])).digest()
+
+
+def way(name: str) -> str:
+    """How a format writes and reads: what kin that differ by names only have in common."""
+    form = FORMATS[name]
+    named = ("name", "summary", "rule", "rules")
+    return repr((type(form), sorted((k, str(v)) for k, v in vars(form).items() if k not in named)))
+
+
+ASKED: dict[tuple[bytes, str], str] = {}
+"""What is wrong with tracks of this content written in this way: kin by name give the same tracks, which are asked once."""
+
+
+def wrong(given: Tracks, target: str, root) -> str:
+    """What `target` loses of these tracks and doesn't say, or says and doesn't lose; "" for nothing."""
+    asked = content(given), way(target)
+    if asked not in ASKED:
+        ASKED[asked] = ""
+        losses = FORMATS[target].losses(given)
+        try:
+            (back,) = there_and_back(given, target, root)
+            check_ledger(given, back, losses)
+        except TracksError:
+            pass  # it can't hold them at all, and says so
+        except AssertionError as error:
+            ASKED[asked] = str(error)
+    return ASKED[asked]
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("source", sorted(FORMATS))
 def test_every_pair_loses_exactly_what_the_ledger_says(source, seed, tmp_path):
@@ -37,13 +75,5 @@ def test_every_pair_loses_exactly_what_the_ledger_says(source, seed, tmp_path):
         pytest.skip(str(refused))
     for target in sorted(FORMATS):
         for number, given in enumerate(p for made in begun for p in parts(made, target)):
-            root = tmp_path / f"{target}-{number}"
-            losses = FORMATS[target].losses(given)
-            try:
-                (back,) = there_and_back(given, target, root)
-            except TracksError:
-                continue
-            try:
-                check_ledger(given, back, losses)
-            except AssertionError as wrong:
-                raise AssertionError(f"{source} -> {target}: {wrong}") from None
+            told = wrong(given, target, tmp_path / f"{target}-{number}")
+            assert not told, f"{source} -> {target}: {told}"

@@ -35,6 +35,13 @@ def test_trackeval_of_two_sequences_in_one_file(form, tmp_path):
     compare(f"trackeval-{form}-joined", ask("trackeval", scenes.TRACKEVAL[form], str(tmp_path / "out")))
 
 
+@pytest.mark.parametrize("rule", scenes.ROAD)
+def test_trackeval_of_roads(rule, tmp_path):
+    scenes.write_road(rule, tmp_path)
+    dataset = "BDD100K" if rule == "bdd100k" else "Kitti2DBox"
+    compare(f"trackeval-{rule}", ask("trackeval", dataset, str(tmp_path), scenes.ROAD[rule]))
+
+
 def test_trackeval_in_its_own_tree(tmp_path):
     form = find_format("mot17", tree="MOT17-train")
     for name in ("MOT17-02-DPM", "MOT17-04-DPM"):

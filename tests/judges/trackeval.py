@@ -1,4 +1,4 @@
-"""TrackEval 1.3.0 on a folder that vtlab wrote: `python trackeval.py DATASET ROOT` prints its numbers."""
+"""TrackEval 1.3.0 on a folder that vtlab wrote: `python trackeval.py DATASET ROOT [CLASS]` prints its numbers."""
 
 import contextlib
 import io
@@ -38,6 +38,8 @@ def config(dataset, root):
             os.symlink(folder, os.path.join(root, f".{name}_youtube_vis_val"))
             given["GT_FOLDER" if name == "gt" else "TRACKERS_FOLDER"] = os.path.join(root, f".{name}_")
         given["SPLIT_TO_EVAL"] = "val"
+    if dataset in ("Kitti2DBox", "BDD100K"):
+        given["SPLIT_TO_EVAL"] = "training"
     if dataset == "DAVIS":
         given["GT_FOLDER"] = os.path.join(truth, "Annotations")
     return given
@@ -58,6 +60,7 @@ def main(dataset, root):
         made = getattr(trackeval.datasets, dataset)(config(dataset, root))
         out, _ = trackeval.Evaluator(how).evaluate([made], metrics)
     classes = out[made.get_name()]["mine"]["COMBINED_SEQ"]
+    classes = {name: classes[name] for name in sys.argv[3:]} or classes
     numbers = {}
     for found in classes.values():
         for metric, values in found.items():
@@ -68,4 +71,4 @@ def main(dataset, root):
     print(json.dumps(numbers, sort_keys=True))
 
 
-main(*sys.argv[1:])
+main(*sys.argv[1:3])

@@ -2,8 +2,8 @@
 box2d: {x1, y1, x2, y2}, attributes}]}]`; results have the same shape, with `score`.
 
 Corners are pixels and inclusive: the right edge is x2 + 1, as Scalabel counts (label/transforms.py, box2d_to_xyxy). A label
-whose attribute `crowd` is set is a region that is ignored. Ids are numbers written as text. Images lie in
-`images/track/<part>/<video>` where labels lie in `labels/box_track_20/<part>`.
+whose attribute `crowd` (`Crowd` for TrackEval) is set is a region that is ignored. Ids are numbers written as text. Images
+lie in `images/track/<part>/<video>` where labels lie in `labels/box_track_20/<part>`.
 
 Format: Scalabel and BDD100K (Yu et al., CVPR 2020); read as TrackEval 1.3.0 does, datasets/bdd100k.py, but for its edges.
 """
@@ -86,7 +86,8 @@ class Bdd100k(js.JsonVideo):
             hidden = seen.occluded is not None and bool(seen.occluded[row])
             entry = {"id": str(int(seen.object_id[row])), "category": seen.label[row] or "object"}
             entry |= {"box2d": {"x1": x1, "y1": y1, "x2": x2 - 1, "y2": y2 - 1}}
-            entry |= {"attributes": {"occluded": hidden, "truncated": False, "crowd": False}}
+            said = dict.fromkeys(("truncated", "crowd", "Crowd"), False) | {"occluded": hidden}
+            entry |= {"attributes": said}
             labels[frame].append(entry | ({"score": float(seen.score[row])} if kind == "results" else {}))
         name = path.stem
         return js.write_json(
@@ -181,7 +182,7 @@ def _box(value: Any, where: str) -> list[float]:
 FORMAT = Bdd100k(
     name="bdd100k",
     summary="<video>.json of [{frameIndex, labels: [{id, category, box2d}]}], results too",
-    rule="plain",
+    rule="bdd100k",
     holds=frozenset({"boxes", "objects", "ids", "gaps", "labels", "occluded"}),
     results=frozenset({"boxes", "objects", "ids", "gaps", "labels", "occluded", "scores", "flags"}),
 )

@@ -2,16 +2,16 @@
 
 A line is `frame id type truncated occluded alpha x1 y1 x2 y2`, seven numbers of a box in space, and in results a score.
 Frames and pixels count from 0; corners are read as edges, as TrackEval does. `DontCare` (id -1) is a region that is ignored.
-`occluded` is 0 to 3 (3: unknown): vtlab has whether it is 1 or 2. The box in space and the truncation are not read, and
-written as KITTI's "none". The length of a sequence is that of `evaluate_tracking.seqmap.*`, else of its images in
-`image_02/<sequence>`.
+`occluded` is 0 to 3 (3: unknown): vtlab has whether it is 1 or 2, and 3 as an attribute, as it has the truncation 1 or 2,
+since the rules score no object that is cut off or unknown. The box in space is not read, and written as KITTI's "none". The
+length of a sequence is that of `evaluate_tracking.seqmap.*`, else of its images in `image_02/<sequence>`.
 
 Format: Geiger, Lenz, Urtasun, KITTI, CVPR 2012; read as TrackEval 1.3.0 does, datasets/kitti_2d_box.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from vtlab.formats.base import (
     whole,
 )
 from vtlab.formats.json_video import told_as_format
+from vtlab.formats.ledger import column
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
@@ -108,9 +109,10 @@ class Kitti(Format):
                     f"The label {label!r} (object {owner}) is no class of KITTI. Known: {', '.join(_LABELS)}."
                 )
             corner = " ".join(f"{v:.17g}" for v in seen.boxes[row])
-            hidden = 0 if seen.occluded is None else int(seen.occluded[row])
+            cut, unknown = _levels(seen.attributes[row]) if seen.attributes is not None else (0, 0)
+            hidden = unknown or int(seen.occluded is not None and seen.occluded[row])
             score = f" {seen.score[row]:.17g}" if kind == "results" else ""
-            lines.append(f"{frame} {owner} {_LABELS[label]} 0 {hidden} -10 {corner} {_NONE}{score}\n")
+            lines.append(f"{frame} {owner} {_LABELS[label]} {cut} {hidden} -10 {corner} {_NONE}{score}\n")
         written = write_whole(path, "".join(lines))
         if kind == "truth":
             file = path.parent.parent / _LENGTHS
@@ -124,11 +126,14 @@ class Kitti(Format):
         return written
 
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
-        """See `Format`; every object has a class."""
+        """See `Format`; every object has a class, and only KITTI's own attributes."""
+        told = column(tracks, "attributes")
+        other = [x is not None and x != _attributes(*_levels(x)) for x in told]
+        found = lost("attributes", tracks, "", np.array(other, bool))
         bare = np.isfinite(tracks.boxes).all(axis=1) & tracks.visible & ~given(tracks.label, len(tracks))
-        return super().losses(tracks, kind) | lost(
-            "unlabelled", tracks, "{} rows without a label (they read as misc)", bare
-        )
+        found |= lost("unlabelled", tracks, "{} rows without a label (they read as misc)", bare)
+        held = {k: v for k, v in super().losses(tracks, kind).items() if k != "attributes"}
+        return held | found
 
     def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
         """The truth in `label_02`."""
@@ -137,6 +142,18 @@ class Kitti(Format):
             if tracker
             else root / TRUTH / "label_02" / f"{sequence}.txt"
         )
+
+
+def _levels(told: Mapping[str, Any] | None) -> tuple[int, int]:
+    """Truncation (1 or 2) and occlusion (3) that the attributes of a row say; 0 for none."""
+    cut, hidden = (told or {}).get("truncated"), (told or {}).get("occluded")
+    return cut if type(cut) is int and cut in (1, 2) else 0, 3 if type(hidden) is int and hidden == 3 else 0
+
+
+def _attributes(cut: int, hidden: int) -> dict[str, Any] | None:
+    """Attributes of a row for its truncation and occlusion; None where they say nothing."""
+    found = ({"truncated": cut} if cut > 0 else {}) | ({"occluded": 3} if hidden > 2 else {})
+    return found or None
 
 
 def _length(path: Path, name: str) -> int | None:
@@ -161,7 +178,8 @@ def _read(path: Path, source: str) -> tuple[Tracks, Tracks]:
             raise FormatError(f"{where}: expected 17 or 18 cells (frame id type ...), got {len(cells)}.")
         with damage_as(FormatError, where, "a line of KITTI's numbers"):
             numbers = [float(c) for c in cells[6:10]]
-            score, occlusion = float(cells[17]) if len(cells) == 18 else 1.0, int(float(cells[4]))
+            score = float(cells[17]) if len(cells) == 18 else 1.0
+            cut, occlusion = (min(int(float(c)), n) for c, n in ((cells[3], 2), (cells[4], 3)))
         if not np.isfinite(numbers).all() or numbers[2] < numbers[0] or numbers[3] < numbers[1]:
             raise FormatError(f"{where}: expected x1 <= x2 and y1 <= y2, got {' '.join(cells[6:10])}.")
         frame = whole(cells[0], where, "the frame")
@@ -171,10 +189,9 @@ def _read(path: Path, source: str) -> tuple[Tracks, Tracks]:
         if not 0 <= score <= 1:
             raise FormatError(f"{where}: the score {score:g} is not from 0 to 1.")
         label = cells[2].lower() if cells[2].lower() in _LABELS else cells[2]
-        rows.append(
-            (frame, whole(cells[1], where, "the id", 1 << 53), numbers, score, label, occlusion in (1, 2))
-        )
-    frames, owners, boxes, scores, labels, hidden = zip(*rows, strict=True) if rows else ((),) * 6
+        owner, said = whole(cells[1], where, "the id", 1 << 53), _attributes(cut, occlusion)
+        rows.append((frame, owner, numbers, score, label, occlusion in (1, 2), said))
+    frames, owners, boxes, scores, labels, hidden, told = zip(*rows, strict=True) if rows else ((),) * 7
     with told_as_format(path):
         tracks = Tracks.of(
             frames,
@@ -183,6 +200,7 @@ def _read(path: Path, source: str) -> tuple[Tracks, Tracks]:
             np.array(scores, dtype=float),
             label=list(labels),
             occluded=np.array(hidden, bool) if any(hidden) else None,
+            attributes=list(told) if any(told) else None,
             source=source,
             meta={"file": str(path), **({"dense": True} if source == "manual" else {})},
         )
@@ -195,7 +213,8 @@ FORMAT = Kitti(
     name="kitti",
     family="mot",
     summary="label_02/<sequence>.txt and image_02/<sequence>/*.png",
-    rule="plain",
+    rule="kitti-car",
+    rules={"kitti-car": "", "kitti-pedestrian": "kitti-pedestrian"},
     holds=frozenset({"boxes", "objects", "ids", "gaps", "labels", "occluded"}),
     results=frozenset({"boxes", "objects", "ids", "gaps", "labels", "occluded", "scores", "flags"}),
 )

@@ -205,8 +205,12 @@ class MotProtocol(Rule):
 
     Attributes:
         classes: Labels of truth that are scored; empty: all.
+        answers: Labels of answers that are taken, and those without one; empty: all.
         distractors: Labels that are no targets: an answer matched to one is removed, not punished.
+        levels: Attributes of truth above whose value an object is as a distractor.
+        ignored: Labels of truth that are ignore regions.
         ignore_coverage: An unmatched answer covered by an ignore region by more than this is removed; None: never.
+        least_height: An unmatched answer that isn't higher than this, in pixels, is removed.
         threshold: Similarity at which CLEAR, Identity and VACE call a pair a match.
         hidden: Truth that is marked as not visible counts too (MOTChallenge boxes go on through occlusion).
         masks: Masks are compared where both sides have them; else boxes, where both have those.
@@ -215,6 +219,10 @@ class MotProtocol(Rule):
     classes: tuple[str, ...] = ()
     distractors: tuple[str, ...] = ()
     ignore_coverage: float | None = None
+    answers: tuple[str, ...] = field(default=(), kw_only=True)
+    levels: tuple[tuple[str, float], ...] = field(default=(), kw_only=True)
+    ignored: tuple[str, ...] = field(default=("ignore",), kw_only=True)
+    least_height: float = field(default=0.0, kw_only=True)
     threshold: float = 0.5
     hidden: bool = True
     masks: bool = False
@@ -222,6 +230,10 @@ class MotProtocol(Rule):
 
 _TRACKEVAL = "TrackEval 1.3.0 MotChallenge2DBox; Luiten et al., HOTA, IJCV 2021"
 _DISTRACTORS = ("person_on_vehicle", "static_person", "distractor", "reflection")
+_KITTI = "TrackEval 1.3.0 Kitti2DBox; Geiger et al., CVPR 2012"
+_ROAD: dict[str, Any] = {"ignore_coverage": 0.5, "least_height": 25.0}
+_ROAD |= {"levels": (("truncated", 0), ("occluded", 2))}
+_BDD = ("pedestrian", "rider", "car", "bus", "truck", "train", "motorcycle", "bicycle")
 MOT: dict[str, MotProtocol] = {
     p.name: p
     for p in (
@@ -231,6 +243,18 @@ MOT: dict[str, MotProtocol] = {
         MotProtocol("mot20", _TRACKEVAL, ("pedestrian",), (*_DISTRACTORS, "non_mot_vehicle")),
         MotProtocol(
             "mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5, masks=True
+        ),
+        MotProtocol("kitti-car", _KITTI, ("car",), ("van",), answers=("car",), **_ROAD),
+        MotProtocol(
+            "kitti-pedestrian", _KITTI, ("pedestrian",), ("person",), answers=("pedestrian",), **_ROAD
+        ),
+        MotProtocol(
+            "bdd100k",
+            "TrackEval 1.3.0 BDD100K, all classes as one",
+            _BDD,
+            ignore_coverage=0.5,
+            answers=_BDD,
+            ignored=("ignore", "other person", "trailer", "other vehicle"),
         ),
         MotProtocol("youtube-vis", "TrackEval 1.3.0 YouTubeVIS, all classes as one", masks=True),
         MotProtocol("tao", "TrackEval 1.3.0 TAO, all classes as one"),

@@ -21,6 +21,7 @@ from vtlab.files import write_whole
 from vtlab.formats import FEATURES, Format, Kind
 from vtlab.metrics import METRICS, score
 from vtlab.metrics.families import find_family
+from vtlab.metrics.rules import MOT
 from vtlab.sequence import Sequence
 from vtlab.testing.contract import Contract, NotAsked
 from vtlab.testing.ledger import check_ledger, random_tracks
@@ -74,7 +75,9 @@ def example(form: Format, kind: Kind = "truth") -> Tracks:
     if form.family == "points":
         rows = PointRows.of(frames, owners, np.zeros_like(frames), corner)
         return Tracks.of(frames, owners, points=rows, size=size, **columns)
-    columns["label"] = "pedestrian" if "labels" in held else None
+    rule = MOT.get(form.rule)
+    counted = rule.classes if rule is not None else ()
+    columns["label"] = next(iter(counted), "pedestrian") if "labels" in held else None
     if drawn:
         columns["masks"] = [masks.from_box((x, y, x + 8, y + 6), *SIZE) for x, y in corner]
     else:

@@ -129,7 +129,7 @@ class _Seen:
         self.losses, self.kinds = losses, set[str]()
         self.silent: list[str] = []
 
-    def add(self, count: int, what: str, kinds: Iterable[str]) -> None:
+    def add(self, count: int | np.bool_, what: str, kinds: Iterable[str]) -> None:
         """Note that something differs `count` times, and that any of `kinds` explains it."""
         if not count:
             return
@@ -214,54 +214,75 @@ def _same(name: str, x: Any, y: Any) -> bool:
             np.shape(p) == np.shape(q) and np.allclose(p, q, rtol=0, atol=NEAR)
             for p, q in zip(x, y, strict=True)
         )
-    if name in ("time", "angle", "velocity"):
-        return bool(np.allclose(x, y, rtol=0, atol=NEAR, equal_nan=True))
     return bool(x == y)
+
+
+def _near(x: NDArray[Any], y: NDArray[Any]) -> NDArray[np.bool_]:
+    """(N,) rows of numbers (N,) or (N, K) that are the same within `NEAR`, NaN where the other is."""
+    a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    with np.errstate(invalid="ignore"):
+        same = (a == b) | (np.abs(a - b) <= NEAR) | (np.isnan(a) & np.isnan(b))
+    return np.asarray(same if same.ndim == 1 else same.all(axis=1))
+
+
+def _other_rows(name: str, x: NDArray[Any], y: NDArray[Any]) -> list[int]:
+    """Rows of a column that differ."""
+    if name in ("time", "angle", "velocity", "boxes"):
+        return np.flatnonzero(~_near(x, y)).tolist()
+    if x.dtype != object:
+        return np.flatnonzero(x != y).tolist()
+    return [row for row, (p, q) in enumerate(zip(x, y, strict=True)) if not _same(name, p, q)]
 
 
 def _columns(given: Tracks, back: Tracks, both: tuple[Any, Any], seen: _Seen) -> None:
     a, b = given.take(both[0]), back.take(both[1])
     shapes = [_shapes(a, row) for row in range(len(a))]
     shown = shaped(b)
-    for row in range(len(a)):
-        where = f"object {a.object_id[row]} on frame {a.frame[row]}"
+
+    for row in _other_rows("visible", a.visible, b.visible):
         gone = set() if shown[row] else shapes[row] | {"absent"}
-        if a.visible[row] != b.visible[row]:
-            unseen = {"unseen"} if "points" in shapes[row] else set[str]()
-            unseen |= {"hidden"} if column(a, "outside")[row] else set()
-            seen.add(1, f"visible of {where}", gone | unseen if a.visible[row] else {"hidden"})
-        if a.score[row] != b.score[row]:
-            kinds = {"flags"} if a.score[row] == 0 else {"scores"} if a.score[row] < 1 else gone
-            seen.add(1, f"score {a.score[row]} -> {b.score[row]} of {where}", kinds)
-        if a.label[row] != b.label[row]:
-            kinds = {"labels" if a.label[row] else "unlabelled"}
-            seen.add(1, f"label {a.label[row]!r} -> {b.label[row]!r} of {where}", kinds)
-        if a.source[row] != b.source[row]:
-            seen.add(1, f"source {a.source[row]} -> {b.source[row]} of {where}", {"source"})
+        unseen = {"unseen"} if "points" in shapes[row] else set[str]()
+        unseen |= {"hidden"} if column(a, "outside")[row] else set()
+        seen.add(1, f"visible of {_told(a, row)}", gone | unseen if a.visible[row] else {"hidden"})
+    for row in _other_rows("score", a.score, b.score):
+        gone = set() if shown[row] else shapes[row] | {"absent"}
+        kinds = {"flags"} if a.score[row] == 0 else {"scores"} if a.score[row] < 1 else gone
+        seen.add(1, f"score {a.score[row]} -> {b.score[row]} of {_told(a, row)}", kinds)
+    for row in _other_rows("label", a.label, b.label):
+        kinds = {"labels" if a.label[row] else "unlabelled"}
+        seen.add(1, f"label {a.label[row]!r} -> {b.label[row]!r} of {_told(a, row)}", kinds)
+    for row in _other_rows("source", a.source, b.source):
+        seen.add(1, f"source {a.source[row]} -> {b.source[row]} of {_told(a, row)}", {"source"})
+    for row in _other_rows("boxes", a.boxes, b.boxes):
         _box(a, b, row, shapes[row], seen)
+    for row in _other_rows("rle", column(a, "rle"), column(b, "rle")):
         m, n = a.mask(row), b.mask(row)
-        if (m is None) != (n is None) or (m is not None and n is not None and (m != n).any()):
-            kinds = (
-                {"masks", "overlap", "hidden", "polygons", "size", "rounding"}
-                if m is not None
-                else set[str]()
-            )
-            seen.add(1, f"mask of {where}", kinds)
+        kinds = (
+            {"masks", "overlap", "hidden", "polygons", "size", "rounding"} if m is not None else set[str]()
+        )
+        seen.add(m is None or n is None or (m != n).any(), f"mask of {_told(a, row)}", kinds)
+    _extras(a, b, seen)
+
+
+def _told(tracks: Tracks, row: int) -> str:
+    return f"object {tracks.object_id[row]} on frame {tracks.frame[row]}"
+
+
+def _extras(a: Tracks, b: Tracks, seen: _Seen) -> None:
+    """Optional columns of equal rows."""
     for name in ("velocity", *EXTRAS):
-        x = a.columns().get(name, COLUMNS[name].blank(len(a)))
-        y = b.columns().get(name, COLUMNS[name].blank(len(b)))
+        if name not in a.columns() and name not in b.columns():
+            continue
+        x, y = column(a, name), column(b, name)
         kinds = {name, "rounding"} if name == "polygons" else {name}
-        for row, (p, q) in enumerate(zip(x, y, strict=True)):
-            if not _same(name, p, q):
-                where = f"object {a.object_id[row]} on frame {a.frame[row]}"
-                hidden = {"hidden"} if name == "polygons" and not a.visible[row] else set[str]()
-                seen.add(1, f"{name} of {where}: {str(p)[:60]} -> {str(q)[:60]}", kinds | hidden)
+        for row in _other_rows(name, x, y):
+            hidden = {"hidden"} if name == "polygons" and not a.visible[row] else set[str]()
+            what = f"{name} of {_told(a, row)}: {str(x[row])[:60]} -> {str(y[row])[:60]}"
+            seen.add(1, what, kinds | hidden)
 
 
 def _box(a: Tracks, b: Tracks, row: int, shapes: set[str], seen: _Seen) -> None:
     x, y = a.boxes[row], b.boxes[row]
-    if np.allclose(x, y, rtol=0, atol=NEAR, equal_nan=True):
-        return
     kinds = {"rounding"} if np.abs(x - y).max(initial=0) <= 1.0 + NEAR or np.isnan(x).any() else set()
     turned = a.angle is not None and a.angle[row] != 0
     kinds |= {"angle"} if turned else set()
@@ -289,7 +310,7 @@ def _points(a: Tracks, b: Tracks, seen: _Seen) -> None:
         if j is None:
             seen.add(1, f"point {key}", {"points", *hidden} if not p.visible[i] else {"points", "hidden"})
             continue
-        if not np.allclose(p.xy[i], q.xy[j], rtol=0, atol=NEAR, equal_nan=True):
+        if not _near(p.xy[i : i + 1], q.xy[j : j + 1]).all():
             seen.add(
                 1,
                 f"place of point {key}: {p.xy[i]} -> {q.xy[j]}",

@@ -88,7 +88,7 @@ def pairs_of(case: Case, rule: MotProtocol) -> pairing.Pairs:
     """Pair the objects of a case by overlap, prepared by a rule.
 
     Masks are compared where both sides have them and the rule says so, or where boxes are missing. Rows of truth that
-    are labelled "ignore" are regions that are not scored.
+    are labelled "ignore" (or as the rule says) are regions that are not scored.
 
     Raises:
         InputError: Truth speaks of some frames only: every answer on the others would be false.
@@ -106,8 +106,11 @@ def pairs_of(case: Case, rule: MotProtocol) -> pairing.Pairs:
 
 def _pairs(case: Case, rule: MotProtocol) -> pairing.Pairs:
     tracks, truth = case.answers(rule), case.truth if rule.hidden else case.truth.seen()
-    regions = [truth.take(truth.label == "ignore"), *([] if case.ignore is None else [case.ignore])]
-    truth = truth.take(truth.label != "ignore")
+    if rule.answers:
+        tracks = tracks.take(np.array([x is None or x in rule.answers for x in tracks.label], bool))
+    region = np.isin(truth.label, rule.ignored)
+    regions = [truth.take(region), *([] if case.ignore is None else [case.ignore])]
+    truth = truth.take(~region)
     boxed = np.isfinite(tracks.boxes).all() and np.isfinite(truth.boxes).all()
     if tracks.rle is not None and truth.rle is not None and (rule.masks or not boxed):
         tracks, truth = _masked(tracks), _masked(truth)
@@ -121,7 +124,21 @@ def _pairs(case: Case, rule: MotProtocol) -> pairing.Pairs:
     covered = None
     if rule.ignore_coverage is not None:
         covered = np.max([_coverage(tracks, r) for r in regions], axis=0, initial=0) > rule.ignore_coverage
-    return pairing.preprocess(pairs, scored & (truth.score != 0), np.isin(label, rule.distractors), covered)
+        if rule.least_height:
+            covered |= tracks.boxes[:, 3] - tracks.boxes[:, 1] <= rule.least_height
+    distractor = np.isin(label, rule.distractors) | _above(truth, rule)
+    return pairing.preprocess(pairs, scored & (truth.score != 0) & ~distractor, distractor, covered)
+
+
+def _above(truth: Tracks, rule: MotProtocol) -> NDArray[np.bool_]:
+    """(N,) rows of truth with an attribute above the rule's levels: cut off by the picture, say, or hidden."""
+    told = truth.attributes if truth.attributes is not None and rule.levels else [None] * len(truth)
+    return np.array([any(_level(t, name) > most for name, most in rule.levels) for t in told], bool)
+
+
+def _level(attributes: Mapping[str, object] | None, name: str) -> float:
+    value = (attributes or {}).get(name)
+    return float(value) if isinstance(value, int | float) else 0.0
 
 
 def _score(case: Case, rule: MotProtocol) -> tuple[mot.Counts, dict[int, dict[str, float]]]:

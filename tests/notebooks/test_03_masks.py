@@ -24,6 +24,11 @@ def test_it_runs(tmp_path):
     }
     run_notebook(NOTEBOOK, tmp_path / "done.ipynb", small)
     kept = {p.name for p in (tmp_path / "out").iterdir()}
+    by_object = pd.read_csv(
+        tmp_path / "out" / "by_object.csv", index_col=["tracker", "sequence", "object_id"]
+    )
+    assert {"1", "2", "all"} <= set(by_object.index.get_level_values("object_id"))
+    assert {"J", "F", "J&F", "J_decay", "F_decay"} <= set(by_object)
     assert {"table.csv", "scores.parquet", "masks.png", "report.html"} <= kept
     table = pd.read_csv(tmp_path / "out" / "table.csv")
     assert table["J&F"].max() > 0.6

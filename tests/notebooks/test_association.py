@@ -29,7 +29,9 @@ def test_multi_object(tmp_path):
 @pytest.mark.notebook
 def test_ablation(tmp_path):
     kept = execute("06_association_ablation.ipynb", tmp_path, {"SEEDS": [1], "SECONDS": 0.5, "OBJECTS": 2})
-    assert {"table.csv", "ablation.png"} <= kept
+    assert {"table.csv", "ablation.png", "motmetrics.csv"} <= kept
+    theirs = pd.read_csv(tmp_path / "out" / "motmetrics.csv", index_col=0)
+    assert {"HOTA", "MOTA", "IDs"} <= set(theirs)
     table = pd.read_csv(tmp_path / "out" / "table.csv", index_col=0)
     assert len(table) == 20
     assert table["HOTA"].notna().all()

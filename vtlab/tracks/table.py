@@ -346,19 +346,25 @@ class Tracks(Columns):
         )
 
     def to_supervision(self, frame: int) -> sv.Detections:
-        """The visible objects of one frame as `supervision.Detections`, `tracker_id` = object id."""
+        """The visible objects of one frame as `supervision.Detections`, `tracker_id` = object id.
+
+        `class_id` numbers the labels of all the tracks in alphabetical order, as supervision's annotators want it.
+        """
         import supervision as sv
 
         now = self.at(frame).seen()
         masks = None
         if now.rle is not None and len(now) and all(r is not None for r in now.rle):
             masks = np.stack([m for m in (now.mask(i) for i in range(len(now))) if m is not None])
+        named = np.array([x if x is not None else "" for x in now.label], dtype=str)
+        order = {name: i for i, name in enumerate(sorted({x or "" for x in self.label.tolist()}))}
         return sv.Detections(
             xyxy=now.boxes,
             mask=masks,
             confidence=now.score,
+            class_id=np.array([order[name] for name in named.tolist()], dtype=int),
             tracker_id=now.object_id,
-            data={"label": np.array([x if x is not None else "" for x in now.label], dtype=str)},
+            data={"label": named, "class_name": named},
         )
 
     def player(self, video: Any, *, truth: Tracks | None = None, width: int = 720) -> Any:

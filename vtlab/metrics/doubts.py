@@ -26,6 +26,8 @@ STILL, STILL_FRAMES = 1e-3, 10
 """A box stops where it moves by less than this part of its size on as many frames in a row."""
 HIDES = 0.5
 """Overlap of two objects from which either may take the other's place."""
+LOOKS = 60
+"""Places, the most severe ones, at which colours before and after are compared: each costs two frames to decode."""
 OTHER = 0.5
 """Likeness of colours, or overlap with another tracker, below which something else may be seen."""
 
@@ -76,6 +78,14 @@ def doubts(
 
 def _places(tracks: Tracks, others: Mapping[str, Tracks], video: Video | None) -> Iterator[dict[str, Any]]:
     seen = tracks.take(tracks.visible & np.isfinite(tracks.boxes).all(axis=1))
+    places = list(_by_boxes(seen, others))
+    if video is not None:
+        places += _identity(places, seen, video)
+    for place in places:
+        yield {**place, "reason": WORDS[place["kind"]].format(place["value"])}
+
+
+def _by_boxes(seen: Tracks, others: Mapping[str, Tracks]) -> Iterator[dict[str, Any]]:
     covered = _covered(seen)
     for object_id in seen.object_ids.tolist():
         rows = np.flatnonzero(seen.object_id == object_id)
@@ -91,10 +101,8 @@ def _places(tracks: Tracks, others: Mapping[str, Tracks], video: Video | None) -
         found = [p for kind, signal in signals.items() for p in _merged(kind, frame, *signal)]
         for other in others.values():
             found += _merged("disagreement", frame, *_disagreement(object_id, frame, boxes, other))
-        if video is not None:
-            found += _identity(found, frame, boxes, video)
         for place in found:
-            yield {"object_id": object_id, **place, "reason": WORDS[place["kind"]].format(place["value"])}
+            yield {"object_id": object_id, **place}
 
 
 def _merged(kind: str, frame: NDArray[np.int64], severity: Floats, value: Floats) -> Iterator[dict[str, Any]]:
@@ -193,14 +201,13 @@ def _disagreement(
     return np.clip(1 - value / OTHER, 0, 1), value
 
 
-def _identity(
-    places: list[dict[str, Any]], frame: NDArray[np.int64], boxes: Floats, video: Video
-) -> list[dict[str, Any]]:
+def _identity(places: list[dict[str, Any]], seen: Tracks, video: Video) -> list[dict[str, Any]]:
     """Places where colours differ before and after the object was covered, lost or jumped."""
     found = []
-    for place in places:
-        if place["kind"] not in ("overlap", "lost", "jump"):
-            continue
+    asked = [p for p in places if p["kind"] in ("overlap", "lost", "jump")]
+    for place in sorted(asked, key=lambda p: -p["severity"])[:LOOKS]:
+        rows = np.flatnonzero(seen.object_id == place["object_id"])
+        frame, boxes = seen.frame[rows], seen.boxes[rows]
         before, after = np.searchsorted(frame, place["first"]) - 2, np.searchsorted(frame, place["end"]) + 1
         if before < 0 or after >= len(frame):
             continue

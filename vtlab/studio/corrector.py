@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,7 @@ class Corrector(FigureWidget):
         labels: Labels to choose from, others can be typed: a list, label -> colour, or a file (a label a line, or JSON or
             YAML as CVAT has them).
         skeleton: Template for skeletons (`vtlab.Skeleton`) or the name of one; by default that of the session's.
+        others: Tracker's name -> its tracks of the same objects (by id): where they disagree is doubtful.
         path: File that follows every change, and from which a later call goes on; by default
             `<name>-<hash of the content>.session.parquet` in the working folder, where the notebook lies. Other work in
             it is kept beside it as `older-1-...`.
@@ -56,6 +58,7 @@ class Corrector(FigureWidget):
         segmenter: str | Segmenter | None = "auto",
         labels: Any = (),
         skeleton: Skeleton | str | None = None,
+        others: Mapping[str, Tracks] | None = None,
         path: str | Path | None = None,
         autosave: bool = True,
     ):
@@ -67,6 +70,7 @@ class Corrector(FigureWidget):
             segmenter=None if segmenter is None else create_segmenter(segmenter),
             labels=labels,
             skeleton=skeleton,
+            others=others,
             path=file,
             autosave=autosave,
         )

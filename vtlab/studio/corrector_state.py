@@ -43,6 +43,7 @@ class CorrectorState(SessionState):
         segmenter: Turns clicks into a mask.
         labels: Labels to offer, besides those in use.
         skeleton: Template for skeletons; by default that of the session's.
+        others: Tracker's name -> its tracks of the same objects: where they disagree is doubtful.
         path: File that `save` writes.
         autosave: Whether it follows every change, too.
         changed: Called, from another thread too, when something changes by itself.
@@ -77,11 +78,12 @@ class CorrectorState(SessionState):
         segmenter: Segmenter | None = None,
         labels: Any = (),
         skeleton: Skeleton | str | None = None,
+        others: Mapping[str, Tracks] | None = None,
         path: Path | None = None,
         autosave: bool = False,
         changed: Callable[[], None] = _nothing,
     ):
-        super().__init__(session, segmenter=segmenter, labels=labels, skeleton=skeleton)
+        super().__init__(session, segmenter=segmenter, labels=labels, skeleton=skeleton, others=others)
         self.path, self.changed, self.following = path, changed, False
         self._autosave = Autosave(session, path, self._say) if autosave and path is not None else None
         self._work = Background(session, self._ended, self._seen)
@@ -337,6 +339,7 @@ class CorrectorState(SessionState):
     def wait(self, seconds: float | None = None) -> None:
         """Wait until tracking has ended and what it gave is saved."""
         self._work.wait(seconds)
+        self._review.wait(seconds)
 
     def _begin(self, start: int, stop: int, **how: Any) -> None:
         self._watched_from = self.frame
@@ -353,6 +356,9 @@ class CorrectorState(SessionState):
         if due and not self._work.running:
             start, ids = min(due.values()), sorted(due)
             self._work.start(start, len(self.video), by_itself=True, direction="forward", object_ids=ids)
+
+    def _looked(self) -> None:
+        self.changed()
 
     def _live(self, frame: int) -> Tracks | None:
         return self._work.rows(frame)

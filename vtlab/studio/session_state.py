@@ -40,6 +40,7 @@ class SessionState(AnnotatorState):
         segmenter: Turns clicks into a mask.
         labels: Labels to offer, besides those in use.
         skeleton: Template for skeletons; by default that of the session's.
+        others: Tracker's name -> its tracks of the same objects: where they disagree is doubtful.
     """
 
     def __init__(
@@ -49,10 +50,11 @@ class SessionState(AnnotatorState):
         segmenter: Segmenter | None = None,
         labels: Any = (),
         skeleton: Skeleton | str | None = None,
+        others: Mapping[str, Tracks] | None = None,
     ):
         super().__init__(session.video, segmenter=segmenter, labels=labels, skeleton=skeleton)
         self.session = session
-        self._review = Review()
+        self._review = Review(session.video, others, self._looked)
         self._pending: dict[int, str] = {}
         self._runs: tuple[State | None, dict[int, list[list[Any]]]] = (None, {})
         if session.object_ids:
@@ -140,6 +142,9 @@ class SessionState(AnnotatorState):
 
     def _one_step(self) -> AbstractContextManager[None]:
         return self.session.one_step()
+
+    def _looked(self) -> None:
+        """Identities by the looks of objects are known."""
 
     def _live(self, frame: int) -> Tracks | None:
         """Rows of a frame that are being tracked and not in the session yet."""

@@ -144,7 +144,7 @@ class Tracks(Columns):
     @property
     def labels(self) -> dict[int, str]:
         """Label of each object that has one (its first)."""
-        rows = np.flatnonzero([text is not None for text in self.label.tolist()])
+        rows = np.flatnonzero(np.not_equal(self.label, None))
         ids, first = np.unique(self.object_id[rows], return_index=True)
         return dict(zip(ids.tolist(), self.label[rows[first]].tolist(), strict=True))
 

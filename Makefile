@@ -9,9 +9,9 @@ BIN := $(V)/bin
 export UV_PYTHON_DOWNLOADS := never
 
 DEMO_EXTRAS  := notebook,mot
-TEST_EXTRAS  := notebook,mot,torch,onnx,weights,test
+TEST_EXTRAS  := notebook,mot,torch,onnx,weights,serve,test
 DOCS_EXTRAS  := notebook,mot,docs
-BENCH_EXTRAS := notebook,mot,torch,onnx,weights,test
+BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10

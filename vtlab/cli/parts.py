@@ -87,22 +87,37 @@ def info(
 
 
 def check(
-    kind: Annotated[str, typer.Argument(help="tracker, detector, associator, segmenter or format.")],
-    spec: Annotated[str, typer.Argument(help="A name, or path/to/file.py:NAME.")],
+    kind: Annotated[str, typer.Argument(help="tracker, detector, associator, segmenter, format or host.")],
+    spec: Annotated[str, typer.Argument(help="A name, or path/to/file.py:NAME; of a host its name.")],
+    *,
     param: Params = None,
+    url: Annotated[str | None, typer.Option(help="Of a host: address of the server under test.")] = None,
+    token: Annotated[str | None, typer.Option(help="Of a host: the server's token.")] = None,
+    fake_port: Annotated[int, typer.Option(help="Of a host: port of the fake host; 0 = a free one.")] = 0,
+    junit: Annotated[Path | None, typer.Option(help="Write the results as JUnit XML, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """Ask a part, your own above all, everything that vtlab relies on; exit code 1 if it fails a check.
 
-    [bold]Example[/]
+    Of a host, a server is asked everything that this annotation tool relies on, vtlab's or anybody's.
+
+    [bold]Examples[/]
 
       vtlab check tracker my_tracker.py:MyTracker
+
+      vtlab check host supervisely --url http://127.0.0.1:8000 --fake-port 8801
     """
     from vtlab.testing import CONTRACTS
+    from vtlab.testing.junit import write_junit
 
-    if kind not in CONTRACTS:
-        raise InputError(f"There is no contract of a {kind!r}. Known: {', '.join(CONTRACTS)}.")
-    results = CONTRACTS[kind].results(spec, **params_of(param))
+    if kind == "host":
+        results = _of_host(spec, url, {"token": token, "fake_port": fake_port, **params_of(param)})
+    elif kind not in CONTRACTS:
+        raise InputError(f"There is no contract of a {kind!r}. Known: {', '.join((*CONTRACTS, 'host'))}.")
+    else:
+        results = CONTRACTS[kind].results(spec, **params_of(param))
+    if junit is not None:
+        write_junit(junit, f"{kind} {spec}", results)
     if as_json:
         print_json([r.__dict__ for r in results])
     else:
@@ -116,6 +131,17 @@ def check(
     states = {r.state for r in results}
     if "fail" in states or "pass" not in states:
         raise typer.Exit(1)
+
+
+def _of_host(name: str, url: str | None, params: dict[str, Any]) -> list[Any]:
+    """What a host's kit says of the server at an address."""
+    from vtlab.testing.hosts.kits import KITS
+
+    if name not in KITS:
+        raise InputError(f"There is no kit of a host {name!r}. {near(name, KITS)}")
+    if url is None:
+        raise InputError(f"vtlab check host {name} needs --url, the address of the server under test.")
+    return list(KITS[name].results(name, url=url, **params))
 
 
 def part_facts(subject: str) -> dict[str, Any]:

@@ -1,7 +1,16 @@
 """Files: written whole or not at all, and read so that what came from outside harms nobody."""
 
 from vtlab.files.archive import is_archive, unpack, unpacked
-from vtlab.files.outside import DAMAGE, BoundedFile, damage_as, read_json, read_parquet, read_text, read_yaml
+from vtlab.files.outside import (
+    DAMAGE,
+    BoundedFile,
+    damage_as,
+    parse_json,
+    read_json,
+    read_parquet,
+    read_text,
+    read_yaml,
+)
 from vtlab.files.sheets import csv_text, read_csv
 from vtlab.files.whole import check_folder, check_place, kept_beside, write_whole
 
@@ -14,6 +23,7 @@ __all__ = [
     "damage_as",
     "is_archive",
     "kept_beside",
+    "parse_json",
     "read_csv",
     "read_json",
     "read_parquet",

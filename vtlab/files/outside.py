@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
 import pickle
+import re
 import struct
 import tarfile
 import zipfile
@@ -54,6 +56,7 @@ MOST_BYTES = 2 * 2**30
 MOST_TEXT, MOST_NODES, MOST_DEPTH = 2**20, 100_000, 50
 """Of YAML: bytes, values after every alias is written out, and lists within lists."""
 _MOST_JSON = 256 * 2**20
+_MARKS = re.compile(r'"(?:[^"\\]|\\.)*"|[][{}]')  # texts, in which marks mean nothing, and marks
 
 
 @contextlib.contextmanager
@@ -100,6 +103,58 @@ def read_json(
     """Read a JSON file, with or without a byte order mark; raises `kind`, also for more than `most` bytes."""
     with damage_as(kind, path, expected):
         return json.loads(read_text(path, expected, kind, most), object_pairs_hook=_each_once)
+
+
+MOST_JSON_NODES, MOST_JSON_DEPTH = 500_000, 64
+"""Of JSON that a stranger sends: lists, objects and values, and lists within lists."""
+
+
+def parse_json(data: bytes, where: object, kind: type[VtlabError] = FormatError) -> Any:
+    """Read JSON that a stranger sent; the caller has bounded its bytes.
+
+    Raises:
+        VtlabError: As `kind`: no JSON, an object with a name twice, a number that JSON doesn't know (NaN), a whole number of
+            more than 20 digits, or more values or depth than the bounds of this module.
+    """
+    with damage_as(kind, where, "JSON"):
+        text = data.decode("utf-8-sig")
+        _bounded_json(text)
+        return json.loads(
+            text,
+            object_pairs_hook=_each_once,
+            parse_constant=_no_constant,
+            parse_int=_short_whole,
+            parse_float=_finite,
+        )
+
+
+def _bounded_json(text: str) -> None:
+    """Raise `ValueError` for JSON that is too deep or too full, before anything is built of it."""
+    opened = text.count("[") + text.count("{")
+    if opened + text.count(",") > MOST_JSON_NODES:  # those within texts count, too
+        raise ValueError(f"more than {MOST_JSON_NODES} values")
+    depth = 0
+    for found in _MARKS.finditer(text) if opened > MOST_JSON_DEPTH else ():
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(found.group(), 0)
+        if depth > MOST_JSON_DEPTH:
+            raise ValueError(f"more than {MOST_JSON_DEPTH} lists within each other")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if not math.isfinite(value):
+        raise ValueError(f"{digits[:20]} is larger than any number")
+    return value
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _short_whole(digits: str) -> int:
+    if len(digits) > 20:
+        raise ValueError(f"a whole number of {len(digits)} digits")
+    return int(digits)
 
 
 def read_text(path: Path, expected: str, kind: type[VtlabError] = FormatError, most: int = _MOST_JSON) -> str:

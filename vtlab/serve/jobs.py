@@ -267,6 +267,19 @@ class Jobs:
             )
         return job
 
+    def find(self, **about: Any) -> Job:
+        """The newest job with these entries of `Job.about`.
+
+        Raises:
+            RefusedError: There is none.
+        """
+        with self._wake:
+            self._forget()
+            jobs = [j for j in self._known.values() if about.items() <= j.about.items()]
+        if not jobs:
+            raise RefusedError(f"There is no job of {str(about)[:80]}.", 404)
+        return jobs[-1]
+
     def forget(self, job: Job) -> None:
         """Stop a job and drop what it found."""
         job.stop()

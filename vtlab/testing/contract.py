@@ -12,6 +12,7 @@ import inspect
 import re
 import unittest
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, overload
 
@@ -50,15 +51,18 @@ class Check:
         name: The sentence.
         ask: Function of the part under test.
         part: Makes the part under test from what a caller names and the parameters.
+        around: Makes of it what the check sees, and puts it away afterwards.
     """
 
     name: str
     ask: Callable[[Any], None]
     part: Callable[..., Any]
+    around: Callable[[Any], AbstractContextManager[Any]] = nullcontext
 
     def __call__(self, spec: Any, **params: Any) -> None:
         """Ask it of a part: a name, `file.py:Class`, or a class, with parameters of its constructor."""
-        self.ask(self.part(spec, params))
+        with self.around(self.part(spec, params)) as part:
+            self.ask(part)
 
     def __str__(self) -> str:
         return "-".join(re.findall(r"\w+", self.name)[:8])
@@ -82,10 +86,13 @@ class Contract(Sequence[Check]):
 
     Args:
         part: Makes the part under test from what a caller names and a dictionary of parameters.
+        around: Makes of it what each check sees, and puts it away afterwards.
     """
 
-    def __init__(self, part: Callable[..., Any]):
-        self._part = part
+    def __init__(
+        self, part: Callable[..., Any], around: Callable[[Any], AbstractContextManager[Any]] = nullcontext
+    ):
+        self._part, self._around = part, around
         self._checks: list[Check] = []
 
     def __len__(self) -> int:
@@ -101,7 +108,7 @@ class Contract(Sequence[Check]):
     def check(self, function: Callable[[Any], None]) -> Callable[[Any], None]:
         """Add a function as a check; its docstring is the sentence."""
         name = (function.__doc__ or function.__name__).strip().split("\n")[0].rstrip(".")
-        self._checks.append(Check(name, function, self._part))
+        self._checks.append(Check(name, function, self._part, self._around))
         return function
 
     def results(self, spec: Any, **params: Any) -> list[Result]:

@@ -1,0 +1,175 @@
+"""What every fake host is: a server on a free port of this machine, with its traffic."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_WAIT = 30.0
+"""Seconds for which a test waits at most."""
+
+
+def square(n: int, height: int = 120, width: int = 160) -> NDArray[np.uint8]:
+    """Frame `n` of a clip: a square of 30 px at (20 + 4 n, 30), RGB (height, width, 3)."""
+    image = np.full((height, width, 3), 40, np.uint8)
+    image[30:60, 20 + 4 * n : 50 + 4 * n] = (200, 120, 30)
+    return image
+
+
+def png(image: NDArray[np.uint8]) -> bytes:
+    """An image as a PNG file."""
+    from PIL import Image
+
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+def until(holds: Callable[[], Any], what: str, seconds: float = MOST_WAIT) -> Any:
+    """Wait until something holds, and return it; AssertionError after `seconds`."""
+    ends = time.monotonic() + seconds
+    while not (found := holds()):
+        assert time.monotonic() < ends, f"waited {seconds:g} s for {what}"
+        time.sleep(0.005)
+    return found
+
+
+class Reply:
+    """An answer of a fake host: JSON, or bytes of some kind."""
+
+    def __init__(self, body: Any, status: int = 200, kind: str = "application/json"):
+        self.data = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self.status, self.kind = status, kind
+
+
+class FakeHost:
+    """A server on a loopback port; subclasses answer.
+
+    Args:
+        port: 0 = a free one.
+
+    Attributes:
+        traffic: What it was asked, in order: (method, path, JSON of the body or None, headers).
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self.traffic: list[tuple[str, str, Any, dict[str, str]]] = []
+        self.lock = threading.Lock()
+        host = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+            def handle_any(self) -> None:
+                data = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                try:
+                    body = json.loads(data) if data else None
+                except ValueError:
+                    body = {"bytes": len(data)}
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                with host.lock:
+                    host.traffic.append((self.command, self.path, body, headers))
+                reply = host.answer(self.command, self.path, body)
+                self.send_response(reply.status)
+                self.send_header("Content-Type", reply.kind)
+                self.send_header("Content-Length", str(len(reply.data)))
+                self.end_headers()
+                self.wfile.write(reply.data)
+
+            do_GET = do_POST = do_PATCH = do_HEAD = handle_any
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def address(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def answer(self, method: str, path: str, body: Any) -> Reply:
+        """What it says to a request."""
+        raise NotImplementedError
+
+    def asked(self, path: str) -> list[Any]:
+        """Bodies of the requests whose path ends with `path`."""
+        with self.lock:
+            return [body for _, where, body, _ in self.traffic if where.partition("?")[0].endswith(path)]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join(MOST_WAIT)
+
+
+class Client:
+    """Asks a server that drives trackers; one request a connection, so that any number of threads may.
+
+    Args:
+        address: Of the server, with a path that goes before all others.
+        token: Sent as `Authorization: Bearer`.
+    """
+
+    def __init__(self, address: str, token: str | None = None):
+        parts = urlsplit(address)
+        self._name, self._port, self._before = parts.hostname or "", parts.port or 80, parts.path.rstrip("/")
+        self._secure = parts.scheme == "https"
+        self._headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        """Status and JSON (or text) of an answer."""
+        from http.client import HTTPSConnection
+
+        kind = HTTPSConnection if self._secure else HTTPConnection
+        link = kind(self._name, self._port, timeout=MOST_WAIT)
+        try:
+            data = body if isinstance(body, bytes | None) else json.dumps(body).encode()
+            sent = {
+                **self._headers,
+                "Content-Type": "application/json",
+                **{k.replace("_", "-"): v for k, v in headers.items()},
+            }
+            link.request(method, self._before + path, data, sent)
+            answer = link.getresponse()
+            told = answer.read()
+            try:
+                return answer.status, json.loads(told)
+            except ValueError:
+                return answer.status, told.decode(errors="replace")
+        finally:
+            link.close()
+
+    def post(self, path: str, body: Any = None) -> tuple[int, Any]:
+        """Send JSON."""
+        return self.ask("POST", path, body if body is not None else {})
+
+    def form(self, path: str, files: list[tuple[str, bytes]], **fields: str) -> tuple[int, Any]:
+        """Send a form: files as (field, content), and text fields."""
+        edge = "vtlab-form-edge"
+        parts = [
+            f'--{edge}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+            for name, value in fields.items()
+        ]
+        for n, (name, data) in enumerate(files):
+            head = f'--{edge}\r\nContent-Disposition: form-data; name="{name}"; filename="{n}"\r\n'
+            parts.append(head.encode() + b"Content-Type: application/octet-stream\r\n\r\n" + data + b"\r\n")
+        data = b"".join(parts) + f"--{edge}--\r\n".encode()
+        return self.ask("POST", path, data, Content_Type=f"multipart/form-data; boundary={edge}")

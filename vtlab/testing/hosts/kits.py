@@ -1,0 +1,9 @@
+"""The kits of all hosts, by name."""
+
+from __future__ import annotations
+
+from vtlab.testing.contract import Contract
+from vtlab.testing.hosts.supervisely_kit import SUPERVISELY
+
+KITS: dict[str, Contract] = {"supervisely": SUPERVISELY}
+"""Host -> what its annotation tool relies on."""

@@ -1,0 +1,162 @@
+"""A Supervisely server that is none: one video of a moving square, figures on it, and an annotation tool that listens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vtlab.testing.hosts.base import FakeHost, Reply, png, square
+
+TOKEN = "x" * 64
+VIDEO = 77
+RING = (
+    "eJzrDPBz5+WS4mJgYOD19HAJAtLMIMwIInOeqf8BUmwBPiGuQPr///9Lb86/C2QxlgT5BTM4PLuRBuTwebo4hlTMSa44sKHhISMDuxpTYrr03F6gDI"
+    "Onq5/LOqeEJgDM5ht6"
+)
+"""A ring of 3 x 3 pixels, as Supervisely's own client writes it."""
+GEOMETRIES: Mapping[str, Any] = {
+    "rectangle": {"points": {"exterior": [[20, 30], [49, 59]], "interior": []}},
+    "oriented_bbox": {"points": [[20, 30], [49, 59]], "angle": 0.25},
+    "bitmap": {"bitmap": {"origin": [20, 30], "data": RING}, "shape": "bitmap", "geometryType": "bitmap"},
+    "point": {"points": {"exterior": [[35, 45]], "interior": []}},
+    "line": {"points": {"exterior": [[25, 35], [45, 55]], "interior": []}},
+    "polygon": {"points": {"exterior": [[20, 30], [49, 30], [49, 59]], "interior": []}},
+    "graph": {"nodes": {"a": {"loc": [25, 35]}, "b": {"loc": [45, 55], "disabled": True}}},
+}
+"""One of each, on any frame."""
+
+
+class FakeSupervisely(FakeHost):
+    """The server.
+
+    Args:
+        frames: Length of its video.
+        times: Seconds of each frame; by default 25 a second.
+        port: 0 = a free one.
+
+    Attributes:
+        figures: Id -> figure; those that were written, too.
+        written: What was written, in order.
+        messages: What the annotation tool was told, in order: (form, type, data), the form being "notify" or "direct".
+        stop_after: Progress messages after which the person presses stop; None = never.
+    """
+
+    def __init__(self, frames: int = 12, times: list[float] | None = None, port: int = 0):
+        super().__init__(port)
+        self.frames = frames
+        self._times = times if times is not None else [i / 25 for i in range(frames)]
+        self._images: dict[int, bytes] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Be as new."""
+        self.stop_after: int | None = None
+        self.figures: dict[int, dict[str, Any]] = {}
+        self.written: list[dict[str, Any]] = []
+        self.messages: list[tuple[str, str, dict[str, Any]]] = []
+        self.objects: list[dict[str, Any]] = []
+        self.classes: list[dict[str, Any]] = [{"id": 4, "name": "car", "title": "car", "shape": "rectangle"}]
+        self.traffic.clear()
+
+    def draw(self, figure_id: int, object_id: int, kind: str = "rectangle", geometry: Any = None) -> None:
+        """A person draws a figure."""
+        self.figures[figure_id] = {
+            "id": figure_id,
+            "objectId": object_id,
+            "geometryType": kind,
+            "geometry": GEOMETRIES[kind] if geometry is None else geometry,
+            "entityId": VIDEO,
+            "meta": {"frame": 3},
+            "tags": [],
+        }
+
+    def frame(self, index: int) -> bytes:
+        """An encoded frame."""
+        if index not in self._images:
+            self._images[index] = png(square(index))
+        return self._images[index]
+
+    def told(self, kind: str = "") -> list[dict[str, Any]]:
+        """Data of the messages of a type: "progress", "error" or "warning"."""
+        with self.lock:
+            return [data for _, told, data in self.messages if told == kind]
+
+    def answer(self, method: str, path: str, body: Any) -> Reply:
+        """See `FakeHost`."""
+        name = path.rpartition("/public/api/v3/")[2]
+        given = body if isinstance(body, dict) else {}
+        answers = {
+            "videos.info": self._info,
+            "figures.info": self._figure,
+            "videos.bulk.download-frame": self._download,
+            "figures.bulk.add": self._add,
+            "videos.notify-annotation-tool": self._notify,
+            "annotation-tool.run-action": self._act,
+            "advanced.object_classes.list": lambda _: Reply({"entities": self.classes}),
+            "projects.meta": lambda _: Reply({"classes": [*self.classes], "tags": []}),
+            "projects.meta.update": self._update,
+            "annotation-objects.bulk.add": self._objects,
+        }
+        if name not in answers:
+            return Reply({"error": f"not faked: {name}"}, 404)
+        return answers[name](given)
+
+    def _info(self, body: dict[str, Any]) -> Reply:
+        if body.get("id") != VIDEO:
+            return Reply({"error": "no such video"}, 404)
+        meta = {"framesToTimecodes": self._times, "framesCount": self.frames}
+        about = {
+            "id": VIDEO,
+            "name": "clip.mp4",
+            "projectId": 2,
+            "datasetId": 3,
+            "frameWidth": 160,
+            "frameHeight": 120,
+        }
+        return Reply({**about, **meta, "fileMeta": meta})
+
+    def _figure(self, body: dict[str, Any]) -> Reply:
+        found = self.figures.get(body.get("id", -1))
+        return Reply({"error": "no such figure"}, 404) if found is None else Reply(found)
+
+    def _download(self, body: dict[str, Any]) -> Reply:
+        wanted = body["frames"]
+        if not all(0 <= f < self.frames for f in wanted):
+            return Reply({"error": f"no such frames: {wanted}"}, 400)
+        head = b'--BB\r\nContent-Disposition: form-data; name="%d"\r\nContent-Type: image/png\r\n\r\n'
+        parts = b"".join(head % f + self.frame(f) + b"\r\n" for f in wanted)
+        return Reply(parts + b"--BB--\r\n", kind="multipart/form-data; boundary=BB")
+
+    def _add(self, body: dict[str, Any]) -> Reply:
+        if body.get("entityId") != VIDEO or len(body["figures"]) > 100:
+            return Reply({"error": "another video, or more than 100 figures"}, 400)
+        with self.lock:
+            first = 9001 + len(self.written)
+            self.written += body["figures"]
+        return Reply([{"id": first + n} for n in range(len(body["figures"]))])
+
+    def _notify(self, body: dict[str, Any]) -> Reply:
+        kinds = {"videos:fetch-figures-in-range": "progress", "videos:tracking-error": "error"}
+        return self._hear("notify", kinds.get(body["type"], "warning"), body["data"])
+
+    def _act(self, body: dict[str, Any]) -> Reply:
+        data = body["payload"]
+        return self._hear("direct", data.get("type", "progress"), {**data, "sessionId": body["sessionId"]})
+
+    def _hear(self, form: str, kind: str, data: dict[str, Any]) -> Reply:
+        with self.lock:
+            self.messages.append((form, kind, data))
+            heard = sum(told == "progress" for _, told, _ in self.messages)
+        return Reply({"stopped": self.stop_after is not None and heard >= self.stop_after})
+
+    def _update(self, body: dict[str, Any]) -> Reply:
+        known = {c["title"] for c in self.classes}
+        new = [c for c in body["meta"]["classes"] if c["title"] not in known]
+        self.classes += [{**c, "id": 100 + n, "name": c["title"]} for n, c in enumerate(new)]
+        return Reply({"success": True})
+
+    def _objects(self, body: dict[str, Any]) -> Reply:
+        with self.lock:
+            first = 7001 + len(self.objects)
+            self.objects += body["annotationObjects"]
+        return Reply([{"id": first + n} for n in range(len(body["annotationObjects"]))])

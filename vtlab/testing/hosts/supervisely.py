@@ -26,6 +26,24 @@ GEOMETRIES: Mapping[str, Any] = {
 """One of each, on any frame."""
 
 
+_DATES = {"createdAt": "2026-01-01T00:00:00Z", "updatedAt": "2026-01-01T00:00:00Z"}
+_PLACE = {"datasetId": 3, "projectId": 2, "tags": [], "customData": {}, **_DATES}
+_FIGURE: Mapping[str, Any] = {
+    **_PLACE,
+    "entityId": VIDEO,
+    "videoId": VIDEO,
+    "classId": 4,
+    "labelingTool": "",
+    "area": "900",
+    "priority": 1,
+    "geometryMeta": {"bbox": [30, 20, 59, 49]},
+    "trackId": None,
+    "nnCreated": False,
+    "nnUpdated": False,
+}
+"""What the server says of every figure."""
+
+
 class FakeSupervisely(FakeHost):
     """The server.
 
@@ -65,9 +83,8 @@ class FakeSupervisely(FakeHost):
             "objectId": object_id,
             "geometryType": kind,
             "geometry": GEOMETRIES[kind] if geometry is None else geometry,
-            "entityId": VIDEO,
             "meta": {"frame": 3},
-            "tags": [],
+            **_FIGURE,
         }
 
     def frame(self, index: int) -> bytes:
@@ -93,6 +110,8 @@ class FakeSupervisely(FakeHost):
             "videos.notify-annotation-tool": self._notify,
             "annotation-tool.run-action": self._act,
             "advanced.object_classes.list": lambda _: Reply({"entities": self.classes}),
+            "instance.version": lambda _: Reply({"version": "6.15.30"}),
+            "videos.download-frame": self._one,
             "projects.meta": lambda _: Reply({"classes": [*self.classes], "tags": []}),
             "projects.meta.update": self._update,
             "annotation-objects.bulk.add": self._objects,
@@ -104,16 +123,22 @@ class FakeSupervisely(FakeHost):
     def _info(self, body: dict[str, Any]) -> Reply:
         if body.get("id") != VIDEO:
             return Reply({"error": "no such video"}, 404)
-        meta = {"framesToTimecodes": self._times, "framesCount": self.frames}
-        about = {
-            "id": VIDEO,
-            "name": "clip.mp4",
-            "projectId": 2,
-            "datasetId": 3,
-            "frameWidth": 160,
-            "frameHeight": 120,
+        meta = {
+            "framesToTimecodes": self._times,
+            "framesCount": self.frames,
+            "duration": self._times[-1] + 0.04,
         }
-        return Reply({**about, **meta, "fileMeta": meta})
+        file = {
+            "width": 160,
+            "height": 120,
+            "codec": "h264",
+            "mime": "video/mp4",
+            "ext": "mp4",
+            "size": "1000",
+        }
+        name = {"id": VIDEO, "name": "clip.mp4", "hash": "h", "link": None, "pathOriginal": "/h/clip.mp4"}
+        place = {"teamId": 1, "workspaceId": 1, "meta": {}, "frameWidth": 160, "frameHeight": 120, **_PLACE}
+        return Reply({**name, **place, **meta, "fileMeta": {**file, **meta, "rotation": 0, "streams": []}})
 
     def _figure(self, body: dict[str, Any]) -> Reply:
         found = self.figures.get(body.get("id", -1))
@@ -126,6 +151,11 @@ class FakeSupervisely(FakeHost):
         head = b'--BB\r\nContent-Disposition: form-data; name="%d"\r\nContent-Type: image/png\r\n\r\n'
         parts = b"".join(head % f + self.frame(f) + b"\r\n" for f in wanted)
         return Reply(parts + b"--BB--\r\n", kind="multipart/form-data; boundary=BB")
+
+    def _one(self, body: dict[str, Any]) -> Reply:
+        if not 0 <= body["frame"] < self.frames:
+            return Reply({"error": f"no such frame: {body['frame']}"}, 400)
+        return Reply(self.frame(body["frame"]), kind="image/png")
 
     def _add(self, body: dict[str, Any]) -> Reply:
         if body.get("entityId") != VIDEO or len(body["figures"]) > 100:

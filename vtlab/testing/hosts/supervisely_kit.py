@@ -145,7 +145,13 @@ class App:
 
     def wait(self, name: str) -> None:
         """Wait for the end of a tracking without taking a result."""
-        until(lambda: self.pop(name, frameRange=[100, 101])[1]["finished"], "the end")
+
+        def ended() -> bool:
+            status, told = self.pop(name, frameRange=[100, 101])
+            assert status == 200, f"/pop_tracking_results answered {status}: {told!r:.80}"
+            return bool(told["finished"])
+
+        until(ended, "the end")
 
 
 @contextlib.contextmanager
@@ -479,4 +485,5 @@ def _refused(answer: tuple[int, Any], what: str) -> None:
 def _outside(app: App) -> list[int]:
     """Frames that were asked for and aren't there."""
     asked = [f for body in app.fake.asked("videos.bulk.download-frame") for f in body["frames"]]
+    asked += [body["frame"] for body in app.fake.asked("videos.download-frame")]
     return [f for f in asked if not 0 <= f < app.fake.frames]

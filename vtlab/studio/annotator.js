@@ -24,7 +24,8 @@ const COPY_KEYS = [["d", "duplicate to the next frame"], ["Ctrl+C, Ctrl+V", "cop
 const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["s", "stop tracking"], ["a", "absent on this frame"],
   ["w q", "next, previous doubtful place"], ["y", "it looks right"], ["PgDn PgUp", "next, previous key figure of the object"]];
 
-const OF_OBJECT = new Set(["box", "click", "polygon", "paint", "points", "add_point", "nodes", "add_node", "swap", "split", "merge", "track", "looks_right"]);
+const DRAWS = new Set(["box", "click", "polygon", "paint", "points", "add_point", "nodes", "add_node"]);
+const OF_OBJECT = new Set(["swap", "split", "merge", "track", "looks_right"]);
 const OF_FRAME = new Set(["delete", "duplicate", "absent", "gone"]); // those say themselves of whom
 
 // Panels of other files, which are appended to this one: name in the view -> a class with `update(view)` and `key(event)`.
@@ -49,11 +50,16 @@ class Annotator {
   select(id) { this.send({ do: "select", object_id: id }); }
 
   // An edit is about what is seen while it is made: it says on which frame, and of which object. It is drawn at once.
-  send(edit, id = this.view.selected, frame = this.view.frame) {
-    const at = OF_OBJECT.has(edit.do) ? { frame, object_id: id } : OF_FRAME.has(edit.do) ? { frame } : null;
-    this.link.send(at ? { ...edit, at } : edit);
+  send(edit, id = this.view.selected, frame = this.view.frame, fresh = this.empty(id)) {
+    const draws = DRAWS.has(edit.do), at = draws || OF_OBJECT.has(edit.do) ? { frame, object_id: id } : OF_FRAME.has(edit.do) ? { frame } : null;
+    this.link.send({ ...edit, ...(at && { at }), ...(draws && fresh && { fresh: true }) });
     if (!this.gesture) this.draft = null;
     this.predict();
+  }
+
+  empty(id) { // an object that there is nothing of yet: drawing makes it, and another view may have made one of that id
+    const o = this.view.objects.find(o => o.id === id);
+    return !this.view.fixed && (!o || !(o.label || o.frames.length || o.runs?.length));
   }
 
   predict() {
@@ -276,7 +282,8 @@ class Annotator {
     return this.known.id;
   }
 
-  newObject() { this.send({ do: "select", object_id: Math.max(...this.view.objects.map(o => o.id)) + 1, fresh: true }); }
+  newObject() { this.send({ do: "select", object_id: this.nextId, fresh: true }); }
+  get nextId() { return Math.max(0, ...this.view.objects.map(o => o.id)) + 1; }
 
   duplicate(id) {
     const to = this.view.frame + 1;

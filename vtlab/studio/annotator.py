@@ -34,7 +34,7 @@ __all__ = ["PromptAnnotator", "annotate"]
 class PromptAnnotator(FigureWidget):
     """Widget for making prompts; `annotate` makes one."""
 
-    _esm, _css = joined(*FIGURES, "work.js"), joined("annotator.css", "work.css")
+    _esm, _css = joined(*FIGURES, "work.js"), joined("annotator.css", "notice.css", "work.css")
 
     @property
     def prompts(self) -> Prompts:

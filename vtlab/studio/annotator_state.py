@@ -20,6 +20,7 @@ from vtlab.prompts.skeletons import Skeleton, as_skeleton
 from vtlab.studio import drawn
 from vtlab.studio.handling import Handling, hex_of
 from vtlab.studio.labels import Labels
+from vtlab.studio.prompt_file import PromptFile
 from vtlab.tracks import Source
 from vtlab.video import Video
 
@@ -70,7 +71,8 @@ class AnnotatorState(Handling):
         autosave: Path | None = None,
     ):
         super().__init__()
-        self.video, self.segmenter, self.autosave = video, segmenter, autosave
+        self.video, self.segmenter = video, segmenter
+        self._file = None if autosave is None else PromptFile(autosave)
         self.skeleton, self.labels = as_skeleton(skeleton), Labels.of(labels)
         start = (prompts or Prompts()).on(video).check(video)
         self._now = _Snapshot({(p.object_id, p.frame, p.kind): p for p in start}, dict(start.labels))
@@ -78,7 +80,7 @@ class AnnotatorState(Handling):
         self._redo: list[_Snapshot] = []
         self.frame = start.frames[0] if len(start) else 0
         self.selected = start.object_ids[0] if len(start) else 1
-        self.message = ""
+        self.message = self._news = ""
 
     # -- what there is ----------------------------------------------------------------------------------------
 
@@ -110,7 +112,7 @@ class AnnotatorState(Handling):
     @property
     def file(self) -> Path | None:
         """File that follows every edit."""
-        return self.autosave
+        return None if self._file is None else self._file.path
 
     @property
     def tools(self) -> list[str]:
@@ -122,7 +124,12 @@ class AnnotatorState(Handling):
     @property
     def object_ids(self) -> list[int]:
         """Ids of the objects that have a figure or a label, and the selected one, ascending."""
-        return sorted({k[0] for k in self._now.figures} | set(self._now.labels) | {self.selected})
+        return sorted(self.made_ids | {self.selected})
+
+    @property
+    def made_ids(self) -> set[int]:
+        """Ids of the objects that have a figure or a label."""
+        return {k[0] for k in self._now.figures} | set(self._now.labels)
 
     def at(self, frame: int) -> list[Prompt]:
         """Figures on a frame."""
@@ -178,7 +185,8 @@ class AnnotatorState(Handling):
 
     def act(self, edit: Mapping[str, Any]) -> None:
         """Carry out an edit sent by the browser: {"do": name, ...}; a refused one leaves its reason in `message`."""
-        self.message = ""
+        self.catch_up()
+        self.message, self._news = self._news, ""
         name = edit.get("do")
         values = {k: v for k, v in edit.items() if k != "do"}
         try:
@@ -323,9 +331,8 @@ class AnnotatorState(Handling):
         if not gone and labels == self._now.labels:
             raise InputError(f"Object {i} has no {kind or 'figure'} on frame {self.frame}.")
         self._commit(figures={k: p for k, p in self._now.figures.items() if k not in gone}, labels=labels)
-        left = {k[0] for k in self._now.figures} | set(self._now.labels)
-        if everywhere and i == self.selected and left:
-            self.selected = min(left)
+        if everywhere and i == self.selected and self.made_ids:
+            self.selected = min(self.made_ids)
 
     def duplicate(self, object_id: int, frame: int, source: int | None = None) -> None:
         """Copy an object's figures from the frame `source` (this one by default) to another frame."""
@@ -433,12 +440,32 @@ class AnnotatorState(Handling):
         self._now = replace(self._now, **changes)
         self._save()
 
+    def catch_up(self) -> bool:
+        """Take up what another annotator wrote to the same file; whether there was anything."""
+        if self._file is None:
+            return False
+        try:
+            theirs = self._file.changed()
+            if theirs is None:
+                return False
+            theirs = theirs.on(self.video).check(self.video)
+        except VtlabError as error:
+            self._news = f"{error} The file was kept as {self._file.keep().name}."
+            return True
+        figures: dict[Key, Prompt] = {(p.object_id, p.frame, p.kind): p for p in theirs}
+        clicks = {
+            k: p for k, p in self._now.figures.items() if k[2] == "click" and (k[0], k[1], "mask") in figures
+        }
+        self._undo = [*self._undo[-UNDO_STEPS + 1 :], self._now]
+        self._now = _Snapshot(figures | clicks, dict(theirs.labels))
+        return True
+
     def _save(self) -> None:
-        if self.autosave is None:
+        if self._file is None:
             return
         try:
-            self.prompts.save(self.autosave)
+            self._file.write(self.prompts)
         except WriteError as error:
             self.message = (
-                f"Autosave to {self.autosave} failed: {error}. Save with annotator.prompts.save(path)."
+                f"Autosave to {self._file.path} failed: {error}. Save with annotator.prompts.save(path)."
             )

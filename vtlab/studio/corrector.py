@@ -47,7 +47,7 @@ class Corrector(FigureWidget):
             or of another video.
     """
 
-    _esm, _css = joined(*FIGURES, "work.js"), joined("annotator.css", "work.css")
+    _esm, _css = joined(*FIGURES, "work.js"), joined("annotator.css", "notice.css", "work.css")
 
     def __init__(
         self,

@@ -90,6 +90,7 @@ class CorrectorState(SessionState):
         self._clicks: dict[tuple[int, int], ClickPrompt] = {}
         self._due: dict[int, int] = {}  # object -> frame from which it is to be tracked, of what was drawn
         self._watched_from: int | None = None
+        self._shown: State | None = None
 
     # -- what there is ----------------------------------------------------------------------------------------
 
@@ -115,9 +116,14 @@ class CorrectorState(SessionState):
             "follow": self.following,
         }
         left = len(self.doubts)
+        self._shown = self.session.state
         return {**super().view(), "undo": undo, "redo": redo, "tracking": tracking, "doubts": left}
 
     # -- edits ------------------------------------------------------------------------------------------------
+
+    def catch_up(self) -> bool:
+        """Whether the session changed since it was shown, by another widget on it or from a cell."""
+        return self._shown is not self.session.state
 
     def act(self, edit: Mapping[str, Any]) -> None:
         """Carry out an edit; while tracking runs only looking around and stopping."""

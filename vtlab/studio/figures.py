@@ -53,7 +53,7 @@ class FigureWidget(anywidget.AnyWidget):
         makes that object, or, where there is one of that id, the next.
         """
         try:
-            self._act(with_free_id(edit, self._state.object_ids)[0] if edit.get("fresh") else edit)
+            self._act(with_free_id(edit, self._state.made_ids)[0] if edit.get("fresh") else edit)
         finally:
             self.refresh()
 
@@ -63,6 +63,9 @@ class FigureWidget(anywidget.AnyWidget):
                 self._state.act(what)
         except (VtlabError, KeyError, TypeError, ValueError) as error:  # no such place
             self._state.message = f"The edit {edit.get('do')!r} can't be carried out: {error}"
+        except KeyboardInterrupt:
+            self._state.message = "Interrupted: the last edit was not carried out."
+            raise
         except Exception as error:  # of a segmenter, say: seen by the person, and in the kernel's log
             self._state.message = f"{type(error).__name__}: {error}"
             raise
@@ -71,11 +74,15 @@ class FigureWidget(anywidget.AnyWidget):
         """Answer a word of the browser, see link.js."""
         if "link" not in message:
             self.act(message)
-        elif message.get("do") == "beat":
+            return
+        news = self._state.catch_up()  # of another widget on the same work: it may have taken an id
+        if message.get("do") == "beat":
+            if news:
+                self.refresh()
             self.send(self._link.beat(message))
         elif message.get("do") == "adopt":
             self._take_over(message)
-        elif (edit := self._link.take(message, self._state.object_ids)) is not None:
+        elif (edit := self._link.take(message, self._state.made_ids)) is not None:
             self.act(edit)
 
     def _take_over(self, message: Mapping[str, Any]) -> None:

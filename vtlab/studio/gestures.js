@@ -62,14 +62,14 @@ function bare(w) {
 }
 
 function drawing(w, start, object) { // object: id, or null for a new one
-  const id = object ?? Math.max(...w.view.objects.map(o => o.id)) + 1;
+  const fresh = object === null || w.empty(object), id = () => object ?? w.nextId; // another view may make an object meanwhile
   const box = p => [Math.min(p[0], start[0]), Math.min(p[1], start[1]), Math.max(p[0], start[0]), Math.max(p[1], start[1])].map(round);
   const large = b => (b[2] - b[0]) * w.stage.scale > 3 && (b[3] - b[1]) * w.stage.scale > 3;
   return {
-    move: p => (w.draft = large(box(p)) ? { id, kind: "box", xyxy: box(p) } : null),
+    move: p => (w.draft = large(box(p)) ? { id: id(), kind: "box", xyxy: box(p) } : null),
     up(p) {
       if (!large(box(p))) return pick(w, p);
-      w.send({ do: "box", xyxy: box(p), ...(object === null && { fresh: true }) }, id);
+      w.send({ do: "box", xyxy: box(p) }, id(), w.view.frame, fresh);
     },
   };
 }

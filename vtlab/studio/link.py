@@ -39,7 +39,7 @@ class Link:
         Args:
             message: {"link": view, "n": number, "first": its oldest without an answer, "seen": the last one answered
                 when it was made, "edit": ...}.
-            used: Ids of objects that there are.
+            used: Ids of objects of which there is something.
         """
         view, n = str(message["link"]), int(message["n"])
         if n != self.answered.get(view, int(message.get("first", n)) - 1) + 1:
@@ -73,7 +73,7 @@ class Link:
             if same is not None:
                 self._names(view)[int(what["at"]["object_id"])] = same, n
                 continue
-            edit = self._named(view, n, message, state.object_ids)
+            edit = self._named(view, n, message, state.made_ids)
             yield edit, known or edit.get("do") in REPEATABLE
 
     def _named(self, view: str, n: int, message: Mapping[str, Any], used: Collection[int]) -> Edit:

@@ -1,5 +1,5 @@
 // What an edit will change in the view, drawn until the kernel's answer is there. Masks come from the kernel alone: of them
-// the clicks, the stroke or the outline is seen. Needs nothing.
+// the clicks, the stroke or the outline is seen. Needs DRAWS of the widget.
 
 const REGIONS = ["box", "click", "mask"];
 
@@ -59,10 +59,12 @@ function predicted(view, edits) {
     const rule = PREDICTIONS[edit.do];
     if (!rule) continue;
     rule(v, edit, at);
-    if (!v.objects.some(o => o.id === v.selected)) {
-      v.objects.push({ id: v.selected, label: "", colour: v.palette[(v.selected - 1) % v.palette.length], shown: true, frames: [] });
+    let o = v.objects.find(o => o.id === v.selected);
+    if (!o) {
+      v.objects.push(o = { id: v.selected, label: "", colour: v.palette[(v.selected - 1) % v.palette.length], shown: true, frames: [] });
       v.objects.sort((a, b) => a.id - b.id);
     }
+    if (DRAWS.has(edit.do) && !o.frames.includes(at.frame)) o.frames = [...o.frames, at.frame];
     v.undo = true;
   }
   return v;

@@ -105,7 +105,12 @@ class SessionState(AnnotatorState):
     @property
     def object_ids(self) -> list[int]:
         """Ids of the session's objects and the selected one, ascending."""
-        return sorted({*self.session.object_ids, self.selected})
+        return sorted(self.made_ids | {self.selected})
+
+    @property
+    def made_ids(self) -> set[int]:
+        """Ids of the session's objects, and of those that have a label only."""
+        return {*self.session.object_ids, *self._pending}
 
     @property
     def doubts(self) -> list[Doubt]:

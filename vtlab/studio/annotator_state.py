@@ -450,7 +450,7 @@ class AnnotatorState(Handling):
                 return False
             theirs = theirs.on(self.video).check(self.video)
         except VtlabError as error:
-            self._news = f"{error} The file was kept as {self._file.keep().name}."
+            self.message = self._news = f"{error} The file was kept as {self._file.keep().name}."
             return True
         figures: dict[Key, Prompt] = {(p.object_id, p.frame, p.kind): p for p in theirs}
         clicks = {

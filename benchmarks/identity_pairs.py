@@ -79,11 +79,8 @@ def study(draws: int, metric: str) -> tuple[dict, dict]:
                     held = row.low - row.value - 1e-9 <= -error <= row.high - row.value + 1e-9
                     levels[look][scene.name, tracker].append((error, held, (row.high - row.low) / 2, cost))
                 for a, b in combinations(table.index, 2):
-                    first, second = table.loc[a], table.loc[b]
                     true = scene.hota[a][metric] - scene.hota[b][metric]
-                    gap = first.value - second.value
-                    low = gap - np.hypot(first.value - first.low, second.high - second.value)
-                    high = gap + np.hypot(first.high - first.value, second.value - second.low)
+                    _, low, high = q.difference(a, b)
                     called = (a in row_of(table, b)) - (b in row_of(table, a))
                     gaps[look].append(
                         (low <= true <= high, (high - low) / 2, bool(called), called * true > 0)

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from vtlab.decision import identity_pairs
-from vtlab.decision.identity_draw import interval
+from vtlab.decision.clips import clips_of
+from vtlab.decision.identity_draw import Boxes, Draw, interval, together
 from vtlab.decision.identity_pairs import IdentityPairs
 from vtlab.errors import FormatError, InputError
 from vtlab.geometry import box_iou
@@ -20,8 +21,8 @@ MOT = {"tracker": {"name": "x", "family": "mot"}}
 
 
 def lanes(ids) -> Tracks:
-    """Objects that walk side by side; ids (N, lanes) is what each box is called, -1 for no box."""
-    rows = [(f, int(i), k) for f in range(N) for k, i in enumerate(ids[f]) if i >= 0]
+    """Objects that walk side by side; ids (frames, lanes) is what each box is called, -1 for no box."""
+    rows = [(f, int(i), k) for f in range(len(ids)) for k, i in enumerate(ids[f]) if i >= 0]
     boxes = [(40.0 * k, f, 40.0 * k + 30, f + 60) for f, _, k in rows]
     order = sorted(range(len(rows)), key=lambda r: rows[r][:2])
     return Tracks.of(
@@ -142,7 +143,8 @@ def test_nothing_is_said_before_forty_answers():
 def test_who_answers_does_not_see_which_tracker_is_asked_about():
     q = identity_pairs({"a": tracker("whole"), "b": tracker("mixed")}, seed=2)
     asked = q.next()
-    assert len(asked) == 80
+    assert 40 < len(asked) < 80, "what would be asked of both is asked once"
+    assert q.progress == (0, len(asked))
     of = [p.key.split(".")[0] for p in asked]
     assert of != sorted(of)
     assert [p.key for p in asked] == [p.key for p in q.next()]
@@ -247,3 +249,126 @@ def test_an_object_that_is_not_there_is_looked_for_elsewhere():
     assert followed[0].second.frame != pair.second.frame
     q.add(followed[0].key, [0, 0, 9, 9])
     assert q.reached >= 0
+
+
+# -- the draw ---------------------------------------------------------------------------------------------------------
+
+
+def boxes_of(tracks: Tracks) -> Boxes:
+    return Boxes.of(clips_of({"a": tracks}, least=1).clips, "a")
+
+
+def test_every_box_is_drawn_alike_and_beside_another_tracker_too():
+    """The second tracker lacks boxes of the first and has some of its own; it is drawn beside it, and as if alone."""
+    lead, rng, count = boxes_of(tracker("whole")), np.random.default_rng(0), 40_000
+    mine = tracker("false")
+    other = boxes_of(mine.take((mine.frame % 3 != 0) | (mine.object_id > 2)))
+    points = rng.random((4, count))
+    first = Draw.of(lead, points)
+    beside = Draw.of(other, points, first)
+    for draw in (first, beside):
+        share = np.bincount(draw.first, minlength=len(draw.boxes.frame)) / count
+        even = 1 / len(share)
+        assert np.abs(share - even).max() < 5 * np.sqrt(even / count)
+    same = (first.boxes.boxes[first.first] == beside.boxes.boxes[beside.first]).all(axis=1)
+    same &= first.boxes.frame[first.first] == beside.boxes.frame[beside.first]
+    assert same.mean() > 0.75
+
+
+def test_the_other_box_is_any_of_the_identity_but_the_first():
+    """Never the box beside itself, and every other one alike: an identity of 3 boxes gives 6 pairs of equal share."""
+    draw = Draw.of(
+        boxes_of(lanes(np.array([[0, -1]] * 3 + [[-1, 1]]))), np.random.default_rng(1).random((4, 24_000))
+    )
+    long = draw.boxes.length[draw.first] == 3
+    assert (draw.first[long] != draw.other[long]).all()
+    assert (draw.first[~long] == draw.other[~long]).all()
+    pairs = np.bincount(3 * draw.first[long] + draw.other[long], minlength=9).reshape(3, 3)
+    assert np.abs(pairs[~np.eye(3, dtype=bool)] / long.sum() - 1 / 6).max() < 0.01
+
+
+def test_a_box_is_its_own_object_whatever_is_answered():
+    """Every identity holds two boxes of two objects: all answers are no, and AssPr is one half."""
+    ids = np.full((N, 4), -1)
+    for k in range(N // 2):
+        ids[2 * k, 0] = ids[2 * k + 1, 3] = k
+    q = identity_pairs({"a": lanes(ids)}, budget=40)
+    for pair in q.next():
+        assert pair.first.frame != pair.second.frame
+        q.add(pair.key, "no")
+    assert q.table.loc["a", "value"] == 0.5
+
+
+def test_frames_without_the_object_are_not_asked_again():
+    q = identity_pairs({"a": tracker("whole")}, metric="AssRe", budget=40)
+    while asked := q.next():
+        for pair in asked:
+            q.take(pair.key, "no" if pair.kind == "find" else "yes")
+    for i in range(40):
+        frames = [p.second.frame for p in q._walk(0, i)[0] if p.second is not None]
+        assert len(frames) == len(set(frames))
+    assert q.table.loc["a", "value"] == 1, "only on its own frame is it to be seen, where it is followed"
+
+
+# -- differences ------------------------------------------------------------------------------------------------------
+
+
+def test_trackers_that_answer_alike_are_asked_once_and_do_not_differ():
+    same, real = tracker("mixed"), truth()
+    q = identity_pairs({"a": same, "b": same})
+    assert len(q.next()) == 40
+    run(q, real)
+    value, low, high = q.difference("a", "b")
+    assert value == 0
+    assert low == pytest.approx(-high)
+    apart = q.table.loc["a"]
+    assert high < 0.5 * np.hypot(apart.value - apart.low, apart.high - apart.value)
+    assert q.state == "open"
+
+
+def test_the_order_of_the_list_does_not_matter():
+    mine = {kind: tracker(kind) for kind in ("whole", "mixed", "cut")}
+    there, back = (run(identity_pairs(m), truth()) for m in (mine, dict(reversed(mine.items()))))
+    first, second = there.table, back.table.loc[there.table.index]
+    assert first[["value", "low", "high"]].equals(second[["value", "low", "high"]])
+    beaten = [[set(names.split(", ")) for names in table["beaten_by"]] for table in (first, second)]
+    assert beaten[0] == beaten[1]
+
+
+@pytest.mark.parametrize("metric", ["AssPr", "AssRe"])
+def test_differences_hold_and_are_known_better_than_levels(metric):
+    real, mine = truth(), {kind: tracker(kind) for kind in ("mixed", "cut", "false")}
+    held, narrower = [], []
+    for seed in range(10):
+        q = run(identity_pairs(mine, metric=metric, budget=80, seed=seed), real)
+        for one, other in (("mixed", "cut"), ("cut", "false"), ("mixed", "false")):
+            value, low, high = q.difference(one, other)
+            held.append(low <= true_value(mine[one], metric) - true_value(mine[other], metric) <= high)
+            a, b = q.table.loc[one], q.table.loc[other]
+            assert value == pytest.approx(a.value - b.value)
+            narrower.append(
+                (high - low)
+                / (np.hypot(a.value - a.low, b.high - b.value) + np.hypot(a.high - a.value, b.value - b.low))
+            )
+    assert np.mean(held) >= 0.9
+    assert max(narrower) <= 1 + 1e-9
+    with pytest.raises(InputError, match="no tracker 'x'"):
+        q.difference("x", "cut")
+    assert np.isnan(identity_pairs(mine, metric=metric).difference("cut", "mixed")).all()
+
+
+def test_what_answers_share_is_taken_from_below():
+    """All alike, or few of them differ: nothing is known of how they go together."""
+    rng = np.random.default_rng(0)
+    sure, none = np.ones((40, 3)), np.zeros((40, 3))
+    assert together(sure, sure) == together(none, sure) == 0
+    one = np.repeat((rng.random(40) < 0.6).astype(float)[:, None], 3, axis=1)
+    one[:, 0] = 1
+    part = np.where(rng.random((40, 1)) < 0.2, 1 - one, one)
+    part[:, 0] = 1
+    correlation = np.corrcoef(one[:, 1], part[:, 1])[0, 1]
+    assert 0 < together(one, part) < correlation
+    assert together(one, part) == pytest.approx(correlation - 1 / 80 / (one[:, 1].std() * part[:, 1].std()))
+    against = one.copy()
+    against[:, 1:] = 1 - against[:, 1:]
+    assert together(one, against) == 0

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.decision.question import Clip
+from vtlab.errors import InputError
 from vtlab.geometry import box_iou
 
 Floats = NDArray[np.float64]
@@ -52,6 +53,11 @@ class Pair:
     second: View | None
 
     @property
+    def content(self) -> tuple[str, View, View | None]:
+        """What is asked: of two trackers' questions with the same content one is asked, and answers both."""
+        return self.kind, self.first, self.second
+
+    @property
     def text(self) -> str:
         """The question in words."""
         return {
@@ -69,6 +75,20 @@ class Pair:
         if self.kind == "object":
             return {"yes": "Yes", "none": "No, none of the objects", "unsure": out["unsure"]}
         return {"no": "It is not to be seen here", **out}
+
+
+def checked(pair: Pair, answer: str | Sequence[float]) -> Box | str:
+    """An answer to a question as it is kept.
+
+    Raises:
+        InputError: The question can't be answered like that.
+    """
+    if isinstance(answer, str) and answer in pair.says:
+        return answer
+    box = () if isinstance(answer, str) else tuple(float(v) for v in answer)
+    if pair.kind != "find" or len(box) != 4 or not np.isfinite(box).all():
+        raise InputError(f"{pair.text} Expected one of {', '.join(pair.says)}, got {answer!r}.")
+    return box[0], box[1], box[2], box[3]
 
 
 @dataclass(frozen=True)
@@ -134,10 +154,17 @@ class Draw:
     other: Ints
 
     @classmethod
-    def of(cls, boxes: Boxes, points: Floats) -> Draw:
-        """Draw from (2, n) points: every box with the same chance, then every other one of its identity."""
+    def of(cls, boxes: Boxes, points: Floats, lead: Draw | None = None) -> Draw:
+        """Draw from (4, n) points: every box with the same chance, then every other one of its identity.
+
+        Beside another tracker's draw (`lead`) it takes the boxes at the same places wherever it has one, as often as chance
+        allows, so that both are asked the same and their difference is known better than either.
+        """
         count = len(boxes.frame)
-        first = np.minimum(np.floor(points[0] * count), count - 1).astype(np.int64)
+        if lead is None:
+            first = np.minimum(np.floor(points[0] * count), count - 1).astype(np.int64)
+        else:
+            first = _beside(boxes, lead, points[2:])
         length, begin = boxes.length[first], boxes.begin[first]
         ahead = np.where(length > 1, 1 + np.floor(points[1] * (length - 1)), 0).astype(np.int64)
         return cls(boxes, first, begin + (first - begin + ahead) % length)
@@ -148,6 +175,41 @@ class Draw:
         mine = slice(int(b.begin[row]), int(b.begin[row] + b.length[row]))
         there = b.boxes[mine][b.frame[mine] == frame]
         return bool(len(there) and box_iou(there, np.array([box])).max() >= OVERLAP)
+
+
+def matches(one: Boxes, other: Boxes) -> Ints:
+    """(N,) row of the box of `other` that is nearest to each box of `one` on its frame, if that is also nearest to it and
+    they overlap by half; -1 for none. No row is given twice."""
+    out = np.full(len(one.frame), -1)
+    rows_of = [_by_frame(boxes) for boxes in (one, other)]
+    for place in rows_of[0].keys() & rows_of[1].keys():
+        mine, theirs = rows_of[0][place], rows_of[1][place]
+        overlap = box_iou(one.boxes[mine], other.boxes[theirs])
+        near, here = overlap.argmax(axis=1), np.arange(len(mine))
+        both = (overlap.argmax(axis=0)[near] == here) & (overlap[here, near] >= OVERLAP)
+        out[mine[both]] = theirs[near[both]]
+    return out
+
+
+def _by_frame(boxes: Boxes) -> dict[tuple[int, int], Ints]:
+    """(clip, frame) -> rows."""
+    order = np.lexsort((boxes.frame, boxes.clip))
+    clip, frame = boxes.clip[order], boxes.frame[order]
+    cuts = np.flatnonzero((np.diff(clip) != 0) | (np.diff(frame) != 0)) + 1
+    return {(int(boxes.clip[r[0]]), int(boxes.frame[r[0]])): r for r in np.split(order, cuts)}
+
+
+def _beside(boxes: Boxes, lead: Draw, points: Floats) -> Ints:
+    """Rows drawn with equal chances, the same places as `lead` as often as that allows (a maximal coupling)."""
+    count, leading = len(boxes.frame), len(lead.boxes.frame)
+    partner = matches(lead.boxes, boxes)
+    row = partner[lead.first]
+    taken = (row >= 0) & (points[0] * max(1.0, count / leading) < 1)
+    left = np.full(count, 1 / count)
+    left[partner[partner >= 0]] -= min(1 / count, 1 / leading)
+    ends = np.cumsum(np.maximum(left, 0))
+    own = np.searchsorted(ends, points[1] * ends[-1], side="right")
+    return np.where(taken, row, np.minimum(own, count - 1)).astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -173,6 +235,24 @@ def interval(rows: Floats, error: float) -> tuple[float, float, float]:
         return float("nan"), 0.0, 1.0
     low, high = rows[:, 1].sum() / held, rows[:, 2].sum() / held
     return (low + high) / 2, _wilson(low, held, error)[0], _wilson(high, held, error)[1]
+
+
+def together(first: Floats, second: Floats) -> float:
+    """Correlation of the answers to the same draws of two trackers, from below: what one draw can change is taken off.
+
+    Args:
+        first: (n, 3) of the one: whether the box holds an object, and how far its identity holds, at least and at most.
+        second: Of the other.
+
+    Source: the continuity correction of Newcombe's interval 10 for paired shares, Statistics in Medicine 1998.
+    """
+    rests = []
+    for rows in (first, second):
+        middle, held = rows[:, 1:].mean(axis=1), rows[:, 0]
+        rests.append(middle - held * middle.sum() / max(held.sum(), 1))
+    spread = float(np.std(rests[0]) * np.std(rests[1]))
+    shared = float(np.mean(rests[0] * rests[1])) - 1 / (2 * len(first))
+    return min(shared / spread, 1.0) if spread > 0 and shared > 0 else 0.0
 
 
 def _wilson(share: float, count: float, error: float) -> tuple[float, float]:

@@ -22,7 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.decision.clips import Answers, clips_of, with_footage
-from vtlab.decision.identity_draw import Box, Boxes, Draw, Outcome, Pair, View, interval, outcome_of
+from vtlab.decision.identity_draw import (
+    Box,
+    Boxes,
+    Draw,
+    Outcome,
+    Pair,
+    View,
+    checked,
+    interval,
+    outcome_of,
+    together,
+)
 from vtlab.decision.question import Clip
 from vtlab.decision.sampling import levels, spend, spread
 from vtlab.errors import FormatError, InputError
@@ -35,7 +46,8 @@ if TYPE_CHECKING:
 Metric = Literal["AssPr", "AssRe"]
 FIRST = 40
 """Questions of a tracker below which no interval is stated: at 20 the worst case was covered 87 % in place of 95 %."""
-VERSION = 1
+VERSION = 2
+"""Of the file; 1 drew for each tracker by itself."""
 
 
 class IdentityPairs:
@@ -73,12 +85,10 @@ class IdentityPairs:
         self.path: Path | None = None
         self._walked: dict[tuple[int, int], tuple[list[Pair], Outcome | None]] = {}
         self._names = list(self.clips)
-        self.points: dict[str, NDArray[np.float64]] = {}
-        """Tracker -> (2, n) the draw, fixed before the first answer."""
-        for number, name in enumerate(self.trackers):
-            rng = np.random.default_rng([seed, number])
-            first = spread(budget, rng)
-            self.points[name] = np.stack([first, rng.random(len(first))])
+        rng = np.random.default_rng(seed)
+        first = spread(budget, rng)
+        self.points: NDArray[np.float64] = np.stack([first, *rng.random((3, len(first)))])
+        """(4, n) the draw of all trackers, fixed before the first answer."""
         self._boxes = {t: Boxes.of(self.clips, t) for t in self.trackers}
         empty = [t for t, b in self._boxes.items() if not len(b.frame)]
         if empty:
@@ -86,7 +96,9 @@ class IdentityPairs:
 
     @cached_property
     def _draws(self) -> list[Draw]:
-        return [Draw.of(self._boxes[t], self.points[t]) for t in self.trackers]
+        lead = max(self.trackers, key=lambda t: (len(self._boxes[t].frame), t))
+        first = Draw.of(self._boxes[lead], self.points)
+        return [first if t == lead else Draw.of(self._boxes[t], self.points, first) for t in self.trackers]
 
     @cached_property
     def looks(self) -> list[int]:
@@ -108,7 +120,8 @@ class IdentityPairs:
         places = [(t, i) for i in range(stop) for t in range(len(self.trackers))]
         turns = np.random.default_rng([self.seed, stop]).permutation(len(places))
         walks = (self._walk(*places[turn]) for turn in turns)
-        return [asked[-1] for asked, outcome in walks if outcome is None]
+        open_ones = [asked[-1] for asked, outcome in walks if outcome is None]
+        return list({pair.content: pair for pair in reversed(open_ones)}.values())[::-1]
 
     @property
     def reached(self) -> int:
@@ -120,11 +133,12 @@ class IdentityPairs:
 
     @property
     def progress(self) -> tuple[int, int]:
-        """(settled, all) draws before the next look."""
+        """(settled, all) before the next look: draws, of which those of several trackers that ask the same count once."""
         reached = self.reached
         stop = next((n for n in self.looks if n > reached), self.looks[-1])
-        count = stop * len(self.trackers)
-        return count - len(self.next()), count
+        walks = [self._walk(t, i) for i in range(stop) for t in range(len(self.trackers))]
+        settled = {asked[-1].content for asked, outcome in walks if outcome is not None and asked}
+        return len(settled), len(settled) + len(self.next())
 
     def _walk(self, tracker: int, i: int) -> tuple[list[Pair], Outcome | None]:
         """The questions of a draw as far as the answers lead, and what they say; None while the last one is open."""
@@ -137,7 +151,7 @@ class IdentityPairs:
         row, other = int(draw.first[i]), int(draw.other[i])
         first, key = draw.boxes.view(row, self._names), f"{tracker}.{i}"
         if self.metric == "AssRe":
-            return self._search(draw, i, first, np.random.default_rng([self.seed, tracker, i]), key)
+            return self._search(draw, i, first, np.random.default_rng([self.seed, i]), key)
         if row == other:
             pair = Pair(key, "object", first, None)
         else:
@@ -158,6 +172,8 @@ class IdentityPairs:
             frame = int(frames[rng.integers(len(frames))])
             if frame == first.frame and asked:
                 return asked, Outcome(1, 1, 1)
+            if any(pair.second is not None and pair.second.frame == frame for pair in asked):
+                continue  # it isn't there, as was said
             where = f"{key}.{len(asked)}"
             if frame == first.frame:
                 asked.append(Pair(where, "object", first, None))
@@ -189,37 +205,34 @@ class IdentityPairs:
 
     def take(self, key: str, answer: str | Sequence[float]) -> None:
         """As `add`, without writing the file."""
-        pair, place = self._find(key)
-        self._walked.pop(place)
-        if isinstance(answer, str):
-            if answer not in pair.says:
-                raise InputError(f"{pair.text} Expected one of {', '.join(pair.says)}, got {answer!r}.")
-            self.said[key] = answer
-            return
-        box = tuple(float(v) for v in answer)
-        if pair.kind != "find" or len(box) != 4 or not np.isfinite(box).all():
-            raise InputError(f"{pair.text} Expected one of {', '.join(pair.says)}, got {answer!r}.")
-        self.said[key] = (box[0], box[1], box[2], box[3])
+        pair, i = self._find(key)
+        said = checked(pair, answer)
+        for tracker in range(len(self.trackers)):
+            for asked in self._walk(tracker, i)[0]:
+                if asked.content == pair.content:
+                    self.said[asked.key] = said
+                    self._walked.pop((tracker, i), None)
 
-    def _find(self, key: str) -> tuple[Pair, tuple[int, int]]:
+    def _find(self, key: str) -> tuple[Pair, int]:
         cells = key.split(".")
         if len(cells) in (2, 3) and all(c.isdigit() for c in cells):
             tracker, i = int(cells[0]), int(cells[1])
             if tracker < len(self.trackers) and i < self.looks[-1]:
                 for pair in self._walk(tracker, i)[0]:
                     if pair.key == key:
-                        return pair, (tracker, i)
+                        return pair, i
         raise InputError(f"There is no question {key!r} by now; answer those that next() gives.")
 
     # -- what the answers say ----------------------------------------------------------------------------------
 
     def _at(self, n: int, error: float) -> NDArray[np.float64]:
         """(K, 3) value and bounds of each tracker after n draws; each bound fails with a chance of `error`."""
-        rows = []
-        for tracker in range(len(self.trackers)):
-            found = [o for i in range(n) if (o := self._walk(tracker, i)[1]) is not None]
-            rows.append(interval(np.array([(o.held, o.low, o.high) for o in found]), error))
-        return np.array(rows)
+        return np.array([interval(self._rows(t, n), error) for t in range(len(self.trackers))])
+
+    def _rows(self, tracker: int, n: int) -> NDArray[np.float64]:
+        """(n, 3) what a tracker's first n draws say: whether the box holds an object, its share at least, and at most."""
+        found = [o for i in range(n) if (o := self._walk(tracker, i)[1]) is not None]
+        return np.array([(o.held, o.low, o.high) for o in found])
 
     @property
     def _seen(self) -> int | None:
@@ -239,11 +252,41 @@ class IdentityPairs:
         reached = self.reached
         for look, n in enumerate(self.looks):
             if n <= reached:
-                value, low, high = self._at(n, spend((1 - self.level) / self._rivals, self.looks, look)).T
-                reach = np.hypot((value - low)[:, None], (high - value)[None, :])
-                out |= value[:, None] - value[None, :] > reach
+                out |= self._ahead(n, spend((1 - self.level) / self._rivals, self.looks, look))[0] > 0
         np.fill_diagonal(out, False)
         return out
+
+    def _ahead(self, n: int, error: float) -> NDArray[np.float64]:
+        """(2, K, K) bounds of value[i] - value[j] after n draws, each of which fails with a chance of `error`.
+
+        The draws of two trackers are alike, so their answers go together; what they share leaves the difference.
+        """
+        value, low, high = self._at(n, error).T
+        gap, below, above = value[:, None] - value[None, :], value - low, high - value
+        rows = [self._rows(t, n) for t in range(len(self.trackers))]
+        alike = np.array([[together(a, b) for b in rows] for a in rows])
+
+        def reach(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+            x, y = one[:, None], other[None, :]
+            return np.asarray(np.sqrt(np.maximum(x**2 + y**2 - 2 * alike * x * y, 0)))
+
+        return np.stack([gap - reach(below, above), gap + reach(above, below)])
+
+    def difference(self, first: str, second: str) -> tuple[float, float, float]:
+        """How far one tracker is ahead of another one at the last look: value and interval; NaN before the first look.
+
+        Raises:
+            InputError: An unknown tracker.
+        """
+        strange = [t for t in (first, second) if t not in self.trackers]
+        if strange:
+            raise InputError(f"There is no tracker {strange[0]!r}. Known: {', '.join(self.trackers)}.")
+        n, i, j = self._seen, self.trackers.index(first), self.trackers.index(second)
+        if n is None:
+            return (np.nan, np.nan, np.nan)
+        low, high = self._ahead(n, (1 - self.level) / 2)[:, i, j].tolist()
+        value = self._at(n, 0.5)[:, 0]
+        return float(value[i] - value[j]), low, high
 
     @property
     def state(self) -> Literal["label", "best", "open", "told"]:
@@ -335,7 +378,7 @@ class IdentityPairs:
             "vtlab": "identity pairs",
             "version": VERSION,
             "key": self.key,
-            "points": {name: points.tolist() for name, points in self.points.items()},
+            "points": self.points.tolist(),
             "said": self.said,
             "sentence": self.sentence,
         }
@@ -352,14 +395,20 @@ class IdentityPairs:
             if (
                 not isinstance(data, dict)
                 or data.get("vtlab") != "identity pairs"
-                or data["version"] > VERSION
+                or data["version"] != VERSION
             ):
                 raise FormatError(f"{path} holds no questions about identities that this vtlab reads.")
             if data["key"] != self.key:
                 raise FormatError(
                     f"{path} holds answers to other questions (other tracks or settings). Give another file=."
                 )
-            self.points = {name: np.array(points, float) for name, points in data["points"].items()}
+            self.points = np.array(data["points"], float)
+            if (
+                self.points.ndim != 2
+                or len(self.points) != 4
+                or not ((self.points >= 0) & (self.points < 1)).all()
+            ):
+                raise ValueError("its draw is none")
             self.__dict__.pop("_draws", None)
             self._walked.clear()
             for key, answer in data["said"].items():

@@ -262,3 +262,23 @@ def test_trackeval_on_mot15(shared):
         check(counts.values(), GOLDEN["MOT15"][name])
         total.append(counts)
     check(mot.combine(total).values(), GOLDEN["MOT15"]["COMBINED_SEQ"])
+
+
+WALK = [(f, 7, 0) for f in range(4)]
+SILENT = {
+    "silent": (WALK, []),
+    "beside": (WALK, [(f, 1, 500) for f in range(4)]),
+    "shifted": (WALK, [(f, 1, 2) for f in range(4)]),
+    "no truth": ([], [(f, 1, 0) for f in range(4)]),
+    "nothing": ([], []),
+}
+
+
+def test_a_tracker_that_says_nothing_scores_as_in_trackeval():
+    """Numbers that TrackEval 1.3.0 gave for the same boxes: LocA of no match is 1 there, and weighs nothing in a sum."""
+    golden = json.loads((Path(__file__).parent / "golden/mot_silent.json").read_text())
+    pairs = {name: pairing.pairs_of_boxes(table(t), table(a), 4) for name, (t, a) in SILENT.items()}
+    counts = {name: mot.evaluate(found) for name, found in pairs.items()}
+    for name, wanted in golden.items():
+        found = mot.combine([counts[part] for part in name.split(" and ")]).values()
+        assert {key: found[key] for key in wanted} == pytest.approx(wanted), name

@@ -84,7 +84,7 @@ def test_perfect_scores_and_messages():
 def test_calibration_is_read_beside_what_chance_makes_of_it():
     """Perfectly calibrated scores have an error of .2 with 30 answers, .04 with 1000: chance, not the tracker."""
     rng = np.random.default_rng(1)
-    for n, about in ((30, 0.21), (300, 0.07), (1000, 0.04)):
+    for n, about in ((30, 0.21), (100, 0.12), (300, 0.07), (1000, 0.04)):
         found = []
         for _ in range(60):
             p = rng.random(n)

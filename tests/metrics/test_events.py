@@ -143,7 +143,7 @@ def flickering(rng) -> tuple:
 
 
 def test_joined_identities_are_better_without_being_cut_to_that():
-    """`component_points` leaves an answer as it is where joining harms; in 59 of 60 such cases re-identification once did."""
+    """`component_points` leaves an answer as it is where joining harms, which it once did in 59 of 60 such cases."""
     rng = np.random.default_rng(0)
     for _ in range(60):
         scene = events._Scene.of(*flickering(rng), None, None)

@@ -258,12 +258,14 @@ def boxes_of(tracks: Tracks) -> Boxes:
     return Boxes.of(clips_of({"a": tracks}, least=1).clips, "a")
 
 
-def test_every_box_is_drawn_alike_and_beside_another_tracker_too():
-    """The second tracker lacks boxes of the first and has some of its own; it is drawn beside it, and as if alone."""
-    lead, rng, count = boxes_of(tracker("whole")), np.random.default_rng(0), 40_000
+@pytest.mark.parametrize("turn", [1, -1])
+def test_every_box_is_drawn_alike_and_beside_another_tracker_too(turn):
+    """The one lacks boxes of the other and has some of its own; each is drawn beside the other, and as if alone."""
     mine = tracker("false")
-    other = boxes_of(mine.take((mine.frame % 3 != 0) | (mine.object_id > 2)))
-    points = rng.random((4, count))
+    some = mine.take((mine.frame % 3 != 0) | (mine.object_id > 2))
+    lead, other = (boxes_of(t) for t in (tracker("whole"), some)[::turn])
+    count = 40_000
+    points = np.random.default_rng(0).random((4, count))
     first = Draw.of(lead, points)
     beside = Draw.of(other, points, first)
     for draw in (first, beside):
@@ -272,7 +274,7 @@ def test_every_box_is_drawn_alike_and_beside_another_tracker_too():
         assert np.abs(share - even).max() < 5 * np.sqrt(even / count)
     same = (first.boxes.boxes[first.first] == beside.boxes.boxes[beside.first]).all(axis=1)
     same &= first.boxes.frame[first.first] == beside.boxes.frame[beside.first]
-    assert same.mean() > 0.75
+    assert same.mean() > 0.7
 
 
 def test_the_other_box_is_any_of_the_identity_but_the_first():

@@ -87,7 +87,7 @@ class FolderResult:
             named = [(p.sequence, p.values()) for p in parts]
             if len(parts) > 1:
                 named.append(("all", evaluation.combine(parts)))
-            listed = (*find_family(parts[0].family).listed, *parts[0].protocol.listed)
+            listed = dict.fromkeys((*parts[0].protocol.listed, *find_family(parts[0].family).listed))
             rows += [
                 {"tracker": tracker, "sequence": s, **{m: v[m] for m in listed if m in v}} for s, v in named
             ]
@@ -95,7 +95,8 @@ class FolderResult:
 
     @cached_property
     def leaderboard(self) -> pd.DataFrame:
-        """Trackers ranked by their family's first metric, with interval and letters (`vtlab.metrics.statistics`)."""
+        """Trackers ranked by the benchmark's number, else their family's first metric, with interval and letters
+        (`vtlab.metrics.statistics`)."""
         import pandas as pd
 
         return pd.concat([self._ranked(family) for family in self.families])
@@ -147,6 +148,11 @@ class FolderResult:
     def _of(self, family: str) -> dict[str, Sequence[Part]]:
         return {t: parts for t, parts in self.parts.items() if parts[0].family == family}
 
+    def _main(self, family: str) -> str:
+        """The metric that ranks."""
+        mine = self._of(family)
+        return find_family(family).main_of([evaluation.combine(parts) for parts in mine.values()])
+
     @property
     def _unfinished(self) -> tuple[str, ...]:
         return tuple(t for t, (k, n) in self.finished.items() if k < n)
@@ -155,7 +161,7 @@ class FolderResult:
         """Those that finished, ranked; below them the others with their value alone."""
         import pandas as pd
 
-        mine, main = self._of(family), find_family(family).main
+        mine, main = self._of(family), self._main(family)
         whole = {t: parts for t, parts in mine.items() if t not in self._unfinished}
         found = statistics.leaderboard(whole or mine, main, level=self.level, cluster=self.cluster)
         rest = {t: evaluation.combine(parts)[main] for t, parts in mine.items() if t not in found.index}
@@ -169,11 +175,11 @@ class FolderResult:
         return joined
 
     def _board(self, family: str) -> Board:
-        mine, record = self._of(family), find_family(family)
+        mine, record, main = self._of(family), find_family(family), self._main(family)
         name = next(iter(mine.values()))[0].protocol.name
         ranked = self._ranked(family)
-        title = f"{self.layout}: {record.main} decides"
-        caption = f"protocol: {name}. {self._how(mine, ranked, record.main)}"
+        title = f"{self.layout}: {main} decides"
+        caption = f"protocol: {name}. {self._how(mine, ranked, main)}"
         best = [evaluation.combine(mine[str(t)]) for t in ranked.index]
         shown = record.shown(next(iter(mine.values()))[0].protocol)
         shown = tuple(m for m in shown if any(m in values for values in best))
@@ -183,11 +189,11 @@ class FolderResult:
         frame = ranked[[]].assign(**{m: [v.get(m, np.nan) for v in best] for m in shown})
         if ranked.attrs["clusters"] > 1:
             frame.insert(0, "letters", ranked["letters"])
-        for place, (column, values) in enumerate(self._beside(mine, ranked, record.main).items(), start=2):
+        for place, (column, values) in enumerate(self._beside(mine, ranked, main).items(), start=2):
             frame.insert(place, column, values.reindex(frame.index))
         if self._unfinished:
             frame["finished"] = ["{} of {}".format(*self.finished[str(t)]) for t in frame.index]
-        return Board(frame, title, caption, main=record.main, digits=2, unranked=self._unfinished)
+        return Board(frame, title, caption, main=main, digits=2, unranked=self._unfinished)
 
     def _beside(
         self, mine: Mapping[str, Sequence[Part]], ranked: pd.DataFrame, main: str
@@ -315,8 +321,24 @@ def _evaluated(
                 f"{tracker}: its sequences are of benchmarks with several rules ({', '.join(sorted(rules))}), which "
                 "can't be joined. Name one with rule= (--rule)."
             )
+    _note_kinds(parts, notes)
     finished = _finished(parts, broken, notes)
     return FolderResult(layout.lower(), parts, notes=tuple(notes), finished=finished)
+
+
+def _note_kinds(parts: Mapping[str, list[Part]], notes: list[str]) -> None:
+    """Note trackers of one family that were measured by other metrics than each other: VOT's experiments in one folder."""
+    by_family: dict[str, dict[str, frozenset[str]]] = {}
+    for tracker, mine in parts.items():
+        by_family.setdefault(mine[0].family, {})[tracker] = frozenset(mine[0].values())
+    for kinds in by_family.values():
+        shared = frozenset.intersection(*kinds.values())
+        more = [f"{t}: {', '.join(sorted(k - shared)) or 'none'}" for t, k in kinds.items()]
+        if len(set(kinds.values())) > 1:
+            notes.append(
+                f"The trackers are of different experiments and have other metrics than each other ({'; '.join(more)}), so "
+                "they are ranked by what all have"
+            )
 
 
 def _finished(

@@ -42,8 +42,14 @@ class Evidence:
 
 
 def deciding_metric(board: pd.DataFrame, family: str) -> str | None:
-    """The column by which a family's trackers are ranked: its main metric; None without truth, where nothing ranks."""
-    main = find_family(family).main
+    """The column by which a family's trackers are ranked: the benchmark's number, else the family's main metric.
+
+    None without truth, where nothing ranks.
+    """
+    known, main = find_family(family), find_family(family).main
+    if main in board:
+        numbers = board.loc[board[main].notna(), [m for m in (*known.own, main) if m in board]]
+        main = known.main_of([dict(zip(numbers, row, strict=True)) for row in numbers.to_numpy(float)])
     return main if main in board and board[main].notna().any() else None
 
 

@@ -166,7 +166,7 @@ class Comparison:
 
         whole = pd.DataFrame([self._row(label) for label in self.trackers]).set_index("tracker")
         order = [t for f in self.families for t in ranked(whole[whole["family"] == f], f, self._unfinished)]
-        metrics = [m for f in self.families for m in FAMILIES[f].columns]
+        metrics = [m for f in self.families for m in self._metrics(f)]
         columns = dict.fromkeys(["family", *metrics, *PROXY_METRICS, *SPEED_COLUMNS, "finished", "note"])
         return whole.loc[order].reindex(columns=list(columns)).dropna(axis="columns", how="all")
 
@@ -193,7 +193,7 @@ class Comparison:
         if (family, None) not in self._kept:
             mine = self.table[self.table["family"] == family].drop(columns="family")
             mine = mine.dropna(axis="columns", how="all")
-            if FAMILIES[family].main in mine:
+            if deciding_metric(mine, family) is not None:
                 added = self._by_clip(family) if self._clips(family) < FEWEST else self._over_clips(family)
                 for place, (name, values) in enumerate(added.items(), 1):
                     mine.insert(place, name, values.reindex(mine.index))
@@ -205,7 +205,7 @@ class Comparison:
 
         Trackers that share a letter are not told apart on these clips. Only those that finished every sequence are ranked.
         """
-        key = family, metric or find_family(family).main
+        key = family, metric or self._main(family)
         if key not in self._kept:
             whole = {t: parts for t, parts in self.parts(family).items() if t not in self._unfinished}
             self._kept[key] = statistics.leaderboard(whole, key[1])
@@ -230,7 +230,7 @@ class Comparison:
         """The main metric on each of a few clips, and on how many of them a tracker is highest; nothing on one clip."""
         if self._clips(family) < 2:
             return {}
-        return statistics.side_by_side(self.parts(family), FAMILIES[family].main)
+        return statistics.side_by_side(self.parts(family), self._main(family))
 
     def _over_clips(self, family: str) -> dict[str, pd.Series]:
         """Interval, letters, adjusted p and spread of the clips for the trackers that finished."""
@@ -243,7 +243,16 @@ class Comparison:
         }  # fmt: skip
         if len(found) < 2:
             del added["letters"], added["p"]
-        return added | statistics.spreads(self.parts(family), FAMILIES[family].main)
+        return added | statistics.spreads(self.parts(family), self._main(family))
+
+    def _main(self, family: str) -> str:
+        """The metric that ranks a family, as its part of the table says."""
+        return deciding_metric(self.table[self.table["family"] == family], family) or find_family(family).main
+
+    def _metrics(self, family: str) -> list[str]:
+        """Metrics of a family that a table shows: those that its rules list, then the family's own."""
+        listed = (m for _, p in self._parts if p.family == family for m in p.protocol.listed)
+        return list(dict.fromkeys((*listed, *FAMILIES[family].columns)))
 
     def _scored(self, family: str) -> list[str]:
         """Names of the sequences on which the trackers of a family were scored."""
@@ -283,7 +292,7 @@ class Comparison:
             Ground(max(clips, 1), len(scored), labels, ", ".join(rules)),
             self.intervals(family) if clips > 1 else None,
             {t: self._finished[t] for t in members},
-            statistics.won(self.parts(family), FAMILIES[family].main) if clips > 1 else {},
+            statistics.won(self.parts(family), self._main(family)) if clips > 1 else {},
             {t: self.timing(t) for t in members},
             sights(self.runs, dark, family),
             len({r.tracker for r in self.runs if r.family == family and r.tracks is not None}),
@@ -398,7 +407,7 @@ class Comparison:
             m: v.agg(JOINED.get(str(m), "mean")) for m, v in mine.groupby("metric")["value"]
         }
         means |= dict(combined.set_index("metric")["value"].to_dict())
-        row |= {m: means.get(m, np.nan) for m in (*FAMILIES[family].columns, *PROXY_METRICS)}
+        row |= {m: means.get(m, np.nan) for m in (*self._metrics(family), *PROXY_METRICS)}
         notes = [r.note for r in runs if r.note]
         notes += [
             f"{sequence}: {why}" for (tracker, sequence), why in self.unjudged.items() if tracker == label

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -387,6 +387,17 @@ def whole(text: str, where: object, name: str, most: int = MOST_FRAMES) -> int:
     if not re.fullmatch("[0-9]{1,18}", text) or int(text) > most:
         raise FormatError(f"{where}: {name} should be a whole number up to {most}, got {text[:40]!r}.")
     return int(text)
+
+
+def finite(values: Any, count: int | None = None) -> list[float]:
+    """The numbers of a list out of JSON as floats; none at all where it is no list of (`count`) finite ones.
+
+    JSON's whole numbers have any length: numpy and `float` take no more than 308 digits.
+    """
+    good = isinstance(values, list) and count in (None, len(values))
+    if not good or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
+        return []
+    return [float(v) for v in values] if all(abs(v) < 1e300 for v in values) else []
 
 
 def rate(text: str, where: object, name: str) -> float:

@@ -19,7 +19,7 @@ import numpy as np
 
 from vtlab.errors import FormatError
 from vtlab.formats import json_video as js
-from vtlab.formats.base import MOST_FRAMES, Kind, Place, frame_count, no_frames, open_frames
+from vtlab.formats.base import MOST_FRAMES, Kind, Place, finite, frame_count, no_frames, open_frames
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
@@ -171,11 +171,10 @@ def _read(frames: list[dict[str, Any]], where: str, source: str) -> tuple[Tracks
 
 def _box(value: Any, where: str) -> list[float]:
     """xyxy of a box of inclusive corners."""
-    corner: list[Any] = [value.get(k) for k in ("x1", "y1", "x2", "y2")] if isinstance(value, dict) else []
-    good = bool(corner) and all(isinstance(v, int | float) and not isinstance(v, bool) for v in corner)
-    if not good or not np.isfinite(corner).all():
+    corner = finite([value.get(k) for k in ("x1", "y1", "x2", "y2")]) if isinstance(value, dict) else []
+    if not corner:
         raise FormatError(f"{where}: expected 'box2d' with x1, y1, x2 and y2, got {str(value)[:60]!r}.")
-    x1, y1, x2, y2 = (float(v) for v in corner)
+    x1, y1, x2, y2 = corner
     return [x1, y1, x2 + 1, y2 + 1]
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -32,6 +31,7 @@ from vtlab.formats.base import (
     Result,
     absolute,
     files,
+    finite,
     lost,
     no_frames,
     open_frames,
@@ -245,11 +245,10 @@ def score_of(entry: Mapping[str, Any], where: str) -> float:
 
 def box_of(value: Any, where: str) -> list[float]:
     """xyxy of a box `[left, top, width, height]`."""
-    good = isinstance(value, list) and len(value) == 4
-    good = good and all(isinstance(v, int | float) and math.isfinite(v) for v in value)
-    if not good or value[2] < 0 or value[3] < 0:
+    found = finite(value, 4)
+    if not found or min(found[2:]) < 0:
         raise FormatError(f"{where}: expected [left, top, width, height], got {str(value)[:60]!r}.")
-    return [value[0], value[1], value[0] + value[2], value[1] + value[3]]
+    return [found[0], found[1], found[0] + found[2], found[1] + found[3]]
 
 
 def rle_of(value: Any, size: tuple[int, int], where: str) -> bytes | None:
@@ -278,8 +277,8 @@ def _filled(rings: list[Any], size: tuple[int, int], where: str) -> bytes:
     """The union of polygons `[x, y, x, y, ...]`."""
     drawn = np.zeros(size, bool)
     for ring in rings:
-        flat = ring if isinstance(ring, list) and all(isinstance(v, int | float) for v in ring) else []
-        if len(flat) < 6 or len(flat) % 2 or not np.isfinite(flat).all():
+        flat = finite(ring)
+        if len(flat) < 6 or len(flat) % 2:
             raise FormatError(f"{where}: expected polygons [x, y, x, y, ...], got {str(ring)[:60]!r}.")
         drawn |= masks.from_polygon(flat, *size)
     return masks.encode(drawn)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from vtlab import masks
 from vtlab.errors import FormatError, TracksError
 from vtlab.files import damage_as, write_whole
-from vtlab.formats.base import frame_count, read_text
+from vtlab.formats.base import finite, frame_count, read_text
 from vtlab.formats.mot_text import unit_scores
 from vtlab.tracks import PointRows, Tracks
 
@@ -84,8 +84,8 @@ def trajectory(path: Path) -> list[Region]:
 
 def region_of(values: Any, where: str) -> Region:
     """The region of a list of numbers; raises `FormatError` for anything else."""
-    good = isinstance(values, list) and all(isinstance(v, int | float) for v in values)
-    found = _plain(list(map(float, values))) if good else None
+    told = finite([0.0 if v != v else v for v in values] if isinstance(values, list) else None)
+    found = _plain([np.nan if v != v else v for v in values]) if told else None
     if found is None:
         raise FormatError(
             f"{where}: expected 4 numbers or the corners of a polygon, got {str(values)[:60]!r}."

@@ -30,7 +30,7 @@ class Rule:
             as in tools that read one box from each line of a result file and know no such mark. `dropped`: it is no
             answer, as where a format says so by leaving it out (lines of MOTChallenge, pixels of masks). `judged`: the
             mark itself is part of the score (TAP-Vid's occlusion).
-        listed: Metrics that tables show beside the family's first, in place of its others; where they are known.
+        listed: Metrics that tables show before the family's first, in place of its others; where they are known.
     """
 
     name: str
@@ -107,7 +107,7 @@ class SotProtocol(Rule):
         return np.linspace(0, 0.5, 21) if self.precision == "auc" else np.arange(51) / 100
 
 
-_VOT = ("accuracy", "failures", "robustness", "eao")
+_VOT = ("eao", "accuracy", "failures", "robustness")
 _DRAWN: dict[str, Any] = {"first_frame": "given", "absent": "excluded", "bounds": "image", "regions": "drawn"}
 SOT: dict[str, SotProtocol] = {
     p.name: p

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite, nan
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,7 @@ class Family:
     Attributes:
         code: `sot`, `mot`, `vos`, `points`, or the field's own.
         title: Heading in reports; `short` in narrow tables.
-        main: The metric that ranks.
+        main: The metric that ranks; `own`: those that rank in its place where a benchmark's rule measures them.
         columns: Metrics shown in a comparison; `listed` in a benchmark's table, `main` first in both.
         rules: Name -> rule of a benchmark.
         default: Name of the rule where none is named.
@@ -86,7 +87,19 @@ class Family:
     classes: Callable[[Case, Any], dict[str, Any]] | None = None
     join_classes: Callable[[Mapping[str, Sequence[Any]]], dict[str, dict[str, float]]] | None = None
     curves: tuple[Curve, ...] = ()
+    own: tuple[str, ...] = ()
     order: int = 100
+
+    def main_of(self, measured: Sequence[Mapping[str, float]]) -> str:
+        """The metric that ranks trackers: the benchmark's own number where each of them has it, else `main`.
+
+        Args:
+            measured: Metric -> value of each tracker. Trackers of different experiments have different metrics: a number of
+                one experiment is not that of another, so it doesn't rank them.
+        """
+        alike = len({frozenset(values) for values in measured}) == 1
+        known = (m for m in self.own if alike and all(isfinite(v.get(m, nan)) for v in measured))
+        return next(known, self.main)
 
     def rule(self, name: str | Rule | None = None) -> Any:
         """Return the family's rule called `name`, or its default; a record is given back as it is.
@@ -107,8 +120,8 @@ class Family:
         return self.rules[key]
 
     def shown(self, rule: Rule) -> tuple[str, ...]:
-        """Metrics that a table of numbers by `rule` shows, the one that ranks first."""
-        return (self.main, *rule.listed) if rule.listed else self.listed
+        """Metrics that a table by `rule` shows: the benchmark's own and the family's first, or the family's."""
+        return (*rule.listed, self.main) if rule.listed else self.listed
 
     def rule_of(self, case: Case, name: str | Rule | None = None) -> Any:
         """Return the rule that a case is scored by: the one named, else the truth's own, else the default."""

@@ -167,6 +167,7 @@ FAMILY = Family(
     title="Boxes from prompts (SOT)",
     short="boxes",
     main="success_auc",
+    own=("eao",),
     columns=("success_auc", "precision_20px", "ao", "sr_50"),
     listed=("success_auc", "precision_20px", "norm_precision_auc", "ao", "sr_50", "sr_75"),
     rules=SOT,

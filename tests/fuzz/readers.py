@@ -267,6 +267,14 @@ def read_session(folder: Path, path: Path) -> None:
     repr(session.prompts)
 
 
+def read_corrector(folder: Path, path: Path) -> None:
+    import vtlab
+
+    made = vtlab.Corrector(vtlab.open_video(frames()), tracker="ncc", segmenter=None, path=path)
+    use(made.tracks)
+    len(made.doubts)
+
+
 def two_answers() -> dict[str, Any]:
     from vtlab.tracks import Tracks
 
@@ -474,6 +482,7 @@ def readers() -> Iterator[Reader]:
     yield Reader("identity pairs", make_pairs, read_pairs)
     yield Reader("labels", make_labels, read_labels)
     yield Reader("annotator", make_prompts, read_autosave, ("anywidget",))
+    yield Reader("corrector", make_session, read_corrector, ("anywidget",))
     yield Reader("experiment store", make_store, read_store)
     yield Reader("comparison", make_comparison, read_comparison)
     yield Reader("zip of results", make_archive, read_archive)

@@ -470,3 +470,29 @@ def test_figures_know_the_clip_that_they_were_drawn_on():
     made = Session(vtlab.open_video(VIDEO)[4:], Drifts)
     made.add([box(10)])
     assert made.prompts.on(vtlab.open_video(VIDEO)).frames == (4,)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("params", [[0, 10**12]]),
+        ("params", "ncc"),
+        ("checked", {"1": [[0, 10**12]]}),
+        ("stale", {"1": [[3, 2**70]]}),
+        ("absent", [[1, -3]]),
+        ("gone", {"1": -1}),
+        ("gone", [[1, 2]]),
+        ("tracker", None),
+    ],
+)
+def test_a_sessions_file_says_what_can_not_be(tmp_path, name, value):
+    """Spans of 10**12 frames took all memory, and parameters that are a list gave Python's own error."""
+    made = Session(VIDEO, "ncc")
+    made.add(box(1, 0))
+    rows = vtlab.Tracks.load(made.save(tmp_path / "a.parquet"))
+    record = rows.meta["session"] | {name: value}
+    rows.replace(meta={**rows.meta, "session": record}).save(tmp_path / "a.parquet")
+    with pytest.raises(FormatError, match=r"a\.parquet"):
+        Session.load(tmp_path / "a.parquet", VIDEO)
+    with pytest.raises(FormatError, match=r"a\.parquet"):
+        Session(VIDEO, "ncc").restore(tmp_path / "a.parquet")

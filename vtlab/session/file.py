@@ -106,6 +106,10 @@ def read(path: str | Path) -> Saved:
                 raise TypeError(f"{value!r}")
         if not (stream is None or isinstance(stream, int)):
             raise TypeError(f"stream {stream!r}")
+        if not isinstance(record["params"], dict):
+            raise TypeError(f"parameters {record['params']!r}")
+        if min([f for _, f in state.absent] + [*state.gone.values()], default=0) < 0:
+            raise ValueError("a frame below 0")
         return Saved(
             state, record["tracker"], dict(record["params"]), video["source"], stream, video["digest"]
         )
@@ -127,7 +131,12 @@ def check_fits(state: State, video: Video, path: str | Path) -> None:
         state.prompts.check(video)
     except PromptError as error:
         raise FormatError(f"{path}: {error}") from None
-    frames = [*state.predicted.frames[-1:].tolist(), *(f for _, f in state.absent)]
+    spans = [span for mine in (state.stale, state.checked) for of in mine.values() for span in of]
+    frames = [
+        *state.predicted.frames[-1:].tolist(),
+        *(f for _, f in state.absent),
+        *(end - 1 for _, end in spans),
+    ]
     size = state.predicted.size
     if max(frames, default=-1) >= len(video):
         raise FormatError(

@@ -42,7 +42,10 @@ def as_mask(mask: ArrayLike) -> Mask:
     Raises:
         InputError: Another number of axes, or values that are neither bool, nor whole numbers, nor 0.0 and 1.0.
     """
-    array = np.asarray(mask)
+    try:
+        array = np.asarray(mask)
+    except ValueError:
+        raise InputError("Expected a mask of shape (H, W), got rows of different lengths.") from None
     if array.ndim != 2:
         raise InputError(f"Expected a mask of shape (H, W), got shape {array.shape}.")
     if array.dtype.kind in "bui":
@@ -313,7 +316,7 @@ def from_polygon(polygon: ArrayLike, height: int, width: int) -> Mask:
     """Rasterise a polygon (K, 2) of (x, y) edges-convention vertices: a pixel is set if its centre is inside."""
     from matplotlib.path import Path
 
-    vertices = np.asarray(polygon, dtype=np.float64).reshape(-1, 2)
+    vertices = _floats(polygon, 2, "a polygon of vertices (K, 2)").reshape(-1, 2)
     mask = np.zeros((height, width), dtype=bool)
     low = np.clip(np.floor(vertices.min(axis=0)), 0, (width, height)).astype(int)
     high = np.clip(np.ceil(vertices.max(axis=0)), 0, (width, height)).astype(int)
@@ -328,9 +331,21 @@ def from_polygon(polygon: ArrayLike, height: int, width: int) -> Mask:
 
 def from_box(box: ArrayLike, height: int, width: int) -> Mask:
     """Fill an xyxy box: a pixel is set if its centre is inside the box."""
-    x1, y1, x2, y2 = np.asarray(box, dtype=np.float64)
+    x1, y1, x2, y2 = _floats(box, 4, "a box x1, y1, x2, y2").reshape(-1, 4)[0]
     xs, ys = np.arange(width) + 0.5, np.arange(height) + 0.5
     return ((ys >= y1) & (ys < y2))[:, None] & ((xs >= x1) & (xs < x2))[None, :]
+
+
+def _floats(values: ArrayLike, width: int, what: str) -> NDArray[np.float64]:
+    """Values as float64, some `width` of them; raises `InputError` for anything else."""
+    try:
+        array = np.asarray(values)
+        array = array if array.dtype.kind == "c" else array.astype(np.float64)
+        if array.size and not array.size % width and array.dtype.kind == "f" and np.isfinite(array).all():
+            return array
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(f"Expected {what}, got {str(values)[:60]!r}.")
 
 
 class _Damaged(Exception):

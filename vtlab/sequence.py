@@ -44,8 +44,14 @@ class Sequence:
     attributes: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
-        for name in ("truth", "prompts", "ignore"):
+        if not isinstance(self.video, Video):
+            raise InputError(
+                f"{self.name!r}: video must be a Video (open_video), got {type(self.video).__name__}."
+            )
+        for name, kind in (("truth", Tracks), ("prompts", Prompts), ("ignore", Tracks)):
             made = getattr(self, name)
+            if not isinstance(made, kind) and (made is not None or name == "prompts"):
+                raise InputError(f"{self.name!r}: {name} must be {kind.__name__}, got {type(made).__name__}.")
             object.__setattr__(self, name, None if made is None else made.on(self.video))
         if not isinstance(self.video, StreamVideo):
             self._check_length()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +13,7 @@ import numpy as np
 from vtlab.comparison import report, saving
 from vtlab.comparison.choice import Evidence, choose, deciding_metric, ranked
 from vtlab.comparison.proxies import JOINED, PROXY_METRICS, Run, agreements, proxies, sights, stands_still
-from vtlab.errors import InputError
+from vtlab.errors import InputError, near
 from vtlab.files import check_folder, check_place
 from vtlab.metrics import score, statistics
 from vtlab.metrics import table as tidy
@@ -68,7 +68,8 @@ class Comparison:
         return any(s.truth is not None for s in self.sequences)
 
     def of_sequence(self, name: str) -> list[Run]:
-        """The runs on one sequence."""
+        """The runs on one sequence; raises `InputError` for one that isn't there."""
+        _known("sequence", name, [s.name for s in self.sequences])
         return [r for r in self.runs if r.sequence == name]
 
     def rule(self, family: str) -> str | None:
@@ -110,6 +111,7 @@ class Comparison:
     def parts(self, family: str) -> dict[str, list[Part]]:
         """Tracker -> its scores (`vtlab.metrics.evaluation.Part`), one for each sequence with truth."""
         mine: dict[str, list[Part]] = {}
+        find_family(family)
         for run, part in self._parts:
             if run.family == family:
                 mine.setdefault(run.tracker, []).append(part)
@@ -204,7 +206,16 @@ class Comparison:
         """Trackers of a family ranked over clips: value, low, high, letters, p (`vtlab.metrics.statistics`).
 
         Trackers that share a letter are not told apart on these clips. Only those that finished every sequence are ranked.
+
+        Raises:
+            InputError: Unknown family, or a metric that its scores don't have.
         """
+        if metric is not None:
+            _known(
+                f"metric of the family {family!r} called",
+                metric,
+                [m.name for m in find_family(family).metrics],
+            )
         key = family, metric or self._main(family)
         if key not in self._kept:
             whole = {t: parts for t, parts in self.parts(family).items() if t not in self._unfinished}
@@ -218,7 +229,7 @@ class Comparison:
         """
         import pandas as pd
 
-        family = family or self.families[0]
+        family = find_family(family or self.families[0]).code
         names = [t for t in self.trackers if any(r.tracker == t and r.family == family for r in self.runs)]
         tables = []
         for s in self.sequences:
@@ -300,6 +311,7 @@ class Comparison:
 
     def timing(self, tracker: str) -> Timing:
         """What the steps of a tracker took on all sequences, with misses of a budget and the load of the machine."""
+        _known("tracker", tracker, self.trackers)
         return Timing.of([r.tracks for r in self.runs if r.tracker == tracker and r.tracks is not None])
 
     def answer(self) -> list[str]:
@@ -324,7 +336,7 @@ class Comparison:
 
     def frame(self, index: int, *, sequence: int = 0, family: str | None = None, width: int = 480) -> Image:
         """One frame with the trackers side by side, each labelled: RGB (H, W, 3)."""
-        chosen = self.sequences[sequence]
+        chosen = self._sequence(sequence)
         return self._panel(chosen, index, chosen.video[index], family=family, width=width)
 
     def save_video(
@@ -346,7 +358,7 @@ class Comparison:
             trail: Frames of path behind points.
         """
         check_place(path)
-        chosen = self.sequences[sequence]
+        chosen = self._sequence(sequence)
         images = (
             self._panel(chosen, f.index, f.image, family=family, width=width, trail=trail)
             for f in chosen.video.frames()
@@ -373,7 +385,7 @@ class Comparison:
         """A widget that plays the trackers side by side (in a notebook)."""
         import vtlab
 
-        chosen = self.sequences[sequence]
+        chosen = self._sequence(sequence)
         tracks = {r.tracker: r.tracks for r in self.of_sequence(chosen.name) if r.tracks is not None}
         return vtlab.TrackPlayer(chosen.video, tracks, truth=chosen.truth)
 
@@ -394,6 +406,17 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return "".join(self.board(f)._repr_html_() for f in self.families)
+
+    def _sequence(self, index: int) -> Sequence:
+        """The sequence of a number; raises `InputError` where there is none."""
+        if not isinstance(index, (int, np.integer)) or not -len(self.sequences) <= index < len(
+            self.sequences
+        ):
+            raise InputError(
+                f"There is no sequence {index!r}: there are {len(self.sequences)}, counted from 0. Their names: "
+                f"{', '.join(s.name for s in self.sequences)}."
+            )
+        return self.sequences[index]
 
     # -- how it is made ---------------------------------------------------------------------------------------
 
@@ -447,6 +470,13 @@ class Comparison:
         if not panels:
             raise InputError("There is nothing to show: no tracker ran. The notes in the table say why.")
         return draw.side_by_side(panels)
+
+
+def _known(what: str, name: str, names: Iterable[str]) -> None:
+    """Raise `InputError` for a name that isn't there, naming those that are."""
+    known = list(names)
+    if name not in known:
+        raise InputError(f"There is no {what} {name!r}. {near(str(name), known)}")
 
 
 def _judge(tracks: Any, sequence: Sequence, family: str, rule: Any) -> Part | str:

@@ -180,6 +180,8 @@ def _family(card: Card, sequence: Sequence) -> str:
 def _specs(trackers: Iterable[Any] | Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any]]]:
     if isinstance(trackers, str):
         trackers = [trackers]
+    if not isinstance(trackers, Iterable):
+        trackers = [trackers]
     items = trackers.items() if isinstance(trackers, Mapping) else ((None, t) for t in trackers)
     specs: dict[str, tuple[Any, dict[str, Any]]] = {}
     for label, value in items:

@@ -91,7 +91,7 @@ def score(
     The arguments and errors are those of `evaluate`.
     """
     case = Case.of(tracks, truth)
-    judge = find_family(family or infer_family(tracks, case.truth, case.rules))
+    judge = find_family(infer_family(tracks, case.truth, case.rules) if family is None else family)
     rule = judge.rule_of(case, protocol)
     if by_class and judge.classes is None:
         able = " or ".join(repr(f.code) for f in FAMILIES.values() if f.classes is not None)

@@ -108,7 +108,9 @@ def component_points(
 
     scene = _Scene.of(tracks, truth, protocol, None)
     base = mot.evaluate(scene.pairs, vace=False).values()
-    motion = scene.median_motion() if camera_motion is None else np.asarray(camera_motion, dtype=np.float64)
+    if metric not in base:
+        raise InputError(f"There is no metric {metric!r} of many objects. {near(str(metric), base)}")
+    motion = scene.median_motion() if camera_motion is None else _motion(camera_motion, scene.pairs.frames)
     gaps = scene.gaps()
     repaired = {
         "detection": scene.with_perfect_detection(),
@@ -117,8 +119,6 @@ def component_points(
         "reid": scene.with_joined(gaps > 0),
         "camera compensation": scene.with_joined((gaps == 0) & scene.shaken(motion)),
     }
-    if metric not in base:
-        raise InputError(f"There is no metric {metric!r} of many objects. {near(metric, base)}")
     rows = {"as it is": (base[metric], 0.0)}
     for name, answer in repaired.items():
         found = mot.evaluate(scene.score_against(answer), vace=False).values()
@@ -127,6 +127,17 @@ def component_points(
             value = max(value, base[metric]) if found["AssA"] >= base["AssA"] else base[metric]
         rows[name] = (value, value - base[metric])
     return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "points"]).rename_axis("component")
+
+
+def _motion(given: ArrayLike, frames: int) -> Array:
+    """Motion of the picture on each frame, (frames,)."""
+    try:
+        motion = np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise InputError(f"Expected camera_motion as numbers of pixels, got {given!r}.") from None
+    if motion.shape != (frames,):
+        raise InputError(f"Expected camera_motion of {frames} frames, got shape {motion.shape}.")
+    return motion
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -39,7 +40,10 @@ class Sized(Protocol):
 
 def _points(values: ArrayLike, what: str, at_least: int) -> Points:
     try:
-        array = np.asarray(values, dtype=np.float64)
+        array = np.asarray(values)
+        if array.dtype.kind == "c":
+            raise TypeError("complex numbers")
+        array = array.astype(np.float64)
     except (TypeError, ValueError):
         raise PromptError(f"{what}: expected numbers, got {values!r}.") from None
     if array.ndim == 1 and array.size == 2:
@@ -55,6 +59,33 @@ def _points(values: ArrayLike, what: str, at_least: int) -> Points:
             f"{what}: coordinates must be finite, got {array.tolist()}. Remove the NaN or infinite value."
         )
     return tuple((float(x), float(y)) for x, y in array)
+
+
+def _row(values: Any, what: str) -> list[Any]:
+    """The values of a list; raises `PromptError` for anything else."""
+    if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
+        raise PromptError(f"{what} must be a list, one for each point, got {values!r}.")
+    return list(values)
+
+
+def _marks(values: Any, what: str) -> tuple[bool, ...]:
+    """Marks of points; raises `PromptError` for what is neither True nor False (the text "False" would be True)."""
+    marks = _row(values, what)
+    for mark in marks:
+        if not isinstance(mark, (bool, int, np.bool_, np.integer)) or mark not in (0, 1):
+            raise PromptError(f"{what} must hold True or False for each point, got {mark!r}.")
+    return tuple(bool(mark) for mark in marks)
+
+
+def _edges(values: Any, what: str) -> tuple[tuple[int, int], ...]:
+    """Pairs of numbers of nodes."""
+    try:
+        found = np.array([tuple(edge) for edge in values], dtype=object).reshape(-1, 2).tolist()
+        if all(isinstance(i, (int, np.integer)) and not isinstance(i, bool) for edge in found for i in edge):
+            return tuple((int(a), int(b)) for a, b in found)
+    except (TypeError, ValueError):
+        pass
+    raise PromptError(f"{what}: edges must be pairs of whole numbers of nodes, got {values!r}.")
 
 
 @dataclass(frozen=True)
@@ -125,14 +156,19 @@ class BoxPrompt(Prompt):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        flat = _points(np.reshape(self.xyxy, (-1, 2)) if np.size(self.xyxy) == 4 else self.xyxy, str(self), 2)
-        (x1, y1), (x2, y2) = flat
+        edges = self.xyxy if isinstance(self.xyxy, Iterable) and not isinstance(self.xyxy, str) else ()
+        flat = [
+            v for edge in edges for v in (edge if isinstance(edge, (list, tuple, np.ndarray)) else (edge,))
+        ]
+        if len(flat) != 4:
+            raise PromptError(f"{self}: expected numbers x1, y1, x2, y2, got {self.xyxy!r}.")
+        (x1, y1), (x2, y2) = _points([flat[:2], flat[2:]], str(self), 2)
         if x2 <= x1 or y2 <= y1:
             raise PromptError(
                 f"{self}: the box {(x1, y1, x2, y2)} has no area. Boxes are xyxy: x1 < x2 and y1 < y2 "
                 "(convert left, top, width, height with vtlab.geometry.xywh_to_xyxy)."
             )
-        if not math.isfinite(self.angle):
+        if not isinstance(self.angle, (int, float, np.number)) or not math.isfinite(self.angle):
             raise PromptError(f"{self}: the angle must be finite, got {self.angle!r}.")
         object.__setattr__(self, "xyxy", (x1, y1, x2, y2))
         object.__setattr__(self, "angle", float(self.angle))
@@ -171,7 +207,8 @@ class MaskPrompt(Prompt):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if bool(self.counts) == bool(len(self.polygon)):
+        polygon = _row(self.polygon, f"{self}: the polygon")
+        if not isinstance(self.counts, bytes) or bool(self.counts) == bool(polygon):
             raise PromptError(f"{self}: give either a mask (MaskPrompt.of) or a polygon.")
         if self.counts:
             height, width = self.size
@@ -245,7 +282,7 @@ class ClickPrompt(Prompt):
     def __post_init__(self) -> None:
         super().__post_init__()
         points = _points(self.points, str(self), 1)
-        positive = tuple(bool(p) for p in self.positive) or (True,) * len(points)
+        positive = _marks(self.positive, f"{self}: positive") or (True,) * len(points)
         if len(positive) != len(points):
             raise PromptError(f"{self}: {len(points)} points but {len(positive)} positive/negative marks.")
         if not any(positive) and self.xyxy is None:
@@ -292,7 +329,7 @@ class PointPrompt(Prompt):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        at_least = {"points": 1, "polyline": 2, "polygon": 3}.get(self.shape)
+        at_least = {"points": 1, "polyline": 2, "polygon": 3}.get(str(self.shape))
         if at_least is None:
             raise PromptError(f"{self}: shape must be 'points', 'polyline' or 'polygon', got {self.shape!r}.")
         object.__setattr__(self, "points", _points(self.points, str(self), at_least))
@@ -326,9 +363,11 @@ class SkeletonPrompt(Prompt):
     def __post_init__(self) -> None:
         super().__post_init__()
         points = _points(self.points, str(self), 1)
-        names = tuple(str(n) for n in self.names) or tuple(f"node {i}" for i in range(len(points)))
-        occluded = tuple(bool(o) for o in self.occluded) or (False,) * len(points)
-        edges = tuple((int(a), int(b)) for a, b in self.edges)
+        names = tuple(str(n) for n in _row(self.names, f"{self}: names")) or tuple(
+            f"node {i}" for i in range(len(points))
+        )
+        occluded = _marks(self.occluded, f"{self}: occluded") or (False,) * len(points)
+        edges = _edges(self.edges, str(self))
         if not len(names) == len(occluded) == len(points):
             raise PromptError(
                 f"{self}: {len(points)} points, {len(names)} names and {len(occluded)} occlusion marks don't match."

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
+import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, overload
 
-from vtlab.errors import FormatError, PromptError, TracksError
+from vtlab.errors import FormatError, PromptError, TracksError, VtlabWarning
 from vtlab.files import read_text, write_whole
 from vtlab.prompts.kinds import KINDS, Prompt, Sized, edges_of
 from vtlab.tracks import Source
@@ -31,6 +32,8 @@ class Prompts:
 
     def __init__(self, prompts: Iterable[Prompt] | Prompt = (), *, source: Source | None = None):
         self.source = source
+        if not isinstance(prompts, (Prompt, Iterable)):
+            raise PromptError(f"Expected prompts (BoxPrompt, MaskPrompt, ...), got {prompts!r}.")
         items = [prompts] if isinstance(prompts, Prompt) else list(prompts)
         for item in items:
             if not isinstance(item, Prompt):
@@ -134,13 +137,25 @@ class Prompts:
 
         Prompts that say nothing of their source are taken to have the clip's numbers already.
 
+        Warns:
+            VtlabWarning: The content of the video is not that of theirs, such as after it was encoded anew.
+
         Raises:
             InputError: They were given on another video or another part of it; the message names both ranges.
             PromptError: One lies on a frame that the clip doesn't have.
         """
-        if self.source is None or self.source.span == video.span or not self:
+        if self.source is None or not self:
             return self
         clip = Source.of_video(video, digest=self.source.digest is not None)
+        if self.source.is_clip(clip):
+            if self.source.digest != clip.digest:
+                warnings.warn(
+                    f"The prompts were given on {self.source.name or 'a video'}, whose content is not that of {video.name}: "
+                    "they are right only if both show the same frames. Prompts(list(prompts)) says so.",
+                    VtlabWarning,
+                    stacklevel=3,
+                )
+            return self
         self.source.check(clip, "Prompts", whole=False)
         found = []
         for p, frame in zip(self, self.source.places(clip, [p.frame for p in self]).tolist(), strict=True):

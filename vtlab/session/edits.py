@@ -80,8 +80,9 @@ class Edits(History):
         Raises:
             InputError: The object is unknown: `add` it.
         """
+        said = Prompts(prompt)
         self._known(prompt.object_id)
-        self._say(Prompts(prompt), instead=True)
+        self._say(said, instead=True)
 
     def remove(self, object_id: int, frame: int | None = None) -> None:
         """Remove an object, or what a person said of it on one frame (the predictions that rest on that are stale)."""
@@ -275,7 +276,7 @@ class Edits(History):
         self._set(one.renamed(lambda i, f: keep if i == other else i))
 
     def _known(self, object_id: int) -> None:
-        if object_id not in self.object_ids:
+        if not isinstance(object_id, (int, np.integer)) or object_id not in self.object_ids:
             raise InputError(f"There is no object {object_id}; there are {self.object_ids or 'none'}.")
 
     def _two(self, first: int, second: int) -> None:
@@ -285,5 +286,5 @@ class Edits(History):
             raise InputError(f"Two different objects are needed, got {first} twice.")
 
     def _frame(self, frame: int) -> None:
-        if not 0 <= frame < len(self.video):
+        if not isinstance(frame, (int, np.integer)) or not 0 <= frame < len(self.video):
             raise InputError(f"There is no frame {frame}: the video has frames 0 to {len(self.video) - 1}.")

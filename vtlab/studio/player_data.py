@@ -40,6 +40,8 @@ class PlayerData:
     def __init__(
         self, video: Video, tracks: Mapping[str, Tracks], *, truth: Tracks | None = None, width: int = 720
     ):
+        if not isinstance(tracks, Mapping) or not all(isinstance(t, Tracks) for t in tracks.values()):
+            raise InputError(f"Expected Tracks, or name -> Tracks, got {str(tracks)[:80]!r}.")
         if not tracks:
             raise InputError("There is nothing to play: give at least one Tracks.")
         self.video, self.tracks, self.truth = video, dict(tracks), truth

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import TracksError
 
@@ -51,7 +51,7 @@ class Column:
         return np.fromiter(items, dtype=object, count=n)
 
     def _items(self, values: Any, what: str) -> list[Any]:
-        return [None if value is None else self._one(value, what) for value in values]
+        return [None if value is None else self._one(value, what) for value in _listed(values, what)]
 
     def _is_one(self, value: Any) -> bool:
         return False
@@ -121,7 +121,9 @@ class Text(Column):
         return isinstance(value, str)
 
     def _items(self, values: Any, what: str) -> list[Any]:
-        return [None if v is None or (isinstance(v, float) and v != v) else str(v) for v in values]
+        return [
+            None if v is None or (isinstance(v, float) and v != v) else str(v) for v in _listed(values, what)
+        ]
 
     def _arrow(self) -> Any:
         import pyarrow as pa
@@ -131,6 +133,11 @@ class Text(Column):
 
 class Blob(Column):
     """Bytes or None."""
+
+    def _one(self, value: Any, what: str) -> Any:
+        if not isinstance(value, bytes):
+            raise TracksError(f"Tracks: {what!r} must hold bytes or None, got {str(value)[:60]!r}.")
+        return value
 
     def _arrow(self) -> Any:
         import pyarrow as pa
@@ -204,6 +211,13 @@ class Polygons(Column):
         ]
 
 
+def _listed(values: Any, what: str) -> list[Any]:
+    """The values of a column; raises `TracksError` where there is no row of them."""
+    if isinstance(values, (str, bytes, Mapping)) or not hasattr(values, "__iter__"):
+        raise TracksError(f"Tracks: expected one value a row in {what!r}, got {str(values)[:60]!r}.")
+    return [values.item()] if isinstance(values, np.ndarray) and not values.ndim else list(values)
+
+
 def as_column(values: Any, shape: tuple[int, ...] | None, dtype: Any, what: str) -> NDArray[Any]:
     """`values` as an array of `dtype` and `shape` (any where None); what is missing of the shape is repeated.
 
@@ -221,6 +235,33 @@ def as_column(values: Any, shape: tuple[int, ...] | None, dtype: Any, what: str)
         return np.broadcast_to(array, shape).copy()
     except ValueError:
         raise TracksError(f"Tracks: expected {what!r} of shape {shape}, got {array.shape}.") from None
+
+
+def positions(index: ArrayLike, n: int) -> NDArray[np.int64]:
+    """Positions of rows in a table of `n` rows, given as such or as a mask of bools.
+
+    Raises:
+        TracksError: They are neither, or there are no such rows.
+    """
+    try:
+        keep = np.asarray(index)
+    except ValueError:
+        raise TracksError(
+            f"Tracks: expected positions of rows or a mask of {n} bools, got {index!r}."
+        ) from None
+    if keep.dtype == np.bool_:
+        if keep.shape != (n,):
+            raise TracksError(
+                f"Tracks: expected a mask of {n} bools, one a row, got one of shape {keep.shape}."
+            )
+        return np.flatnonzero(keep)
+    rows = as_column(
+        keep if keep.size else np.empty(0, np.int64), None, np.int64, "positions of rows"
+    ).reshape(-1)
+    bad = (rows < -n) | (rows >= n)
+    if bad.any():
+        raise TracksError(f"Tracks: there is no row {int(rows[bad][0])}; there are {n}, counted from 0.")
+    return np.where(rows < 0, rows + n, rows)
 
 
 _PLAIN: Mapping[Any, type] = {np.float64: float, np.bool_: bool}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.errors import FormatError
-from vtlab.files import read_parquet, write_whole
+from vtlab.files import damage_as, read_parquet, write_whole
 from vtlab.tracks.columns import COLUMNS
 from vtlab.tracks.points import PointRows, keys
 
@@ -82,24 +82,24 @@ def read(path: str | Path) -> dict[str, Any]:
 
 def is_tracks(path: str | Path) -> bool:
     """Whether a Parquet file says that it holds tracks; a damaged one may, which reading it tells."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        return b"vtlab" in (pq.read_schema(path).metadata or {})
-    except (pa.ArrowException, OSError):
+        with damage_as(FormatError, path, "a Parquet file"):
+            return b"vtlab" in (pq.read_schema(path).metadata or {})
+    except FormatError:
         return True
 
 
 def maker_of(path: str | Path) -> str:
     """Name of the tracker that made the tracks of a file; "" where it names none or can't be read."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        header = json.loads((pq.read_schema(path).metadata or {}).get(b"vtlab", b"{}"))
-        return str(header["meta"]["tracker"]["name"] or "")
-    except (pa.ArrowException, OSError, ValueError, KeyError, TypeError):
+        with damage_as(FormatError, path, "a Parquet file of tracks"):
+            header = json.loads((pq.read_schema(path).metadata or {}).get(b"vtlab", b"{}"))
+            return str(header["meta"]["tracker"]["name"] or "")
+    except FormatError:
         return ""
 
 

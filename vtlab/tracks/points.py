@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.errors import TracksError
-from vtlab.tracks.columns import as_column
+from vtlab.errors import TracksError, near
+from vtlab.tracks.columns import as_column, positions
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class PointRows:
         score: ArrayLike = 1.0,
     ) -> PointRows:
         """Make rows from arrays of length M; scalars are repeated. Raises `TracksError` for shapes that differ."""
-        xy = np.asarray(xy, dtype=np.float64).reshape(-1, 2)
+        xy = _pairs(xy)
         n = (len(xy),)
         return cls(
             as_column(frame, n, np.int64, "points.frame"),
@@ -66,11 +66,15 @@ class PointRows:
 
     def take(self, index: NDArray[Any]) -> PointRows:
         """The rows at `index` (positions or a bool mask)."""
-        return PointRows(*(getattr(self, name)[index] for name in self.__slots__))
+        rows = positions(index, len(self))
+        return PointRows(*(getattr(self, name)[rows] for name in self.__slots__))
 
-    def replace(self, **columns: NDArray[Any]) -> PointRows:
-        """A copy with some columns replaced."""
-        return replace(self, **columns)
+    def replace(self, **columns: ArrayLike) -> PointRows:
+        """A copy with some columns replaced; raises `TracksError` for unknown ones and values they can't have."""
+        unknown = sorted(set(columns) - set(self.__slots__))
+        if unknown:
+            raise TracksError(f"Points have no column {unknown[0]!r}. {near(unknown[0], self.__slots__)}")
+        return PointRows.of(**{name: getattr(self, name) for name in self.__slots__} | columns)
 
     @classmethod
     def concat(cls, parts: Sequence[PointRows]) -> PointRows:
@@ -120,6 +124,15 @@ class PointRows:
             "visible": self.visible,
             "score": self.score,
         }
+
+
+def _pairs(xy: ArrayLike) -> NDArray[np.float64]:
+    """Positions (M, 2) of points."""
+    array = as_column(xy, None, np.float64, "points.xy")
+    flat = array.ndim == 1 and array.size % 2 == 0
+    if array.size and not flat and (array.ndim < 2 or array.shape[-1] != 2):
+        raise TracksError(f"Tracks: expected 'points.xy' of shape (M, 2), got {array.shape}.")
+    return array.reshape(-1, 2)
 
 
 def keys(frame: NDArray[np.int64], object_id: NDArray[np.int64]) -> NDArray[Any]:

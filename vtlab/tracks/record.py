@@ -52,6 +52,8 @@ class _Entries:
     @classmethod
     def of(cls, data: Mapping[str, Any]) -> Self:
         """Read entries as `to_dict` gives them; raises `TracksError` for one of another type than it must have."""
+        if not isinstance(data, Mapping):
+            raise TracksError(f"Tracks: expected the entries of a record as a dict, got {str(data)[:60]!r}.")
         known = cls._known()
         values = {known[k].name: v for k, v in data.items() if k in known}
         return cls(**values, extra={k: v for k, v in data.items() if k not in known})
@@ -172,6 +174,10 @@ class Source(_Entries):
     def length(self) -> int | None:
         """Number of frames; None where it is not known, or a stream."""
         return None if self.frames is None or self.frames < 0 else self.frames
+
+    def is_clip(self, clip: Source) -> bool:
+        """Whether another clip has the same numbers for the same frames, all of them, as far as lengths are known."""
+        return self.span == clip.span and (None in (self.length, clip.length) or self.length == clip.length)
 
     def places(self, clip: Source, frames: Any) -> NDArray[np.int64]:
         """Numbers in another clip of `frames` (N,) of this clip; -1 for those that it doesn't have."""

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab import masks as _masks
-from vtlab.errors import FormatError, InputError, TracksError, near
+from vtlab.errors import FormatError, InputError, TracksError
 from vtlab.files import csv_text, damage_as, write_whole
 from vtlab.tracks import columns as _columns
-from vtlab.tracks import parquet
+from vtlab.tracks import given, parquet
 from vtlab.tracks.columns import COLUMNS, Columns
 from vtlab.tracks.outline import mask_of
 from vtlab.tracks.points import PointRows
@@ -93,23 +93,17 @@ class Tracks(Columns):
         """
         frames = _columns.as_column(frame, None, np.int64, "frame").reshape(-1)
         n = len(frames)
-        unknown = sorted(set(columns) - set(COLUMNS))
-        if unknown:
-            raise TracksError(f"Tracks have no column {unknown[0]!r}. {near(unknown[0], COLUMNS)}")
-        given = {"object_id": object_id, "boxes": boxes, "score": score, "visible": visible, **columns}
-        made = {k: COLUMNS[k].read(v, n, k) for k, v in given.items() if v is not None}
+        told = {"object_id": object_id, "boxes": boxes, "score": score, "visible": visible, **columns}
+        made = given.read({k: v for k, v in told.items() if v is not None}, n)
         rle, size = _encode_all(masks, made.get("polygons"), n, size)
         made |= {"frame": frames}
         made |= {k: kind.blank(n) for k, kind in COLUMNS.items() if not kind.optional and k not in made}
-        tracks = cls(
-            **made,
-            rle=rle,
-            points=points if points is not None else PointRows.empty(),
-            size=size,
-            record=record if record is not None else Record.of(meta or {}),
-            step_seconds=np.asarray(step_seconds, dtype=np.float64).reshape(-1),
-        )
-        tracks = _settled(tracks)
+        others = {
+            "points": points if points is not None else PointRows.empty(),
+            "record": record if record is not None else Record.of({} if meta is None else meta),
+            "step_seconds": step_seconds,
+        }
+        tracks = _settled(cls(**made, rle=rle, size=size, **given.read(others, n)))
         extents = _extents(tracks)  # reads every mask, so that a damaged one is found
         return tracks if boxes is not None else replace(tracks, boxes=extents)
 
@@ -160,8 +154,7 @@ class Tracks(Columns):
 
     def take(self, index: ArrayLike) -> Tracks:
         """The rows at `index` (positions or a bool mask), with the points of those rows."""
-        keep = np.asarray(index)
-        keep = np.flatnonzero(keep) if keep.dtype == np.bool_ else np.sort(keep.astype(np.int64))
+        keep = np.sort(_columns.positions(index, len(self)))
         rows = {name: values[keep] for name, values in self.columns().items()}
         return self._with(rows, self.points.of_rows(rows["frame"], rows["object_id"]))
 
@@ -172,16 +165,18 @@ class Tracks(Columns):
 
     def at(self, frame: int) -> Tracks:
         """The rows of one frame."""
+        frame = given.number(frame, "a frame")
         low, high = np.searchsorted(self.frame, [frame, frame + 1])
         return self.take(np.arange(low, high))
 
     def of_object(self, object_id: int) -> Tracks:
         """The rows of one object."""
-        return self.take(self.object_id == object_id)
+        return self.take(self.object_id == given.number(object_id, "an object's id"))
 
     def between(self, start: int, stop: int) -> Tracks:
         """The rows of frames start <= frame < stop."""
-        low, high = np.searchsorted(self.frame, [start, stop])
+        ends = [given.number(end, "a frame") for end in (start, stop)]
+        low, high = np.searchsorted(self.frame, ends)
         return self.take(np.arange(low, high))
 
     def seen(self) -> Tracks:
@@ -191,8 +186,12 @@ class Tracks(Columns):
     def renamed(self, ids: Mapping[int, int]) -> Tracks:
         """The same tracks with object ids replaced, in the record too; ids not in `ids` stay."""
 
+        if not isinstance(ids, Mapping):
+            raise TracksError(f"Tracks: expected {{old id: new id}}, got {ids!r}.")
+
         def new(column: NDArray[np.int64]) -> NDArray[np.int64]:
-            return np.array([ids.get(int(i), int(i)) for i in column], dtype=np.int64)
+            found = [ids.get(int(i), int(i)) for i in column]
+            return _columns.as_column(found, column.shape, np.int64, "object_id")
 
         return self.replace(
             object_id=new(self.object_id),
@@ -204,13 +203,20 @@ class Tracks(Columns):
         """A copy with some attributes (or the record's entries, as `meta`) replaced, sorted and validated."""
         if "meta" in attributes:
             attributes["record"] = Record.of(attributes.pop("meta"))
-        tracks = _settled(replace(self, **attributes))
+        n = len(_columns.as_column(attributes.get("frame", self.frame), None, np.int64, "frame").reshape(-1))
+        kept = [name for name in self.columns() if name not in attributes]
+        if n != len(self) and kept:
+            raise TracksError(
+                f"Tracks: expected {len(self)} values in 'frame', as many as in {kept[0]!r}, got {n}."
+            )
+        tracks = _settled(replace(self, **given.read(attributes, n)))
         if {"rle", "size"} & set(attributes):
             tracks.runs()
         return tracks
 
     def mask(self, row: int) -> _masks.Mask | None:
         """The mask (H, W) of a row, or None."""
+        row = int(_columns.positions([given.number(row, "a row")], len(self))[0])
         if self.rle is None or self.rle[row] is None or self.size is None:
             return None
         return _masks.decode(self.rle[row], *self.size)
@@ -228,6 +234,7 @@ class Tracks(Columns):
 
     def masks_at(self, frame: int) -> dict[int, _masks.Mask]:
         """Object id -> mask (H, W) on one frame, for the objects that have one."""
+        frame = given.number(frame, "a frame")
         low, high = np.searchsorted(self.frame, [frame, frame + 1])
         found = {int(self.object_id[row]): self.mask(row) for row in range(low, high)}
         return {i: m for i, m in found.items() if m is not None}
@@ -244,10 +251,10 @@ class Tracks(Columns):
 
         The record is the one given (or of the entries `meta`), else the first's with what the others say of objects.
         """
-        items = list(parts)
-        given = record if record is not None or meta is None else Record.of(meta)
+        items = given.tables(parts, cls)
+        told = record if record is not None or meta is None else Record.of(meta)
         if not items:
-            return cls.empty(record=given)
+            return cls.empty(record=told)
         sizes = {t.size for t in items if t.size is not None}
         if len(sizes) > 1:
             raise TracksError(
@@ -257,7 +264,7 @@ class Tracks(Columns):
             **_columns.join([t.columns() for t in items], [len(t) for t in items]),
             points=PointRows.concat([t.points for t in items]),
             size=next(iter(sizes), None),
-            record=given if given is not None else items[0].record.joined([t.record for t in items[1:]]),
+            record=told if told is not None else items[0].record.joined([t.record for t in items[1:]]),
             step_seconds=np.concatenate([t.step_seconds for t in items]),
         )
         return _settled(joined)
@@ -273,7 +280,11 @@ class Tracks(Columns):
         if self.record.annotated is not None:
             looked = np.unique(np.array(self.record.annotated, dtype=np.int64))
         else:
-            looked = np.arange(n_frames, dtype=np.int64) if dense else self.frames
+            looked = (
+                np.arange(given.number(n_frames, "a number of frames"), dtype=np.int64)
+                if dense
+                else self.frames
+            )
         return looked[(looked >= 0) & (looked < n_frames)]
 
     def on(self, video: Video | Source) -> Tracks:
@@ -286,7 +297,7 @@ class Tracks(Columns):
             InputError: They were made on another video or don't cover the clip; the message names both ranges.
         """
         source, record = self.record.source, self.record
-        if source is None or source.span == video.span:
+        if source is None or source.is_clip(Source.of_clip(video, digest=False)):
             return self
         clip = Source.of_clip(video, digest=source.digest is not None)
         source.check(clip, "Tracks", whole=record.annotated is None)
@@ -341,6 +352,7 @@ class Tracks(Columns):
 
     def join(self, other: Tracks) -> pd.DataFrame:
         """Rows of both tables matched by frame and object; columns of `other` end in `_other`; unmatched are NaN."""
+        (other,) = given.tables(other, Tracks) if not isinstance(other, Tracks) else (other,)
         return self.to_frame().merge(
             other.to_frame(), on=["frame", "object_id"], how="outer", suffixes=("", "_other")
         )
@@ -455,7 +467,7 @@ def _encode_all(
     size: tuple[int, int] | None,
 ) -> tuple[NDArray[np.object_] | None, tuple[int, int] | None]:
     """Encode masks, and the polygons of rows without one; (None, size) where there are neither."""
-    size = None if size is None else (int(size[0]), int(size[1]))
+    size = given.size_of(size)
     if masks is not None and len(masks) != n:
         raise TracksError(f"Tracks: expected {n} masks, got {len(masks)}.")
     column = np.empty(n, dtype=object)

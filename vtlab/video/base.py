@@ -217,6 +217,11 @@ class Video(Forked):
     def __getitem__(self, key: int | slice) -> Image | Video:
         """Return image `key` as RGB (H, W, 3), or for a slice a lazy `Video` with indices of its own from 0."""
         if isinstance(key, slice):
+            if (
+                any(not (k is None or hasattr(k, "__index__")) for k in (key.start, key.stop, key.step))
+                or key.step == 0
+            ):
+                raise InputError(f"A slice of a video goes from frame to frame in whole steps, got {key}.")
             return Video(self._frames_source, cache_bytes=self._cache_bytes, indices=self._indices[key])
         return self._image(self._position(key))
 

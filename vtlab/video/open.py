@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,12 @@ def _find_source(source: Any, fps: float | None, of_file: _OfFile) -> FrameSourc
         return ArraySource(check_array(source), fps or IMAGE_FPS)
     if isinstance(source, str | os.PathLike):
         return _find_files(os.fspath(source), fps, of_file)
-    paths = [Path(path) for path in source]
+    paths = list(source) if isinstance(source, Iterable) else [source]
+    if not all(isinstance(path, str | os.PathLike) for path in paths):
+        raise InputError(
+            f"Expected a file, a folder, a glob, an address, a list of images or an array, got {source!r}."
+        )
+    paths = [Path(path) for path in paths]
     if not paths:
         raise VideoError("The list of images is empty. Remedy: give at least one image.")
     return _images(paths, str(paths[0].parent), fps)

@@ -38,8 +38,8 @@ def register(family: Family) -> Family:
 
 def find_family(code: str) -> Family:
     """Return the family called `code`; raises `InputError` for an unknown one."""
-    if code not in FAMILIES:
-        raise InputError(f"Unknown family {code!r}. {near(code, FAMILIES)}")
+    if not isinstance(code, str) or code not in FAMILIES:
+        raise InputError(f"Unknown family {code!r}. {near(str(code), FAMILIES)}")
     return FAMILIES[code]
 
 

@@ -112,7 +112,7 @@ class Family:
             if not isinstance(name, kinds):
                 raise InputError(f"The rule {name.name!r} is not of the family {self.code!r}.")
             return name
-        key = self.default if name is None else name.lower()
+        key = self.default if name is None else str(name).lower()
         if key not in self.rules:
             raise InputError(
                 f"Unknown protocol {name!r} of the family {self.code!r}. {near(key, self.rules)}"
@@ -190,6 +190,8 @@ class Case:
             InputError: No ground truth, or one of another size.
         """
         given = truth_of(truth)
+        if not isinstance(tracks, Tracks):
+            raise InputError(f"Expected what a tracker answered as Tracks, got {type(tracks).__name__}.")
         if isinstance(truth, sequence.Sequence):
             tracks, given = tracks.on(truth.video), given.on(truth.video)
         else:
@@ -256,7 +258,8 @@ def truth_of(truth: Truth) -> Tracks:
     """
     given = truth.truth if isinstance(truth, sequence.Sequence) else truth
     if not isinstance(given, Tracks):
-        what = f"the sequence {truth.name!r} without truth" if given is None else type(truth).__name__
+        bare = isinstance(truth, sequence.Sequence) and given is None
+        what = f"the sequence {truth.name!r} without truth" if bare else type(truth).__name__
         raise InputError(f"Expected ground truth as Tracks or a sequence with truth, got {what}.")
     if not len(given):
         raise InputError("The ground truth holds no rows; there is nothing to score against.")

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.comparison.boards import N, box_track, comparison
 from vtlab import formats
 from vtlab.benchmark import evaluate_folders
 from vtlab.comparison import Comparison, Run
 from vtlab.errors import FormatError
+from vtlab.files import file_names, label_of
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.sequence import Sequence
@@ -125,16 +130,95 @@ def test_who_broke_off_is_not_ranked_when_saved_runs_are_scored(tmp_path):
     assert any("fails finished 2 of 3 sequences (s2 broke off)" in note for note in again.notes)
 
 
-def test_labels_become_names_that_a_disk_takes(tmp_path):
-    labels = ["truth", "a/b", "a:b", "..", "data", "csrt padding=2.0"]
-    runs = tuple(Run(label, "x/1", "sot", box_track(float(i))) for i, label in enumerate(labels))
-    found = Comparison((Sequence("x/1", VIDEO, box_track(0.0)),), runs)
+LABELS = [
+    *(
+        "truth",
+        "a/b",
+        "a:b",
+        "a-b",
+        "..",
+        ".",
+        "data",
+        "results",
+        "csrt padding=2.0",
+        "con",
+        "NUL.x",
+        "COM1",
+        "com10",
+    ),
+    *(
+        "x.",
+        "x",
+        "X",
+        "xX",
+        "Xx",
+        " x ",
+        "x%41",
+        "100 %",
+        "%",
+        "",
+        "é",
+        "e\u0301",
+        "É",
+        "ẞ",
+        "ss",
+        "?*<>|",
+        "a\nb",
+        "a\\b",
+    ),
+    *(
+        ".hidden",
+        "__MACOSX",
+        "table.csv",
+        "scores.parquet",
+        "Table.csv",
+        "x.ignore",
+        "日本",
+        "-",
+        "--help",
+        "s.prompts",
+    ),
+]
+"""What people call trackers and sequences: names of devices, other capitals, other accents, what means something here."""
+
+
+def test_labels_survive_the_disk(tmp_path):
+    runs = tuple(
+        Run(label, s, "sot", box_track(i / 9)) for i, label in enumerate(LABELS) for s in ("x/1", "X/1")
+    )
+    found = Comparison(tuple(Sequence(s, VIDEO, box_track(0.0)) for s in ("x/1", "X/1")), runs)
     found.save(tmp_path)
-    names = {p.name for p in tmp_path.iterdir() if p.is_dir()}
-    assert names == {"truth", "truth-2", "a-b", "a-b-2", "-", "data-2", "csrt padding=2.0"}
-    assert [p.name for p in (tmp_path / "truth").iterdir()] == ["x-1.parquet"]
-    again = evaluate_folders(tmp_path, tmp_path, "vtlab").table
-    assert again.loc[("a-b-2", "x-1"), "ao"] == pytest.approx(found.table.loc["a:b", "ao"])
+    names = [p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")]
+    assert len({unicodedata.normalize("NFC", n).casefold() for n in names}) == len(names)
+    for part in {part for n in names for part in n.split("/")}:
+        assert not set(part) & set('\\:*?"<>|\n')
+        assert part == part.strip(" .")
+        assert part.split(".")[0].lower() not in ("con", "nul", "com1")
+    again = evaluate_folders(tmp_path, tmp_path, "vtlab").table["ao"]
+    assert set(again.index.get_level_values(0)) == set(LABELS)
+    for label in LABELS:
+        assert again[label, "all"] == pytest.approx(found.table.loc[label, "ao"])
+    assert {"truth", "csrt padding=2.0", "a%3Ab", "%74ruth"} <= {p.name for p in tmp_path.iterdir()}
+
+
+def test_sequences_have_any_name_too(tmp_path):
+    names = [n for n in LABELS if n not in ("truth",)]
+    sequences = tuple(Sequence(name, VIDEO, box_track(0.0)) for name in names)
+    found = Comparison(sequences, tuple(Run("a", n, "sot", box_track(i / 9)) for i, n in enumerate(names)))
+    found.save(tmp_path)
+    again = evaluate_folders(tmp_path, tmp_path, "vtlab").table["ao"]["a"].drop("all")
+    assert set(again.index) == set(names)
+    here = found.scores.query("metric == 'ao' and sequence != 'all'").set_index("sequence")["value"]
+    assert again.to_dict() == pytest.approx(here.to_dict())
+
+
+@given(st.lists(st.text(st.characters(), max_size=6), max_size=8, unique=True))
+def test_names_of_files_are_never_the_same(labels):
+    names = file_names(labels, ("data",))
+    assert [label_of(names[label]) for label in labels] == labels
+    seen = {unicodedata.normalize("NFC", unicodedata.normalize("NFC", n).casefold()) for n in names.values()}
+    assert len(seen) == len(labels)
+    assert "data" not in seen
 
 
 def test_without_truth_the_tracks_are_kept(tmp_path):

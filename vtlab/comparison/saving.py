@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vtlab.comparison.proxies import Run
-from vtlab.files import csv_text, write_whole
+from vtlab.files import csv_text, file_names, write_whole
 from vtlab.formats import find_format
 from vtlab.tracks import Tracks
 
@@ -16,12 +15,14 @@ if TYPE_CHECKING:
     from vtlab.comparison.comparison import Comparison
 
 _FORMAT = find_format("vtlab")
-_TAKEN = ("truth", "data", "results")
-"""Folders that mean something else to a format."""
+_TAKEN = ("truth", "data", "results", "res", "__MACOSX", "scores.parquet", "table.csv")
+"""Names that mean something else where trackers' folders lie."""
 
 
 def save(comparison: Comparison, folder: Path) -> Path:
     """Write the tables, the truth and the tracks of a comparison into a folder; return it.
+
+    Labels that a disk refuses as names of files are written with %XX for such characters, and read as they were.
 
     Where families were asked to be scored by different rules, each has a folder of its own within, as a truth names one.
     """
@@ -30,8 +31,8 @@ def save(comparison: Comparison, folder: Path) -> Path:
     write_whole(folder / "table.csv", csv_text(table, index=True))
     rules = {family: comparison.rule(family) for family in comparison.families}
     apart = len(set(rules.values())) > 1
-    sequences = _names(s.name for s in comparison.sequences)
-    trackers = _names(comparison.trackers)
+    sequences = file_names((s.name for s in comparison.sequences), ending=".ignore")
+    trackers = file_names(comparison.trackers, _TAKEN)
     came = {r.tracker for r in comparison.runs if r.tracks is not None}
     for family, rule in rules.items():
         root = folder / family if apart else folder
@@ -52,17 +53,3 @@ def _judged(run: Run, tracks: Tracks) -> Tracks:
     tracker = {"name": run.tracker, **tracks.meta.get("tracker", {}), "family": run.family}
     broken = {} if run.ok else {"complete": False}
     return tracks.replace(meta={**tracks.meta, "tracker": tracker, **broken})
-
-
-def _names(labels: Iterable[str]) -> dict[str, str]:
-    """Label -> a name that any disk takes, each once."""
-    found: dict[str, str] = {}
-    for label in labels:
-        plain = (
-            "".join("-" if c in '/\\:*?"<>|' or not c.isprintable() else c for c in label).strip(" .") or "-"
-        )
-        name, n = plain, 2
-        while name.lower() in {*_TAKEN, *(f.lower() for f in found.values())}:
-            name, n = f"{plain}-{n}", n + 1
-        found[label] = name
-    return found

@@ -1,6 +1,7 @@
 """Files: written whole or not at all, and read so that what came from outside harms nobody."""
 
 from vtlab.files.archive import is_archive, unpack, unpacked
+from vtlab.files.labels import file_names, label_of
 from vtlab.files.outside import (
     DAMAGE,
     BoundedFile,
@@ -21,8 +22,10 @@ __all__ = [
     "check_place",
     "csv_text",
     "damage_as",
+    "file_names",
     "is_archive",
     "kept_beside",
+    "label_of",
     "parse_json",
     "read_csv",
     "read_json",

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vtlab.errors import FormatError, TracksError
+from vtlab.files import label_of
 from vtlab.formats.base import (
     FEATURES,
     TRUTH,
@@ -39,7 +40,7 @@ class Parquet(Format):
     def places(self, root: Path) -> Iterable[Place]:
         """Every Parquet file of tracks."""
         found = (path for path in files(root, self.suffix) if not path.name.endswith(_IGNORE))
-        return (Place(path.stem, path, path) for path in found)
+        return (Place(label_of(path.stem), path, path) for path in found)
 
     def find(self, root: Path) -> dict[str, Place]:
         """See `Format`; a tracker's folder below `root` holds no truth.
@@ -65,14 +66,20 @@ class Parquet(Format):
 
     def find_results(self, root: Path, known: Iterable[str] | None = None) -> list[Result]:
         """Results at or below `root`; tables that lie beside them, as `Comparison.save` writes, are none."""
-        return [r for r in super().find_results(root, known) if known is not None or is_tracks(r.path)]
+        found = [r for r in super().find_results(root, known) if known is not None or is_tracks(r.path)]
+        return [replace(r, tracker="/".join(map(label_of, r.tracker.split("/")))) for r in found]
+
+    def sequence_of(self, path: Path, known: set[str] | None) -> str | None:
+        """See `Format`."""
+        name = label_of(path.stem)
+        return name if known is None or name in known else None
 
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
         """Read tracks as truth; the rule is the one that they name, if any."""
         truth = Tracks.load(place.path)
         ignore, prompts = place.path.with_suffix(_IGNORE), place.path.with_suffix(_PROMPTS)
         if images:
-            video = open_frames(video_beside(place.path.parent, place.name), place)
+            video = open_frames(video_beside(place.path.parent, place.path.stem), place)
         else:
             source = truth.record.source
             span = (0, 1) if source is None else source.span

@@ -40,26 +40,31 @@ def test_an_empty_cell_moves_no_column(tmp_path, line):
 
 
 def test_corners_are_told_by_what_tells(tmp_path):
-    """Without the size of the frames only a box that moves tells; a still one is read, with a word."""
+    """A box that moves tells, and one that leads beyond the frames; any other is read, with a word."""
     path = tmp_path / "S.txt"
     np.savetxt(path, np.tile([20, 10, 30, 30], (25, 1)), "%d", ",")
     with pytest.warns(
-        VtlabWarning, match=r"S\.txt: columns 3 and 4 exceed columns 1 and 2 .* isn't known. Remedy"
+        VtlabWarning, match=r"S\.txt: columns 3 and 4 exceed columns 1 and 2 .* nothing in the file tells"
     ):
         assert read_boxes(path)[0].tolist() == [20, 10, 50, 40]
-    assert read_boxes(path, size=(96, 64))[0].tolist() == [20, 10, 50, 40]
-    clip = open_video(np.zeros((25, 64, 96, 3), np.uint8))  # no truth: its video tells
-    assert find_format("otb").read_tracks(path, Sequence("S", clip)).size == (64, 96)
+    with pytest.raises(FormatError, match="as in x1, y1, x2, y2"):
+        read_boxes(path, size=(44, 36))
+    clip = open_video(np.zeros((25, 36, 44, 3), np.uint8))  # no truth: its video tells
+    with pytest.raises(FormatError, match="as in x1, y1, x2, y2"):
+        find_format("otb").read_tracks(path, Sequence("S", clip))
     step = np.arange(25)[:, None]
-    for x2, y2 in ((80, 60), (70, 90)):
-        corners = np.hstack([step + 60, step + 50, step + x2, step + y2])
+    for x1, y1, x2, y2 in ((60, 50, 80, 60), (60, 50, 70, 90), (10, 40, 160, 90), (2, 3, 90, 80)):
+        corners = np.hstack([step + x1, step + y1, step + x2, step + y2])
         np.savetxt(path, corners, "%d", ",")
         with pytest.raises(FormatError, match="as in x1, y1, x2, y2"):
             read_boxes(path)
     # Still, while its sizes breathe.
     np.savetxt(path, np.hstack([np.tile([20, 10], (25, 1)), 30 + step % 5, 30 + step % 3]), "%d", ",")
-    with pytest.warns(VtlabWarning, match="isn't known"):
+    with pytest.warns(VtlabWarning, match="nothing in the file tells"):
         assert len(read_boxes(path)) == 25
+    # Large, near the origin: the second pair stays while the first moves.
+    np.savetxt(path, np.hstack([step + 1, step + 2, 90 + step % 5, 80 + step % 3]), "%d", ",")
+    assert len(read_boxes(path)) == 25
 
 
 def test_full_lines_are_read_whatever_separates_them():

@@ -175,7 +175,7 @@ def test_sizes_out_of_range(size):
         ([10**30], "whole numbers"),
         ([3.0, 3.0], "whole numbers"),
         ([[6]], "whole numbers"),
-        ([[1], [2, 3]], "can't be read"),
+        ([[1], [2, 3]], "Expected the runs of a mask"),
         (["6"], "whole numbers"),
         ([True], "whole numbers"),
         (None, "whole numbers"),

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -42,10 +43,7 @@ def as_mask(mask: ArrayLike) -> Mask:
     Raises:
         InputError: Another number of axes, or values that are neither bool, nor whole numbers, nor 0.0 and 1.0.
     """
-    try:
-        array = np.asarray(mask)
-    except ValueError:
-        raise InputError("Expected a mask of shape (H, W), got rows of different lengths.") from None
+    array = _given(mask, 0, "a mask of shape (H, W)")
     if array.ndim != 2:
         raise InputError(f"Expected a mask of shape (H, W), got shape {array.shape}.")
     if array.dtype.kind in "bui":
@@ -105,10 +103,7 @@ def from_runs(
         InputError: They are no whole numbers, one is negative, or their sum isn't height x width.
     """
     pixels, what = _pixels(height, width), f"a mask of {height} x {width} pixels (height x width)"
-    try:
-        values = np.asarray(runs)
-    except ValueError as error:
-        raise InputError(f"The runs of {what} can't be read: {error}.") from None
+    values = _given(runs, 0, f"the runs of {what}")
     if values.ndim != 1 or values.dtype.kind not in "iu":
         raise InputError(
             f"Expected runs as a list of whole numbers, got {values.dtype} of shape {values.shape}."
@@ -179,7 +174,7 @@ class Runs:
         starts, stops, many = [none], [none], [np.zeros(1, np.int64)]
         for low, high in _blocks([len(t) for t in texts]):
             try:
-                start, stop, held = _read(texts[low:high], pixels)
+                start, stop, held = _taken(texts[low:high], pixels)
             except _Damaged as error:
                 raise InputError(
                     f"{name(low + error.mask)}: {error} This is no run-length encoding (COCO's compressed counts) "
@@ -305,9 +300,7 @@ def iou(a: ArrayLike, b: ArrayLike) -> float:
     """Intersection over union of two masks of one size; two empty masks give 1."""
     a, b = as_mask(a), as_mask(b)
     if a.shape != b.shape:
-        raise InputError(
-            f"Masks of different sizes can't be compared: {a.shape} and {b.shape} (height, width)."
-        )
+        raise InputError(f"Masks of different sizes can't be compared: {a.shape}, {b.shape} (height, width).")
     union = np.count_nonzero(a | b)
     return np.count_nonzero(a & b) / union if union else 1.0
 
@@ -316,7 +309,7 @@ def from_polygon(polygon: ArrayLike, height: int, width: int) -> Mask:
     """Rasterise a polygon (K, 2) of (x, y) edges-convention vertices: a pixel is set if its centre is inside."""
     from matplotlib.path import Path
 
-    vertices = _floats(polygon, 2, "a polygon of vertices (K, 2)").reshape(-1, 2)
+    vertices = _given(polygon, 2, "a polygon of vertices (K, 2)").reshape(-1, 2)
     mask = np.zeros((height, width), dtype=bool)
     low = np.clip(np.floor(vertices.min(axis=0)), 0, (width, height)).astype(int)
     high = np.clip(np.ceil(vertices.max(axis=0)), 0, (width, height)).astype(int)
@@ -331,20 +324,18 @@ def from_polygon(polygon: ArrayLike, height: int, width: int) -> Mask:
 
 def from_box(box: ArrayLike, height: int, width: int) -> Mask:
     """Fill an xyxy box: a pixel is set if its centre is inside the box."""
-    x1, y1, x2, y2 = _floats(box, 4, "a box x1, y1, x2, y2").reshape(-1, 4)[0]
+    x1, y1, x2, y2 = _given(box, 4, "a box x1, y1, x2, y2").reshape(-1, 4)[0]
     xs, ys = np.arange(width) + 0.5, np.arange(height) + 0.5
     return ((ys >= y1) & (ys < y2))[:, None] & ((xs >= x1) & (xs < x2))[None, :]
 
 
-def _floats(values: ArrayLike, width: int, what: str) -> NDArray[np.float64]:
-    """Values as float64, some `width` of them; raises `InputError` for anything else."""
-    try:
+def _given(values: ArrayLike, width: int, what: str) -> NDArray[Any]:
+    """An array; with a width some so many finite numbers, as float64. Raises `InputError` for anything else."""
+    with suppress(TypeError, ValueError):
         array = np.asarray(values)
-        array = array if array.dtype.kind == "c" else array.astype(np.float64)
-        if array.size and not array.size % width and array.dtype.kind == "f" and np.isfinite(array).all():
-            return array
-    except (TypeError, ValueError, OverflowError):
-        pass
+        fits = array.dtype.kind in "biuf" and array.size > 0 and array.size % (width or 1) == 0
+        if not width or (fits and np.isfinite(array).all()):
+            return array.astype(np.float64) if width else array
     raise InputError(f"Expected {what}, got {str(values)[:60]!r}.")
 
 
@@ -441,7 +432,7 @@ def _compress(runs: Ints) -> bytes:
     return text[text > 0].tobytes()
 
 
-def _read(texts: list[bytes], pixels: int) -> tuple[Ints, Ints, Ints]:
+def _taken(texts: list[bytes], pixels: int) -> tuple[Ints, Ints, Ints]:
     """Start and stop of the set runs of masks whose pixels count on from one to the next, and how many each has."""
     runs, offsets = _numbers(texts, pixels)
     odd = np.zeros(len(runs), bool)

@@ -23,7 +23,7 @@ _Hosts = Annotated[
 
 
 def serve(
-    door: Annotated[str, typer.Argument(help="supervisely.")],
+    door: Annotated[str, typer.Argument(help="supervisely, or http for those without a platform.")],
     *,
     tracker: _Trackers = None,
     detector: Annotated[

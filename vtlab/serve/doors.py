@@ -13,7 +13,7 @@ from vtlab.serve.door import Door
 from vtlab.serve.follow import Core
 from vtlab.serve.guard import Outward
 
-DOORS = {"supervisely": "vtlab.serve.supervisely:Supervisely"}
+DOORS = {"http": "vtlab.serve.http:Http", "supervisely": "vtlab.serve.supervisely:Supervisely"}
 """Host -> where its door is."""
 
 

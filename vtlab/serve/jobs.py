@@ -40,6 +40,7 @@ class Limits:
         json_bytes: Size of a request's JSON.
         body_bytes: Size of a request that brings images or a video.
         files: Files of a request.
+        held_bytes: Size of all images and videos that wait or work with their jobs.
         body_seconds: Time in which a request must have arrived.
         rate: Requests a second of one client, on average over a few seconds.
     """
@@ -55,6 +56,7 @@ class Limits:
     json_bytes: int = 4 * 2**20
     body_bytes: int = 512 * 2**20
     files: int = 2000
+    held_bytes: int = 2**30
     body_seconds: float = 120.0
     rate: float = 500.0
 
@@ -86,6 +88,7 @@ class Job:
         done: Steps done; `total`: steps in all.
         error: Why it failed, "" if it didn't. What was found before stays.
         created: Seconds of the clock (`time.time`); `updated`: of its last change.
+        size: Bytes that came with it and are held until it ends.
         about: What its door keeps with it.
     """
 
@@ -97,7 +100,9 @@ class Job:
         self.created = self.updated = time.time()
         self.about: dict[str, Any] = {}
         self.cancel = threading.Event()
-        self._work, self._seconds, self._ends = work, seconds, float("inf")
+        self.size = 0
+        self._work: Work | None = work
+        self._seconds, self._ends = seconds, float("inf")
         self._rows: list[Any] = []
         self._first = 0  # number of the first row that was not dropped
         self._changed = threading.Condition()
@@ -174,6 +179,7 @@ class Job:
         self._set("running")
         try:
             self.check()
+            assert self._work is not None
             self._work(self)
             self._set("stopped" if self.cancel.is_set() and self.done < self.total else "finished")
         except StopJob:
@@ -190,6 +196,8 @@ class Job:
     def _set(self, state: State) -> None:
         with self._changed:
             self.state, self.updated = state, time.time()
+            if self.ended:
+                self._work = None  # and with it the images or the video that came with it
             self._changed.notify_all()
         self._tell()
 
@@ -212,7 +220,7 @@ class Jobs:
         self._threads: list[threading.Thread] = []
         self._closed = False
 
-    def submit(self, client: str, work: Work, total: int, **about: Any) -> Job:
+    def submit(self, client: str, work: Work, total: int, *, size: int = 0, **about: Any) -> Job:
         """Queue a job.
 
         Args:
@@ -220,12 +228,14 @@ class Jobs:
             work: Called with the job in a thread of the queue; it calls `job.put` with results, or `job.check`, for
                 each frame.
             total: Steps that it will count.
+            size: Bytes that came with it and are held until it ends.
             about: Kept in `Job.about`.
 
         Raises:
             RefusedError: The queue is full, or closed.
         """
         job = Job(client, work, total, self.limits.seconds)
+        job.size = size
         job.about.update(about)
         with self._wake:
             if self._closed:
@@ -237,6 +247,11 @@ class Jobs:
                     f"{self.count} jobs wait or work, {mine} of them yours; at most {self.limits.jobs} and "
                     f"{self.limits.each} are taken. Remedy: ask again later.",
                     429,
+                )
+            held = sum(j.size for j in self._known.values() if not j.ended)
+            if held + size > self.limits.held_bytes:
+                raise RefusedError(
+                    f"{held} bytes wait with other jobs already. Remedy: ask again later.", 429
                 )
             self._known[job.id] = job
             self._waiting.setdefault(client, deque()).append(job)

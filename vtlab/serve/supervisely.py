@@ -294,7 +294,8 @@ class Supervisely(Door):
             with Video(EncodedFrames(call.files)) as video:
                 self._rows(job, video, 0, len(call.files) - 1, geometries)
 
-        return _rows_later(self.core.jobs.submit(call.client, work, frames, door=self.name))
+        size = sum(map(len, call.files))
+        return _rows_later(self.core.jobs.submit(call.client, work, frames, size=size, door=self.name))
 
     def _rows(
         self, job: Job, video: Video, start: int, last: int, geometries: Sequence[Mapping[str, Any]]

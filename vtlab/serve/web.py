@@ -131,10 +131,9 @@ class _Desk:
 
         async def endpoint(request: Any) -> Any:
             try:
-                async with self._uploading if upload else contextlib.nullcontext():
-                    async with asyncio.timeout(self._core.limits.body_seconds):
-                        call = await (self._form(request) if upload else self._plain(request))
-                    found = await asyncio.to_thread(handler, call)
+                async with asyncio.timeout(self._core.limits.body_seconds):
+                    call = await (self._form(request) if upload else self._plain(request))
+                found = await asyncio.to_thread(handler, call)
                 if isinstance(found, Later):
                     await _ended(found.job)
                     found = await asyncio.to_thread(found.then)
@@ -184,7 +183,10 @@ class _Desk:
         except HTTPException as error:
             raise RefusedError(f"The form can't be read: {error.detail}") from None
         try:
-            files = [await value.read() for _, value in form.multi_items() if isinstance(value, UploadFile)]
+            async with self._uploading:  # until here files are on the disk
+                files = [
+                    await value.read() for _, value in form.multi_items() if isinstance(value, UploadFile)
+                ]
             fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
             return self._call(request, files=files, fields=fields)
         finally:

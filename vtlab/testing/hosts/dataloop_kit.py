@@ -112,14 +112,15 @@ def tells_per_cent(it: Service) -> None:
 def refuses_what_is_none(it: Service) -> None:
     """raises an error for boxes without an area, no boxes, and frames beyond the video"""
     flat = {"ann-a": [{"x": 20, "y": 30}, {"x": 20, "y": 60}]}
-    for arguments in (
+    wrong: tuple[dict[str, Any], ...] = (
         {"bbs": {}},
         {"bbs": flat},
         {"start": FRAMES},
         {"start": -1},
         {"duration": 0},
         {"bbs": {"a": 5}},
-    ):
+    )
+    for arguments in wrong:
         try:
             it.run(**arguments)
         except Exception:  # noqa: S112 (whichever error it is)

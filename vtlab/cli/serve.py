@@ -23,8 +23,17 @@ _Hosts = Annotated[
 
 
 def serve(
-    door: Annotated[str, typer.Argument(help="supervisely, or http for those without a platform.")],
+    door: Annotated[
+        str,
+        typer.Argument(help="supervisely, or http for those without a platform; with --scaffold the folder."),
+    ],
     *,
+    scaffold: Annotated[
+        str | None,
+        typer.Option(
+            help="Write files to deploy instead: dataloop, cvat-agent, vot, supervisely-legacy or docker."
+        ),
+    ] = None,
     tracker: _Trackers = None,
     detector: Annotated[
         str | None, typer.Option(help="A detector for tracking by detection, NAME or NAME:FILE.")
@@ -57,8 +66,16 @@ def serve(
 
       vtlab serve supervisely -t mixformer-cvt -t sam2.1-tiny --allow-host https://app.supervisely.com
 
+      vtlab serve --scaffold dataloop my_service -t csrt
+
       vtlab serve supervisely --detector yolo-onnx:best.onnx -t botsort --allow-host https://app.supervisely.com
     """
+    if scaffold is not None:
+        from vtlab.serve.scaffold import write_scaffold
+
+        for file in write_scaffold(scaffold, door, tuple(tracker or ())):
+            stderr().print(f"Written: {file}", highlight=False)
+        return
     from vtlab.serve import web
     from vtlab.serve.doors import detection_of, open_door
     from vtlab.serve.follow import Core

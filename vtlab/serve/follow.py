@@ -174,11 +174,16 @@ def follow(
 
 
 def _found(host: Hashable, frame: int, prompt: Prompt, answer: FrameTracks) -> Found:
+    figure = figure_of(prompt, frame, answer)
     rows = np.flatnonzero(answer.object_ids == prompt.object_id)
-    if not len(rows) or not answer.visible[rows[0]]:
-        return Found(host, frame, None, 0.0)
-    row = int(rows[0])
-    return Found(host, frame, _figure(prompt, frame, answer, row), float(answer.scores[row]))
+    return Found(host, frame, figure, 0.0 if figure is None else float(answer.scores[rows[0]]))
+
+
+def figure_of(prompt: Prompt, frame: int, answer: FrameTracks) -> Prompt | None:
+    """What an answer says of a prompt's object, as the kind of figure that was given; None where it isn't seen."""
+    rows = np.flatnonzero(answer.object_ids == prompt.object_id)
+    seen = len(rows) and answer.visible[rows[0]]
+    return _figure(prompt, frame, answer, int(rows[0])) if seen else None
 
 
 def _figure(prompt: Prompt, frame: int, answer: FrameTracks, row: int) -> Prompt | None:

@@ -124,6 +124,18 @@ class Supervisely(Door):
             "version": provenance.versions().get("vtlab"),
         }
 
+    def track_now(self, context: Mapping[str, Any], address: str, token: str) -> None:
+        """Track as `/track` does, and return when it has ended: for the SDK's legacy apps, `callback("track")`.
+
+        Raises:
+            RefusedError: The context is wrong, or the tracking failed; the tool was told.
+        """
+        self.track(Call(body={"context": dict(context), "server_address": address, "api_token": token}))
+        job = self.core.jobs.find(track_id=str(context.get("trackId")))
+        job.wait()
+        if job.state == "failed":
+            raise RefusedError(job.error)
+
     # -- results written to the host --------------------------------------------------------------------------
 
     def track(self, call: Call) -> dict[str, Any]:

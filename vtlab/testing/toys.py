@@ -40,7 +40,8 @@ class ShiftBox(SingleObjectTracker):
 
     def step(self, frame: Frame) -> Observation:
         """The box, further right."""
-        time.sleep(self._wait)
+        if self._wait:
+            time.sleep(self._wait)
         if frame.index == self._fail_on:
             raise ZeroDivisionError("the toy broke, as it was told to")
         self._lost |= frame.index == self._lost_from

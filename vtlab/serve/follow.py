@@ -156,6 +156,7 @@ def follow(
                         start=low,
                         stop=high + 1,
                         cancel=job.cancel,
+                        measured=False,
                     )
                 )
             )

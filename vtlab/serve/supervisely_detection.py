@@ -132,7 +132,7 @@ class Plan:
             clip = video[frames.start : frames.stop if frames.stop >= 0 else None : frames.step]
             with (
                 core.pool.lend(self.detection.tracker, {**detector, **self.params}) as tracker,
-                stream(clip, None, tracker, cancel=job.cancel) as run,
+                stream(clip, None, tracker, cancel=job.cancel, measured=False) as run,
             ):
                 for (_, answer), frame in zip(run, frames, strict=False):
                     writer.write(frame, answer)

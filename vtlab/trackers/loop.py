@@ -27,7 +27,7 @@ from vtlab.registry import TRACKERS
 from vtlab.trackers.clock import device_used, now
 from vtlab.trackers.create import create_tracker
 from vtlab.trackers.load import Load
-from vtlab.trackers.memory import Memory
+from vtlab.trackers.memory import Memory, Unmeasured
 from vtlab.trackers.passes import (
     Direction,
     Pass,
@@ -125,6 +125,7 @@ def stream(
     stop: int | None = None,
     remove: Mapping[int, int] | None = None,
     cancel: Cancel | None = None,
+    measured: bool = True,
     **params: Any,
 ) -> Stream:
     """Track objects through a video and give each frame's answer as it comes.
@@ -132,7 +133,8 @@ def stream(
         for frame, answer in vtlab.stream("street.mp4", box, "csrt"):
             print(frame, answer.boxes)
 
-    Everything is checked, and the tracker made, before this returns. For the arguments see `track`.
+    Everything is checked, and the tracker made, before this returns. For the arguments see `track`; `measured=False` leaves
+    out the memory, whose measurement takes milliseconds, for runs that are many and short.
 
     Returns:
         An iterator of (frame index, `FrameTracks`); its `tracks` are what was tracked so far, at the end the same as
@@ -158,7 +160,7 @@ def stream(
         if live and direction != "forward":
             raise InputError(f"{footage.name!r} is a stream: it can only be tracked forward.")
         gone = find_removal(given, remove, span)
-        memory = Memory()
+        memory = Memory() if measured else Unmeasured()
         made = create_tracker(tracker, **params)
         held.callback(made.close)
         if live and made.rereads:

@@ -41,7 +41,7 @@ class Memory:
         self._process = psutil.Process()
         self._after: array[int] = array("q")
         give_back()
-        self._libraries = _looked_up()[1]
+        self._mapped, self._libraries, self._added = _status("RssFile"), library_bytes(), 0
         self._exact = _reset_peak()
         self.before = self.peak = self._process.memory_info().rss
         self._gpu_before = 0
@@ -78,7 +78,24 @@ class Memory:
         return found
 
     def _library_growth(self) -> int:
-        return max(_looked_up()[1] - self._libraries, 0)
+        """Looked up only where pages of files came in since the last look, for that takes some milliseconds."""
+        if (mapped := _status("RssFile")) != self._mapped:
+            self._mapped, self._added = mapped, max(library_bytes() - self._libraries, 0)
+        return self._added
+
+
+class Unmeasured(Memory):
+    """Measures nothing: for runs so short and many that measuring (some milliseconds each) would be most of their work."""
+
+    def __init__(self) -> None:
+        pass
+
+    def sample(self) -> None:
+        """Nothing."""
+
+    def record(self) -> dict[str, int | float | bool]:
+        """Nothing was measured."""
+        return {}
 
 
 def grown_mb(record: Mapping[str, Any]) -> float:
@@ -111,21 +128,6 @@ def library_bytes() -> int:
     except OSError:
         return 0
     return 1024 * sum(int(kb) for kb in _LIBRARY.findall(maps))
-
-
-_last_look = (-1, 0)  # pages of files, and the libraries' among them
-
-
-def _looked_up() -> tuple[int, int]:
-    """Resident bytes of files, and of shared libraries among them; these are counted only where the others changed.
-
-    That takes some milliseconds, which a server that starts many short runs would pay with each.
-    """
-    global _last_look
-    mapped = _status("RssFile")
-    if mapped != _last_look[0] or not mapped:
-        _last_look = (mapped, library_bytes())
-    return _last_look
 
 
 def settle(card: Card) -> None:

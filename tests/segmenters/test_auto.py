@@ -16,7 +16,9 @@ def test_grabcut_where_no_checkpoint_is_ready(monkeypatch):
 
 
 def test_grabcut_where_a_package_is_missing(monkeypatch):
-    monkeypatch.setattr(segmenters, "find_spec", lambda name: None if name == "sam2" else object())
+    monkeypatch.setattr(
+        segmenters, "find_spec", lambda name: None if name in ("sam2", "transformers") else object()
+    )
     monkeypatch.setattr(weights, "locate", lambda file: file.name)
     assert segmenters.ready() == "grabcut"
 
@@ -26,6 +28,14 @@ def test_the_smallest_of_the_newest_checkpoints_that_are_there(monkeypatch, tmp_
     there = {"sam2_hiera_tiny.pt", "sam2.1_hiera_small.pt", "sam2.1_hiera_large.pt"}
     monkeypatch.setattr(weights, "locate", lambda file: file.name if file.name in there else None)
     assert segmenters.ready() == "sam2.1-small"
+
+
+def test_sam_where_it_alone_is_there(monkeypatch):
+    monkeypatch.setattr(segmenters, "find_spec", lambda name: None if name == "sam2" else object())
+    monkeypatch.setattr(
+        weights, "locate", lambda file: file.name if file.name.startswith("sam-base") else None
+    )
+    assert segmenters.ready() == "sam-base"
 
 
 def test_a_damaged_checkpoint_is_said_and_not_passed_over(monkeypatch, tmp_path):

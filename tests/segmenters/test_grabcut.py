@@ -8,7 +8,7 @@ import pytest
 from vtlab import masks
 from vtlab.contracts import Segmenter
 from vtlab.errors import InputError, RegistryError
-from vtlab.segmenters import create_segmenter
+from vtlab.segmenters import create_segmenter, guessing
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,20 @@ def test_clicks(disc):
     image, mask = disc
     found, _ = create_segmenter().segment(image, points=[(70, 50), (120, 90)], positive=[True, False])
     assert masks.iou(found, mask) > 0.9
+
+
+def test_the_score_tells_a_mask_that_takes_in_what_is_near(disc):
+    """A dog before a hedge of its colours: the mask grows as far as is looked."""
+    image, mask = disc
+    _, alone = create_segmenter().segment(image, points=[(70, 50), (60, 45), (80, 55)])
+    hedge = image.copy()
+    hedge[:, 30:140] = np.random.default_rng(1).integers(150, 240, (120, 110, 3), dtype=np.uint8)
+    found, taken = create_segmenter().segment(hedge, points=[(70, 50), (60, 45), (80, 55)])
+    assert masks.iou(found, mask) < 0.6
+    assert taken < 0.6 < 0.9 < alone
+    assert "unsure" in guessing(create_segmenter(), taken, boxed=False)
+    assert "is sure" in guessing(create_segmenter(), alone, boxed=False)
+    assert guessing(create_segmenter(), taken, boxed=True) == ""
 
 
 def test_a_flat_image_gives_the_box_with_score_0():

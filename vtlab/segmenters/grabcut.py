@@ -19,6 +19,9 @@ from vtlab.prompts import BoxPrompt, ClickPrompt
 from vtlab.registry import register_segmenter
 
 Array = NDArray[Any]
+FARTHER, FARTHER_BOX = 2.0, 1.3
+"""How much farther is looked to score a mask of clicks, and of a box. On 20 frames of DAVIS with three clicks in the object
+the scores average 0.54 and the masks' overlaps 0.55; with its box 0.72 and 0.62, and they correlate by 0.8."""
 
 
 @register_segmenter(
@@ -61,9 +64,9 @@ class GrabCut:
     ) -> tuple[Mask, float]:
         """Return the mask (H, W) of what a box (4,) xyxy and/or clicks (K, 2) mark, and its score.
 
-        The score is the Bhattacharyya distance of the colours inside and outside the mask, in [0, 1]. Where
-        colours can't tell the object from its surroundings, the mask is the box (or a disc round the clicks)
-        and the score is 0.
+        The score says how little the mask depends on how far was looked: its overlap (IoU) with the mask
+        found by looking farther, in [0, 1]. A mask that takes in whatever is near scores low. Where colours
+        can't tell the object from its surroundings, the mask is the box (or a disc round the clicks) and the score is 0.
 
         Raises:
             InputError: Neither a box nor a positive click is given, or one lies outside the image.
@@ -72,12 +75,20 @@ class GrabCut:
         clicks, marks = as_clicks(points, positive)
         area = _search_area(box, clicks[marks], width, height, self.reach)
         crop, window, scale = _view(image, area, self.side)
-        labels = _seeds(crop, (area - np.tile(window[:2], 2)) * scale, (clicks - window[:2]) * scale, marks)
-        if box is None:
-            _limit_to_discs(
-                labels, (clicks[marks] - window[:2]) * scale, scale * self.reach * min(width, height)
-            )
-        found, score = _cut(crop, labels, self.iterations)
+        spots, near = (clicks - window[:2]) * scale, scale * self.reach * min(width, height)
+        inside = (area - np.tile(window[:2], 2)) * scale
+
+        def cut(farther: float, iterations: int) -> Mask | None:
+            labels = _seeds(crop, _around(inside, farther, crop), spots, marks)
+            if box is None:
+                _limit_to_discs(labels, spots[marks], near * farther)
+            return _cut(crop, labels, iterations)
+
+        found = cut(1.0, self.iterations)
+        if found is None:
+            found, score = _likely(crop, inside, spots, marks, near if box is None else None), 0.0
+        else:
+            score = _overlap(found, cut(FARTHER if box is None else FARTHER_BOX, 2))
         mask = np.zeros((height, width), bool)
         x1, y1, x2, y2 = window
         mask[y1:y2, x1:x2] = _resize(found, x2 - x1, y2 - y1)
@@ -162,20 +173,48 @@ def _limit_to_discs(labels: Array, clicks: NDArray[np.float64], radius: float) -
     labels[(labels == cv2.GC_PR_FGD) & (near == 0)] = cv2.GC_PR_BGD
 
 
-def _cut(crop: Array, labels: Array, iterations: int) -> tuple[Mask, float]:
+def _around(area: NDArray[np.float64], factor: float, crop: Array) -> NDArray[np.float64]:
+    """An area with its sides scaled about its centre, within the crop."""
+    middle, half = (area[:2] + area[2:]) / 2, factor * (area[2:] - area[:2]) / 2
+    height, width = crop.shape[:2]
+    return np.clip(np.concatenate([middle - half, middle + half]), 0, [width, height, width, height])
+
+
+def _likely(
+    crop: Array,
+    area: NDArray[np.float64],
+    clicks: NDArray[np.float64],
+    marks: NDArray[np.bool_],
+    radius: float | None,
+) -> Mask:
+    """The box, or the disc round the clicks: what is marked, where nothing better is known."""
+    import cv2
+
+    labels = _seeds(crop, area, clicks, marks)
+    if radius is not None:
+        _limit_to_discs(labels, clicks[marks], radius)
+    return (labels == cv2.GC_PR_FGD) | (labels == cv2.GC_FGD)
+
+
+def _overlap(found: Mask, other: Mask | None) -> float:
+    if other is None:
+        return 0.0
+    return float((found & other).sum() / max((found | other).sum(), 1))
+
+
+def _cut(crop: Array, labels: Array, iterations: int) -> Mask | None:
+    """What the cut takes for the object; None where colours can't tell."""
     import cv2
 
     likely = (labels == cv2.GC_PR_FGD) | (labels == cv2.GC_FGD)
     if likely.all() or not likely.any() or len(np.unique(crop.reshape(-1, 3), axis=0)) < 10:
-        return likely, 0.0  # nothing to compare the object with
+        return None  # nothing to compare the object with
     cv2.setRNGSeed(0)
     cut = labels.copy()
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.grabCut(crop, cut, (0, 0, 1, 1), *models, iterations, cv2.GC_INIT_WITH_MASK)
     found = _connected((cut == cv2.GC_PR_FGD) | (cut == cv2.GC_FGD), labels == cv2.GC_FGD)
-    if np.count_nonzero(found) < 0.05 * np.count_nonzero(likely):
-        return likely, 0.0
-    return found, _contrast(crop, found)
+    return None if np.count_nonzero(found) < 0.05 * np.count_nonzero(likely) else found
 
 
 def _connected(mask: Mask, clicked: Mask) -> Mask:
@@ -190,18 +229,6 @@ def _connected(mask: Mask, clicked: Mask) -> Mask:
     if clicked.any():
         keep = np.setdiff1d(np.unique(parts[clicked]), [0])
     return np.isin(parts, keep)
-
-
-def _contrast(crop: Array, mask: Mask) -> float:
-    import cv2
-
-    lab = cv2.cvtColor(crop, cv2.COLOR_RGB2LAB)
-    inside, outside = (
-        cv2.calcHist([lab], [0, 1, 2], m.astype(np.uint8), [8, 16, 16], [0, 256] * 3) for m in (mask, ~mask)
-    )
-    cv2.normalize(inside, inside, 1, 0, cv2.NORM_L1)
-    cv2.normalize(outside, outside, 1, 0, cv2.NORM_L1)
-    return float(np.clip(cv2.compareHist(inside, outside, cv2.HISTCMP_BHATTACHARYYA), 0, 1))
 
 
 def _resize(mask: Mask, width: int, height: int) -> Mask:

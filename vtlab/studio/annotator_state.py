@@ -17,6 +17,7 @@ from vtlab.contracts.parts import segment
 from vtlab.errors import InputError, PromptError, VtlabError, WriteError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.prompts.skeletons import Skeleton, as_skeleton
+from vtlab.segmenters import guessing
 from vtlab.studio import drawn
 from vtlab.studio.handling import Handling, hex_of
 from vtlab.studio.labels import Labels
@@ -400,7 +401,7 @@ class AnnotatorState(Handling):
         if self.segmenter is None:
             self._put(*means)
             return
-        mask, _ = segment(
+        mask, score = segment(
             self.segmenter,
             self.video[self.frame],
             box=clicks.xyxy,
@@ -410,6 +411,7 @@ class AnnotatorState(Handling):
         )
         if mask.any():
             self._put(*means, MaskPrompt.of(mask, **self._here()))
+            self.message = guessing(self.segmenter, score, boxed=clicks.xyxy is not None) or self.message
             return
         self._put(*means)
         self.message = "These clicks give no mask: click on the object, or draw a box around it first."

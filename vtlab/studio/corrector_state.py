@@ -15,6 +15,7 @@ from vtlab.prompts import (
 )
 from vtlab.prompts.skeletons import Skeleton
 from vtlab.registry import TRACKERS
+from vtlab.segmenters import guessing
 from vtlab.session import Session, State
 from vtlab.session.attributes import OCCLUDED
 from vtlab.session.spans import holds
@@ -162,7 +163,7 @@ class CorrectorState(SessionState):
             **self._here(),
         )
         clicks.check(self.video)
-        mask, _ = segment(
+        mask, score = segment(
             self.segmenter,
             self.video[self.frame],
             points=clicks.points,
@@ -171,6 +172,7 @@ class CorrectorState(SessionState):
         )
         self._put(MaskPrompt.of(mask, **self._here()))
         self._clicks[(self.selected, self.frame)] = clicks
+        self.message = guessing(self.segmenter, score, boxed=False)
 
     def delete(self, object_id: int, kind: str | None = None, everywhere: bool = False) -> None:
         """Delete an object's key figures on this frame, or the object everywhere."""

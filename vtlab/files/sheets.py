@@ -9,6 +9,7 @@ are.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,12 +32,17 @@ def csv_text(table: pd.DataFrame, *, index: bool = False) -> str:
     return str(shown.to_csv(index=False))
 
 
-def read_csv(path: str | Path) -> pd.DataFrame:
-    """Read what `csv_text` wrote, texts as they were; raises `FormatError` for a damaged file."""
+def read_csv(path: str | Path, texts: Sequence[str] = ()) -> pd.DataFrame:
+    """Read what `csv_text` wrote, texts as they were; raises `FormatError` for a damaged file.
+
+    The columns `texts` are read as text even where they look like numbers ("12e4"), and hold "" where a cell is empty.
+    """
     import pandas as pd
 
     with damage_as(FormatError, path, "a table in CSV"):
-        table = pd.read_csv(path)
+        table = pd.read_csv(path, dtype=dict.fromkeys(texts, str))
+        for name in table.columns.intersection(list(texts)):
+            table[name] = table[name].fillna("")
         for at in range(table.shape[1]):
             if table.dtypes.iloc[at].kind not in "biufcmM":
                 table.isetitem(at, table.iloc[:, at].map(_loud).to_numpy())

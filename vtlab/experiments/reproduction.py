@@ -1,0 +1,310 @@
+"""From a method's official weights to the number its authors published: run, score by the benchmark's rule, compare."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vtlab.benchmark import evaluate_folders
+from vtlab.contracts import Card
+from vtlab.datasets import open_dataset
+from vtlab.errors import InputError, near
+from vtlab.experiments.ledger import Published, Row, published_of, verdict_of
+from vtlab.formats import write_tracks
+from vtlab.metrics.evaluation import Part, score
+from vtlab.metrics.families import find_family
+from vtlab.metrics.statistics import intervals
+from vtlab.prompts import Prompts
+from vtlab.prompts.fit import fitting_prompts
+from vtlab.provenance import hardware, now, versions
+from vtlab.registry import TRACKERS
+from vtlab.sequence import Sequence as Clip
+from vtlab.trackers.loop import track
+from vtlab.tracks import Tracks
+from vtlab.weights import digest
+from vtlab.weights.lock import sha256_of
+
+Report = Callable[[str], None]
+METRICS = {
+    "sot": ("success_auc", "precision_20px", "ao"),
+    "mot": ("HOTA", "MOTA", "IDF1"),
+    "vos": ("J&F", "J", "F"),
+    "points": ("AJ", "delta_avg", "OA"),
+}
+"""Numbers that enter the ledger, by family, where the rule gives them."""
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """How a benchmark is read and counted.
+
+    Attributes:
+        layout: Format of its folder and of the results that it takes.
+        rule: By which its published numbers are counted; "" for the format's own.
+        size: Sequences of the whole benchmark, which published numbers are over; 0 where a split decides it.
+        public: Whether trackers by detection get the detections that come with it (det/det.txt).
+    """
+
+    layout: str
+    rule: str = ""
+    size: int = 0
+    public: bool = False
+
+
+BENCHMARKS = {
+    "otb": Benchmark("otb", "pysot", 100),
+    "dtb70": Benchmark("otb", "pysot", 70),
+    "uav123": Benchmark("uav123", "pysot", 123),
+    "lasot": Benchmark("lasot", "lasot", 280),
+    "got10k": Benchmark("got10k", "", 180),
+    "mot17": Benchmark("mot17", "", 7, public=True),
+    "mot15": Benchmark("mot15", "", 11, public=True),
+    "davis": Benchmark("davis", "", 30),
+    "tapvid": Benchmark("tapvid"),
+    "badja": Benchmark("tapvid", "tapvid-first", 9),
+}
+"""MOT counts the training sequences, whose truth is public, with one set of detections; DAVIS its 2017 validation set."""
+
+
+_PUBLISHED_NAMES = {"nanotrack": "nanotrack-v1"}
+"""Names of published results -> vtlab's of the same method."""
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """What came of it.
+
+    Attributes:
+        rows: For the ledger.
+        told: Published number of each row, None where none is known.
+        folder: Tracks by sequence, and `official/`: the same in the benchmark's own layout, to be handed in. None where
+            tracks were given.
+    """
+
+    rows: tuple[Row, ...]
+    told: tuple[Published | None, ...]
+    folder: Path | None
+
+
+def reproduce(
+    method: str,
+    on: str,
+    root: str | Path | Iterable[Clip],
+    *,
+    part: float = 100.0,
+    out: str | Path = "runs/reproduce",
+    detections: Mapping[str, Path] | None = None,
+    report: Report | None = None,
+) -> Reproduction:
+    """Run a method on a benchmark with its official weights and compare with what is published.
+
+    What is finished is not run again: tracks are kept by sequence, under a name that holds the weights' digest, vtlab's
+    version and the method's settings.
+
+    Args:
+        method: Name of a tracker.
+        on: One of `BENCHMARKS`.
+        root: Its folder on disk, or its sequences.
+        part: Per cent of the sequences, at least one: a small part is a subset of every larger one, whatever their order.
+        out: Folder of the tracks.
+        detections: Sequence -> its public detections; found by themselves where `root` is a folder.
+        report: Is told each sequence as it is done.
+
+    Raises:
+        InputError: An unknown method or benchmark, or a part that is no per cent.
+        WeightsError: The official weights can't be had; the message says how.
+    """
+    card, bench = TRACKERS.card(method), _bench(on)
+    clips = (
+        list(open_dataset(root, bench.layout)) if isinstance(root, (str, Path)) else list(root)
+    )  # frames are read when asked for
+    chosen, size = _part(clips, part), max(bench.size, len(clips))
+    given = detections if detections is not None else _public(root, chosen, bench)
+    used = [d for file in card.weights if (d := digest(file))]
+    started, ran = time.perf_counter(), False
+    folder = None
+    found: list[tuple[Clip, Tracks]] = []
+    for clip in chosen:
+        folder = folder or Path(out) / on / f"{method}-{_key(card, used)}"
+        file = folder / f"{clip.name}.parquet"
+        if file.is_file():
+            tracks = Tracks.load(file)
+        else:
+            tracks = _run(method, card, clip, given.get(clip.name))
+            tracks.save(file)
+            ran = True
+        write_tracks(tracks, folder / "official", bench.layout, sequence=clip.name, tracker=method)
+        found.append((clip, tracks))
+        if report:
+            report(f"{clip.name}: {len(tracks)} rows")
+    used = [d for file in card.weights if (d := digest(file))]  # fetched by the first run
+    parts = [score(tracks, clip, card.family, bench.rule or None) for clip, tracks in found]
+    seconds = time.perf_counter() - started if ran else sum(t.record.wall_seconds or 0.0 for _, t in found)
+    facts = {
+        "made": "run",
+        "weights": ",".join(d[:12] for d in used),
+        "data": _data_digest(chosen),
+        "tracks": _tracks_digest(t for _, t in found),
+        "seconds": round(seconds, 1),
+    }
+    return Reproduction(*_compared(method, on, parts, (len(chosen), size), facts), folder)
+
+
+def rescore(tracks: str | Path, on: str, root: str | Path) -> dict[str, Reproduction]:
+    """Score tracks that somebody published: name of each tracker found -> what came of it.
+
+    Args:
+        tracks: Folder or zip of results in the benchmark's layout.
+        on: One of `BENCHMARKS`.
+        root: Its truth.
+    """
+    bench = _bench(on)
+    found = evaluate_folders(root, tracks, bench.layout, rule=bench.rule or None)
+    out = {}
+    for name, parts in found.parts.items():
+        method = _PUBLISHED_NAMES.get(low := name.rpartition("/")[2].lower(), low)
+        facts = {
+            "made": "tracks given",
+            "weights": "",
+            "data": _names_digest(parts),
+            "tracks": _files_digest(Path(tracks)),
+            "seconds": 0.0,
+        }
+        share = (len(parts), max(bench.size, len(parts)))
+        out[method] = Reproduction(*_compared(method, on, list(parts), share, facts), None)
+    return out
+
+
+def _bench(on: str) -> Benchmark:
+    if on not in BENCHMARKS:
+        raise InputError(f"Unknown benchmark {on!r}. {near(on, BENCHMARKS)}")
+    return BENCHMARKS[on]
+
+
+def _part(clips: Sequence[Clip], part: float) -> list[Clip]:
+    """The sequences of a part, told by a hash of their names."""
+    if not 0 < part <= 100:
+        raise InputError(f"part={part!r}: expected per cent of the sequences, above 0 and up to 100.")
+    order = sorted(clips, key=lambda c: hashlib.sha256(c.name.encode()).hexdigest())
+    chosen = {c.name for c in order[: max(1, math.ceil(len(clips) * part / 100))]}
+    return [c for c in clips if c.name in chosen]
+
+
+def _key(card: Card, used: Sequence[str]) -> str:
+    """What a run depends on besides its sequence."""
+    text = repr((card.name, sorted(card.options.items()), used, versions()["vtlab"]))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _public(root: Any, clips: Sequence[Clip], bench: Benchmark) -> dict[str, Path]:
+    """Sequence -> the file of detections that comes with it."""
+    if not bench.public or not isinstance(root, (str, Path)):
+        return {}
+    found = {path.parents[1].name: path for path in sorted(Path(root).rglob("det/det.txt"))}
+    return {clip.name: found[clip.name] for clip in clips if clip.name in found}
+
+
+def _run(method: str, card: Card, clip: Clip, detections: Path | None) -> Tracks:
+    if card.accepts:
+        prompts, _ = fitting_prompts(card, clip.prompts, clip.video)
+        return track(clip.video, prompts, method, progress=False)
+    if detections is None:
+        return track(clip.video, Prompts(), method, progress=False)
+    from vtlab.detectors.public import PublicDetections
+
+    return track(clip.video, None, method, progress=False, detector=PublicDetections(path=detections))
+
+
+def _compared(
+    method: str, on: str, parts: Sequence[Part], share: tuple[int, int], facts: dict[str, Any]
+) -> tuple[tuple[Row, ...], tuple[Published | None, ...]]:
+    """Rows for the ledger, and what is published of each; `share` is (sequences, of how many)."""
+    if not parts:
+        raise InputError(f"There is nothing to score of {method!r} on {on!r}.")
+    found, rows, known = intervals(parts), [], []
+    family = find_family(parts[0].family)
+    for metric in [m for m in METRICS.get(family.code, (family.main,)) if m in found]:
+        here, told = found[metric], published_of(method, on, metric)
+        row = Row(
+            method=method,
+            on=on,
+            rule=parts[0].protocol.name,
+            metric=metric,
+            value=round(here.value, 6),
+            low=round(here.low, 6),
+            high=round(here.high, 6),
+            sequences=share[0],
+            of=share[1],
+            published=math.nan if told is None else told.value,
+            verdict=verdict_of(here.value, (here.low, here.high), share, told),
+            source="" if told is None else told.source,
+            vtlab=_version(),
+            versions="; ".join(f"{k} {v}" for k, v in versions().items() if k != "vtlab"),
+            machine=_machine(),
+            date=now()[:10],
+            **facts,
+        )
+        rows.append(row)
+        known.append(told)
+    return tuple(rows), tuple(known)
+
+
+def _machine() -> str:
+    known = hardware()
+    return ", ".join(str(known[k]) for k in ("processor", "gpu") if known.get(k))
+
+
+def _version() -> str:
+    """vtlab's version, with the commit where it is run from its repository."""
+    here = Path(__file__).resolve().parents[2]
+    told = versions()["vtlab"]
+    if not (here / ".git").exists():
+        return told
+    asked = ["git", "-C", str(here), "rev-parse", "--short=10", "HEAD"]
+    ran = subprocess.run(asked, capture_output=True, text=True, timeout=20, check=False)
+    return f"{told} {ran.stdout.strip()}".strip()
+
+
+def _data_digest(clips: Sequence[Clip]) -> str:
+    total = hashlib.sha256()
+    for clip in clips:
+        total.update(f"{clip.name} {len(clip.video)}".encode())
+        total.update(_rows(clip.truth))
+    return total.hexdigest()[:12]
+
+
+def _names_digest(parts: Sequence[Part]) -> str:
+    return hashlib.sha256(" ".join(p.sequence for p in parts).encode()).hexdigest()[:12]
+
+
+def _files_digest(path: Path) -> str:
+    """Of a file, or of all files of a folder by their names."""
+    total = hashlib.sha256()
+    for file in [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file()):
+        total.update(file.relative_to(path.parent).as_posix().encode() + bytes.fromhex(sha256_of(file)))
+    return total.hexdigest()[:12]
+
+
+def _tracks_digest(tracks: Iterable[Tracks]) -> str:
+    total = hashlib.sha256()
+    for one in tracks:
+        total.update(_rows(one))
+    return total.hexdigest()[:12]
+
+
+def _rows(tracks: Tracks | None) -> bytes:
+    """What tracks say, without when and where they were made."""
+    if tracks is None:
+        return b""
+    columns = (tracks.frame, tracks.object_id, np.round(np.nan_to_num(tracks.boxes), 4), tracks.visible)
+    masks = b"" if tracks.rle is None else b"".join(m or b"-" for m in tracks.rle)
+    points = np.round(np.nan_to_num(tracks.points.xy), 4)
+    return b"".join(np.ascontiguousarray(c).tobytes() for c in columns) + masks + points.tobytes()

@@ -133,6 +133,15 @@ def test_a_place_that_can_be_written_is_left_as_it_is(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
+def test_a_folder_without_rights_is_told_to_root_too(tmp_path, monkeypatch):
+    """Root may write everywhere: what the system would say to others is said here."""
+    monkeypatch.setattr(os, "access", lambda path, mode: not (Path(path) == tmp_path and mode & os.W_OK))
+    with pytest.raises(WriteError, match="no right"):
+        check_place(tmp_path / "x.csv")
+    with pytest.raises(WriteError, match="no right"):
+        check_folder(tmp_path / "new/deep")
+
+
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_rights(tmp_path):
     tmp_path.chmod(0o500)

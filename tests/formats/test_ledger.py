@@ -14,6 +14,8 @@ from vtlab.testing.ledger import check_ledger, random_tracks
 from vtlab.tracks import Tracks
 
 SEEDS = (0, 1, 2)
+REFUSED = {(form, seed) for form in ("mots", "mots-png") for seed in (0, 1)}
+"""Random tracks whose masks overlap, which these formats can't hold."""
 
 
 def there_and_back(given: Tracks, name: str, root) -> list[Tracks]:
@@ -69,10 +71,11 @@ def wrong(given: Tracks, target: str, root) -> str:
 @pytest.mark.parametrize("source", sorted(FORMATS))
 def test_every_pair_loses_exactly_what_the_ledger_says(source, seed, tmp_path):
     """Random tracks go into the one format, and what it holds of them into each other one."""
-    try:
-        begun = there_and_back(random_tracks(seed), source, tmp_path / source)
-    except TracksError as refused:
-        pytest.skip(str(refused))
+    if (source, seed) in REFUSED:
+        with pytest.raises(TracksError, match="overlap"):
+            there_and_back(random_tracks(seed), source, tmp_path / source)
+        return
+    begun = there_and_back(random_tracks(seed), source, tmp_path / source)
     for target in sorted(FORMATS):
         for number, given in enumerate(p for made in begun for p in parts(made, target)):
             told = wrong(given, target, tmp_path / f"{target}-{number}")

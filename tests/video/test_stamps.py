@@ -56,12 +56,13 @@ def _copy(source: Path, target: Path, shift: int | None = None) -> Path:
     return target
 
 
-@pytest.mark.parametrize("suffix", ["avi", "mp4", "mkv", "mov"])
-@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [("libx264", s) for s in ("avi", "mp4", "mkv", "mov")]
+    + [("libx265", s) for s in ("mp4", "mkv", "mov")],  # FFmpeg writes no HEVC into AVI
+)
 def test_times_that_only_count_packets(tmp_path: Path, suffix: str, codec: str) -> None:
     """B pictures in a container without display times, as a camera's raw file that was copied into it."""
-    if (codec, suffix) == ("libx265", "avi"):
-        pytest.skip("FFmpeg writes no HEVC into AVI")
     options = (
         {"x265-params": "keyint=12:bframes=3:log-level=none"}
         if codec == "libx265"

@@ -160,7 +160,8 @@ def _plain(value: Any) -> Any:
     return {"__bytes__": base64.b64encode(value).decode()} if isinstance(value, bytes) else value
 
 
-def start_lab(folder: Path, home: Path) -> tuple[str, subprocess.Popen[bytes]]:
+def start_jupyter(kind: str, folder: Path, home: Path) -> tuple[str, subprocess.Popen[bytes]]:
+    """Start a server of "lab" or "notebook" (version 7); its address and its process."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -171,11 +172,12 @@ def start_lab(folder: Path, home: Path) -> tuple[str, subprocess.Popen[bytes]]:
     quiet = home / "jupyterlab_settings_dir" / "@jupyterlab" / "apputils-extension"
     quiet.mkdir(parents=True)  # no question about news over the notebook
     (quiet / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--ip=127.0.0.1"]
+    module, app = {"lab": ("jupyterlab", "LabApp"), "notebook": ("notebook", "JupyterNotebookApp")}[kind]
+    command = [sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1"]
     command += [f"--port={port}", "--IdentityProvider.token=x", f"--ServerApp.root_dir={folder}"]
-    command += ["--LabApp.expose_app_in_browser=True"]
-    command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    with (home / "lab.log").open("wb") as log:
+    command += ["--LabApp.expose_app_in_browser=True", f"--{app}.expose_app_in_browser=True"]
+    command += [f"--{app}.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
     url = f"http://127.0.0.1:{port}"
     for _ in range(600):
@@ -185,7 +187,7 @@ def start_lab(folder: Path, home: Path) -> tuple[str, subprocess.Popen[bytes]]:
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             time.sleep(0.2)
     process.terminate()
-    raise RuntimeError("JupyterLab did not start:\n" + (home / "lab.log").read_text()[-2000:])
+    raise RuntimeError("Jupyter did not start:\n" + (home / "server.log").read_text()[-2000:])
 
 
 def notebook(cells: Sequence[str]) -> dict[str, Any]:
@@ -205,6 +207,14 @@ def notebook(cells: Sequence[str]) -> dict[str, Any]:
             for i, source in enumerate(cells)
         ],
     }
+
+
+def connected(page: Any) -> None:
+    """Wait until a notebook's kernel is connected."""
+    end = time.monotonic() + 60
+    while not page.evaluate(CONNECTED):  # `wait_for_function` takes the first answer of an async function
+        assert time.monotonic() < end, "the kernel is not connected"
+        page.wait_for_timeout(100)
 
 
 class Hand:

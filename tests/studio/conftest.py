@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
-from tests.studio.browser import ARGUMENTS, CONNECTED, Shown, chromium, notebook, start_lab
+from tests.studio.browser import ARGUMENTS, Shown, chromium, connected, notebook, start_jupyter
 
 
 @pytest.fixture(scope="session")
@@ -56,31 +57,45 @@ def show(browser: Any) -> Iterator[Callable[..., Shown]]:
         context.close()
 
 
-@pytest.fixture(scope="session")
-def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
-    """Function (name, cells, scale=1.0, size=(1200, 950)) -> page of a notebook, run in a real JupyterLab.
+@contextmanager
+def jupyter(
+    kind: str, browser: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Any]]:
+    """Function (name, cells, scale=1.0, size=(1200, 950)) -> page of a notebook, run in a real Jupyter.
 
-    The page has two extras: `page.folder` (where the notebook lies) and `page.rerun()` (run all cells again).
+    Without cells a notebook that is there is opened and not run. The page has three extras: `page.folder` (where the
+    notebook lies), `page.rerun()` (run all cells again) and `page.command(name)`.
     """
-    pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
-    folder = tmp_path_factory.mktemp("lab")
-    url, process = start_lab(folder, tmp_path_factory.mktemp("lab_home"))
+    folder = tmp_path_factory.mktemp(kind)
+    url, process = start_jupyter(kind, folder, tmp_path_factory.mktemp(f"{kind}_home"))
     contexts = []
 
     def open_notebook(
-        name: str, cells: Sequence[str], *, scale: float = 1.0, size: tuple[int, int] = (1200, 950)
+        name: str,
+        cells: Sequence[str] = (),
+        *,
+        scale: float = 1.0,
+        size: tuple[int, int] = (1200, 950),
+        dark: bool = False,
     ) -> Any:
-        (folder / f"{name}.ipynb").write_text(json.dumps(notebook(cells)))
-        contexts.append(
-            browser.new_context(viewport={"width": size[0], "height": size[1]}, device_scale_factor=scale)
-        )
+        if cells:
+            (folder / f"{name}.ipynb").write_text(json.dumps(notebook(cells)))
+        look = {"viewport": {"width": size[0], "height": size[1]}, "device_scale_factor": scale}
+        contexts.append(browser.new_context(**look, color_scheme="dark" if dark else "light"))
         page = contexts[-1].new_page()
-        page.goto(f"{url}/lab/workspaces/{name}/tree/{name}.ipynb?token=x&reset")
+        place = f"lab/workspaces/{name}/tree/{name}.ipynb?token=x&reset"
+        page.goto(f"{url}/{place if kind == 'lab' else f'notebooks/{name}.ipynb?token=x'}")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)
-        page.wait_for_function(CONNECTED, timeout=120_000)
+        connected(page)
         page.folder = folder
-        page.rerun = lambda: page.evaluate("jupyterapp.commands.execute('notebook:run-all-cells')")
-        page.rerun()
+
+        def command(name: str) -> None:
+            page.evaluate("name => { jupyterapp.commands.execute(name); }", name)
+
+        page.command = command
+        page.rerun = lambda: page.command("notebook:run-all-cells")
+        if cells:
+            page.rerun()
         return page
 
     try:
@@ -90,3 +105,19 @@ def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Call
             context.close()
         process.terminate()
         process.wait(30)
+
+
+@pytest.fixture(scope="session")
+def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Notebooks in a real JupyterLab, see `jupyter`."""
+    pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
+    with jupyter("lab", browser, tmp_path_factory) as open_notebook:
+        yield open_notebook
+
+
+@pytest.fixture(scope="session")
+def notebook_7(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+    """Notebooks in a real Jupyter Notebook 7, see `jupyter`."""
+    pytest.importorskip("notebook", "7", reason="notebook 7 is not installed")
+    with jupyter("notebook", browser, tmp_path_factory) as open_notebook:
+        yield open_notebook

@@ -22,7 +22,8 @@ const KEYS = [
 ];
 const COPY_KEYS = [["d", "duplicate to the next frame"], ["Ctrl+C, Ctrl+V", "copy the object's figures, put them on another frame"]]; // annotator
 const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["s", "stop tracking"], ["a", "absent on this frame"],
-  ["w q", "next, previous doubtful place"], ["y", "it looks right"], ["PgDn PgUp", "next, previous key figure of the object"]];
+  ["m", "fill between key figures"], ["Shift+A", "no longer exists from here on"], ["Shift+S, Shift+W, Shift+M", "split here; swap with the other object from here on; merge them"],
+  ["Alt+S", "save"], ["w q", "next, previous doubtful place"], ["y", "it looks right"], ["PgDn PgUp", "next, previous key figure of the object"]];
 
 const DRAWS = new Set(["box", "click", "polygon", "paint", "points", "add_point", "nodes", "add_node"]);
 const OF_OBJECT = new Set(["swap", "split", "merge", "track", "looks_right"]);
@@ -139,23 +140,26 @@ class Annotator {
     this.run = run;
     this.all = make("input", { type: "checkbox" });
     this.runners = [button("Track backward (r)", ICONS.back, () => run("backward"), "Backward"), button("Track both ways (t)", null, () => run("both"), "Both ways"), button("Track forward (f)", ICONS.forth, () => run("forward"), "Forward")];
-    this.runners.push(button("Fill the frames between key figures by interpolation", null, () => this.send({ do: "interpolate", everything: this.all.checked }), "Interpolate"));
+    this.runners.push(button("Fill the frames between key figures by interpolation (m)", null, () => this.fill(), "Interpolate"));
     this.stop = button("Stop tracking (s)", null, () => this.send({ do: "stop" }), "Stop");
     this.progress = make("progress", { max: 1, value: 0, "aria-label": "Progress of tracking" });
     this.done = make("output", { class: "vt-done" });
-    this.words = [button("Not visible on this frame (a)", null, () => this.say("absent"), "Absent here"), button("No longer exists from this frame on", null, () => this.say("gone"), "Gone from here"),
-      button("From this frame on it is another object", null, () => this.send({ do: "split" }), "Split here")];
+    this.words = [button("Not visible on this frame (a)", null, () => this.say("absent"), "Absent here"), button("No longer exists from this frame on (Shift+A)", null, () => this.say("gone"), "Gone from here"),
+      button("From this frame on it is another object (Shift+S)", null, () => this.send({ do: "split" }), "Split here")];
     this.other = make("select", { "aria-label": "The other object" });
-    const pair = what => this.send({ do: what, other: +this.other.value });
-    this.pairs = [this.other, button("From this frame on each is the other", null, () => pair("swap"), "Swap from here"), button("They are one object: the other one takes the id of this one", null, () => pair("merge"), "Merge")];
+    const pair = this.pair = what => !this.other.disabled && this.send({ do: what, other: +this.other.value });
+    const places = [["Previous doubtful place (q)", ICONS.back, { do: "doubt", step: -1 }, ""], ["Next doubtful place (w)", ICONS.forth, { do: "doubt", step: 1 }, "Doubt"], ["It looks right (y)", null, { do: "looks_right" }, "Looks right"]];
+    this.review = places.map(([name, path, edit, text]) => button(name, path, () => this.send(edit), text));
+    this.pairs = [this.other, button("From this frame on each is the other (Shift+W)", null, () => pair("swap"), "Swap from here"), button("They are one object: the other one takes the id of this one (Shift+M)", null, () => pair("merge"), "Merge")];
     this.who = make("output", { class: "vt-who" });
-    this.keep = button("Save the session", ICONS.save, () => this.send({ do: "save" }));
+    this.keep = button("Save the session (Alt+S)", ICONS.save, () => this.send({ do: "save" }));
     this.tracking.append(
       make("div", { class: "vt-tracking" }, make("span", {}, "Track"), make("span", { class: "vt-group" }, ...this.runners, this.stop), make("label", { class: "vt-check", title: "Track every object, not only the selected one" }, this.all, "all objects"), this.progress, this.done),
-      make("div", { class: "vt-tracking" }, this.who, make("span", { class: "vt-group" }, ...this.words), make("span", { class: "vt-group" }, make("span", {}, "with"), ...this.pairs), make("span", { class: "vt-gap" }), this.keep));
+      make("div", { class: "vt-tracking" }, this.who, make("span", { class: "vt-group" }, ...this.words), make("span", { class: "vt-group" }, make("span", {}, "with"), ...this.pairs), make("span", { class: "vt-group" }, ...this.review), make("span", { class: "vt-gap" }), this.keep));
     this.tracking.hidden = false;
     this.root.classList.add("vt-corrector");
   }
+  fill() { this.send({ do: "interpolate", everything: this.all.checked }); }
   say(what, frame = this.view.frame) { this.send({ do: what, object_id: this.view.selected }, null, frame); }
 
   update() {
@@ -207,6 +211,8 @@ class Annotator {
     this.status.textContent = this.view.message || (TOOLS[this.tool]?.hint ?? "");
     this.status.classList.toggle("vt-said", Boolean(this.view.message));
     this.stage.canvas.style.cursor = this.space ? "grab" : paints ? "none" : "crosshair";
+    const seen = this.view.figures.map(f => f.id), told = this.view.objects.filter(o => seen.includes(o.id)).map(o => `${o.id} ${o.label}`.trim() + (o.id === this.view.selected ? " (selected)" : ""));
+    this.stage.canvas.setAttribute("aria-label", `Frame ${this.view.frame} of ${this.view.n_frames - 1}; objects: ${told.join(", ") || "none"}`);
     this.drawLanes();
   }
 
@@ -246,6 +252,7 @@ class Annotator {
       if (row !== this.list.children[i]) this.list.insertBefore(row, this.list.children[i] ?? null); // a row that moves loses the focus
       row.setAttribute("aria-selected", o.id === this.view.selected);
       row.style.setProperty("--vt-colour", o.colour);
+      row.style.setProperty("--vt-dash", dashes(o.id).length ? dashColour(o.id) : o.colour);
       const [, , label, note, eye] = row.children;
       if (label !== this.root.getRootNode().activeElement) label.value = o.label;
       note.textContent = o.note ?? (o.frames.length ? `${o.frames.length} fr.` : "");
@@ -371,6 +378,7 @@ class Annotator {
     if (!this.view || (target !== this.root && ["text", "number", "textarea"].includes(target.type))) return false;
     if (Object.values(this.panels).some(panel => panel.key(e))) return true;
     const v = this.view, many = e.shiftKey ? 10 : 1, id = v.selected, step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
+    if (v.tracking && e.altKey && e.code === "KeyS") return this.send({ do: "save" }), true;
     if (step && e.altKey) return this.nudge(step[0] * many, step[1] * many), true;
     if (step) return step[0] ? (this.go(this.frame + step[0] * many), true) : false;
     if (e.ctrlKey || e.metaKey) {
@@ -390,6 +398,7 @@ class Annotator {
     if (/^[1-9]$/.test(e.key)) return v.objects[e.key - 1] ? (this.select(v.objects[e.key - 1].id), true) : false;
     const track = v.tracking && { f: () => this.run("forward"), r: () => this.run("backward"), t: () => this.run("both"), s: () => this.send({ do: "stop" }), a: () => this.say("absent", this.frame),
       w: () => this.send({ do: "doubt", step: 1 }), q: () => this.send({ do: "doubt", step: -1 }), y: () => this.send({ do: "looks_right" }),
+      m: () => this.fill(), A: () => this.say("gone", this.frame), S: () => this.send({ do: "split" }), W: () => this.pair("swap"), M: () => this.pair("merge"),
       PageDown: () => this.send({ do: "key_figure", step: 1 }), PageUp: () => this.send({ do: "key_figure", step: -1 }) }[e.key];
     const remove = () => this.send({ do: "delete", object_id: id, everywhere: e.shiftKey }, null, this.frame); // where the keys went, though it isn't shown yet
     const act = track || {

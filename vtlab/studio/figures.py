@@ -8,22 +8,23 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-import anywidget
 import numpy as np
 import traitlets
 from numpy.typing import NDArray
 
 from vtlab.errors import InputError, VtlabError
-from vtlab.show.draw import PALETTE
+from vtlab.show import draw
 from vtlab.studio.annotator_state import AnnotatorState
 from vtlab.studio.link import Link, placed, with_free_id
 from vtlab.studio.scripts import FIGURES, joined
+from vtlab.studio.still import StillWidget
+from vtlab.video import Image
 
 JPEG_QUALITY = 92
-COLOURS = ["#{:02x}{:02x}{:02x}".format(*c) for c in PALETTE]
+COLOURS = ["#{:02x}{:02x}{:02x}".format(*c) for c in draw.PALETTE]
 
 
-class FigureWidget(anywidget.AnyWidget):
+class FigureWidget(StillWidget):
     """Shows the frame and the figures of a state, and hands it the edits that a person makes.
 
     Args:
@@ -110,6 +111,16 @@ class FigureWidget(anywidget.AnyWidget):
                 self._shown = state.video, state.frame
             self.mask = b"" if overlay is None else encode(".png", overlay)
             self.view = state.view() | {"answered": dict(self._link.answered), "palette": COLOURS}
+        self.still_changed()
+
+    def still(self) -> Image:
+        """The frame that is shown with its figures."""
+        state = self._state
+        image, overlay = state.video[state.frame], state.overlay()
+        if overlay is not None:
+            share = overlay[..., 3:] / 255.0
+            image = np.round(image * (1 - share) + overlay[..., :3] * share).astype(np.uint8)
+        return draw.figures(image, [p for p in state.at(state.frame) if p.object_id not in state.hidden])
 
 
 def _room(kind: str, state: AnnotatorState) -> str:

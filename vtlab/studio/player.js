@@ -62,6 +62,7 @@ function render({ model, el }) {
   const panels = element("div", { className: "vt-panels", style: `grid-template-columns: repeat(${columns}, 1fr)` });
   const views = info.panels.map(name => {
     const canvas = element("canvas", { className: "vt-panel", width: Math.round(info.width * info.scale), height: Math.round(info.height * info.scale), style: `aspect-ratio: ${info.width} / ${info.height}` });
+    canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `video with the tracks of ${name}`);
     panels.append(canvas);
     return { name, canvas, g: canvas.getContext("2d") };
@@ -179,21 +180,23 @@ function render({ model, el }) {
         g.strokeStyle = g.fillStyle = colours[b.id];
         g.setLineDash(b.seen ? [] : [5 * ratio, 5 * ratio]);
         if (!masked.has(b.id) || !b.seen) g.strokeRect(x1, y1, x2 - x1, y2 - y1);
-        tag(g, caption(b), x1, y1, canvas.width);
+        if (dashes(b.id).length) { g.setLineDash(dashes(b.id).map(v => v * ratio)); g.strokeStyle = dashColour(b.id); g.strokeRect(x1, y1, x2 - x1, y2 - y1); }
+        tag(g, caption(b), x1, y1, canvas.width, colours[b.id], ratio);
       }
       g.setLineDash([]);
       dots(g, panel, name, k, weight, canvas.width);
-      if (views.length > 1) tag(g, name, 0, 0, canvas.width, "#fff");
+      if (views.length > 1) tag(g, name, 0, 0, canvas.width, "#fff", ratio);
     }
     const now = events.filter(e => e.frame === current && e.kind !== "method");
     note.textContent = now.map(e => `${views.length > 1 ? e.panel + ", " : ""}object ${e.id}: ${e.text}`).join(" · ");
     root.dataset.frame = current;
   }
   function caption({ id, score }) { return [id, labels[id], score < 1 ? score.toFixed(2) : ""].filter(Boolean).join(" "); }
-  function tag(g, text, x, y, right, shade) {
-    const w = g.measureText(text).width + 6, h = +g.font.match(/([\d.]+)px/)[1] + 4, fill = shade || g.fillStyle;
-    x = Math.max(0, Math.min(x, right - w)); y = Math.max(h, y);
-    g.fillStyle = "#000a"; g.fillRect(x, y - h, w, h); g.fillStyle = fill; g.fillText(text, x + 3, y - 2);
+  function tag(g, text, x, y, right, shade, ratio) {
+    g.save();
+    const w = g.measureText(text).width + 14 * ratio, h = 16 * ratio;
+    words(g, text, Math.max(1, Math.min(x, right - w)), Math.max(h, y) - h / 2, shade, 12 * ratio);
+    g.restore();
   }
   function outline(g, contours, k, shade) {
     g.beginPath();
@@ -219,7 +222,7 @@ function render({ model, el }) {
         named.add(p.id);
         const edges = info.edges[name][p.id];
         if (edges) joined(g, points.filter(q => q.id === p.id), edges, k);
-        if (few) tag(g, caption(rows.get(p.id) ?? { id: p.id, score: 1 }), p.xy[0] * k + 8, p.xy[1] * k - 6, right);
+        if (few) tag(g, caption(rows.get(p.id) ?? { id: p.id, score: 1 }), p.xy[0] * k + 8, p.xy[1] * k - 6, right, shade, weight / 2);
         g.fillStyle = shade;
       }
     }

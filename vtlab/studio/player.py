@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import anywidget
 import traitlets
 
 from vtlab.errors import VtlabError
+from vtlab.show import draw
 from vtlab.studio.link import Link
 from vtlab.studio.player_data import PlayerData
 from vtlab.studio.scripts import joined
+from vtlab.studio.still import StillWidget
 from vtlab.tracks import Tracks
-from vtlab.video import open_video
+from vtlab.video import Image, open_video
 
 
-class TrackPlayer(anywidget.AnyWidget):
+class TrackPlayer(StillWidget):
     """A player in a notebook cell.
 
     Frames travel as small JPEG pictures, some at a time and only when they are to be shown, and the browser keeps a
@@ -68,3 +69,13 @@ class TrackPlayer(anywidget.AnyWidget):
             self.send({"do": "error", "text": str(error)})
             return
         self.send({"do": "frames", "overlays": overlays}, pictures)
+
+    def still(self) -> Image:
+        """The frame that is shown, with the tracks of each panel."""
+        data, frame = self.data, min(max(self.frame, 0), len(self.data.video) - 1)
+        image = data.video[frame]
+        panels = [
+            draw.overlay(image, tracks, frame, truth=data.truth, title=name if len(data.tracks) > 1 else "")
+            for name, tracks in data.tracks.items()
+        ]
+        return draw.side_by_side(panels)

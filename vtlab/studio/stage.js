@@ -5,7 +5,7 @@ const EDGES = [[0, 0], [1, 0], [2, 0], [2, 1], [2, 2], [1, 2], [0, 2], [0, 1]]; 
 
 class Stage {
   constructor(onchange) {
-    this.canvas = make("canvas", { class: "vt-canvas" });
+    this.canvas = make("canvas", { class: "vt-canvas", role: "img" });
     this.zoom = 1; this.centre = null; this.image = this.mask = this.view = null;
     this.onchange = onchange;
     this.observer = new ResizeObserver(() => this.resize());
@@ -78,6 +78,7 @@ class Stage {
     if (f.kind === "box") {
       const c = corners(f).map(at);
       path(g, c, true, colour, chosen ? 2.5 : 1.75);
+      if (dashes(f.id).length) marked(g, c, f.id);
       this.caption(g, f, c[0], colour);
       if (chosen) {
         const k = knob(f, s, this.size).map(at);
@@ -97,14 +98,14 @@ class Stage {
     const edges = f.edges ?? (f.shape === "points" ? [] : f.points.map((_, i) => [i, i + 1]).slice(0, f.shape === "polygon" ? undefined : -1));
     for (const [a, b] of edges) if (f.points[a] && f.points[b % f.points.length]) path(g, [at(f.points[a]), at(f.points[b % f.points.length])], false, colour, 2);
     f.points.forEach((p, i) => dot(g, at(p), colour, 4.5, f.occluded?.[i]));
-    if (f.names && f.id === this.view.selected) f.points.forEach((p, i) => tag(g, f.names[i], at(p)[0] + 8, at(p)[1] - 6, colour));
+    if (f.names && f.id === this.view.selected) f.points.forEach((p, i) => words(g, f.names[i], at(p)[0] + 8, at(p)[1] - 6, colour));
     else if (f.points.length) this.caption(g, f, at(f.points[0]), colour);
   }
 
   caption(g, f, [x, y], colour) {
     const label = this.view.objects.find(o => o.id === f.id)?.label;
-    const width = tag(g, [f.id, label, f.note].filter(Boolean).join(" "), x, y - 9, colour);
-    this.captions.push({ id: f.id, x: x - 1, y: y - 17, width });
+    const middle = Math.max(y - 9, 9 - this.origin[1]), width = words(g, [f.id, label, f.note].filter(Boolean).join(" "), x, middle, colour); // not above the canvas
+    this.captions.push({ id: f.id, x: x - 1, y: middle - 8, width });
   }
 
   named([x, y]) { // id of the object whose caption lies at a place of the frame
@@ -121,6 +122,12 @@ function path(g, points, closed, colour, width) {
   g.lineJoin = g.lineCap = "round";
   if (width < 6) { g.strokeStyle = "rgba(0,0,0,.55)"; g.lineWidth = width + 1.5; g.stroke(); }
   g.strokeStyle = colour; g.lineWidth = width; g.stroke();
+}
+function marked(g, points, id) { // dashes along the outline, by which objects of one colour differ
+  g.save();
+  g.setLineDash(dashes(id)); g.lineWidth = 1.75; g.lineCap = "butt"; g.strokeStyle = dashColour(id);
+  g.beginPath(); points.forEach((p, i) => (i ? g.lineTo(...p) : g.moveTo(...p))); g.closePath(); g.stroke();
+  g.restore();
 }
 // Slanted lines over a box that waits to be tracked again; masks come with theirs.
 function hatch(g, points, colour) {
@@ -149,15 +156,6 @@ function mark(g, [x, y], positive) {
   if (positive) { g.moveTo(x, y - 3.5); g.lineTo(x, y + 3.5); }
   g.strokeStyle = "#fff"; g.lineWidth = 2; g.stroke();
 }
-function tag(g, text, x, y, colour) {
-  if (!text) return 0;
-  g.font = "600 12px system-ui, sans-serif"; g.textBaseline = "middle";
-  const w = g.measureText(text).width;
-  g.fillStyle = "rgba(0,0,0,.72)"; g.fillRect(x - 1, y - 8, w + 8, 16);
-  g.fillStyle = colour; g.fillText(text, x + 3, y + 0.5);
-  return w + 8;
-}
-
 const middle = b => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2];
 function turn(p, [cx, cy], angle) {
   const c = Math.cos(angle), s = Math.sin(angle), x = p[0] - cx, y = p[1] - cy;

@@ -97,7 +97,7 @@ PANELS.work = class {
       g.beginPath(); g.moveTo(0, y); g.lineTo(w, y); g.moveTo(x, 0); g.lineTo(x, h); g.strokeStyle = colour; g.lineWidth = width; g.setLineDash([]); g.stroke();
     }
     const text = b ? `${Math.round(b[2] - b[0])} × ${Math.round(b[3] - b[1])} px` : `${Math.floor(a.hover[0])}, ${Math.floor(a.hover[1])}`;
-    tag(g, text, x + 10 > w - 90 ? x - 90 : x + 10, y + 16 > h - 10 ? y - 14 : y + 16, "#fff");
+    words(g, text, x + 10 > w - 90 ? x - 90 : x + 10, y + 16 > h - 10 ? y - 14 : y + 16, "#fff");
   }
 
   // -- several objects, classes, attributes ---------------------------------------------------------------------

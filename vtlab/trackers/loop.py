@@ -470,9 +470,9 @@ def _reporter(progress: bool | Report, name: str, total: int) -> Iterator[Callab
     if callable(progress):
         yield lambda done: progress(done, total)
     elif progress:
-        from tqdm.auto import tqdm
+        from vtlab.files.bars import bar as progress_bar
 
-        with tqdm(total=total or None, desc=name, unit="frame", leave=False) as bar:
+        with progress_bar(total=total or None, desc=name, unit="frame", leave=False) as bar:
             yield lambda _: bar.update()
     else:
         yield lambda _: None

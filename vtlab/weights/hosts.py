@@ -139,10 +139,10 @@ def _from_drive(file: WeightFile, part: Path, put: Path, progress: bool) -> None
 @contextmanager
 def _bar(file: WeightFile, progress: bool) -> Iterator[Any]:
     """A progress bar as a function of (bytes so far, bytes in all), which refuses more than the file can have."""
-    from tqdm.auto import tqdm
+    from vtlab.files.bars import bar as progress_bar
 
     limit = 2 * file.size if file.size else _LARGEST
-    with tqdm(unit="B", unit_scale=True, desc=file.name, disable=None if progress else True) as bar:
+    with progress_bar(unit="B", unit_scale=True, desc=file.name, disable=None if progress else True) as bar:
 
         def seen(done: int, total: int | None) -> None:
             bar.total = total

@@ -39,7 +39,7 @@ def unreachable(file: WeightFile, put: Path, reason: str) -> WeightsError:
 
 def tell(what: str) -> None:
     """Say something on standard error, beside a progress bar if there is one."""
-    from tqdm.auto import tqdm
+    from tqdm import tqdm
 
     tqdm.write(what, file=sys.stderr)
 
@@ -169,14 +169,16 @@ def _copy(
     span: tuple[int, int | None],
     how: tuple[bool, float],
 ) -> None:
-    from tqdm.auto import tqdm
+    from vtlab.files.bars import bar as progress_bar
 
     (start, total), limit = span, 2 * file.size if file.size else _LARGEST
     done = start
     hidden = None if how[0] else True  # None: hidden unless on a terminal
     with (
         part.open("r+b" if start else "wb") as target,
-        tqdm(total=total, initial=start, unit="B", unit_scale=True, desc=file.name, disable=hidden) as bar,
+        progress_bar(
+            total=total, initial=start, unit="B", unit_scale=True, desc=file.name, disable=hidden
+        ) as bar,
     ):
         target.seek(start)
         target.truncate()

@@ -1,0 +1,122 @@
+"""Seen and reached by everybody: captions on any footage, colours that repeat, keys for every action, narrow columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("anywidget", reason="anywidget is not installed")
+
+import vtlab
+from tests.drifts import Drifts
+from tests.studio.browser import Hand
+from vtlab.prompts import BoxPrompt, Prompts
+from vtlab.session import Session
+from vtlab.studio import Corrector, TrackPlayer, annotate
+
+pytestmark = pytest.mark.browser
+# Pixels of a part of a canvas, in CSS pixels from its upper left corner.
+PART = """(canvas, [x, y, w, h]) => { const k = canvas.width / canvas.clientWidth;
+  return [...canvas.getContext('2d').getImageData(x * k, y * k, w * k, h * k).data]; }"""
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """The working folder, where widgets save by themselves."""
+    monkeypatch.chdir(tmp_path)
+
+
+def footage(shade: int, height: int = 240, width: int = 320):
+    return vtlab.open_video(np.full((4, height, width, 3), shade, np.uint8))
+
+
+def luminance(rgb: np.ndarray) -> np.ndarray:
+    v = rgb / 255.0
+    linear = np.where(v <= 0.04045, v / 12.92, ((v + 0.055) / 1.055) ** 2.4)
+    return linear @ [0.2126, 0.7152, 0.0722]
+
+
+@pytest.mark.parametrize("shade", [0, 128, 255])
+@pytest.mark.parametrize("widget", ["annotator", "player"])
+def test_captions_reach_the_contrast_of_the_guidelines_on_any_footage(show, shade, widget):
+    clip = footage(shade)
+    boxes = [
+        BoxPrompt((40.0, 40 + 60 * i, 300, 80 + 60 * i), object_id=i + 5, label="mm") for i in range(2)
+    ]  # 5: dark blue
+    if widget == "annotator":
+        hand = Hand(show(annotate(clip, Prompts(boxes), autosave=False)))
+        page, canvas = hand.page, hand.page.locator(".vt-canvas")
+        r, (left, top) = canvas.bounding_box(), hand.at(40, 40)
+        part = [left - r["x"] + 7, top - r["y"] - 15, 34, 12]
+    else:
+        shown = show(TrackPlayer(clip, vtlab.track(clip, Prompts(boxes), "identity", progress=False)))
+        page, canvas = shown.page, shown.page.locator("canvas.vt-panel")
+        page.wait_for_selector(".vt-player[data-frame='0']")
+        k = canvas.bounding_box()["width"] / 320
+        part = [40 * k + 7, 40 * k - 14, 30, 12]
+    light = luminance(np.array(canvas.evaluate(PART, part)).reshape(-1, 4)[:, :3])
+    words, ground = light.max(), np.median(light)
+    assert (words + 0.05) / (ground + 0.05) >= 4.5
+
+
+def test_objects_of_one_colour_differ_by_their_lines_and_numbers(show):
+    boxes = [BoxPrompt((20.0, 30, 120, 200)), BoxPrompt((180.0, 30, 280, 200), object_id=15)]
+    made = annotate(footage(60), Prompts(boxes), autosave=False)
+    assert len({o["colour"] for o in made.view["objects"]}) == 1
+    hand = Hand(show(made))
+    hand.press("2")
+    r, canvas = hand.page.locator(".vt-canvas").bounding_box(), hand.page.locator(".vt-canvas")
+    kinds = []
+    for x in (20, 180):  # along the left edges, off the handles
+        left, top = hand.at(x, 60)
+        part = [left - r["x"] - 1, top - r["y"], 2, 60]
+        kinds.append(
+            len(np.unique(np.array(canvas.evaluate(PART, part)).reshape(-1, 4)[:, :3] // 64, axis=0))
+        )
+    assert kinds[1] > kinds[0]
+    swatches = [
+        e.evaluate("e => getComputedStyle(e).backgroundImage") for e in hand.page.locator(".vt-swatch").all()
+    ]
+    assert swatches[0] != swatches[1]
+    assert hand.shown.errors == []
+
+
+def test_every_button_has_a_key_and_a_name_and_the_canvas_says_what_it_shows(show):
+    session = Session(footage(90), Drifts)
+    session.add([BoxPrompt((20, 30, 80, 90), label="cat"), BoxPrompt((120, 30, 180, 90), object_id=2)])
+    made = Corrector(session)
+    hand = Hand(show(made))
+    canvas = hand.page.locator(".vt-canvas")
+    assert canvas.get_attribute("role") == "img"
+    assert canvas.get_attribute("aria-label") == "Frame 0 of 3; objects: 1 cat (selected), 2"
+    names = [
+        b.get_attribute("aria-label") or ""
+        for b in hand.page.locator(".vt-tracking button, .vt-bar button").all()
+    ]
+    assert [n for n in names if not n.endswith(")")] == []
+    hand.press("t")
+    hand.shown.until(lambda: bool(made.view["tracking"]["total"]) and not made.view["tracking"]["running"])
+    hand.press("ArrowRight", "ArrowRight", "Shift+S")
+    assert session.object_ids == [1, 2, 3]
+    hand.press("1", "Shift+A")
+    hand.press("ArrowRight")
+    assert made.view["objects"][0]["note"] == "gone"
+    assert hand.shown.errors == []
+
+
+@pytest.mark.parametrize("corrects", [False, True])
+def test_the_picture_comes_first_in_a_narrow_column(show, corrects):
+    clip = footage(90, height=320, width=180)  # portrait
+    made = Corrector(Session(clip, Drifts)) if corrects else annotate(clip)
+    hand = Hand(show(made, size=(390, 800)))
+    top = hand.page.locator(".vt-annotator").bounding_box()["y"]
+    r = hand.page.locator(".vt-canvas").bounding_box()
+    assert r["y"] - top < 20
+    assert r["x"] >= 0
+    assert r["x"] + r["width"] <= 390
+    assert r["height"] > 300
+    assert hand.page.evaluate("document.documentElement.scrollWidth") <= 390
+    hand.drag((40, 50), (120, 200))
+    prompts = made.session.prompts if corrects else made.prompts
+    assert prompts[0].xyxy == pytest.approx((40, 50, 120, 200), abs=1)
+    assert hand.shown.errors == []

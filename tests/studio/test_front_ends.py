@@ -1,0 +1,101 @@
+"""One notebook in JupyterLab 4 and in Notebook 7: hands, keys, a closed tab, a cell run again, the file opened later."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+
+import pytest
+
+pytest.importorskip("anywidget", reason="anywidget is not installed")
+
+from vtlab.prompts import Prompts
+
+CELLS = [
+    "import vtlab\n"
+    "from vtlab.testing.scenes import moving_square\n"
+    "video = vtlab.open_video(moving_square(n=10, height=240, width=320, side=60, step=12))\n"
+    "annotator = vtlab.annotate(video, 'FILE')\n"
+    "annotator",
+    "tracks = vtlab.track(video, vtlab.BoxPrompt((20, 16, 80, 76)), 'ncc')\nvtlab.TrackPlayer(video, tracks)",
+]
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+def until(page, condition) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end, "the expected state was not reached"
+        page.wait_for_timeout(50)
+
+
+def drag(page, a, b) -> None:
+    """Drag over the annotator's canvas, from and to coordinates of the 320 x 240 frame."""
+    r = page.locator(".vt-annotator .vt-canvas").bounding_box()
+    s = min(r["width"] / 320, r["height"] / 240)
+
+    def at(p):
+        return r["x"] + r["width"] / 2 + (p[0] - 160) * s, r["y"] + r["height"] / 2 + (p[1] - 120) * s
+
+    page.mouse.move(*at(a))
+    page.mouse.down()
+    page.mouse.move(*at(b), steps=3)
+    page.mouse.up()
+
+
+def ready(page) -> None:
+    page.wait_for_selector(".vt-annotator[data-ready]", timeout=90_000)
+    page.locator(".vt-annotator").scroll_into_view_if_needed()
+
+
+@pytest.mark.parametrize("front_end", ["lab"])
+def test_work_in_a_front_end_is_kept_and_seen_later(request, front_end):
+    start = request.getfixturevalue(front_end)
+    name = f"work_{front_end}"
+    cells = [c.replace("FILE", f"{name}.json") for c in CELLS]
+    page = start(name, cells)
+    file, book = page.folder / f"{name}.json", page.folder / f"{name}.ipynb"
+    ready(page)
+    assert (
+        page.locator(".jp-OutputArea img").count() == 0
+        or not page.locator(".jp-OutputArea img").first.is_visible()
+    )
+    for x in (20, 120, 220):  # faster than any answer
+        drag(page, (x, 20), (x + 70, 90))
+    until(page, lambda: file.exists() and len(Prompts.load(file)) == 3)
+    count = page.locator(".jp-CodeCell").count()
+    for key in (
+        "x",
+        "a",
+        "b",
+        "n",
+    ):  # of the notebook: cut, insert above and below; of the widget: a tool, a new object
+        page.keyboard.press(key)
+    assert page.locator(".jp-CodeCell").count() == count
+    page.rerun()
+    page.wait_for_function(
+        "/Restored 3 prompts/.test(document.querySelector('.vt-status')?.textContent)", timeout=60_000
+    )
+    ready(page)
+    drag(page, (20, 120), (90, 200))
+    until(page, lambda: len(Prompts.load(file)) == 4)
+
+    def pictures() -> list[str]:
+        page.command("docmanager:save")
+        page.wait_for_timeout(500)
+        outputs = [o for c in json.loads(book.read_text())["cells"] for o in c["outputs"]]
+        return [o["data"]["text/plain"] for o in outputs if "image/png" in o.get("data", {})]
+
+    until(page, lambda: any("4 prompts" in "".join(text) for text in pictures()))
+    assert len(pictures()) == 2
+    page.context.close()  # the tab is closed; the copy knows nothing of the kernel
+    shutil.copy(book, page.folder / f"{name}_later.ipynb")
+    later = start(f"{name}_later")
+    later.wait_for_selector(".jp-OutputArea img", timeout=60_000)
+    later.wait_for_function("document.querySelectorAll('.jp-OutputArea img').length === 2")
+    until(later, lambda: all(i.is_visible() for i in later.locator(".jp-OutputArea img").all()))
+    until(later, lambda: "Loading widget" not in later.locator(".jp-Notebook").inner_text())
+    assert "not found" not in later.locator(".jp-Notebook").inner_text()
+    assert "%|" not in later.locator(".jp-Notebook").inner_text()  # nothing of a progress bar
+    later.context.close()

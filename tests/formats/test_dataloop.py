@@ -149,7 +149,7 @@ BAD = {
     "again": (item(annotation(snapshots=[snapshot(1), snapshot(1)])), "frame 1 is there twice"),
     "part": (item(annotation(snapshots=[snapshot(1.5)])), "whole number up to .*, got 1.5"),
     "corner": (item(annotation("box", CORNERS[:1])), "annotation 'a1', frame 0: a box has at least two corners"),
-    "text": (item(annotation("box", "ab")), "frame 0: .*a list of points"),
+    "text": (item(annotation("segment", ["ab"])), "frame 0: expected a list of points"),
     "far": (item(annotation("box", FAR)), "a list of points"),
     "angle": (item(annotation("box", [*CORNERS, "x"])), "angle should be a number"),
     "ring": (item(annotation("segment", [CORNERS])), "at least 3 points"),

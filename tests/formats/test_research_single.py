@@ -11,6 +11,7 @@ from PIL import Image
 from vtlab.errors import FormatError
 from vtlab.formats import find_format, open_format, sniff
 from vtlab.formats.regions import trajectory
+from vtlab.tracks import Tracks
 
 SIZE = (48, 64)
 
@@ -155,3 +156,15 @@ def test_kin_by_word(tmp_path):
     ):
         form = find_format(word)
         assert (form.name, form.rule) == (name, rule)
+
+
+def test_what_32_bits_do_not_hold_is_said(tmp_path):
+    boxes = np.array([[10.5, 20.25, 30.5, 44.0], [0.1, 0.2, 30.3, 40.4]])
+    given = Tracks.of([0, 1], 1, boxes)
+    form = find_format("vot", binary=True)
+    assert "rounding" not in find_format("vot").losses(given, "results")
+    row = form.losses(given, "results")["rounding"]
+    assert (row.count, row.place) == (1, "object 1, frame 1")
+    back = form.read_tracks(form.write_tracks(given, form.path_of(tmp_path, "walk", "mine")))
+    assert back.boxes[0].tolist() == boxes[0].tolist()
+    assert 0 < np.abs(back.boxes[1] - boxes[1]).max() < 4e-6

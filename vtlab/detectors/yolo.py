@@ -8,6 +8,7 @@ here: an export is read by the layout of its output.
 from __future__ import annotations
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ LAYOUTS = ("v5", "v8", "end2end")
 Raw = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
 
 
-class _OnnxDetector(Detector):
+class _OnnxDetector(Detector, ABC):
     """What both kinds share: the session, its input size, its classes."""
 
     def __init__(
@@ -101,14 +102,14 @@ class _OnnxDetector(Detector):
             size=image.shape[:2], threshold=self._confidence, nms=self._nms, wanted=self._wanted,
         )  # fmt: skip
 
-    def _prepare(self, image: Image) -> tuple[NDArray[np.float32], float, tuple[float, float]]:
-        raise NotImplementedError
+    @abstractmethod
+    def _prepare(self, image: Image) -> tuple[NDArray[np.float32], float, tuple[float, float]]: ...
 
-    def _decode(self, output: NDArray[Any]) -> Raw:
-        raise NotImplementedError
+    @abstractmethod
+    def _decode(self, output: NDArray[Any]) -> Raw: ...
 
-    def _count(self, output: NDArray[Any]) -> int:
-        raise NotImplementedError
+    @abstractmethod
+    def _count(self, output: NDArray[Any]) -> int: ...
 
 
 @register_detector(

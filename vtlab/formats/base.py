@@ -9,8 +9,8 @@ it by its file. Tests of it are free: the contract of `vtlab.testing` is asked o
 from __future__ import annotations
 
 import os
-import re
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,7 +81,7 @@ class Result:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Format:
+class Format(ABC):
     """One format; its fields say what is true of it, its methods read and write it.
 
     Attributes:
@@ -117,9 +117,9 @@ class Format:
 
     # -- finding ----------------------------------------------------------------------------------------------
 
+    @abstractmethod
     def places(self, root: Path) -> Iterable[Place]:
         """Every sequence at or below `root`; `find` checks and orders them."""
-        raise NotImplementedError
 
     def find(self, root: Path) -> dict[str, Place]:
         """Sequences at or below `root` by name; links are followed.
@@ -158,7 +158,7 @@ class Format:
         """What `vtlab evaluate` scores: results, and runs that only this format can hold."""
         return self.find_results(root, known)
 
-    def check_runs(self, paths: Iterable[Path], sequence: Sequence) -> None:
+    def check_runs(self, paths: Iterable[Path], sequence: Sequence) -> None:  # noqa: B027 (most have one run)
         """Check that the runs of one tracker on a sequence are complete, where a benchmark has several.
 
         Raises:
@@ -173,12 +173,13 @@ class Format:
         """What lies right below the folder of the tracker: `path` itself, or the folder of its sequence."""
         return path
 
+    @abstractmethod
     def sniff(self, path: Path) -> bool:
         """Whether `path` looks like this format and no other."""
-        raise NotImplementedError
 
     # -- reading and writing ----------------------------------------------------------------------------------
 
+    @abstractmethod
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
         """Read a sequence.
 
@@ -190,12 +191,12 @@ class Format:
             FormatError: A file is wrong: which, where, what was expected.
             VideoError: The images are missing.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read a tracker's result, checked against the sequence where it is given."""
-        raise NotImplementedError
 
+    @abstractmethod
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write tracks as truth or as a tracker's result (whole or not at all); see `losses` for what is not kept.
 
@@ -203,7 +204,6 @@ class Format:
             TracksError: The format can't hold them at all.
             WriteError: The file can't be written.
         """
-        raise NotImplementedError
 
     def write_sequence(self, sequence: Sequence, path: Path) -> list[Path]:
         """Write the truth of a sequence, with what else of the sequence the format holds.
@@ -384,7 +384,7 @@ def read_text(path: Path) -> str:
 
 def whole(text: str, where: object, name: str, most: int = MOST_FRAMES) -> int:
     """A whole number from 0 to `most` in a file; raises `FormatError` for anything else."""
-    if not re.fullmatch("[0-9]{1,18}", text) or int(text) > most:
+    if not (text.isascii() and text.isdigit() and len(text) < 19) or int(text) > most:
         raise FormatError(f"{where}: {name} should be a whole number up to {most}, got {text[:40]!r}.")
     return int(text)
 

@@ -66,15 +66,15 @@ class Plan(OneFigure):
     def _on_a_line(self, rows: Rows) -> bool:
         """Whether rows of one object on frames in a row lie between the first and the last."""
         tracks = self.given
-        frame, first, last = tracks.frame[rows], rows[0], rows[-1]
+        frame = tracks.frame[rows]
         if (self.shapes[rows] != "box").any() or not tracks.visible[rows].all():
             return False
         share = ((frame - frame[0]) / (frame[-1] - frame[0]))[:, None]
-        figure = np.concatenate([tracks.boxes, column(tracks, "angle")[:, None]], axis=1)
-        line = figure[first] + (figure[last] - figure[first]) * share
+        figure = np.concatenate([tracks.boxes[rows], column(tracks, "angle")[rows, None]], axis=1)
+        line = figure[0] + (figure[-1] - figure[0]) * share
         told, hidden = column(tracks, "attributes")[rows[:-1]], column(tracks, "occluded")[rows[:-1]]
         same = all(entry == told[0] for entry in told) and (hidden == hidden[0]).all()
-        return bool(same and (np.abs(line - figure[rows]) <= _NEAR).all())
+        return bool(same and (np.abs(line - figure) <= _NEAR).all())
 
     def _declared(self) -> dict[str, dict[str, tuple[bool, str]]]:
         """Label -> attribute -> (mutable, input type)."""

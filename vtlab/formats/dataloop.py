@@ -13,6 +13,7 @@ Source: entities/annotation.py and annotation_definitions of https://github.com/
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, TracksError
-from vtlab.files import damage_as, read_json, write_whole
+from vtlab.files import read_json, write_whole
 from vtlab.formats.base import (
     FEATURES,
     MOST_FRAMES,
@@ -40,7 +41,7 @@ from vtlab.formats.base import (
 )
 from vtlab.formats.borders import ellipse_ring
 from vtlab.formats.dataloop_plan import Plan
-from vtlab.formats.figures import MOST_FIGURES, Figure, collected, within
+from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, within
 from vtlab.formats.supervisely_geometry import from_data, node_numbers
 from vtlab.masks import MAX_PIXELS, encode
 from vtlab.prompts import Prompts
@@ -121,7 +122,7 @@ def read_dataloop(path: str | Path) -> Tracks:
         FormatError: An entry is missing or wrong; the message names annotation and frame.
     """
     path = Path(path)
-    given = read_json(path, _EXPECTED)
+    given = read_json(path, _EXPECTED, most=MOST_BYTES)
     item = _Item(given if isinstance(given, dict) else {}, path)
     entries = given.get("annotations") if isinstance(given, dict) else given
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
@@ -310,7 +311,7 @@ class _Annotation:
                 _pairs([told.get("center")], where)[0],
                 *(_number(told.get(n), where, n) for n in ("rx", "ry", "angle")),
             )
-            figure.rings = [ellipse_ring(x, y, rx, ry, np.deg2rad(turn))]
+            figure.rings = [ellipse_ring(x, y, rx, ry, math.radians(turn))]
         elif self.type == "point":
             x, y = _pairs([data], where)[0]
             figure.points = [(number, float(x), float(y), figure.visible)]
@@ -331,11 +332,12 @@ class _Annotation:
         """Two corners and perhaps an angle; of a cube, the box around its corners."""
         told = data if isinstance(data, list) else []
         angle = told[2] if len(told) == 3 and not isinstance(told[2], dict) else 0.0
-        xy = _pairs(told[:2] if self.type == "box" else told, where)
+        xy = _corners(told[:2] if self.type == "box" else told, where)
         if len(xy) < 2:
             raise FormatError(f"{where}: a {self.type} has at least two corners.")
-        figure.box = (*xy.min(axis=0).tolist(), *xy.max(axis=0).tolist())
-        figure.angle = float(np.deg2rad(_number(angle, where, "angle"))) if angle else 0.0
+        x, y = zip(*xy, strict=True)
+        figure.box = (min(x), min(y), max(x), max(y))
+        figure.angle = math.radians(_number(angle, where, "angle")) if angle else 0.0
 
     def _mask(self, figure: Figure, data: Any, where: str) -> None:
         text = data.get("data") if isinstance(data, dict) else data
@@ -379,16 +381,23 @@ def _count(value: Any, where: object, name: str, most: int) -> int:
     return int(told)
 
 
+def _corners(points: Any, where: str) -> list[tuple[float, float]]:
+    """Finite numbers of points {x, y}."""
+    try:
+        found = [(p["x"], p["y"]) for p in points]
+        good = all(
+            isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e9 for p in found for v in p
+        )
+    except (TypeError, KeyError, IndexError):
+        good = False
+    if not good:
+        raise FormatError(f"{where}: expected a list of points {{x, y}}, got {str(points)[:60]}.")
+    return found
+
+
 def _pairs(points: Any, where: str) -> NDArray[np.float64]:
     """(K, 2) finite numbers of points {x, y}."""
-    with damage_as(FormatError, where, "a list of points {x, y}"):
-        try:
-            found = np.array([(p["x"], p["y"]) for p in points])
-        except (TypeError, KeyError, IndexError) as error:
-            raise ValueError(f"got {str(points)[:60]} ({error})") from None
-        if found.ndim != 2 or found.dtype.kind not in "iuf" or not (np.abs(found) < 1e9).all():
-            raise ValueError(f"got {str(points)[:60]}")
-    return found.astype(np.float64)
+    return np.array(_corners(points, where), np.float64).reshape(-1, 2)
 
 
 FORMAT = Dataloop(

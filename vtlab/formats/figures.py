@@ -20,6 +20,8 @@ from vtlab.tracks.columns import COLUMNS
 
 MOST_FIGURES = 20_000_000
 """Of a file: more are no annotation, but a damaged count."""
+MOST_BYTES = 1 << 29
+"""Of a JSON file of an annotation tool, which is read whole: two million boxes of the wordiest."""
 _NAN = (np.nan,) * 4
 Point = tuple[int, float, float, bool]
 """(point_id, x, y, visible)."""

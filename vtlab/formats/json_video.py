@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import zlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -39,6 +40,8 @@ from vtlab.formats.base import (
     video_beside,
 )
 from vtlab.formats.json_join import joined
+from vtlab.prompts import Prompts
+from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
 from vtlab.video import Video
 
@@ -63,13 +66,13 @@ class JsonVideo(Format):
     fps: float = 30.0
     images: str = "JPEGImages"
 
+    @abstractmethod
     def names(self, data: Mapping[str, Any], path: Path) -> Iterable[str]:
         """Names of the sequences of a file of truth."""
-        raise NotImplementedError
 
+    @abstractmethod
     def looks(self, data: Any) -> bool:
         """Whether the content of a file is truth of this format."""
-        raise NotImplementedError
 
     def results_look(self, data: Any) -> bool:
         """Whether the content of a file is a result of this format."""
@@ -141,6 +144,75 @@ class JsonVideo(Format):
                 if names and (base / names[0]).is_file():
                     return [base / name for name in names]
         return []
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One video that a file lists.
+
+    Attributes:
+        path: The file.
+        where: File and video, for messages.
+        data: Content of the file.
+        given: The video's own entry.
+        key: Its number.
+        size: (height, width) of its frames.
+        known: Number -> name of the categories.
+    """
+
+    path: Path
+    where: str
+    data: Mapping[str, Any]
+    given: Mapping[str, Any]
+    key: int
+    size: tuple[int, int]
+    known: Mapping[int, str]
+
+    def annotations(self) -> list[dict[str, Any]]:
+        """What the file says of this video."""
+        return [e for e in entries(self.data, "annotations", self.path) if e.get("video_id") == self.key]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListedVideos(JsonVideo):
+    """Files that list `videos` by number and their `annotations` beside them (YouTube-VIS, TAO)."""
+
+    @abstractmethod
+    def name_of(self, video: Mapping[str, Any], path: Path) -> str:
+        """Name of a sequence by its entry."""
+
+    @abstractmethod
+    def frames_of(self, one: Entry) -> list[str]:
+        """Names of the images of a video, in their order."""
+
+    @abstractmethod
+    def truth_of(self, one: Entry) -> Tracks:
+        """What the file says of a video; in its record's `meta` what only this format has."""
+
+    def names(self, data: Mapping[str, Any], path: Path) -> Iterable[str]:
+        """See `JsonVideo`."""
+        return (self.name_of(video, path) for video in entries(data, "videos", path))
+
+    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
+        """Read a video; each object is prompted by what it has where it first appears."""
+        path = place.truth or place.path
+        data = content(path, dict)
+        given = next((v for v in entries(data, "videos", path) if self.name_of(v, path) == place.name), None)
+        if given is None:
+            raise FormatError(f"{path}: there is no video {place.name!r}.")
+        where = f"{path}, video {place.name!r}"
+        key, size, known = number(given, "id", where), size_of(given, where), categories(data, path)
+        one = Entry(path, where, data, given, key, size, known)
+        names = self.frames_of(one)
+        video = self.video(place, [inside(name, where) for name in names], size, images)
+        if place.truth is None:
+            return Sequence(place.name, video, benchmark=self.rule)
+        truth = self.truth_of(one)
+        meta = {"format": self.name, "file": str(path), "frames": len(names), "dense": True, "video_id": key}
+        meta |= {"categories": {str(k): v for k, v in known.items()}}
+        truth = truth.replace(meta=meta | truth.meta)
+        prompts = first_prompts(truth) if images else Prompts()
+        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
 
 
 # -- content of a file ------------------------------------------------------------------------------------------------

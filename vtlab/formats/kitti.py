@@ -11,6 +11,7 @@ Format: Geiger, Lenz, Urtasun, KITTI, CVPR 2012; read as TrackEval 1.3.0 does, d
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -180,7 +181,7 @@ def _read(path: Path, source: str) -> tuple[Tracks, Tracks]:
             numbers = [float(c) for c in cells[6:10]]
             score = float(cells[17]) if len(cells) == 18 else 1.0
             cut, occlusion = (min(int(float(c)), n) for c, n in ((cells[3], 2), (cells[4], 3)))
-        if not np.isfinite(numbers).all() or numbers[2] < numbers[0] or numbers[3] < numbers[1]:
+        if not all(map(math.isfinite, numbers)) or numbers[2] < numbers[0] or numbers[3] < numbers[1]:
             raise FormatError(f"{where}: expected x1 <= x2 and y1 <= y2, got {' '.join(cells[6:10])}.")
         frame = whole(cells[0], where, "the frame")
         if cells[2].lower() == "dontcare":

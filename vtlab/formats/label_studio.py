@@ -40,7 +40,7 @@ from vtlab.formats.base import (
     video_beside,
 )
 from vtlab.formats.borders import from_percent, from_pivot
-from vtlab.formats.figures import MOST_FIGURES, Figure, collected, within
+from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, within
 from vtlab.formats.label_studio_plan import FPS, NUMBERS, Plan, between
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
@@ -152,7 +152,7 @@ def _looks(path: Path) -> bool:
 
 def _tasks(path: Path) -> list[dict[str, Any]]:
     """The tasks of a file."""
-    content = read_json(path, _EXPECTED)
+    content = read_json(path, _EXPECTED, most=MOST_BYTES)
     tasks = content if isinstance(content, list) else [content]
     if not tasks or not all(isinstance(t, dict) and isinstance(t.get("data"), dict) for t in tasks):
         raise FormatError(f"{path}: expected tasks with the entry data, as Label Studio exports them.")

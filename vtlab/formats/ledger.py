@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from vtlab.tracks import Tracks
 from vtlab.tracks.columns import COLUMNS, EXTRAS
 
 Rows = NDArray[np.bool_]
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -110,24 +111,33 @@ def rounded(tracks: Tracks, grid: float, rows: Rows | None = None) -> dict[str, 
     """
     if not grid:
         return {}
-    off = _off(tracks.boxes, grid).max(axis=1, initial=0.0)
+    told = f"{{}} rows with coordinates off the grid of {grid:g} px, by at most {{:.3g}} px"
+    return _moved(tracks, lambda values: np.round(values / grid) * grid, told, rows)
+
+
+def singles(tracks: Tracks) -> dict[str, Loss]:
+    """The row of coordinates that numbers of 32 bits don't hold."""
+    told = "{} rows with coordinates that 32 bits don't hold, by at most {:.3g} px"
+    return _moved(tracks, lambda values: values.astype(np.float32).astype(np.float64), told)
+
+
+def _moved(
+    tracks: Tracks, nearest: Callable[[Numbers], Numbers], told: str, rows: Rows | None = None
+) -> dict[str, Loss]:
+    """The row of coordinates of which a file has the `nearest`; `told`: number of rows, and pixels by which they move."""
+
+    def off_by(values: Numbers) -> Numbers:
+        return np.asarray(np.nan_to_num(np.abs(values - nearest(values))))  # 0 where there is no value
+
+    off = off_by(tracks.boxes).max(axis=1, initial=0.0)
     if len(tracks.points):
-        where = row_of_points(tracks)
-        np.maximum.at(off, where, _off(tracks.points.xy, grid).max(axis=1, initial=0.0))
+        np.maximum.at(off, row_of_points(tracks), off_by(tracks.points.xy).max(axis=1, initial=0.0))
     for row, rings in enumerate(tracks.polygons if tracks.polygons is not None else ()):
         for ring in rings or ():
-            off[row] = max(off[row], _off(ring, grid).max(initial=0.0))
+            off[row] = max(off[row], off_by(ring).max(initial=0.0))
     off = off if rows is None else np.where(rows, off, 0.0)
     bad = off > 1e-9
-    if not bad.any():
-        return {}
-    told = f"{{}} rows with coordinates off the grid of {grid:g} px, by at most {off.max():.3g} px"
-    return lost("rounding", tracks, told, bad)
-
-
-def _off(values: NDArray[np.float64], grid: float) -> NDArray[np.float64]:
-    """Distance of each value from the next multiple of the grid; 0 where there is no value."""
-    return np.nan_to_num(np.abs(values - np.round(values / grid) * grid))
+    return lost("rounding", tracks, told.format("{}", off.max(initial=0.0)), bad) if bad.any() else {}
 
 
 # -- what tracks may hold -----------------------------------------------------------------------------------------
@@ -139,9 +149,16 @@ def given(column: NDArray[np.object_] | None, rows: int) -> Rows:
 
 
 def column(tracks: Tracks, name: str) -> NDArray[Any]:
-    """A column of the tracks; blank where they lack it."""
-    values = tracks.columns().get(name)
-    return COLUMNS[name].blank(len(tracks)) if values is None else values
+    """A column of the tracks; where they lack it a blank one, which nobody may change."""
+    values = getattr(tracks, name)
+    return _blank(name, len(tracks)) if values is None else values
+
+
+@lru_cache(maxsize=16)  # writers ask for one again for every row
+def _blank(name: str, rows: int) -> NDArray[Any]:
+    values = COLUMNS[name].blank(rows)
+    values.flags.writeable = False
+    return values
 
 
 def row_of_points(tracks: Tracks) -> NDArray[np.int64]:

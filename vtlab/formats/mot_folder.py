@@ -7,6 +7,7 @@ Layout: https://motchallenge.net/instructions (Dendorfer et al., IJCV 2021).
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,9 +75,9 @@ class MotFolder(Format):
         found = super().find_results(inner, known)
         return [replace(r, tracker=r.tracker.partition("/")[2] or r.tracker) for r in found]
 
+    @abstractmethod
     def looks(self, truth: str) -> bool:
         """Whether the first line of a truth is of this format."""
-        raise NotImplementedError
 
     def sniff(self, path: Path) -> bool:
         """Whether there is a truth of this kind of text, or a file of it."""

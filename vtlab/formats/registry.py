@@ -254,16 +254,3 @@ def targets(form: Format, tracks: Tracks, sequence: str) -> list[tuple[str, int 
 def _plain(name: str) -> str:
     """A name as one part of a path: what this system's disks take stays, for a result is found by its sequence's name."""
     return "".join("_" if c in _NO_PART else c for c in name)
-
-
-__all__ = [
-    "FORMATS",
-    "FormatDataset",
-    "find_format",
-    "open_format",
-    "read_tracks",
-    "sniff",
-    "words",
-    "write_sequence",
-    "write_tracks",
-]

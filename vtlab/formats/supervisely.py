@@ -33,7 +33,7 @@ from vtlab.formats.base import (
     open_frames,
     video_beside,
 )
-from vtlab.formats.figures import MOST_FIGURES, Figure, collected, within
+from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, within
 from vtlab.formats.supervisely_geometry import SHAPES, node_numbers, take
 from vtlab.formats.supervisely_plan import Plan
 from vtlab.masks import MAX_PIXELS
@@ -138,7 +138,7 @@ def _add_to_project(root: Path, plan: Plan, annotation: Mapping[str, Any]) -> No
         tags[told["name"]] = {"name": told["name"], "value_type": kind, "color": "#112233"}
     told_meta = {"classes": [*classes.values()], "tags": [*tags.values()], "projectType": "videos"}
     write_whole(root / _META, json.dumps(told_meta, indent=1) + "\n")
-    known = read_json(root / _IDS, "key_id_map.json of Supervisely") if (root / _IDS).is_file() else {}
+    known = read_json(root / _IDS, "key_id_map.json", most=MOST_BYTES) if (root / _IDS).is_file() else {}
     ids: dict[str, Any] = {n: dict(known.get(n) or {}) for n in ("tags", "objects", "figures", "videos")}
     ids["objects"] |= {o["key"]: o["id"] for o in annotation["objects"]}
     ids["figures"] |= {f["key"]: f["id"] for frame in annotation["frames"] for f in frame["figures"]}
@@ -172,7 +172,7 @@ def read_supervisely(path: str | Path) -> Tracks:
         FormatError: An entry is missing or wrong; the message names frame and figure.
     """
     path = Path(path)
-    given = read_json(path, _EXPECTED)
+    given = read_json(path, _EXPECTED, most=MOST_BYTES)
     size = _whole(given.get("size") if isinstance(given, dict) else None, "height", path, 1 << 20), 0
     size = size[0], _whole(given["size"], "width", path, 1 << 20)
     count = _whole(given, "framesCount", path, MOST_FRAMES)

@@ -135,7 +135,6 @@ def node_numbers(names: Mapping[str, Any]) -> dict[str, int]:
     return {n: k for k, n in enumerate(sorted(names))}
 
 
-def rectangle(box: NDArray[np.float64]) -> list[list[int]]:
-    """First and last pixel of a box."""
-    x1, y1, x2, y2 = to_inclusive(box).tolist()
-    return [[x1, y1], [x2, y2]]
+def rectangles(boxes: NDArray[np.float64], which: NDArray[np.bool_]) -> list[list[list[int]]]:
+    """First and last pixel of boxes (N, 4); of those that aren't asked for, anything."""
+    return to_inclusive(np.where(which[:, None], boxes, 0.0)).reshape(-1, 2, 2).tolist()

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 
 from vtlab.errors import TracksError
 from vtlab.formats.base import FEATURES, Loss, frame_count, lost
-from vtlab.formats.borders import holes_of
+from vtlab.formats.borders import from_inclusive, holes_of, to_inclusive
 from vtlab.formats.figures import Figure, collected, drawn_otherwise, extents_of, shapes
 from vtlab.formats.ledger import column, pointed, row_of_points
 from vtlab.formats.planned import Planned, key_of
-from vtlab.formats.supervisely_geometry import pixels, rectangle, take, to_bitmap
+from vtlab.formats.supervisely_geometry import pixels, rectangles, take, to_bitmap
 from vtlab.tracks import IdMap, Record, Tracks
 
 UNLABELLED = "object"
@@ -31,6 +31,7 @@ class Plan(Planned):
         super().__init__(tracks, (self.shapes != "") & ~column(tracks, "outside"))
         self.size = tracks.size
         self.hosts = self._numbered()
+        self.corners = rectangles(tracks.boxes, self.shapes == "box")
         self.machine = ~((tracks.source == "manual") | column(tracks, "key"))
         self.chains = {i: self._chain(i) for i in np.unique(tracks.points.object_id).tolist()}
 
@@ -81,7 +82,7 @@ class Plan(Planned):
         """What a row is written as."""
         tracks, kind = self.given, self.kind(row)
         if kind in ("rectangle", "oriented_bbox"):
-            points = rectangle(tracks.boxes[row])
+            points = self.corners[row]
             if kind == "oriented_bbox":
                 return {"points": points, "angle": float(column(tracks, "angle")[row])}
             return {"points": {"exterior": points, "interior": []}}
@@ -108,10 +109,11 @@ class Plan(Planned):
         fixed = (self.given.record.objects or {}).get(str(object_id)) or {}
         found = [{"name": n, **_said(v)} for n, v in fixed.items() if _kept(v)]
         told: dict[tuple[str, Any], list[list[int]]] = {}
-        rows = np.flatnonzero((self.given.object_id == object_id) & self.written)
-        for row in rows.tolist():
+        said = self.given.attributes
+        rows = np.flatnonzero((self.given.object_id == object_id) & self.written) if said is not None else ()
+        for row in map(int, rows):
             frame = int(self.given.frame[row])
-            for name, value in (column(self.given, "attributes")[row] or {}).items():
+            for name, value in ((said[row] if said is not None else None) or {}).items():
                 if not _kept(value):
                     continue
                 ranges = told.setdefault((name, value), [])
@@ -240,28 +242,27 @@ class Plan(Planned):
         """What rounding and one geometry a row leave out, by making what a reader makes of each row."""
         tracks = self.given
         boxed: NDArray[np.bool_] = np.asarray(np.isfinite(tracks.boxes).all(axis=1))
+        rows = np.flatnonzero(self.written & (self.shapes != "box"))
         figures = []
-        for row in np.flatnonzero(self.written).tolist():
+        for row in rows.tolist():
             figure = Figure(
                 int(tracks.frame[row]), int(tracks.object_id[row]), visible=bool(tracks.visible[row])
             )
             take(figure, self.kind(row), self.geometry(row), self.size, "")
             figures.append(figure)
-        rows = np.flatnonzero(self.written)
         back, own = collected(figures, self.size, Record()), tracks.take(rows)
-        off = _apart(own, back, self.shapes[rows])
-        marks = {name: np.zeros(len(tracks), bool) for name in ("rounding", "boxes")}
-        marks["rounding"][rows] = off > 1e-9
-        told = f"{{}} rows rounded to whole pixels, by at most {off.max(initial=0):.3g} px"
-        found = lost("rounding", tracks, told, marks["rounding"])
-        extents = extents_of(own)
-        beside = (
-            boxed[rows]
-            & (self.shapes[rows] != "box")
-            & ~np.asarray((np.abs(extents - own.boxes) <= 0).all(axis=1))
+        off = np.zeros(len(tracks))
+        off[rows] = _apart(own, back, self.shapes[rows])
+        plain = self.written & (self.shapes == "box")
+        off[plain] = np.abs(from_inclusive(to_inclusive(tracks.boxes[plain])) - tracks.boxes[plain]).max(
+            axis=1
         )
-        marks["boxes"][rows] = beside
-        found |= lost("boxes", tracks, "{} boxes of rows that have another figure, too", marks["boxes"])
+        told = f"{{}} rows rounded to whole pixels, by at most {off.max(initial=0):.3g} px"
+        found = lost("rounding", tracks, told, off > 1e-9)
+        extents = extents_of(own)
+        beside = np.zeros(len(tracks), bool)
+        beside[rows] = boxed[rows] & ~np.asarray((np.abs(extents - own.boxes) <= 0).all(axis=1))
+        found |= lost("boxes", tracks, "{} boxes of rows that have another figure, too", beside)
         found |= lost(
             "masks", tracks, "{} masks beside outlines", drawn_otherwise(tracks) & (self.shapes == "outline")
         )
@@ -279,10 +280,8 @@ class Plan(Planned):
 
 
 def _apart(a: Tracks, b: Tracks, kinds: NDArray[np.object_]) -> NDArray[np.float64]:
-    """(N,) pixels by which the figures of equal rows differ."""
+    """(N,) pixels by which outlines and points of equal rows differ."""
     off = np.zeros(len(a))
-    box = kinds == "box"
-    off[box] = np.abs(a.boxes - b.boxes)[box].max(axis=1, initial=0.0)
     for row in np.flatnonzero(kinds == "outline").tolist():
         rings = zip(column(a, "polygons")[row], column(b, "polygons")[row], strict=True)
         off[row] = max(float(np.abs(p - q).max()) for p, q in rings)

@@ -15,7 +15,7 @@ datasets/tao.py.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,14 +24,13 @@ import numpy as np
 
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
-from vtlab.formats.base import MOST_FRAMES, Kind, Loss, Place, frame_count
-from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.formats.base import MOST_FRAMES, Kind, Loss, frame_count
+from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tao(js.JsonVideo):
+class Tao(js.ListedVideos):
     """TAO, and what else has its files."""
 
     fps: float = 1.0
@@ -45,34 +44,21 @@ class Tao(js.JsonVideo):
         """Whether it is a list of boxes of images, or an empty one."""
         return isinstance(data, list) and all(isinstance(e, dict) and "image_id" in e for e in data[:1])
 
-    def names(self, data: Mapping[str, Any], path: Path) -> Iterable[str]:
-        """Name of each video."""
-        return (_name(video, path) for video in js.entries(data, "videos", path))
+    def name_of(self, video: Mapping[str, Any], path: Path) -> str:
+        """See `ListedVideos`."""
+        return _name(video, path)
 
-    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
-        """Read a video; each object is prompted by its box where it first appears."""
-        path = place.truth or place.path
-        data = js.content(path, dict)
-        entry = next((v for v in js.entries(data, "videos", path) if _name(v, path) == place.name), None)
-        if entry is None:
-            raise FormatError(f"{path}: there is no video {place.name!r}.")
-        where = f"{path}, video {place.name!r}"
-        key, size, known = js.number(entry, "id", where), js.size_of(entry, where), js.categories(data, path)
-        listed = [i for i in js.entries(data, "images", path) if i.get("video_id") == key]
-        listed.sort(key=lambda image: js.number(image, "frame_index", where, MOST_FRAMES))
-        place_of = {js.number(image, "id", where): n for n, image in enumerate(listed)}
-        files = [js.text(image, "file_name", where) for image in listed]
-        video = self.video(place, [js.inside(name, where) for name in files], size, images)
-        if place.truth is None:
-            return Sequence(place.name, video, benchmark=self.rule)
-        meta = {"format": self.name, "file": str(path), "frames": len(listed), "dense": True, "video_id": key}
-        meta |= {"categories": {str(k): v for k, v in known.items()}, "image_ids": list(place_of)}
-        mine = [e for e in js.entries(data, "annotations", path) if e.get("video_id") == key]
-        tracks = {t.get("id"): t.get("category_id") for t in js.entries(data, "tracks", path)}
-        full = [{"category_id": tracks.get(e.get("track_id")), **e} for e in mine]
-        truth = _read(full, size, place_of, known, where=where, source="manual").replace(meta=meta)
-        prompts = first_prompts(truth) if images else Prompts()
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+    def frames_of(self, one: js.Entry) -> list[str]:
+        """Images of the video by the numbers of their frames."""
+        return [js.text(image, "file_name", one.where) for image in _images(one)]
+
+    def truth_of(self, one: js.Entry) -> Tracks:
+        """The boxes (and masks) of the video, each with the category of its track."""
+        place_of = {js.number(image, "id", one.where): n for n, image in enumerate(_images(one))}
+        tracks = {t.get("id"): t.get("category_id") for t in js.entries(one.data, "tracks", one.path)}
+        full = [{"category_id": tracks.get(e.get("track_id")), **e} for e in one.annotations()]
+        found = _read(full, one.size, place_of, one.known, where=one.where, source="manual")
+        return found.replace(meta={"image_ids": list(place_of)})
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read what a list of results says of one video; boxes on images that truth does not list are left out."""
@@ -139,6 +125,12 @@ class Tao(js.JsonVideo):
         if tracks.size is None:
             raise TracksError(f"{path}: {self.name} states the size of the frames; give tracks with a size.")
         return js.write_json(path, _truth(seen, rows, numbers, tracks.size, (name, key, ids)))
+
+
+def _images(one: js.Entry) -> list[dict[str, Any]]:
+    """Entries of the images of a video, in their order."""
+    listed = [i for i in js.entries(one.data, "images", one.path) if i.get("video_id") == one.key]
+    return sorted(listed, key=lambda image: js.number(image, "frame_index", one.where, MOST_FRAMES))
 
 
 def _truth(

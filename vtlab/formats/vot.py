@@ -47,7 +47,7 @@ from vtlab.formats.base import (
     walk,
     whole,
 )
-from vtlab.formats.ledger import given, pointed
+from vtlab.formats.ledger import given, pointed, singles
 from vtlab.formats.single_object import add_to_list
 from vtlab.geometry import polygon_to_box
 from vtlab.sequence import Sequence, first_prompts
@@ -219,6 +219,8 @@ class Vot(Format):
         own = np.isfinite(around).all(axis=1) & (around != tracks.boxes).any(axis=1)
         told = "{} boxes of objects with masks or outlines"
         found = super().losses(tracks, kind) | lost("boxes", tracks, told, own & tracks.visible)
+        if self.binary and kind == "results":
+            found |= singles(tracks)
         if tracks.polygons is not None:
             several = np.array([rings is not None and len(rings) > 1 for rings in tracks.polygons], bool)
             told = "{} outlines of several rings (they are written as masks)"

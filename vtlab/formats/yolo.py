@@ -11,6 +11,7 @@ Format: Ultralytics 8 (engine/results.py, save_txt; engine/predictor.py, write_r
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -249,8 +250,9 @@ def _read(
             figure, score, owner = _figure(cells, where)
             label = names.get(whole(cells[0], where, "the class"), cells[0])
             rows.append((number - 1, owner, score, None if label == "object" else label))
-            xy = np.round(figure * (size[1], size[0]), _DIGITS)
-            boxes.append([*xy.min(axis=0), *xy.max(axis=0)] if len(figure) > 2 else xy.ravel())
+            xy = [(round(x * size[1], _DIGITS), round(y * size[0], _DIGITS)) for x, y in figure]
+            across, down = zip(*xy, strict=True)
+            boxes.append((min(across), min(down), max(across), max(down)))
             rings.append((xy,) if len(figure) > 2 else None)
     frames, owners, scores, labels = zip(*rows, strict=True) if rows else ((), (), (), ())
     with js.told_as_format(folder):
@@ -266,27 +268,28 @@ def _read(
         )
 
 
-def _figure(cells: list[str], where: str) -> tuple[Any, float, int]:
-    """Corners of the box (2, 2) or of the polygon (K, 2) in fractions, the score, and the id of a line."""
+def _figure(cells: list[str], where: str) -> tuple[list[tuple[float, float]], float, int]:
+    """First and last corner of the box, or all of the polygon, in fractions, the score, and the id of a line."""
     with damage_as(FormatError, where, "class x y width height [confidence] id"):
-        values = np.array([float(c) for c in cells[1:]])
+        values = [float(c) for c in cells[1:]]
     scored = (
         len(values) % 2 == 0
     )  # coordinates come in pairs, so that an even rest has a confidence beside the id
     flat = values[: -2 if scored else -1]
-    if len(flat) < 4 or not np.isfinite(values).all():
+    if len(flat) < 4 or not all(map(math.isfinite, values)):
         raise FormatError(
             f"{where}: expected class x y width height [confidence] id, got {' '.join(cells)[:60]!r}."
         )
-    score = float(values[-2]) if scored else 1.0
+    score = values[-2] if scored else 1.0
     if not 0 <= score <= 1:
         raise FormatError(f"{where}: the confidence should be from 0 to 1, got {score:g}.")
     owner = whole(cells[-1], where, "the id of the track", 1 << 53)
     if len(flat) > 4:
-        return flat.reshape(-1, 2), score, owner
-    if (flat[2:] < 0).any():
+        return list(zip(flat[::2], flat[1::2], strict=True)), score, owner
+    x, y, w, h = flat
+    if w < 0 or h < 0:
         raise FormatError(f"{where}: width and height must not be negative.")
-    return np.array([flat[:2] - flat[2:] / 2, flat[:2] + flat[2:] / 2]), score, owner
+    return [(x - w / 2, y - h / 2), (x + w / 2, y + h / 2)], score, owner
 
 
 FORMAT = Yolo(

@@ -13,7 +13,7 @@ Benchmark: Yang, Fan, Xu, Video Instance Segmentation, ICCV 2019; read as TrackE
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,13 @@ from typing import Any
 from vtlab import masks
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
-from vtlab.formats.base import Kind, Loss, Place, frame_count
-from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.formats.base import Kind, Loss, frame_count
+from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
 
 
 @dataclass(frozen=True, kw_only=True)
-class YoutubeVis(js.JsonVideo):
+class YoutubeVis(js.ListedVideos):
     """YouTube-VIS 2019, 2021, 2022, and OVIS, which has the same files."""
 
     fps: float = 6.0
@@ -42,29 +41,19 @@ class YoutubeVis(js.JsonVideo):
         """Whether it is a list of tracks with `segmentations`, or an empty one."""
         return isinstance(data, list) and all(isinstance(e, dict) and "segmentations" in e for e in data[:1])
 
-    def names(self, data: Mapping[str, Any], path: Path) -> Iterable[str]:
-        """The folder of each video's images."""
-        return (_name(video, path) for video in js.entries(data, "videos", path))
+    def name_of(self, video: Mapping[str, Any], path: Path) -> str:
+        """The folder of the video's images."""
+        return _name(video, path)
 
-    def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
-        """Read a video; each object is prompted by its mask and its box where it first appears."""
-        path = place.truth or place.path
-        data = js.content(path, dict)
-        entry = next((v for v in js.entries(data, "videos", path) if _name(v, path) == place.name), None)
-        if entry is None:
-            raise FormatError(f"{path}: there is no video {place.name!r}.")
-        where = f"{path}, video {place.name!r}"
-        names, size, key = entry["file_names"], js.size_of(entry, where), js.number(entry, "id", where)
-        count, known = js.frame_total(names, where), js.categories(data, path)
-        meta = {"format": self.name, "file": str(path), "frames": count, "dense": True, "video_id": key}
-        meta["categories"] = {str(k): v for k, v in known.items()}
-        video = self.video(place, [js.inside(n, where) for n in names], size, images)
-        if place.truth is None:
-            return Sequence(place.name, video, benchmark=self.rule)
-        mine = [e for e in js.entries(data, "annotations", path) if e.get("video_id") == key]
-        truth = _read(mine, size, count, known, where=where, source="manual").replace(meta=meta)
-        prompts = first_prompts(truth) if images else Prompts()
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+    def frames_of(self, one: js.Entry) -> list[str]:
+        """The video's `file_names`."""
+        names: list[str] = one.given["file_names"]
+        return names[: js.frame_total(names, one.where)]
+
+    def truth_of(self, one: js.Entry) -> Tracks:
+        """The masks of the video."""
+        count = len(one.given["file_names"])
+        return _read(one.annotations(), one.size, count, one.known, where=one.where, source="manual")
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read what a list of results says of one video."""

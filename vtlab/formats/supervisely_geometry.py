@@ -138,3 +138,8 @@ def node_numbers(names: Mapping[str, Any]) -> dict[str, int]:
 def rectangles(boxes: NDArray[np.float64], which: NDArray[np.bool_]) -> list[list[list[int]]]:
     """First and last pixel of boxes (N, 4); of those that aren't asked for, anything."""
     return to_inclusive(np.where(which[:, None], boxes, 0.0)).reshape(-1, 2, 2).tolist()
+
+
+def rectangle(box: NDArray[np.float64]) -> list[list[int]]:
+    """First and last pixel of a box."""
+    return to_inclusive(box).reshape(2, 2).tolist()

@@ -9,7 +9,7 @@ import pytest
 
 from vtlab.decision import identity_pairs
 from vtlab.decision.clips import clips_of
-from vtlab.decision.identity_draw import Boxes, Draw, interval, together
+from vtlab.decision.identity_draw import Boxes, Draw, interval, matches, together
 from vtlab.decision.identity_pairs import IdentityPairs
 from vtlab.errors import FormatError, InputError
 from vtlab.geometry import box_iou
@@ -264,7 +264,7 @@ def test_every_box_is_drawn_alike_and_beside_another_tracker_too(turn):
     mine = tracker("false")
     some = mine.take((mine.frame % 3 != 0) | (mine.object_id > 2))
     lead, other = (boxes_of(t) for t in (tracker("whole"), some)[::turn])
-    count = 40_000
+    count = 15_000
     points = np.random.default_rng(0).random((4, count))
     first = Draw.of(lead, points)
     beside = Draw.of(other, points, first)
@@ -374,3 +374,31 @@ def test_what_answers_share_is_taken_from_below():
     against = one.copy()
     against[:, 1:] = 1 - against[:, 1:]
     assert together(one, against) == 0
+
+
+@pytest.mark.parametrize("rivals", [1, 3])
+def test_rivals_and_looks_share_the_chance_of_error(monkeypatch, rivals):
+    q = run(identity_pairs({f"t{k}": tracker("whole") for k in range(rivals + 1)}), truth())
+    spent, known = [], IdentityPairs._ahead
+    monkeypatch.setattr(
+        IdentityPairs, "_ahead", lambda q, n, error: spent.append(error) or known(q, n, error)
+    )
+    assert not q.beaten.any()
+    assert len(spent) == len(q.looks) == 3
+    assert sum(spent) == pytest.approx(0.05 / rivals)
+
+
+def test_boxes_are_matched_one_to_one():
+    """Two boxes that both lie on one of the other tracker: the nearer one is its partner, and one box has none."""
+    one = Tracks.of([0, 0, 0], [1, 2, 3], [(0.0, 0, 30, 60), (5.0, 0, 35, 60), (300.0, 0, 330, 60)], meta=MOT)
+    other = Tracks.of(
+        [0, 0, 1], [7, 8, 9], [(4.0, 0, 34, 60), (315.0, 0, 345, 60), (0.0, 0, 30, 60)], meta=MOT
+    )
+    assert matches(boxes_of(one), boxes_of(other)).tolist() == [-1, 0, -1]
+    assert matches(boxes_of(other), boxes_of(one)).tolist() == [1, -1, -1]
+
+
+def test_only_boxes_that_are_seen_on_frames_that_count_are_drawn():
+    seen = np.arange(6) != 3
+    plain = Tracks.of(np.arange(6), 1, np.tile([0.0, 0, 30, 60], (6, 1)), visible=seen)
+    assert boxes_of(plain).frame.tolist() == [1, 2, 4, 5], "the first frame is the prompted one"

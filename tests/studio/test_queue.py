@@ -94,6 +94,28 @@ def test_ten_frames_are_labelled_blind_by_mouse_and_keyboard(show, clip, tmp_pat
 
 
 @pytest.mark.browser
+def test_a_narrow_pane_shows_the_whole_answer_and_goes_on(show, clip):
+    """The answer is not cut to the height of the picture, and after it a box lands where it is drawn."""
+    v = vtlab.verdict(answers())
+    hand = Hand(show(v.annotator(clip, segmenter=None), size=(400, 800), dark=True))
+    page = hand.page
+    root, choices = (page.locator(name).bounding_box() for name in (".vt-annotator", ".vt-choices"))
+    assert choices["width"] > 0.9 * root["width"]
+    assert "once more to draw it anew" in page.text_content(".vt-status")
+    label_all(hand)
+    answer = page.locator(".vt-answer")
+    assert answer.evaluate("a => a.scrollHeight <= a.clientHeight + 1")
+    ends = [page.locator(name).bounding_box() for name in (".vt-choices", ".vt-answer")]
+    assert ends[1]["y"] - ends[0]["y"] - ends[0]["height"] < 30
+    hand.press("Enter")
+    frame = hand.shown.widget.view["frame"]
+    hand.drag((30, 40), (90, 100))
+    hand.press("Enter")
+    assert v.labels["video"].tracks.at(frame).boxes[0] == pytest.approx([30, 40, 90, 100], abs=2)
+    assert hand.shown.errors == []
+
+
+@pytest.mark.browser
 def test_absent_unsure_later_back_and_undo(show, clip):
     v = vtlab.verdict(answers())
     hand = Hand(show(v.annotator(clip, segmenter=None)))

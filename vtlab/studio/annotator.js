@@ -2,7 +2,7 @@
 // lives in Python: an edit is sent as {do: name, ...}, and `view` says what to draw. Needs parts, stage and gestures.
 
 const TOOLS = {
-  box: { key: "b", name: "Box", icon: "M2.5 4.5h11v7h-11z", hint: "Drag a box: a new object. The selected one moves by its inside, its handles, its knob; Shift draws inside it, Alt draws it anew." },
+  box: { key: "b", name: "Box", icon: "M2.5 4.5h11v7h-11z", hint: "Drag a box: a new object. The selected one moves by its inside, its handles, its knob; Shift draws inside it, Alt draws it anew.", one: "Drag a box around the object, once more to draw it anew. It moves by its inside, its handles, its knob." },
   click: { key: "c", name: "Click", icon: "M8 1v5M8 10v5M1 8h5M10 8h5", hint: "Click on the object; right-click (or Alt) beside it. The mask follows." },
   polygon: { key: "g", name: "Polygon", icon: "M8 1.5 14.5 6 12 14H4L1.5 6z", hint: "Click the outline; Enter, double-click or the first point closes it. Esc gives up." },
   brush: { key: "p", name: "Brush", icon: "M13.5 2.5 6 10M6 10c-2 0-3 1-3.5 3.5C5 13 6 12 6 10z", hint: "Paint the mask. [ and ] change the size; Alt erases." },
@@ -208,7 +208,7 @@ class Annotator {
     this.stage.draw(this.draft ?? outline, paints && this.hover && !this.space ? { at: this.hover, radius: this.radius } : null);
     for (const name in this.buttons) this.buttons[name].setAttribute("aria-pressed", name === this.tool);
     this.percent.textContent = `${Math.round(this.stage.zoom * 100)}%`;
-    this.status.textContent = this.view.message || (TOOLS[this.tool]?.hint ?? "");
+    this.status.textContent = this.view.message || ((this.view.fixed && TOOLS[this.tool]?.one) || (TOOLS[this.tool]?.hint ?? ""));
     this.status.classList.toggle("vt-said", Boolean(this.view.message));
     this.stage.canvas.style.cursor = this.space ? "grab" : paints ? "none" : "crosshair";
     const seen = this.view.figures.map(f => f.id), told = this.view.objects.filter(o => seen.includes(o.id)).map(o => `${o.id} ${o.label}`.trim() + (o.id === this.view.selected ? " (selected)" : ""));

@@ -48,8 +48,9 @@ def deciding_metric(board: pd.DataFrame, family: str) -> str | None:
     """
     known, main = find_family(family), find_family(family).main
     if main in board:
-        numbers = board.loc[board[main].notna(), [m for m in (*known.own, main) if m in board]]
-        main = known.main_of([dict(zip(numbers, row, strict=True)) for row in numbers.to_numpy(float)])
+        columns = [m for m in (*known.own, main) if m in board]
+        rows = board.loc[board[main].notna(), columns].to_numpy(float)
+        main = known.main_of([dict(zip(columns, row, strict=True)) for row in rows])
     return main if main in board and board[main].notna().any() else None
 
 

@@ -220,11 +220,10 @@ class MaskPrompt(Prompt):
                 raise PromptError(f"{self}: the mask is empty. Mark at least one pixel of the object.")
             object.__setattr__(self, "size", (int(height), int(width)))
         else:
-            polygon = _points(self.polygon, str(self), 3)
-            xy = np.asarray(polygon)
-            if (np.ptp(xy, axis=0) <= 0).any():
+            corners = _points(self.polygon, str(self), 3)
+            if (np.ptp(np.asarray(corners), axis=0) <= 0).any():
                 raise PromptError(f"{self}: the polygon has no area.")
-            object.__setattr__(self, "polygon", polygon)
+            object.__setattr__(self, "polygon", corners)
 
     @classmethod
     def of(

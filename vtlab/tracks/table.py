@@ -138,7 +138,7 @@ class Tracks(Columns):
     @property
     def labels(self) -> dict[int, str]:
         """Label of each object that has one (its first)."""
-        rows = np.flatnonzero(np.not_equal(self.label, None))
+        rows = np.flatnonzero(self.label != np.array(None))
         ids, first = np.unique(self.object_id[rows], return_index=True)
         return dict(zip(ids.tolist(), self.label[rows[first]].tolist(), strict=True))
 

@@ -14,7 +14,7 @@ import vtlab
 from vtlab.contracts import Observation, SingleObjectTracker
 from vtlab.errors import MissingDependencyError, RegistryError
 from vtlab.prompts import BoxPrompt
-from vtlab.registry import REGISTRIES, TRACKERS, Registry, register
+from vtlab.registry import DETECTORS, REGISTRIES, TRACKERS, Registry, register
 
 OWN_TRACKER = '''
 """A tracker of somebody's own: OpenCV's CSRT in a few lines."""
@@ -198,3 +198,16 @@ def test_the_remedy_for_an_unknown_name_is_a_command_that_is_there(registry):
         registry.find("my:own")  # no file, and no Python name
     command = re.search("'vtlab ([^']*)' lists them all", str(raised.value))[1].split()
     assert registry.names()[0] in CliRunner().invoke(app, command).output
+
+
+def test_a_function_is_no_tracker():
+    """The message named a decorator for classes, which does nothing for a function."""
+
+    def seen(image):
+        return []
+
+    with pytest.raises(
+        RegistryError, match=r"seen is a function, which no tracker is made of.*detector=seen"
+    ):
+        TRACKERS.card(seen)
+    assert DETECTORS.card(seen).options["function"] is seen

@@ -195,7 +195,12 @@ class Registry:
         if self.wrapper and callable(spec) and not isinstance(spec, type):
             card, cls = self._named(self.wrapper)
             return replace(card, options={**card.options, "function": spec}), cls
-        what = spec.__name__ if isinstance(spec, type) else type(spec).__name__
+        what = getattr(spec, "__name__", type(spec).__name__)
+        if callable(spec) and not isinstance(spec, type):
+            raise RegistryError(
+                f"{what} is a function, which no {self.kind} is made of. Give it as a detector, a segmenter or an embedder "
+                f"(detector={what}, on the command line -P detector=FILE.py:{what}), or write a class (see CONTRIBUTING.md)."
+            )
         decorator = "register" if self.kind == "tracker" else f"register_{self.kind}"
         raise RegistryError(
             f"{what} is not a registered {self.kind}. Put @vtlab.{decorator}('a-name', family={self.families[0]!r}) above "

@@ -319,6 +319,12 @@ def test_info_explains_the_parameters_of_every_part(tmp_path):
     facts = strictly(vtlab("info", "mine.py:Finder", "--json", cwd=tmp_path).stdout)
     assert facts["parameters"] == {"reach": 5.0}
     assert facts["meaning"] == {"reach": "How far, in pixels, at most."}
+    (tmp_path / "ours.py").write_text(
+        'def seen(image):\n    """Boxes of an image."""\n    return [[1, 2, 3, 4, 0.9]]\n'
+    )
+    facts = strictly(vtlab("info", "ours.py:seen", "--json", cwd=tmp_path).stdout)
+    assert facts["is"] == "a function seen(image): Boxes of an image."
+    assert "-P detector=ours.py:seen" in facts["goes as"]
 
 
 def test_help_has_examples():

@@ -17,7 +17,7 @@ BAD = (10**400, -(10**400), 2**70, 1.7e308, float("inf"), True, "x", None, [], {
 
 
 def leaves(tree, path=()):
-    """Paths to the numbers of a tree of JSON, the first two of a list."""
+    """Paths to the numbers of a tree of JSON, also those in text, the first two of a list."""
     items = (
         tree.items()
         if isinstance(tree, dict)
@@ -26,7 +26,7 @@ def leaves(tree, path=()):
         else ()
     )
     for key, value in items:
-        if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if (isinstance(value, (int, float)) and not isinstance(value, bool)) or str(value).isdigit():
             yield *path, key
         yield from leaves(value, (*path, key))
 

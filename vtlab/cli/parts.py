@@ -149,8 +149,19 @@ def part_facts(subject: str) -> dict[str, Any]:
 
     A name that is several parts' (an associator is a tracker, too) has the facts of the first.
     """
-    from vtlab.registry import ASSOCIATORS, REGISTRIES, TRACKERS
+    from vtlab.registry import ASSOCIATORS, REGISTRIES, TRACKERS, load_file
 
+    function = load_file(subject, "part") if ".py:" in subject else None
+    if inspect.isfunction(function):
+        what = (
+            f"{function.__name__}{inspect.signature(function)}: {inspect.getdoc(function) or 'no docstring'}"
+        )
+        return {
+            "name": subject,
+            "is": f"a function {what}",
+            "goes as": f"a detector, a segmenter or an embedder, such as -P detector={subject}",
+            "must answer": "see 'vtlab info callable'; 'vtlab check detector FILE.py:NAME' asks it",
+        }
     named = [r for r in REGISTRIES if ".py:" not in subject and subject in r.names()]
     registry = named[0] if named else TRACKERS  # a class in a file has its card, whatever it is
     card, cls = registry.card(subject), registry.find(subject)

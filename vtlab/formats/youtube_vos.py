@@ -18,7 +18,7 @@ import numpy as np
 
 from vtlab.errors import FormatError
 from vtlab.files import write_whole
-from vtlab.formats.base import Kind, Loss, Place, frame_count, read_text
+from vtlab.formats.base import Kind, Loss, Place, frame_count, read_text, whole
 from vtlab.formats.json_video import label_losses
 from vtlab.formats.label_images import LabelImages, list_of
 from vtlab.sequence import Sequence, first_prompts
@@ -45,8 +45,13 @@ class YoutubeVos(LabelImages):
                 f"{path}: no video {place.name!r} under 'videos', but {place.path} has masks of it."
             )
         try:
-            found = {int(i): [int(f) for f in entry["frames"]] for i, entry in video["objects"].items()}
-        except (KeyError, TypeError, ValueError, AttributeError):
+            found = {
+                whole(i, path, "an object's id"): [
+                    whole(str(f), path, "a frame") for f in _list(entry["frames"])
+                ]
+                for i, entry in video["objects"].items()
+            }
+        except (KeyError, TypeError, AttributeError):
             raise FormatError(f"{path}: video {place.name!r}: expected {expected}.") from None
         if not all(found.values()):
             raise FormatError(
@@ -94,6 +99,12 @@ def _listed(tracks: Tracks) -> dict[str, Any]:
         entry: dict[str, Any] = {} if label is None else {"category": label}
         found[str(owner)] = entry | {"frames": [Path(names.get(f, f"{f:05d}.png")).stem for f in frames]}
     return found
+
+
+def _list(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError(value)
+    return value
 
 
 @lru_cache(maxsize=1)

@@ -211,3 +211,10 @@ def test_a_function_is_no_tracker():
     ):
         TRACKERS.card(seen)
     assert DETECTORS.card(seen).options["function"] is seen
+
+
+def test_a_parameter_of_a_detector_within_a_tracker_is_told_as_it_is_written():
+    with pytest.raises(
+        RegistryError, match=r"needs the parameter 'path'.*-P 'detector_params=\{\"path\": \.\.\.\}'"
+    ):
+        DETECTORS.create("public")

@@ -233,10 +233,14 @@ class Registry:
         for p in inspect.signature(cls).parameters.values():
             needed = p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
             if needed and p.name not in params:
+                within = (
+                    f"; within a tracker -P 'detector_params={{\"{p.name}\": ...}}'"
+                    if self.kind == "detector"
+                    else ""
+                )
                 raise RegistryError(
                     f"{self.kind} {name!r} needs the parameter {p.name!r} ('vtlab info {name}' explains it). Remedy: "
-                    f"{p.name}=... beside the name, or -P {p.name}=... on the command line"
-                    f"{' (detector_params for a detector within a tracker)' if self.kind == 'detector' else ''}."
+                    f"{p.name}=... beside the name, or -P {p.name}=... on the command line{within}."
                 )
 
     def _import_all(self, name: str, depth: int) -> None:

@@ -15,7 +15,7 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10
-.PHONY: help demo test test-all judges conformance fuzz lab lint docs bench clean
+.PHONY: help demo test test-all judges conformance fuzz lab lint docs bench release clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,13 @@ docs: $(V)/.ok-$(DOCS_EXTRAS)  ## build the documentation into site/
 
 bench: $(V)/.ok-$(BENCH_EXTRAS)  ## run the benchmarks, print their ratios
 	$(BIN)/python -m benchmarks
+
+# PYTHONS names the interpreters that the wheel is tried with, such as "python3.11 python3.12 python3.13".
+PYTHONS ?= $(PY)
+release: $(V)/.ok-$(DOCS_EXTRAS)  ## build, check, install the wheel into clean environments, run the README there, build the docs
+	$(INSTALL) build twine
+	$(BIN)/python .ci/release.py $(PYTHONS)
+	$(BIN)/mkdocs build -q -d site/$$($(BIN)/python -c "import vtlab; print(vtlab.__version__)")
 
 clean:  ## remove the environment and everything that was made
 	rm -rf $(V) site runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

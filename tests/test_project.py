@@ -108,3 +108,23 @@ def test_the_folder_above_a_clone_hides_nothing(tmp_path):
 def test_benchmarks_can_be_imported(name):
     module = importlib.import_module(f"benchmarks.{name}")
     assert name.startswith("_") or callable(module.main)
+
+
+def test_every_claim_links_to_a_test_that_is_there():
+    """docs/proof.md names tests as path::name."""
+    claims = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "docs" / "proof.md").read_text())
+    assert len(claims) > 20
+    for path, name in claims:
+        text = (ROOT / path).read_text()
+        assert not name or re.search(rf"^def {name}\(", text, re.M), f"{path}::{name}"
+
+
+def test_a_release_says_one_version_everywhere():
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert cited["version"] == vtlab.__version__
+    assert cited["license"] == tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["license"]
+    for form in (ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"):
+        fields = yaml.safe_load(form.read_text())["body"]
+        assert any(
+            f.get("id") == "doctor" and "vtlab doctor --json" in f["attributes"]["label"] for f in fields
+        ), form

@@ -2,7 +2,7 @@
 
     python .ci/release.py [python3.11 python3.12 ...]
 
-The README's example needs a video of its own: a synthetic one is made under its name. Trackers whose weights are not on
+The README's example needs a video of its own: moving noise is put under its name. Trackers whose weights are not on
 this machine are left out of it, and that is printed.
 """
 
@@ -21,10 +21,10 @@ ROOT = Path(__file__).parents[1]
 WORK = ROOT / "build" / "release"
 VIDEO = """
 import numpy as np
-from vtlab.datasets.synthetic import synthetic
 from vtlab.video import write_video
-clip = synthetic(seed=1, objects=2, points=0, seconds=2.0, size=(480, 300), difficulty="still")
-write_video("street.mp4", [clip.video[i] for i in range(len(clip.video))], 25)
+coarse = np.random.default_rng(1).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+wide = np.kron(coarse, np.ones((8, 8, 1), np.uint8))
+write_video("street.mp4", [wide[i : i + 300, i : i + 480] for i in range(50)], 25)
 """
 
 
@@ -63,7 +63,7 @@ def try_wheel(wheel: Path, python: str) -> None:
     shutil.rmtree(where, ignore_errors=True)
     run([python, "-m", "venv", where])
     bin_ = where / ("Scripts" if os.name == "nt" else "bin")
-    run([bin_ / "python", "-m", "pip", "install", "-q", "-c", ROOT / "constraints.txt", wheel])
+    run([bin_ / "python", "-m", "pip", "install", "-qq", "-c", ROOT / "constraints.txt", wheel])
     run([bin_ / "python", "-m", "pip", "check"])
     example, lines = readme()
     with tempfile.TemporaryDirectory() as folder:

@@ -16,6 +16,7 @@ from vtlab.formats import FORMATS
 from vtlab.formats.cvat import read_cvat
 from vtlab.sequence import first_prompts
 from vtlab.testing.ledger import check_ledger
+from vtlab.tracks import Record, Tracks
 from vtlab.video import open_video
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -187,3 +188,22 @@ def test_what_the_judge_read_is_still_written(tmp_path):
     (path,) = formats.write_tracks(walk("box", "turned", "outline"), tmp_path, "cvat", sequence="walk")
     assert path.read_text() == (GOLDEN / "cvat.xml").read_text()
     agrees_with_datumaro(json.loads((GOLDEN / "cvat.json").read_text())["figures"])
+
+
+def test_kinds_of_figure_are_tracks_of_their_own(tmp_path):
+    """CVAT's TrackManager raises NotImplementedError between a box and a polygon of one track."""
+    ring = [(2.0, 3.0), (20.0, 4.0), (9.0, 30.0)]
+    boxes = np.array([[1, 2, 11, 12], [2, 2, 12, 12], [2, 3, 20, 30], [5, 5, 15, 15]], float)
+    made = Tracks.of(
+        [0, 1, 2, 3], 4, boxes, label="car", source="manual", polygons=[None, None, [ring], None],
+        record=Record(frames=6, dense=True),
+    )  # fmt: skip
+    form = FORMATS["cvat"]
+    path = form.write_tracks(made, tmp_path / "walk.xml", "truth")
+    text = path.read_text()
+    tracks = [part.split("</track>")[0] for part in text.split("<track ")[1:]]
+    assert [("<box" in t, "<polygon" in t, 'group_id="4"' in t) for t in tracks] == [
+        (True, False, True),
+        (False, True, True),
+    ]
+    check_ledger(made, form.read_tracks(path), form.losses(made))

@@ -364,6 +364,52 @@ def test_bdd100k_as_published(tmp_path):
             open_format(tmp_path, "bdd100k")[0]
 
 
+def test_sportsmot_as_published(tmp_path):
+    folder = tmp_path / "dataset/train/v_-6Os86HzwCs_c001"
+    (folder / "gt").mkdir(parents=True)
+    info = "name=v_-6Os86HzwCs_c001\nimDir=img1\nframeRate=25\nseqLength=2\nimWidth=1280\nimHeight=720\nimExt=.jpg\n"
+    (folder / "seqinfo.ini").write_text("[Sequence]\n" + info)
+    (folder / "gt/gt.txt").write_text("1, 7, 749, 217, 34, 125, 1, 1, 1\n2, 0, 85, 421, 88, 131, 1, 1, 1\n")
+    form = find_format("sportsmot")
+    (place,) = form.find(tmp_path).values()
+    truth = form.read_sequence(place, images=False).truth
+    assert (form.rule, truth.object_ids.tolist()) == ("mot17", [0, 7])
+    assert truth.boxes.tolist() == [[748, 216, 782, 341], [84, 420, 172, 551]]
+
+
+def test_sav_as_published(tmp_path):
+    """The README of sav_dataset: ids from 0, every fourth frame, a mask without a pixel where an object isn't there."""
+    mask, nothing = np.zeros(SIZE, bool), np.zeros(SIZE, bool)
+    mask[4:9, 6:20] = True
+    drawn = [[nothing, mask], [mask, mask], [mask, nothing]]
+    rles = [[{"size": list(SIZE), "counts": masks.encode(m).decode()} for m in frame] for frame in drawn]
+    data = {
+        "video_id": "sav_000001", "video_duration": 0.5, "video_frame_count": 11.0, "video_height": float(SIZE[0]),
+        "video_width": float(SIZE[1]), "masklet": rles, "masklet_id": [0, 1], "masklet_num": 2,
+    }  # fmt: skip
+    file = dump(tmp_path / "sav_000001_manual.json", data)
+    dump(tmp_path / "sav_000001_auto.json", data)
+    assert sniff(tmp_path).name == "sav"
+    form = find_format("sa-v")
+    (place,) = form.find(tmp_path).values()
+    sequence = form.read_sequence(place, images=False)
+    truth = sequence.truth
+    assert (place.name, len(sequence), sequence.video.span) == ("sav_000001", 3, (0, 4))
+    assert list(zip(truth.frame, truth.object_id, strict=True)) == [(0, 2), (1, 1), (1, 2), (2, 1)]
+    assert truth.boxes[0].tolist() == [6, 4, 20, 9]
+    again = json.loads(form.write_tracks(truth, tmp_path / "out.json", "truth").read_text())
+    assert [again[k] for k in ("masklet", "masklet_id")] == [data[k] for k in ("masklet", "masklet_id")]
+    for key, value, message in (
+        ("masklet_id", [0], "frame 0: 2 masks of 1 objects"),
+        ("masklet_id", [0, 0], "a number twice"),
+        ("masklet", 5, "the lists masklet"),
+        ("video_height", 1 << 30, "whole number"),
+    ):
+        dump(file, data | {key: value})
+        with pytest.raises(FormatError, match=message):
+            form.read_sequence(place, images=False)
+
+
 # -- YOLO -------------------------------------------------------------------------------------------------------------
 
 

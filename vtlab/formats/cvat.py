@@ -3,10 +3,11 @@ masks, points, polylines and skeletons, with key frames.
 
 Differs from vtlab's convention: `frame` counts in the source video, start_frame + i * step. A track has one label, its
 `source` says whether a person made it. A figure that is no key frame lies between two that are; `outside` ends a run of
-figures. CVAT itself takes a mask as a figure of one frame, so each mask is a track of its own, and `group_id` keeps those
-of one object together. An ellipse is read as an outline of 64 corners, a cuboid as the box around it.
+figures. A track of CVAT has one kind of figure (its TrackManager refuses another), and it takes a mask as a figure of one
+frame: each kind, and each mask, is a track of its own, and `group_id` keeps those of one object together. An ellipse is read
+as an outline of 64 corners, a cuboid as the box around it.
 
-Source: cvat/apps/dataset_manager/formats/cvat.py of https://github.com/cvat-ai/cvat (MIT).
+Source: cvat/apps/dataset_manager/formats/cvat.py and annotation.py of https://github.com/cvat-ai/cvat (MIT).
 """
 
 from __future__ import annotations
@@ -154,8 +155,8 @@ def read_cvat(path: str | Path) -> Tracks:
 
 
 def _grouped(track: Track) -> bool:
-    """Whether a track is one mask of an object that its group names."""
-    return track.masks and track.group > 0 and len(track.figures) == 1
+    """Whether a track is one mask, or another part, of an object that its group names."""
+    return (track.part and track.group > 0) or (track.masks and track.group > 0 and len(track.figures) == 1)
 
 
 def _hosts(task: Task) -> list[Any]:

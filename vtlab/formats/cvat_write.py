@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vtlab.formats.base import frame_count
 from vtlab.formats.borders import row_runs, to_crop
 from vtlab.formats.cvat_plan import Plan
-from vtlab.formats.cvat_xml import GAP
+from vtlab.formats.cvat_xml import GAP, PART
 from vtlab.formats.ledger import column
 
 
@@ -30,13 +30,22 @@ class Writer(Plan):
             number = self.numbers[i]
             source = "manual" if i in keyed else "file" if i in manual else "auto"
             masks = self.shapes[rows] == "mask"
-            group = f' group_id="{number}"' if masks.any() else ""
+            parts = self._parts(rows[~masks])
+            group = f' group_id="{number}"' if masks.any() or len(parts) > 1 else ""
             head = f'label={quoteattr(self.names[i])} source="{source}"{group}'
-            out.writelines(self._track(f'id="{number}" {head}', rows[~masks]))
+            for n, part in enumerate(parts):
+                free += n > 0
+                mark = f'id="{free}" vtlab="{PART}"' if n else f'id="{number}"'
+                out.writelines(self._track(f"{mark} {head}", part))
             for row in rows[masks].tolist():
                 free += 1
                 out.writelines(self._track(f'id="{free}" {head}', np.array([row])))
         out.write("</annotations>\n")
+
+    def _parts(self, rows: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """Rows of one object by their kind of figure: CVAT can't open a track that has two kinds."""
+        kinds = list(dict.fromkeys(self.shapes[rows].tolist()))
+        return [rows[self.shapes[rows] == kind] for kind in kinds]
 
     def _track(self, head: str, rows: NDArray[np.int64]) -> Iterator[str]:
         if not len(rows):

@@ -20,6 +20,8 @@ from vtlab.formats.borders import ellipse_ring, from_crop, from_row_runs
 from vtlab.formats.figures import MOST_FIGURES, Figure, Point, filled
 from vtlab.masks import MAX_PIXELS, encode
 
+PART = "part"
+"""Value of the attribute `vtlab` of a track that goes on with its group's object in another kind of figure."""
 GAP = "gap"
 """Value of the attribute `vtlab` of an outside figure that only ends a run of figures: there is no row for it."""
 _DEPTH, _TEXT, _BLOCK = 16, 1 << 20, 1 << 20
@@ -48,6 +50,7 @@ class Track:
     figures: list[Figure] = field(default_factory=list)
     masks: bool = True
     polyline: int = 0
+    part: bool = False
     tags: dict[str, Any] = field(default_factory=dict)
 
 
@@ -133,6 +136,7 @@ class Reader:
         if tag == "track":
             whole = [self._whole(attributes, name, 0) for name in ("id", "group_id")]
             self._track = Track(whole[0], attributes.get("label", ""), attributes.get("source", ""), whole[1])
+            self._track.part = attributes.get("vtlab") == PART
         elif tag == "image":
             raise self._wrong("this is CVAT for images; expected CVAT for video (tracks)")
         elif tag == "attribute":

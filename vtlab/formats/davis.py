@@ -1,5 +1,6 @@
 """DAVIS 2016 and 2017: palette images, in one or several resolutions; see `label_images`. LVOS (Hong et al., ICCV 2023)
-lies the same way without a resolution, and is scored alike (its toolkit, lvos-evaluation, is that of DAVIS).
+lies the same way without a resolution; its own rule counts the prompted frame (lvos/evaluation.py of
+https://github.com/LingyiHongfd/lvos-evaluation).
 
 Benchmark: Pont-Tuset et al., The 2017 DAVIS Challenge, arXiv:1704.00675.
 """
@@ -9,7 +10,7 @@ from vtlab.formats.label_images import LabelImages
 FORMAT = LabelImages(
     name="davis",
     summary="{JPEGImages,Annotations}/<resolution>/<sequence>/*",
-    rules={"davis2016": "", "davis2017": "", "lvos": ""},
+    rules={"davis2016": "", "davis2017": "", "lvos": "lvos"},
     rule="davis",
     last_counts=False,
 )

@@ -6,8 +6,9 @@ A line is `frame, id, left, top, width, height, confidence, class, visibility` (
 Differs from vtlab's convention: frames and pixels count from 1 there (left = x1 + 1, top = y1 + 1); boxes are
 xywh. In truth the seventh column is a flag (0 = not counted), kept as `score`; classes become labels.
 
-DanceTrack (Sun et al., CVPR 2022) and SportsMOT (Cui et al., ICCV 2023) lie the same way, all objects of class 1; both
-are scored by TrackEval's MOTChallenge rule.
+DanceTrack (Sun et al., CVPR 2022; its README.md, https://github.com/DanceTrack/DanceTrack) and SportsMOT (Cui et al., ICCV
+2023; README.md and codes/evaluation of https://github.com/MCG-NJU/SportsMOT) lie the same way, all objects of class 1, ids
+of SportsMOT from 0; both are scored by TrackEval's script for MOT17.
 
 Format: Milan et al., "MOT16", arXiv:1603.00831, 2016; Dendorfer et al., "MOT20", arXiv:2003.09003, 2020.
 """

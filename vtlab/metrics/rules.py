@@ -300,6 +300,12 @@ VOS: dict[str, VosProtocol] = {
         ),
         # Objects begin late; on disk meta.json lists the frames of each, which are those that count (`vtlab.benchmark`).
         VosProtocol("youtube-vos", "YouTube-VOS server: Xu et al., arXiv:1809.03327"),
+        VosProtocol(
+            "lvos",
+            "lvos-evaluation (the prompted frame counts), but for frames after an object's last, which it leaves out",
+            drop_first=False,
+            drop_last=True,
+        ),
         VosProtocol("plain", "vtlab: every frame but the prompted one"),
     )
 }

@@ -9,8 +9,6 @@ import resource
 import sys
 import time
 
-sys.path.pop(0)
-
 
 def datumaro(path):
     import datumaro as dm
@@ -58,9 +56,15 @@ def trackeval(path):
     return lambda: dataset._load_raw_file("", "walk", is_gt=True)
 
 
-read = globals()[sys.argv[1]](sys.argv[2])
-begun = time.process_time()
-found = read()
-seconds = time.process_time() - begun
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
-print(json.dumps({"seconds": seconds, "peak": peak}))
+def main():
+    read = globals()[sys.argv[1]](sys.argv[2])
+    begun = time.process_time()
+    read()
+    seconds = time.process_time() - begun
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
+    print(json.dumps({"seconds": seconds, "peak": peak}))
+
+
+if __name__ == "__main__":
+    sys.path.pop(0)  # the folder of this file has the names of packages
+    main()

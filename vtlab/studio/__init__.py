@@ -11,6 +11,7 @@ _NAMES = {
     "TrackPlayer": "vtlab.studio.player",
     "Corrector": "vtlab.studio.corrector",
     "review": "vtlab.studio.corrector",
+    "own_clip": "vtlab.studio.clip",
 }
 __all__ = list(_NAMES)
 

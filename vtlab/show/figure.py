@@ -69,6 +69,10 @@ class Panel:
     budget_ms: float | None = None
 
 
+MOST_ROWS = 20
+"""Trackers that bars and timelines show of a long table, its first ones."""
+
+
 def figure(panels: Iterable[Panel]) -> Figure:
     """Draw the families that have something to draw, one below the other, each with its curves above it.
 
@@ -94,7 +98,7 @@ def figure(panels: Iterable[Panel]) -> Figure:
 
 
 def _height(panel: Panel) -> float:
-    return min(max(3.6, 1.6 + 0.32 * len(panel.board.frame)), 12.0)
+    return min(max(3.6, 1.6 + 0.32 * min(len(panel.board.frame), MOST_ROWS)), 12.0)
 
 
 def _draw_curves(place: Any, panel: Panel) -> None:
@@ -119,9 +123,9 @@ def _draw_family(place: Any, panel: Panel) -> None:
     left, middle, right = place.subplots(1, 3, width_ratios=(1, 1.1, 1.3))
     board, metric, budget = panel.board.frame, str(panel.board.main), panel.budget_ms
     values = board[metric].astype(float)
-    plot.bars(
-        left, {str(k): v for k, v in values.items()}, xlabel=metric, title=f"{panel.board.title}: {metric}"
-    )
+    rows = {str(k): v for k, v in list(values.items())[:MOST_ROWS]}
+    few = "" if len(rows) == len(values) else f" (first {MOST_ROWS} of {len(values)})"
+    plot.bars(left, rows, xlabel=metric, title=f"{panel.board.title}: {metric}{few}")
     cost = "latency_ms" if budget is None else "latency_p95_ms"
     plot.pareto(
         middle,
@@ -132,7 +136,7 @@ def _draw_family(place: Any, panel: Panel) -> None:
         ylabel=metric,
         budget=budget,
     )
-    _draw_timeline(right, panel.timeline, [str(name) for name in board.index])
+    _draw_timeline(right, panel.timeline, [str(name) for name in board.index[:MOST_ROWS]])
 
 
 def _draw_seen(place: Any, panel: Panel) -> None:
@@ -147,7 +151,7 @@ def _draw_seen(place: Any, panel: Panel) -> None:
     else:
         left.axis("off")
         left.set_title(title)
-    _draw_timeline(right, panel.timeline, [str(name) for name in board.index])
+    _draw_timeline(right, panel.timeline, [str(name) for name in board.index[:MOST_ROWS]])
 
 
 def _draw_timeline(ax: Any, given: Timeline | None, order: list[str]) -> None:

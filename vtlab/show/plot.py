@@ -22,6 +22,10 @@ _LINES = (
 _STYLES = ("-", "--", "-.", ":")
 
 
+POINTS_PER_INCH, NAME_WIDTH, NAME_HEIGHT = 72, 5.2, 10
+"""Of small text: points that a letter is wide, and a line is high."""
+
+
 def style(index: int) -> dict[str, Any]:
     """Colour and line style of the n-th tracker, the same in all plots of a comparison."""
     return {"color": _LINES[index % len(_LINES)], "linestyle": _STYLES[index // len(_LINES) % len(_STYLES)]}
@@ -52,7 +56,7 @@ def curves(
         ax.plot(np.asarray(x), np.asarray(lines[name]), label=label, linewidth=2, **style(names.index(name)))
     ax.set(xlabel=xlabel, ylabel=ylabel, title=title, ylim=(0, 1.02), xlim=(np.min(x), np.max(x)))
     ax.grid(alpha=0.25)
-    ax.legend(fontsize="small", frameon=False)
+    ax.legend(fontsize="small", framealpha=0.85, edgecolor="none")  # a curve behind it stays legible
     return ax
 
 
@@ -144,9 +148,8 @@ def timeline(
 
 
 def bars(ax: Axes, values: Mapping[str, float], *, xlabel: str = "", title: str = "") -> Axes:
-    """Horizontal bars, best (largest) on top, values written beside them; NaN is written as 'n/a'."""
-    names = list(values)
-    order = sorted(names, key=lambda n: (not np.isfinite(values[n]), -np.nan_to_num(values[n])))
+    """Horizontal bars in the order given, as the table has them, values written beside them; NaN is written as 'n/a'."""
+    names = order = list(values)
     heights = [np.nan_to_num(values[n]) for n in order]
     ax.barh(order, heights, color=[style(names.index(n))["color"] for n in order], height=0.6)
     for i, name in enumerate(order):
@@ -163,18 +166,38 @@ def bars(ax: Axes, values: Mapping[str, float], *, xlabel: str = "", title: str 
 def _label_points(
     ax: Axes, x: NDArray[np.float64], y: NDArray[np.float64], names: Sequence[str], front: NDArray[np.int64]
 ) -> None:
-    """Write each name beside its point, above or below by turns where points are close."""
-    for rank, i in enumerate(np.lexsort((x, y))):
-        if not (np.isfinite(x[i]) and np.isfinite(y[i])):
-            continue
-        across = ax.transAxes.inverted().transform(ax.transData.transform((x[i], y[i])))[0]
-        left = across > 0.6  # near the right edge the name stands on the left
+    """Write each name beside its point, where no other name or point is; farther off with a line to its point."""
+    known = np.flatnonzero(np.isfinite(x) & np.isfinite(y))
+    dots = ax.transData.transform(np.stack([x[known], y[known]], axis=1)) * POINTS_PER_INCH / ax.figure.dpi
+    left, right = ax.transAxes.transform([(0, 0), (1, 1)])[:, 0] * POINTS_PER_INCH / ax.figure.dpi
+    taken = [(px - 4, py - 4, px + 4, py + 4) for px, py in dots]
+    for rank in np.lexsort((dots[:, 0], -dots[:, 1])).tolist():
+        i, (px, py) = int(known[rank]), dots[rank]
+        width = NAME_WIDTH * len(names[i])
+        places = [(side, dy) for dy in (4, -12, 16, -24, 28, -36, 40, -48, 52, -60) for side in (6, -6)]
+        boxes = [
+            (x0 := px + side - (width if side < 0 else 0), py + dy - 1, x0 + width, py + dy + NAME_HEIGHT)
+            for side, dy in places
+        ]
+        free = [
+            k
+            for k, box in enumerate(boxes)
+            if left <= box[0] and box[2] <= right and not any(_meet(box, other) for other in taken)
+        ]
+        k = free[0] if free else 0
+        side, dy = places[k]
+        taken.append(boxes[k])
         ax.annotate(
             names[i],
             (x[i], y[i]),
-            xytext=(-6 if left else 6, 6 if rank % 2 else -12),
+            xytext=(side, dy),
             textcoords="offset points",
-            ha="right" if left else "left",
+            ha="right" if side < 0 else "left",
             fontsize="small",
             fontweight="bold" if i in front else "normal",
+            arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.6} if k > 3 else None,
         )
+
+
+def _meet(a: tuple[float, ...], b: tuple[float, ...]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

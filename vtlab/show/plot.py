@@ -22,7 +22,7 @@ _LINES = (
 _STYLES = ("-", "--", "-.", ":")
 
 
-POINTS_PER_INCH, NAME_WIDTH, NAME_HEIGHT = 72, 5.2, 10
+POINTS_PER_INCH, NAME_WIDTH, NAME_HEIGHT = 72, 5.2, 12
 """Of small text: points that a letter is wide, and a line is high."""
 
 

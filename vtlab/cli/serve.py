@@ -25,7 +25,9 @@ _Hosts = Annotated[
 def serve(
     door: Annotated[
         str,
-        typer.Argument(help="supervisely, or http for those without a platform; with --scaffold the folder."),
+        typer.Argument(
+            help="supervisely, label-studio, or http for those without a platform; with --scaffold the folder."
+        ),
     ],
     *,
     scaffold: Annotated[

@@ -13,7 +13,11 @@ from vtlab.serve.door import Door
 from vtlab.serve.follow import Core
 from vtlab.serve.guard import Outward
 
-DOORS = {"http": "vtlab.serve.http:Http", "supervisely": "vtlab.serve.supervisely:Supervisely"}
+DOORS = {
+    "http": "vtlab.serve.http:Http",
+    "label-studio": "vtlab.serve.label_studio:LabelStudio",
+    "supervisely": "vtlab.serve.supervisely:Supervisely",
+}
 """Host -> where its door is."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -48,7 +48,9 @@ def open_bytes(data: bytes, where: str) -> Iterator[Video]:
 
 
 @contextlib.contextmanager
-def open_fetched(way: Outward, address: str, most: int) -> Iterator[Video]:
+def open_fetched(
+    way: Outward, address: str, most: int, headers: Mapping[str, str] | None = None
+) -> Iterator[Video]:
     """The video at an address, of at most `most` bytes.
 
     Raises:
@@ -60,7 +62,7 @@ def open_fetched(way: Outward, address: str, most: int) -> Iterator[Video]:
     parts = urlsplit(address)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        _, data = link.ask("GET", path, most=most)
+        _, data = link.ask("GET", path, headers=headers, most=most)
     finally:
         link.close()
     with open_bytes(data, f"What is at {Origin.of(address)}") as video:

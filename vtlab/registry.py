@@ -59,6 +59,7 @@ class Registry:
         self.depth, self.wrapper = depth, wrapper
         self._entries: dict[str, tuple[Card, type]] = {}
         self._aliases: dict[str, tuple[str, str]] = {}
+        self._bridges: dict[str, Callable[[str], type]] = {}
         self._scanned = False
 
     def register(
@@ -130,6 +131,10 @@ class Registry:
         """Let `name` stand for `target`; with a `notice`, using it warns with that text."""
         self._aliases[name] = (target, notice)
 
+    def bridge(self, kind: str, make: Callable[[str], type]) -> None:
+        """Let `kind:module.Class` (or `kind:file.py:Class`) stand for the part that `make` makes of a class of others."""
+        self._bridges[kind] = make
+
     def names(self, family: str | None = None) -> list[str]:
         """Names of all parts (of one family), sorted."""
         return [card.name for card in self.cards(family)]
@@ -185,7 +190,12 @@ class Registry:
 
     def _resolve(self, spec: Any) -> tuple[Card, Any]:
         if isinstance(spec, str):
-            if ".py:" in spec:
+            kind, _, target = spec.partition(":")
+            if target and "/" not in kind and not kind.endswith(".py"):
+                self._scan()
+            if target and kind in self._bridges:
+                spec = self._bridges[kind](target)
+            elif ".py:" in spec:
                 spec = load_file(spec, self.kind)
             else:
                 return self._named(spec)

@@ -1,4 +1,4 @@
-"""The SDK's own tracking app with a toy tracker, `supervisely_app.py HOST`: prints its port as JSON, serves until it is ended."""
+"""The SDK's own tracking app with a toy tracker, `supervisely_app.py HOST`: prints its port as JSON and serves."""
 
 import json
 import os

@@ -44,7 +44,7 @@ def test_the_client_of_supervisely_reads_what_the_door_answers():
             )
     assert done.returncode == 0, done.stderr[-2000:]
     told = json.loads(done.stdout.splitlines()[-1])
-    assert told["info"]["task type"] == "tracking"
+    assert told["info"]["task_type"] == "tracking"
     assert told["settings"] == {}
     names = {"rectangle": "Rectangle", "bitmap": "Bitmap", "point": "Point", "graph": "GraphNodes"}
     names |= {"polygon": "Polygon", "line": "Polyline", "oriented_bbox": "OrientedBBox"}

@@ -18,6 +18,7 @@ from typing import Any
 
 import vtlab.provenance as provenance
 from vtlab.prompts import Prompt
+from vtlab.registry import TRACKERS
 from vtlab.serve.door import Call, Door, Handler, Later
 from vtlab.serve.follow import Found, Order, choose, follow, span
 from vtlab.serve.guard import fields_of, read_body
@@ -80,6 +81,7 @@ class Supervisely(Door):
             "tracking_by_detection": self.tracking_by_detection,
             "get_tracking_settings": lambda _: {"botsort": settings()} if self.detection else {},
             "get_session_info": self.info,
+            "get_deploy_info": self.deployed,
             "get_custom_inference_settings": lambda _: {"settings": {}},
             "available_geometries": lambda _: self.geometries(),
             "is_running": lambda _: {"running": True, "mode": "production"},
@@ -135,6 +137,20 @@ class Supervisely(Door):
         job.wait()
         if job.state == "failed":
             raise RefusedError(job.error)
+
+    def deployed(self, _: Call) -> dict[str, Any]:
+        """What the SDK's client asks of a model: the trackers stand for it."""
+        names = ", ".join(TRACKERS.card(t).name for t in self.core.trackers)
+        return {
+            "checkpoint_name": names,
+            "task_type": "tracking",
+            "device": "auto",
+            "runtime": "vtlab",
+            "model_name": names,
+            "hardware": None,
+            "deploy_params": None,
+            "model_source": None,
+        }
 
     # -- results written to the host --------------------------------------------------------------------------
 

@@ -142,14 +142,13 @@ class Supervisely(Door):
         """What the SDK's client asks of a model: the trackers stand for it."""
         names = ", ".join(TRACKERS.card(t).name for t in self.core.trackers)
         return {
-            "checkpoint_name": names,
-            "task_type": "tracking",
-            "device": "auto",
+            **dict.fromkeys(("checkpoint_name", "model_name", "architecture"), names),
+            **dict.fromkeys(("checkpoint_url", "custom_checkpoint_path", "model_precision", "hardware"), ""),
+            "model_source": "vtlab",
             "runtime": "vtlab",
-            "model_name": names,
-            "hardware": None,
-            "deploy_params": None,
-            "model_source": None,
+            "device": "auto",
+            "task_type": "tracking",
+            "deploy_params": {},
         }
 
     # -- results written to the host --------------------------------------------------------------------------

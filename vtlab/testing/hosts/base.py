@@ -126,9 +126,13 @@ class Client:
     Args:
         address: Of the server, with a path that goes before all others.
         token: Sent as `Authorization: Bearer`.
+
+    Attributes:
+        address: As it was given.
     """
 
     def __init__(self, address: str, token: str | None = None):
+        self.address = address
         parts = urlsplit(address)
         self._name, self._port, self._before = parts.hostname or "", parts.port or 80, parts.path.rstrip("/")
         self._secure = parts.scheme == "https"

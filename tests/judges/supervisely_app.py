@@ -10,7 +10,7 @@ sys.path.pop(0)
 
 
 def main(host):
-    os.environ.update(SERVER_ADDRESS=host, API_TOKEN="x" * 64)
+    os.environ.update(SERVER_ADDRESS=host, API_TOKEN="x" * 128)
     os.chdir(tempfile.mkdtemp())
 
     import numpy as np

@@ -33,6 +33,7 @@ def main(host):
     model.serve()
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    listener.listen(64)
     print(json.dumps({"port": listener.getsockname()[1]}), flush=True)
     uvicorn.Server(uvicorn.Config(model.app, log_level="critical")).run(sockets=[listener])
 

@@ -80,9 +80,12 @@ init_tracking_state = _function.init_tracking_state
 track = _function.track
 '''
 _DOCKER = """# This file was not built where it was written: its steps were run one by one in a plain environment.
-# docker build -t vtlab-serve . && docker run -p 8000:8000 -e VTLAB_SERVE_TOKEN=... vtlab-serve
+# In a clone of vtlab:
+#   docker build -t vtlab-serve -f FOLDER/Dockerfile .
+#   docker run -p 8000:8000 -e VTLAB_SERVE_TOKEN=... vtlab-serve
 FROM python:3.11-slim
-RUN pip install --no-cache-dir "vtlab[serve]"
+COPY . /src
+RUN pip install --no-cache-dir -c /src/constraints.txt "/src[serve]"
 RUN useradd --create-home serve
 USER serve
 WORKDIR /home/serve

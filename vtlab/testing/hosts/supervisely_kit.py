@@ -160,6 +160,10 @@ def opened(
 ) -> Iterator[App]:
     """The app at an address with a host as new."""
     if fake is not None:
+        seen = -1
+        while seen != len(fake.traffic):  # what an earlier check started may still be at work
+            seen = len(fake.traffic)
+            time.sleep(0.05)
         fake.forget()
         yield App(url, fake, token)
     else:

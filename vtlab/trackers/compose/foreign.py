@@ -118,13 +118,15 @@ class _Joined(Associator):
 
     def update(self, detections: sv.Detections, frame: Frame) -> sv.Detections:
         """See `Associator`."""
-        found = detections[np.ones(len(detections), bool)]  # a copy: others may change what they are given
+        found: Any = detections[
+            np.ones(len(detections), bool)
+        ]  # a copy: others may change what they are given
         ids = np.full(len(detections), -1)
         for row, theirs in self._rows(found, frame):
             ids[row] = self._ids.setdefault(theirs, len(self._ids) + 1)
-        detections = detections[np.ones(len(detections), bool)]
-        detections.tracker_id = ids
-        return detections
+        answer: Any = detections[np.ones(len(detections), bool)]
+        answer.tracker_id = ids
+        return answer
 
     def _rows(self, detections: sv.Detections, frame: Frame) -> list[tuple[int, Any]]:
         """(row of the detections, the toolkit's id) of what has an identity."""

@@ -30,7 +30,7 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# The kernel's indicator says "idle" seconds before the kernel is connected; only this is safe to wait for.
+# The kernel's indicator says "idle" seconds before the kernel is connected; this tells.
 CONNECTED = """async () => {
   const app = window.jupyterapp; if (!app) return false;
   await app.restored;
@@ -175,7 +175,7 @@ def start_jupyter(kind: str, folder: Path, home: Path) -> tuple[str, subprocess.
     module, app = {"lab": ("jupyterlab", "LabApp"), "notebook": ("notebook", "JupyterNotebookApp")}[kind]
     command = [sys.executable, "-m", module, "--no-browser", "--allow-root", "--ip=127.0.0.1"]
     command += [f"--port={port}", "--IdentityProvider.token=x", f"--ServerApp.root_dir={folder}"]
-    command += ["--LabApp.expose_app_in_browser=True", f"--{app}.expose_app_in_browser=True"]
+    command += [f"--{app}.expose_app_in_browser=True"]
     command += [f"--{app}.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=subprocess.STDOUT, cwd=folder)
@@ -209,12 +209,12 @@ def notebook(cells: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def connected(page: Any) -> None:
-    """Wait until a notebook's kernel is connected."""
-    end = time.monotonic() + 60
-    while not page.evaluate(CONNECTED):  # `wait_for_function` takes the first answer of an async function
-        assert time.monotonic() < end, "the kernel is not connected"
-        page.wait_for_timeout(100)
+def until(page: Any, condition: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for a condition, while the page goes on."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "the expected state was not reached"
+        page.wait_for_timeout(50)
 
 
 class Hand:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.studio.browser import ARGUMENTS, Shown, chromium, connected, notebook, start_jupyter
+from tests.studio.browser import ARGUMENTS, Shown, chromium, notebook, start_jupyter, until
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +64,7 @@ def jupyter(
     """Function (name, cells, scale=1.0, size=(1200, 950)) -> page of a notebook, run in a real Jupyter.
 
     Without cells a notebook that is there is opened and not run. The page has three extras: `page.folder` (where the
-    notebook lies), `page.rerun()` (run all cells again) and `page.command(name)`.
+    notebook lies), `page.rerun()` (run all cells again) and `page.save()`.
     """
     folder = tmp_path_factory.mktemp(kind)
     url, process = start_jupyter(kind, folder, tmp_path_factory.mktemp(f"{kind}_home"))
@@ -84,16 +84,30 @@ def jupyter(
         contexts.append(browser.new_context(**look, color_scheme="dark" if dark else "light"))
         page = contexts[-1].new_page()
         place = f"lab/workspaces/{name}/tree/{name}.ipynb?token=x&reset"
+        frames: list[int] = []  # of the kernel's socket
+        page.on(
+            "websocket", lambda w: "/channels" in w.url and w.on("framereceived", lambda _: frames.append(1))
+        )
         page.goto(f"{url}/{place if kind == 'lab' else f'notebooks/{name}.ipynb?token=x'}")
         page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)
-        connected(page)
+        until(
+            page, lambda: bool(frames), 120
+        )  # only then the kernel is connected, whatever its indicator says
         page.folder = folder
+
+        def menu(bar: str, item: str) -> None:  # Notebook 7 doesn't show its app to the page
+            page.locator(".lm-MenuBar-itemLabel", has_text=bar).first.click()
+            page.locator(".lm-Menu-itemLabel", has_text=item).first.click()
 
         def command(name: str) -> None:
             page.evaluate("name => { jupyterapp.commands.execute(name); }", name)
 
-        page.command = command
-        page.rerun = lambda: page.command("notebook:run-all-cells")
+        if kind == "lab":
+            page.rerun = lambda: command("notebook:run-all-cells")
+            page.save = lambda: command("docmanager:save")
+        else:
+            page.rerun = lambda: menu("Run", "Run All Cells")
+            page.save = lambda: menu("File", "Save Notebook")
         if cells:
             page.rerun()
         return page

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 
 import pytest
 
 pytest.importorskip("anywidget", reason="anywidget is not installed")
 
+from tests.studio.browser import until
 from vtlab.prompts import Prompts
 
 CELLS = [
@@ -21,13 +21,6 @@ CELLS = [
     "tracks = vtlab.track(video, vtlab.BoxPrompt((20, 16, 80, 76)), 'ncc')\nvtlab.TrackPlayer(video, tracks)",
 ]
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
-
-
-def until(page, condition) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end, "the expected state was not reached"
-        page.wait_for_timeout(50)
 
 
 def drag(page, a, b) -> None:
@@ -49,7 +42,7 @@ def ready(page) -> None:
     page.locator(".vt-annotator").scroll_into_view_if_needed()
 
 
-@pytest.mark.parametrize("front_end", ["lab"])
+@pytest.mark.parametrize("front_end", ["lab", "notebook_7"])
 def test_work_in_a_front_end_is_kept_and_seen_later(request, front_end):
     start = request.getfixturevalue(front_end)
     name = f"work_{front_end}"
@@ -82,7 +75,7 @@ def test_work_in_a_front_end_is_kept_and_seen_later(request, front_end):
     until(page, lambda: len(Prompts.load(file)) == 4)
 
     def pictures() -> list[str]:
-        page.command("docmanager:save")
+        page.save()
         page.wait_for_timeout(500)
         outputs = [o for c in json.loads(book.read_text())["cells"] for o in c["outputs"]]
         return [o["data"]["text/plain"] for o in outputs if "image/png" in o.get("data", {})]

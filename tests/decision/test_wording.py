@@ -5,9 +5,13 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import pytest
+from typer.testing import CliRunner
 
 import vtlab
-from vtlab.tracks import Tracks
+from vtlab.cli import app
+from vtlab.errors import InputError
+from vtlab.tracks import Record, Source, Tracks
 
 HOME = np.array([100.0, 100.0, 160.0, 160.0])
 
@@ -51,3 +55,31 @@ def test_numbers_in_words_have_the_unit_of_the_tables():
     q = run(vtlab.verdict({"a": drift(0.2, 1), "b": drift(0.21, 2)}, within=0.3))
     assert q.state == "good_enough"
     assert "at most 30 percentage points of mean IoU below the best of the 2" in q.sentence
+
+
+def recorded(tracks: Tracks, digest: str) -> Tracks:
+    """Tracks that know on which footage they were made."""
+    source = Source(name="street", digest=digest, width=420, height=240, frames=300, fps=25.0)
+    return tracks.replace(record=Record(source=source))
+
+
+def test_labels_of_another_video_are_refused():
+    """Whether or not the footage is at hand: a number of a frame is no frame."""
+    v = vtlab.verdict({f"t{i}": recorded(drift(0.2 + i, i), "sha256:a") for i in range(3)})
+    frames = [f for _, f in v.next()]
+    mine = Tracks.of(frames, 1, np.tile(HOME, (len(frames), 1)))
+    with pytest.raises(InputError, match="made on other footage"):
+        v.add(recorded(mine, "sha256:b"))
+    assert v.labelled == 0
+    v.add(recorded(mine, "sha256:a"))
+    assert v.labelled == len(frames)
+
+
+def test_the_command_prints_the_units_of_every_table(tmp_path):
+    for i in range(3):
+        drift(0.2 + i, i).save(tmp_path / f"t{i}.parquet")
+    v = run(vtlab.verdict({f"t{i}": drift(0.2 + i, i) for i in range(3)}, file=tmp_path / "v.json"))
+    given = [str(tmp_path / f"t{i}.parquet") for i in range(3)]
+    text = CliRunner().invoke(app, ["verdict", *given, "--file", str(tmp_path / "v.json")]).output
+    assert f"{v.table['value'].iloc[0]:.1%}" in text
+    assert "beaten_by" not in text

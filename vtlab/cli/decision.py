@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -182,10 +183,12 @@ def _show(found: Verdict, asked: dict[str, list[int]], as_json: bool) -> None:
             }
         )
         return
-    from vtlab.show.board import Board
+    from vtlab.decision.section import board
 
-    shown = table if table["value"].notna().any() else table[["group", "beaten_by"]]
-    stdout().print(Board(shown, found.measure.text, " ".join(found.notes), None).to_rich())
+    shown = replace(board(found), caption=" ".join(found.notes))
+    if not table["value"].notna().any():
+        shown = replace(shown, frame=shown.frame[["group", "beaten by"]])
+    stdout().print(shown.to_rich())
     stdout().print(found.sentence, highlight=False)
     for name, frames in asked.items():
         if frames:

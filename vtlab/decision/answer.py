@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from vtlab.decision import section, wording
 from vtlab.decision.betting import Race
-from vtlab.decision.clips import with_footage
+from vtlab.decision.clips import on_clip, with_footage
 from vtlab.decision.quality import MEASURES, Floats, Measure
 from vtlab.decision.question import Clip, Labels, Place, Question
 from vtlab.decision.sampling import FIRST_LOOK, Known, Population, draw, levels, looks, spend
@@ -220,8 +220,7 @@ class Verdict:
         """What was said of the clip `name`, checked against it."""
         clip = self.clips[name]
         given = Tracks.empty() if labels is None else labels
-        if clip.video is not None:
-            given = given.on(clip.video)
+        given = on_clip(clip, given)
         dense = bool(given.record.dense)
         looked = {*given.annotated_frames(clip.length, dense).tolist(), *map(int, absent)}
         open_ones = set(map(int, unsure)) - looked

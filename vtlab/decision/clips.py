@@ -16,7 +16,7 @@ from vtlab.decision.wording import LIMITS
 from vtlab.errors import InputError
 from vtlab.metrics.rules import MOT, SOT
 from vtlab.sequence import Sequence
-from vtlab.tracks import Tracks
+from vtlab.tracks import Source, Tracks
 from vtlab.video import open_video
 
 Answers = Comparison | Mapping[str, Tracks] | Mapping[str, Mapping[str, Tracks]]
@@ -206,3 +206,23 @@ def with_footage(clips: Mapping[str, Clip], video: Any) -> dict[str, Clip]:
             )
         out[name] = replace(clips[name], video=footage)
     return out
+
+
+def _footage(clip: Clip) -> Source | None:
+    """What is known of a clip's footage from the answers on it."""
+    return next((t.record.source for t in clip.tracks.values() if t.record.source is not None), None)
+
+
+def on_clip(clip: Clip, labels: Tracks) -> Tracks:
+    """Labels with the frame numbers of a clip.
+
+    Raises:
+        InputError: They were made on other footage, by what their record and that of the answers say.
+    """
+    mine, theirs = labels.record.source, _footage(clip)
+    known = mine is not None and theirs is not None and mine.span == theirs.span
+    if known and mine.digest and theirs.digest and mine.digest != theirs.digest:
+        raise InputError(
+            f"The labels of {clip.name!r} were made on other footage ({mine.told}) than the answers ({theirs.told})."
+        )
+    return labels if clip.video is None else labels.on(clip.video)

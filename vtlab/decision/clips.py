@@ -220,9 +220,10 @@ def on_clip(clip: Clip, labels: Tracks) -> Tracks:
         InputError: They were made on other footage, by what their record and that of the answers say.
     """
     mine, theirs = labels.record.source, _footage(clip)
-    known = mine is not None and theirs is not None and mine.span == theirs.span
-    if known and mine.digest and theirs.digest and mine.digest != theirs.digest:
-        raise InputError(
-            f"The labels of {clip.name!r} were made on other footage ({mine.told}) than the answers ({theirs.told})."
-        )
+    if mine is not None and theirs is not None and mine.span == theirs.span:
+        digests = {mine.digest, theirs.digest} - {None}
+        if len(digests) > 1:
+            raise InputError(
+                f"The labels of {clip.name!r} were made on other footage ({mine.told}) than the answers ({theirs.told})."
+            )
     return labels if clip.video is None else labels.on(clip.video)

@@ -62,7 +62,7 @@ def boxes(rows: int) -> Tracks:
     """Objects that move at random, all on every frame."""
     frames = max(rows // OBJECTS, 1)
     rng = np.random.default_rng(0)
-    corner = rng.uniform(0, 1500, (frames * OBJECTS, 2)).round(2)
+    corner = rng.uniform(0, (1600, 760), (frames * OBJECTS, 2)).round(2)
     side = rng.uniform(10, 300, (frames * OBJECTS, 2)).round(2)
     return Tracks.of(
         np.repeat(np.arange(frames), OBJECTS),

@@ -169,7 +169,7 @@ def test_prompts_of_another_video_are_used_with_a_warning(tmp_path):
     one, other = (vtlab.open_video(np.full((5, 48, 64, 3), value, np.uint8)) for value in (1, 2))
     asked = Prompts([BoxPrompt((5, 5, 20, 20))], source=Source.of_video(one))
     assert asked.on(one) is asked
-    with pytest.warns(VtlabWarning, match="whose content is not that of"):
+    with pytest.warns(VtlabWarning, match="whether its frames are the same can't be told"):
         assert asked.on(other) == asked
     Prompts(list(asked)).on(other)
 

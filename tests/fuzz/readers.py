@@ -88,6 +88,23 @@ def read_image(folder: Path, path: Path) -> None:
     vtlab.open_video(folder)
 
 
+def make_manifest(folder: Path) -> None:
+    import vtlab
+    from vtlab.video import Manifest
+
+    Manifest.of(vtlab.open_video(frames()), progress=False).save(folder / "a.parquet")
+
+
+def read_manifest(folder: Path, path: Path) -> None:
+    from vtlab.video import Manifest, Marks
+    from vtlab.video.align import match
+
+    found = Manifest.load(path)
+    match(found, found).facts()
+    match(found, Manifest.load(folder / "a.parquet")).to_frame()
+    assert len(Marks.of(Marks.of_manifest(found).to_dict())) == len(found)
+
+
 # -- prompts, tracks, detections --------------------------------------------------------------------------------------
 
 
@@ -471,6 +488,7 @@ def readers() -> Iterator[Reader]:
 
     yield Reader("video", make_videos, read_video, ("av",))
     yield Reader("images", make_images, read_image)
+    yield Reader("manifest", make_manifest, read_manifest)
     yield Reader("prompts", make_prompts, read_prompts)
     yield Reader("tracks", lambda folder: tracks().save(folder / "a.parquet"), read_tracks)
     yield Reader("recorded detections", make_recorded, read_recorded)

@@ -70,7 +70,7 @@ def test_tracks_that_can_not_be_of_the_video_are_refused(tmp_path):
         Session.of(VIDEO, 5, Drifts)
     rows = given(1)
     record = rows.record.replace(source=Source.of_video(open_video(moving_square(N, step=1))))
-    with pytest.warns(VtlabWarning, match="another content"):
+    with pytest.warns(VtlabWarning, match="can't be told"):
         Session.of(VIDEO, rows.replace(record=record), Drifts)
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import vtlab
 from tests.drifts import Drifts
-from vtlab.errors import FormatError, InputError, PromptError, TrackingError, VtlabWarning
+from vtlab.errors import FormatError, InputError, PromptError, TrackingError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt
 from vtlab.prompts.between import morph
 from vtlab.session import Session
@@ -315,7 +315,7 @@ def test_a_file_carries_everything(tmp_path):
     again = Session.load(path, VIDEO)
     assert_same(again, made)
     assert (again.tracker, again.params) == ("ncc", {"search": 2.0})
-    with pytest.warns(VtlabWarning, match="another video"):
+    with pytest.raises(FormatError, match="frames differ. The first that does is frame 1"):
         Session.load(path, moving_square(N, step=1))
     with pytest.raises(FormatError, match="not a session"):
         Session.load(made.tracks.replace(meta={}).save(tmp_path / "t.parquet"), VIDEO)

@@ -58,6 +58,46 @@ def encode(
     return path
 
 
+def scene(name: str, count: int = 90, width: int = 128, height: int = 96) -> np.ndarray:
+    """Small clips (count, H, W, 3) that look like footage: "pan", "crowd" (a still camera), "zoom"; or "still"."""
+    import cv2
+
+    rng = np.random.default_rng(len(name))
+    ground = cv2.GaussianBlur(rng.uniform(0, 255, (3 * height, 4 * width, 3)).astype(np.float32), (0, 0), 3)
+    ground = 128 + 4 * (ground - ground.mean())
+    found = []
+    for i in range(count):
+        x, y, zoom = {"pan": (2.0 * i, 20 * np.sin(i / 15), 1), "zoom": (40, 30, 1 + i / 40)}.get(
+            name, (9, 9, 1)
+        )
+        move = np.float32([[zoom, 0, -zoom * (x + 10)], [0, zoom, -zoom * (y + 30)]])
+        image = cv2.warpAffine(ground, move, (width, height))
+        for k in range(4 if name == "crowd" else 0):
+            at = (int(width * (0.5 + 0.4 * np.sin(i / (9 + 4 * k) + k))), int(height * (0.2 + 0.2 * k)))
+            cv2.circle(image, at, 9, (40 * k, 250 - 60 * k, 90), -1)
+        found.append(np.clip(image, 0, 255).astype(np.uint8))
+    return np.stack(found)
+
+
+def encode_images(
+    path: Path, images: np.ndarray, times: list[int] | None = None, rate: int = 25, **options: str
+) -> Path:
+    """Write images (N, H, W, 3) as H.264; `times` are time stamps in milliseconds."""
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=rate, options={"crf": "28", "g": "30", **options})
+        stream.height, stream.width = images.shape[1:3]
+        stream.pix_fmt = "yuv420p"
+        if times is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for index, image in enumerate(images):
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
+            if times is not None:
+                frame.pts, frame.time_base = times[index], Fraction(1, 1000)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode())
+    return path
+
+
 def decode_all(path: Path) -> list[np.ndarray]:
     """What plain PyAV decodes from start to end."""
     with av.open(str(path)) as file:

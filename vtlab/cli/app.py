@@ -12,7 +12,7 @@ from typing import Any
 
 import typer
 
-from vtlab.cli import decision, experiments, parts, results, serve, setup, tracking
+from vtlab.cli import align, decision, experiments, parts, results, serve, setup, tracking
 from vtlab.cli.data import data
 from vtlab.cli.output import escape, stderr
 from vtlab.cli.weights import weights
@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 app.add_typer(weights, name="weights")
 app.add_typer(data, name="data")
-for group in (tracking, results, decision, parts, experiments, serve, setup):
+for group in (tracking, results, align, decision, parts, experiments, serve, setup):
     for command in group.COMMANDS:
         app.command(command.__name__.strip("_"))(command)  # `list_` would hide Python's list
 

@@ -13,11 +13,12 @@ from vtlab.files.outside import (
     read_yaml,
 )
 from vtlab.files.sheets import csv_text, read_csv
-from vtlab.files.whole import check_folder, check_place, kept_beside, write_whole
+from vtlab.files.whole import cache_folder, check_folder, check_place, kept_beside, write_whole
 
 __all__ = [
     "DAMAGE",
     "BoundedFile",
+    "cache_folder",
     "check_folder",
     "check_place",
     "csv_text",

@@ -102,6 +102,14 @@ def check_place(path: str | os.PathLike[str], suffixes: Iterable[str] = ()) -> P
     return target
 
 
+def cache_folder(name: str) -> Path:
+    """Folder `name` in the cache: `VTLAB_CACHE`, else the user's cache folder; it may not exist yet."""
+    from platformdirs import user_cache_path
+
+    given = os.environ.get("VTLAB_CACHE")
+    return (Path(given).expanduser() if given else user_cache_path("vtlab", appauthor=False)) / name
+
+
 def check_folder(path: str | os.PathLike[str]) -> Path:
     """Return the path of a folder in which files are to be written later; nothing is made yet.
 

@@ -5,6 +5,7 @@ same words everywhere, as do `--as` and `--to` on the command line.
 """
 
 from vtlab.formats.base import FEATURES, Format, Kind, Loss, Place, Result, dangling
+from vtlab.formats.carry import Carried, carry
 from vtlab.formats.conversion import Conversion, convert
 from vtlab.formats.registry import (
     FORMATS,
@@ -22,6 +23,7 @@ from vtlab.formats.registry import (
 __all__ = [
     "FEATURES",
     "FORMATS",
+    "Carried",
     "Conversion",
     "Format",
     "FormatDataset",
@@ -29,6 +31,7 @@ __all__ = [
     "Loss",
     "Place",
     "Result",
+    "carry",
     "convert",
     "dangling",
     "find_format",

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import base64
 import json
-import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, overload
 
-from vtlab.errors import FormatError, PromptError, TracksError, VtlabWarning
+from vtlab.errors import FormatError, PromptError, TracksError
 from vtlab.files import read_text, write_whole
 from vtlab.prompts.kinds import KINDS, Prompt, Sized, edges_of
-from vtlab.tracks import Source
+from vtlab.tracks import Source, check_identity
 from vtlab.video import Video
 
 
@@ -138,24 +137,19 @@ class Prompts:
         Prompts that say nothing of their source are taken to have the clip's numbers already.
 
         Warns:
-            VtlabWarning: The content of the video is not that of theirs, such as after it was encoded anew.
+            VtlabWarning: It is another file with the same frames, such as after it was encoded anew, or nobody can tell.
 
         Raises:
-            InputError: They were given on another video or another part of it; the message names both ranges.
+            InputError: They were given on another video (see `check_identity`: the message names the first frame that
+                differs), or on another part of it (it names both ranges).
             PromptError: One lies on a frame that the clip doesn't have.
         """
         if self.source is None or not self:
             return self
-        clip = Source.of_video(video, digest=self.source.digest is not None)
-        if self.source.is_clip(clip):
-            if self.source.digest != clip.digest:
-                warnings.warn(
-                    f"The prompts were given on {self.source.name or 'a video'}, whose content is not that of {video.name}: "
-                    "they are right only if both show the same frames. Prompts(list(prompts)) says so.",
-                    VtlabWarning,
-                    stacklevel=3,
-                )
+        check_identity(self.source, video, "Prompts")
+        if self.source.is_clip(Source.of_video(video, digest=False)):
             return self
+        clip = Source.of_video(video, digest=self.source.digest is not None)
         self.source.check(clip, "Prompts", whole=False)
         found = []
         for p, frame in zip(self, self.source.places(clip, [p.frame for p in self]).tolist(), strict=True):
@@ -167,7 +161,7 @@ class Prompts:
                     "Remedy: leave it out, or cut the video so that it is there."
                 )
             found.append(replace(p, frame=frame))
-        return Prompts(found, source=clip)
+        return Prompts(found, source=self.source.moved(clip))
 
     def shifted(self, frames: int) -> Prompts:
         """The same prompts, `frames` later."""

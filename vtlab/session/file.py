@@ -14,12 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtlab.errors import FormatError, PromptError, VtlabError, VtlabWarning
+from vtlab.errors import FormatError, InputError, PromptError, VtlabError, VtlabWarning
 from vtlab.files import kept_beside
 from vtlab.prompts import Prompts
 from vtlab.provenance import plain
 from vtlab.session.state import State, taken_up
-from vtlab.tracks import Tracks
+from vtlab.tracks import Source, Tracks, check_identity
 from vtlab.video import Video
 
 Stamp = tuple[int, int, int]
@@ -36,7 +36,7 @@ class Saved:
         params: Its parameters.
         source: Where the video lay.
         stream: Number of the video within its file, or None.
-        digest: Of the video's content.
+        clip: The clip, with what is known of its frames.
     """
 
     state: State
@@ -44,7 +44,7 @@ class Saved:
     params: dict[str, Any]
     source: str
     stream: int | None
-    digest: str
+    clip: Source
 
 
 def write(state: State, video: Video, tracker: str, params: Mapping[str, Any], path: str | Path) -> Path:
@@ -64,6 +64,7 @@ def write(state: State, video: Video, tracker: str, params: Mapping[str, Any], p
         "tracker": tracker,
         "params": plain(dict(params)),
         "video": {"source": video.source, "digest": video.digest(), "stream": video.stream},
+        "clip": Source.of_video(video).to_dict(),
     }
     rows = state.predicted
     return rows.replace(meta={**rows.meta, "session": record}).save(path)
@@ -110,9 +111,9 @@ def read(path: str | Path) -> Saved:
             raise TypeError(f"parameters {record['params']!r}")
         if min([f for _, f in state.absent] + [*state.gone.values()], default=0) < 0:
             raise ValueError("a frame below 0")
-        return Saved(
-            state, record["tracker"], dict(record["params"]), video["source"], stream, video["digest"]
-        )
+        clip = Source.of(record.get("clip") or {})  # files of versions before have the digest only
+        clip = clip.replace(digest=video["digest"])
+        return Saved(state, record["tracker"], dict(record["params"]), video["source"], stream, clip)
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError, PromptError) as error:
         raise FormatError(f"{path}: the session in it is damaged ({error!r}).") from None
 
@@ -123,6 +124,14 @@ def _spans(value: Any) -> tuple[tuple[int, int], ...]:
     if flat != sorted(set(flat)) or (flat and flat[0] < 0):
         raise ValueError(f"stretches of frames {value!r}")
     return spans
+
+
+def check_video(saved: Saved, video: Video, path: str | Path) -> None:
+    """Raise `FormatError` where a session was made on another video; see `vtlab.tracks.check_identity`."""
+    try:
+        check_identity(saved.clip, video, "Work")
+    except InputError as error:
+        raise FormatError(f"{path}: {error}") from None
 
 
 def check_fits(state: State, video: Video, path: str | Path) -> None:
@@ -178,7 +187,7 @@ def _within(path: Path, state: State, video: Video) -> bool:
         return False
     old = saved.state
     return (
-        saved.digest == video.digest()
+        saved.clip.digest == video.digest()
         and all(state.keys.get(k) == p for k, p in old.keys.items())
         and old.absent <= state.absent
         and all(state.gone.get(i) == f for i, f in old.gone.items())

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from vtlab.errors import InputError, VtlabWarning
+from vtlab.errors import InputError
 from vtlab.formats import read_tracks, sniff
 from vtlab.geometry import paired_iou
 from vtlab.tracks import Tracks
@@ -58,16 +57,12 @@ def as_predictions(tracks: Tracks, video: Video) -> Tracks:
     """Rows that no person of this session made, on the frames of the video, with ids from 1 on.
 
     Raises:
-        InputError: They can't be of this video: frames that it lacks, images of another size, another cut of it.
+        InputError: They can't be of this video: frames that differ or that it lacks, images of another size, another cut.
 
     Warns:
-        VtlabWarning: They say that they were made on a video with another content.
+        VtlabWarning: They were made on another file, with the same frames, or nobody can tell.
     """
     rows, size = tracks.on(video), (video.height, video.width)
-    source = tracks.record.source
-    if source is not None and source.digest and source.span == video.span and source.digest != video.digest():
-        told = f"The tracks were made on {source.name or 'a video'!r} with another content than {video.source!r}."
-        warnings.warn(f"{told} Look whether they fit.", VtlabWarning, stacklevel=4)
     if len(rows) and rows.frame[-1] >= len(video):
         raise InputError(
             f"The tracks speak of frame {rows.frame[-1]}; {video.name!r} has frames 0 to {len(video) - 1}. "

@@ -18,7 +18,6 @@ A session is one Parquet file; undo and redo restore the exact state.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from vtlab.errors import FormatError, Interrupted, TrackingError, VtlabWarning
+from vtlab.errors import Interrupted, TrackingError
 from vtlab.prompts import Prompts
 from vtlab.prompts.between import filled_in
 from vtlab.registry import TRACKERS
@@ -88,7 +87,7 @@ class Session(Edits):
             FormatError: The file is missing, damaged, or of no known format.
 
         Warns:
-            VtlabWarning: The tracks say that they were made on a video with another content.
+            VtlabWarning: They were made on another file, with the same frames, or nobody can tell.
         """
         made = cls(video, tracker, **params)
         rows = opened.as_predictions(opened.as_tracks(tracks, layout), made.video)
@@ -287,21 +286,16 @@ class Session(Edits):
             video: The video, if it no longer lies where it was.
 
         Raises:
-            FormatError: The file holds no session, or one that can't be of this video.
+            FormatError: The file holds no session, or one that can't be of this video: its frames differ.
             VideoError: The video is not where it was; give it.
 
         Warns:
-            VtlabWarning: The video's content is not that of the session.
+            VtlabWarning: The video is another file, with the same frames, or nobody can tell.
         """
         saved = file.read(path)
         footage = open_video(saved.source, stream=saved.stream) if video is None else video
         session = cls(footage, saved.tracker, **saved.params)
-        if session.video.digest() != saved.digest:
-            warnings.warn(
-                f"{path}: the session was made on another video than {session.video.source!r} (its content differs).",
-                VtlabWarning,
-                stacklevel=2,
-            )
+        file.check_video(saved, session.video, path)
         file.check_fits(saved.state, session.video, path)
         session._state = saved.state
         session._stamps[Path(path).absolute()] = file.stamp(Path(path).absolute())
@@ -322,10 +316,7 @@ class Session(Edits):
         if there is not None and there[-1] <= max((s[-1] for s in self._stamps.values() if s), default=0):
             return False
         saved = file.read(target)
-        if saved.digest != self.video.digest():
-            raise FormatError(
-                f"{path}: this is work on another video ({saved.source}), not on {self.video.source}: the content differs."
-            )
+        file.check_video(saved, self.video, path)
         file.check_fits(saved.state, self.video, path)
         self._set(saved.state)
         self._restored = saved.state

@@ -13,6 +13,8 @@ from vtlab.show.draw import PALETTE
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from vtlab.video import Alignment
+
 # Okabe-Ito without the yellow and white that vanish on paper; line styles tell what colours can't.
 _LINES = (
     *tuple(tuple(v / 255 for v in PALETTE[i]) for i in (4, 5, 2, 6, 0, 1)),
@@ -160,6 +162,39 @@ def bars(ax: Axes, values: Mapping[str, float], *, xlabel: str = "", title: str 
     ax.locator_params(axis="x", nbins=6)
     ax.set(xlabel=xlabel, title=title)
     ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def alignment(ax: Axes, found: Alignment) -> Axes:
+    """Draw which frame of a each frame of b shows, by time; what is not certain in another colour, what a lacks below."""
+    table = found.to_frame()
+    there, sure = found.matched, found.certain
+    for label, rows, index in (("certain", there & sure, 0), ("not certain", there & ~sure, 1)):
+        if rows.any():
+            ax.scatter(
+                table["time"][rows],
+                table["time_a"][rows],
+                s=6,
+                label=label,
+                color=style(index)["color"],
+                linewidths=0,
+            )
+    if not there.all():
+        ax.plot(
+            table["time"][~there],
+            np.zeros(int((~there).sum())),
+            "|",
+            label="not in a",
+            color=style(3)["color"],
+        )
+    ax.set(
+        xlabel=f"b: {found.b.name}, s",
+        ylabel=f"a: {found.a.name}, s",
+        title=f"{int(there.sum())} of {len(there)} frames of b are in a",
+        ylim=(-0.03 * found.a.times[-1] - 1e-3, None),
+    )
+    ax.grid(alpha=0.25)
+    ax.legend(fontsize="small", frameon=False)
     return ax
 
 

@@ -25,7 +25,6 @@ from vtlab.studio.pairs_state import PairState
 from vtlab.studio.queue import Queue
 from vtlab.studio.scripts import FIGURES, joined
 from vtlab.studio.work import older_work_file, work_file
-from vtlab.tracks import Source
 from vtlab.video import StreamVideo, Video, open_video
 
 __all__ = ["PromptAnnotator", "annotate"]
@@ -178,8 +177,6 @@ def _read(video: Video, file: Path) -> Prompts:
     """The prompts of a file on the frames of a video; `PromptError` where they are of another one."""
     saved = Prompts.load(file)
     try:
-        if saved.source is not None:
-            saved.source.check(Source.of_video(video), "Prompts", whole=False)
         return saved.on(video).check(video)
     except InputError as error:
         raise PromptError(

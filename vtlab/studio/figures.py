@@ -107,7 +107,9 @@ class FigureWidget(StillWidget):
         overlay = state.overlay()
         with self._lock, self.hold_sync():
             if self._shown is None or self._shown[0] is not state.video or self._shown[1] != state.frame:
-                self.image = encode(".jpg", state.video[state.frame])
+                frame = state.video.frame(state.frame)
+                state.video.look(frame)
+                self.image = encode(".jpg", frame.image)
                 self._shown = state.video, state.frame
             self.mask = b"" if overlay is None else encode(".png", overlay)
             self.view = state.view() | {"answered": dict(self._link.answered), "palette": COLOURS}

@@ -336,6 +336,8 @@ class _Work:
         while True:
             begin = now()
             frame = next(frames, None)
+            if frame is not None and not self._live:
+                self._job.video.look(frame)
             self._reading += now() - begin
             if frame is None:
                 return
@@ -392,6 +394,7 @@ class _Work:
         ahead = 0.0 if self.since is None else time.perf_counter() - self.since
         memory = self._job.memory.record()
         record = self._record.replace(
+            source=Source.of_video(self._job.video),
             complete=complete,
             events=provenance.plain(list(self._job.tracker.events)) or None,
             memory=memory,

@@ -2,6 +2,7 @@
 
 from vtlab.tracks.builder import TracksBuilder
 from vtlab.tracks.frame import FrameTracks
+from vtlab.tracks.identity import check_identity
 from vtlab.tracks.ids import IdMap
 from vtlab.tracks.points import PointRows
 from vtlab.tracks.record import Maker, Record, Source
@@ -17,4 +18,5 @@ __all__ = [
     "Source",
     "Tracks",
     "TracksBuilder",
+    "check_identity",
 ]

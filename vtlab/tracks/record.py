@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError, TracksError, near
 from vtlab.tracks.entries import plain, typed
-from vtlab.video import Frame, StreamVideo, Video
+from vtlab.video import Frame, Marks, StreamVideo, Video
 
 _DIRECTIONS = ("forward", "backward", "both")
 
 
-def _entry(*types: type, name: str = "") -> Any:
+def _entry(*types: type, name: str = "", compare: bool = True) -> Any:
     """An entry that JSON holds as one of `types`, under `name` where that is not the attribute's."""
-    return field(default=None, metadata={"types": types, "name": name})
+    return field(default=None, metadata={"types": types, "name": name}, compare=compare)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,6 +110,8 @@ class Source(_Entries):
         start: Frame of the video that is the clip's first.
         step: Frames of the video from one of the clip to the next; negative = backwards.
         stream: Number of the video within a file that holds several; None elsewhere.
+        marks: What its frames look like, as `Marks.to_dict` gives it: those that were read or shown for the work. Two
+            sources are equal whatever they say of it.
     """
 
     name: str | None = _entry(str)
@@ -121,6 +123,7 @@ class Source(_Entries):
     start: int | None = _entry(int)
     step: int | None = _entry(int)
     stream: int | None = _entry(int)
+    marks: dict[str, Any] | None = _entry(dict, compare=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -163,7 +166,23 @@ class Source(_Entries):
             start=start,
             step=step,
             stream=video.stream,
+            marks=Marks.of_hashes(video.looks).to_dict() if digest and video.looks else None,
         )
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Self:
+        """See `_Entries.of`; raises `TracksError` for damaged marks, too."""
+        found = super().of(data)
+        if found.marks is not None:
+            Marks.of(found.marks)
+        return found
+
+    def moved(self, clip: Source) -> Source:
+        """The source of another clip of the same video, with what is known of its frames from this one."""
+        if self.marks is None or clip.marks is not None:
+            return clip
+        known = Marks.of(self.marks)
+        return clip.replace(marks=known.moved(self.places(clip, known.frames)).to_dict())
 
     @classmethod
     def of_clip(cls, clip: Video | Source, *, digest: bool = True) -> Source:
@@ -204,7 +223,7 @@ class Source(_Entries):
         return at
 
     def check(self, clip: Source, what: str, *, whole: bool) -> None:
-        """Raise `InputError` unless this clip and another are cut from one video and share frames.
+        """Raise `InputError` unless this clip and another, cut from one video (see `check_identity`), share frames.
 
         Args:
             clip: The clip that something made on this one is to be used on.
@@ -216,13 +235,9 @@ class Source(_Entries):
         inside = (offset % step == 0) & (offset // step >= 0)
         if self.length is not None:
             inside &= offset // step < self.length
-        digests = [(d or "").partition("[")[0] for d in (self.digest, clip.digest)]
-        if all(digests) and digests[0] != digests[1]:
-            why = "that is another video"
-        elif inside.all() or (inside.any() and not whole):
+        if inside.all() or (inside.any() and not whole):
             return
-        else:
-            why = "not all of its frames are among them" if inside.any() else "they have no frame in common"
+        why = "not all of its frames are among them" if inside.any() else "they have no frame in common"
         raise InputError(
             f"{what} of {self.told} can't be used on {clip.told}: {why}. "
             "Remedy: cut the video as it was when they were made (video[start:stop:step]), or make them on all of it."

@@ -21,6 +21,7 @@ from vtlab.files import csv_text, damage_as, write_whole
 from vtlab.tracks import columns as _columns
 from vtlab.tracks import given, parquet
 from vtlab.tracks.columns import COLUMNS, Columns
+from vtlab.tracks.identity import check_identity
 from vtlab.tracks.outline import mask_of
 from vtlab.tracks.points import PointRows
 from vtlab.tracks.record import Record, Source
@@ -294,10 +295,17 @@ class Tracks(Columns):
         nothing of their source are taken to have the clip's numbers already.
 
         Raises:
-            InputError: They were made on another video or don't cover the clip; the message names both ranges.
+            InputError: They were made on another video (see `check_identity`: the message names the first frame that
+                differs), or don't cover the clip (it names both ranges).
+
+        Warns:
+            VtlabWarning: It is another file with the same frames, or nobody can tell.
         """
         source, record = self.record.source, self.record
-        if source is None or source.is_clip(Source.of_clip(video, digest=False)):
+        if source is None:
+            return self
+        check_identity(source, video, "Tracks")
+        if source.is_clip(Source.of_clip(video, digest=False)):
             return self
         clip = Source.of_clip(video, digest=source.digest is not None)
         source.check(clip, "Tracks", whole=record.annotated is None)
@@ -321,7 +329,7 @@ class Tracks(Columns):
         rows = {name: values[frames >= 0] for name, values in self.columns().items()}
         return self._with(rows | {"frame": frames[frames >= 0]}, points.take(points.frame >= 0)).replace(
             record=record.replace(
-                source=clip,
+                source=source.moved(clip),
                 frames=None if record.frames is None else clip.length,
                 annotated=annotated,
                 files=files,

@@ -1,5 +1,6 @@
 """Video: frames with time stamps from a file, a folder, a stream or an array; lazy, frame-exact, never held whole."""
 
+from vtlab.video.align import Alignment, align, check_found
 from vtlab.video.base import (
     BACKWARD_BYTES,
     CACHE_BYTES,
@@ -11,8 +12,11 @@ from vtlab.video.base import (
     Video,
 )
 from vtlab.video.images import check_picture, open_picture, read_picture
+from vtlab.video.manifest import Manifest
+from vtlab.video.marks import Marks
 from vtlab.video.names import IMAGE_SUFFIXES, image_files, is_leftover
 from vtlab.video.open import VideoLike, open_video
+from vtlab.video.same import Difference, first_difference
 from vtlab.video.stream import StreamVideo
 from vtlab.video.write import write_video
 
@@ -21,14 +25,21 @@ __all__ = [
     "CACHE_BYTES",
     "IMAGE_FPS",
     "IMAGE_SUFFIXES",
+    "Alignment",
+    "Difference",
     "FloatArray",
     "Frame",
     "FrameSource",
     "Image",
+    "Manifest",
+    "Marks",
     "StreamVideo",
     "Video",
     "VideoLike",
+    "align",
+    "check_found",
     "check_picture",
+    "first_difference",
     "image_files",
     "is_leftover",
     "open_picture",

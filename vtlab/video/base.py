@@ -16,7 +16,7 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError, VideoError
 from vtlab.video.forks import Forked
+from vtlab.video.hashing import hash_of
 
 Image = NDArray[np.uint8]
 FloatArray = NDArray[np.float64]
@@ -122,6 +123,7 @@ class Video(Forked):
         self._cache: OrderedDict[int, Image] = OrderedDict()
         self._lock = threading.Lock()
         self._digest: str | None = None
+        self._looks: dict[int, bytes] = {}
         self._closed = False
         self.watch_forks()
 
@@ -200,6 +202,20 @@ class Video(Forked):
                 digest = f"{digest}[{r.start}:{r.stop}:{r.step}]"
             self._digest = digest
         return self._digest
+
+    @property
+    def looks(self) -> Mapping[int, bytes]:
+        """Perceptual hashes of the frames that were looked at so far, by frame (see `look` and `Manifest`)."""
+        return self._looks
+
+    def look(self, frame: Frame) -> None:
+        """Note what a frame of this video looks like (see `vtlab.video.hashing`), so that labels can say of which it is."""
+        if frame.index not in self._looks:
+            self._looks[frame.index] = hash_of(frame.image)
+
+    def note(self, hashes: Mapping[int, bytes]) -> None:
+        """Note perceptual hashes that are known, by frame."""
+        self._looks.update(hashes)
 
     def __len__(self) -> int:
         return len(self._indices)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from vtlab import files
 from vtlab.errors import WeightsError
 
 
 def cache_folder() -> Path:
-    """Folder of downloaded weights: `VTLAB_CACHE`/weights, else the user's cache folder; it may not exist yet."""
-    from platformdirs import user_cache_path
-
-    given = os.environ.get("VTLAB_CACHE")
-    return (Path(given).expanduser() if given else user_cache_path("vtlab", appauthor=False)) / "weights"
+    """Folder of downloaded weights; it may not exist yet."""
+    return files.cache_folder("weights")
 
 
 def local_folder() -> Path | None:

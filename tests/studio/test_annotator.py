@@ -321,7 +321,7 @@ def test_what_an_earlier_version_saved_by_name_is_read_and_left_alone(clip, tmp_
     annotator.act({"do": "box", "xyxy": [10, 10, 50, 60]})
     assert old.read_text() == text
     assert annotate(clip).prompts == annotator.prompts
-    other = Source.of_video(clip).replace(digest="sha256:other")
+    other = Source.of_video(clip).replace(digest="sha256:other", width=7)
     Prompts(BoxPrompt((1, 1, 9, 9)), source=other).save(old)
     for file in tmp_path.glob(f"{clip.name}-*"):
         file.unlink()

@@ -153,6 +153,7 @@ def damage(file, how: str) -> None:
             record["gone"] = [1, 2]
         elif how == "digest":
             record["video"]["digest"] = "sha256:another"
+            record["clip"]["width"] = 7
         rows.replace(meta={**rows.meta, "session": record}).save(file)
 
 

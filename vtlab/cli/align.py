@@ -94,8 +94,8 @@ def _carried(file: Path, found: Alignment, out: Path) -> Carried:
 def _draw(found: Alignment, place: Path) -> None:
     from vtlab.show.plot import alignment, new_axes
 
-    axes = alignment(new_axes(), found)
-    write_whole(place, lambda part: axes.figure.savefig(part, dpi=120))
+    drawn = alignment(new_axes(), found).get_figure(root=True)
+    write_whole(place, lambda part: drawn.savefig(part, dpi=120) if drawn is not None else None)
 
 
 COMMANDS = (align,)

@@ -59,8 +59,12 @@ def carry(labels: Tracks | Prompts, alignment: Alignment) -> Carried:
     frames = [p.frame for p in labels] if isinstance(labels, Prompts) else labels.frame
     rows, there = ways.targets(np.asarray(frames, dtype=np.int64), source)
     _say_unsure(alignment, there)
-    carried = _prompts if isinstance(labels, Prompts) else _tracks
-    found, losses = carried(labels, rows, there, ways)  # type: ignore[operator]
+    found: Tracks | Prompts
+    losses: tuple[Loss, ...] = ()
+    if isinstance(labels, Prompts):
+        found = _prompts(labels, rows, there, ways)
+    else:
+        found, losses = _tracks(labels, rows, there, ways)
     gone = np.ones(len(labels), bool)
     gone[rows] = False
     if gone.any():
@@ -220,9 +224,9 @@ def _record(tracks: Tracks, ways: _Ways) -> Any:
 # -- prompts ----------------------------------------------------------------------------------------------------------
 
 
-def _prompts(prompts: Prompts, rows: Ints, there: Ints, ways: _Ways) -> tuple[Prompts, tuple[Loss, ...]]:
+def _prompts(prompts: Prompts, rows: Ints, there: Ints, ways: _Ways) -> Prompts:
     found = [_moved(prompts[r], j, ways) for r, j in zip(rows.tolist(), there.tolist(), strict=True)]
-    return Prompts(found, source=ways.now), ()
+    return Prompts(found, source=ways.now)
 
 
 def _moved(prompt: Prompt, frame: int, ways: _Ways) -> Prompt:

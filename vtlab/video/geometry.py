@@ -66,12 +66,13 @@ def _edges(a: Image, b: Image) -> tuple[float, float, float, float] | None:
     if min(first.std(), second.std()) < 2:
         return None
     warp = np.eye(2, 3, dtype=np.float32)
+    whole = np.full((_SIDE, _SIDE), 255, np.uint8)
     stop = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 100, 1e-5)
     try:
-        fit, warp = cv2.findTransformECC(second, first, warp, cv2.MOTION_AFFINE, stop, None, 5)
+        fit, found = cv2.findTransformECC(second, first, warp, cv2.MOTION_AFFINE, stop, whole, 5)
     except cv2.error:  # it did not converge
         return None
     if fit < 0.8:
         return None
-    corners = np.array([[0, 0, 1], [_SIDE, _SIDE, 1]]) @ warp.T / _SIDE
+    corners = np.array([[0, 0, 1], [_SIDE, _SIDE, 1]]) @ np.asarray(found).T / _SIDE
     return float(corners[0, 0]), float(corners[0, 1]), float(corners[1, 0]), float(corners[1, 1])

@@ -123,16 +123,17 @@ class Manifest:
             header = json.loads((table.schema.metadata or {})[b"vtlab.manifest"])
             if header["version"] != _VERSION:
                 raise ValueError(f"version {header['version']!r}, this vtlab reads version {_VERSION}")
-            names = [_typed(header, key, str) for key in ("name", "digest")]
-            sizes = [_typed(header, key, int) for key in ("width", "height")]
+            told = {key: _typed(header, key, str) for key in ("name", "digest")}
+            told |= {key: _typed(header, key, int) for key in ("width", "height")}
             times = table.column("time").to_numpy(zero_copy_only=False)
             if times.dtype != np.float64 or not np.isfinite(times).all() or not len(times):
                 raise ValueError("the times must be finite seconds, one for each of one or more frames")
-            return cls(*names, *sizes, times, *(_column(table, n, size) for n, size in _COLUMNS.items()))
+            columns = [_column(table, name, size) for name, size in _COLUMNS.items()]
+            return cls(**told, times=times, exact=columns[0], hashes=columns[1], thumbnails=columns[2])
 
 
 def _typed(header: dict[str, Any], key: str, kind: type) -> Any:
-    value = header[key]
+    value: Any = header[key]
     if type(value) is not kind or (kind is int and not 0 < value < 2**20):
         raise ValueError(f"{key!r} is {value!r}"[:80])
     return value

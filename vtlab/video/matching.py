@@ -47,7 +47,7 @@ THUMBNAILS, HASHES = Scale(1e-4, 0.05, 8.0), Scale(0.03, 0.2, 6.0)
 
 def bits(hashes: NDArray[np.uint8]) -> Floats:
     """Perceptual hashes (N, 32) as vectors of length 1 (N, 256): k different bits are a squared distance of k / 64."""
-    return np.unpackbits(hashes, axis=1).astype(np.float32) / 8 - np.float32(1 / 16)
+    return np.asarray(np.unpackbits(hashes, axis=1) / 8 - 1 / 16, dtype=np.float32)
 
 
 def looks(thumbnails: NDArray[np.uint8]) -> Floats:

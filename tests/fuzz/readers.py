@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from tests.fuzz import manifests
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -86,19 +88,6 @@ def read_image(folder: Path, path: Path) -> None:
     for image in vtlab.open_video(path):
         assert image.dtype == np.uint8
     vtlab.open_video(folder)
-
-
-def make_manifest(folder: Path) -> None:
-    from vtlab.video import Manifest, open_video
-
-    Manifest.of(open_video(frames()), progress=False).save(folder / "a.parquet")
-
-
-def read_manifest(folder: Path, path: Path) -> None:
-    from vtlab.video import Manifest
-    from vtlab.video.align import match
-
-    match(Manifest.load(path), Manifest.load(path)).facts()
 
 
 # -- prompts, tracks, detections --------------------------------------------------------------------------------------
@@ -484,7 +473,7 @@ def readers() -> Iterator[Reader]:
 
     yield Reader("video", make_videos, read_video, ("av",))
     yield Reader("images", make_images, read_image)
-    yield Reader("manifest", make_manifest, read_manifest)
+    yield Reader("manifest", lambda folder: manifests.make(folder, frames()), manifests.read)
     yield Reader("prompts", make_prompts, read_prompts)
     yield Reader("tracks", lambda folder: tracks().save(folder / "a.parquet"), read_tracks)
     yield Reader("recorded detections", make_recorded, read_recorded)

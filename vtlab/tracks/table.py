@@ -295,8 +295,7 @@ class Tracks(Columns):
         nothing of their source are taken to have the clip's numbers already.
 
         Raises:
-            InputError: They were made on another video (see `check_identity`: the message names the first frame that
-                differs), or don't cover the clip (it names both ranges).
+            InputError: They were made on another video (see `check_identity`), or don't cover the clip.
 
         Warns:
             VtlabWarning: It is another file with the same frames, or nobody can tell.

@@ -134,7 +134,8 @@ class Manifest:
 
 def _typed(header: dict[str, Any], key: str, kind: type) -> Any:
     value: Any = header[key]
-    if type(value) is not kind or (kind is int and not 0 < value < 2**20):
+    fits = isinstance(value, kind) and not isinstance(value, bool)
+    if not fits or (isinstance(value, int) and not 0 < value < 2**20):
         raise ValueError(f"{key!r} is {value!r}"[:80])
     return value
 

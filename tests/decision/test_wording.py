@@ -10,8 +10,9 @@ from typer.testing import CliRunner
 
 import vtlab
 from vtlab.cli import app
-from vtlab.errors import InputError
+from vtlab.errors import InputError, VtlabWarning
 from vtlab.tracks import Record, Source, Tracks
+from vtlab.video import Marks
 
 HOME = np.array([100.0, 100.0, 160.0, 160.0])
 
@@ -57,21 +58,34 @@ def test_numbers_in_words_have_the_unit_of_the_tables():
     assert "at most 30 percentage points of mean IoU below the best of the 2" in q.sentence
 
 
-def recorded(tracks: Tracks, digest: str) -> Tracks:
-    """Tracks that know on which footage they were made."""
-    source = Source(name="street", digest=digest, width=420, height=240, frames=300, fps=25.0)
+def recorded(tracks: Tracks, digest: str, looks: int | None = None) -> Tracks:
+    """Tracks that know on which footage they were made, and with `looks` what its frames look like."""
+    marks = None
+    if looks is not None:
+        marks = Marks.of_hashes({f: np.random.default_rng(looks + f).bytes(32) for f in range(300)}).to_dict()
+    source = Source(name="street", digest=digest, width=420, height=240, frames=300, fps=25.0, marks=marks)
     return tracks.replace(record=Record(source=source))
 
 
 def test_labels_of_another_video_are_refused():
-    """Whether or not the footage is at hand: a number of a frame is no frame."""
-    v = vtlab.verdict({f"t{i}": recorded(drift(0.2 + i, i), "sha256:a") for i in range(3)})
+    """Without the footage too, by the one rule of identity: a number of a frame is no frame."""
+    v = vtlab.verdict({f"t{i}": recorded(drift(0.2 + i, i), "sha256:a", looks=1) for i in range(3)})
     frames = [f for _, f in v.next()]
     mine = Tracks.of(frames, 1, np.tile(HOME, (len(frames), 1)))
-    with pytest.raises(InputError, match="made on other footage"):
-        v.add(recorded(mine, "sha256:b"))
+    with pytest.raises(InputError, match="their frames differ. The first that does is frame 0"):
+        v.add(recorded(mine, "sha256:b", looks=5000))
     assert v.labelled == 0
-    v.add(recorded(mine, "sha256:a"))
+    with pytest.warns(VtlabWarning, match="can't be told"):
+        v.add(recorded(mine, "sha256:b"))
+    assert v.labelled == len(frames)
+
+
+def test_labels_of_a_copy_are_taken():
+    v = vtlab.verdict({f"t{i}": recorded(drift(0.2 + i, i), "sha256:a", looks=1) for i in range(3)})
+    frames = [f for _, f in v.next()]
+    mine = Tracks.of(frames, 1, np.tile(HOME, (len(frames), 1)))
+    with pytest.warns(VtlabWarning, match="look the same in both"):
+        v.add(recorded(mine, "sha256:copy", looks=1))
     assert v.labelled == len(frames)
 
 

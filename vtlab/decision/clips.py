@@ -16,7 +16,7 @@ from vtlab.decision.wording import LIMITS
 from vtlab.errors import InputError
 from vtlab.metrics.rules import MOT, SOT
 from vtlab.sequence import Sequence
-from vtlab.tracks import Source, Tracks
+from vtlab.tracks import Source, Tracks, check_identity
 from vtlab.video import open_video
 
 Answers = Comparison | Mapping[str, Tracks] | Mapping[str, Mapping[str, Tracks]]
@@ -220,10 +220,6 @@ def on_clip(clip: Clip, labels: Tracks) -> Tracks:
         InputError: They were made on other footage, by what their record and that of the answers say.
     """
     mine, theirs = labels.record.source, _footage(clip)
-    if mine is not None and theirs is not None and mine.span == theirs.span:
-        digests = {mine.digest, theirs.digest} - {None}
-        if len(digests) > 1:
-            raise InputError(
-                f"The labels of {clip.name!r} were made on other footage ({mine.told}) than the answers ({theirs.told})."
-            )
+    if clip.video is None and mine is not None and theirs is not None and mine.span == theirs.span:
+        check_identity(mine, theirs, f"The labels of {clip.name!r}")
     return labels if clip.video is None else labels.on(clip.video)

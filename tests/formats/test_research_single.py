@@ -151,7 +151,7 @@ def test_kin_by_word(tmp_path):
         ("dancetrack", "motchallenge", "mot17"),
         ("sportsmot", "motchallenge", "mot17"),
         ("robotap", "tapvid", "tapvid-first"),
-        ("lvos", "davis", "davis"),
+        ("lvos", "davis", "lvos"),
         ("ovis", "youtube-vis", "youtube-vis"),
     ):
         form = find_format(word)

@@ -18,8 +18,8 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vtlab.errors import FormatError
-from vtlab.formats.label_studio import read_task
 from vtlab.formats.label_studio_plan import Plan
+from vtlab.formats.label_studio_read import read_task
 from vtlab.formats.ledger import column
 from vtlab.prompts import BoxPrompt, Prompt, Prompts
 from vtlab.serve.door import Call, Door, Handler, Later

@@ -169,7 +169,7 @@ def stream(
                 "can't be read again. Remedy: leave out what does that (post), or record the stream first."
             )
         job = _Job(footage, given, made, direction, span, gone, memory, cancel)
-        return Stream(job, held.pop_all())
+        return Stream(_Work(job), held.pop_all())
 
 
 class Stream:
@@ -183,11 +183,10 @@ class Stream:
         total: Number of answers that will come, 0 if unknown.
     """
 
-    def __init__(self, job: _Job, held: ExitStack):
-        self._held = held
-        self._work = _Work(job)
-        self._steps = self._work.run(held)  # knows nothing of this object: dropping it ends the work at once
-        self.name, self.total = self._work.name, sum(p.total for p in self._work.passes)
+    def __init__(self, work: _Work, held: ExitStack):
+        self._held, self._work = held, work
+        self._steps = work.run(held)  # knows nothing of this object: dropping it ends the work at once
+        self.name, self.total = work.name, sum(p.total for p in work.passes)
 
     @property
     def frame(self) -> int | None:

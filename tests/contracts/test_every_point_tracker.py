@@ -175,7 +175,7 @@ def test_figures_come_back_as_the_geometry_that_was_given(tracker, error):
         [
             PointPrompt(centres[0], object_id=1, shape="polygon", label="pond"),
             PointPrompt(centres[0], object_id=2, shape="polyline"),
-            SkeletonPrompt(centres[0], "abc", ((0, 1), (1, 2)), (False, False, True), object_id=3),
+            SkeletonPrompt(centres[0], ("a", "b", "c"), ((0, 1), (1, 2)), (False, False, True), object_id=3),
             BoxPrompt((30, 20, 50, 40), angle=0.3, object_id=4),
         ]
     )

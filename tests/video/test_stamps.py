@@ -229,7 +229,7 @@ def test_one_of_several_videos_is_chosen(two: Path) -> None:
     tracks = track(second[4:], BoxPrompt((5, 5, 40, 40)), "ncc")
     assert tracks.record.source is not None
     assert (tracks.record.source.stream, tracks.record.source.span) == (1, (4, 1))
-    with pytest.raises(InputError, match="another video"):
+    with pytest.raises(InputError, match="another file, and of another size"):
         tracks.on(first)
 
 

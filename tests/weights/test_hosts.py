@@ -46,6 +46,9 @@ def hub(server: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     """The server in the place of the hub, for the real huggingface_hub."""
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setattr(
+        constants, "HF_HUB_OFFLINE", False
+    )  # whatever it was when another test imported the library
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
     with hub_at(server):
         yield server

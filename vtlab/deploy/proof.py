@@ -12,6 +12,7 @@ import numpy as np
 import supervision as sv
 
 from vtlab.contracts import Card, WeightFile
+from vtlab.contracts.parts import detect, segment
 from vtlab.errors import InputError, near
 from vtlab.prompts import BoxPrompt
 from vtlab.prompts.fit import fitting_prompts
@@ -110,15 +111,12 @@ def _answers(registry: Registry, card: Card, clip: Clip) -> tuple[list[float], s
     video = clip.video[:FRAMES]
     size = (video.width, video.height)
     if registry is DETECTORS:
-        return _of_detections(
-            DETECTORS.create(card.name).detect([frame.image for frame in video.frames()]), size
-        )
+        detector = DETECTORS.create(card.name)
+        return _of_detections([detect(detector, frame) for frame in video.frames()], size)
     if registry is SEGMENTERS:
-        segmenter, box = (
-            SEGMENTERS.create(card.name),
-            next(p for p in clip.prompts if isinstance(p, BoxPrompt)),
-        )
-        found = [segmenter.segment(frame.image, box=box.xyxy)[0] for frame in video.frames()]
+        segmenter = SEGMENTERS.create(card.name)
+        box = np.array(next(p.xyxy for p in clip.prompts if isinstance(p, BoxPrompt)), np.float64)
+        found = [segment(segmenter, frame.image, box=box)[0] for frame in video.frames()]
         return [float(v) for m in found for v in _of_mask(m, size)], f"{len(found)} masks {found[0].shape}"
     if registry is ASSOCIATORS:  # what it loads is the network that tells objects by their looks
         from vtlab.association.parts.reid import OnnxEmbedder

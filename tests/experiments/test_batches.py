@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 
 from vtlab.errors import ExperimentError
@@ -208,3 +209,16 @@ def test_notebooks_are_short_stripped_and_parametrised(path):
         lines = cell.source.splitlines()
         assert len(lines) <= 24, lines[0]
         assert not any(line.startswith(("!", "%pip")) for line in lines)
+
+
+def test_a_leaderboard_of_trackers_that_all_failed():
+    """It raised that 'success_auc' is not in list."""
+    rows = {
+        "tracker": ["a", "b"],
+        "family": "sot",
+        "success_auc": [0.5, 0.25],
+        "finished": ["0 of 1", "0 of 1"],
+    }
+    board = leaderboard(pd.DataFrame(rows))
+    assert board["cells"].tolist() == [0, 0]
+    assert board["of"].tolist() == [1, 1]

@@ -137,7 +137,7 @@ def _of_family(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     done = rows[_finished(rows) & (rows[main].notna() if main else True)]
     count = done.groupby("tracker")[_CASE].nunique().reindex(rows["tracker"].unique(), fill_value=0)
     total = rows[_CASE].nunique()
-    if main is not None and len(count) > 1 and not (count == total).any():
+    if main is not None and len(count) > 1 and count.any() and not (count == total).any():
         shared = done.groupby(_CASE)["tracker"].nunique()
         rows = done[done[_CASE].isin(shared.index[shared == (count > 0).sum()])]
     group = rows.groupby(["family", "tracker"], sort=False)

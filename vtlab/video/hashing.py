@@ -25,10 +25,11 @@ def small(image: Bytes) -> Bytes:
     import cv2
 
     step = max(1, min(image.shape[:2]) // 256)  # a cell of 1/64 still averages 16 pixels and more
-    few = np.ascontiguousarray(image[::step, ::step])
-    return np.asarray(
-        cv2.resize(cv2.cvtColor(few, cv2.COLOR_RGB2GRAY), (_FINE, _FINE), interpolation=cv2.INTER_AREA)
-    )
+    grey = cv2.cvtColor(
+        image[::step], cv2.COLOR_RGB2GRAY
+    )  # before the columns: NumPy is slow to pick pixels of 3 bytes
+    few = np.ascontiguousarray(grey[:, ::step])
+    return np.asarray(cv2.resize(few, (_FINE, _FINE), interpolation=cv2.INTER_AREA))
 
 
 def perceptual(frames: Bytes) -> Bytes:

@@ -29,6 +29,9 @@ def test_not_testable_here(name):
 @pytest.mark.filterwarnings(
     "ignore:.*tracked nothing on:vtlab.errors.VtlabWarning"
 )  # what nobody detects here
+@pytest.mark.filterwarnings(
+    "ignore:No detector was named:vtlab.errors.VtlabWarning"
+)  # where FastestDet isn't
 @pytest.mark.parametrize("check", TRACKER, ids=str)
 @pytest.mark.parametrize("name", HERE)
 def test_contract(name, check):

@@ -14,14 +14,21 @@ PROJECT = Path(__file__).parents[2]
 GOLDEN = PROJECT / "tests/formats/golden"
 
 
+def python(judge: str) -> Path:
+    """The interpreter of a judge's environment."""
+    found = PROJECT / f"build/judges/{judge}/bin/python"
+    if not found.exists():
+        pytest.skip(f"no environment of {judge}: run `make judges`")
+    return found
+
+
 def ask(judge: str, *args: str, script: str = "") -> dict:
     """What a judge prints; `script`: another one of its environment."""
-    python = PROJECT / f"build/judges/{judge}/bin/python"
-    if not python.exists():
-        pytest.skip(f"no environment of {judge}: run `make judges`")
     file = Path(__file__).with_name(f"{script or judge}.py")
     plain = {**os.environ, "MPLBACKEND": "Agg"}
-    done = subprocess.run([python, file, *args], capture_output=True, text=True, timeout=280, env=plain)
+    done = subprocess.run(
+        [python(judge), file, *args], capture_output=True, text=True, timeout=280, env=plain
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.judges.asking import PROJECT, ask
+from tests.judges.asking import ask, python
 from vtlab.serve.door import Call
 from vtlab.serve.follow import Core
 from vtlab.serve.guard import Outward
@@ -21,13 +21,6 @@ from vtlab.testing.hosts.supervisely_kit import SUPERVISELY
 from vtlab.testing.toys import TOYS
 
 pytestmark = pytest.mark.judge
-
-
-def python(judge: str) -> Path:
-    found = PROJECT / f"build/judges/{judge}/bin/python"
-    if not found.exists():
-        pytest.skip(f"no environment of {judge}: run `make judges`")
-    return found
 
 
 def test_the_client_of_supervisely_reads_what_the_door_answers():

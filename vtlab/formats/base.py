@@ -298,6 +298,15 @@ def files(root: Path, suffix: str) -> Iterator[Path]:
     return (folder / n for folder, names in walk(root) for n in names if n.endswith(suffix))
 
 
+def beginning(path: Path, size: int = 1 << 16) -> bytes:
+    """The first bytes of a file, by which a format knows its own; none where it can't be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(size)
+    except OSError:
+        return b""
+
+
 def _base(root: Path) -> Path:
     return root.parent if root.is_file() else root
 

@@ -26,6 +26,7 @@ from vtlab.formats.base import (
     Loss,
     Place,
     absolute,
+    beginning,
     files,
     frame_count,
     no_frames,
@@ -97,11 +98,7 @@ class Cvat(Format):
 
 
 def _is_annotations(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return b"<annotations" in file.read(4096)
-    except OSError:
-        return False
+    return b"<annotations" in beginning(path, 4096)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------

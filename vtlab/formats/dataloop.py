@@ -33,6 +33,7 @@ from vtlab.formats.base import (
     Loss,
     Place,
     absolute,
+    beginning,
     files,
     frame_count,
     no_frames,
@@ -100,11 +101,7 @@ class Dataloop(Format):
 
 
 def _looks(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 16)
-    except OSError:
-        return False
+    head = beginning(path)
     return (
         b'"annotations"' in head
         and b'"system"' in head

@@ -28,6 +28,7 @@ from vtlab.formats.base import (
     Loss,
     Place,
     absolute,
+    beginning,
     files,
     frame_count,
     no_frames,
@@ -135,11 +136,7 @@ def label_config(labels: Iterable[str], fps: float = FPS) -> str:
 
 
 def _looks(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            head = file.read(1 << 16)
-    except OSError:
-        return False
+    head = beginning(path)
     dataloop = b'"snapshots_"' in head or b'"mimetype"' in head
     told = b'"annotations"' in head or b'"predictions"' in head
     return b'"data"' in head and told and b'"video' in head and not dataloop

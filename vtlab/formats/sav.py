@@ -28,6 +28,7 @@ from vtlab.formats.base import (
     Loss,
     Place,
     absolute,
+    beginning,
     files,
     frame_count,
     given,
@@ -127,11 +128,7 @@ class Sav(Format):
 
 
 def _looks(path: Path) -> bool:
-    try:
-        with path.open("rb") as file:
-            return b'"masklet"' in file.read(1 << 16)
-    except OSError:
-        return False
+    return b'"masklet"' in beginning(path)
 
 
 def _name(path: Path) -> str:

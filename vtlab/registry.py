@@ -135,6 +135,18 @@ class Registry:
         """Let `kind:module.Class` (or `kind:file.py:Class`) stand for the part that `make` makes of a class of others."""
         self._bridges[kind] = make
 
+    def runs_code(self, value: Any) -> str | None:
+        """The first text within a value (of a file's record, say) that making a part of would run a file's code, or None."""
+        if isinstance(value, Mapping):
+            value = list(value.values())
+        if isinstance(value, (list, tuple)):
+            return next((text for text in map(self.runs_code, value) if text is not None), None)
+        if not isinstance(value, str):
+            return None
+        kind, _, target = value.partition(":")
+        self._scan()  # bridges come with the parts
+        return value if target and (".py:" in value or kind in self._bridges) else None
+
     def names(self, family: str | None = None) -> list[str]:
         """Names of all parts (of one family), sorted."""
         return [card.name for card in self.cards(family)]

@@ -137,3 +137,17 @@ def test_ids_of_64_bits():
     point = PointRows.of([0, 0], [2**62, 2**61], [0, 1], [[1.0, 2.0], [5.0, 6.0]])
     one = Tracks.of([0, 0], [2**62, 2**61], points=point)
     assert similarity(one, one) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("entry", "name"), [("imDir", "../other"), ("imDir", "/etc"), ("video", "../../secret.mp4")]
+)
+def test_a_sequence_reaches_no_file_outside_its_folder(tmp_path, entry, name):
+    folder = tmp_path / "set" / "a"
+    (folder / "gt").mkdir(parents=True)
+    (folder / "gt" / "gt.txt").write_text("1,1,10,10,5,5,1,1,1\n")
+    (folder / "seqinfo.ini").write_text(
+        f"[Sequence]\nname=a\nseqLength=1\nimWidth=64\nimHeight=48\n{entry}={name}\n"
+    )
+    with pytest.raises(FormatError, match=rf"seqinfo.ini, {entry}: the name leads elsewhere"):
+        list(open_format(tmp_path / "set", "motchallenge"))

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from tests.drifts import Drifts
-from vtlab.errors import FormatError, InputError, VtlabWarning
+from vtlab.errors import FormatError, InputError, RegistryError, VtlabWarning
 from vtlab.formats import find_format, read_tracks
 from vtlab.prompts import BoxPrompt
-from vtlab.session import Session
+from vtlab.session import Session, file
 from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import Source, Tracks
 from vtlab.video import open_video
@@ -25,9 +27,9 @@ def given(*ids: int, source: str = "tracked", frames: int = N) -> Tracks:
 
 
 def test_opened_repaired_tracked_again_and_exported(tmp_path):
-    file = tmp_path / "mot.txt"
-    find_format("motchallenge").write_tracks(given(1, 2), file)
-    made = Session.of(VIDEO, file, Drifts)
+    mot = tmp_path / "mot.txt"
+    find_format("motchallenge").write_tracks(given(1, 2), mot)
+    made = Session.of(VIDEO, mot, Drifts)
     assert made.object_ids == [1, 2]
     assert len(made.state.keys) == 0
     np.testing.assert_allclose(made.tracks.boxes, given(1, 2).boxes)
@@ -95,3 +97,42 @@ def test_a_tracker_that_finds_objects_fills_an_empty_session_and_later_adds_only
     made.retrack(progress=False)
     assert len(made.object_ids) == 2
     assert made.prompts[0].frame == 4
+
+
+@pytest.mark.parametrize(
+    ("tracker", "params"),
+    [
+        ("THEIRS:Stays", {}),
+        ("got10k:THEIRS:Stays", {}),
+        ("bytetrack", {"detector": "THEIRS:Stays"}),
+        ("bytetrack", {"detector": "auto", "detector_params": {"parts": ["THEIRS:Stays"]}}),
+    ],
+)
+def test_a_file_makes_no_code_run(tmp_path, tracker, params):
+    code = tmp_path / "theirs.py"
+    code.write_text("from pathlib import Path; Path(__file__).with_suffix('.ran').touch()")
+    named = json.loads(json.dumps([tracker, params]).replace("THEIRS", str(code)))
+    path = file.write(Session(VIDEO, "ncc").state, open_video(VIDEO), *named, tmp_path / "a.session.parquet")
+    with pytest.raises(FormatError, match=r"theirs.py:Stays', code that opening it would run"):
+        Session.load(path, VIDEO)
+    assert not code.with_suffix(".ran").exists()
+    assert Session.load(path, VIDEO, tracker="ncc", params={"search": 2.0}).params == {"search": 2.0}
+    with pytest.raises(RegistryError, match="no 'Stays' in"):  # it is run where a person names it
+        Session.load(path, VIDEO, tracker=f"{code}:Stays")
+    assert code.with_suffix(".ran").exists()
+
+
+def test_a_file_makes_no_address_be_asked(tmp_path):
+    class Elsewhere:
+        source, stream = "http://127.0.0.1:9/a.mp4", None
+
+        def __getattr__(self, name):
+            return getattr(open_video(VIDEO), name)
+
+        def __len__(self):
+            return N
+
+    path = file.write(Session(VIDEO, "ncc").state, Elsewhere(), "ncc", {}, tmp_path / "a.session.parquet")
+    with pytest.raises(FormatError, match="isn't asked because a file says so"):
+        Session.load(path)
+    assert Session.load(path, VIDEO).tracker == "ncc"

@@ -339,6 +339,13 @@ def video_beside(folder: Path, name: str) -> Path | None:
     return folder / name if image_files(folder / name) else None
 
 
+def inside(name: str, where: str) -> str:
+    """A path that a file names, below that file's folder; raises `FormatError` for one that leads elsewhere."""
+    if any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name:
+        raise FormatError(f"{where}: the name leads elsewhere: {name[:60]!r}.")
+    return name
+
+
 def open_frames(frames: list[Path] | Path | None, place: Place, fps: float | None = None) -> Video:
     """Open the images or the video file of a sequence."""
     if not frames:

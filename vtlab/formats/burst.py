@@ -17,7 +17,7 @@ from typing import Any
 
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
-from vtlab.formats.base import Kind, Loss, Place, frame_count
+from vtlab.formats.base import Kind, Loss, Place, frame_count, inside
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
@@ -55,7 +55,7 @@ class Burst(js.JsonVideo):
         where = f"{path}, sequence {place.name!r}"
         size, paths, known = js.size_of(entry, where), _images(entry, where), js.categories(data, path)
         folder = "/".join(filter(None, (entry.get("dataset"), entry.get("seq_name"))))
-        video = self.video(place, [js.inside(f"{folder}/{p}", where) for p in paths], size, images)
+        video = self.video(place, [inside(f"{folder}/{p}", where) for p in paths], size, images)
         if place.truth is None:
             return Sequence(place.name, video, benchmark=self.rule)
         meta = {"format": self.name, "file": str(path), "frames": len(paths), "dense": True, "images": paths}
@@ -158,7 +158,7 @@ def _images(entry: Mapping[str, Any], where: str) -> list[str]:
     ):
         raise FormatError(f"{where}: expected the names of images under 'annotated_image_paths', each once.")
     js.frame_total(paths, where)
-    return [js.inside(p, where) for p in paths]
+    return [inside(p, where) for p in paths]
 
 
 def _read(

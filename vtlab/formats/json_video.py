@@ -33,6 +33,7 @@ from vtlab.formats.base import (
     absolute,
     files,
     finite,
+    inside,
     lost,
     no_frames,
     open_frames,
@@ -298,13 +299,6 @@ def stated_size(mask: Mapping[str, Any], where: str) -> tuple[int, int]:
     given = mask.get("size")
     sides = given if isinstance(given, list) and len(given) == 2 else (None, None)
     return size_of(dict(zip(("height", "width"), sides, strict=True)), where)
-
-
-def inside(name: str, where: str) -> str:
-    """A path below the folder of the images; raises `FormatError` for one that leads elsewhere."""
-    if any(part in ("", ".", "..") for part in name.split("/")) or "\\" in name:
-        raise FormatError(f"{where}: a name of an image leads elsewhere: {name[:60]!r}.")
-    return name
 
 
 def score_of(entry: Mapping[str, Any], where: str) -> float:

@@ -22,6 +22,7 @@ from vtlab.formats.base import (
     Result,
     absolute,
     frame_count,
+    inside,
     no_frames,
     open_frames,
     rate,
@@ -115,9 +116,11 @@ class MotFolder(Format):
         if not images:
             count = frame_count(truth) if info.frames is None and truth is not None else info.frames or 0
             return no_frames(place, count, None if info.size is None else info.size[::-1], info.fps)
-        folder = place.path / info.entries.get("imdir", "img1")
+        where = place.path / "seqinfo.ini"
+        folder = place.path / inside(info.entries.get("imdir", "img1"), f"{where}, imDir")
         if not folder.is_dir() and "video" in info.entries:
-            return open_video(place.path / info.entries["video"], fps=info.fps, name=place.name)
+            clip = place.path / inside(info.entries["video"], f"{where}, video")
+            return open_video(clip, fps=info.fps, name=place.name)
         frames = image_files(folder)
         _check_numbers(folder, frames, info.frames)
         return open_frames(frames, place, info.fps)

@@ -37,6 +37,7 @@ from vtlab.formats.base import (
     files,
     frame_count,
     image_size,
+    inside,
     lost,
     no_frames,
     one_object,
@@ -331,7 +332,7 @@ class VotJson(Vot):
             raise FormatError(f"{where}: {len(rects)} regions for {len(names)} images.")
         found = [vr.region_of(rect, f"{where}, frame {n}") for n, rect in enumerate(rects)]
         found = [vr.UNKNOWN if isinstance(r, np.ndarray) and not r.any() else r for r in found]
-        paths = [js.inside(name, where) for name in names]
+        paths = [inside(name, where) for name in names]
         bases = (place.path.parent, place.path.parent / place.path.stem)
         base = next((b for b in bases if paths and (b / paths[0]).is_file()), None)
         frames = [] if base is None else [base / p for p in paths]

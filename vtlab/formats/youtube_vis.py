@@ -21,7 +21,7 @@ from typing import Any
 from vtlab import masks
 from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
-from vtlab.formats.base import Kind, Loss, frame_count
+from vtlab.formats.base import Kind, Loss, frame_count, inside
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
 
@@ -149,7 +149,7 @@ def _name(video: Mapping[str, Any], path: Path) -> str:
     names = video.get("file_names")
     if not isinstance(names, list) or not names or not all(isinstance(n, str) for n in names):
         raise FormatError(f"{path}, 'videos': expected the names of images under 'file_names'.")
-    return js.inside(names[0], f"{path}, 'videos'").split("/")[0]
+    return inside(names[0], f"{path}, 'videos'").split("/")[0]
 
 
 def _is_of(entry: Mapping[str, Any], name: str, truth: Tracks) -> bool:

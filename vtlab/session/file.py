@@ -18,9 +18,10 @@ from vtlab.errors import FormatError, InputError, PromptError, VtlabError, Vtlab
 from vtlab.files import kept_beside
 from vtlab.prompts import Prompts
 from vtlab.provenance import plain
+from vtlab.registry import TRACKERS
 from vtlab.session.state import State, taken_up
 from vtlab.tracks import Source, Tracks, check_identity
-from vtlab.video import Video
+from vtlab.video import Video, open_video
 
 Stamp = tuple[int, int, int]
 KEPT = ("outside", "attributes", "about")
@@ -132,6 +133,31 @@ def check_video(saved: Saved, video: Video, path: str | Path) -> None:
         check_identity(saved.clip, video, "Work")
     except InputError as error:
         raise FormatError(f"{path}: {error}") from None
+
+
+def check_harmless(saved: Saved, path: str | Path) -> None:
+    """Raise `FormatError` where opening a session would run a file of code: it may be anybody's."""
+    code = TRACKERS.runs_code([saved.tracker, saved.params])
+    if code is not None:
+        raise FormatError(
+            f"{path}: its tracker is made of {code!r}, code that opening it would run, and a session's file may come from "
+            f"anybody. Remedy: read that code, then Session.load(..., tracker={saved.tracker!r}, params={saved.params!r})."
+        )
+
+
+def footage(saved: Saved, path: str | Path) -> Video:
+    """The video where it lay when the session was saved.
+
+    Raises:
+        FormatError: It came from an address, which isn't asked unless a person names it.
+        VideoError: It isn't there.
+    """
+    if "://" in saved.source:
+        raise FormatError(
+            f"{path}: its video came from the address {saved.source!r}, which isn't asked because a file says so. "
+            "Remedy: give the video, Session.load(..., video=...)."
+        )
+    return open_video(saved.source, stream=saved.stream)
 
 
 def check_fits(state: State, video: Video, path: str | Path) -> None:

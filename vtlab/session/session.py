@@ -18,7 +18,7 @@ A session is one Parquet file; undo and redo restore the exact state.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -278,23 +278,36 @@ class Session(Edits):
         return Path(path)
 
     @classmethod
-    def load(cls, path: str | Path, video: Any = None) -> Session:
+    def load(
+        cls,
+        path: str | Path,
+        video: Any = None,
+        *,
+        tracker: Any = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Session:
         """Open a session that `save` wrote.
 
         Args:
-            path: The file.
+            path: The file. It may come from anybody: no code that it names is run, no address is asked.
             video: The video, if it no longer lies where it was.
+            tracker: What to track with in place of the file's own tracker and parameters.
+            params: Parameters of that tracker.
 
         Raises:
-            FormatError: The file holds no session, or one that can't be of this video: its frames differ.
+            FormatError: The file holds no session, one that can't be of this video (its frames differ), or one whose
+                tracker is a file of code: give that as `tracker`.
             VideoError: The video is not where it was; give it.
 
         Warns:
             VtlabWarning: The video is another file, with the same frames, or nobody can tell.
         """
         saved = file.read(path)
-        footage = open_video(saved.source, stream=saved.stream) if video is None else video
-        session = cls(footage, saved.tracker, **saved.params)
+        if tracker is None:
+            file.check_harmless(saved, path)
+            tracker, params = saved.tracker, saved.params
+        footage = file.footage(saved, path) if video is None else video
+        session = cls(footage, tracker, **(params or {}))
         file.check_video(saved, session.video, path)
         file.check_fits(saved.state, session.video, path)
         session._state = saved.state

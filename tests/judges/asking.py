@@ -22,10 +22,10 @@ def python(judge: str) -> Path:
     return found
 
 
-def ask(judge: str, *args: str, script: str = "") -> dict:
-    """What a judge prints; `script`: another one of its environment."""
+def ask(judge: str, *args: str, script: str = "", **variables: str) -> dict:
+    """What a judge prints; `script`: another one of its environment; `variables`: of its process."""
     file = Path(__file__).with_name(f"{script or judge}.py")
-    plain = {**os.environ, "MPLBACKEND": "Agg"}
+    plain = {**os.environ, "MPLBACKEND": "Agg", **variables}
     done = subprocess.run(
         [python(judge), file, *args], capture_output=True, text=True, timeout=280, env=plain
     )

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.judges.asking import ask, python
+from tests.judges.asking import PROJECT, ask, python
 from vtlab.serve.door import Call
 from vtlab.serve.follow import Core
 from vtlab.serve.guard import Outward
 from vtlab.serve.label_studio import LabelStudio
+from vtlab.serve.scaffold import write_scaffold
 from vtlab.serve.supervisely import Supervisely
 from vtlab.serve.web import running
+from vtlab.testing.hosts.cvat import FUNCTION, SHAPES, FakeCvat
 from vtlab.testing.hosts.dataloop import FakeDataloop
 from vtlab.testing.hosts.supervisely import GEOMETRIES, FakeSupervisely
 from vtlab.testing.hosts.supervisely_kit import SUPERVISELY
@@ -61,8 +65,9 @@ def test_the_kit_finds_the_faults_of_the_official_app():
             found = {r.check: r.state for r in SUPERVISELY.results("supervisely", url=url, fake=fake)}
         finally:
             app.kill()
-    assert [check for check in found if check.startswith("goes ") and found[check] != "pass"] == []
-    assert found["stops within one frame when the tool answers that it should"] == "fail"
+    moving = ("forward: each frame", "backward: frames")
+    assert [check for check in found if check.startswith(moving) and found[check] != "pass"] == []
+    assert found["stop: within one frame when the tool answers that it should"] == "fail"
     assert sum(state == "fail" for state in found.values()) >= 10
 
 
@@ -96,3 +101,53 @@ def test_the_sdk_of_label_studio_takes_the_predictions(tmp_path):
     told = ask("label_studio", file, config)
     assert told["wrong"] in ([], None)
     assert [s["frame"] for s in told["result"][0]["value"]["sequence"]] == list(range(3, 13))
+
+
+def test_dataloops_runner_runs_the_service(tmp_path):
+    write_scaffold("dataloop", tmp_path, ("ncc",))
+    main, box = tmp_path / "main.py", [{"x": 20, "y": 30, "z": 0}, {"x": 50, "y": 60, "z": 0}]
+    with FakeDataloop() as host:
+        allowed = f"Tracker('ncc', hosts=('{host.address}',), private=True)"
+        main.write_text(main.read_text().replace("Tracker('ncc')", allowed))
+        given = {"item_stream_url": host.stream, "bbs": {"a": box}, "start_frame": 2, "frame_duration": 4}
+        inputs = [{"name": name, "value": value} for name, value in {**given, "dl": None}.items()]
+        (tmp_path / "mock.json").write_text(json.dumps({"inputs": inputs, "config": {}}))
+        found = ask(
+            "dataloop_service", str(tmp_path), host.token(), PYTHONPATH=str(PROJECT), HOME=str(tmp_path)
+        )
+    assert [int(frame) for frame in found["a"]] == [2, 3, 4, 5]
+    assert all(len(corners) == 2 for corners in found["a"].values())
+
+
+def test_cvats_agent_runs_the_function(tmp_path):
+    """The real `cvat-cli function run-agent` asks a fake server for its work and runs the file of the scaffold."""
+    write_scaffold("cvat-agent", tmp_path, ("ncc", "lucas-kanade"))
+    kinds = [kind for kind in SHAPES if kind != "mask"]  # no tracker of masks among the two
+    shapes = [{"type": kind, "points": SHAPES[kind]} for kind in kinds]
+    plan = [("init_tracking", {"frame": 0, "shapes": shapes}), *(("track", {"frame": n}) for n in (1, 2, 3))]
+    plan += [("track", {"frame": 4, "states": ["none"]})]
+    plan += [
+        ("init_tracking", {"frame": 0, "shapes": [{"type": kind, "points": []}]})
+        for kind in ("mask", "points")
+    ]
+    command = [
+        python("cvat_agent").with_name("cvat-cli"),
+        "--server-host",
+        "http://127.0.0.1",
+        "--server-port",
+    ]
+    plain = {**os.environ, "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path), "CVAT_ACCESS_TOKEN": "of-cvat"}
+    with FakeCvat(plan) as host:
+        command += [re.search(r"\d+$", host.address)[0], "function", "run-agent", str(FUNCTION), "--burst"]
+        command += ["--function-file", tmp_path / "func.py"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=plain)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert [state for state, _ in host.answers] == ["complete"] * 4 + ["fail"] * 3
+    for n, (_, told) in enumerate(host.answers[1:4], 1):
+        assert [shape["type"] for shape in told["shapes"]] == kinds
+        moved = {
+            kind: shape["points"][0] - SHAPES[kind][0]
+            for kind, shape in zip(kinds, told["shapes"], strict=True)
+        }
+        assert moved["skeleton"] == pytest.approx(4 * n, abs=1)
+    assert "not found" in host.answers[4][1]["exc_info"]

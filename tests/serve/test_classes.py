@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import types
 
 import numpy as np
@@ -12,10 +13,12 @@ from typer.testing import CliRunner
 
 from vtlab.cli import app
 from vtlab.errors import InputError, RegistryError
+from vtlab.registry import load_file
 from vtlab.serve.classes import Got10k, Pytracking, Vot
 from vtlab.serve.cvat import Function, create, to_points, to_prompt
 from vtlab.serve.scaffold import write_scaffold
 from vtlab.testing.hosts.base import square
+from vtlab.testing.hosts.dataloop import FakeDataloop
 from vtlab.testing.toys import TOYS, ShiftBox, ShiftMask
 
 SHAPES = {
@@ -23,6 +26,7 @@ SHAPES = {
     "points": [20.0, 30.0, 25.0, 35.5],
     "polyline": [20.0, 30.0, 25.0, 35.5],
     "polygon": [20.0, 30.0, 50.0, 30.0, 50.0, 60.0],
+    "skeleton": [20.0, 30.0, 25.0, 35.5, 30.0, 50.0],
     "mask": [0.0, 4.0, 1.0, 4.0, 20.0, 30.0, 22.0, 32.0],
 }
 
@@ -59,7 +63,7 @@ def test_cvats_shapes_come_back_as_they_were(kind):
     [
         *(
             ("rectangle", [1, 2, 3]),
-            ("skeleton", [1, 2]),
+            ("skeleton", [1, 2, 3]),
             ("mask", [0, 9, 0, 0, 500, 3]),
             ("polygon", [1, 2]),
         ),
@@ -73,7 +77,7 @@ def test_cvats_wrong_shapes_are_refused(kind, points):
 
 def test_cvats_function_knows_what_it_follows():
     assert create("csrt").shapes == ["rectangle"]
-    assert create("ncc,lucas-kanade").shapes == ["rectangle", "polygon", "polyline", "points"]
+    assert create("ncc,lucas-kanade").shapes == ["rectangle", "polygon", "polyline", "points", "skeleton"]
     with pytest.raises(InputError, match="no shape"):
         create("bytetrack")
     lost = Function((ShiftBox,), {"step": 200.0})
@@ -134,6 +138,29 @@ def test_scaffolds_are_whole(name, tmp_path):
         if file.endswith(".json"):
             json.loads(text)
     assert any("csrt" in text for text in files.values())
+
+
+def test_dataloops_service_takes_the_token_of_its_session(tmp_path, monkeypatch):
+    """The platform declares `dl`, gives None, and calls by the declared names."""
+    client = types.SimpleNamespace(BaseServiceRunner=object, token=lambda: "of-dataloop")
+    monkeypatch.setitem(sys.modules, "dtlpy", client)
+    write_scaffold("dataloop", tmp_path, ("ncc",))
+    (module,) = json.loads((tmp_path / "package.json").read_text())["modules"]
+    names = [entry["name"] for entry in module["functions"][0]["input"]]
+    with FakeDataloop() as host:
+        main = tmp_path / "main.py"
+        allowed = f"Tracker('ncc', hosts=('{host.address}',), private=True)"
+        main.write_text(main.read_text().replace("Tracker('ncc')", allowed))
+        box = [{"x": 20, "y": 30}, {"x": 50, "y": 60}]
+        given = {
+            "item_stream_url": host.stream,
+            "bbs": {"a": box},
+            "start_frame": 0,
+            "frame_duration": 2,
+            "dl": None,
+        }
+        found = load_file(f"{main}:ServiceRunner", "service")().run(**{name: given[name] for name in names})
+    assert list(found["a"]) == [0, 1]
 
 
 def test_scaffolds_refuse(tmp_path):

@@ -31,7 +31,8 @@ from vtlab.serve.web import running
 from vtlab.testing.hosts.base import Client, until
 from vtlab.testing.hosts.kits import KITS
 from vtlab.testing.hosts.supervisely import GEOMETRIES, RING, FakeSupervisely
-from vtlab.testing.hosts.supervisely_kit import SUPERVISELY, App
+from vtlab.testing.hosts.supervisely_app import App
+from vtlab.testing.hosts.supervisely_kit import SUPERVISELY
 from vtlab.testing.toys import TOYS, ShiftBox
 
 TOKEN = "a-token-of-the-server"

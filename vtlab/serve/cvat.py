@@ -1,8 +1,9 @@
 """CVAT's door: a tracking function for its agent, `cvat-cli function run-agent`.
 
 The agent's contract is that of cvat-sdk 2.80: `spec`, `preprocess_image`, `init_tracking_state`, `track`. One state belongs
-to one shape; the shape that comes back is of the type that was given. Skeletons are not among the shapes that this contract
-knows (a shape there is a type and numbers). The file to give to the agent is made by `vtlab serve --scaffold cvat-agent`.
+to one shape; the shape that comes back is of the type that was given. A shape there is a type and numbers: a skeleton's are
+the points of its elements, in their order, and nothing says which of them are hidden. The file to give to the agent is made
+by `vtlab serve --scaffold cvat-agent`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from vtlab import masks
 from vtlab.contracts import OnlineTracker
 from vtlab.errors import InputError, VtlabError
 from vtlab.formats.borders import crop_boxes, crop_ring, from_row_runs, row_runs
-from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts
+from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.registry import TRACKERS
 from vtlab.serve.follow import choose, figure_of
 from vtlab.serve.jobs import RefusedError
@@ -32,6 +33,7 @@ _SAMPLES: Mapping[str, Prompt] = {
     "polygon": PointPrompt(((0, 0), (2, 0), (2, 2)), shape="polygon"),
     "polyline": PointPrompt(((0, 0), (2, 0)), shape="polyline"),
     "points": PointPrompt(((0, 0),)),
+    "skeleton": SkeletonPrompt(((0, 0), (2, 0))),
 }
 
 
@@ -138,8 +140,10 @@ def to_prompt(kind: str, points: Sequence[float], size: tuple[int, int]) -> Prom
     if kind == "rectangle":
         x1, y1, x2, y2 = numbers.tolist()
         return BoxPrompt((x1, y1, x2, y2))
-    shape = {"polygon": "polygon", "polyline": "polyline"}.get(kind, "points")
     xy = tuple((float(x), float(y)) for x, y in numbers.reshape(-1, 2))
+    if kind == "skeleton":
+        return SkeletonPrompt(xy)
+    shape = {"polygon": "polygon", "polyline": "polyline"}.get(kind, "points")
     return PointPrompt(xy, shape=shape)  # type: ignore[arg-type]
 
 
@@ -164,9 +168,9 @@ def to_points(figure: Prompt, size: tuple[int, int]) -> list[float] | None:
         mask = figure.mask(*size)
         x1, y1, x2, y2 = masks.to_box(mask).astype(int).tolist()
         return [float(v) for v in (*row_runs(mask[y1:y2, x1:x2]), x1, y1, x2 - 1, y2 - 1)]
-    assert isinstance(figure, PointPrompt)
+    assert isinstance(figure, PointPrompt | SkeletonPrompt)
     xy = np.asarray(figure.points)
-    if figure.shape == "polygon":
+    if isinstance(figure, PointPrompt) and figure.shape == "polygon":
         xy = crop_ring(xy, size)
         return xy.ravel().tolist() if len(xy) > 2 else None
     if (xy.max(axis=0) < 0).any() or (xy.min(axis=0) > (size[1], size[0])).any():

@@ -14,19 +14,20 @@ from vtlab.registry import TRACKERS
 
 _DATALOOP = '''"""A tracker of vtlab's as Dataloop's custom AI tracker."""
 
-import dtlpy as dl
+import dtlpy
 from vtlab.serve.dataloop import Tracker
 
 
-class ServiceRunner(dl.BaseServiceRunner):
+class ServiceRunner(dtlpy.BaseServiceRunner):
     """What the platform runs."""
 
     def __init__(self, **kwargs):
         self._tracker = Tracker({tracker!r})
 
     def run(self, dl, item_stream_url, bbs, start_frame, frame_duration=60, progress=None):
-        """Track boxes: {{annotation id: {{frame: [top left, bottom right]}}}}."""
-        return self._tracker.run(dl, item_stream_url, bbs, start_frame, frame_duration, progress)
+        """Track boxes: {{annotation id: {{frame: [top left, bottom right]}}}}. The platform gives None as `dl`."""
+        client = dtlpy if dl is None else dl
+        return self._tracker.run(client, item_stream_url, bbs, start_frame, frame_duration, progress)
 '''
 _DEPLOY = '''"""Push the package and deploy the service; needs `dtlpy login` before."""
 
@@ -132,13 +133,13 @@ def _requirement(extra: str = "") -> str:
 
 
 def _dataloop(trackers: tuple[str, ...]) -> dict[str, str]:
-    inputs = [
-        {"name": n, "type": "Json"} for n in ("dl", "item_stream_url", "bbs", "start_frame", "frame_duration")
+    inputs = [  # the platform wants `dl` declared, and gives None
+        {"name": n, "type": "Json"} for n in ("item_stream_url", "bbs", "start_frame", "frame_duration", "dl")
     ]
     function = {
         "name": "run",
         "description": "Track boxes",
-        "input": inputs[1:],
+        "input": inputs,
         "output": [],
         "displayIcon": "",
     }

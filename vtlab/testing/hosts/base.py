@@ -15,8 +15,20 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.testing.contract import Contract, NotAsked
+
 MOST_WAIT = 30.0
 """Seconds for which a test waits at most."""
+TOPICS = (
+    *("forward", "backward", "ends", "unknown", "geometry", "empty", "lost", "stop"),
+    *("error", "ids", "many", "restart", "isolation", "determinism", "eof", "limits"),
+)
+"""What every kit asks: its checks begin with one of these words; one that a host's contract can't have says why.
+
+ends: both ends of the video are clipped; unknown: an object that isn't there; geometry: one that is none, or that nothing
+follows; empty: frames on which there is nothing; lost: an object that leaves; stop: how soon a stop takes effect; error: its
+form; ids: they stay; many: objects at once; restart: after an end, a stop or an error; isolation: two jobs at once; eof: the
+end of the file."""
 
 
 def square(n: int, height: int = 120, width: int = 160) -> NDArray[np.uint8]:
@@ -42,6 +54,31 @@ def until(holds: Callable[[], Any], what: str, seconds: float = MOST_WAIT) -> An
         assert time.monotonic() < ends, f"waited {seconds:g} s for {what}"
         time.sleep(0.005)
     return found
+
+
+def equal(found: Any, wanted: Any) -> None:
+    """AssertionError, with both shortened, unless they are equal."""
+    assert found == wanted, f"expected {wanted!r:.120}, got {found!r:.200}"
+
+
+def refused(call: Callable[[], Any], what: str) -> None:
+    """AssertionError unless a call raises an error, whichever it is."""
+    try:
+        call()
+    except Exception:
+        return
+    raise AssertionError(f"{what} was taken")
+
+
+def absent(contract: Contract, **why: str) -> None:
+    """Add a check for each topic that a host's contract can't have; it says why."""
+    for topic, reason in why.items():
+
+        def ask(_: Any, reason: str = reason) -> None:
+            raise NotAsked(reason)
+
+        ask.__doc__ = f"{topic}: not in this host's contract"
+        contract.check(ask)
 
 
 class Reply:
@@ -164,6 +201,10 @@ class Client:
     def post(self, path: str, body: Any = None) -> tuple[int, Any]:
         """Send JSON."""
         return self.ask("POST", path, body if body is not None else {})
+
+    def announce(self, path: str, size: int) -> tuple[int, Any]:
+        """Say that `size` bytes of JSON will come, send one, and take what is answered."""
+        return self.ask("POST", path, b"{", Content_Length=str(size))
 
     def form(self, path: str, files: list[tuple[str, bytes]], **fields: str) -> tuple[int, Any]:
         """Send a form: files as (field, content), and text fields."""

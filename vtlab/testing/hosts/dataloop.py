@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Container
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,17 @@ class FakeDataloop(FakeHost):
 
     Args:
         content: What the stream holds; by default a clip of 12 frames with a moving square.
+        port: 0 = a free one.
     """
 
-    def __init__(self, content: bytes | None = None):
-        super().__init__()
+    def __init__(self, content: bytes | None = None, port: int = 0):
+        super().__init__(port)
         self._content = clip() if content is None else content
+
+    @property
+    def emptied(self) -> str:
+        """Address of another item's stream, in whose clip there is nothing from frame 4 on."""
+        return f"{self.address}/api/v1/items/2/stream"
 
     @property
     def stream(self) -> str:
@@ -39,7 +47,7 @@ class FakeDataloop(FakeHost):
         """See `FakeHost`."""
         if not path.endswith(f"?jwt={_SHOWN}"):
             return Reply({"message": "no token"}, 401)
-        return Reply(self._content, kind="video/mp4")
+        return Reply(_emptied() if "/items/2/" in path else self._content, kind="video/mp4")
 
 
 class Percent:
@@ -57,9 +65,15 @@ class Percent:
         self.said.append(progress)
 
 
-def clip() -> bytes:
-    """A video file of `FRAMES` frames of the moving square."""
+def clip(blank: Container[int] = ()) -> bytes:
+    """A video file of `FRAMES` frames of the moving square; there is nothing on the frames `blank`."""
+    nothing = np.full_like(square(0), 40)
     with tempfile.TemporaryDirectory(prefix="vtlab-") as folder:
         file = Path(folder, "clip.mp4")
-        write_video(file, np.stack([square(n) for n in range(FRAMES)]), fps=25)
+        write_video(file, np.stack([nothing if n in blank else square(n) for n in range(FRAMES)]), fps=25)
         return file.read_bytes()
+
+
+@cache
+def _emptied() -> bytes:
+    return clip(range(4, FRAMES))

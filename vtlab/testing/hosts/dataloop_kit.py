@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 from vtlab.registry import load_file
 from vtlab.testing.contract import Contract
+from vtlab.testing.hosts.base import absent, equal, refused
 from vtlab.testing.hosts.dataloop import FRAMES, FakeDataloop, Percent
 
 BOX = [{"x": 20, "y": 30, "z": 0}, {"x": 50, "y": 60, "z": 0}]
@@ -49,68 +51,68 @@ DATALOOP = Contract(lambda _, params: params, around=lambda params: opened(**par
 
 @DATALOOP.check
 def includes_the_first_frame(it: Service) -> None:
-    """answers from the first frame on, that one included, under the annotation's id"""
+    """forward: answers from the first frame on, that one included, under the annotation's id"""
     found = it.run(start=2, duration=4)
-    _equal(list(found), ["ann-a"])
-    _equal([int(f) for f in found["ann-a"]], [2, 3, 4, 5])
+    equal(list(found), ["ann-a"])
+    equal([int(f) for f in found["ann-a"]], [2, 3, 4, 5])
 
 
 @DATALOOP.check
 def starts_on_the_box(it: Service) -> None:
-    """gives the box itself on the first frame, as two corners of whole numbers"""
-    _equal(next(iter(it.run()["ann-a"].values())), [{"x": 20, "y": 30}, {"x": 50, "y": 60}])
+    """geometry: gives the box itself on the first frame, as two corners of whole numbers"""
+    equal(next(iter(it.run()["ann-a"].values())), [{"x": 20, "y": 30}, {"x": 50, "y": 60}])
 
 
 @DATALOOP.check
 def survives_json(it: Service) -> None:
-    """gives what JSON can say"""
+    """json: gives what it can say"""
     found = it.run()
     again = json.loads(json.dumps(found))
-    _equal([int(f) for f in again["ann-a"]], [int(f) for f in found["ann-a"]])
+    equal([int(f) for f in again["ann-a"]], [int(f) for f in found["ann-a"]])
 
 
 @DATALOOP.check
 def takes_texts(it: Service) -> None:
-    """takes numbers and boxes as text, too"""
-    _equal(it.run(json.dumps({"ann-a": BOX}), "0", "4"), it.run())
+    """json: takes numbers and boxes as text, too"""
+    equal(it.run(json.dumps({"ann-a": BOX}), "0", "4"), it.run())
 
 
 @DATALOOP.check
 def ends_with_the_video(it: Service) -> None:
-    """ends where the video does"""
-    _equal([int(f) for f in it.run(start=FRAMES - 3, duration=60)["ann-a"]], [9, 10, 11])
+    """eof: ends where the video does"""
+    equal([int(f) for f in it.run(start=FRAMES - 3, duration=60)["ann-a"]], [9, 10, 11])
 
 
 @DATALOOP.check
 def takes_one_frame(it: Service) -> None:
-    """a duration of 1 is the first frame alone"""
-    _equal([int(f) for f in it.run(start=3, duration=1)["ann-a"]], [3])
+    """ends: a duration of 1 is the first frame alone"""
+    equal([int(f) for f in it.run(start=3, duration=1)["ann-a"]], [3])
 
 
 @DATALOOP.check
 def keeps_ids(it: Service) -> None:
-    """many boxes keep their ids, also such that are numbers"""
+    """ids: many boxes keep theirs, also such that are numbers"""
     names = [f"{n}" for n in range(20)]
     found = it.run(
         {name: [{"x": 10 + n, "y": 20}, {"x": 40 + n, "y": 50}] for n, name in enumerate(names)}, duration=2
     )
-    _equal(list(found), names)
-    _equal([next(iter(found[n].values()))[0]["x"] for n in names], [10 + n for n in range(20)])
+    equal(list(found), names)
+    equal([next(iter(found[n].values()))[0]["x"] for n in names], [10 + n for n in range(20)])
 
 
 @DATALOOP.check
 def tells_per_cent(it: Service) -> None:
-    """tells per cent that grow to 100"""
+    """progress: tells per cent that grow to 100"""
     told = Percent()
     it.run(progress=told)
     assert told.said, "nothing was told"
     assert told.said == sorted(told.said), f"it told {told.said}"
-    _equal(told.said[-1], 100)
+    equal(told.said[-1], 100)
 
 
 @DATALOOP.check
 def refuses_what_is_none(it: Service) -> None:
-    """raises an error for boxes without an area, no boxes, and frames beyond the video"""
+    """error: an exception for boxes without an area, no boxes, and frames beyond the video"""
     flat = {"ann-a": [{"x": 20, "y": 30}, {"x": 20, "y": 60}]}
     wrong: tuple[dict[str, Any], ...] = (
         {"bbs": {}},
@@ -130,9 +132,67 @@ def refuses_what_is_none(it: Service) -> None:
 
 @DATALOOP.check
 def answers_the_same_again(it: Service) -> None:
-    """the same call is answered the same"""
-    _equal(it.run(), it.run())
+    """determinism: the same call is answered the same"""
+    equal(it.run(), it.run())
 
 
-def _equal(found: Any, wanted: Any) -> None:
-    assert found == wanted, f"expected {wanted!r:.120}, got {found!r:.200}"
+@DATALOOP.check
+def bears_empty_frames(it: Service) -> None:
+    """empty: on frames without anything a box is left out, or lies in the frame"""
+    _inside(it.service.run(it.fake, it.fake.emptied, {"ann-a": BOX}, 0, FRAMES))
+
+
+@DATALOOP.check
+def loses_what_leaves(it: Service) -> None:
+    """lost: a box that leaves the frame is left out, or lies in the frame"""
+    _inside(it.run({"ann-a": [{"x": 148, "y": 30}, {"x": 160, "y": 60}]}, duration=FRAMES))
+
+
+@DATALOOP.check
+def follows_many(it: Service) -> None:
+    """many: fifty boxes at once, as many as a recipe allows"""
+    corners = [{"x": 20, "y": 30}, {"x": 50, "y": 60}]
+    found = it.run({f"a{n}": corners for n in range(50)}, duration=3)
+    equal({name: len(frames) for name, frames in found.items()}, {f"a{n}": 3 for n in range(50)})
+
+
+@DATALOOP.check
+def starts_again(it: Service) -> None:
+    """restart: works as before after an error"""
+    before = it.run()
+    refused(lambda: it.run(start=FRAMES), "a frame beyond the video")
+    equal(it.run(), before)
+
+
+@DATALOOP.check
+def keeps_two_calls_apart(it: Service) -> None:
+    """isolation: two calls at once are answered as each alone"""
+    calls = ({"start": 0, "duration": 6}, {"start": 3, "duration": 6})
+    alone = [it.run(**call) for call in calls]
+    with ThreadPoolExecutor(2) as pool:
+        equal(list(pool.map(lambda call: it.run(**call), calls)), alone)
+
+
+@DATALOOP.check
+def refuses_too_much(it: Service) -> None:
+    """limits: ends with the video for more frames than numbers count, or an error"""
+    try:
+        found = it.run(duration=10**15)
+    except Exception:
+        return
+    equal(len(found["ann-a"]), FRAMES)
+
+
+absent(
+    DATALOOP,
+    backward="the studio asks for frames after the first alone",
+    unknown="the boxes come with the call",
+    stop="the platform ends the execution",
+)
+
+
+def _inside(found: Any) -> None:
+    for frame, corners in found["ann-a"].items():
+        (x1, y1), (x2, y2) = ((c["x"], c["y"]) for c in corners)
+        assert 0 <= x1 < x2 <= 160, f"columns {x1} to {x2} on frame {frame}"
+        assert 0 <= y1 < y2 <= 120, f"rows {y1} to {y2} on frame {frame}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from vtlab.testing.hosts.base import FakeHost, Reply, png, square
 
 TOKEN = "x" * 64
@@ -57,6 +59,7 @@ class FakeSupervisely(FakeHost):
         written: What was written, in order.
         messages: What the annotation tool was told, in order: (form, type, data), the form being "notify" or "direct".
         stop_after: Progress messages after which the person presses stop; None = never.
+        blank: Frames on which there is nothing.
     """
 
     def __init__(self, frames: int = 12, times: list[float] | None = None, port: int = 0):
@@ -69,6 +72,7 @@ class FakeSupervisely(FakeHost):
     def forget(self) -> None:
         """Be as new."""
         self.stop_after: int | None = None
+        self.blank: frozenset[int] = frozenset()
         self.figures: dict[int, dict[str, Any]] = {}
         self.written: list[dict[str, Any]] = []
         self.messages: list[tuple[str, str, dict[str, Any]]] = []
@@ -89,6 +93,8 @@ class FakeSupervisely(FakeHost):
 
     def frame(self, index: int) -> bytes:
         """An encoded frame."""
+        if index in self.blank:
+            return png(np.full((120, 160, 3), 40, np.uint8))
         if index not in self._images:
             self._images[index] = png(square(index))
         return self._images[index]

@@ -83,7 +83,7 @@ def test_empty_flags_and_cells_between_tabs(tmp_path):
 
 
 def test_byte_order_marks_in_text_of_every_format(tmp_path):
-    for form in FORMATS.values():
+    for form in (f for f in FORMATS.values() if f.ready):
         given = example(form)
         formats.write_tracks(given, tmp_path / form.name, form, sequence="a")
         formats.write_tracks(

@@ -236,7 +236,7 @@ def test_a_link_that_leads_nowhere_is_named(tmp_path):
 def test_a_colon_in_names_and_relative_paths(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     name = "2024-01-01T12:30:05"
-    for form in FORMATS.values():
+    for form in (f for f in FORMATS.values() if f.ready):
         root = Path(f"at 12:30/{form.name}")
         form.write_tracks(example(form), form.path_of(root, name), "truth")
         form.write_tracks(example(form, "results"), form.path_of(root, name, "it:2"), "results")

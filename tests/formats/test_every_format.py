@@ -21,7 +21,7 @@ from vtlab.testing.formats import SIZE, added, example
 from vtlab.tracks import Source, Tracks
 from vtlab.video import open_video
 
-NAMES = sorted(FORMATS)
+NAMES = sorted(name for name, form in FORMATS.items() if form.ready)
 WORDS = (
     "otb",
     "got10k",

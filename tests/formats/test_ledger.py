@@ -13,6 +13,7 @@ from vtlab.formats import FORMATS
 from vtlab.testing.ledger import check_ledger, random_tracks
 from vtlab.tracks import Tracks
 
+NAMES = sorted(name for name, form in FORMATS.items() if form.ready)
 SEEDS = (0, 1, 2)
 REFUSED = {(form, seed) for form in ("mots", "mots-png") for seed in (0, 1)}
 """Random tracks whose masks overlap, which these formats can't hold."""
@@ -68,7 +69,7 @@ def wrong(given: Tracks, target: str, root) -> str:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("source", sorted(FORMATS))
+@pytest.mark.parametrize("source", NAMES)
 def test_every_pair_loses_exactly_what_the_ledger_says(source, seed, tmp_path):
     """Random tracks go into the one format, and what it holds of them into each other one."""
     if (source, seed) in REFUSED:
@@ -76,7 +77,7 @@ def test_every_pair_loses_exactly_what_the_ledger_says(source, seed, tmp_path):
             there_and_back(random_tracks(seed), source, tmp_path / source)
         return
     begun = there_and_back(random_tracks(seed), source, tmp_path / source)
-    for target in sorted(FORMATS):
+    for target in NAMES:
         for number, given in enumerate(p for made in begun for p in parts(made, target)):
             told = wrong(given, target, tmp_path / f"{target}-{number}")
             assert not told, f"{source} -> {target}: {told}"

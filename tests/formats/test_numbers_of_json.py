@@ -50,7 +50,7 @@ def read(form, folder, kind):
 
 
 @pytest.mark.parametrize("kind", ["truth", "results"])
-@pytest.mark.parametrize("name", sorted(FORMATS))
+@pytest.mark.parametrize("name", sorted(n for n, form in FORMATS.items() if form.ready))
 def test_a_number_that_is_none(name, kind, tmp_path):
     form = FORMATS[name]
     write_tracks(

@@ -221,7 +221,7 @@ def format_reader(form: Any) -> Reader:
             use(form.read_tracks(found.path, sequence))
             use(form.read_tracks(found.path))
 
-    return Reader(form.name, make, read)
+    return Reader(form.name, make, read, (form.package,) if form.package else ())
 
 
 def make_tapvid_video(folder: Path) -> None:

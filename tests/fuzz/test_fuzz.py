@@ -37,7 +37,7 @@ def test_no_reader_crashes_hangs_or_raises_what_is_not_vtlabs():
         rows = [campaign.run(name, 200, seconds=min(1.2, 20 / len(names))) for name in names]
     finally:
         campaign.close()
-    assert set(FORMATS) <= {row.name for row in rows}
+    assert {n for n, form in FORMATS.items() if form.ready} <= {row.name for row in rows}
     assert all(row.inputs for row in rows)
     bad = [f"{row.name}: {dict(row.foreign)}" for row in rows if not row.good]
     assert not bad, "\n".join([table(rows), *bad])

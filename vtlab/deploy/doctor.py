@@ -19,6 +19,7 @@ _OPTIONAL = (
     ("transformers", "transformers", "RT-DETR, D-FINE"),
     ("gdown", "weights", "weights on Google Drive"),
     ("huggingface_hub", "weights", "gated weights on the Hugging Face hub"),
+    ("sleap_io", "poses", "projects of SLEAP"),
     ("distributed", "cluster", "batches over processes and clusters"),
 )
 

@@ -13,6 +13,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -98,6 +99,7 @@ class Format(ABC):
         grid: Coordinates in the file are multiples of this many pixels; 0: any.
         suffix: Ending of a file of results.
         repeats: A tracker may have several results for one sequence, runs that are repetitions.
+        package: Python package of an extra that reads and writes it; "" where vtlab does.
         note: What else a file can't hold, for messages.
     """
 
@@ -114,6 +116,7 @@ class Format(ABC):
     grid: float = 0.0
     suffix: str = ".txt"
     repeats: bool = False
+    package: str = ""
 
     # -- finding ----------------------------------------------------------------------------------------------
 
@@ -244,6 +247,11 @@ class Format(ABC):
             found |= sources(tracks, "manual" if kind == "truth" else "tracked")
         found |= rounded(tracks, self.grid)
         return {key: found[key] for key in FEATURES if key in found}
+
+    @property
+    def ready(self) -> bool:
+        """Whether what it is read and written with is installed."""
+        return not self.package or find_spec(self.package) is not None
 
     def first(self) -> int:
         """Number of the first frame in results."""

@@ -106,6 +106,14 @@ class Planned:
             found |= lost("host_ids", self.given)
         return found
 
+    def lost_lines(
+        self, lines: list[list[int]], jointed: list[int], hosts: dict[int, Any]
+    ) -> dict[str, Loss]:
+        """Lines between points, where a reader finds the same `lines` for each of the objects `jointed` that is written."""
+        back = IdMap(hosts.values())
+        said = {str(back[hosts[i]]): lines for i in jointed if i in hosts} if lines else {}
+        return lost("edges", self.given) if (self.given.record.edges or {}) != said else {}
+
 
 class OneFigure(Planned):
     """Tracks of which one figure a row is written: the outline, else the mask, else the points, else the box.

@@ -1,4 +1,4 @@
-"""sleap-io as the judge of poses: what it reads of a project and of DeepLabCut's labels that vtlab wrote, what vtlab reads of
+"""sleap-io as the judge of poses: what it reads of projects and labels of DeepLabCut that vtlab wrote, what vtlab reads of
 a project that it wrote, and the contract of the format, as JSON. vtlab is in its environment, too. argv[1]: a folder.
 """
 

@@ -375,3 +375,14 @@ def test_real_videos_are_frame_exact(shared: Path, name: str) -> None:
     expected = {i: image for i, image in enumerate(decode_all(path)) if i in wanted}
     for index, image in expected.items():
         np.testing.assert_array_equal(video[index], image)
+
+
+def test_forms_of_a_frame_are_made_once_and_cannot_be_painted_on():
+    frame = Frame(0, 0.0, np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3))
+    frame.prepare(("bgr", "grey"))
+    assert frame.bgr is frame.bgr
+    assert frame.grey is frame.grey
+    np.testing.assert_array_equal(frame.bgr, frame.image[..., ::-1])
+    np.testing.assert_allclose(frame.grey, frame.image @ [0.299, 0.587, 0.114], atol=1)
+    with pytest.raises(ValueError, match="read-only"):
+        frame.bgr[0, 0] = 0

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import supervision as sv
     import torch
 
-    from vtlab.video import Frame, Video
+    from vtlab.video import Form, Frame, Video
 
 Image = NDArray[np.uint8]
 Family = Literal["sot", "mot", "vos", "points"]
@@ -139,10 +139,13 @@ class Part:
     Attributes:
         card: What is known of it without making one; `@register` sets it.
         params: Parameters of the constructor with which it was made, for provenance; the registry sets them.
+        forms: Forms of a frame that it looks at besides RGB (`Frame.bgr`, `Frame.grey`). They are made once a frame for
+            all objects, before the tracker's step is timed: a deployed tracker gets its frames in the form that it takes.
     """
 
     card: ClassVar[Card]
     params: Mapping[str, Any] = MappingProxyType({})
+    forms: tuple[Form, ...] = ()
 
 
 class SingleObjectTracker(Part, ABC):

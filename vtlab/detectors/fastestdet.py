@@ -73,7 +73,7 @@ class FastestDet(Detector):
     def _one(self, image: Image) -> sv.Detections:
         import cv2
 
-        small = cv2.resize(image[..., ::-1], (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
+        small = cv2.resize(image, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)[..., ::-1]
         self._net.setInput(cv2.dnn.blobFromImage(small, 1 / 255))
         boxes, scores, ids = decode(self._net.forward()[0])
         height, width = image.shape[:2]

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from vtlab.contracts import Detector, Image, check_image
 from vtlab.detectors.base import check_fraction, class_ids, select
 from vtlab.errors import WeightsError, needs
@@ -64,7 +62,9 @@ class Ultralytics(Detector):
 
     def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
         """Return the objects of each frame."""
-        images = [np.ascontiguousarray(check_image(i, "ultralytics")[..., ::-1]) for i in frames]
+        import cv2
+
+        images = [cv2.cvtColor(check_image(i, "ultralytics"), cv2.COLOR_RGB2BGR) for i in frames]
         found = self._model.predict(
             images, conf=self._confidence, iou=self._nms, device=self._device, verbose=False
         )

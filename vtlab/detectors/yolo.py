@@ -213,8 +213,8 @@ class YoloxOnnx(_OnnxDetector):
         )
 
     def _prepare(self, image: Image) -> tuple[NDArray[np.float32], float, tuple[float, float]]:
-        picture, ratio, shift = letterbox(image[..., ::-1], self._size, centred=False)
-        return (picture * 255).astype(np.float32), ratio, shift
+        picture, ratio, shift = letterbox(image, self._size, centred=False)
+        return (picture[::-1] * 255).astype(np.float32), ratio, shift  # BGR
 
     def _decode(self, output: NDArray[Any]) -> Raw:
         rows = output.astype(np.float64)

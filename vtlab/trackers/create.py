@@ -35,7 +35,9 @@ def create_tracker(spec: Any, **params: Any) -> Tracker:
                 "give the class or its name (and parameters) instead of an instance."
             )
         ready = [made]  # the first object gets the instance that proved the parameters right
-        tracker = PerObject(lambda: ready.pop() if ready else TRACKERS.create(spec, **params), made.card)
+        tracker = PerObject(
+            lambda: ready.pop() if ready else TRACKERS.create(spec, **params), made.card, made.forms
+        )
         tracker.params = made.params  # type: ignore[attr-defined]
         return tracker
     if not isinstance(made, (OnlineTracker, OfflineTracker)):

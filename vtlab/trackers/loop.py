@@ -350,6 +350,7 @@ class _Work:
         given, gone, started = part.prompts.by_frame(), _by_frame(self._job.remove), False
         for frame in frames:
             prompts = given.get(frame.index, _NO_PROMPTS)
+            frame.prepare(tracker.forms)
             begin = now()
             if frame.index in gone and started:
                 tracker.remove(gone[frame.index])

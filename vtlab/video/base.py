@@ -16,10 +16,10 @@ import os
 import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ CACHE_BYTES = 128 * 2**20
 
 BACKWARD_BYTES = 96 * 2**20
 """Bound on the frames held (as decoded) while reading a file backwards."""
+
+Form = Literal["bgr", "grey"]
+"""What an image is turned into for those who need it otherwise than RGB, see `Frame.bgr` and `Frame.grey`."""
 
 IMAGE_FPS = 30.0
 """Frames per second taken for images and arrays when none is given."""
@@ -56,6 +59,32 @@ class Frame:
     timestamp: float
     image: Image
     span: tuple[int, int] = (0, 1)
+    _forms: dict[str, Image] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def bgr(self) -> Image:
+        """The image as BGR (H, W, 3), uint8, the order of OpenCV; made once, shared by all who ask."""
+        return self._form("bgr")
+
+    @property
+    def grey(self) -> NDArray[np.uint8]:
+        """The image's luma (H, W), uint8, as OpenCV weighs it; made once, shared by all who ask."""
+        return self._form("grey")
+
+    def _form(self, name: Form) -> Image:
+        if name not in self._forms:
+            import cv2
+
+            code = cv2.COLOR_RGB2BGR if name == "bgr" else cv2.COLOR_RGB2GRAY
+            made = np.asarray(cv2.cvtColor(self.image, code), np.uint8)
+            made.flags.writeable = False  # one object's tracker must not paint on what the next one sees
+            self._forms[name] = made
+        return self._forms[name]
+
+    def prepare(self, forms: Iterable[Form]) -> None:
+        """Make these forms now, before somebody's step is timed."""
+        for name in forms:
+            self._form(name)
 
 
 class FrameSource(ABC):

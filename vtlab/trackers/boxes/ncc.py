@@ -6,11 +6,11 @@ matching is OpenCV's `matchTemplate(TM_CCOEFF_NORMED)`. The template is never up
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vtlab.contracts import Image, Observation, SingleObjectTracker
+from vtlab.contracts import Observation, SingleObjectTracker
 from vtlab.prompts import BoxPrompt, Prompt
 from vtlab.registry import register
 
@@ -46,7 +46,7 @@ class NCC(SingleObjectTracker):
 
     def init(self, frame: Frame, prompt: Prompt) -> None:
         """Cut the template."""
-        image = _grey(frame.image)
+        image = frame.grey
         height, width = image.shape
         x1, y1, x2, y2 = prompt.box(height, width)
         left, top = int(np.clip(np.floor(x1), 0, width - 1)), int(np.clip(np.floor(y1), 0, height - 1))
@@ -60,7 +60,7 @@ class NCC(SingleObjectTracker):
         """Match the template in the window around the last position."""
         import cv2
 
-        image = _grey(frame.image)
+        image = frame.grey
         window, origin = self._window(image)
         response = cv2.matchTemplate(window, self._template, cv2.TM_CCOEFF_NORMED)
         response[~np.isfinite(response)] = 0.0
@@ -83,9 +83,3 @@ class NCC(SingleObjectTracker):
         left, top = max(self._corner[0] - reach, 0), max(self._corner[1] - reach, 0)
         right, bottom = min(self._corner[0] + tw + reach, width), min(self._corner[1] + th + reach, height)
         return image[top:bottom, left:right], np.array([left, top])
-
-
-def _grey(image: Image) -> Any:
-    import cv2
-
-    return cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)

@@ -132,6 +132,8 @@ class OpenCVTracker(SingleObjectTracker):
         WeightsError: The method's network is not at hand and can't be fetched.
     """
 
+    forms = ("bgr",)
+
     def __init__(self, *, method: str = "csrt", visible_above: float = 0.3):
         self.method, self.visible_above = method, visible_above
         _seed()
@@ -157,7 +159,7 @@ class OpenCVTracker(SingleObjectTracker):
         corner = np.clip(corner - (grown - size) / 2, 0, (width, height) - grown)
         _seed()
         try:
-            self._tracker.init(_bgr(frame), np.rint([*corner, *grown]).astype(int).tolist())
+            self._tracker.init(frame.bgr, np.rint([*corner, *grown]).astype(int).tolist())
         except cv2.error as error:
             raise PromptError(
                 f"{self.method} can't start on the box {self._box.tolist()} in a frame of {width} x {height} px "
@@ -169,7 +171,7 @@ class OpenCVTracker(SingleObjectTracker):
         import cv2
 
         try:
-            found, box = self._tracker.update(_bgr(frame))
+            found, box = self._tracker.update(frame.bgr)
         except cv2.error as error:  # such as a frame of another size
             warnings.warn(
                 f"{self.method} fails on frame {frame.index} of shape {frame.image.shape} ({error.err or error}); "
@@ -185,10 +187,6 @@ class OpenCVTracker(SingleObjectTracker):
         if found:
             self._box = xywh_to_xyxy(box)
         return Observation(self._box, score, bool(found))
-
-
-def _bgr(frame: Frame) -> Any:
-    return np.ascontiguousarray(frame.image[..., ::-1])
 
 
 def _seed() -> None:

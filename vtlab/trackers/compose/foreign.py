@@ -141,7 +141,7 @@ class _Boxmot(_Joined):
         scores = np.ones(n) if detections.confidence is None else detections.confidence
         classes = np.zeros(n) if detections.class_id is None else detections.class_id
         table = np.concatenate([detections.xyxy, scores[:, None], classes[:, None]], axis=1)
-        told = self._inner.update(table, np.ascontiguousarray(frame.image[..., ::-1]))
+        told = self._inner.update(table, frame.bgr.copy())
         tracks = np.asarray(told, np.float64)
         tracks = tracks.reshape(-1, tracks.shape[-1] if tracks.ndim == 2 else 8)
         if tracks.shape[1] >= 8:

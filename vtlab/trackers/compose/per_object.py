@@ -13,7 +13,7 @@ from vtlab.prompts import MaskPrompt, Prompt, Prompts
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
-    from vtlab.video import Frame
+    from vtlab.video import Form, Frame
 
 
 class PerObject(OnlineTracker):
@@ -24,10 +24,12 @@ class PerObject(OnlineTracker):
     Args:
         make: Makes one single-object tracker.
         card: Card of the method.
+        forms: Forms of a frame that the method looks at.
     """
 
-    def __init__(self, make: Callable[[], SingleObjectTracker], card: Card):
+    def __init__(self, make: Callable[[], SingleObjectTracker], card: Card, forms: tuple[Form, ...] = ()):
         self.card = card  # type: ignore[misc]
+        self.forms = forms
         self._make = make
         self._trackers: dict[int, SingleObjectTracker] = {}
         self._labels: dict[int, str | None] = {}

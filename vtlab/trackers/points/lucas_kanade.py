@@ -97,9 +97,8 @@ class LucasKanade(OnlineTracker):
 
     def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
         """Follow all points to this frame; start or correct the prompted figures on it."""
-        import cv2
 
-        gray = np.asarray(cv2.cvtColor(frame.image, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+        gray = frame.grey
         self.remove(prompts.object_ids)
         if self._gray is not None and len(self._xy):
             self._follow(self._gray, gray)

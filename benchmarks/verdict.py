@@ -157,7 +157,7 @@ def judge(clips: list[tuple], draws: int) -> dict[str, Outcomes]:
     for population, quality in clips:
         truth = quality @ population.weight
         lost = truth.max() - truth
-        picks = (np.argmax(population.peers_mean), middle(population), champion)
+        picks = (np.argmax(population.peers @ population.weight), middle(population), champion)
         for how, pick in zip(plain, picks, strict=False):
             out[f"{how}, no labels"].regret.append(lost[[pick]])
         out["at random, no labels"].regret.append(lost)

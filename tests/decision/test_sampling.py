@@ -115,30 +115,24 @@ AT = (10, 20, 40, 80)
 
 
 def covered(kind: str, n: int, clips: int, labels: int, draws: int = DRAWS) -> tuple[np.ndarray, ...]:
-    """(3,) bias of each tracker's value, its simulation error, the standard error stated, and the coverage."""
+    """(3,) bias of each tracker's value, its simulation error, and the coverage."""
     population, quality = scene(kind, n, clips)
     truth = quality @ population.weight
-    error, half, stated = [], [], []
+    error, half = [], []
     for seed in range(draws):
         i, u = (x[:labels] for x in draw(population, 80, seed))
         made = estimate(population, i, u, quality[:, i], 80)
         error.append(made.value - truth)
         half.append(made.half_width(0.95))
-        stated.append(made.error)
     found = np.array(error)
     noise = found.std(axis=0) / np.sqrt(draws)
-    return found.mean(axis=0), noise, np.mean(stated, axis=0), (np.abs(found) <= half).mean(axis=0)
+    return found.mean(axis=0), noise, (np.abs(found) <= half).mean(axis=0)
 
 
 def honest(kind: str, n: int, clips: int, labels: int) -> float:
-    """The coverage, or an AssertionError where the estimate is biased.
-
-    With a fixed slope (10 labels) nothing but the simulation's noise is allowed; a slope that is fitted to 20 labels
-    brings a bias of its own, which must stay small beside the error that is stated.
-    """
-    bias, noise, stated, coverage = covered(kind, n, clips, labels)
-    allowed = 4 * noise + (0.0 if labels < sampling.FIT_FROM else 0.25) * stated
-    assert (np.abs(bias) <= allowed + 1e-12).all(), (kind, labels, bias, allowed)
+    """The coverage, or an AssertionError where the estimate is biased beyond the simulation's noise."""
+    bias, noise, coverage = covered(kind, n, clips, labels)
+    assert (np.abs(bias) <= 4 * noise + 1e-12).all(), (kind, labels, bias, noise)
     assert coverage.min() >= 0.90, (kind, labels, coverage)
     return float(coverage.mean())
 
@@ -152,61 +146,112 @@ def many_points() -> np.ndarray:
     return np.stack([spread(80, np.random.default_rng(seed)) for seed in range(MANY)])
 
 
-def all_at_once(population: Population, quality: np.ndarray, labels: int) -> tuple[np.ndarray, np.ndarray]:
-    """(K, MANY) values and half-widths of many draws, by the recipe's formulas for cells that hold one label each."""
+def in_cells(population: Population, values: np.ndarray, cells: int) -> np.ndarray:
+    """(..., cells) sum of weight times (..., N) values over each cell of the draw, frame by frame."""
+    ends = np.cumsum(population.chance)
+    ends, out = ends / ends[-1], np.zeros((*values.shape[:-1], cells))
+    for h in range(cells):
+        low, high = np.maximum(np.append(0, ends[:-1]), h / cells), np.minimum(ends, (h + 1) / cells)
+        part = np.maximum(high - low, 0) / population.chance
+        out[..., h] = values @ (part * population.weight)
+    return out
+
+
+def all_at_once(
+    population: Population, quality: np.ndarray, labels: int, own: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """(K, MANY) values and half-widths of many draws, by the recipe's formulas for cells that hold one label each.
+
+    Args:
+        own: The mutant: one line through all labels corrects the whole, as if no label had a part in it.
+    """
     points, ends = np.sort(many_points()[:, :labels], axis=1), np.cumsum(population.chance)
     index = np.minimum(np.searchsorted(ends / ends[-1], points, side="right"), len(ends) - 1)
-    weight = population.weight[index] / population.chance[index] / labels
-    share, k = weight / weight.sum(axis=1, keepdims=True), len(quality)
+    weight, k = population.weight[index] / population.chance[index] / labels, len(quality)
     peers = (population.similarity.sum(axis=1) - 1) / (k - 1) if k > 2 else np.zeros_like(quality)
     y, x = quality[:, index], peers[:, index]
-    mean_y, mean_x = ((share * v).sum(axis=-1, keepdims=True) for v in (y, x))
-    slope = np.ones(mean_y.shape)
-    if labels >= 20:
-        both, own = (share * (x - mean_x) * (v - m) for v, m in ((y, mean_y), (x, mean_x)))
-        slope = np.clip(both.sum(-1, keepdims=True) / (own.sum(-1, keepdims=True) + 0.002), 0, 1.5)
-    value = mean_y + slope * ((peers @ population.weight)[:, None, None] - mean_x)
-    rest = labels * weight * (y - mean_y - slope * (x - mean_x))
+
+    def line(mean) -> tuple[np.ndarray, ...]:
+        mean_y, mean_x = mean(y), mean(x)
+        slope = np.full(mean_y.shape, float(k > 2))
+        if k > 2 and labels >= 20:
+            fit = (mean(x * y) - mean_x * mean_y) / (mean(x * x) - mean_x**2 + 0.002)
+            slope = np.clip(fit, 0, 1.5)
+        return mean_y, mean_x, slope
+
+    def others(v: np.ndarray) -> np.ndarray:
+        return ((weight * v).sum(axis=-1, keepdims=True) - weight * v) / (
+            weight.sum(1, keepdims=True) - weight
+        )
+
+    mean_y, mean_x, slope = line(lambda v: (weight * v).sum(-1, keepdims=True) / weight.sum(1, keepdims=True))
+    their_y, their_x, apart = line(others)
+    if own:
+        value = (mean_y + slope * ((peers @ population.weight)[:, None, None] - mean_x))[..., 0]
+    else:
+        level = their_y - apart * their_x
+        known = in_cells(population, np.ones(len(ends)), labels), in_cells(population, peers, labels)[:, None]
+        value = (level * known[0] + apart * known[1] + weight * (y - level - apart * x)).sum(axis=-1)
+    rest = labels * weight * (y - mean_y - (slope + apart) / 2 * (x - mean_x))
     alone = (np.diff(rest, axis=-1) ** 2).sum(axis=-1) / (2 * (labels - 1) * labels)
     error = np.maximum(np.maximum(alone, alone / 2 + alone.mean(axis=0) / 2), 0.01**2 * 10 / labels)
     freedom = 2 * (labels - 1) ** 2 / (3 * labels - 4) - (0.5 if labels >= 20 else 0)
-    return value[..., 0], stdtrit(freedom, 0.975) * np.sqrt(error)
+    return value, stdtrit(freedom, 0.975) * np.sqrt(error)
 
 
-def simulated(kind: str, n: int, clips: int, trackers: int, labels: int) -> tuple[np.ndarray, ...]:
-    """Of each tracker over MANY draws: the bias in its simulation errors, in half-widths, and the coverage.
+def simulated(kind: str, n: int, clips: int, trackers: int, labels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Of each tracker over MANY draws: the bias in its simulation errors, and the coverage.
 
     The draws are those of `draw`, and the numbers those of `estimate`, to the last digits.
     """
-    population, quality = scene(kind, n, clips)
-    population = Population(population.weight, population.similarity[:trackers, :trackers])
-    quality = quality[:trackers]
+    population, quality = of_trackers(kind, n, clips, trackers)
     value, half = all_at_once(population, quality, labels)
     index, points = (x[:labels] for x in draw(population, 80, 7))
     made = estimate(population, index, points, quality[:, index], 80)
     assert np.allclose(made.value, value[:, 7], atol=1e-12)
     assert np.allclose(made.half_width(0.95), half[:, 7])
     error = value - (quality @ population.weight)[:, None]
-    bias, noise = error.mean(axis=1), error.std(axis=1) / np.sqrt(MANY)
-    held = (np.abs(error) <= half).mean(axis=1)
-    return np.abs(bias) / np.maximum(noise, 1e-12), np.abs(bias) / half.mean(axis=1), held
+    return bias_in_errors(error), (np.abs(error) <= half).mean(axis=1)
+
+
+def of_trackers(kind: str, n: int, clips: int, trackers: int) -> tuple[Population, np.ndarray]:
+    population, quality = scene(kind, n, clips)
+    return Population(population.weight, population.similarity[:trackers, :trackers]), quality[:trackers]
+
+
+def bias_in_errors(error: np.ndarray) -> np.ndarray:
+    """(K,) how many simulation errors the mean of (K, MANY) errors lies from 0."""
+    return np.abs(error.mean(axis=1)) / np.maximum(error.std(axis=1) / np.sqrt(MANY), 1e-12)
+
+
+CASES = [(kind, n, clips, 3) for kind in KINDS for n, clips in LENGTHS] + [
+    (kind, 200, 5, 2) for kind in KINDS
+]
 
 
 @pytest.mark.parametrize("labels", AT)
 def test_levels_are_unbiased_and_covered_over_two_thousand_draws(labels):
-    """Within three simulation errors, but for what is small beside the interval: the mean over labels is a ratio, which is
-    biased where chances differ (measured: 0.04 of the half-width at most), more so with a slope that is fitted to the
-    labels (0.11)."""
-    cases = [(3, kind, n, clips) for kind in KINDS for n, clips in LENGTHS] + [(2, k, 200, 5) for k in KINDS]
-    found = {(k, kind, n): simulated(kind, n, clips, k, labels) for k, kind, n, clips in cases}
-    for (k, kind, n), (errors, part, _) in found.items():
-        small = 0.15 if k == 3 and labels >= sampling.FIT_FROM else 0.05
-        assert ((errors < 3) | (part < small)).all(), (k, kind, n, errors, part)
-    if labels < sampling.FIT_FROM:
-        assert max(errors.max() for (k, _, _), (errors, _, _) in found.items() if k == 3) < 3
-    held = {case: of[2] for case, of in found.items()}
-    assert min(h.min() for h in held.values()) >= 0.90, held
+    """Within three simulation errors everywhere. Two trackers aren't decided between at ten labels, and a burst that three
+    trackers' control variate foretells is covered less there (measured: .895)."""
+    found = {case: simulated(*case, labels) for case in CASES}
+    assert max(bias.max() for bias, _ in found.values()) < 3, {case: of[0] for case, of in found.items()}
+    held = {case: of[1] for case, of in found.items()}
+    due = [h.min() for (*_, trackers), h in held.items() if trackers == 3 or labels >= 20]
+    assert min(due) >= 0.90, held
     assert np.mean([h.mean() for h in held.values()]) >= 0.94
+
+
+def test_a_line_that_goes_through_the_label_which_it_corrects_is_caught():
+    """The mutant is biased in every third case; lines through the other labels cost next to nothing beside it."""
+    biased, cost = [], []
+    for case in CASES:
+        population, quality = of_trackers(*case)
+        truth = (quality @ population.weight)[:, None]
+        (mine, _), (through, _) = (all_at_once(population, quality, 20, own) for own in (False, True))
+        biased.append(bias_in_errors(through - truth).max() > 3)
+        cost.append(np.sqrt(((mine - truth) ** 2).mean() / ((through - truth) ** 2).mean()))
+    assert np.mean(biased) > 0.3
+    assert np.mean(cost) < 1.02, cost
 
 
 def tie(kind: str, n: int) -> tuple[Population, np.ndarray]:

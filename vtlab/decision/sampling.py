@@ -5,8 +5,10 @@ the quality of a tracker is alike on neighbouring frames; leaning helps on sets 
 first label, so that looking at the labels can't change it.
 
 Sources: stratified sampling of one unit a stratum with successive differences (Wolter, Introduction to Variance
-Estimation, 2007); control variates as in prediction-powered inference (Angelopoulos et al., Science 2023); error
-spending over looks (Lan and DeMets, Biometrika 1983, Pocock's boundary).
+Estimation, 2007); control variates as in prediction-powered inference (Angelopoulos et al., Science 2023), fitted
+across as in cross-prediction (Zrnic and Candes, PNAS 2024), so that what they bring has no bias; residuals between those
+of the fit and those of the labels left out (MacKinnon and White, J. Econometrics 1985); error spending over looks (Lan and
+DeMets, Biometrika 1983, Pocock's boundary).
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ FIRST_LOOK = 10
 """Labels below which no interval is stated: the standard error of five cells is not to be trusted."""
 FIT_FROM = 20
 """Labels from which the control variate's slope is fitted; before, a fitted slope loses coverage (.84 at 10)."""
+RIDGE = 0.002
+"""Variance of a control variate below which its slope is not believed."""
 FLOOR = 0.01
 """Standard error below which ten labels that all agree are not believed: failures may not have been drawn yet."""
 
@@ -82,9 +86,18 @@ class Population:
         return (self.similarity.sum(axis=1) - np.einsum("iin->in", self.similarity)) / (k - 1)
 
     @cached_property
-    def peers_mean(self) -> Floats:
-        """(K,) mean of the control variate over all frames."""
-        return np.asarray(self.peers @ self.weight)
+    def ends(self) -> Floats:
+        """(N,) where each frame's part of the unit interval ends; a point draws the frame in whose part it lies."""
+        ends = np.cumsum(self.chance)
+        return np.asarray(ends / ends[-1])
+
+    def of_cells(self, cells: int) -> tuple[Floats, Floats]:
+        """(cells,) weight of the frames in each cell of the draw, and (K, cells) weight times control variate; a frame
+        that lies in two cells counts in each by its part."""
+        edges, at = np.arange(cells + 1) / cells, np.concatenate([[0.0], self.ends])
+        summed = np.cumsum(np.vstack([self.weight, self.weight * self.peers]), axis=1)
+        of = np.stack([np.diff(np.interp(edges, at, np.concatenate([[0.0], row]))) for row in summed])
+        return of[0], of[1:]
 
     @cached_property
     def chance(self) -> Floats:
@@ -160,8 +173,7 @@ def draw(population: Population, budget: int, seed: int) -> tuple[NDArray[np.int
         (n,) positions in the population, repeats allowed (asked once, counted twice), and their (n,) points in [0, 1).
     """
     u = spread(budget, np.random.default_rng(seed))
-    cumulated = np.cumsum(population.chance)
-    index = np.searchsorted(cumulated / cumulated[-1], u, side="right")
+    index = np.searchsorted(population.ends, u, side="right")
     return np.minimum(index, len(population.weight) - 1).astype(np.int64), u
 
 
@@ -223,8 +235,10 @@ def estimate(
 ) -> Estimate:
     """Estimate the mean quality over all frames that count from labels on the first n frames drawn.
 
-    Where a rule leaves frames out, labels tell how many: the mean is a ratio of two sums, quality where it counts over
-    what counts, and its error that of the linearised ratio.
+    The control variate predicts each cell by a line through the labels of all other cells, and the cell's own labels
+    correct the prediction. So no label is in the line that it corrects, and the mean over draws is the truth. Where a
+    rule leaves frames out, labels tell how many: the mean is a ratio of two sums, quality where it counts over what counts,
+    and its error that of the linearised ratio.
 
     Args:
         population: All frames.
@@ -238,8 +252,8 @@ def estimate(
     n, w = len(index), population.weight
     cells = max(m for m in levels(budget) if m <= n)
     cell = np.floor(points * cells).astype(np.int64)
-    drawn = _shares(w[index] / population.chance[index], cell, cells)
-    share = drawn / drawn.sum()
+    drawn = _Drawn(_shares(w[index] / population.chance[index], cell, cells), cell, cells)
+    share = drawn.part / drawn.part.sum()
     counts = np.ones(n) if count is None else count
     sure = Known(np.zeros(len(quality)), 0.0) if known is None else known
     whole, labels = float(counts @ share) + sure.count, int((counts > 0).sum())
@@ -248,12 +262,15 @@ def estimate(
     ratio = ((quality * counts) @ share + sure.value) / whole
     excess = counts * (quality - ratio[:, None])
     peers = population.peers[:, index]
-    slope = np.zeros(len(quality))
-    if population.trackers >= 3:
-        slope = _slopes(share, peers, excess, labels, bool((counts == 1).all()))
-    rest = (excess - slope[:, None] * peers) / whole
-    sums = [np.bincount(cell, drawn * (r - r @ share), cells) for r in rest]
-    residual = cells * np.stack(sums).astype(np.float64)
+    slope = _fixed_slope(population.trackers, labels, bool((counts == 1).all()))
+    line = _lines(drawn, peers, excess, slope)
+    apart, together = line[..., :-1], line[..., -1:]
+    of_weight, of_peers = population.of_cells(cells)
+    off = excess - apart[0][:, cell] - apart[1][:, cell] * peers
+    found = (apart[0] * of_weight + apart[1] * of_peers).sum(axis=1) + off @ drawn.part
+    half_way = (apart[1][:, cell] + together[1]) / 2
+    rest = excess - (excess @ share)[:, None] - half_way * (peers - (peers @ share)[:, None])
+    residual = cells * drawn.sums(rest) / whole
     alone = _variance(residual)
     pairs = _variance(residual[:, None, :] - residual[None, :, :])
     floor = FLOOR**2 * 10 / n * float(counts @ share) / whole**2
@@ -263,7 +280,7 @@ def estimate(
     used = min(cells, labels)
     freedom = 2 * (used - 1) ** 2 / (3 * used - 4) - (0.5 if labels >= FIT_FROM else 0.0)
     return Estimate(
-        ratio + slope * (population.peers_mean - peers @ share) / whole,
+        ratio + (found + sure.value - ratio * sure.count) / whole,
         np.sqrt(_pooled(alone, alone.mean(), floor)),
         pair_error,
         freedom,
@@ -292,14 +309,51 @@ def _shares(ratio: Floats, cell: NDArray[np.int64], cells: int) -> Floats:
     return np.asarray(ratio / (cells * np.bincount(cell, minlength=cells)[cell]))
 
 
-def _slopes(share: Floats, peers: Floats, quality: Floats, labels: int, whole: bool) -> Floats:
-    """(K,) slope of quality on the control variate: fitted with a ridge, in [0, 1.5]; with few labels 1, or 0 where frames
-    are left out, because the control variate doesn't know which."""
-    if labels < FIT_FROM:
-        return np.full(len(quality), float(whole))
-    x = peers - (peers @ share)[:, None]
-    y = quality - (quality @ share)[:, None]
-    return np.clip((share * x * y).sum(axis=1) / ((share * x * x).sum(axis=1) + 0.002), 0.0, 1.5)
+def _fixed_slope(trackers: int, labels: int, whole: bool) -> float | None:
+    """The slope of quality on the control variate where it isn't fitted: 0 without one, with few labels 1, or 0 where frames
+    are left out, because the control variate doesn't know which. None where it is."""
+    if trackers < 3:
+        return 0.0
+    return float(whole) if labels < FIT_FROM else None
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """Labels in the cells of the draw.
+
+    Attributes:
+        part: (n,) what each label stands for.
+        cell: (n,) the cell in which it lies.
+        cells: How many there are.
+    """
+
+    part: Floats
+    cell: NDArray[np.int64]
+    cells: int
+
+    def sums(self, values: Floats) -> Floats:
+        """(K, cells) sum of (K, n) values in each cell, each times what it stands for."""
+        return np.stack([np.bincount(self.cell, self.part * row, self.cells) for row in values])
+
+
+def _lines(drawn: _Drawn, x: Floats, y: Floats, slope: float | None) -> Floats:
+    """(2, K, cells + 1) intercepts and slopes of y (K, n) on x: for each cell by the labels of all others, last by all.
+
+    A slope that isn't given is fitted with a ridge, in [0, 1.5].
+    """
+
+    def left(values: Floats) -> Floats:
+        own = drawn.sums(values)
+        return np.asarray(own.sum(axis=1, keepdims=True) - np.pad(own, ((0, 0), (0, 1))))
+
+    stands = left(np.ones((1, len(drawn.part))))
+    mean_x, mean_y = left(x) / stands, left(y) / stands
+    if slope is None:
+        both, own = left(x * y) / stands - mean_x * mean_y, left(x * x) / stands - mean_x**2
+        found = np.clip(both / (own + RIDGE), 0.0, 1.5)
+    else:
+        found = np.full(mean_y.shape, slope)
+    return np.stack([mean_y - found * mean_x, found])
 
 
 def _variance(cells: Floats) -> Floats:

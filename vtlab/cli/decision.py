@@ -103,6 +103,7 @@ def verdict(
       vtlab verdict runs/csrt runs/kcf --video videos/ --labels to_label --absent street:212
     """
     import vtlab
+    from vtlab.decision.clips import with_footage
 
     if card is not None:
         check_place(card, (".html", ".htm", ".md", ".json"))
@@ -125,6 +126,8 @@ def verdict(
         file=file,
     )
     names = list(found.clips)
+    if video:
+        found.clips = with_footage(found.clips, {name: _video(video, name, len(names)) for name in names})
     gone, open_ones = _numbers(absent, "--absent", names), _numbers(unsure, "--unsure", names)
     given = _labels(labels or [], names, layout)
     for name in names:
@@ -132,7 +135,7 @@ def verdict(
             found.add(given.get(name), clip=name, absent=gone.get(name, ()), unsure=open_ones.get(name, ()))
     asked = {name: [f for clip, f in found.next() if clip == name] for name in names}
     if any(asked.values()) and video:
-        _write(found, asked, video, frames)
+        _write(found, asked, frames)
     _show(found, asked, as_json)
     if card is not None:
         licence: Any = "commercial" if commercial else None
@@ -141,15 +144,13 @@ def verdict(
         stderr().print(escape(f"{decision.sentence} Card: {place}"), highlight=False, soft_wrap=True)
 
 
-def _write(found: Verdict, asked: dict[str, list[int]], video: list[str], frames: Path) -> None:
+def _write(found: Verdict, asked: dict[str, list[int]], frames: Path) -> None:
     """Write the frames to label, in a folder of its own for each of several videos."""
     from vtlab.decision import sheet
-    from vtlab.video import open_video
 
     for name, clip in found.clips.items():
-        if asked[name]:
-            where = frames if len(found.clips) == 1 else frames / name
-            sheet.write(found.next(), clip, open_video(_video(video, name, len(found.clips))), where)
+        if asked[name] and clip.video is not None:
+            sheet.write(found.next(), clip, clip.video, frames if len(found.clips) == 1 else frames / name)
     each = "there" if len(found.clips) == 1 else "in the folder of each video there"
     stderr().print(f"Frames to label: {escape(str(frames))}; labels go to {sheet.LABELS} {each}.")
 

@@ -190,7 +190,7 @@ class Verdict:
             again: These are second labels of the frames that `again` names; they measure the labeller alone.
 
         Raises:
-            InputError: An unknown clip, frames outside it, or objects that no tracker follows.
+            InputError: An unknown clip, frames outside it, objects that no tracker follows, or a label beside the picture.
         """
         name = self._name(clip)
         given = self.read(name, labels, absent, unsure)

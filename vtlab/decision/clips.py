@@ -106,13 +106,9 @@ def _name_of(tracks: Mapping[str, Any]) -> str:
 
 def _clip(name: str, tracks: dict[str, Tracks]) -> Clip:
     """The clip of tracks alone: its frames are those after the first answer, which repeats the prompt."""
-    sources = [t.record.source for t in tracks.values() if t.record.source is not None]
-    spans = {(s.digest, s.span, s.frames) for s in sources}
-    if len(spans) > 1:
-        raise InputError(
-            f"{name!r}: the tracks are of different footage: {', '.join(s.told for s in sources)}."
-        )
-    told = [s.frames for s in sources if s.frames is not None and s.frames > 0]
+    sources = {tracker: t.record.source for tracker, t in tracks.items() if t.record.source is not None}
+    _one_clip(name, sources)
+    told = [s.frames for s in sources.values() if s.frames is not None and s.frames > 0]
     told += [t.record.frames for t in tracks.values() if t.record.frames]
     last = max((int(t.frame[-1]) for t in tracks.values() if len(t)), default=-1)
     length = max([*told, last + 1])
@@ -121,6 +117,16 @@ def _clip(name: str, tracks: dict[str, Tracks]) -> Clip:
         return Clip(name, tracks, np.arange(length), ids, length)
     start = min((int(t.frame[0]) for t in tracks.values() if len(t)), default=length)
     return Clip(name, tracks, np.arange(start + 1, length), ids, length)
+
+
+def _one_clip(name: str, sources: Mapping[str, Source]) -> None:
+    """Raise `InputError` where trackers answered on other footage (`check_identity`), or on other frames of it."""
+    clips = list(sources.values())
+    for tracker, source in list(sources.items())[1:]:
+        check_identity(source, clips[0], f"{name!r}: what {tracker} answered, the tracks")
+    if len({s.span for s in clips}) > 1 or len({s.frames for s in clips if s.frames is not None}) > 1:
+        told = ", ".join(f"{tracker}: {s.told}" for tracker, s in sources.items())
+        raise InputError(f"{name!r}: the tracks are of different footage: {told}.")
 
 
 def _of_comparison(result: Comparison, least: int) -> Answered:
@@ -217,9 +223,35 @@ def on_clip(clip: Clip, labels: Tracks) -> Tracks:
     """Labels with the frame numbers of a clip.
 
     Raises:
-        InputError: They were made on other footage, by what their record and that of the answers say.
+        InputError: They were made on other footage, by what their record and that of the answers say; or one of them lies
+            beside the picture, where its size is known.
     """
     mine, theirs = labels.record.source, _footage(clip)
     if clip.video is None and mine is not None and theirs is not None and mine.span == theirs.span:
         check_identity(mine, theirs, f"The labels of {clip.name!r}")
-    return labels if clip.video is None else labels.on(clip.video)
+    given = labels if clip.video is None else labels.on(clip.video)
+    if labels is not clip.truth:  # a benchmark's truth may know where an object is that has left the picture
+        _check_inside(clip, given)
+    return given
+
+
+def _check_inside(clip: Clip, labels: Tracks) -> None:
+    """Raise `InputError` for the first label that lies beside the picture. A label of points does if they all do."""
+    rows = np.flatnonzero(labels.visible)
+    seen = labels.points.take(labels.points.visible & np.isfinite(labels.points.xy).all(axis=1))
+    order = np.lexsort((seen.object_id, seen.frame))
+    dots = seen.take(order)
+    first = np.flatnonzero(
+        (np.diff(dots.frame, prepend=-1) != 0) | (np.diff(dots.object_id, prepend=-1) != 0)
+    )
+    extents = [labels.boxes[rows]]
+    if len(first):
+        low, high = (ufunc.reduceat(dots.xy, first) for ufunc in (np.minimum, np.maximum))
+        extents.append(np.concatenate([low, high], axis=1))
+    frame = np.concatenate([labels.frame[rows], dots.frame[first]])
+    owner = np.concatenate([labels.object_id[rows], dots.object_id[first]])
+    clip.check_inside(
+        lambda row: f"The label of object {owner[row]} on frame {frame[row]}",
+        np.concatenate(extents),
+        "say that the object isn't there (absent=, or --absent on the command line)",
+    )

@@ -88,7 +88,10 @@ def checked(pair: Pair, answer: str | Sequence[float]) -> Box | str:
     box = () if isinstance(answer, str) else tuple(float(v) for v in answer)
     if pair.kind != "find" or len(box) != 4 or not np.isfinite(box).all():
         raise InputError(f"{pair.text} Expected one of {', '.join(pair.says)}, got {answer!r}.")
-    return box[0], box[1], box[2], box[3]
+    x1, y1, x2, y2 = box
+    if x2 <= x1 or y2 <= y1:
+        raise InputError(f"{pair.text} A box has x1 < x2 and y1 < y2, got {answer!r}.")
+    return x1, y1, x2, y2
 
 
 @dataclass(frozen=True)

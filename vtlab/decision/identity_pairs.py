@@ -196,7 +196,7 @@ class IdentityPairs:
             answer: One of `Pair.says`; for kind "find" also the object's box (x1, y1, x2, y2) in pixels.
 
         Raises:
-            InputError: There is no such question, or it can't be answered like that.
+            InputError: There is no such question, or it can't be answered like that; a box beside the picture.
             WriteError: The file can't be written.
         """
         self.take(key, answer)
@@ -207,6 +207,12 @@ class IdentityPairs:
         """As `add`, without writing the file."""
         pair, i = self._find(key)
         said = checked(pair, answer)
+        if isinstance(said, tuple) and pair.second is not None:
+            view = pair.second
+            what = f"The object on frame {view.frame}"
+            self.clips[view.clip].check_inside(
+                lambda _: what, np.array([said]), 'answer "no": it isn\'t to be seen there'
+            )
         for tracker in range(len(self.trackers)):
             for asked in self._walk(tracker, i)[0]:
                 if asked.content == pair.content:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import get_args
@@ -12,7 +12,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.decision.quality import Absent
+from vtlab.decision.quality import Absent, Floats
 from vtlab.errors import InputError
 from vtlab.prompts import Prompts
 from vtlab.tracks import Tracks
@@ -49,6 +49,34 @@ class Clip:
     def __post_init__(self) -> None:
         if not len(self.frames):
             raise InputError(f"{self.name!r} has no frame to judge: there is none after the prompts.")
+
+    @cached_property
+    def size(self) -> tuple[int, int] | None:
+        """(width, height) of the picture in pixels; None where neither the footage nor an answer tells it."""
+        if self.video is not None:
+            return self.video.width, self.video.height
+        known = [*self.tracks.values(), *(() if self.truth is None else (self.truth,))]
+        told = [t.record.source for t in known]
+        told += [None if self.prompts is None else self.prompts.source]
+        return next(((s.width, s.height) for s in told if s is not None and s.width and s.height), None)
+
+    def check_inside(self, what: Callable[[int], str], extents: Floats, remedy: str) -> None:
+        """Raise `InputError` for the first object that lies beside the picture, where its size is known; partly is fine.
+
+        Args:
+            what: Beginning of the message, of a row ("The label of object 1 on frame 3").
+            extents: (M, 4) xyxy in pixels; NaN where there is none.
+            remedy: What else may be meant.
+        """
+        if self.size is None:
+            return
+        beside = (extents[:, 2:] <= 0) | (extents[:, :2] >= np.array(self.size))
+        for row in np.flatnonzero(beside.any(axis=1))[:1].tolist():
+            x1, y1, x2, y2 = extents[row].tolist()
+            raise InputError(
+                f"{what(row)} of {self.name!r} lies beside the picture of {self.size[0]} x {self.size[1]} px: it spans x "
+                f"{x1:g} to {x2:g}, y {y1:g} to {y2:g}. Give pixels of the full-size frame, or {remedy}."
+            )
 
     @cached_property
     def digests(self) -> dict[str, str]:

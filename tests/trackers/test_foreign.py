@@ -15,6 +15,7 @@ from vtlab.testing.scenes import moving_square, square_box
 
 MODULE = """
 import numpy as np
+from PIL import Image
 
 class Got:
     def init(self, image, box):
@@ -34,6 +35,25 @@ class Py:
     def track(self, image, info=None):
         self.box[0] += 3
         return {"target_bbox": self.box, "object_presence_score": 0.5}
+
+class Vot:
+    def initialize(self, frame, new):
+        assert Image.open(frame).size == (128, 96)
+        self.region = list(new[0])
+    def update(self, frame):
+        assert open(frame, "rb").read(4)[1:] == b"PNG"
+        self.region[0] += 3
+        x, y, w, h = self.region
+        return (x, y, x + w, y, x + w, y + h, x, y + h)
+
+class VotMany:
+    multiobject = True
+    def init(self, frame, new, properties):
+        self.regions = [list(region) for region, about in new]
+    def update(self, frame, new, properties):
+        for region in self.regions:
+            region[0] += 3
+        return [(tuple(region), {"confidence": 0.5}) for region in self.regions]
 
 class Mot:
     columns = 8
@@ -80,7 +100,13 @@ def module(tmp_path, monkeypatch):
     sys.modules.pop("their_trackers", None)
 
 
-@pytest.mark.parametrize(("spec", "last"), [("got10k:{}.Got", (35, 21)), ("pytracking:{}.Py", (35, 16))])
+@pytest.mark.parametrize(
+    ("spec", "last"),
+    [
+        *(("got10k:{}.Got", (35, 21)), ("pytracking:{}.Py", (35, 16))),
+        *(("vot:{}.Vot", (35, 16)), ("vot:{}.VotMany", (35, 16))),
+    ],
+)
 def test_single_objects(module, spec, last):
     video = moving_square(6)
     tracks = vtlab.track(video, vtlab.BoxPrompt(square_box(0)), spec.format(module), progress=False)

@@ -18,6 +18,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from vtlab.errors import FormatError
+from vtlab.formats.borders import crop_boxes
 from vtlab.formats.label_studio_plan import Plan
 from vtlab.formats.label_studio_read import read_task
 from vtlab.formats.ledger import column
@@ -179,13 +180,21 @@ def _told(tracks: Tracks, drawn: Tracks, regions: list[dict[str, Any]], video: V
     given = {str(r.get("id")): r for r in regions}
     names = ("from_name", "to_name", "original_width", "original_height")
     found = []
-    for region in Plan(tracks.seen().replace(record=record)).regions():
+    for region in Plan(_cut(tracks.seen(), (video.height, video.width)).replace(record=record)).regions():
         source = given.get(str(region["id"]), {})
         region["value"]["labels"] = (source.get("value") or {}).get("labels") or region["value"]["labels"]
         found.append(
             {**region, **{name: source[name] for name in names if name in source}, "origin": "prediction"}
         )
     return found
+
+
+def _cut(tracks: Tracks, size: tuple[int, int]) -> Tracks:
+    """Without what lies outside the frame; what a person drew, and turned boxes, are never cut, only left out."""
+    inside = crop_boxes(tracks.boxes, size)
+    whole = (column(tracks, "angle") != 0) | (tracks.source == "manual")
+    left = np.isfinite(inside).all(axis=1) | (tracks.source == "manual")
+    return tracks.replace(boxes=np.where(whole[:, None], tracks.boxes, inside)).take(left)
 
 
 def _score(regions: list[dict[str, Any]]) -> float:

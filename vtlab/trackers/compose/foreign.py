@@ -4,6 +4,7 @@
 | --- | --- |
 | `got10k:` | `init(image, box)`, `update(image) -> box`; Pillow's image, boxes x, y, width, height from pixel 1 |
 | `pytracking:` | `initialize(image, {"init_bbox": xywh})`, `track(image) -> {"target_bbox": xywh}` |
+| `vot:` | VOT's python protocol: `initialize(file, new, properties)`, `update(file)`; a region, or (region, properties) |
 | `boxmot:` | `update(dets, image) -> tracks`; rows x1, y1, x2, y2, score, class; and x1, y1, x2, y2, id, score, class, row |
 | `supervision:` | `update(detections) -> detections` with `tracker_id` |
 
@@ -14,10 +15,15 @@ join what a detector finds: their parameters are `detector` and `detector_params
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
+import shutil
 import sys
-from collections.abc import Callable
+import tempfile
+import weakref
+from collections.abc import Callable, Mapping
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -101,6 +107,53 @@ class _Pytracking(SingleObjectTracker):
         box = _xywh(told["target_bbox"], self.card.name)
         score = float(np.clip(told.get("object_presence_score", 1.0), 0.0, 1.0))
         return Observation(xywh_to_xyxy(box), score, score > 0)
+
+
+class _Vot(SingleObjectTracker):
+    """A tracker of VOT's python protocol, which reads frames from files: they are written without loss, one by one."""
+
+    target: Callable[[], Any]
+
+    def __init__(self) -> None:
+        self._inner = type(self).target()
+        self._several = bool(getattr(self._inner, "multiobject", False))
+        self._folder = Path(tempfile.mkdtemp(prefix="vtlab-"))
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+
+    def init(self, frame: Frame, prompt: Prompt) -> None:
+        """Start on a box."""
+        x1, y1, x2, y2 = prompt.box(*frame.image.shape[:2]).tolist()
+        new: tuple[Any, Any] = ((x1, y1, x2 - x1, y2 - y1), {})
+        begin = getattr(self._inner, "initialize", None) or self._inner.init
+        self._call(begin, frame, [new] if self._several else new)
+
+    def step(self, frame: Frame) -> Observation:
+        """Its next region, and how sure it says to be."""
+        told = self._call(self._inner.update, frame, [] if self._several else None)
+        told = told[0] if self._several else told
+        pair = isinstance(told, tuple) and len(told) == 2 and isinstance(told[1], Mapping)
+        region, about = told if pair else (told, {})
+        score = float(np.clip(about.get("confidence", 1.0), 0.0, 1.0))
+        return Observation(self._edges(region), score, score > 0)
+
+    def _edges(self, region: Any) -> Any:
+        """Edges of a rectangle x, y, width, height, or around a polygon."""
+        numbers = np.asarray(region, np.float64).ravel()
+        if len(numbers) >= 6 and len(numbers) % 2 == 0:
+            xy = numbers.reshape(-1, 2)
+            return np.concatenate([xy.min(axis=0), xy.max(axis=0)])
+        return xywh_to_xyxy(_xywh(region, self.card.name))
+
+    def _call(self, method: Any, frame: Frame, new: Any) -> Any:
+        """What a method answers, which takes 1 to 3 of the file, new objects and properties."""
+        from PIL import Image
+
+        name = Path(self._folder, f"{frame.index:08d}.png")
+        Image.fromarray(frame.image).save(name, compress_level=1)
+        for other in self._folder.iterdir():
+            if other != name and abs(int(other.stem) - frame.index) > 1:
+                other.unlink()
+        return method(*(str(name), new, {})[: min(len(inspect.signature(method).parameters), 3)])
 
 
 class _Joined(Associator):
@@ -206,5 +259,6 @@ def _name(kind: str, target: str) -> str:
 
 TRACKERS.bridge("got10k", _single("got10k", _Got10k))
 TRACKERS.bridge("pytracking", _single("pytracking", _Pytracking))
+TRACKERS.bridge("vot", _single("vot", _Vot))
 TRACKERS.bridge("boxmot", _joining("boxmot", _Boxmot))
 TRACKERS.bridge("supervision", _joining("supervision", _Supervision))

@@ -79,6 +79,7 @@ class Registry:
         options: Mapping[str, Any] | None = None,
         notice: str = "",
         deterministic: bool = True,
+        instead: Iterable[WeightFile] = (),
     ) -> Callable[[T], T]:
         """Return a class decorator that registers a part under `name`; see `Card` for the arguments.
 
@@ -113,6 +114,7 @@ class Registry:
                 dict(options or {}),
                 notice,
                 deterministic,
+                tuple(instead),
             )
             known = self._entries.get(name)
             if known is not None and _home(known[1]) != _home(cls):

@@ -83,7 +83,7 @@ def test_each_object_is_where_a_lone_tracker_sees_it(make, kind):
     assert moved > 3
 
 
-@pytest.mark.parametrize("kind", ["transt", "cvt", "vit", "mcitrack"], indirect=True)
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "cvt-offline"], indirect=True)
 def test_the_size_of_the_batch_does_not_matter(make):
     answers = []
     for batch in (1, 3):

@@ -98,6 +98,7 @@ class Card:
         notice: A sentence that users must see, such as a non-commercial licence.
         deterministic: False where its answer depends on what else runs in the process, such as a random generator
             that all its instances share. One run alone gives the same answer again all the same.
+        instead: Files that it loads in place of `weights` where a parameter says so, as for another engine.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Card:
     options: dict[str, Any] = field(default_factory=dict)
     notice: str = ""
     deterministic: bool = True
+    instead: tuple[WeightFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,11 +143,13 @@ class Part:
         params: Parameters of the constructor with which it was made, for provenance; the registry sets them.
         forms: Forms of a frame that it looks at besides RGB (`Frame.bgr`, `Frame.grey`). They are made once a frame for
             all objects, before the tracker's step is timed: a deployed tracker gets its frames in the form that it takes.
+        loads: The official files that it loads, where they are others than its card's `weights`.
     """
 
     card: ClassVar[Card]
     params: Mapping[str, Any] = MappingProxyType({})
     forms: tuple[Form, ...] = ()
+    loads: Sequence[WeightFile] | None = None
 
 
 class SingleObjectTracker(Part, ABC):

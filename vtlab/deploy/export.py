@@ -106,7 +106,7 @@ def _graph(tracker: str, params: Mapping[str, Any]) -> ExportGraph:
     card, cls = TRACKERS.card(tracker), TRACKERS.find(tracker)
     if not issubclass(cls, Exportable):
         names = [c.name for c in TRACKERS.cards() if issubclass(TRACKERS.find(c.name), Exportable)]
-        files = [w.name for w in card.weights if w.name.endswith(".onnx")]
+        files = [w.name for w in (*card.weights, *card.instead) if w.name.endswith(".onnx")]
         hint = (
             f"Its networks are ONNX files already: {', '.join(files)}." if files else near(card.name, names)
         )

@@ -18,7 +18,7 @@ from typing import Any, Protocol, Self
 import numpy as np
 
 from vtlab import provenance
-from vtlab.contracts import Card, OfflineTracker, OnlineTracker, Tracker
+from vtlab.contracts import OfflineTracker, OnlineTracker, Tracker
 from vtlab.contracts.answers import check_answer
 from vtlab.errors import AnswerError, InputError, Interrupted, PromptError, TrackingError, VtlabError
 from vtlab.prompts import Prompts
@@ -433,7 +433,7 @@ def _record(job: _Job) -> Record:
         name=card.name,
         family=card.family,
         params=provenance.plain(dict(tracker.params)),
-        weights=_weights(card, tracker.params),
+        weights=_weights(tracker),
     )
     return Record(
         tracker=made_by,
@@ -447,17 +447,18 @@ def _record(job: _Job) -> Record:
     )
 
 
-def _weights(card: Card, params: Mapping[str, Any]) -> dict[str, str | None]:
+def _weights(tracker: Tracker) -> dict[str, str | None]:
     """Name -> sha256 of the files that a tracker loaded: the official ones, or the one given as `weights`."""
-    own = params.get("weights")
+    own = tracker.params.get("weights")
     if isinstance(own, (str, Path)) and Path(own).is_file():
         with Path(own).open("rb") as file:
             return {Path(own).name: hashlib.file_digest(file, "sha256").hexdigest()}
-    if not card.weights:
+    files = tracker.card.weights if tracker.loads is None else tracker.loads
+    if not files:
         return {}
     from vtlab import weights
 
-    return {w.name: weights.digest(w) for w in card.weights}
+    return {w.name: weights.digest(w) for w in files}
 
 
 def _by_frame(remove: Mapping[int, int]) -> dict[int, list[int]]:

@@ -160,7 +160,7 @@ def _declared() -> dict[str, tuple[WeightFile, tuple[str, ...]]]:
 
     found: dict[str, tuple[WeightFile, tuple[str, ...]]] = {}
     for card in (card for registry in REGISTRIES for card in registry.cards()):
-        for file in card.weights:
+        for file in (*card.weights, *card.instead):
             known_file, users = found.get(file.name, (file, ()))
             if known_file != file:
                 raise WeightsError(
@@ -192,7 +192,8 @@ def _check(file: WeightFile, path: Path) -> None:
         )
         raise WeightsError(
             f"The file {str(path)!r} is not the one expected: sha256 {found}, {told}: {digest}. "
-            f"Remedy: delete it; it is then fetched again.{meant}"
+            f"Remedy: delete it; it is then fetched again. A file of your own, such as one that was trained further, needs "
+            f"no digest: keep it under another name and give its path to the tracker, weights='...'.{meant}"
         )
 
 

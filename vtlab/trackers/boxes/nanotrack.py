@@ -1,28 +1,35 @@
-"""NanoTrack v1, v2, v3: light Siamese trackers (0.3 to 0.5 M parameters) that run in real time on a CPU.
+"""NanoTrack v1, v2, v3: light Siamese trackers (0.3 to 0.6 M parameters) that run in real time on a CPU.
 
-Code: https://github.com/HonglinChu/SiamTrackers (NanoTrack, 2022-2023, Apache-2.0); there is no paper. The networks
-are the official ONNX files, run by OpenCV's DNN; cropping, decoding and the update of the box follow the official
-Python tracker (`nano_tracker.py`), with its penalty, window influence and learning rate for each version.
+Code: https://github.com/HonglinChu/SiamTrackers (NanoTrack, 2022-2023, Apache-2.0); there is no paper. Cropping,
+decoding and the update of the box follow the official Python tracker (`nano_tracker.py`), with its penalty, window
+influence and learning rate for each version.
 
-The files hold networks for a batch of one, so crops go through them one after another; networks widened to 4 and 8
-rows were measured and gave the same answers in the same time. Differs from the official code: boxes are reported half
-a pixel further right and down, because the official tracker turns a box into a centre by (w - 1) / 2 and back by
-w / 2, so that a target at rest seems to move. Differs from `cv2.TrackerNano`: boxes stay fractional, and v3 (15 x 15
-cells) works.
+v2 and v3 are networks of `vtlab.nets.nanotrack` that load the official PyTorch files and take all objects as one batch.
+Without PyTorch the official ONNX files are run by ONNX Runtime, without that by OpenCV's DNN: the same weights, whose
+answers differ by rounding (logits 1e-5, boxes 1e-3 px). Which of them a name stands for on this machine is the option
+`engine` of its card, and stands in the record of what it tracks. The ONNX files hold networks for a batch of one, so there
+crops go through one after another. v1 has ONNX files only.
+
+Differs from the official code: boxes are reported half a pixel further right and down, because the official tracker turns
+a box into a centre by (w - 1) / 2 and back by w / 2, so that a target at rest seems to move. Differs from
+`cv2.TrackerNano`: boxes stay fractional, and v3 (15 x 15 cells) works.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import Image, WeightFile
-from vtlab.errors import InputError
+from vtlab.errors import InputError, WeightsError, near, needs
 from vtlab.geometry import cxcywh_to_xyxy, xyxy_to_cxcywh
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
@@ -30,131 +37,287 @@ from vtlab.trackers.boxes.batch import BatchedTracker, Target
 from vtlab.trackers.boxes.crops import MIN_SIDE, Boxes, Window, crop, hann_window
 
 EXEMPLAR, INSTANCE, STRIDE, CONTEXT = 127, 255, 16, 0.5
+ENGINES = ("torch", "onnxruntime", "opencv")
+"""What can run the networks, the first choice first."""
 _SOURCE = "https://github.com/HonglinChu/SiamTrackers"
 _RAW = "https://raw.githubusercontent.com/HonglinChu/SiamTrackers"
 
 
-def _files(
-    version: str, backbone: tuple[str, str | None, int], head: tuple[str, str | None, int]
-) -> tuple[WeightFile, ...]:
-    parts = {"backbone": backbone, "head": head}
-    return tuple(
-        WeightFile(f"nanotrack{version}_{part}.onnx", f"{_RAW}/{path}", digest, size, "Apache-2.0", _SOURCE)
-        for part, (path, digest, size) in parts.items()
-    )
+def _file(name: str, path: str, digest: str | None = None, size: int = 0) -> WeightFile:
+    return WeightFile(name, f"{_RAW}/{path}", digest, size, "Apache-2.0", _SOURCE)
 
 
-_V1 = _files(
-    "v1",
-    ("7f18c02fd49f7b6cb5f9842b63ba9ae78fed083b/NanoTrack/models/onnx/nanotrack_backbone_sim.onnx", None, 0),
-    ("8211ff3f862fc68a870dde1ab00451f35af3b1d4/NanoTrack/models/onnx/nanotrack_head_sim.onnx", None, 0),
-)
-_V2 = _files(
-    "v2",
-    (
-        "master/NanoTrack/models/nanotrackv2/nanotrack_backbone_sim.onnx",
-        "530bdd0cd00f19afab79a863e71ba71e3312395a5dc9151af675082bdaaa2fc4",
-        1056849,
+_ONNX = {
+    1: (
+        _file(
+            "nanotrackv1_backbone.onnx",
+            "7f18c02fd49f7b6cb5f9842b63ba9ae78fed083b/NanoTrack/models/onnx/nanotrack_backbone_sim.onnx",
+        ),
+        _file(
+            "nanotrackv1_head.onnx",
+            "8211ff3f862fc68a870dde1ab00451f35af3b1d4/NanoTrack/models/onnx/nanotrack_head_sim.onnx",
+        ),
     ),
-    (
-        "master/NanoTrack/models/nanotrackv2/nanotrack_head_sim.onnx",
-        "0d8c0637be849f092cc7236cae02e55c8b9455ebe37ba50601d6115db4247cd9",
-        726198,
+    2: (
+        _file(
+            "nanotrackv2_backbone.onnx",
+            "master/NanoTrack/models/nanotrackv2/nanotrack_backbone_sim.onnx",
+            "530bdd0cd00f19afab79a863e71ba71e3312395a5dc9151af675082bdaaa2fc4",
+            1056849,
+        ),
+        _file(
+            "nanotrackv2_head.onnx",
+            "master/NanoTrack/models/nanotrackv2/nanotrack_head_sim.onnx",
+            "0d8c0637be849f092cc7236cae02e55c8b9455ebe37ba50601d6115db4247cd9",
+            726198,
+        ),
     ),
-)
-_V3 = _files(
-    "v3",
-    (
-        "master/NanoTrack/models/nanotrackv3/nanotrack_backbone.onnx",
-        "50be1320abf9384fd3479ea829f95e244cf3f3838190c5ab60c750fb8c1ce828",
-        1431635,
+    3: (
+        _file(
+            "nanotrackv3_backbone.onnx",
+            "master/NanoTrack/models/nanotrackv3/nanotrack_backbone.onnx",
+            "50be1320abf9384fd3479ea829f95e244cf3f3838190c5ab60c750fb8c1ce828",
+            1431635,
+        ),
+        _file(
+            "nanotrackv3_head.onnx",
+            "master/NanoTrack/models/nanotrackv3/nanotrack_head.onnx",
+            "75357903be3f4817c965af16cb5a11fd32b1467f597a408405a98635ac63f61d",
+            1183740,
+        ),
     ),
-    (
-        "master/NanoTrack/models/nanotrackv3/nanotrack_head.onnx",
-        "75357903be3f4817c965af16cb5a11fd32b1467f597a408405a98635ac63f61d",
-        1183740,
-    ),
-)
-_CARD: dict[str, Any] = {
-    "family": "sot",
-    "accepts": {BoxPrompt},
-    "code": f"{_SOURCE}/tree/master/NanoTrack",
-    "licence": "Apache-2.0",
 }
+_PRETRAINED = "248663fde6bf7c40190cf10ee396d5662919ecd3/NanoTrack/models/pretrained"
+_TORCH = {
+    2: _file(
+        "nanotrackv2.pth",
+        f"{_PRETRAINED}/nanotrackv2.pth",
+        "938a320c560fd8c8d6a148a76a072bca29c529ce16591c9a2157859ee0ecc5e1",
+        2095829,
+    ),
+    3: _file(
+        "nanotrackv3.pth",
+        f"{_PRETRAINED}/nanotrackv3.pth",
+        "4f0d25108385a67bdec5fa01ca37c74acb72343b53996dd645fe18b86e512e69",
+        3498955,
+    ),
+}
+
+
+def _installed(version: int) -> str:
+    """The first engine for a version that is installed here; nothing is imported to find out."""
+    for engine in ENGINES[:-1] if version in _TORCH else ENGINES[1:-1]:
+        with contextlib.suppress(ModuleNotFoundError):
+            if importlib.util.find_spec(engine) is not None:
+                return engine
+    return ENGINES[-1]
+
+
+def _files(version: int, engine: str) -> tuple[WeightFile, ...]:
+    return (_TORCH[version],) if engine == "torch" else _ONNX[version]
+
+
+def _card(version: int) -> dict[str, Any]:
+    engine = _installed(version)
+    files = _files(version, engine)
+    every = [f for e in ENGINES if e != "torch" or version in _TORCH for f in _files(version, e)]
+    return {
+        "family": "sot",
+        "accepts": {BoxPrompt},
+        "code": f"{_SOURCE}/tree/master/NanoTrack",
+        "licence": "Apache-2.0",
+        "weights": files,
+        "instead": tuple(dict.fromkeys(f for f in every if f not in files)),
+        "options": {"version": version, "engine": engine},
+    }
 
 
 @dataclass(eq=False)
 class _Target(Target):
-    """A target with its template's features (1, C, 8, 8) and the colour that fills what lies outside the frame."""
+    """A target with what its engine keeps of the template, and the colour that fills what lies outside the frame."""
 
-    template: NDArray[np.float32] = field(kw_only=True)
+    template: Any = field(kw_only=True)
     fill: NDArray[np.float64] = field(kw_only=True)
 
 
-@register(
-    "nanotrack-v1",
-    summary="NanoTrack v1: 0.29 M parameters, trained on GOT-10k.",
-    weights=_V1,
-    options={"version": 1},
-    **_CARD,
-)
+class _Engine(Protocol):
+    """What runs a pair of networks. Crops are (S, S, 3) RGB."""
+
+    def templates(self, crops: Sequence[Image]) -> list[Any]:
+        """What is kept of each template crop, 127 x 127."""
+
+    def maps(self, templates: Sequence[Any], crops: Sequence[Image]) -> tuple[NDArray[np.float32], ...]:
+        """Logits (N, 2, cells) of background and object, distances (N, 4, cells) to the edges, in crops 255 x 255."""
+
+
+class _Torch:
+    """The native network, all crops as one batch."""
+
+    def __init__(self, version: int, weights: str | Path | None, *, device: str, compile: bool):
+        from vtlab.nets import nanotrack
+        from vtlab.nets.loading import load, place
+
+        network = load(
+            lambda: nanotrack.NanoTrack(nanotrack.CONFIGS[version]),
+            weights,
+            _TORCH[version],
+            what=f"nanotrack-v{version}",
+            variant_of=nanotrack.variant_of,
+        )
+        self._network, self._device, _ = place(
+            network, device=device, dtype="float32", channels_last=True, compile=compile
+        )
+
+    def _images(self, crops: Sequence[Image]) -> Any:
+        import torch
+
+        pixels = torch.from_numpy(np.ascontiguousarray(np.stack(crops)[..., ::-1])).to(self._device)
+        return pixels.permute(0, 3, 1, 2).float()  # a view of rows of pixels: channels last
+
+    def templates(self, crops: Sequence[Image]) -> list[Any]:
+        import torch
+
+        with torch.inference_mode():
+            kernels = self._network.template(self._images(crops))
+        return list(zip(*(k.unbind() for k in kernels), strict=True))
+
+    def maps(self, templates: Sequence[Any], crops: Sequence[Image]) -> tuple[NDArray[np.float32], ...]:
+        import torch
+
+        with torch.inference_mode():
+            kernels = [torch.stack(rows) for rows in zip(*templates, strict=True)]
+            logits, distances = self._network(kernels, self._images(crops))
+            return logits.flatten(2).cpu().numpy(), distances.flatten(2).cpu().numpy()
+
+
+class _OpenCV:
+    """The ONNX files run by OpenCV's DNN, crops one after another."""
+
+    def __init__(self, version: int):
+        import cv2
+
+        from vtlab import weights
+
+        files = [str(weights.fetch(w)) for w in _ONNX[version]]
+        try:
+            self._backbone, self._head = (cv2.dnn.readNetFromONNX(f) for f in files)
+        except cv2.error as error:
+            raise WeightsError(
+                f"OpenCV can't read {' or '.join(files)}: {error}. Remedy: fetch them again."
+            ) from error
+
+    def templates(self, crops: Sequence[Image]) -> list[Any]:
+        return [self._template(c) for c in crops]
+
+    def _template(self, crop: Image) -> NDArray[np.float32]:
+        self._backbone.setInput(_input(crop))
+        return np.array(self._backbone.forward(), dtype=np.float32)
+
+    def maps(self, templates: Sequence[Any], crops: Sequence[Image]) -> tuple[NDArray[np.float32], ...]:
+        each = [self._answer(t, c) for t, c in zip(templates, crops, strict=True)]
+        logits, distances = (np.concatenate(m) for m in zip(*each, strict=True))
+        return logits.reshape(*logits.shape[:2], -1), distances.reshape(*distances.shape[:2], -1)
+
+    def _answer(self, template: NDArray[np.float32], crop: Image) -> list[NDArray[np.float32]]:
+        self._head.setInput(template, "input1")
+        self._head.setInput(self._template(crop), "input2")
+        return [np.array(m, dtype=np.float32) for m in self._head.forward(["output1", "output2"])]
+
+
+class _OnnxRuntime(_OpenCV):
+    """The ONNX files run by ONNX Runtime; templates by OpenCV, since the files state the search region's size."""
+
+    def __init__(self, version: int):
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise needs("onnxruntime", "onnx", f"NanoTrack v{version} by ONNX Runtime") from error
+        from vtlab import weights
+
+        super().__init__(version)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        self._search, self._pair = (
+            onnxruntime.InferenceSession(str(weights.fetch(w)), options, providers=["CPUExecutionProvider"])
+            for w in _ONNX[version]
+        )
+
+    def _answer(self, template: NDArray[np.float32], crop: Image) -> list[NDArray[np.float32]]:
+        (name,) = (i.name for i in self._search.get_inputs())
+        (found,) = self._search.run(None, {name: _input(crop)})
+        answer: list[NDArray[np.float32]] = self._pair.run(
+            ["output1", "output2"], {"input1": template, "input2": found}
+        )
+        return answer
+
+
+@register("nanotrack-v1", summary="NanoTrack v1: 0.29 M parameters, trained on GOT-10k.", **_card(1))
 @register(
     "nanotrack-v2",
-    summary="NanoTrack v2: 0.33 M parameters, trained on GOT-10k; the light default.",
-    weights=_V2,
-    options={"version": 2},
-    **_CARD,
+    summary="NanoTrack v2: 0.35 M parameters, trained on GOT-10k; the light default.",
+    **_card(2),
 )
 @register(
     "nanotrack-v3",
-    summary="NanoTrack v3: 0.54 M parameters, trained on six datasets; the best of the three.",
-    weights=_V3,
-    options={"version": 3},
-    **_CARD,
+    summary="NanoTrack v3: 0.56 M parameters, trained on six datasets; the best of the three.",
+    **_card(3),
 )
 class NanoTrack(BatchedTracker[_Target]):
-    """NanoTrack for any number of objects on one pair of networks.
+    """NanoTrack for any number of objects on one network.
 
     The score is the probability of foreground at the chosen cell, in [0, 1]. It seldom falls when the object is lost:
     the network was trained on crops that hold their target.
 
     Args:
         version: 1, 2 or 3.
+        engine: "torch" (the native network, a batch, on a GPU if there is one), "onnxruntime" or "opencv" (both on the
+            CPU). The names `nanotrack-v1` to `-v3` stand for the first of these that is installed here.
+        weights: Checkpoint file of PyTorch to use instead of the official one, such as one that was trained further;
+            for the engine "torch".
         penalty: Weight of changes of scale and aspect ratio; None = the official value of the version.
         window: Influence of the Hann window, 0 to 1; None = the official value.
         rate: Learning rate of the box's size; None = the official value.
         visible_above: Score from which the object counts as seen.
+        device: PyTorch device, or "auto"; for the engine "torch".
+        compile: Whether `torch.compile` compiles the network; for the engine "torch".
+        batch: Most objects in one pass of the network.
 
     Raises:
-        InputError: An option is out of range.
-        WeightsError: The ONNX files are not at hand and can't be fetched.
+        InputError: An option is out of range, or given with an engine that has none of the kind.
+        WeightsError: The files are not at hand and can't be fetched, or `weights` is of another variant.
+        MissingDependencyError: The engine is not installed.
     """
 
     _TUNED: ClassVar = {1: (0.148, 0.462, 0.390), 2: (0.150, 0.490, 0.385), 3: (0.138, 0.455, 0.348)}
-    _WEIGHTS: ClassVar = {1: _V1, 2: _V2, 3: _V3}
 
     def __init__(
         self,
         *,
         version: int = 2,
+        engine: str = "torch",
+        weights: str | Path | None = None,
         penalty: float | None = None,
         window: float | None = None,
         rate: float | None = None,
         visible_above: float = 0.5,
+        device: str = "auto",
+        compile: bool = False,
+        batch: int = 64,
     ):
-        import cv2
-
-        from vtlab import weights
-
-        super().__init__(visible_above=visible_above)
+        super().__init__(visible_above=visible_above, batch=batch)
         if version not in self._TUNED:
             raise InputError(f"NanoTrack has versions 1, 2 and 3; got {version!r}.")
+        _check_engine(version, engine, weights, elsewhere=device != "auto" or compile)
         tuned = self._TUNED[version]
         self.penalty = tuned[0] if penalty is None else penalty
         self.window = tuned[1] if window is None else window
         self.rate = tuned[2] if rate is None else rate
-        files = [str(weights.fetch(w)) for w in self._WEIGHTS[version]]
-        self._backbone, self._head = (cv2.dnn.readNetFromONNX(f) for f in files)
+        self.loads = _files(version, engine)
+        self.engine: _Engine = (
+            _Torch(version, weights, device=device, compile=compile)
+            if engine == "torch"
+            else {"onnxruntime": _OnnxRuntime, "opencv": _OpenCV}[engine](version)
+        )
         cells = 15 if version == 3 else 16
         self._hann = hann_window(cells).ravel()
         offsets = STRIDE * (np.arange(cells) - cells // 2)
@@ -162,36 +325,32 @@ class NanoTrack(BatchedTracker[_Target]):
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         fill = image.mean(axis=(0, 1))
-        made = []
-        for box in boxes:
-            x, y, *size = xyxy_to_cxcywh(box)
-            side = np.rint(_context_side(np.array(size)))
-            template = self._features(_crop(image, (x, y), side, EXEMPLAR, fill))
-            made.append(_Target(box, template=template, fill=fill))
-        return made
+        at = xyxy_to_cxcywh(boxes)
+        sides = np.rint(_context_side(at[:, 2:].T))
+        crops = [
+            _crop(image, (x, y), side, EXEMPLAR, fill) for (x, y), side in zip(at[:, :2], sides, strict=True)
+        ]
+        templates = [
+            t
+            for k in range(0, len(crops), self.batch)
+            for t in self.engine.templates(crops[k : k + self.batch])
+        ]
+        return [_Target(box, template=t, fill=fill) for box, t in zip(boxes, templates, strict=True)]
 
-    def _features(self, crop: Image) -> NDArray[np.float32]:
-        """Features (1, C, h, w) of a crop (H, W, 3) RGB."""
-        self._backbone.setInput(_input(crop))
-        return np.array(self._backbone.forward(), dtype=np.float32)
-
-    def _maps(self, template: NDArray[np.float32], search: Image) -> tuple[NDArray[np.float32], ...]:
-        """Logits (2, cells) of background and foreground, distances (4, cells) to the edges, of a search region."""
-        self._head.setInput(template, "input1")
-        self._head.setInput(self._features(search), "input2")
-        maps = self._head.forward(["output1", "output2"])
-        return tuple(np.array(m, dtype=np.float32).reshape(m.shape[1], -1) for m in maps)
+    def _maps(self, targets: Sequence[_Target], crops: Sequence[Image]) -> tuple[NDArray[np.float32], ...]:
+        """Logits (N, 2, cells) of background and foreground, distances (N, 4, cells) to the edges."""
+        return self.engine.maps([t.template for t in targets], crops)
 
     def _follow(self, image: Image, targets: Sequence[_Target]) -> tuple[Boxes, NDArray[np.float64]]:
         before = xyxy_to_cxcywh(np.array([t.box for t in targets]))
         centre, last = before[:, :2], before[:, 2:]
         context = _context_side(last.T)
         sides, scale = np.rint(context * INSTANCE / EXEMPLAR), (EXEMPLAR / context)[:, None]
-        maps = [
-            self._maps(t.template, _crop(image, tuple(c), side, INSTANCE, t.fill))
-            for c, side, t in zip(centre, sides, targets, strict=True)
+        crops = [
+            _crop(image, (x, y), side, INSTANCE, t.fill)
+            for (x, y), side, t in zip(centre, sides, targets, strict=True)
         ]
-        logits, distances = (np.stack(m) for m in zip(*maps, strict=True))
+        logits, distances = self._maps(targets, crops)
         with np.errstate(over="ignore"):
             score = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1], dtype=np.float64))
         low, high = self._cells - distances[:, :2], self._cells + distances[:, 2:]
@@ -224,6 +383,20 @@ class NanoTrack(BatchedTracker[_Target]):
             scale = change(_context_side(size.swapaxes(0, 1)) / _context_side(last.T)[:, None])
             ratio = change((last[:, :1] / last[:, 1:]) / (size[:, 0] / size[:, 1]))
             return np.nan_to_num(np.exp(-(ratio * scale - 1) * self.penalty))
+
+
+def _check_engine(version: int, engine: str, weights: str | Path | None, *, elsewhere: bool) -> None:
+    if engine not in ENGINES:
+        raise InputError(f"Unknown engine {engine!r} of NanoTrack. {near(engine, ENGINES)}")
+    if engine == "torch" and version not in _TORCH:
+        raise InputError(
+            f"NanoTrack v{version} has ONNX files only. Remedy: engine='onnxruntime' or 'opencv'."
+        )
+    if engine != "torch" and (weights is not None or elsewhere):
+        raise InputError(
+            f"NanoTrack's `weights`, `device` and `compile` are for the engine 'torch', got engine={engine!r}. Remedy: "
+            "engine='torch' (v2 and v3; pip install 'vtlab[torch]'), or leave them out."
+        )
 
 
 def _context_side(size: NDArray[np.float64]) -> Any:

@@ -19,7 +19,7 @@ import nbformat
 from PIL import Image
 
 from vtlab.experiments import run_notebook
-from vtlab.experiments.spec import notebook_parameters
+from vtlab.experiments.notebooks import notebook_parameters
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"SECONDS": 1.0, "REAL_FRAMES": 20, "SEEDS": [1]}

@@ -337,20 +337,21 @@ def read_autosave(folder: Path, path: Path) -> None:
 
 
 def make_store(folder: Path) -> None:
-    for name, key in (("0123456789abcdef", "key"), ("fedcba9876543210.failed", "error")):
-        record = {"parameters": {"SEED": 1, "NAMES": ["a"]}, key: name.partition(".")[0]}
-        (folder / name).mkdir()
-        (folder / name / "cell.json").write_text(json.dumps(record))
-    rows = "tracker,family,sequence,success_auc,fps,finished\ncsrt,sot,a,0.5,12.5,1 of 1\nkcf,sot,a,0.25,99,1 of 1\n"
-    (folder / "0123456789abcdef/table.csv").write_text(rows)
+    from vtlab.engine.outcome import Outcome
+    from vtlab.engine.store import Archive
+
+    archive = Archive(folder)
+    about = {"axes": '{"SEED": 1, "NAMES": ["a"]}', "cell": "SEED=1", "created": "", "seconds": 1.0}
+    found = Outcome({"ao": 0.5, "family": "sot"}, two_answers()["a"].between(0, 6), {"quality": [1]})
+    archive.finish("c01", archive.begin("c01", "run"), found, about)
+    archive.fail("c02", archive.begin("c02", "run"), {**about, "kind": "error", "reason": "ValueError: no"})
 
 
 def read_store(folder: Path, path: Path) -> None:
-    from vtlab.experiments.store import Store, leaderboard
+    from vtlab.experiments import Store, leaderboard
 
     store = Store(folder)
-    store.failed()
-    len(leaderboard(store.results()))
+    assert store.failed() is not (store.archive.tracks("c01"), leaderboard(store.results()))
 
 
 def make_comparison(folder: Path) -> None:

@@ -21,7 +21,8 @@ import vtlab.detectors.recorded
 from tests.fuzz.harness import Campaign, table
 from vtlab.errors import ExperimentError, FormatError, TracksError, VideoError, VtlabError
 from vtlab.experiments import load_experiment
-from vtlab.experiments.store import Store, leaderboard
+from vtlab.experiments.notebooks import collected
+from vtlab.experiments.store import Store
 from vtlab.files import csv_text, outside, read_csv, read_parquet, read_yaml
 from vtlab.files.pages import chunks
 from vtlab.formats import FORMATS, open_format
@@ -405,13 +406,8 @@ def test_what_a_campaign_found(tmp_path):
 
 
 def test_cells_of_a_batch_are_damaged(tmp_path):
-    cell, table = tmp_path / "0123/cell.json", tmp_path / "0123/table.csv"
-    cell.parent.mkdir()
+    """What a notebook left, and the record of a cell that failed."""
     good = "tracker,family,success_auc\na,sot,1\nb,sot,0\n"
-    record = {"parameters": {"SEED": None, "key": 3}, "key": "0123"}
-    cell.write_bytes(b"\xef\xbb\xbf" + json.dumps(record).encode())
-    table.write_text(good)
-    assert leaderboard(Store(tmp_path).results()).index.tolist() == ["a", "b"]
     for text in (
         "",
         "tracker,family\n",
@@ -420,14 +416,22 @@ def test_cells_of_a_batch_are_damaged(tmp_path):
         good.replace("a,sot", ",sot"),
         good + "c,sot,x",
     ):
-        table.write_text(text)
+        (tmp_path / "table.csv").write_text(text)
         with pytest.raises(VtlabError, match=r"table\.csv"):
-            Store(tmp_path).results()
-    table.write_text(good)
-    for text in ("[]", "{", '{"parameters": {}}', '{"parameters": [], "key": "a"}'):
-        cell.write_text(text)
-        with pytest.raises(ExperimentError, match=r"cell\.json"):
-            Store(tmp_path).results()
+            collected(tmp_path)
+    (tmp_path / "table.csv").write_text(good)
+    assert [row["success_auc"] for row in collected(tmp_path).metrics] == [1, 0]
+    record = tmp_path / "store/failed/0123/record.json"
+    record.parent.mkdir(parents=True)
+    for text in (
+        "[]",
+        "{",
+        '{"cell": "a"}',
+        '{"cell": "a", "kind": "error", "reason": "", "created": "", "seconds": []}',
+    ):
+        record.write_text(text)
+        with pytest.raises(ExperimentError, match=r"record\.json"):
+            Store(tmp_path / "store").failed()
 
 
 def test_a_byte_order_mark_before_json_and_yaml(tmp_path):

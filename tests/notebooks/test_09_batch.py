@@ -33,4 +33,4 @@ def test_batch(tmp_path):
     assert (out / "batch.png").is_file()
     store = Store(out / "difficulty")
     assert store.failed() == []
-    assert all((store.folder / key / "notebook.ipynb").is_file() for key in rows["key"])
+    assert all((store.archive.files(key) / "notebook.ipynb").is_file() for key in rows["key"])

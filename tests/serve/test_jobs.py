@@ -11,9 +11,9 @@ from vtlab.errors import InputError
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, SkeletonPrompt
 from vtlab.serve.follow import Core, Order, choose, follow, span
 from vtlab.serve.jobs import Jobs, Limits, RefusedError
-from vtlab.serve.pool import Pool
 from vtlab.testing.scenes import moving_square, square_box
 from vtlab.testing.toys import ShiftBox
+from vtlab.trackers.pool import Pool
 from vtlab.video import open_video
 
 WAIT = 20

@@ -14,6 +14,8 @@ import typer
 
 from vtlab.cli import align, decision, experiments, parts, results, serve, setup, tracking
 from vtlab.cli.data import data
+from vtlab.cli.lab import COMMANDS as BATCHES
+from vtlab.cli.lab import lab
 from vtlab.cli.output import escape, stderr
 from vtlab.cli.weights import weights
 from vtlab.errors import TrackingError, VtlabError
@@ -29,9 +31,12 @@ app = typer.Typer(
 )
 app.add_typer(weights, name="weights")
 app.add_typer(data, name="data")
+app.add_typer(lab, name="lab")
 for group in (tracking, results, align, decision, parts, experiments, serve, setup):
     for command in group.COMMANDS:
         app.command(command.__name__.strip("_"))(command)  # `list_` would hide Python's list
+for command in BATCHES:
+    app.command(command.__name__)(command)
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Commands that execute notebooks, and methods on benchmarks: run, demo, reproduce."""
+"""Commands that execute notebooks, and methods on benchmarks: demo, reproduce."""
 
 from __future__ import annotations
 
@@ -9,46 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vtlab.cli.options import Json
-from vtlab.cli.output import escape, print_json, print_rows, progress_bar, stderr, stdout
+from vtlab.cli.output import escape, print_json, stderr, stdout
 from vtlab.errors import InputError, near
 from vtlab.files import check_folder
 
 if TYPE_CHECKING:
     from vtlab.experiments.reproduction import Reproduction
-
-
-def run(
-    spec: Annotated[Path, typer.Argument(help="An experiment, such as experiments/quick.yaml.")],
-    out: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder of the runs (default: experiments/runs).")
-    ] = None,
-    force: Annotated[bool, typer.Option(help="Run again what is finished.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Run a batch experiment (a grid of notebooks) and print its leaderboard; finished cells are not run again.
-
-    [bold]Example[/]
-
-      vtlab run experiments/quick.yaml
-    """
-    from vtlab.experiments import leaderboard, run_experiment
-    from vtlab.experiments.store import CAPTION
-    from vtlab.show.board import Board
-
-    console = stderr()
-    with progress_bar(spec.stem, "run") as report:
-        store = run_experiment(spec, out, force=force, progress=report)
-    failed = store.failed()
-    for cell in failed:
-        console.print(f"[red]failed[/] {escape(cell)}", highlight=False, soft_wrap=True)
-    table = leaderboard(store.results())
-    if as_json:
-        print_rows(table)
-    else:
-        stdout().print(Board(table, spec.stem, CAPTION).to_rich())
-        console.print(f"Runs: {escape(str(store.folder))}", highlight=False, soft_wrap=True)
-    if failed:
-        raise typer.Exit(1)
 
 
 def demo(
@@ -179,4 +145,4 @@ def _repository() -> Path:
     return root
 
 
-COMMANDS = (run, demo, reproduce)
+COMMANDS = (demo, reproduce)

@@ -88,7 +88,7 @@ def compare(
             for label, (spec, params) in specs.items():
                 if callable(progress):
                     progress(f"{label} on {sequence.name}")
-                job = _Trial(
+                job = Trial(
                     label,
                     cards[label],
                     spec,
@@ -111,18 +111,33 @@ def compare(
 
 
 @dataclass(frozen=True)
-class _Trial:
+class Trial:
+    """One tracker on one sequence.
+
+    Attributes:
+        label: What results call it.
+        card: Of the tracker.
+        spec: Name, class or instance.
+        params: Of its constructor.
+        sequence: With prompts and truth.
+        video: Its frames, where they are held decoded; else those of the sequence.
+        direction: As in `track`.
+        both_ways: Also back again from its last answer.
+        progress: Show a bar.
+    """
+
     label: str
     card: Card
     spec: Any
     params: dict[str, Any]
     sequence: Sequence
     video: Video
-    direction: Direction
-    both_ways: bool
-    progress: bool
+    direction: Direction = "forward"
+    both_ways: bool = False
+    progress: bool = False
 
     def run(self) -> Run:
+        """Track; a failure is a run that is not `ok`, with what it had until then."""
         family = _family(self.card, self.sequence)
         try:
             prompts, note = fitting_prompts(self.card, self.sequence.prompts, self.video)

@@ -1,7 +1,9 @@
 """Files: written whole or not at all, and read so that what came from outside harms nobody."""
 
 from vtlab.files.archive import is_archive, unpack, unpacked
+from vtlab.files.digests import file_digest, folder_digest
 from vtlab.files.labels import file_names, label_of
+from vtlab.files.locks import locked
 from vtlab.files.outside import (
     DAMAGE,
     BoundedFile,
@@ -23,10 +25,13 @@ __all__ = [
     "check_place",
     "csv_text",
     "damage_as",
+    "file_digest",
     "file_names",
+    "folder_digest",
     "is_archive",
     "kept_beside",
     "label_of",
+    "locked",
     "parse_json",
     "read_csv",
     "read_json",

@@ -67,7 +67,7 @@ class Column:
         """The columns of a Parquet file, by name."""
         import pyarrow as pa
 
-        return {self.stored(name)[0]: pa.array(column.tolist(), self._arrow())}
+        return {self.stored(name)[0]: pa.array(column.tolist(), self.arrow())}
 
     def stored(self, name: str) -> tuple[str, ...]:
         """Names at rest of the column `name`."""
@@ -77,7 +77,8 @@ class Column:
         """What `read` takes, from a Parquet table."""
         return table.column(self.stored(name)[0]).to_pylist()
 
-    def _arrow(self) -> Any:
+    def arrow(self) -> Any:
+        """Type at rest, of each of its columns."""
         raise NotImplementedError
 
 
@@ -113,6 +114,12 @@ class Number(Column):
         ]
         return np.stack(parts, axis=-1) if self.width else parts[0]
 
+    def arrow(self) -> Any:
+        """See `Column`."""
+        import pyarrow as pa
+
+        return pa.from_numpy_dtype(np.dtype(self.dtype))
+
 
 class Text(Column):
     """Text or None."""
@@ -125,7 +132,8 @@ class Text(Column):
             None if v is None or (isinstance(v, float) and v != v) else str(v) for v in _listed(values, what)
         ]
 
-    def _arrow(self) -> Any:
+    def arrow(self) -> Any:
+        """See `Column`."""
         import pyarrow as pa
 
         return pa.string()
@@ -139,7 +147,8 @@ class Blob(Column):
             raise TracksError(f"Tracks: {what!r} must hold bytes or None, got {str(value)[:60]!r}.")
         return value
 
-    def _arrow(self) -> Any:
+    def arrow(self) -> Any:
+        """See `Column`."""
         import pyarrow as pa
 
         return pa.binary()
@@ -171,6 +180,10 @@ class Attributes(Column):
         """See `Column`."""
         return Text(names=self.names).at_rest(name, self.shown_as(name, column)[self.stored(name)[0]])
 
+    def arrow(self) -> Any:
+        """See `Column`."""
+        return Text().arrow()
+
 
 class Polygons(Column):
     """Rings of an outline: a tuple of (K, 2) float64 arrays of (x, y), K >= 3, or None."""
@@ -193,7 +206,13 @@ class Polygons(Column):
         import pyarrow as pa
 
         flat = [None if v is None else [ring.ravel() for ring in v] for v in column]
-        return {self.stored(name)[0]: pa.array(flat, pa.list_(pa.list_(pa.float64())))}
+        return {self.stored(name)[0]: pa.array(flat, self.arrow())}
+
+    def arrow(self) -> Any:
+        """See `Column`."""
+        import pyarrow as pa
+
+        return pa.list_(pa.list_(pa.float64()))
 
     def from_rest(self, name: str, table: Any) -> Any:
         """See `Column`."""

@@ -7,6 +7,7 @@ version 1 are read as they are.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +24,22 @@ if TYPE_CHECKING:
 _VERSION, _READ = 2, (1, 2)
 
 
-def write(tracks: Tracks, path: str | Path) -> Path:
-    """Write one file, whole or not at all; raises `WriteError`."""
+def write(tracks: Tracks, path: str | Path, also: Mapping[str, str] | None = None) -> Path:
+    """Write one file, whole or not at all.
+
+    Args:
+        tracks: What to write.
+        path: Where to.
+        also: Texts to repeat in columns of their own, by name. Given, the file has every column that tracks may have, so
+            that many such files can be read as one table; those that these tracks lack are null and read as absent.
+
+    Raises:
+        WriteError: It can't be written.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    header = {
+    header: dict[str, Any] = {
         "version": _VERSION,
         "size": tracks.size,
         "meta": tracks.meta,
@@ -39,10 +50,36 @@ def write(tracks: Tracks, path: str | Path) -> Path:
         columns: dict[str, Any] = {}
         for name, values in tracks.columns().items():
             columns |= COLUMNS[name].at_rest(name, values)
-        table = pa.table(columns | _point_lists(tracks))
+        columns |= _point_lists(tracks)
+        if also is not None:
+            columns, header["without"], header["also"] = _every(columns, tracks), _lacking(tracks), dict(also)
+            columns = {
+                name: pa.array([text] * len(tracks), pa.string()) for name, text in also.items()
+            } | columns
+        table = pa.table(columns)
         pq.write_table(table.replace_schema_metadata({"vtlab": json.dumps(header)}), part, compression="zstd")
 
     return write_whole(path, fill)
+
+
+def _lacking(tracks: Tracks) -> list[str]:
+    """Columns that these tracks don't have; "points" for theirs."""
+    there = tracks.columns()
+    return [name for name in COLUMNS if name not in there] + ([] if len(tracks.points) else ["points"])
+
+
+def _every(columns: dict[str, Any], tracks: Tracks) -> dict[str, Any]:
+    """Every column that tracks may have at rest, in one order, null where these lack it."""
+    import pyarrow as pa
+
+    found: dict[str, Any] = {}
+    for name, kind in COLUMNS.items():
+        for stored in kind.stored(name):
+            found[stored] = columns[stored] if stored in columns else pa.nulls(len(tracks), kind.arrow())
+    for name, values in tracks.points.columns().items():
+        kind_of = pa.list_(pa.from_numpy_dtype(values.dtype))
+        found[f"point_{name}"] = columns.get(f"point_{name}", pa.nulls(len(tracks), kind_of))
+    return found
 
 
 def _point_lists(tracks: Tracks) -> dict[str, Any]:
@@ -91,6 +128,15 @@ def is_tracks(path: str | Path) -> bool:
         return True
 
 
+def also_of(path: str | Path) -> dict[str, str]:
+    """The texts that `write` was given to repeat in columns of their own; raises `FormatError` for a damaged file."""
+    import pyarrow.parquet as pq
+
+    with damage_as(FormatError, path, "a Parquet file of tracks"):
+        header = json.loads((pq.read_schema(path).metadata or {})[b"vtlab"])
+        return {str(k): str(v) for k, v in header.get("also", {}).items()}
+
+
 def maker_of(path: str | Path) -> str:
     """Name of the tracker that made the tracks of a file; "" where it names none or can't be read."""
     import pyarrow.parquet as pq
@@ -108,16 +154,16 @@ def _columns(table: Any, header: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(
             f"version {header.get('version')}, this vtlab reads version {_READ[0]} to {_READ[-1]}"
         )
-    there = set(table.column_names)
+    there, without = set(table.column_names), header.get("without") or ()
     values = {
         name: kind.from_rest(name, table)
         for name, kind in COLUMNS.items()
-        if not kind.optional or there.issuperset(kind.stored(name))
+        if not kind.optional or (there.issuperset(kind.stored(name)) and name not in without)
     }
     size = header.get("size")
     values["masks"] = values.pop("rle", None)
     return values | {
-        "points": _points(table, values) if "point_id" in there else None,
+        "points": _points(table, values) if "point_id" in there and "points" not in without else None,
         "size": None if size is None else (int(size[0]), int(size[1])),
         "meta": header.get("meta") or {},
         "step_seconds": header.get("step_seconds") or (),

@@ -18,7 +18,6 @@ from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
@@ -370,14 +369,6 @@ class Video(Forked):
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def hash_file(path: Path, total: Any) -> Any:
-    """Feed a file's bytes to the hash `total` and return it."""
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            total.update(block)
-    return total
 
 
 class Stamp:

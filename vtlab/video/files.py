@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import threading
 import warnings
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.errors import VideoError, VtlabWarning
+from vtlab.files import file_digest
 from vtlab.video.base import (
     BACKWARD_BYTES,
     IMAGE_FPS,
@@ -22,7 +22,6 @@ from vtlab.video.base import (
     FrameSource,
     Image,
     Stamp,
-    hash_file,
     usual_rate,
 )
 from vtlab.video.forks import Forked
@@ -144,7 +143,7 @@ class FileSource(FrameSource, Forked):
         """See `FrameSource`."""
         self._stamp.check()
         chosen = f"#{self._index.stream}" if self._index.other else ""
-        return "sha256:" + hash_file(Path(self._path), hashlib.sha256()).hexdigest() + chosen
+        return f"sha256:{file_digest(self._path)}{chosen}"
 
     def close(self) -> None:
         """See `FrameSource`."""

@@ -20,8 +20,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from vtlab.errors import VideoError, VtlabError, VtlabWarning
-from vtlab.files import BoundedFile
-from vtlab.video.base import BACKWARD_BYTES, FloatArray, FrameSource, Image, Stamp, hash_file, usual_rate
+from vtlab.files import BoundedFile, file_digest
+from vtlab.video.base import BACKWARD_BYTES, FloatArray, FrameSource, Image, Stamp, usual_rate
 from vtlab.video.forks import Forked, keep_for_ever
 
 MOST_PIXELS = 1 << 27
@@ -152,7 +152,7 @@ class ImageSource(FrameSource, Forked):
         total = hashlib.sha256()
         for path in self._paths:
             self._stamps[path].check()
-            total.update(hash_file(path, hashlib.sha256()).digest())
+            total.update(bytes.fromhex(file_digest(path)))
         return "sha256:" + total.hexdigest()
 
 

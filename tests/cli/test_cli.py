@@ -88,7 +88,7 @@ def test_compare_prints_the_table_and_the_answer(clip, tmp_path):
         (("track", "none.mp4", "-b", "1,1,9,9"), 1, "none.mp4' does not exist"),
         (("track", "{clip}", "-t", "cssrt", "-b", "1,1,9,9"), 1, "Did you mean 'csrt'"),
         (("track", "{clip}", "-b", "1,1,9"), 1, "expected 4 numbers"),
-        (("track", "{clip}", "-b", "1,1,9,9", "-o", "t.txt"), 1, "must be .parquet or .csv"),
+        (("track", "{clip}", "-b", "1,1,9,9", "-o", "t.txt"), 1, "is the ending of boxes"),
         (("track", "{clip}", "-b", "1,1,9,9", "-P", "x"), 1, "expected NAME=VALUE"),
         (("track",), 2, "Missing argument"),
         (("nonsense",), 2, "No such command"),

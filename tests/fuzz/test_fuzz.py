@@ -465,7 +465,7 @@ def test_no_spreadsheet_runs_a_cell(tmp_path):
 
 def test_names_of_trackers_and_labels_are_cells_too(tmp_path):
     found = Tracks.of([0, 1], [1, 1], [[1, 2, 3, 4]] * 2, label="=cmd|' /C calc'!A0")
-    text = found.save_csv(tmp_path / "t.csv").read_text()
+    text = found.save(tmp_path / "t.csv").read_text()
     assert "'=cmd" in text
     assert read_csv(tmp_path / "t.csv")["label"].tolist() == ["=cmd|' /C calc'!A0"] * 2
     video = vtlab.open_video(np.random.default_rng(0).integers(0, 255, (4, 40, 40, 3), np.uint8))

@@ -44,9 +44,9 @@ def track(
     direction: Annotated[str, typer.Option(help="forward, backward or both.")] = "forward",
     start: Annotated[int | None, typer.Option(help="First frame that may be tracked.")] = None,
     stop: Annotated[int | None, typer.Option(help="Frame before which tracking ends.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Tracks to write: .parquet or .csv.")] = Path(
-        "tracks.parquet"
-    ),
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Tracks to write: .parquet, .json, .csv, .xml (CVAT), ...")
+    ] = Path("tracks.parquet"),
     render: Annotated[
         Path | None, typer.Option(help="Also write a video with the tracks drawn (.mp4).")
     ] = None,
@@ -63,10 +63,11 @@ def track(
 
       vtlab track clip.mp4 -t my_tracker.py:MyTracker -p prompts.json --direction both
     """
+    from vtlab.formats import by_ending
     from vtlab.trackers.loop import track as run_track
     from vtlab.video import open_video
 
-    check_place(out, (".parquet", ".csv"))
+    by_ending(check_place(out))
     if render is not None:
         check_place(render, (".mp4",))
     given = prompts_of(prompts, box, point, frame)
@@ -85,10 +86,10 @@ def track(
             )
     except (TrackingError, Interrupted) as error:
         if error.tracks is not None and len(error.tracks):
-            _write_tracks(error.tracks, out)
+            error.tracks.save(out)
             stderr().print(f"[yellow]What was tracked is in {out}.[/]")
         raise
-    _write_tracks(tracks, out)
+    tracks.save(out)
     _show_run(tracks, out, render, as_json)
     if render is not None:
         _render(footage, tracks, render)
@@ -243,10 +244,6 @@ def _write_comparison(places: Mapping[str, tuple[Path | None, Callable[[Path], P
             failed.append(error)
     if failed:
         raise failed[0]
-
-
-def _write_tracks(tracks: Any, out: Path) -> None:
-    tracks.save(out) if out.suffix == ".parquet" else tracks.save_csv(out)
 
 
 def _render(video: Any, tracks: Any, path: Path) -> None:

@@ -16,7 +16,6 @@ import numpy as np
 from vtlab.decision.question import Clip, Place
 from vtlab.errors import FormatError, InputError
 from vtlab.files import read_json, write_whole
-from vtlab.formats import read_tracks, sniff
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.tracks import PointRows, Record, Source, Tracks
 from vtlab.video import Video
@@ -117,9 +116,7 @@ def read(path: Path, layout: str | None = None) -> Tracks:
     """
     if layout is None and path.suffix == ".json" and _holds_prompts(path):
         return as_tracks(Prompts.load(path))
-    if layout is None and path.suffix == ".parquet":
-        return Tracks.load(path)
-    return read_tracks(path, layout or sniff(path).name)
+    return Tracks.load(path, layout)
 
 
 def _holds_prompts(path: Path) -> bool:

@@ -14,7 +14,7 @@ from vtlab.files.outside import (
     read_text,
     read_yaml,
 )
-from vtlab.files.sheets import csv_text, read_csv
+from vtlab.files.sheets import csv_text, read_csv, read_texts
 from vtlab.files.whole import cache_folder, check_folder, check_place, kept_beside, write_whole
 
 __all__ = [
@@ -37,6 +37,7 @@ __all__ = [
     "read_json",
     "read_parquet",
     "read_text",
+    "read_texts",
     "read_yaml",
     "unpack",
     "unpacked",

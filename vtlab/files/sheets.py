@@ -49,6 +49,15 @@ def read_csv(path: str | Path, texts: Sequence[str] = ()) -> pd.DataFrame:
         return table.set_axis([_loud(name) for name in table.columns], axis=1)
 
 
+def read_texts(path: str | Path) -> pd.DataFrame:
+    """Read what `csv_text` wrote with every cell as the text that it was, "" where it is empty; raises `FormatError`."""
+    import pandas as pd
+
+    with damage_as(FormatError, path, "a table in CSV"):
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+        return table.map(_loud).set_axis([_loud(name) for name in table.columns], axis=1)
+
+
 def _quiet(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and _RUN.match(value) else value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import pkgutil
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from functools import cache
@@ -13,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from vtlab.errors import FormatError, InputError, TracksError, near
-from vtlab.formats.base import FEATURES, Format, Kind, Place, absolute, options_of
+from vtlab.errors import FormatError, InputError, TracksError, VtlabWarning, near
+from vtlab.formats.base import FEATURES, Format, Kind, Place, absolute, beginning, options_of
 from vtlab.formats.borders import upright
 from vtlab.registry import load_file
 from vtlab.sequence import Dataset, Sequence
 from vtlab.tracks import Tracks
+from vtlab.tracks.files import OWN
 
 _NO_PART = '/\\:*?"<>|\0' if os.name == "nt" else "/\0"
 
@@ -214,6 +216,71 @@ def write_tracks(
         )
         for target, part in parts.items()
     ]
+
+
+def save_tracks(tracks: Tracks, path: Path, layout: str | Format | None = None) -> Path:
+    """Write tracks as one file in the format of its ending, or in `layout`; see `Tracks.save`.
+
+    Raises:
+        InputError: No format has the ending, or several have.
+        TracksError: The format can't hold the tracks at all.
+
+    Warns:
+        VtlabWarning: It can't hold all of them.
+    """
+    form = find_format(layout) if layout is not None else by_ending(path)
+    tracks = fitted(form, tracks, "results")
+    _refuse_all_lost(tracks, form, "results")
+    written = form.write_tracks(tracks, path, "results")
+    lost = [row.told for row in form.losses(tracks, "results").values()]
+    if lost:
+        warnings.warn(
+            f"{path}: {form.name!r} can't hold {'; '.join(lost)}. Remedy: keep a .parquet beside it.",
+            VtlabWarning,
+            stacklevel=4,
+        )
+    return written
+
+
+def load_tracks(path: Path, layout: str | Format | None = None) -> Tracks:
+    """Read one file of tracks in `layout`, or in the format that it looks like; see `Tracks.load`.
+
+    Raises:
+        FormatError: It is missing, damaged, or of no known format.
+    """
+    return read_tracks(path, layout or ("motchallenge" if _is_mot_text(path) else sniff(path)))
+
+
+def by_ending(path: Path) -> Format:
+    """The one format whose results end so; vtlab's own forms are three.
+
+    Raises:
+        InputError: No format has the ending, or several have.
+    """
+    endings: dict[str, list[str]] = {ending: ["vtlab"] for ending in OWN}
+    for form in FORMATS.values():
+        ending = form.path_of(Path("root"), "sequence", "tracker").suffix
+        if ending and ending not in OWN:
+            endings.setdefault(ending, []).append(form.name)
+    fitting = endings.get(path.suffix.lower(), [])
+    if len(fitting) == 1:
+        return FORMATS[fitting[0]]
+    known = ", ".join(f"{e} ({names[0]})" if len(names) == 1 else e for e, names in sorted(endings.items()))
+    told = f"is the ending of {', '.join(fitting)}" if fitting else "is the ending of no format"
+    raise InputError(
+        f"{path}: {path.suffix or 'none'!r} {told}. Remedy: name the format, as in "
+        f"tracks.save({path.name!r}, {(fitting or ['cvat'])[0]!r}). Known endings: {known}."
+    )
+
+
+def _is_mot_text(path: Path) -> bool:
+    """Whether a file alone, outside a benchmark's folders, is text of multi-object tracking: frame, id, box, ..."""
+    cells = beginning(path, 1000).split(b"\n", 1)[0].split(b",")
+    try:
+        first = [float(cell) for cell in cells]
+    except ValueError:
+        return False
+    return path.suffix == ".txt" and len(first) >= 6 and first[0] >= 1 and bool(np.isfinite(first).all())
 
 
 def _repeated(path: Path, form: Format, repeat: int) -> Path:

@@ -20,7 +20,7 @@ from vtlab.prompts import Prompts
 from vtlab.provenance import plain
 from vtlab.registry import TRACKERS
 from vtlab.session.state import State, taken_up
-from vtlab.tracks import Source, Tracks, check_identity
+from vtlab.tracks import Source, Tracks, check_identity, parquet
 from vtlab.video import Video, open_video
 
 Stamp = tuple[int, int, int]
@@ -68,7 +68,7 @@ def write(state: State, video: Video, tracker: str, params: Mapping[str, Any], p
         "clip": Source.of_video(video).to_dict(),
     }
     rows = state.predicted
-    return rows.replace(meta={**rows.meta, "session": record}).save(path)
+    return parquet.write(rows.replace(meta={**rows.meta, "session": record}), path)
 
 
 def read(path: str | Path) -> Saved:

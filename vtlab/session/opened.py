@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import InputError
-from vtlab.formats import read_tracks, sniff
 from vtlab.geometry import paired_iou
 from vtlab.tracks import Tracks
 from vtlab.video import Video
@@ -28,29 +27,7 @@ def as_tracks(tracks: Any, layout: str | None = None) -> Tracks:
         return tracks
     if not isinstance(tracks, (str, os.PathLike)):
         raise InputError(f"Expected tracks or their file, got {tracks!r}.")
-    path = Path(tracks)
-    if layout is None and path.suffix.lower() == ".parquet":
-        return Tracks.load(path)
-    return read_tracks(path, layout or ("motchallenge" if _is_mot_text(path) else sniff(path)))
-
-
-def _is_mot_text(path: Path) -> bool:
-    """Whether a file alone, outside a benchmark's folders, is text of multi-object tracking: frame, id, box, ..."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            first = file.readline(1000).split(",")
-        return (
-            path.suffix == ".txt" and len(first) >= 6 and float(first[0]) >= 1 and all(map(_is_number, first))
-        )
-    except (OSError, ValueError):
-        return False
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False
+    return Tracks.load(Path(tracks), layout)
 
 
 def as_predictions(tracks: Tracks, video: Video) -> Tracks:

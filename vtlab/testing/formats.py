@@ -178,7 +178,7 @@ def assert_same(a: Tracks, b: Tracks) -> None:
     for name, column in a.columns().items():
         if name == "polygons":
             for x, y in zip(column, b.columns()[name], strict=True):
-                assert all(np.array_equal(p, q) for p, q in zip(x, y, strict=True)), name
+                assert all(np.array_equal(p, q) for p, q in zip(x or (), y or (), strict=True)), name
         else:
             np.testing.assert_array_equal(column, b.columns()[name], err_msg=name)
     assert a.size == b.size

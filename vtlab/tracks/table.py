@@ -2,7 +2,7 @@
 
 One row is one object on one frame. Masks are kept run-length encoded, points as a second table. Which columns there
 are is said in `vtlab.tracks.columns`, where they come from in `vtlab.tracks.record`, how they lie on disk in
-`vtlab.tracks.parquet`.
+`vtlab.tracks.files`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab import masks as _masks
-from vtlab.errors import FormatError, InputError, TracksError
-from vtlab.files import csv_text, damage_as, write_whole
+from vtlab.errors import InputError, TracksError
 from vtlab.tracks import columns as _columns
-from vtlab.tracks import given, parquet
+from vtlab.tracks import files, given
 from vtlab.tracks.columns import COLUMNS, Columns
 from vtlab.tracks.identity import check_identity
 from vtlab.tracks.outline import mask_of
@@ -394,23 +393,21 @@ class Tracks(Columns):
 
     # -- at rest ----------------------------------------------------------------------------------------------
 
-    def save(self, path: str | Path) -> Path:
-        """Write one Parquet file (whole or not at all) and return its path; raises `WriteError`."""
-        return parquet.write(self, path)
+    def save(self, path: str | Path, layout: Any = None) -> Path:
+        """Write one file (whole or not at all) and return its path; the ending of its name says in which form.
+
+        .parquet and .json hold all; .csv is for spreadsheets (no masks, size, record); others are those of `vtlab.formats`.
+        `layout` names the format where an ending is that of several ("motchallenge" for .txt).
+
+        Raises `InputError` for an ending that nothing has, `TracksError` for what the format can't hold, `WriteError`; warns
+        (`VtlabWarning`) of what it can't hold in part.
+        """
+        return files.save(self, path, layout)
 
     @classmethod
-    def load(cls, path: str | Path) -> Tracks:
-        """Read a Parquet file that `save` wrote; raises `FormatError` for anything else."""
-        with damage_as(FormatError, path, "tracks that Tracks.save wrote"):
-            values = parquet.read(path)
-            try:
-                return cls.of(**values)
-            except TracksError as error:
-                raise FormatError(f"{path}: {error}") from None
-
-    def save_csv(self, path: str | Path) -> Path:
-        """Write the rows (without masks, polygons and points) as CSV, for eyes and spreadsheets."""
-        return write_whole(path, csv_text(self.to_frame()))
+    def load(cls, path: str | Path, layout: Any = None) -> Tracks:
+        """Read what `save` wrote, or any format that vtlab knows by its look or by `layout`; raises `FormatError`."""
+        return files.load(cls.of, path, layout)
 
 
 def _settled(tracks: Tracks) -> Tracks:

@@ -1,0 +1,121 @@
+"""`Tracks.save` and `Tracks.load` go by the ending of the name, through the one registry of formats."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+
+from vtlab.errors import FormatError, InputError, TracksError, VtlabWarning
+from vtlab.formats import read_tracks, write_tracks
+from vtlab.testing.formats import assert_same
+from vtlab.testing.ledger import random_tracks
+from vtlab.tracks import PointRows, Tracks
+
+
+def boxes() -> Tracks:
+    return Tracks.of([0, 1], 1, [[1.25, 2, 3, 4], [0.1 + 0.2, 2, 3, 4]], label=["=1+1", "NA"])
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("ending", [".parquet", ".json", ".PARQUET"])
+def test_parquet_and_json_hold_everything(seed, ending, tmp_path):
+    given = random_tracks(seed)
+    back = Tracks.load(given.save(tmp_path / f"a{ending}"))
+    assert_same(back, given)
+    np.testing.assert_array_equal(back.points.score, given.points.score)
+    assert back.record == given.record
+    assert back.step_seconds.tolist() == given.step_seconds.tolist()
+
+
+def test_the_bytes_are_what_the_ending_says(tmp_path):
+    """.csv and .json held Parquet in silence."""
+    given = boxes()
+    starts = {
+        ".parquet": b"PAR1",
+        ".csv": b"frame,object_id,label,x1",
+        ".json": b'{"vtlab": "tracks"',
+        ".xml": b"<?xml",
+    }
+    for ending, start in starts.items():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", VtlabWarning)
+            assert given.save(tmp_path / f"a{ending}").read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("seed", [0, 2])
+def test_csv_says_what_it_drops_and_holds_the_rest(seed, tmp_path):
+    """Of tracked points it held only the boxes around them."""
+    given = random_tracks(seed)
+    drawn = sum(m is not None for m in given.rle)
+    with pytest.warns(VtlabWarning, match=rf"a.csv: CSV holds no masks, so {drawn} are dropped"):
+        given.save(tmp_path / "a.csv")
+    back = Tracks.load(tmp_path / "a.csv")
+    assert_same(back, given.replace(rle=None, size=None))
+    np.testing.assert_array_equal(back.points.score, given.points.score)
+
+
+def test_csv_of_points_and_of_odd_texts_comes_back_exactly(tmp_path):
+    given = boxes()
+    assert_same(Tracks.load(given.save(tmp_path / "a.csv")), given)
+    points = Tracks.of(
+        [3], 7, points=PointRows.of([3, 3], 7, [0, 5], [[1 / 3, np.nan], [2, 3]], [True, False])
+    )
+    assert_same(Tracks.load(points.save(tmp_path / "b.csv")), points)
+    for ending in (".csv", ".json", ".parquet"):
+        assert len(Tracks.load(Tracks.empty().save(tmp_path / f"none{ending}"))) == 0
+
+
+def test_endings_of_formats(tmp_path):
+    given = random_tracks(0)
+    with pytest.warns(VtlabWarning, match=r"a.xml: 'cvat' can't hold .*scores"):
+        given.save(tmp_path / "a.xml")
+    back = Tracks.load(tmp_path / "a.xml")
+    assert back.object_ids.tolist() == given.object_ids.tolist()
+    plain = Tracks.of([0, 1], 1, [[1, 2, 3, 4], [2, 2, 3, 4]])
+    with pytest.raises(
+        InputError, match=r"'.txt' is the ending of .*motchallenge.*tracks.save\('a.txt', 'boxes'\)"
+    ):
+        plain.save(tmp_path / "a.txt")
+    plain.save(tmp_path / "a.txt", "motchallenge")
+    assert (tmp_path / "a.txt").read_text().startswith("1,1,2,3,2,2,1")
+    np.testing.assert_array_equal(Tracks.load(tmp_path / "a.txt").boxes, plain.boxes)
+    np.testing.assert_array_equal(Tracks.load(tmp_path / "a.txt", "motchallenge").boxes, plain.boxes)
+    (path,) = write_tracks(plain, tmp_path, "dataloop", sequence="walk")
+    with pytest.raises(TracksError, match="nothing of them would be written"):
+        plain.save(tmp_path / "a.pkl")
+    assert len(Tracks.load(read_tracks(path, "dataloop").save(tmp_path / "b.json"))) == 2
+    for name in ("a.foo", "a", "a.mp4"):
+        with pytest.raises(InputError, match=r"is the ending of no format.*\.csv \(vtlab\).*\.xml \(cvat\)"):
+            plain.save(tmp_path / name)
+        assert not (tmp_path / name).exists()
+
+
+def test_old_files_of_parquet_under_another_ending_are_read(tmp_path):
+    boxes().save(tmp_path / "a.parquet").rename(tmp_path / "a.json")
+    assert_same(Tracks.load(tmp_path / "a.json"), boxes())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.csv", "frame,object_id,x1\n0,one,3\n", "not tracks that Tracks.save wrote"),
+        ("a.csv", "frame,object_id,wat\n0,1,3\n", "is none of tracks: the column 'wat'"),
+        ("a.csv", "frame,object_id,points\n0,1,\"[[1]]\"\n", "a point should be"),
+        ("a.csv", "frame,object_id,points\n0,1,\"" + "[" * 100_000 + "\"\n", "not tracks that"),
+        ("a.json", '{"vtlab": "tracks", "version": 9}', "expected version 1"),
+        ("a.json", '{"vtlab": "tracks", "version": 1, "columns": {"wat": []}, "points": {}}', "no column 'wat'"),
+        ("a.json", '{"vtlab": "tracks", "version": 1, "version": 1}', "'version' twice"),
+        ("a.json", '{"vtlab": "tracks", "version": 1, "columns": {"frame": [0], "rle": [7]}, "points": {}}', "not tracks"),
+        ("a.json", '{"some": "json"}', "of which format is it"),
+        ("a.parquet", "no parquet", "a Parquet file of tracks"),
+    ],
+)  # fmt: skip
+def test_damaged_files_are_told(name, content, told, tmp_path):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(FormatError, match=told) as raised:
+        Tracks.load(tmp_path / name)
+    assert name in str(raised.value)
+    with pytest.raises(FormatError, match=r"no such tracks file|there is no such"):
+        Tracks.load(tmp_path / "missing.json")

@@ -27,7 +27,7 @@ def ask(judge: str, *args: str, script: str = "", **variables: str) -> dict:
     file = Path(__file__).with_name(f"{script or judge}.py")
     plain = {**os.environ, "MPLBACKEND": "Agg", **variables}
     done = subprocess.run(
-        [python(judge), file, *args], capture_output=True, text=True, timeout=280, env=plain
+        [python(judge), file, *args], capture_output=True, text=True, timeout=800, env=plain
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return json.loads(done.stdout.splitlines()[-1])

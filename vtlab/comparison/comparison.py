@@ -13,6 +13,7 @@ import numpy as np
 from vtlab.comparison import report, saving
 from vtlab.comparison.choice import Evidence, choose, deciding_metric, ranked
 from vtlab.comparison.proxies import JOINED, PROXY_METRICS, Run, agreements, proxies, sights, stands_still
+from vtlab.contracts import OnResult
 from vtlab.errors import InputError, near
 from vtlab.files import check_folder, check_place
 from vtlab.metrics import score, statistics
@@ -389,17 +390,21 @@ class Comparison:
         tracks = {r.tracker: r.tracks for r in self.of_sequence(chosen.name) if r.tracks is not None}
         return vtlab.TrackPlayer(chosen.video, tracks, truth=chosen.truth)
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, on_result: OnResult | None = None) -> Path:
         """Write scores.parquet, table.csv, the truth and the tracks of every run into a folder; return it.
 
         The tracks lie as `vtlab evaluate --truth FOLDER --tracks FOLDER` scores them: `<tracker>/<sequence>.parquet`
         and `truth/<sequence>.parquet`.
         What a run that failed did not answer is missing in its file (`record.complete` is False) and counts as missed.
 
+        Args:
+            folder: Where to.
+            on_result: Is told each run with its tracks, then each tracker's row of the table (`sequence` "all").
+
         Raises:
             WriteError: A file can't be written.
         """
-        return saving.save(self, check_folder(folder))
+        return saving.save(self, check_folder(folder), on_result)
 
     def __repr__(self) -> str:
         return f"Comparison({len(self.trackers)} trackers on {', '.join(s.name for s in self.sequences)})"

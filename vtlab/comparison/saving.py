@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vtlab.comparison.proxies import Run
+from vtlab.contracts import OnResult
 from vtlab.files import csv_text, file_names, write_whole
 from vtlab.formats import find_format
 from vtlab.tracks import Tracks
@@ -19,7 +21,7 @@ _TAKEN = ("truth", "data", "results", "res", "__MACOSX", "scores.parquet", "tabl
 """Names that mean something else where trackers' folders lie."""
 
 
-def save(comparison: Comparison, folder: Path) -> Path:
+def save(comparison: Comparison, folder: Path, on_result: OnResult | None = None) -> Path:
     """Write the tables, the truth and the tracks of a comparison into a folder; return it.
 
     Labels that a disk refuses as names of files are written with %XX for such characters, and read as they were.
@@ -34,6 +36,7 @@ def save(comparison: Comparison, folder: Path) -> Path:
     sequences = file_names((s.name for s in comparison.sequences), ending=".ignore")
     trackers = file_names(comparison.trackers, _TAKEN)
     came = {r.tracker for r in comparison.runs if r.tracks is not None}
+    written: dict[tuple[str, str], Path] = {}
     for family, rule in rules.items():
         root = folder / family if apart else folder
         for s in comparison.sequences:
@@ -44,7 +47,38 @@ def save(comparison: Comparison, folder: Path) -> Path:
             if r.family == family and r.tracker in came:
                 path = _FORMAT.path_of(root, sequences[r.sequence], trackers[r.tracker])
                 _FORMAT.write_tracks(_judged(r, r.answers), path)
+                written[r.tracker, r.sequence] = path
+    if on_result is not None:
+        _tell(comparison, written, [folder / "table.csv", folder / "scores.parquet"], on_result)
     return folder
+
+
+def _tell(
+    comparison: Comparison,
+    written: Mapping[tuple[str, str], Path],
+    tables: Sequence[Path],
+    on_result: OnResult,
+) -> None:
+    """Tell each run with its tracks, then each tracker with the tables."""
+    scores = comparison.scores[comparison.scores["object_id"].astype(str) == "all"]
+    for run in comparison.runs:
+        mine = scores[(scores["tracker"] == run.tracker) & (scores["sequence"] == run.sequence)]
+        told: dict[str, Any] = {"tracker": run.tracker, "family": run.family, "sequence": run.sequence}
+        if len(mine):
+            told["rule"] = "; ".join(dict.fromkeys(mine["protocol"]))
+        numbers = {str(m): float(v) for m, v in zip(mine["metric"], mine["value"], strict=True)}
+        path = written.get((run.tracker, run.sequence))
+        on_result(measured({**told, **numbers, "note": run.note}), [] if path is None else [path])
+    for tracker, row in comparison.table.to_dict("index").items():
+        on_result(measured({"tracker": str(tracker), "sequence": "all", **row}), tables)
+
+
+def measured(row: Mapping[Any, Any]) -> dict[str, str | float]:
+    """What is there of a row, as text and plain numbers."""
+    import pandas as pd
+
+    kept = {str(k): v for k, v in row.items() if not (v == "" or pd.isna(v))}
+    return {k: v if isinstance(v, str) else v.item() if hasattr(v, "item") else v for k, v in kept.items()}
 
 
 def _judged(run: Run, tracks: Tracks) -> Tracks:

@@ -18,6 +18,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
@@ -341,4 +342,18 @@ class Segmenter(Protocol):
         positive: Sequence[bool] | None = None,
     ) -> tuple[NDArray[np.bool_], float]:
         """Return the mask (H, W) and its score in [0, 1] for a box (4,) and/or clicks (K, 2)."""
+        ...
+
+
+class OnResult(Protocol):
+    """Is told each result when it is written, to keep it in another tool (docs/elsewhere.md shows three)."""
+
+    def __call__(self, row: Mapping[str, str | float], files: Sequence[Path]) -> None:
+        """Take one result. What this raises ends the work; what was written stays.
+
+        Args:
+            row: Text (`tracker`, `sequence`, which is "all" for several, `rule`, parameters of a batch) and numbers under
+                the names of their metrics; what was not measured is not there.
+            files: What was written with it: tracks, tables, an executed notebook.
+        """
         ...

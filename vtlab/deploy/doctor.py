@@ -20,6 +20,7 @@ _OPTIONAL = (
     ("gdown", "weights", "weights on Google Drive"),
     ("huggingface_hub", "weights", "gated weights on the Hugging Face hub"),
     ("sleap_io", "poses", "projects of SLEAP"),
+    ("fiftyone", "fiftyone", "comparisons as data sets of FiftyOne"),
     ("distributed", "cluster", "batches over processes and clusters"),
 )
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from vtlab.benchmark import evaluate_folders
-from vtlab.contracts import Card
+from vtlab.comparison.saving import measured
+from vtlab.contracts import Card, OnResult
 from vtlab.datasets import open_dataset
 from vtlab.errors import InputError, near
 from vtlab.experiments.ledger import Published, Row, published_of, verdict_of
@@ -103,6 +104,7 @@ def reproduce(
     out: str | Path = "runs/reproduce",
     detections: Mapping[str, Path] | None = None,
     report: Report | None = None,
+    on_result: OnResult | None = None,
 ) -> Reproduction:
     """Run a method on a benchmark with its official weights and compare with what is published.
 
@@ -117,6 +119,7 @@ def reproduce(
         out: Folder of the tracks.
         detections: Sequence -> its public detections; found by themselves where `root` is a folder.
         report: Is told each sequence as it is done.
+        on_result: Is told the numbers of the whole run at its end, with the tracks of its sequences.
 
     Raises:
         InputError: An unknown method or benchmark, or a part that is no per cent.
@@ -155,7 +158,33 @@ def reproduce(
         "tracks": _tracks_digest(t for _, t in found),
         "seconds": round(seconds, 1),
     }
-    return Reproduction(*_compared(method, on, parts, (len(chosen), size), facts), folder)
+    made = Reproduction(*_compared(method, on, parts, (len(chosen), size), facts), folder)
+    if on_result is not None and folder is not None:
+        on_result(_result(made.rows), [folder / f"{clip.name}.parquet" for clip, _ in found])
+    return made
+
+
+def _result(rows: Sequence[Row]) -> dict[str, str | float]:
+    """The rows of one run as one result: its metrics, their intervals and published numbers, and how it was made."""
+    numbers: dict[str, Any] = {}
+    for row in rows:
+        more = {f"{row.metric}_{k}": v for k, v in vars(row).items() if k in ("low", "high", "published")}
+        numbers |= {row.metric: row.value, **more}
+    alike = (
+        "rule",
+        "on",
+        "sequences",
+        "of",
+        "weights",
+        "data",
+        "tracks",
+        "vtlab",
+        "machine",
+        "seconds",
+        "date",
+    )
+    told = {key: getattr(rows[0], key) for key in alike}
+    return measured({"tracker": rows[0].method, "sequence": "all", **told, **numbers})
 
 
 def rescore(tracks: str | Path, on: str, root: str | Path) -> dict[str, Reproduction]:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from vtlab.comparison.saving import measured
+from vtlab.contracts import OnResult
 from vtlab.engine.loop import Executor, OneByOne, Progress, Retry, run_tasks
 from vtlab.engine.store import Archive
 from vtlab.errors import ExperimentError
@@ -24,6 +26,7 @@ def run_experiment(
     limit: int | None = None,
     retry: Retry = "",
     progress: Callable[[Progress], None] | None = None,
+    on_result: OnResult | None = None,
 ) -> Store:
     """Execute every cell of an experiment that has no result yet.
 
@@ -40,6 +43,7 @@ def run_experiment(
         limit: Cells to execute at most.
         retry: "failed" tries failed cells again, "all" executes every cell anew.
         progress: Called with a `Progress` whenever a cell begins or ends.
+        on_result: Is told each row of each result as it comes, with its cell's tracks and files.
 
     Returns:
         The store, with `results()` and `failed()`.
@@ -54,17 +58,42 @@ def run_experiment(
         raise ExperimentError(f"limit must be a number of cells, got {limit!r}.")
     folder = Path(out) if out is not None else experiment.folder / "runs"
     archive = Archive(folder / experiment.name)
+    store = Store.of(experiment, archive.folder)
+    watch = _Watch(store, progress, on_result)
     run_tasks(
         experiment.tasks(),
         archive,
         executor(jobs, cluster),
         retry=retry,
         limit=limit,
-        report=progress,
+        report=watch,
     )
-    store = Store.of(experiment, archive.folder)
     store.note()
     return store
+
+
+class _Watch:
+    """Tells how far a run is, and the results that came since it was asked last."""
+
+    def __init__(
+        self,
+        store: Store,
+        progress: Callable[[Progress], None] | None,
+        on_result: OnResult | None,
+    ):
+        self._store, self._progress, self._on_result = store, progress, on_result
+        self._there = store.keys() if on_result is not None else frozenset()
+
+    def __call__(self, progress: Progress) -> None:
+        if self._progress is not None:
+            self._progress(progress)
+        if self._on_result is None:
+            return
+        before, self._there = self._there, self._store.keys()  # what is executed anew is away meanwhile
+        for key in sorted(self._there - before):
+            files = self._store.written(key)
+            for row in self._store.only(key).results().to_dict("records"):
+                self._on_result(measured(row), files)
 
 
 def executor(jobs: int, cluster: Any) -> Executor:

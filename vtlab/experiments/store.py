@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,15 @@ class Store:
             see = next((f" (see {file})" for file in kept if file.is_file()), "")
             lines.append(f"{one.cell}: {one.reason}{see}")
         return lines
+
+    def only(self, key: str) -> Store:
+        """The same with one result."""
+        return replace(self, cells=None if self.cells is None else {key: self.cells[key]})
+
+    def written(self, key: str) -> list[Path]:
+        """Files of a result: its tracks, and what else its cell left."""
+        places = (self.folder / "tracks" / f"key={key}", self.archive.files(key))
+        return sorted(p for place in places for p in place.rglob("*") if p.is_file())
 
     def tracks(self, cell: Cell) -> dict[tuple[str, str], Tracks]:
         """(tracker, sequence) -> tracks of a cell."""

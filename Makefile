@@ -15,7 +15,7 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10
-.PHONY: help demo test test-all judges conformance fuzz lab lint docs bench release clean
+.PHONY: help demo test test-all judges conformance fuzz lab lint docs bench wheels release clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,11 +77,14 @@ docs: $(V)/.ok-$(DOCS_EXTRAS)  ## build the documentation into site/
 bench: $(V)/.ok-$(BENCH_EXTRAS)  ## run the benchmarks, print their ratios
 	$(BIN)/python -m benchmarks
 
-# PYTHONS names the interpreters that the wheel is tried with, such as "python3.11 python3.12 python3.13".
-PYTHONS ?= $(PY)
-release: $(V)/.ok-$(DOCS_EXTRAS)  ## build, check, install the wheel into clean environments, run the README there, build the docs
+# Versions or paths of the interpreters that the wheel is tried with; a version that isn't on this machine is left out.
+PYTHONS ?= 3.11 3.12 3.13
+wheels: $(V)/.ok-$(TEST_EXTRAS)  ## build the wheel, install it alone into clean environments, run the README's dozen lines there
+	$(BIN)/python .ci/release.py --wheels $(PYTHONS)
+
+release: $(V)/.ok-$(DOCS_EXTRAS)  ## build, check, install the wheel alone and with `all`, run the README's lines there, build the docs
 	$(INSTALL) build twine
-	$(BIN)/python .ci/release.py $(PYTHONS)
+	$(BIN)/python .ci/release.py --all $(PYTHONS)
 	$(BIN)/mkdocs build -q -d site/$$($(BIN)/python -c "import vtlab; print(vtlab.__version__)")
 
 clean:  ## remove the environment and everything that was made

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import os
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -128,3 +129,19 @@ def test_a_release_says_one_version_everywhere():
         assert any(
             f.get("id") == "doctor" and "vtlab doctor --json" in f["attributes"]["label"] for f in fields
         ), form
+
+
+def test_what_a_wheel_is_tried_with_is_in_the_readme():
+    """The release runs the README's dozen lines and its commands that need nothing of the reader's own."""
+    found = runpy.run_path(str(ROOT / ".ci" / "release.py"), run_name="release")
+    example, lines = found["readme"]()
+    assert 10 <= len([line for line in example.splitlines() if line.strip()]) <= 15
+    assert {line.split()[1] for line in lines} == {"track", "profile", "list", "doctor"}
+    assert not any("nanotrack" in text or "my_" in text for text in (example, *lines))
+    here = f"3.{sys.version_info.minor}"
+    told = f"{sys.executable!r}: {found['interpreter'](here)!r}"
+    assert subprocess.run([found["interpreter"](here), "-c", ""], check=False, timeout=60).returncode == 0, (
+        told
+    )
+    assert found["interpreter"]("3.99") is None
+    assert found["interpreter"](sys.executable) == sys.executable

@@ -6,6 +6,7 @@ Results go to standard output (`--json` for scripts), progress and messages to s
 
 from __future__ import annotations
 
+import io
 import sys
 import warnings
 from typing import Any
@@ -41,6 +42,7 @@ for command in BATCHES:
 
 def main() -> None:
     """Run the command line: warnings are one line each, errors that a user can cause are one message without traceback."""
+    _bear_any_text()
     with warnings.catch_warnings():
         warnings.showwarning = _show_warning  # type: ignore[assignment]
         try:
@@ -51,6 +53,13 @@ def main() -> None:
         except KeyboardInterrupt:
             stderr().print("[yellow]Interrupted.[/]")
             sys.exit(130)
+
+
+def _bear_any_text() -> None:
+    """A character that the console's encoding lacks (names, paths, the mark of a cut cell) is shown as a question mark."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="replace")
 
 
 def _show_warning(message: Any, category: Any, *_: Any, **__: Any) -> None:

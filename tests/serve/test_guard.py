@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -245,6 +246,48 @@ def test_hostile_json_is_refused(data):
         read_body(data, 2**22)
     assert refused.value.status == 400
     assert len(str(refused.value)) < 400
+
+
+def dripping(before: bytes, part: bytes):
+    """An answer that never ends, a bit every 50 ms."""
+
+    def answer(handler):
+        handler.wfile.write(before)
+        with contextlib.suppress(OSError):
+            for _ in range(400):
+                handler.wfile.write(part)
+                handler.wfile.flush()
+                time.sleep(0.05)
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("before", "part"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\n", b"X-More: x\r\n"[:1]),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
+    ],
+    ids=["continue", "headers", "body", "chunks"],
+)
+def test_answers_that_drip_end(before, part):
+    """Each part comes in time, the whole never does."""
+    with server(dripping(before, part)) as port:
+        begin = time.monotonic()
+        with pytest.raises(HostError, match="TimeoutError"):
+            loopback(port, whole=0.5).ask("GET", "/")
+        assert time.monotonic() - begin < 10
+
+
+def test_a_connection_is_used_again_and_closed_answers_are_read():
+    with server(say(200, b"one")) as port:
+        link = loopback(port)
+        assert [link.ask("GET", "/")[1] for _ in range(3)] == [b"one"] * 3
+    with server(say(200, b"two", Connection="close")) as port:
+        link = loopback(port)
+        assert [link.ask("GET", "/")[1] for _ in range(2)] == [b"two"] * 2
 
 
 def test_json_of_any_other_kind_is_read():

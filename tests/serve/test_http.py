@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import logging
 import socket
 import threading
 import time
 import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,7 +21,9 @@ pytest.importorskip("starlette", reason="needs vtlab[serve]")
 pytest.importorskip("uvicorn", reason="needs vtlab[serve]")
 
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompts
+from vtlab.serve import wire
 from vtlab.serve.door import Call
+from vtlab.serve.fetch import open_bytes
 from vtlab.serve.follow import Core
 from vtlab.serve.guard import Outward
 from vtlab.serve.http import Http
@@ -242,6 +247,103 @@ def test_slow_clients_are_given_up_and_the_rest_is_served(url, client):
         thread.join(30)
     assert len(answers) == 30
     assert all(b" 408 " in answer for answer in answers)
+
+
+def closed(link, seconds: float = 20.0) -> bool:
+    """Whether the server gives up a connection."""
+    link.settimeout(seconds)
+    try:
+        while link.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except ConnectionError:
+        pass
+    return True
+
+
+def test_connections_that_ask_nothing_are_given_up(monkeypatch):
+    """Silent ones, a head that drips, and one that goes on to send what was refused: each is closed in time."""
+    monkeypatch.setattr(wire, "HEAD_SECONDS", 1.0)
+    with contextlib.ExitStack() as held:
+        parts = urlsplit(held.enter_context(running([Http(Core(TOYS, SMALL))], TOKEN)))
+        silent, slow, rude = (
+            held.enter_context(socket.create_connection((parts.hostname, parts.port), 20)) for _ in range(3)
+        )
+        kind = held.enter_context(contextlib.closing(HTTPConnection(parts.hostname, parts.port, timeout=20)))
+        slow.sendall(b"POST /jobs HTTP/1.1\r\nX-Slow: ")
+        rude.sendall(b"POST /jobs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n{")
+        for _ in range(3):
+            kind.request("GET", "/health")
+            assert json.loads(kind.getresponse().read())["status"] == "ok"
+        for _ in range(4):
+            time.sleep(0.3)
+            with contextlib.suppress(OSError):
+                slow.sendall(b"x")
+                rude.sendall(b" " * 100)
+        for link in (silent, slow, rude):
+            assert closed(link)
+
+
+def test_one_client_holds_some_connections_alone(monkeypatch):
+    monkeypatch.setattr(wire, "EACH", 5)
+    with contextlib.ExitStack() as held:
+        parts = urlsplit(held.enter_context(running([Http(Core(TOYS, SMALL))])))
+        links = [
+            held.enter_context(socket.create_connection((parts.hostname, parts.port), 20)) for _ in range(8)
+        ]
+        until(lambda: sum(closed(link, 0.05) for link in links) == 3, "the others to be closed")
+        links[0].close()
+        until(lambda: _lives(parts), "a place")
+
+
+def _lives(parts) -> bool:
+    try:
+        return Client(parts.geturl()).ask("GET", "/health")[0] == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        *("Content-Length: 2\r\nTransfer-Encoding: chunked", "Content-Length: 2\r\nContent-Length: 3"),
+        *("Transfer-Encoding: chunked\r\nTransfer-Encoding: identity", "Transfer-Encoding: xchunked"),
+        *("Content-Length: -2", "Content-Length: +2", "Content-Length : 2", "Content-Length: 0x2"),
+    ],
+)
+def test_a_request_says_its_length_once(url, head):
+    """A proxy before the server may have read the other length, and let a second request pass within the first."""
+    told = raw(
+        url, f"POST /t/{TOKEN}/jobs HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n2\r\n{{}}\r\n0\r\n\r\n".encode()
+    )
+    assert told.split(b" ")[1] in (b"400", b"501")
+    assert told.count(b"HTTP/1.1 ") == 1
+
+
+def test_a_playlist_in_a_box_is_no_video():
+    """FFmpeg takes a text with an MPD in it for a playlist of other files, though it begins like a box of an MP4 file."""
+    mpd = b'<MPD profiles="urn:mpeg:dash:profile:isoff-live:2011"><BaseURL>file:///etc/passwd</BaseURL></MPD>'
+    for begin in (b"<!--free-->", b"\n<?afree?>", b"    skip"):
+        with pytest.raises(RefusedError, match="no file of a video"), open_bytes(begin + mpd, "It"):
+            pass
+    assert len(clip()) > 100
+    with open_bytes(clip(), "It") as found:
+        assert len(found) == 12
+
+
+def test_tokens_stay_out_of_logs_and_answers(url, caplog):
+    """Neither the log nor an answer shows a token: not that of the path, nor one in the address of a video."""
+    secret = "eyJhbGciOiJIUzI1NiJ9"
+    with caplog.at_level(logging.DEBUG):
+        for path in ("/jobs", "/nothing", "/jobs/x/download?format=%00"):
+            told = Client(f"{url}/t/{TOKEN}").ask("GET", path)
+            assert TOKEN not in str(told)
+        address = f"http://127.0.0.1:1/video.mp4?jwt={secret}"
+        assert secret not in str(Client(url, TOKEN).post("/jobs", {"video": address, "prompts": PROMPTS}))
+        Client(f"{url}/t/wrong-{secret}").post("/jobs", {})
+    assert TOKEN not in caplog.text
+    assert secret not in caplog.text
 
 
 def test_a_hundred_clients_at_once(client, video):

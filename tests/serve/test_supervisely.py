@@ -25,6 +25,7 @@ from vtlab.prompts import BoxPrompt, PointPrompt, SkeletonPrompt
 from vtlab.serve.follow import Core
 from vtlab.serve.guard import Outward
 from vtlab.serve.supervisely import Supervisely
+from vtlab.serve.supervisely_absent import NOT_HERE
 from vtlab.serve.supervisely_detection import Detection
 from vtlab.serve.supervisely_figures import Shape, to_geometry, to_prompt
 from vtlab.serve.web import running
@@ -177,6 +178,16 @@ def test_a_detector_finds_and_writes_objects(fake, url, door):
             assert client.post("/tracking_by_detection", body)[0] == 400
     finally:
         door.detection = None
+
+
+def test_what_is_not_here_is_said_and_documented(url):
+    text = (Path(__file__).parents[2] / "docs/serve.md").read_text()
+    listed = re.search(r"\*\*Not here\*\*: (.*?)\n\n", text, re.DOTALL)[1]
+    assert set(re.findall(r"`/(\w+)`", listed)) == set(NOT_HERE)
+    for name in NOT_HERE:
+        status, told = Client(url, TOKEN).post(f"/{name}", {"context": {"videoId": 77}})
+        assert (status, told["success"]) == (501, False)
+        assert name in told["error"]
 
 
 def test_an_object_that_leaves_is_told(fake, url, door, monkeypatch):

@@ -15,7 +15,8 @@ from vtlab.serve.jobs import RefusedError
 from vtlab.video import Video, open_video
 
 _KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = (
-    (re.compile(rb"(?s).{4}(ftyp|moov|mdat|wide|free|skip)"), ".mp4"),
+    # the size before it is no text: "<!--free--><MPD ...", which FFmpeg takes for a playlist, begins as a box, too
+    (re.compile(rb"(?s)(?![\t\n\r\x20-\x7e]{4}).{4}(ftyp|moov|mdat|wide|free|skip)"), ".mp4"),
     (re.compile(rb"\x1a\x45\xdf\xa3"), ".mkv"),
     (re.compile(rb"(?s)RIFF.{4}AVI "), ".avi"),
     (re.compile(rb"(?s)\x47.{187}\x47"), ".ts"),

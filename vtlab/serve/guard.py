@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import hmac
 import http.client
+import io
 import ipaddress
 import json
+import math
 import re
 import socket
 import ssl
@@ -103,12 +105,14 @@ class Outward:
         hosts: Their addresses, such as "https://app.supervisely.com".
         private: Whether they may lie in private networks (or on this machine).
         timeout: Seconds for each answer's next part.
+        whole: Seconds for a whole answer.
         resolver: Turns names into addresses.
     """
 
     hosts: tuple[str, ...] = ()
     private: bool = False
     timeout: float = 30.0
+    whole: float = 600.0
     resolver: Resolve = resolve
     _allowed: frozenset[Origin] = field(init=False)
 
@@ -171,7 +175,7 @@ class Connection:
 
     def __init__(self, origin: Origin, way: Outward):
         self.origin, self._way = origin, way
-        self._open: http.client.HTTPConnection | None = None
+        self._open: _Pinned | None = None
         self._used = 0.0
         self._lock = threading.Lock()
 
@@ -192,6 +196,7 @@ class Connection:
         with self._lock:
             try:
                 link = self._link()
+                link.begin(self._way.whole)
                 link.request(method, path, body, dict(headers or {}))
                 answer = link.getresponse()
                 if 300 <= answer.status < 400:
@@ -222,7 +227,7 @@ class Connection:
             raise HostError(f"An answer has more than {most} bytes.")
         return data
 
-    def _link(self) -> http.client.HTTPConnection:
+    def _link(self) -> _Pinned:
         if self._open is not None and time.monotonic() - self._used > self.IDLE:
             self.close()
         if self._open is None:
@@ -244,12 +249,62 @@ class _Pinned(http.client.HTTPConnection):
         super().__init__(origin.name, origin.port, timeout=timeout)
         self._address = address
         self._safe = ssl.create_default_context() if origin.scheme == "https" else None
+        self._whole = _Whole()
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._safe is not None:
             self.sock = self._safe.wrap_socket(self.sock, server_hostname=self.host)
+        self.sock = _Timed(self.sock, self._whole)
+
+    def begin(self, seconds: float) -> None:
+        """Count a request's time from now on."""
+        self._whole.seconds, self._whole.ends = seconds, time.monotonic() + seconds
+
+
+@dataclass
+class _Whole:
+    """How long an answer may take, and when that is over."""
+
+    seconds: float = 0.0
+    ends: float = math.inf
+
+
+class _Timed:
+    """What http.client uses of a socket, with a bound on the whole answer: one that drips, or says 100 for ever, ends."""
+
+    def __init__(self, sock: socket.socket, whole: _Whole):
+        self._sock, self._whole, self._timeout = sock, whole, sock.gettimeout()
+        self.sendall, self.close = sock.sendall, sock.close
+
+    def makefile(self, mode: str) -> Any:
+        return io.BufferedReader(_Reader(self._sock.makefile("rb", buffering=0), self.wait))
+
+    def wait(self) -> None:
+        """Set how long the next part may take."""
+        left = self._whole.ends - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"no whole answer within {self._whole.seconds:g} s")
+        self._sock.settimeout(left if self._timeout is None else min(left, self._timeout))
+
+
+class _Reader(io.RawIOBase):
+    """A socket's answer; before each part it is said how long that may take."""
+
+    def __init__(self, raw: io.RawIOBase, wait: Callable[[], None]):
+        self._raw, self._wait = raw, wait
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        self._wait()
+        return self._raw.readinto(buffer)
+
+    def close(self) -> None:
+        self._raw.close()
+        super().close()
 
 
 class Rates:

@@ -66,7 +66,7 @@ class RefusedError(VtlabError):
 
     Attributes:
         status: HTTP's number for it: 400 wrong, 401 no token, 403 not allowed, 404 unknown, 408 too slow, 413 too large,
-            429 too many.
+            429 too many, 501 not here.
     """
 
     def __init__(self, message: str, status: int = 400):

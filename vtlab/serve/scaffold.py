@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import vtlab.provenance as provenance
+import vtlab
 from vtlab.errors import InputError, near
 from vtlab.files import write_whole
 from vtlab.registry import TRACKERS
@@ -129,7 +129,7 @@ def _json(value: Any) -> str:
 
 
 def _requirement(extra: str = "") -> str:
-    return f"vtlab{extra}=={provenance.versions().get('vtlab', '0.1.0')}\n"
+    return f"vtlab{extra}=={vtlab.__version__}\n"
 
 
 def _dataloop(trackers: tuple[str, ...]) -> dict[str, str]:

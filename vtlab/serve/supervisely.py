@@ -3,9 +3,8 @@
 The contract is that of the SDK's `nn/inference/tracking` (6.74). Where the official apps are faulty this door isn't: a wrong
 request is answered with 400 before anything starts, both ends are clipped, each frame is told once, a stop takes effect
 within one frame, `/track-api` gives N rows of K entries with null for what is lost, and every geometry is delivered by
-`/track_async`. Auto Track's `/continue_track`, `/objects_removed`, `/manual_objects_removed`, `/no_objects_tag_changed`,
-`/tag_removed`, `/project_meta_changed` and `/interpolate` are not here: Auto Track itself keeps the timeline that they
-change, and calls `/track-api` of a tracking app for the frames.
+`/track_async`. Requests of Auto Track itself are not here (`supervisely_absent`): it keeps the timeline that they change
+and calls `/track-api` of a tracking app for the frames.
 """
 
 from __future__ import annotations
@@ -24,6 +23,7 @@ from vtlab.serve.follow import Found, Order, choose, follow, span
 from vtlab.serve.guard import fields_of, read_body
 from vtlab.serve.jobs import Job, RefusedError
 from vtlab.serve.sources import EncodedFrames
+from vtlab.serve.supervisely_absent import absent
 from vtlab.serve.supervisely_detection import Detection, settings
 from vtlab.serve.supervisely_figures import SAMPLES, Shape, to_geometry, to_prompt
 from vtlab.serve.supervisely_host import Host, Teller
@@ -87,7 +87,7 @@ class Supervisely(Door):
             "is_running": lambda _: {"running": True, "mode": "production"},
             "is_ready": lambda _: {"status": "ready"},
         }
-        return {f"POST /{path}": handler for path, handler in posts.items()}
+        return {f"POST /{path}": handler for path, handler in (posts | absent()).items()}
 
     def uploads(self) -> frozenset[str]:
         """See `Door`."""

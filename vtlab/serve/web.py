@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mappin
 from typing import Any
 
 from vtlab.errors import InputError, VtlabError, needs
+from vtlab.serve import wire
 from vtlab.serve.door import Answer, Call, Door, Handler, Later, Lines
 from vtlab.serve.follow import Core
 from vtlab.serve.guard import HostError, Rates, as_json, read_body, same_token
@@ -105,6 +106,11 @@ class _Desk:
     def admitted(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """The request without the token in its path; raises `RefusedError` for whoever shows none, or asks too much."""
         self._rates.check(_client(scope))
+        names = [name for name, _ in scope["headers"]]
+        if {b"content-length", b"transfer-encoding"} <= set(names) or names.count(b"transfer-encoding") > 1:
+            raise RefusedError(
+                "The request says in two ways how long it is."
+            )  # a proxy may have read the other one
         path: str = scope["path"]
         shown = None
         if path.startswith("/t/"):
@@ -297,6 +303,7 @@ def is_loopback(host: str) -> bool:
 
 
 def _config(app: Any, **options: Any) -> Any:
+    """uvicorn's, with bounds."""
     try:
         import uvicorn
     except ImportError as error:
@@ -310,7 +317,8 @@ def _config(app: Any, **options: Any) -> Any:
         "lifespan": "on",
     }
     limits = {
-        "limit_concurrency": 400,
+        "http": wire.protocol(),
+        "limit_concurrency": wire.CONNECTIONS,
         "timeout_keep_alive": 30,
         "backlog": 256,
         "h11_max_incomplete_event_size": 65536,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import IPython.display
 import pytest
 
@@ -49,3 +51,13 @@ def test_in_a_terminal_the_bar_is_a_line_of_it(capsys):
     with bars.bar(total=2, desc="work") as bar:
         bar.update(2)
     assert "2/2" in capsys.readouterr().err
+
+
+def test_nobody_else_draws_a_bar():
+    """Bars of tqdm's own leave their last line, or a widget that a saved notebook can't show."""
+    root = Path(vtlab.__file__).parent
+    allowed = {"files/bars.py", "weights/transfer.py"}  # which says a sentence beside one
+    users = {
+        p.relative_to(root).as_posix() for p in root.rglob("*.py") if "import tqdm" in p.read_text("utf-8")
+    }
+    assert users == allowed

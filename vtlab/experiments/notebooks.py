@@ -125,7 +125,7 @@ def run_notebook(
             )
         except PapermillExecutionError as error:
             raise ExperimentError(
-                f"{source.name} failed in code cell {error.exec_count}: {error.ename}: {error.evalue}. "
+                f"{source.name} failed in code cell {error.exec_count}: {error.ename}: {error.evalue.rstrip('.')}. "
                 f"The executed notebook is {target}."
             ) from None
         except (DeadKernelError, CellControlSignal) as error:

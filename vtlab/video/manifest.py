@@ -184,10 +184,10 @@ def _batches(images: Iterable[Image]) -> Iterator[list[Image]]:
 def _reported(progress: bool | Report, video: Video) -> Iterator[Iterable[Image]]:
     """The images of a video, their reading reported."""
     if progress is True:
-        from tqdm.auto import tqdm
+        from vtlab.files.bars import bar
 
-        with tqdm(total=len(video), desc=f"frames of {video.name}", unit="frame", delay=1.0) as bar:
-            yield _counted(video, lambda done, _: bar.update(done - bar.n))
+        with bar(total=len(video), desc=f"frames of {video.name}", unit="frame", delay=1.0) as shown:
+            yield _counted(video, lambda done, _: shown.update(done - shown.n))
     else:
         yield _counted(video, progress or (lambda done, total: None))
 

@@ -1,4 +1,4 @@
-"""A Supervisely server that is none: one video of a moving square, figures on it, and an annotation tool that listens."""
+"""A Supervisely server that is none: one video, figures on it, and an annotation tool that listens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from vtlab.prompts import BoxPrompt, MaskPrompt, Prompt, SkeletonPrompt
+from vtlab.serve.supervisely_figures import Shape, to_geometry
 from vtlab.testing.hosts.base import FakeHost, Reply, png, square
+from vtlab.video import Video
 
 TOKEN = "x" * 64
 VIDEO = 77
@@ -53,19 +56,30 @@ class FakeSupervisely(FakeHost):
         frames: Length of its video.
         times: Seconds of each frame; by default 25 a second.
         port: 0 = a free one.
+        video: Its video, in place of a moving square of `frames`.
 
     Attributes:
         figures: Id -> figure; those that were written, too.
         written: What was written, in order.
         messages: What the annotation tool was told, in order: (form, type, data), the form being "notify" or "direct".
+        size: Height and width of its video.
         stop_after: Progress messages after which the person presses stop; None = never.
         blank: Frames on which there is nothing.
     """
 
-    def __init__(self, frames: int = 12, times: list[float] | None = None, port: int = 0):
+    def __init__(
+        self,
+        frames: int = 12,
+        times: list[float] | None = None,
+        port: int = 0,
+        *,
+        video: Video | None = None,
+    ):
         super().__init__(port)
-        self.frames = frames
-        self._times = times if times is not None else [i / 25 for i in range(frames)]
+        self.frames = frames if video is None else len(video)
+        self.size = (120, 160) if video is None else (video.height, video.width)
+        self._video = video
+        self._times = times if times is not None else [i / 25 for i in range(self.frames)]
         self._images: dict[int, bytes] = {}
         self.forget()
 
@@ -91,12 +105,23 @@ class FakeSupervisely(FakeHost):
             **_FIGURE,
         }
 
+    def draw_prompt(self, figure_id: int, object_id: int, prompt: Prompt) -> None:
+        """A person draws a box, a mask or a skeleton, as a prompt says it."""
+        if isinstance(prompt, MaskPrompt):
+            kind = "bitmap"
+            prompt = MaskPrompt.of(prompt.mask(*self.size))
+        elif isinstance(prompt, SkeletonPrompt):
+            kind = "graph"
+        else:
+            kind = "oriented_bbox" if isinstance(prompt, BoxPrompt) and prompt.angle else "rectangle"
+        self.draw(figure_id, object_id, kind, to_geometry(prompt, Shape(kind), self.size))
+
     def frame(self, index: int) -> bytes:
         """An encoded frame."""
         if index in self.blank:
             return png(np.full((120, 160, 3), 40, np.uint8))
         if index not in self._images:
-            self._images[index] = png(square(index))
+            self._images[index] = png(square(index) if self._video is None else self._video[index])
         return self._images[index]
 
     def told(self, kind: str = "") -> list[dict[str, Any]]:
@@ -134,16 +159,24 @@ class FakeSupervisely(FakeHost):
             "framesCount": self.frames,
             "duration": self._times[-1] + 0.04,
         }
+        height, width = self.size
         file = {
-            "width": 160,
-            "height": 120,
+            "width": width,
+            "height": height,
             "codec": "h264",
             "mime": "video/mp4",
             "ext": "mp4",
             "size": "1000",
         }
         name = {"id": VIDEO, "name": "clip.mp4", "hash": "h", "link": None, "pathOriginal": "/h/clip.mp4"}
-        place = {"teamId": 1, "workspaceId": 1, "meta": {}, "frameWidth": 160, "frameHeight": 120, **_PLACE}
+        place = {
+            "teamId": 1,
+            "workspaceId": 1,
+            "meta": {},
+            "frameWidth": width,
+            "frameHeight": height,
+            **_PLACE,
+        }
         return Reply({**name, **place, **meta, "fileMeta": {**file, **meta, "rotation": 0, "streams": []}})
 
     def _figure(self, body: dict[str, Any]) -> Reply:

@@ -121,3 +121,18 @@ def test_one_tracker_has_an_interval_but_no_letters():
     assert "letters" not in board
     assert np.isfinite(board.loc["best", ["ci_low", "ci_high"]].astype(float)).all()
     assert "best reaches success_auc" in alone.answer()[0]
+
+
+@pytest.mark.parametrize("clips", [5, 9, 20])
+def test_groups_agree_with_the_p_that_stand_beside_them(clips):
+    """Whoever shares a letter with the first has a p above 0.05, whoever shares none has not."""
+    board = comparison(clips).leaderboard("sot")
+    first = set(board.letters.iloc[0])
+    for row in board.iloc[1:].itertuples():
+        assert bool(first & set(row.letters)) == (row.p > 0.05)
+
+
+def test_the_budget_stands_with_the_table():
+    found = replace(comparison(1), budget_ms=40.0)
+    assert "Budget: 40 ms on 95 of 100 frames" in found.board("sot").caption
+    assert "Budget" not in comparison(1).board("sot").caption

@@ -123,3 +123,19 @@ def test_an_empty_board_has_its_heading():
     assert list(board.rows()) == []
     for text in (board.to_html(), board.to_latex(), board.to_markdown(), terminal(board)):
         assert "tracker" in text
+
+
+def test_a_long_table_shows_its_first_rows_and_folds_the_others():
+    frame = pd.DataFrame({"ao": np.linspace(0.9, 0.1, 25)}, index=[f"t{i}" for i in range(25)])
+    shown, folded = Board(frame, main="ao").to_html().split("<details>")
+    assert (shown.count("<tr>"), folded.count("<tr>")) == (21, 6)
+    assert "<summary>5 more rows</summary>" in folded
+    shown, folded = Board(frame, total=True).to_html().split("<details>")
+    assert ">t24<" in shown  # the total
+    assert ">t19<" in folded
+    assert "details" not in Board(frame.iloc[:20]).to_html()
+
+
+def test_a_p_shows_on_which_side_of_the_level_it_lies():
+    board = Board(pd.DataFrame({"p": [0.0488, 0.0513, 0.0001, np.nan]}, index=list("abcd")))
+    assert [row[1].text for row in board.rows()] == ["0.049", "0.051", "<0.001", "\u2013"]

@@ -11,7 +11,7 @@ import pytest
 from vtlab.errors import WriteError
 from vtlab.show import page as pages
 from vtlab.show.board import Board
-from vtlab.show.figure import Curves, Panel, Timeline, figure
+from vtlab.show.figure import Curves, Panel, Timeline, charts, figure
 from vtlab.show.page import Page
 
 FRAME = pd.DataFrame(
@@ -35,7 +35,7 @@ def test_a_page_of_plain_data(tmp_path):
         "one clip",
         ("a is best.",),
         (BOARD,),
-        figure([PANEL]),
+        charts([PANEL]),
         pictures=iter([("first", np.zeros((4, 6, 3), np.uint8)), ("second", "the frame is <broken>")]),
         videos=iter([("side", video)]),
         facts={"seed": 3, "text": "{title}"},
@@ -43,11 +43,19 @@ def test_a_page_of_plain_data(tmp_path):
     text = page.write(tmp_path / "deep/page.html").read_text(encoding="utf-8")
     assert "<h1>{body} &amp; title</h1>" in text
     assert "<h2>Boxes &lt;1&gt;</h2>" in text
-    assert text.count("data:image/") == 2
+    assert text.count("data:image/jpeg") == 1
+    assert text.count("data:image/svg+xml") == 4  # curves, bars, cost, timeline: each as sharp as the screen
+    assert text.count(" alt=") == 5
+    assert "<figcaption>Boxes &lt;1&gt;: ao</figcaption>" in text
     assert f"data:video/mp4;base64,{base64.b64encode(b'moving').decode()}" in text
     assert "second: the frame is &lt;broken&gt;" in text
     assert "&quot;text&quot;: &quot;{title}&quot;" in text
     assert [p.name for p in (tmp_path / "deep").iterdir()] == ["page.html"]
+
+
+def test_the_same_plots_are_the_same_text():
+    first, second = (Page("t", figures=charts([PANEL])).to_html() for _ in range(2))
+    assert first == second
 
 
 def test_a_page_of_nothing_has_its_title_only():

@@ -14,7 +14,7 @@ from vtlab import provenance
 from vtlab.errors import VtlabError
 from vtlab.metrics import statistics
 from vtlab.metrics.families import FAMILIES
-from vtlab.show.figure import Curves, Panel, Timeline, figure
+from vtlab.show.figure import Curves, Panel, Timeline, charts
 from vtlab.show.judgement import Judgement
 from vtlab.show.page import Page
 from vtlab.trackers.load import DISTURBED
@@ -46,11 +46,24 @@ def captions(comparison: Comparison, family: str) -> list[str]:
         "Latency and fps are the tracker's own steps, without decoding and without the first; of an offline tracker its "
         "work for a frame and the delay of its answers. Memory is the peak that the run added."
     )
+    if comparison.budget_ms is not None:
+        told.append(_budget(comparison, family))
     waits = {t: timing.waiting for t, timing in evidence.timings.items() if timing.waiting > DISTURBED}
     if waits:
         listed = ", ".join(f"{t} waited {share:.0%} of the time" for t, share in sorted(waits.items()))
         told.append(f"Times disturbed by other work: {listed}.")
     return told
+
+
+def _budget(comparison: Comparison, family: str) -> str:
+    """The budget, and who keeps it."""
+    choice = comparison.choice(family)
+    groups = [
+        (words, [c.label for c in choice.candidates if c.keeps is keeps])
+        for keeps, words in ((True, "kept by"), (False, "missed by"), (None, "too few frames to tell for"))
+    ]
+    told = "; ".join(f"{words} {', '.join(names)}" for words, names in groups if names)
+    return f"Budget: {choice.ground.budget}{', ' * bool(told)}{told}."
 
 
 def panels(comparison: Comparison) -> list[Panel]:
@@ -142,7 +155,7 @@ def page(comparison: Comparison, *, title: str, video: bool, verdict: Judged | N
         f"{footage}; {truth}. vtlab {versions['vtlab']}, {provenance.now()}.",
         (*told, *answer(comparison, judged=verdict is not None)),
         (*judged, *(comparison.board(f) for f in comparison.families)),
-        figure(panels(comparison)),
+        charts(panels(comparison)),
         pictures=_pictures(comparison),
         videos=_videos(comparison) if video else (),
         facts={"versions": versions, "hardware": provenance.hardware(), "runs": runs},

@@ -53,13 +53,16 @@ class Metric:
     def text(self, value: float, decimals: int = 1) -> str:
         """A value as tables show it, fractions with so many decimals of a per cent; a dash where there is none.
 
-        Milliseconds have three figures: more are noise, where the next run differs by a tenth.
+        Milliseconds have three figures: more are noise, where the next run differs by a tenth. A p has three decimals, so
+        that it is seen on which side of 0.05 it lies.
         """
         if not math.isfinite(value):
             return "–"
         if self.unit == "ms":
             figures = 2 - math.floor(math.log10(abs(value))) if value else 2
             return f"{value:.{min(max(figures, 0), 2)}f}"
+        if self.unit == "p":
+            return f"{value:.3f}" if value >= 0.0005 else "<0.001"
         return f"{value:.{decimals}%}" if self.unit == "fraction" else self.form.format(value)
 
     def worth(self, value: float) -> float:

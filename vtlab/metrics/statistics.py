@@ -257,7 +257,8 @@ def how(ranks: pd.DataFrame) -> str:
         return text
     return (
         f"{text} Trackers that share a letter are not told apart; p, against the first, is adjusted for all pairs "
-        f"(sign flips, step-down maximum).{note}"
+        "(sign flips, step-down maximum). A ci is of one tracker alone, letters and p are of differences clip by clip: "
+        f"whether the ci of two overlap says nothing of their difference.{note}"
     )
 
 

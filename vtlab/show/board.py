@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+MOST_ROWS = 20
+"""Rows of a table that a page shows at once."""
 _OF_MAIN = ("ci_low", "ci_high", "clips_low", "clips_high")
 _LATEX = {
     **{c: "\\" + c for c in "&%$#_{}"},
@@ -149,13 +151,16 @@ class Board:
         return "\n".join(lines + caption) + "\n"
 
     def to_html(self) -> str:
-        """Return the table for a page, then its caption and the notes in full, all as text: no markup of a name works."""
+        """Return the table for a page, the rows of a long one that come later folded, then its caption and the notes in
+        full, all as text: no markup of a name works."""
         head = "".join(
             _html("th", Cell(name, number)) for name, number in zip(self.headings, self.kinds(), strict=True)
         )
-        body = "".join("<tr>" + "".join(_html("td", c) for c in row) + "</tr>\n" for row in self.rows())
-        table = f"<table class=board><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
-        parts = [f"<div style='overflow-x:auto'>{table}</div>"]
+        shown, rest = self._cut()
+        parts = [_table(head, shown)]
+        if rest:
+            more = f"{len(rest)} more row{'s' * (len(rest) > 1)}"
+            parts.append(f"<details><summary>{more}</summary>{_table(head, rest)}</details>")
         if self.caption:
             parts.append(f"<p class=note>{html.escape(self.caption)}</p>")
         items = "".join(
@@ -165,6 +170,17 @@ class Board:
         if items:
             parts.append(f"<details class=note><summary>Notes in full</summary><ul>{items}</ul></details>")
         return "\n".join(parts)
+
+    def _cut(self) -> tuple[list[list[Cell]], list[list[Cell]]]:
+        """Rows that a page shows at once, and the others; the total is among the first."""
+        rows = list(self.rows())
+        if len(rows) <= MOST_ROWS:
+            return rows, []
+        return (
+            (rows[: MOST_ROWS - 1] + rows[-1:], rows[MOST_ROWS - 1 : -1])
+            if self.total
+            else (rows[:MOST_ROWS], rows[MOST_ROWS:])
+        )
 
     def _repr_html_(self) -> str:
         title = f"<h4>{html.escape(self.title)}</h4>\n" if self.title else ""
@@ -176,6 +192,8 @@ class Board:
             return self.known[column]
         if column in METRICS:
             return METRICS[column]
+        if column == "p":
+            return Metric(column, "", "", "p", higher_is_better=None)
         title = column.replace("_std", " sd of cells").replace("_", " ")
         own = column in _OF_MAIN or column.startswith(f"{self.main} ")
         source = self.main if own else column.removesuffix("_std")
@@ -263,6 +281,12 @@ def _latex(text: str) -> str:
 
 def _markdown(cells: list[str]) -> str:
     return "| " + " | ".join(c.replace("|", r"\|").replace("\n", " ") for c in cells) + " |"
+
+
+def _table(head: str, rows: Iterable[list[Cell]]) -> str:
+    body = "".join("<tr>" + "".join(_html("td", c) for c in row) + "</tr>\n" for row in rows)
+    table = f"<table class=board><thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
+    return f"<div style='overflow-x:auto'>{table}</div>"
 
 
 def _html(tag: str, cell: Cell) -> str:

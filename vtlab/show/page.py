@@ -45,7 +45,7 @@ class Page:
         subtitle: What was looked at, in one line.
         answer: The answer in sentences.
         boards: Tables, and what else is shown under a title of its own.
-        figure: Plots, with `figure_caption` below.
+        figures: (caption, plot), taken as the page is written.
         pictures: (caption, RGB image (H, W, 3)), taken as the page is written; a text in place of an image says why there
             is none.
         videos: (caption, an H.264 file), read as the page is written, likewise; one above `VIDEO_LIMIT` is named only.
@@ -57,8 +57,7 @@ class Page:
     subtitle: str = ""
     answer: tuple[str, ...] = ()
     boards: tuple[Part, ...] = ()
-    figure: Figure | None = None
-    figure_caption: str = "Quality, cost and time"
+    figures: Iterable[tuple[str, Figure]] = ()
     pictures: Iterable[tuple[str, Image | str]] = ()
     videos: Iterable[tuple[str, Path | str]] = ()
     code: str = ""
@@ -74,12 +73,15 @@ class Page:
             items = "".join(f"<li>{html.escape(s)}</li>" for s in self.answer)
             body.append(f"<ul class=answer>{items}</ul>")
         body += [f"<h2>{html.escape(board.title)}</h2>\n{board.to_html()}" for board in self.boards]
-        if self.figure is not None:
-            body.append("<h2>Plots</h2>" + _png(self.figure, self.figure_caption))
+        plots = [_svg(sheet, caption) for caption, sheet in self.figures]
         pictures = [missing(c, i) if isinstance(i, str) else jpeg(i, c) for c, i in self.pictures]
         videos = [missing(c, v) if isinstance(v, str) else _video(v, c) for c, v in self.videos]
-        for heading, parts in (("Frames", pictures), ("Side by side", videos)):
-            body += [f"<h2>{heading}</h2><div class=gallery>", *parts, "</div>"] if parts else []
+        for heading, kind, parts in (
+            ("Plots", "plots", plots),
+            ("Frames", "gallery", pictures),
+            ("Side by side", "gallery", videos),
+        ):
+            body += [f"<h2>{heading}</h2><div class={kind}>", *parts, "</div>"] if parts else []
         if self.code:
             body.append(f"<h2>Repeat it</h2><pre>{html.escape(self.code)}</pre>")
         if self.facts:
@@ -98,10 +100,14 @@ class Page:
         return write_whole(path, self.to_html())
 
 
-def _png(sheet: Figure, caption: str) -> str:
+def _svg(sheet: Figure, caption: str) -> str:
+    """A plot that stays sharp at any size: the same plot is the same text."""
+    import matplotlib
+
     buffer = io.BytesIO()
-    sheet.savefig(buffer, format="png", dpi=110)
-    return _figure("img", "image/png", buffer.getvalue(), caption)
+    with matplotlib.rc_context({"svg.hashsalt": "vtlab"}):
+        sheet.savefig(buffer, format="svg", metadata={"Date": None})
+    return _figure("img", "image/svg+xml", buffer.getvalue(), caption)
 
 
 def jpeg(image: Image, caption: str) -> str:
@@ -120,7 +126,8 @@ def _video(path: Path, caption: str) -> str:
 
 def _figure(tag: str, kind: str, data: bytes, caption: str) -> str:
     text, code = html.escape(caption), base64.b64encode(data).decode("ascii")
-    shown = f"<{tag} title='{text}' src='data:{kind};base64,{code}'></{tag.split()[0]}>"
+    named = "alt" if tag == "img" else "title"
+    shown = f"<{tag} {named}='{text}' src='data:{kind};base64,{code}'></{tag.split()[0]}>"
     return f"<figure>{shown.removesuffix('</img>')}<figcaption>{text}</figcaption></figure>"
 
 
@@ -142,6 +149,8 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line) }
 th, td:first-child { white-space: nowrap }
 .gallery { display: flex; flex-wrap: wrap; gap: .4rem 1rem }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); gap: .4rem 1.2rem }
+.plots img { display: block; width: 100% }
 figure { margin: .6rem 0; max-width: 100% }
 img, video { max-width: 100%; height: auto; border-radius: 6px; background: #fff }
 pre { background: var(--soft); padding: 1rem; overflow: auto; font-size: .78rem; border-radius: 8px }

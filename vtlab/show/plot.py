@@ -71,8 +71,14 @@ def curves(
     if len(names) <= LEGEND_INSIDE:
         ax.legend(fontsize="small", framealpha=0.85, edgecolor="none")  # a curve behind it stays legible
     else:
-        under = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": 2}
-        ax.legend(fontsize="x-small", frameon=False, columnspacing=1.0, **under)
+        ax.legend(
+            loc="upper center",
+            bbox_to_anchor=(0.5, -0.2),
+            ncols=2,
+            fontsize="x-small",
+            frameon=False,
+            columnspacing=1.0,
+        )
     return ax
 
 

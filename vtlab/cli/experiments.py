@@ -39,7 +39,11 @@ def reproduce(
     name: Annotated[str, typer.Argument(help="A tracker; with --tracks, the name of its results, or 'all'.")],
     *,
     on: Annotated[
-        str, typer.Option("--on", help="otb, dtb70, uav123, lasot, got10k, mot17, mot15, davis, tapvid.")
+        str,
+        typer.Option(
+            "--on",
+            help="otb, dtb70, uav123, lasot, got10k, vot2016 to 2021 (no 2017), mot17, mot15, davis, tapvid, badja.",
+        ),
     ],
     root: Annotated[
         Path, typer.Option("--root", help="Folder of the benchmark, or of its truth with --tracks.")

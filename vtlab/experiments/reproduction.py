@@ -7,7 +7,8 @@ import math
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,12 @@ from vtlab.comparison.saving import measured
 from vtlab.contracts import Card, OnResult
 from vtlab.datasets import open_dataset
 from vtlab.errors import InputError, near
+from vtlab.experiments import vot
 from vtlab.experiments.ledger import Published, Row, published_of, verdict_of
-from vtlab.formats import write_tracks
+from vtlab.files import file_names
+from vtlab.formats import find_format, write_tracks
 from vtlab.metrics.evaluation import Part, score
-from vtlab.metrics.families import find_family
+from vtlab.metrics.families import Family, find_family
 from vtlab.metrics.statistics import intervals
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import fitting_prompts
@@ -52,12 +55,15 @@ class Benchmark:
         rule: By which its published numbers are counted; "" for the format's own.
         size: Sequences of the whole benchmark, which published numbers are over; 0 where a split decides it.
         public: Whether trackers by detection get the detections that come with it (det/det.txt).
+        experiment: Of VOT: "supervised" (started anew after a failure) or "multistart" (from each anchor); "" for one run
+            over each sequence.
     """
 
     layout: str
     rule: str = ""
     size: int = 0
     public: bool = False
+    experiment: str = ""
 
 
 BENCHMARKS = {
@@ -69,6 +75,11 @@ BENCHMARKS = {
     "mot17": Benchmark("mot17", "", 7, public=True),
     "mot15": Benchmark("mot15", "", 11, public=True),
     "davis": Benchmark("davis", "", 30),
+    "vot2016": Benchmark("vot", "vot2016", 60, experiment="supervised"),
+    "vot2018": Benchmark("vot", "vot", 60, experiment="supervised"),
+    "vot2019": Benchmark("vot", "vot2019", 60, experiment="supervised"),
+    "vot2020": Benchmark("vot", "vot", 60, experiment="multistart"),
+    "vot2021": Benchmark("vot", "vot", 60, experiment="multistart"),
     "tapvid": Benchmark("tapvid"),
     "badja": Benchmark("tapvid", "tapvid-first", 9),
 }
@@ -134,33 +145,40 @@ def reproduce(
     used = [d for file in card.weights if (d := digest(file))]
     started, ran = time.perf_counter(), False
     folder = None
-    found: list[tuple[Clip, Tracks]] = []
+    found: list[tuple[Clip, list[Tracks]]] = []
+    files: list[Path] = []
+    names = file_names(clip.name for clip in chosen)  # also where a disk knows no capitals
     for clip in chosen:
         folder = folder or Path(out) / on / f"{method}-{_key(card, used)}"
-        file = folder / f"{clip.name}.parquet"
-        if file.is_file():
-            tracks = Tracks.load(file)
-        else:
-            tracks = _run(method, card, clip, given.get(clip.name))
-            tracks.save(file)
-            ran = True
-        write_tracks(tracks, folder / "official", bench.layout, sequence=clip.name, tracker=method)
-        found.append((clip, tracks))
+        runs = []
+        for start, run in _runs(method, card, bench, clip, given.get(clip.name)):
+            files.append(folder / f"{names[clip.name]}{start}.parquet")
+            if files[-1].is_file():
+                tracks = Tracks.load(files[-1])
+            else:
+                tracks = run()
+                tracks.save(files[-1])
+                ran = True
+            _hand_in(tracks, folder / "official", bench, (clip.name, method, start))
+            runs.append(tracks)
+        found.append((clip, runs))
         if report:
-            report(f"{clip.name}: {len(tracks)} rows")
+            report(f"{clip.name}: {sum(map(len, runs))} rows")
     used = [d for file in card.weights if (d := digest(file))]  # fetched by the first run
-    parts = [score(tracks, clip, card.family, bench.rule or None) for clip, tracks in found]
-    seconds = time.perf_counter() - started if ran else sum(t.record.wall_seconds or 0.0 for _, t in found)
+    every = [tracks for _, runs in found for tracks in runs]
+    family = find_family("sot" if bench.experiment else card.family)
+    parts = [_part_of(clip, runs, family, bench) for clip, runs in found]
+    seconds = time.perf_counter() - started if ran else sum(t.record.wall_seconds or 0.0 for t in every)
     facts = {
         "made": "run",
         "weights": ",".join(d[:12] for d in used),
         "data": _data_digest(chosen),
-        "tracks": _tracks_digest(t for _, t in found),
+        "tracks": _tracks_digest(every),
         "seconds": round(seconds, 1),
     }
     made = Reproduction(*_compared(method, on, parts, (len(chosen), size), facts), folder)
     if on_result is not None and folder is not None:
-        on_result(_result(made.rows), [folder / f"{clip.name}.parquet" for clip, _ in found])
+        on_result(_result(made.rows), files)
     return made
 
 
@@ -241,6 +259,37 @@ def _public(root: Any, clips: Sequence[Clip], bench: Benchmark) -> dict[str, Pat
     return {clip.name: found[clip.name] for clip in clips if clip.name in found}
 
 
+def _runs(
+    method: str, card: Card, bench: Benchmark, clip: Clip, detections: Path | None
+) -> list[tuple[str, Callable[[], Tracks]]]:
+    """What is run on a sequence: (end of its file's name, the run)."""
+    if bench.experiment == "supervised":
+        return [("", lambda: vot.supervised(method, card, clip))]
+    if bench.experiment == "multistart":
+        starts = sorted(vot.anchors(clip).items())
+        return [(f"_{f:08d}", partial(vot.from_anchor, method, card, clip, f, sign)) for f, sign in starts]
+    return [("", lambda: _run(method, card, clip, detections))]
+
+
+def _hand_in(tracks: Tracks, root: Path, bench: Benchmark, named: tuple[str, str, str]) -> None:
+    """Write a run in the benchmark's own layout, under (sequence, tracker, end of the file's name)."""
+    sequence, tracker, start = named
+    if not start:
+        write_tracks(tracks, root, bench.layout, sequence=sequence, tracker=tracker)
+        return
+    form = find_format(bench.layout)
+    place = form.path_of(root, sequence, tracker)
+    form.write_tracks(tracks, place.with_name(f"{sequence}{start}{place.suffix}"))
+
+
+def _part_of(clip: Clip, runs: Sequence[Tracks], family: Family, bench: Benchmark) -> Part:
+    """The score of a sequence, of its runs together."""
+    parts = [score(tracks, clip, family.code, bench.rule or None) for tracks in runs]
+    if len(parts) == 1 or family.repeated is None:
+        return parts[0]
+    return replace(parts[0], counts=family.repeated([part.counts for part in parts]))
+
+
 def _run(method: str, card: Card, clip: Clip, detections: Path | None) -> Tracks:
     if card.accepts:
         prompts, _ = fitting_prompts(card, clip.prompts, clip.video)
@@ -260,7 +309,8 @@ def _compared(
         raise InputError(f"There is nothing to score of {method!r} on {on!r}.")
     found, rows, known = intervals(parts), [], []
     family = find_family(parts[0].family)
-    for metric in [m for m in METRICS.get(family.code, (family.main,)) if m in found]:
+    wanted = parts[0].protocol.listed or METRICS.get(family.code, (family.main,))
+    for metric in [m for m in wanted if m in found]:
         here, told = found[metric], published_of(method, on, metric)
         row = Row(
             method=method,

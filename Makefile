@@ -9,7 +9,7 @@ BIN := $(V)/bin
 export UV_PYTHON_DOWNLOADS := never
 
 DEMO_EXTRAS  := notebook,mot
-TEST_EXTRAS  := notebook,mot,torch,onnx,weights,serve,test
+TEST_EXTRAS  := notebook,mot,torch,onnx,weights,serve,cluster,test
 DOCS_EXTRAS  := notebook,mot,docs
 BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 

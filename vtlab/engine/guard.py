@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vtlab.engine.store import Archive
-from vtlab.engine.task import LOG, Status, Task, execute, failed
+from vtlab.engine.task import LOG, Status, Task, execute, failed, warm_up
 from vtlab.errors import ExperimentError
 
 _PERIOD = 0.1
@@ -211,6 +211,7 @@ def serve() -> None:
         answers.write(_HEAD.pack(len(data)) + data)
         answers.flush()
 
+    warm_up()
     answer("ready")
     while head := tasks.read(_HEAD.size):
         packed, folder, work, run = pickle.loads(tasks.read(_HEAD.unpack(head)[0]))  # noqa: S301 (of our own parent)

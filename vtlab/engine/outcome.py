@@ -124,7 +124,7 @@ def schema(table: str) -> pa.Schema:
         "metrics": [(n, text) for n in NAMES] + [("metric", text), ("value", number)],
         "timeline": [("tracker", text), ("sequence", text), ("frame", whole), ("name", text), ("value", number)],
         "provenance": [
-            *((n, text) for n in ("experiment", "cell", "axes", "parameters", "facts", "note", "created")),
+            *((n, text) for n in ("experiment", "name", "axes", "parameters", "facts", "note", "created")),
             *((n, number) for n in ("seconds", "cpu_seconds")),
             *((n, text) for n in ("machine", "run", "vtlab", "versions", "hardware", "alone")),
         ],

@@ -1,12 +1,12 @@
 """The store of results: one folder, four tables, a result under each key; whole or not there, whatever happens.
 
-    <folder>/metrics/key=<key>/part-0.parquet      a row for each number (see `outcome.schema`)
-             timeline/key=<key>/part-0.parquet     a row for each frame
-             tracks/key=<key>/part-<n>.parquet     as `Tracks.save` writes them, with tracker and sequence
-             provenance/key=<key>/part-0.parquet   one row: its being there says that the result is
+    <folder>/metrics/cell=<key>/part-0.parquet      a row for each number (see `outcome.schema`)
+             timeline/cell=<key>/part-0.parquet     a row for each frame
+             tracks/cell=<key>/part-<n>.parquet     as `Tracks.save` writes them, with tracker and sequence
+             provenance/cell=<key>/part-0.parquet   one row: its being there says that the result is
              files/<key>/                          what else a cell left: its log, an executed notebook, a video
              failed/<key>/                         why a cell failed, its log, what it had until then
-             cells.parquet                         the cells of the present specification: key and what varied
+             cells.parquet                         the cells of the present specification: `cell` (key) and what varied
 
 Each table is one for pandas, pyarrow and DuckDB: `pandas.read_parquet("<folder>/metrics")`. A result is written beside
 its place, named ready by one renaming, and moved from there; who opens the store next finishes what was broken off.
@@ -87,7 +87,7 @@ class Archive:
 
     def has(self, key: str) -> bool:
         """Whether there is a result of that key."""
-        return (self.folder / "provenance" / f"key={key}").is_dir()
+        return (self.folder / "provenance" / f"cell={key}").is_dir()
 
     def failures(self) -> dict[str, Failed]:
         """What failed and has no result since, by key."""
@@ -102,7 +102,7 @@ class Archive:
         return self.folder / "files" / key
 
     def table(self, name: str, keys: Collection[str] | None = None) -> pa.Table:
-        """A table of the store with the column `key`.
+        """A table of the store with the column `cell`, the key of the result.
 
         Args:
             name: One of `TABLES`.
@@ -113,13 +113,13 @@ class Archive:
         chosen = sorted(self.done() if keys is None else self.done() & set(keys))
         parts = []
         for key in chosen:
-            for file in sorted((self.folder / name / f"key={key}").glob("part-*.parquet")):
+            for file in sorted((self.folder / name / f"cell={key}").glob("part-*.parquet")):
                 found = read_parquet(file, f"a table of {name}")
                 told = pa.array([key] * len(found), pa.string())
-                parts.append(found.append_column("key", told).replace_schema_metadata())
+                parts.append(found.append_column("cell", told).replace_schema_metadata())
         if not parts:
             empty = {} if name == "tracks" else {f.name: pa.array([], f.type) for f in schema(name)}
-            return pa.table(empty | {"key": pa.array([], pa.string())})
+            return pa.table(empty | {"cell": pa.array([], pa.string())})
         try:
             return pa.concat_tables(parts)
         except pa.ArrowInvalid as error:
@@ -127,7 +127,7 @@ class Archive:
 
     def tracks(self, key: str) -> dict[tuple[str, str], Tracks]:
         """(tracker, sequence) -> tracks of a result, or of what a failed cell had."""
-        for folder in (self.folder / "tracks" / f"key={key}", self.folder / "failed" / key / "tracks"):
+        for folder in (self.folder / "tracks" / f"cell={key}", self.folder / "failed" / key / "tracks"):
             if folder.is_dir():
                 return {_named(file): Tracks.load(file) for file in sorted(folder.glob("part-*.parquet"))}
         return {}
@@ -198,13 +198,13 @@ class Archive:
         with self.held():
             for key in keys:
                 # Backwards, so that a result whose removal is broken off is none.
-                for place in [*(self.folder / t / f"key={key}" for t in reversed(TABLES)), self.files(key)]:
+                for place in [*(self.folder / t / f"cell={key}" for t in reversed(TABLES)), self.files(key)]:
                     freed += self._remove(place)
                 freed += self._remove(self.folder / "failed" / key)
         return freed
 
     def list_cells(self, rows: Mapping[str, list[Any]]) -> None:
-        """Note the cells of the present specification in `cells.parquet`: columns, `key` among them."""
+        """Note the cells of the present specification in `cells.parquet`: columns, `cell` (the key) among them."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -241,14 +241,14 @@ class Archive:
                 done = set(self._keys("provenance"))
                 for name in TABLES[:-1]:
                     for key in set(self._keys(name)) - done:
-                        self._remove(self.folder / name / f"key={key}")
+                        self._remove(self.folder / name / f"cell={key}")
 
     def _publish(self, ready: Path) -> None:
         """Move the parts of a result to their places; what another has moved already is there."""
         key = ready.name.partition(".")[0]
         places = [
             (ready / "files", self.files(key)),
-            *((ready / t, self.folder / t / f"key={key}") for t in TABLES),
+            *((ready / t, self.folder / t / f"cell={key}") for t in TABLES),
         ]
         for part, place in places:
             if not part.is_dir() or (part.name == "files" and not any(part.iterdir())):
@@ -275,8 +275,8 @@ class Archive:
 
     def _keys(self, table: str) -> Iterator[str]:
         for name in _names(self.folder / table):
-            if name.startswith("key="):
-                yield name[4:]
+            if name.startswith("cell="):
+                yield name[5:]
 
 
 def _write_tables(work: Path, outcome: Outcome, record: Mapping[str, Any]) -> None:

@@ -136,7 +136,14 @@ def execute(task: Task, folder: Path, work: Path, run: str) -> Status:
     """
     archive = _archive(folder)
     started, cpu = time.perf_counter(), time.process_time()
-    record = {**task.record, "cell": task.name, "run": run, "created": now(), "machine": platform.node()}
+    record = {
+        **task.record,
+        "cell": task.name,
+        "name": task.name,
+        "run": run,
+        "created": now(),
+        "machine": platform.node(),
+    }
     outcome, problem = Outcome(), ""
     try:
         with _conditions(task) as alone:
@@ -224,6 +231,16 @@ def _held_to(cores: tuple[int, ...]) -> set[int]:
                 f"limits: cores {list(cores)}: this machine gives only {sorted(before)}. Remedy: name some of them."
             ) from None
     return before
+
+
+def warm_up() -> None:
+    """Load and look up what every task needs, so that the first one's time is its own."""
+    import cv2  # noqa: F401
+    import pyarrow.parquet  # noqa: F401
+
+    package_digest()
+    versions()
+    hardware()
 
 
 def _end_log(log: Path) -> None:

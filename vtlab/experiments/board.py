@@ -1,40 +1,63 @@
-"""The leaderboard of an experiment."""
+"""The leaderboard of an experiment: means over its cells with intervals over sequences, and who can't be told apart."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vtlab.comparison.choice import deciding_metric
+from vtlab.metrics import statistics
+from vtlab.metrics.families import FAMILIES
 from vtlab.metrics.records import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _CASE = "what it ran on"
-CAPTION = "Means over the cells of the grid, whatever varies there; sd of cells: how far they differ, no error of the mean."
+CAPTION = (
+    "Means over the sequences' means over their cells, whatever else varies there; sd of cells: how far they differ, no "
+    "error of the mean. ci: 95 % jackknife-t interval over sequences (five or more; those of one scene count once). "
+    "Who share a letter are not told apart; p, against the first, is adjusted for all pairs (sign flips of the "
+    "sequences' differences)."
+)
 """How the numbers of a leaderboard are to be read."""
 
 
-def leaderboard(results: pd.DataFrame) -> pd.DataFrame:
-    """Mean over the cells of each tracker, best first; `_std` is how far its cells differ by the family's main metric (a
-    standard deviation, no error of the mean).
+def leaderboard(results: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
+    """Mean of each tracker (with its detector), best first, over the cells that all have.
 
     Trackers are compared on the same cells only. One that lacks some (`cells` less than `of`) stands below all that lack
     none; where each lacks some, the means are over the cells that all have. Without truth nothing ranks.
+
+    Args:
+        results: As `Store.results` gives them.
+        by: Further axes by whose values rows are told apart, such as "perturbation"; else cells are averaged over them.
+
+    Returns:
+        DataFrame indexed by tracker: family, cells, of, parameters that varied, metrics; beside the family's main metric
+        `_std` (a standard deviation between cells), `ci_low`, `ci_high`, `letters` and `p` (see `CAPTION`).
     """
     import pandas as pd
 
-    parts = [_of_family(rows, str(family)) for family, rows in results.groupby("family", sort=False)]
+    parameters = results.attrs.get("parameters", ())
+    told = [c for c in ("detector", *by) if c in results and c != "tracker"]
+    names = results["tracker"].astype(str)
+    for column in told:
+        names = names.where(results[column].astype(str) == "none", names + " " + results[column].astype(str))
+    rows = results.assign(tracker=names)
+    rows.attrs = {**results.attrs, "parameters": [c for c in parameters if c not in told]}
+    parts = [_of_family(part, str(family)) for family, part in rows.groupby("family", sort=False)]
     return pd.concat(parts).reset_index().set_index("tracker")
 
 
 def _of_family(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     parameters = rows.attrs.get("parameters", ())
-    numbers = [c for c in rows.columns if rows[c].dtype.kind == "f" and c not in parameters]
+    settings = [c for c in rows.attrs.get("settings", ()) if c in rows and rows[c].nunique(dropna=False) > 1]
+    numbers = [c for c in rows.columns if rows[c].dtype.kind == "f" and c not in (*parameters, *settings)]
     rows = rows.assign(**{_CASE: _cases(rows)})
-    main = deciding_metric(rows, family)
+    main = deciding_metric(rows, family) if family in FAMILIES else None
     done = rows[_finished(rows) & (rows[main].notna() if main else True)]
     count = done.groupby("tracker")[_CASE].nunique().reindex(rows["tracker"].unique(), fill_value=0)
     total = rows[_CASE].nunique()
@@ -47,15 +70,47 @@ def _of_family(rows: pd.DataFrame, family: str) -> pd.DataFrame:
     table.insert(0, "cells", count.reindex(names).to_numpy())
     if (count < total).any():
         table.insert(1, "of", total)
-    if main is not None:
-        table.insert(list(table.columns).index(main) + 1, f"{main}_std", group[main].std())
-        worth = METRICS[main].worth(1.0) * table[main]
-        order = sorted(
-            range(len(table)),
-            key=lambda i: (table["cells"].iloc[i] < total, -worth.fillna(-np.inf).iloc[i], str(names[i])),
-        )
-        table = table.iloc[order]
-    return table
+    for name in settings:
+        table.insert(list(table.columns).index("cells"), name, group[name].first())
+    return table if main is None else _ranked(table, rows, main, total)
+
+
+def _ranked(table: pd.DataFrame, rows: pd.DataFrame, main: str, total: int) -> pd.DataFrame:
+    """The table in order, with what is known of its main metric."""
+    group = rows.groupby(["family", "tracker"], sort=False)
+    names = table.index.get_level_values("tracker")
+    values = by_scene(rows, main, [n for n, k in zip(names, table["cells"], strict=True) if k == total])
+    added: dict[str, Any] = {f"{main}_std": group[main].std()}
+    if values:
+        found = statistics.of_values(values, METRICS[main])
+        for name, mine in values.items():
+            table.loc[names == name, main] = float(np.mean(list(mine.values())))
+        few = len(next(iter(values.values())))
+        shown = [("ci_low", "low"), ("ci_high", "high")] if few >= statistics.FEWEST else []
+        shown += [("letters", "letters"), ("p", "p")] if few > 1 and len(values) > 1 else []
+        added |= {column: found[source].reindex(names).to_numpy() for column, source in shown}
+    for place, (name, column) in enumerate(added.items(), list(table.columns).index(main) + 1):
+        table.insert(place, name, column)
+    worth = METRICS[main].worth(1.0) * table[main]
+    order = sorted(
+        range(len(table)),
+        key=lambda i: (table["cells"].iloc[i] < total, -worth.fillna(-np.inf).iloc[i], str(names[i])),
+    )
+    return table.iloc[order]
+
+
+def by_scene(rows: pd.DataFrame, metric: str, trackers: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Tracker -> {scene: mean over its cells}; empty where rows don't name their sequence, or scenes differ."""
+    if "sequence" not in rows or not (rows["sequence"].astype(str) != "").all():
+        return {}
+    chosen = rows[rows["tracker"].isin(trackers) & rows[metric].notna()]
+    scenes = chosen["sequence"].astype(str).map(statistics.scene)
+    means = chosen.groupby(["tracker", scenes])[metric].mean().to_dict()
+    found: dict[str, dict[str, float]] = {}
+    for key, value in means.items():
+        tracker, scene = str(key[0]), str(key[1])  # type: ignore[index]
+        found.setdefault(tracker, {})[scene] = float(value)
+    return found if len({tuple(sorted(mine)) for mine in found.values()}) == 1 else {}
 
 
 def _cases(rows: pd.DataFrame) -> pd.Series:
@@ -64,12 +119,13 @@ def _cases(rows: pd.DataFrame) -> pd.Series:
 
     def names_it(column: str) -> bool:
         values = rows[column]
-        if values.dtype.kind in "fiub":
+        if values.dtype.kind in "fiub" or column == "sequence":
             return False
         return all(t in v or v in t for t, v in zip(trackers, values.astype(str), strict=True))
 
+    settings = rows.attrs.get("settings", ())
     given = [*rows.attrs.get("parameters", ()), "sequence"]
-    chosen = [c for c in given if c in rows and not names_it(c)]
+    chosen = [c for c in given if c in rows and c not in settings and not names_it(c)]
     return rows[chosen].map(str).agg("|".join, axis=1) if chosen else trackers.map(lambda _: "")
 
 

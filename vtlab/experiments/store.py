@@ -96,7 +96,7 @@ class Store:
             ExperimentError: No cell has finished.
         """
 
-        long = self.archive.table("metrics", self.keys()).to_pandas()
+        long = self.archive.table("metrics", self.keys()).to_pandas().rename(columns={"cell": "key"})
         long = long[long["object_id"] == "all"]
         if not len(long):
             raise ExperimentError(f"{self.folder}: no cell has finished, so there are no results.")
@@ -106,7 +106,9 @@ class Store:
         wide = wide.dropna(how="all").reset_index().rename_axis(columns=None)
         axes = self._axes(frozenset(wide["key"]))
         joined = axes.merge(wide, on="key", suffixes=("", " measured"))
+        settings = {name for cells in (self.cells or {}).values() for c in cells for name in c.settings}
         joined.attrs["parameters"] = [c for c in axes.columns if c != "key"]
+        joined.attrs["settings"] = [c for c in axes.columns if c.removeprefix("tracker.") in settings]
         first = ["tracker", "sequence", "family"]
         return joined[[*first, *(c for c in joined.columns if c not in (*first, "key")), "key"]].reset_index(
             drop=True
@@ -125,7 +127,7 @@ class Store:
             ]
         else:
             rows = self.archive.table("provenance", keys).to_pylist()
-            told = [{**_flat(_axes_of(row["axes"])), "key": row["key"]} for row in rows]
+            told = [{**_flat(_axes_of(row["axes"])), "key": row["cell"]} for row in rows]
         return pd.DataFrame(told)
 
     def note(self) -> None:
@@ -135,7 +137,9 @@ class Store:
         import pandas as pd
 
         rows = [
-            {"key": key, **_flat(c.axes), "cell": str(c)} for key, cells in self.cells.items() for c in cells
+            {"cell": key, "name": str(c), **{k: str(c.axes[k]) for k in _OWN if k in c.axes}, **_flat(c.axes)}
+            for key, cells in self.cells.items()
+            for c in cells
         ]
         table = pd.DataFrame(rows).astype(object).where(lambda t: t.notna(), None)
         self.archive.list_cells({str(name): column.tolist() for name, column in table.items()})

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError, near
 from vtlab.metrics.evaluation import Part, combine, combiner
-from vtlab.metrics.records import METRICS
+from vtlab.metrics.records import METRICS, Metric
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,18 +99,28 @@ def intervals(parts: Sequence[Part], *, level: float = 0.95, cluster: Cluster = 
         cluster: From the name of a sequence to its cluster: sequences of one scene say the same.
     """
     names, value, shares = _linearised(parts, cluster)
-    n = len(shares)
-    half = np.full(len(names), np.nan)
-    if n >= FEWEST:
-        from scipy.stats import t
-
-        half = float(t.ppf((1 + level) / 2, n - 1)) * shares.std(axis=0, ddof=1) / np.sqrt(n)
     out = {}
-    for name, v, h in zip(names, value.tolist(), half.tolist(), strict=True):
-        low, high = (METRICS[name].low, METRICS[name].high) if name in METRICS else (-np.inf, np.inf)
-        ends = (max(v - h, min(low, v)), min(v + h, max(high, v))) if np.isfinite(h) else (np.nan, np.nan)
-        out[name] = Interval(v, ends[0], ends[1], level, len(parts), n)
+    for name, v, h in zip(names, value.tolist(), _half(shares, level).tolist(), strict=True):
+        out[name] = Interval(v, *_within(v, h, METRICS.get(name)), level, len(parts), len(shares))
     return out
+
+
+def _half(shares: Array, level: float) -> Array:
+    """Half the width of the interval of each column's mean (n, M) -> (M,); NaN with fewer than `FEWEST` clusters."""
+    n = len(shares)
+    if n < FEWEST:
+        return np.full(shares.shape[1], np.nan)
+    from scipy.stats import t
+
+    return np.asarray(float(t.ppf((1 + level) / 2, n - 1)) * shares.std(axis=0, ddof=1) / np.sqrt(n))
+
+
+def _within(value: float, half: float, metric: Metric | None) -> tuple[float, float]:
+    """Ends of an interval, within the range of the metric."""
+    low, high = (metric.low, metric.high) if metric is not None else (-np.inf, np.inf)
+    if not np.isfinite(half):
+        return np.nan, np.nan
+    return max(value - half, min(low, value)), min(value + half, max(high, value))
 
 
 def spread(parts: Sequence[Part], metric: str, share: float = 0.8) -> tuple[float, float]:
@@ -232,6 +242,33 @@ def leaderboard(
     return _leaderboard(given, metric, level, samples, (seed, cluster)).copy()
 
 
+def of_values(
+    values: Mapping[str, Mapping[str, float]], metric: Metric, *, level: float = 0.95, samples: int = FLIPS
+) -> pd.DataFrame:
+    """Rank by values that were measured already, such as the means of an experiment's cells over each cluster.
+
+    Args:
+        values: Name -> {cluster: value}, over the same clusters.
+        metric: What they are, for its direction and range.
+        level: Of intervals and tests.
+        samples: Flips of signs that are tried, at random where there are more.
+
+    Returns:
+        As `leaderboard`, with the mean over the clusters as value.
+
+    Raises:
+        InputError: The clusters differ.
+    """
+    if len({tuple(sorted(mine)) for mine in values.values()}) > 1:
+        raise InputError("A paired test needs the same clusters for all.")
+    shares = {name: np.array([mine[c] for c in sorted(mine)], np.float64) for name, mine in values.items()}
+    found = {}
+    for name, share in shares.items():
+        value, half = float(share.mean()), float(_half(share[:, None], level)[0])
+        found[name] = Interval(value, *_within(value, half, metric), level, len(share), len(share))
+    return _board(found, shares, metric, samples, 0)
+
+
 def needed(level: float = 0.95) -> int:
     """The fewest clusters with which a test can tell trackers apart at all, since p is at least 2 / 2**n."""
     return 1 + ceil(log2(1 / (1 - level)) - 1e-9)
@@ -290,16 +327,24 @@ def _leaderboard(
     how: tuple[int, Cluster],
 ) -> pd.DataFrame:
     """The ranking of the same parts is asked for by tables, figures and answers alike: it is made once."""
-    import pandas as pd
-
     parts, (seed, cluster) = dict(given), how
     _check_metric((mine[0] for mine in parts.values() if mine), metric)
     record = METRICS[metric]
     _check_same(list(parts.values()))
     found = {name: intervals(mine, level=level, cluster=cluster)[metric] for name, mine in parts.items()}
+    shares = {name: _of_metric(parts[name], metric, cluster)[1] for name in found}
+    return _board(found, shares, record, flips, seed)
+
+
+def _board(
+    found: Mapping[str, Interval], shares: Mapping[str, Array], record: Metric, flips: int, seed: int
+) -> pd.DataFrame:
+    """The ranking of intervals, and of what the clusters say of each."""
+    import pandas as pd
+
+    level = next((i.level for i in found.values()), 0.95)
     worth = {name: record.worth(i.value) for name, i in found.items()}
     order = sorted(found, key=lambda name: (-worth[name] if np.isfinite(worth[name]) else np.inf, name))
-    shares = {name: _of_metric(parts[name], metric, cluster)[1] for name in order}
     tested = [name for name in order if np.isfinite(shares[name]).all() and len(shares[name]) > 1]
     p = _adjusted({name: shares[name] for name in tested}, flips, seed)
     marks = letters(tested, [pair for pair, value in p.items() if value <= 1 - level])

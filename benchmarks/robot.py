@@ -1,10 +1,14 @@
 """A replayed annotator: what labelling 3 objects over 300 frames to a mean overlap of 0.90 costs, in one cost model.
 
-Two robots work on the same clip in the same corrector, which knows nothing of the truth. A robot sees what a person who
-leafs through the clip would see, the overlap with the truth, and draws the true box where the overlap is worst. One
-fills the frames between its boxes by interpolation, the other tracks on as it draws. Everything that a robot sends to the
-corrector costs one: a frame gone to, an object selected, a box drawn, a key pressed. Target:
-tracking takes at most half. How near it comes is the tracker's doing: MedianFlow, which needs no weights, saves little.
+Two robots work on the same clip in the same corrector, which knows nothing of the truth. They differ in one thing: one
+fills the frames between its boxes by interpolation, the other has them tracked as it draws. All else is one policy. An
+object after the other, a robot draws the true box on the first and on the last frame that show it. Then it looks where,
+between two of its boxes, the most overlap is lost, and draws one in the middle of that loss, until the object's mean
+overlap with the truth is the goal. Everything that a robot sends to the corrector costs one: a frame gone to, an object
+selected, a box drawn, a key pressed. Target: tracking takes at most half.
+
+Synthetic clips, and real ones of `VTLAB_SHARED` (fewer frames, and single objects). KEPT_BACK names those that nothing was
+chosen by.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,58 +25,122 @@ from rich.console import Console
 from rich.table import Table
 
 import vtlab
+from vtlab.datasets import open_dataset
 from vtlab.datasets.synthetic import synthetic
 from vtlab.geometry import paired_iou
+from vtlab.tracks import Tracks
 
-GOAL, OBJECTS, SECONDS, SIZE, MOST, AHEAD = 0.90, 3, 10.0, (480, 272), 400, 30
+GOAL, OBJECTS, SECONDS, SIZE, MOST = 0.90, 3, 10.0, (480, 272), 60
+SEEDS, REAL = ("seed 0", "seed 1", "seed 2"), ("PETS09-S2L1-169", "Crossing", "car-shadow", "camel")
+KEPT_BACK = ("seed 10", "seed 11", "seed 12", "Basketball", "DragonBaby")
+FOLDERS = (("mot", "motchallenge"), ("sot", "otb"), ("vos", "davis"))
+SHARED = Path(os.environ.get("VTLAB_SHARED", Path(__file__).parents[2] / "shared")) / "data"
 
 
-def main(tracker: str = "medianflow", seeds: tuple[int, ...] = (0, 1, 2), seconds: float = SECONDS) -> None:
+def main() -> None:
     """Print what each robot did and reached, for each clip."""
-    table = Table(
-        "clip", "frames", "robot", "boxes", "clicks and keys", "overlap", "seconds", title=f"goal {GOAL}"
-    )
+    parser = ArgumentParser(prog="robot")
+    parser.add_argument("--trackers", default="medianflow,nanotrack-v2")
+    parser.add_argument("--clips", default=",".join([*SEEDS, *REAL, *KEPT_BACK]))
+    options = parser.parse_args()
+    methods = ["interpolation", *options.trackers.split(",")]
+    table = Table("clip", "objects x frames", "filled by", "boxes", "clicks and keys", "overlap", "x", "s")
+    total = dict.fromkeys(methods, 0)
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
-        for seed in seeds:
-            spent = []
-            for name, work in (("interpolation", _interpolates), (f"tracking, {tracker}", _tracks)):
-                robot = Robot(seed, tracker, seconds)
-                begin = time.perf_counter()
-                work(robot)
-                took = f"{time.perf_counter() - begin:.0f}"
-                spent.append(robot.cost)
-                row = [f"seed {seed}", str(robot.frames), name, str(robot.boxes), str(robot.cost)]
-                table.add_row(*row, f"{robot.mean():.3f}", took)
-            table.add_row("", "", "", "", f"x {spent[1] / spent[0]:.2f}", "", "")
+        for name in options.clips.split(","):
+            if (given := clip(name)) is None:
+                print(f"skipped: {name} is not in {SHARED}; set VTLAB_SHARED")
+                continue
+            plain = 0
+            for method in methods:
+                robot, begin = Robot(*given, method), time.perf_counter()
+                robot.work()
+                took, plain = time.perf_counter() - begin, plain or robot.cost
+                total[method] += robot.cost
+                row = (name + " *" * (name in KEPT_BACK), f"{len(robot.ids)} x {len(given[0])}", method)
+                share = f"{robot.cost / plain:.2f}"
+                table.add_row(
+                    *row, str(robot.boxes), str(robot.cost), f"{robot.mean():.3f}", share, f"{took:.0f}"
+                )
         os.chdir("/")
+    for method in methods:
+        share = f"{total[method] / max(total[methods[0]], 1):.2f}"
+        table.add_row("all", "", method, "", str(total[method]), "", share, "")
     Console().print(table)
+    print("* kept back: nothing was chosen by it")
+
+
+def clip(name: str) -> tuple[np.ndarray, Tracks] | None:
+    """Frames (N, H, W, 3) and truth of a clip, its objects that are seen the longest; None where it isn't at hand."""
+    if name.startswith("seed "):
+        made = synthetic(seed=int(name[5:]), seconds=SECONDS, objects=OBJECTS, difficulty="medium", size=SIZE)
+    else:
+        places = [SHARED / folder for folder, _ in FOLDERS]
+        if not all(place.is_dir() for place in places):
+            return None
+        sets = [open_dataset(place, layout) for place, (_, layout) in zip(places, FOLDERS, strict=True)]
+        made = next(s[name] for s in sets if name in s.names)
+    if made.truth is None:
+        raise ValueError(f"{name} has no truth")
+    truth = made.truth.seen()
+    ids, rows = np.unique(truth.object_id, return_counts=True)
+    longest = ids[np.argsort(-rows, kind="stable")[:OBJECTS]]
+    frames = np.stack([made.video[i] for i in range(len(made.video))])  # painted or decoded once
+    return frames, truth.take(np.isin(truth.object_id, longest))
 
 
 class Robot:
-    """A corrector on a synthetic clip, its truth, and what was spent.
+    """A corrector on a clip, its truth, and what was spent.
+
+    Args:
+        frames: The clip's.
+        truth: Boxes of the objects where they are seen.
+        method: What fills the frames between boxes: "interpolation" or a tracker.
 
     Attributes:
         cost: Edits sent.
         boxes: Of them, boxes drawn.
     """
 
-    def __init__(self, seed: int, tracker: str, seconds: float):
-        clip = synthetic(seed=seed, seconds=seconds, objects=OBJECTS, difficulty="medium", size=SIZE)
-        if clip.truth is None:
-            raise ValueError("a synthetic clip has truth")
-        self.truth = clip.truth.seen()
-        frames = np.stack([clip.video[i] for i in range(len(clip.video))])  # painted once
-        self.made = vtlab.Corrector(vtlab.Session(frames, tracker), autosave=False, segmenter=None)
-        self.ids = self.truth.object_ids.tolist()
-        self.frames = len(clip.video)
+    def __init__(self, frames: np.ndarray, truth: Tracks, method: str):
+        self.truth, self.ids, self.tracked = truth, truth.object_ids.tolist(), method != "interpolation"
+        session = vtlab.Session(frames, method if self.tracked else "medianflow")
+        self.made = vtlab.Corrector(session, autosave=False, segmenter=None)
         self.cost = self.boxes = 0
+
+    def work(self) -> None:
+        """Label one object after the other."""
+        if self.tracked:
+            self.do("follow", on=True)
+        for i in self.ids:
+            frames = self.overlaps(i)[0]
+            for frame in (frames[0], frames[-1]):
+                self.draw(i, int(frame))
+            if not self.tracked:
+                self.do("interpolate")
+            drawn = 2
+            while self.overlaps(i)[1].mean() < GOAL and drawn < MOST:
+                self.draw(i, self.lost(i))
+                drawn += 1
+                if not self.tracked:
+                    self.made.session.interpolate([i])  # a tool that interpolates does so by itself: no cost
 
     def do(self, name: str, **values: Any) -> None:
         """Send one edit, and wait for what it starts."""
         self.cost += 1
         self.made.act({"do": name, **values})
         self.made.wait()
+
+    def draw(self, object_id: int, frame: int) -> None:
+        """Go to a frame, select an object and draw its true box; what is shown already costs nothing."""
+        if self.made.view["frame"] != frame:
+            self.do("go", frame=frame)
+        if self.made.view["selected"] != object_id:
+            self.do("select", object_id=object_id)
+        box = self.truth.of_object(object_id).at(frame).boxes[0]
+        self.do("box", xyxy=box.tolist())
+        self.boxes += 1
 
     def overlaps(self, object_id: int) -> tuple[Any, Any]:
         """Frames on which an object is seen, and its overlap with the truth there; 0 where it has no box."""
@@ -81,54 +150,19 @@ class Robot:
         value[b] = np.nan_to_num(paired_iou(mine.boxes[a], true.boxes[b]))
         return true.frame, value
 
+    def lost(self, object_id: int) -> int:
+        """Frame in the middle of what is lost between the two boxes where the most is."""
+        frames, value = self.overlaps(object_id)
+        drawn = np.array(self.made.session.key_frames(object_id))
+        lacks = np.where(np.isin(frames, drawn), 0.0, 1 - value)
+        stretch = np.searchsorted(drawn, frames)
+        here = np.flatnonzero((stretch == np.bincount(stretch, lacks).argmax()) & (lacks > 0))
+        so_far = lacks[here].cumsum()
+        return int(frames[here[np.searchsorted(so_far, so_far[-1] / 2)]])
+
     def mean(self) -> float:
         """Overlap, averaged over all boxes of the truth."""
         return float(np.concatenate([self.overlaps(i)[1] for i in self.ids]).mean())
-
-    def draw(self, object_id: int, frame: int) -> None:
-        """Go to a frame, select an object and draw its true box; what is shown already costs nothing."""
-        if self.made.view["frame"] != frame:
-            self.do("go", frame=int(frame))
-        if self.made.view["selected"] != object_id:
-            self.do("select", object_id=int(object_id))
-        box = self.truth.of_object(object_id).at(frame).boxes[0]
-        self.do("box", xyxy=box.tolist())
-        self.boxes += 1
-
-    def worst(self, score: Callable[[Any, Any], tuple[int, float]]) -> tuple[int, int]:
-        """(object, frame) of the place that scores worst."""
-        found = [(*score(*self.overlaps(i)), i) for i in self.ids]
-        frame, _, object_id = min(found, key=lambda place: place[1])
-        return object_id, frame
-
-
-def _interpolates(robot: Robot) -> None:
-    """Boxes at both ends, then at the worst frame of all, until the boxes between are good enough."""
-    for i in robot.ids:
-        frames = robot.overlaps(i)[0]
-        for frame in (frames[0], frames[-1]):
-            robot.draw(i, int(frame))
-    robot.do("interpolate", everything=True)
-    while robot.mean() < GOAL and robot.cost < MOST:
-        robot.draw(*robot.worst(lambda frames, value: (int(frames[value.argmin()]), float(value.min()))))
-        robot.made.session.interpolate()  # a tool that interpolates does so by itself: no cost
-
-
-def _tracks(robot: Robot) -> None:
-    """A box at the first frame, tracked on; then where the most is lost over the next second, tracked on as drawn."""
-    robot.do("follow", on=True)
-    for i in robot.ids:
-        robot.draw(i, int(robot.overlaps(i)[0][0]))
-
-    def lost(frames: Any, value: Any) -> tuple[int, float]:
-        lacks = np.clip(GOAL - value, 0, None)
-        ahead = np.array([lacks[k : k + AHEAD].sum() for k in range(len(lacks))])
-        begin = int(ahead.argmax())
-        wrong = np.flatnonzero(lacks[begin : begin + AHEAD] > 0)  # not a frame that is right already
-        return int(frames[begin + (wrong[0] if len(wrong) else 0)]), -float(ahead.max())
-
-    while robot.mean() < GOAL and robot.cost < MOST:
-        robot.draw(*robot.worst(lost))
 
 
 if __name__ == "__main__":

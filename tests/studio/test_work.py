@@ -266,20 +266,14 @@ def test_track_ahead_as_one_draws_and_a_stale_start_is_dropped():
     assert made.view["frame"] == 0
     act(made, "go", frame=6)
     act(made, "box", xyxy=[100, 20, 130, 60])
-    assert made.tracks.of_object(1).boxes[:, 0].tolist() == [
-        50,
-        51,
-        52,
-        53,
-        54,
-        55,
-        100,
-        101,
-        102,
-        103,
-        104,
-        105,
-    ]
+    # back to the figure before, too: from there on 51, 52, ... and from here back 101, 102, ... agree nowhere
+    lefts = made.tracks.of_object(1).boxes[:, 0]
+    np.testing.assert_allclose(lefts[:6], np.linspace(50, 100, 7)[:6])
+    assert lefts[6:].tolist() == [100, 101, 102, 103, 104, 105]
+    assert made.tracks.of_object(1).source[:7].tolist() == ["manual", *["interpolated"] * 5, "manual"]
+    act(made, "undo")
+    assert made.tracks.of_object(1).boxes[:, 0].tolist() == [50.0 + i for i in range(N)]
+    act(made, "redo")
     made.act({"do": "new_object"})
     made.act({"do": "box", "xyxy": [5, 20, 25, 60]})
     made.act({"do": "new_object"})
@@ -291,6 +285,24 @@ def test_track_ahead_as_one_draws_and_a_stale_start_is_dropped():
     act(made, "follow", on=False)
     act(made, "box", xyxy=[1, 20, 9, 60])
     assert not made.view["tracking"]["running"]
+
+
+def test_what_was_found_right_stays_when_one_draws_after_it_and_what_lies_past_the_next_figure_too():
+    made = corrector(box(10), box(90, frame=10))
+    made.session.retrack(progress=False)
+    made.session.looks_right(1, 2, 5)
+    before = made.tracks.boxes[:, 0].tolist()
+    act(made, "follow", on=True)
+    act(made, "go", frame=8)
+    act(made, "box", xyxy=[60, 20, 90, 60])
+    after = made.tracks.boxes[:, 0].tolist()
+    assert after[:5] == before[:5]
+    assert after[5:8] != before[5:8]
+    assert after[8:10] != before[8:10]
+    assert after[10:] == before[10:]
+    assert made.session.state.checked == {1: ((2, 5),)}
+    act(made, "undo")
+    assert made.tracks.boxes[:, 0].tolist() == before
 
 
 def test_all_of_a_frame_is_taken_as_right_and_tracked():

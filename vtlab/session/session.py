@@ -5,7 +5,8 @@ Rules:
 - A key figure is what a person gave on one frame for one object. Tracking never changes or removes it.
 - A correction makes stale only the predictions from its frame to the next key figure of the same object. They stay,
   marked, until they are tracked again.
-- Tracking again starts from key figures, never from a prediction, and keeps what lies outside the range asked for.
+- Tracking again starts from key figures, never from a prediction, and keeps what lies outside the range asked for. Both ways,
+  what is said between two key figures comes from either of them.
 - A box or clicks say where an object is; what it looks like there is what the tracker made of them.
 - An object may be absent on a frame, outside the view until its next figure, or gone from a frame on; all are a person's
   word too. A figure on a later frame takes "gone" back.
@@ -30,6 +31,7 @@ from vtlab.prompts import Prompts
 from vtlab.prompts.between import filled_in
 from vtlab.registry import TRACKERS
 from vtlab.session import attributes, file, opened
+from vtlab.session.both_sides import joined as joined_runs
 from vtlab.session.edits import Edits
 from vtlab.session.history import UNDO_STEPS
 from vtlab.session.state import State, answered_for, taken_up
@@ -158,7 +160,8 @@ class Session(Edits):
         Args:
             start: First frame to fill; the first key figure by default.
             stop: Frame before which to stop; the end of the video by default.
-            direction: "forward", "backward", or "both" from each object's first key figure.
+            direction: "forward", "backward", or "both": between two key figures from either of them, joined to one path
+                (see `vtlab.session.both_sides`), which takes twice the time.
             object_ids: Objects to track; all by default.
             progress: As for `vtlab.track`.
             watch: Called with (frame, answer) of each step, while it runs.
@@ -178,33 +181,58 @@ class Session(Edits):
         low = 0 if start is None else start
         high = len(self.video) if stop is None else stop
         begun, card = self._state, TRACKERS.card(self.tracker)
+        self._stop.clear()
+        self._dropped = False
         if not card.accepts or (card.family == "multi" and not begun.keys):
             return self._find(low, high, progress, watch)
-        prompts = begun.start_prompts(wanted, low, high, direction)
-        first, last = prompts.frames[0], prompts.frames[-1] + 1
-        gone = {i: f for i, f in begun.gone.items() if i in prompts.object_ids and f < max(high, last)}
-        found, failure = self._run(
-            prompts,
-            direction=direction,
-            start=min(low, first),
-            stop=max(high, last),
-            remove=gone,
-            progress=progress,
-            watch=watch,
-        )
+        given = begun.start_prompts(wanted, low, high, direction)
+        figures = Prompts([*given[0], *(p for p in given[1] if p not in given[0])])
+        start, stop = min(low, figures.frames[0]), max(high, figures.frames[-1] + 1)
+        gone = {i: f for i, f in begun.gone.items() if i in figures.object_ids and f < stop}
+        if given[0] and given[1] and given[1].frames[-1] <= start:
+            given = given[0], Prompts()  # nothing lies before
+        how = {"start": start, "stop": stop, "remove": gone, "watch": watch}
+        found, spans, failure = self._there_and_back(given, (low, high), progress, **how)
         if not self._dropped:
-            spans = answered_for(found, prompts, direction, (low, high), done=failure is None)
             self._set(self._state.filled(found, spans, low, high).doubted_since(begun), joined=joined)
         if failure is not None:
             raise failure
         return self.tracks
 
+    def _there_and_back(
+        self, given: tuple[Prompts, Prompts], span: tuple[int, int], progress: bool | Report, **how: Any
+    ) -> tuple[Tracks, dict[int, tuple[int, int]], BaseException | None]:
+        """What the runs forward and backward gave, joined; for which frames; and why the last of them ended early."""
+        forward, backward = given
+        ahead = how["stop"] - forward.frames[0] if forward else 0
+        total = ahead + (backward.frames[-1] + 1 - how["start"] if backward else 0)
+        if not forward or not backward:
+            way: Direction = "forward" if forward else "backward"
+            prompts = forward or backward
+            found, failure = self._run(prompts, direction=way, progress=progress, **how)
+            return found, answered_for(found, prompts, way, span, done=failure is None), failure
+        report = _part_of(progress, 0, total)
+        found, failure = self._run(forward, direction="forward", progress=report, **how)
+        spans = answered_for(found, forward, "forward", span, done=failure is None)
+        if failure is not None or self._stop.is_set():
+            return found, spans, failure
+        report = _part_of(progress, ahead, total)
+        other, failure = self._run(backward, direction="backward", progress=report, **how)
+        whole = how["start"], span[1]
+        back = answered_for(other, backward, "backward", whole, done=failure is None)
+        between = {
+            i: {f for f in {*forward.of(i).frames, *backward.of(i).frames} if f >= first}
+            for i, (first, _) in back.items()
+        }
+        for i, (first, end) in back.items():
+            there = spans.get(i, (first, end))
+            spans[i] = min(first, there[0]), max(end, there[1])
+        return joined_runs(found, other, between, self._state.away), spans, failure
+
     def _run(
         self, prompts: Prompts | None, *, progress: bool | Report, watch: Watch | None, **how: Any
     ) -> tuple[Tracks, BaseException | None]:
         """What the tracker gave, and why it ended early; Ctrl-C too loses nothing."""
-        self._stop.clear()
-        self._dropped = False
         how = {**how, "cancel": self._stop, **self.params}
         try:
             if watch is None:
@@ -344,3 +372,8 @@ class Session(Edits):
             and len(line) < UNDO_STEPS
             and all(s is not self._restored for s in line)
         )
+
+
+def _part_of(progress: bool | Report, before: int, total: int) -> bool | Report:
+    """The report of a run that is a part of one over `total` frames, of which `before` are done."""
+    return (lambda done, _: progress(before + done, total)) if callable(progress) else progress

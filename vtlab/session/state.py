@@ -63,6 +63,12 @@ class State:
         """(object id, frame) pairs on which a person said something."""
         return frozenset(k[:2] for k in self.keys) | self.absent
 
+    @property
+    def away(self) -> list[tuple[int, int]]:
+        """(object id, frame) pairs on which a person said that it can't be seen."""
+        outside = ((i, f) for i, spans in self.outside.items() for f in frames_of(spans).tolist())
+        return [*self.absent, *outside]
+
     @cached_property
     def object_ids(self) -> list[int]:
         """Ids of all objects, ascending."""
@@ -182,32 +188,33 @@ class State:
             ),
         )
 
-    def start_prompts(self, wanted: list[int], low: int, high: int, direction: Direction) -> Prompts:
-        """Key figures that a run over [low, high) needs: those inside, and the nearest one it can start from.
+    def start_prompts(
+        self, wanted: list[int], low: int, high: int, direction: Direction
+    ) -> tuple[Prompts, Prompts]:
+        """Key figures that a run forward and one backward over [low, high) need; none for one that isn't wanted.
 
-        Where a figure lies on the run's first frame (backward: its last), the run starts from it and from none before.
+        They are those inside, and the nearest one that the run can start from. Where a figure lies on the run's first
+        frame (backward: its last), the run starts from it and from none before.
+
+        Raises:
+            PromptError: There are none.
         """
-        chosen: list[Prompt] = []
+        forward: list[Prompt] = []
+        backward: list[Prompt] = []
         for object_id in wanted:
             mine = sorted((p for k, p in self.keys.items() if k[0] == object_id), key=lambda p: p.frame)
             inside = [p for p in mine if low <= p.frame < high]
-            before = [p for p in mine if p.frame < low]
-            after = [p for p in mine if p.frame >= high]
-            at_start = bool(inside) and inside[0].frame == low
-            at_end = bool(inside) and inside[-1].frame == high - 1
-            if direction == "forward" and before and not at_start:
-                inside = [p for p in before if p.frame == before[-1].frame] + inside
-            elif direction == "backward" and after and not at_end:
-                inside += [p for p in after if p.frame == after[0].frame]
-            elif not inside and direction == "both":
-                inside = [p for p in before if p.frame == before[-1].frame] if before else after[:1]
-            chosen += inside
-        if not chosen:
+            before = [] if inside and inside[0].frame == low else [p for p in mine if p.frame < low]
+            after = [] if inside and inside[-1].frame == high - 1 else [p for p in mine if p.frame >= high]
+            forward += [p for p in before if p.frame == before[-1].frame] + inside
+            backward += inside + [p for p in after if p.frame == after[0].frame]
+        ahead, back = direction != "backward" and bool(forward), direction != "forward" and bool(backward)
+        if not ahead and not back:
             raise PromptError(
                 f"No key figure to track from: objects {wanted or 'none'}, frames {low} to {high - 1}, {direction}. "
                 "Add one with session.add(prompt)."
             )
-        return Prompts(chosen)
+        return Prompts(forward if ahead else ()), Prompts(backward if back else ())
 
     # -- rows --------------------------------------------------------------------------------------------------
 
@@ -348,11 +355,6 @@ def answered_for(
         frames = prompts.of(i).frames
         if direction == "forward":
             spans[i] = frames[0], high if done else end
-        elif direction == "backward":
-            spans[i] = low if done else first, frames[-1] + 1
         else:
-            mine = found.frame[found.object_id == i]
-            spans[i] = (
-                (low, high) if done else (int(mine.min(initial=high)), int(mine.max(initial=low - 1)) + 1)
-            )
+            spans[i] = low if done else first, frames[-1] + 1
     return spans

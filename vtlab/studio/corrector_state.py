@@ -89,7 +89,9 @@ class CorrectorState(SessionState):
         self._autosave = Autosave(session, path, self._say) if autosave and path is not None else None
         self._work = Background(session, self._ended, self._seen)
         self._clicks: dict[tuple[int, int], ClickPrompt] = {}
-        self._due: dict[int, int] = {}  # object -> frame from which it is to be tracked, of what was drawn
+        self._due: dict[
+            int, tuple[int, int]
+        ] = {}  # object -> first and last frame of what was drawn and isn't tracked
         self._watched_from: int | None = None
         self._shown: State | None = None
 
@@ -301,7 +303,7 @@ class CorrectorState(SessionState):
     # -- tracking ---------------------------------------------------------------------------------------------
 
     def track(self, direction: Direction, everything: bool = False) -> None:
-        """Track in the background: forward or backward from this frame, or the whole video both ways.
+        """Track in the background: forward or backward from this frame, or the whole video both ways (see `Session.retrack`).
 
         Args:
             direction: "forward", "backward" or "both".
@@ -335,7 +337,7 @@ class CorrectorState(SessionState):
         self._begin(*span, direction=direction, object_ids=sorted({p.object_id for p in shown}))
 
     def follow(self, on: bool) -> None:
-        """Whether an object is tracked ahead as soon as a figure of it is drawn or changed."""
+        """Whether an object is tracked as soon as a figure of it is drawn or changed: ahead, and back to the one before."""
         self.following = bool(on)
         self._due.clear()
 
@@ -354,16 +356,29 @@ class CorrectorState(SessionState):
         self._work.start(start, stop, **how)
 
     def _ahead(self, before: State) -> None:
-        """Track on what was drawn or changed since `before`, and what an edit kept from being finished."""
+        """Track around what was drawn or changed since `before`, and what an edit kept from being finished."""
         if self.following and self.session.state is not before:
             now = self.session.state.keys
             changed = {k for k in {*now, *before.keys} if now.get(k) != before.keys.get(k)}
             for i, f, _ in changed:
-                self._due[i] = min(f, self._due.get(i, f))
-        due = {i: f for i, f in self._due.items() if any(k[0] == i for k in self.session.state.keys)}
+                first, last = self._due.get(i, (f, f))
+                self._due[i] = min(f, first), max(f, last)
+        due = {i: span for i, span in self._due.items() if any(k[0] == i for k in self.session.state.keys)}
         if due and not self._work.running:
-            start, ids = min(due.values()), sorted(due)
-            self._work.start(start, len(self.video), by_itself=True, direction="forward", object_ids=ids)
+            spans = [self._stretch(i, *span) for i, span in due.items()]
+            start, stop = min(a for a, _ in spans), max(b for _, b in spans)
+            self._work.start(start, stop, by_itself=True, direction="both", object_ids=sorted(due))
+
+    def _stretch(self, object_id: int, first: int, last: int) -> tuple[int, int]:
+        """Frames to track again of an object: back to its figure before `first`, on to the one after `last` or the end.
+
+        What was said to look right before it stays.
+        """
+        figures = {f for i, f, _ in self.session.state.keys if i == object_id}
+        before = max((f + 1 for f in figures if f < first), default=first)
+        checked = (min(b, first) for a, b in self.session.state.checked.get(object_id, ()) if a < first)
+        after = min((f for f in figures if f > last), default=len(self.video))
+        return max(before, *checked, before), after
 
     def _looked(self) -> None:
         self.changed()

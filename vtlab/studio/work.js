@@ -129,7 +129,7 @@ PANELS.work = class {
     const a = this.annotator;
     this.ahead = make("input", { type: "checkbox", onchange: () => this.send({ do: "follow", on: this.ahead.checked }) });
     this.whole = button("Take all that is on this frame as right and track it forward (Shift+F)", null, () => this.send({ do: "track_frame" }), "This frame's objects");
-    a.tracking.firstElementChild.querySelector(".vt-check").after(this.whole, make("label", { class: "vt-check", title: "Track an object ahead as soon as it is drawn or changed" }, this.ahead, "as I draw"));
+    a.tracking.firstElementChild.querySelector(".vt-check").after(this.whole, make("label", { class: "vt-check", title: "Track an object as soon as it is drawn or changed: ahead, and back to its figure before" }, this.ahead, "as I draw"));
   }
 
   fact(name, value, ofObject) { // a row: name, value, whether it is of the object or of the figure from here on

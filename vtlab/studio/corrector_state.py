@@ -303,7 +303,7 @@ class CorrectorState(SessionState):
     # -- tracking ---------------------------------------------------------------------------------------------
 
     def track(self, direction: Direction, everything: bool = False) -> None:
-        """Track in the background: forward or backward from this frame, or all of the video both ways, see `Session.retrack`.
+        """Track in the background: forward or backward from this frame, or all of it both ways (`Session.retrack`).
 
         Args:
             direction: "forward", "backward" or "both".

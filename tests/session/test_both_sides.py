@@ -84,6 +84,19 @@ def test_who_sees_it_is_believed_and_where_none_does_it_is_hidden():
     assert apart(made)[:13][made.tracks.visible[:13]].max() == 0
 
 
+def test_a_tracker_does_no_harm_where_the_figures_tell_that_all_goes_straight():
+    straight = [box(f, (10 + 2 * f, 20, 40 + 2 * f, 50)) for f in (0, 5, 10, 15)]
+    made = tracked(straight[:2], Drifts)
+    assert made.tracks.boxes[2, 0] != 14  # two figures tell nothing of it
+    made = tracked(straight, Drifts)
+    np.testing.assert_allclose(made.tracks.boxes[:, 0], 10 + 2 * np.arange(N))
+    made = tracked(
+        [box(f) for f in (0, 5, 10, 15)], off=0.5
+    )  # on the bend the tracker is worth more than the line
+    line = np.interp(np.arange(N), (0, 5, 10, 15), [true(f)[0] for f in (0, 5, 10, 15)])
+    assert apart(made).mean() < 0.6 * np.abs(line - [true(f)[0] for f in range(N)]).mean()
+
+
 def test_an_absence_parts_what_is_said_before_and_after_it():
     made = Session(VIDEO, Drifts)
     made.add([box(0, (10, 20, 40, 50)), box(8, (10, 20, 40, 50))])

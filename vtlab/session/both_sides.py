@@ -3,8 +3,12 @@
 A tracker drifts the further it is from the figure that it started at; between two figures there is one on either side.
 Where both runs keep the object, each is bent so that it ends where the other one begins, and that of the nearer figure
 counts the more. Where one of them lost it, they change over where they agree best; where they agree nowhere, the boxes lie
-on the straight line between the figures and are marked as interpolated. Masks and points are never blended: each frame has
-those of one run. Where neither sees the object it stays hidden.
+on the straight line between the figures and are marked as interpolated. Where neither sees the object it stays hidden.
+Masks and points are never blended: each frame has those of one run.
+
+A tracker does no harm where all goes straight: how far the figures around lie from the straight line between their
+neighbours tells what that line is worth here, and what the runs are apart tells what tracking is. The path is the mean of
+both, weighted by the inverse of their squared errors.
 
 Tracking between what a person drew, with interpolation where it fails, is that of Vondrick, Patterson and Ramanan,
 "Efficiently Scaling up Crowdsourced Video Annotation", IJCV 2013; the rule of joining is this file's own.
@@ -23,6 +27,8 @@ from vtlab.geometry import cxcywh_to_xyxy, paired_iou, xyxy_to_cxcywh
 from vtlab.tracks import Tracks
 
 Array = NDArray[np.float64]
+Ends = tuple[Array, Array, float]
+"""Boxes of two figures, and the squared error of the straight line near them (see `_apart`; infinite: nobody knows)."""
 Rows = NDArray[np.int64]
 
 KEPT = 0.5
@@ -34,14 +40,17 @@ MIDDLE = 0.3
 
 
 def joined(
-    forward: Tracks, backward: Tracks, figures: Mapping[int, Iterable[int]], away: Iterable[tuple[int, int]]
+    forward: Tracks,
+    backward: Tracks,
+    figures: Mapping[int, Mapping[int, Array]],
+    away: Iterable[tuple[int, int]],
 ) -> Tracks:
     """The rows of two runs as one table.
 
     Args:
         forward: Rows of the run forward from key figures.
         backward: Those of the run backward.
-        figures: Object id -> frames of the key figures between which both runs came all the way.
+        figures: Object id -> frame -> box (4,) of the key figures between which both runs came all the way.
         away: (object id, frame) on which the object can't be seen: there a run ends to know where it is.
     """
     one, other = _Run(forward), _Run(backward)
@@ -49,12 +58,14 @@ def joined(
     absent: dict[int, list[int]] = {}
     for object_id, frame in away:
         absent.setdefault(object_id, []).append(frame)
-    for object_id, frames in figures.items():
-        at = sorted(frames)
-        for a, b in pairwise(at):
+    for object_id, boxes in figures.items():
+        off = _off_the_line(boxes)
+        for a, b in pairwise(sorted(boxes)):
             gap = min((f for f in absent.get(object_id, ()) if a < f < b), default=None)
+            beside = [off[f] for f in (a, b) if f in off]
+            ends = boxes[a], boxes[b], float(np.mean(beside)) if beside else np.inf
             if b - a > 1:
-                _join(one, other, object_id, range(a, b + 1), gap)
+                _join((one, other), object_id, range(a, b + 1), gap, ends)
     return Tracks.concat([one.rows(), other.rows()], record=forward.record.replace(direction="both"))
 
 
@@ -111,13 +122,13 @@ def _codes(tracks: Tracks) -> Rows:
     return tracks.object_id * (1 << 32) + tracks.frame
 
 
-def _join(one: _Run, other: _Run, object_id: int, frames: range, gap: int | None) -> None:
+def _join(runs: tuple[_Run, _Run], object_id: int, frames: range, gap: int | None, ends: Ends) -> None:
     """Join what both runs say of an object from one figure to the next, or up to a gap and after it."""
-    rows = one.at(object_id, frames)[:-1], other.at(object_id, frames)[1:]
-    f, g = one.boxes_at(rows[0]), other.boxes_at(rows[1])  # each from its figure on, one frame apart
-    mine, theirs = rows[0][1:], rows[1][:-1]
+    one, other = runs
+    mine, theirs = one.at(object_id, frames)[1:-1], other.at(object_id, frames)[1:-1]
     if gap is None:
-        path = _path(f, g, plain=object_id not in one.shaped | other.shaped)
+        f, g = one.boxes_at(mine), other.boxes_at(theirs)
+        path = _path(f, g, None if object_id in one.shaped | other.shaped else ends)
     else:
         path = _Path(np.arange(len(mine)) <= gap - frames.start - 1, np.full((len(mine), 4), np.nan))
     first = (path.first | (theirs < 0)) & (mine >= 0)
@@ -135,31 +146,46 @@ def _keep(run: _Run, rows: Rows, path: _Path, chosen: NDArray[np.bool_]) -> None
         run.source[rows[new]], run.visible[rows[new]] = "interpolated", True
 
 
-def _path(f: Array, g: Array, *, plain: bool) -> _Path:
+def _path(f: Array, g: Array, ends: Ends | None) -> _Path:
     """The path between two figures.
 
     Args:
-        f: Boxes (N + 1, 4) of the run forward from the first figure on, NaN where it doesn't see the object.
-        g: Those of the run backward up to the last figure; they begin a frame later.
-        plain: Whether boxes are all that there is, so that they may be moved.
+        f: Boxes (N, 4) of the run forward on the frames between, NaN where it doesn't see the object.
+        g: Those of the run backward.
+        ends: The figures' boxes; None where boxes aren't all that there is, so that they can't be moved.
     """
-    start, end, f, g = f[0], g[-1], f[1:], g[:-1]
     n = len(f)
     agree = np.nan_to_num(paired_iou(f, g))
-    way = np.arange(1, n + 1) / (n + 1)
-    meet = int((agree - MIDDLE * np.abs(2 * way - 1)).argmax())
+    way = np.arange(1, n + 1)[:, None] / (n + 1)
+    meet = int((agree - MIDDLE * np.abs(2 * way[:, 0] - 1)).argmax())
     seen, also = np.isfinite(f).all(1), np.isfinite(g).all(1)
     path = _Path(seen & ((np.arange(n) <= meet) | ~also), np.full((n, 4), np.nan))
-    if not plain or not (seen & also).any():
+    if ends is None or not (seen & also).any():
         return path
-    if min(agree[0], agree[-1]) >= KEPT:
-        path.boxes = _blended(_form(f), _form(g), way[:, None])
-    elif agree[meet] >= MEET:
-        path.boxes = _met(_form(f), _form(g), meet)
-    elif np.isfinite([start, end]).all():
-        path.boxes = (1 - way[:, None]) * start + way[:, None] * end
-        path.straight = True
+    line = (1 - way) * ends[0] + way * ends[1]
+    if agree[meet] < MEET:
+        path.boxes, path.straight = line, True
+        return path
+    kept = min(agree[0], agree[-1]) >= KEPT
+    path.boxes = _blended(_form(f), _form(g), way) if kept else _met(_form(f), _form(g), meet)
+    trust = 1 / (1 + _apart(f[meet], g[meet]) / max(ends[2], 1e-12))
+    path.boxes = line + trust * (path.boxes - line)
     return path
+
+
+def _off_the_line(boxes: Mapping[int, Array]) -> dict[int, float]:
+    """Frame of each figure that has one on either side -> how far it is from the straight line between those."""
+    found, at = {}, sorted(boxes)
+    for a, f, b in zip(at, at[1:], at[2:], strict=False):
+        way = (f - a) / (b - a)
+        found[f] = _apart(boxes[f], (1 - way) * boxes[a] + way * boxes[b])
+    return found
+
+
+def _apart(a: Array, b: Array) -> float:
+    """Mean square of what two boxes differ by: their centres in sizes of the first, and the logarithms of their sizes."""
+    one, other = _form(a[None])[0], _form(b[None])[0]
+    return float(np.mean(((other - one) / [*np.exp(one[2:]), 1, 1]) ** 2))
 
 
 def _form(boxes: Array) -> Array:

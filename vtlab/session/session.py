@@ -5,8 +5,8 @@ Rules:
 - A key figure is what a person gave on one frame for one object. Tracking never changes or removes it.
 - A correction makes stale only the predictions from its frame to the next key figure of the same object. They stay,
   marked, until they are tracked again.
-- Tracking again starts from key figures, never from a prediction, and keeps what lies outside the range asked for. Both ways,
-  what is said between two key figures comes from either of them.
+- Tracking again starts from key figures, never from a prediction, and keeps what lies outside the range asked for. Both
+  ways, what is said between two key figures comes from either of them.
 - A box or clicks say where an object is; what it looks like there is what the tracker made of them.
 - An object may be absent on a frame, outside the view until its next figure, or gone from a frame on; all are a person's
   word too. A figure on a later frame takes "gone" back.
@@ -221,7 +221,7 @@ class Session(Edits):
         whole = how["start"], span[1]
         back = answered_for(other, backward, "backward", whole, done=failure is None)
         between = {
-            i: {f for f in {*forward.of(i).frames, *backward.of(i).frames} if f >= first}
+            i: {p.frame: p.box(*self._size) for p in (*forward.of(i), *backward.of(i)) if p.frame >= first}
             for i, (first, _) in back.items()
         }
         for i, (first, end) in back.items():

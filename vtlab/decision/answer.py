@@ -17,9 +17,9 @@ from vtlab.decision import section, wording
 from vtlab.decision.betting import Race
 from vtlab.decision.clips import on_clip, with_footage
 from vtlab.decision.quality import MEASURES, Floats, Measure
-from vtlab.decision.question import Clip, Labels, Place, Question
+from vtlab.decision.question import Clip, Labels, Place, Question, frames_of
 from vtlab.decision.sampling import FIRST_LOOK, Known, Population, draw, levels, looks, spend
-from vtlab.decision.standing import Sample, Standing, exact, expected, groups
+from vtlab.decision.standing import Sample, Standing, exact, expected, groups, highest
 from vtlab.errors import InputError
 from vtlab.tracks import Tracks
 
@@ -219,11 +219,10 @@ class Verdict:
     ) -> Labels:
         """What was said of the clip `name`, checked against it."""
         clip = self.clips[name]
-        given = Tracks.empty() if labels is None else labels
-        given = on_clip(clip, given)
+        given = on_clip(clip, Tracks.empty() if labels is None else labels, self.measure)
         dense = bool(given.record.dense)
-        looked = {*given.annotated_frames(clip.length, dense).tolist(), *map(int, absent)}
-        open_ones = set(map(int, unsure)) - looked
+        looked = {*given.annotated_frames(clip.length, dense).tolist(), *frames_of("absent", absent)}
+        open_ones = set(frames_of("unsure", unsure)) - looked
         outside = sorted(f for f in {*given.frames.tolist(), *looked, *open_ones} if not 0 <= f < clip.length)
         if outside:
             raise InputError(
@@ -365,7 +364,7 @@ class Verdict:
         if (least > 0).any():
             return "best", [int(least.argmax())]
         enough = np.flatnonzero(least > -self.question.within)
-        return ("good_enough", [int(enough[now.value[enough].argmax()])]) if len(enough) else None
+        return ("good_enough", highest(enough, now.value)) if len(enough) else None
 
     @property
     def _beaten(self) -> NDArray[np.bool_]:
@@ -389,8 +388,7 @@ class Verdict:
             seen = np.isfinite(self._quality[0])
             found = self._quality * self._count
             mean = found[:, seen].mean(axis=1) if seen.any() else np.zeros(len(self.trackers))
-            best = [int(enough[np.argmax(mean[enough])])]
-            return ("best" if self.question.within == 0 else "good_enough"), best
+            return ("best" if self.question.within == 0 else "good_enough"), highest(enough, mean)
         if len(race.labelled) >= self.question.budget or race.next() is None:
             return "out_of_labels", np.flatnonzero(~race.beaten()).tolist()
         return "label", []

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from vtlab.decision import store
 from vtlab.decision.answer import Verdict
-from vtlab.decision.clips import Answers, clips_of
+from vtlab.decision.clips import Answers, check_answers, clips_of
 from vtlab.decision.quality import MEASURES, Absent, find_measure
-from vtlab.decision.question import Clip, Labels, Question, key_of
+from vtlab.decision.question import Clip, Labels, Question, key_of, number
 from vtlab.errors import InputError, VtlabWarning
 from vtlab.tracks import Tracks
 
@@ -76,19 +76,27 @@ def verdict(
             changed, a new one begins, which knows the labels, and a warning says so.
 
     Raises:
-        InputError: Fewer than two trackers, a value out of range, answers that aren't of one video, unknown metric.
+        InputError: Fewer than two trackers, a value that can't be, answers that aren't of one video, unknown metric.
         FormatError: The file holds something else.
         WriteError: The file can't be written.
     """
     given = clips_of(answers)
     clips, notes = given.clips, given.notes
     measure = find_measure(metric, given.family)
+    check_answers(clips.values(), measure)
     count = len(next(iter(clips.values())).tracks)
     if guarantee and not measure.metric:
         able = ", ".join(m.name for m in MEASURES.values() if m.metric)
         raise InputError(
             f"guarantee=True: {measure.name!r} has no proven bound. Use metric= one of {able}, or False."
         )
+    for name, value, whole in (
+        ("within", within, False),
+        ("level", level, False),
+        ("budget", budget, True),
+        ("seed", seed, True),
+    ):
+        number(name, value, whole=whole)
     sure = within == 0 and count <= _SURE_UP_TO and measure.metric if guarantee is None else guarantee
     counted = absent or (given.absent if measure.family == "sot" else None) or measure.absent
     question = Question(
@@ -180,9 +188,13 @@ def doubtful(answers: Answers, count: int = 20, *, metric: str | None = None) ->
         answers: As for `verdict`.
         count: Frames at most.
         metric: By which measure they differ; by default that of the family.
+
+    Raises:
+        InputError: As `verdict`, or a count that is no whole number.
     """
     from vtlab.decision.doubts import Doubts
 
+    number("count", count, whole=True)
     given = clips_of(answers)
     question = Question(find_measure(metric, given.family).name, 0.0, 0.95, 80, 0, False)
     return Doubts.of(Verdict(given.clips, question, notes=given.notes), count)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.comparison import Comparison
-from vtlab.decision.quality import MEASURES, Absent
+from vtlab.decision.quality import MEASURES, Absent, Measure
 from vtlab.decision.question import Clip
 from vtlab.decision.wording import LIMITS
 from vtlab.errors import InputError
@@ -219,20 +219,57 @@ def _footage(clip: Clip) -> Source | None:
     return next((t.record.source for t in clip.tracks.values() if t.record.source is not None), None)
 
 
-def on_clip(clip: Clip, labels: Tracks) -> Tracks:
+def on_clip(clip: Clip, labels: Tracks, measure: Measure) -> Tracks:
     """Labels with the frame numbers of a clip.
 
     Raises:
-        InputError: They were made on other footage, by what their record and that of the answers say; or one of them lies
-            beside the picture, where its size is known.
+        InputError: They were made on other footage, by what their record and that of the answers say; one of them lies
+            beside the picture, where its size is known, or has nothing that the measure compares.
     """
+    if not isinstance(labels, Tracks):
+        raise InputError(
+            f"Expected labels as Tracks, got {type(labels).__name__}. A file of prompts or of any format is read by "
+            "`vtlab verdict --labels FILE`, or by vtlab.decision.sheet.read(path)."
+        )
     mine, theirs = labels.record.source, _footage(clip)
     if clip.video is None and mine is not None and theirs is not None and mine.span == theirs.span:
         check_identity(mine, theirs, f"The labels of {clip.name!r}")
     given = labels if clip.video is None else labels.on(clip.video)
     if labels is not clip.truth:  # a benchmark's truth may know where an object is that has left the picture
         _check_inside(clip, given)
+        _check_kind(clip, given, measure)
     return given
+
+
+def check_answers(clips: Iterable[Clip], measure: Measure) -> None:
+    """Raise `InputError` where trackers answered, but none of them what is compared (masks have a check of their own)."""
+    tracks = [t for clip in clips for t in clip.tracks.values() if len(t) or len(t.points)]
+    held = {"points": [len(t.points) > 0 for t in tracks], "vos": [True]}
+    boxes = [bool(np.isfinite(t.boxes).all(axis=1).any()) for t in tracks]
+    if tracks and not any(held.get(measure.family, boxes)):
+        what = _COMPARED[measure.family]
+        raise InputError(
+            f"metric={measure.name!r} compares {what}, and no tracker has any. Known: {', '.join(MEASURES)}."
+        )
+
+
+_COMPARED = {"sot": "boxes", "mot": "boxes", "points": "points"}
+
+
+def _check_kind(clip: Clip, labels: Tracks, measure: Measure) -> None:
+    """Raise `InputError` for the first label without a box, or without points, where that is compared: it would count as
+    an object that isn't there."""
+    bare = labels.visible & ~np.isfinite(labels.boxes).all(axis=1)
+    if measure.family == "points":
+        owned = set(zip(labels.points.frame.tolist(), labels.points.object_id.tolist(), strict=True))
+        places = zip(labels.frame.tolist(), labels.object_id.tolist(), strict=True)
+        bare = labels.visible & np.array([place not in owned for place in places], bool)
+    for row in np.flatnonzero(bare)[:1].tolist() if measure.family in _COMPARED else ():
+        what = _COMPARED[measure.family]
+        raise InputError(
+            f"The label of object {labels.object_id[row]} on frame {labels.frame[row]} of {clip.name!r} has no {what}, and "
+            f"{what} are compared. Draw them, or say that the object isn't there (absent=, or --absent on the command line)."
+        )
 
 
 def _check_inside(clip: Clip, labels: Tracks) -> None:

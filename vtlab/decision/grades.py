@@ -11,6 +11,7 @@ import numpy as np
 
 from vtlab.comparison import Comparison
 from vtlab.decision.answer import Verdict
+from vtlab.decision.wording import grounds
 from vtlab.errors import InputError
 from vtlab.metrics.records import apart
 from vtlab.metrics.statistics import FEWEST
@@ -90,7 +91,7 @@ class ByVerdict(Grades):
         self.runs = {t: [clip.tracks[t] for clip in verdict.clips.values()] for t in self.trackers}
         where = "this video" if len(verdict.clips) == 1 else f"these {len(verdict.clips)} clips"
         share = f"{verdict.labelled} of {verdict.frames} frames of {where}"
-        self.ground = f"against your labels on {share}, seed {question.seed}"
+        self.ground = f"against {grounds(verdict)} on {share}, seed {question.seed}"
         self.unfinished = {}
         self.open = verdict.sentence if verdict.state == "label" else ""
         self.more = self._more()

@@ -34,7 +34,7 @@ from vtlab.decision.identity_draw import (
     outcome_of,
     together,
 )
-from vtlab.decision.question import Clip
+from vtlab.decision.question import Clip, number
 from vtlab.decision.sampling import levels, spend, spread
 from vtlab.errors import FormatError, InputError
 from vtlab.files import damage_as, read_json, write_whole
@@ -453,6 +453,8 @@ def identity_pairs(
     """
     if metric not in ("AssPr", "AssRe"):
         raise InputError(f"metric={metric!r}: expected 'AssPr' or 'AssRe'.")
+    for name, value, whole in (("level", level, False), ("budget", budget, True), ("seed", seed, True)):
+        number(name, value, whole=whole)
     if not 0.5 <= level < 1:
         raise InputError(f"level={level!r}: expected a confidence from 0.5 to below 1, such as 0.95.")
     if budget < FIRST:

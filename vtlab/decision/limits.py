@@ -105,10 +105,10 @@ class Cost:
     by_objects: Mapping[int, float] = field(default_factory=dict)
 
     @property
-    def price(self) -> tuple[float, float, str]:
+    def price(self) -> tuple[float, float]:
         """By which the cheaper of two is found: time, then memory; what is unknown is dear."""
         slow = self.timing.p95_ms if isfinite(self.timing.p95_ms) else self.timing.latency_ms
-        return np.nan_to_num(slow, nan=np.inf), np.nan_to_num(self.memory_mb, nan=np.inf), self.label
+        return np.nan_to_num(slow, nan=np.inf), np.nan_to_num(self.memory_mb, nan=np.inf)
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,33 @@ class Clip:
             for values in (part.points.frame, part.points.point_id, part.points.xy, part.points.visible):
                 state.update(values.tobytes())
         return state.hexdigest()
+
+
+def number(name: str, value: Any, *, whole: bool = False) -> float:
+    """A number that a caller gave.
+
+    Raises:
+        InputError: It is none, or not a whole one from 0 on where it has to be.
+    """
+    fits = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if not fits or (whole and (value < 0 or value != int(value))):
+        raise InputError(f"{name}={value!r}: expected a {'whole number from 0 on' if whole else 'number'}.")
+    return value
+
+
+def frames_of(name: str, given: Any) -> list[int]:
+    """Numbers of frames that a caller gave.
+
+    Raises:
+        InputError: They are no list of whole numbers.
+    """
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        raise InputError(f"{name}={given!r}: expected a list of frame numbers, such as {name}=[12, 40].")
+    found = list(given)
+    strange = [f for f in found if isinstance(f, bool) or not isinstance(f, int | np.integer)]
+    if strange:
+        raise InputError(f"{name}: {strange[0]!r} is no frame number (whole, counted from 0).")
+    return [int(f) for f in found]
 
 
 @dataclass(frozen=True)

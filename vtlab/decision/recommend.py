@@ -273,7 +273,7 @@ def _pick(kept: list[Option], grades: Grades) -> str | None:
     front = [o for o in kept if o.label in grades.front(names)]
     top = max(_worth(o) for o in front)
     near = [o for o in front if _worth(o) >= top - grades.within]
-    best = min(near, key=lambda o: o.cost.price)
+    best = min(near, key=lambda o: (o.cost.price, -_worth(o), o.label))
     return None if grades.open and not grades.sure(best.label, names) else best.label
 
 

@@ -25,6 +25,8 @@ Floats = NDArray[np.float64]
 
 FIRST_LOOK = 10
 """Labels below which no interval is stated: the standard error of five cells is not to be trusted."""
+MOST = 10_000
+"""Labels that nobody gives, and whose draw would take minutes."""
 FIT_FROM = 20
 """Labels from which the control variate's slope is fitted; before, a fitted slope loses coverage (.84 at 10)."""
 RIDGE = 0.002
@@ -125,10 +127,12 @@ def levels(budget: int) -> list[int]:
     `levels(80)` is [5, 10, 20, 40, 80]. The first is the number of cells to begin with, 5 to 9.
 
     Raises:
-        InputError: A budget below 10, the fewest labels from which anything can be said.
+        InputError: A budget below 10, the fewest labels from which anything can be said, or above 10,000.
     """
     if budget < FIRST_LOOK:
         raise InputError(f"A verdict needs a budget of at least {FIRST_LOOK} labels, got {budget}.")
+    if budget > MOST:
+        raise InputError(f"budget={budget}: more than {MOST} labels are of no use; 80 usually decide.")
     cells = budget
     while cells >= 10:
         cells //= 2

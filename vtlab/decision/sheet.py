@@ -18,6 +18,7 @@ from vtlab.errors import FormatError, InputError
 from vtlab.files import read_json, write_whole
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.tracks import PointRows, Record, Source, Tracks
+from vtlab.tracks.parquet import is_tracks
 from vtlab.video import Video
 
 LABELS = "labels.json"
@@ -108,23 +109,25 @@ def read(path: Path, layout: str | None = None) -> Tracks:
 
     Args:
         path: The file.
-        layout: Name of its format; by default it is told by its look.
+        layout: Name of its format; by default it is told by its look. What vtlab itself writes is known without.
 
     Raises:
         FormatError: The file is missing, damaged or of no known format.
         InputError: A prompts file holds clicks, which say too little to be compared.
     """
-    if layout is None and path.suffix == ".json" and _holds_prompts(path):
+    if path.suffix == ".json" and _holds_prompts(path, layout):
         return as_tracks(Prompts.load(path))
-    return Tracks.load(path, layout)
+    own = path.suffix == ".parquet" and is_tracks(path)
+    return Tracks.load(path, None if own else layout)
 
 
-def _holds_prompts(path: Path) -> bool:
+def _holds_prompts(path: Path, layout: str | None) -> bool:
+    """Whether a file holds prompts; what is damaged is taken for them where no format is named."""
     try:
         found = read_json(path, "a prompt set")
     except FormatError:
-        return True  # whose reader says what is wrong
-    return not isinstance(found, dict) or "prompts" in found
+        return layout is None  # their reader says what is wrong
+    return isinstance(found, dict) and "prompts" in found
 
 
 def _on_pixels(p: MaskPrompt, source: Source | None) -> MaskPrompt:

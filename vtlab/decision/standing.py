@@ -118,3 +118,8 @@ def groups(beaten: NDArray[np.bool_]) -> list[int]:
             group[i] = number
         left, number = left & ~top, number + 1
     return group
+
+
+def highest(of: NDArray[np.int64], value: Floats) -> list[int]:
+    """Those of some trackers whose value is the highest: clones are one as good as the other, whatever their order."""
+    return [int(i) for i in of if value[i] >= value[of].max() - 1e-12]

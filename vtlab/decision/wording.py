@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from vtlab.decision.answer import Verdict
 
 LIMITS = (
-    "It holds for the unlabelled frames of this footage against these labels, not for other videos.",
+    "It holds for the frames of this footage against these labels, not for other videos.",
     "Labels that are off by 3 to 6 % of an object's size lower every level by 1 to 4 percentage points; differences "
     "between trackers hold much better than levels.",
 )
@@ -28,7 +28,7 @@ def sentence(verdict: Verdict) -> str:
     what += _LEFT_OUT.get(q.absent, "") if verdict.measure.absent != q.absent else ""
     names = _joined(verdict.chosen)
     how = ", proven for any number of labels" if q.guarantee else ""
-    have = "have" if len(verdict.chosen) > 1 else "has"
+    have, are = ("have", "are each") if len(verdict.chosen) > 1 else ("has", "is")
     asked = verdict.next() if verdict.state == "label" else []
     own = f" Labelled twice, you agree with yourself by {verdict.agreement:.1%}." * (
         verdict.agreement == verdict.agreement
@@ -37,7 +37,7 @@ def sentence(verdict: Verdict) -> str:
         "label": f"No answer yet: label {len(asked)} more {_frames(len(asked))}, about {_minutes(len(asked))}, for the next "
         f"look ({verdict.labelled} of {verdict.frames} frames of {where} labelled).",
         "best": f"{sure} {names} has the highest {what} of the {k} {ground}{how}.",
-        "good_enough": f"{sure} {names} is at most {apart(q.within)} of {what} below the best of the {k} {ground}{how}.",
+        "good_enough": f"{sure} {names} {are} at most {apart(q.within)} of {what} below the best of the {k} {ground}{how}.",
         "tie": f"Not decided: {names} are not told apart by {what} {ground}; that does not make them equal.",
         "out_of_labels": f"Not decided: the budget of {q.budget} labels does not single out one of {names} by {what} "
         f"{ground}.",

@@ -217,7 +217,7 @@ def test_labels_without_any_object_decide_nothing():
 
 
 def comparison(truth: Tracks | None, benchmark: str = "", mine=None) -> Comparison:
-    video = open_video(np.zeros((N, 16, 16, 3), np.uint8))
+    video = open_video(np.zeros((N, 240, 240, 3), np.uint8))
     sequence = Sequence("s", video, truth, Prompts([BoxPrompt(tuple(HOME))]), benchmark=benchmark)
     runs = [Run(name, "s", "sot", tracks) for name, tracks in (mine or answers()).items()]
     return Comparison((sequence,), tuple(runs))
@@ -254,9 +254,9 @@ def test_truth_on_few_frames_is_known_and_labels_win_over_it(tmp_path):
     assert "against your labels and the truth of the comparison" in v.sentence
     again = vtlab.verdict(comparison(few), file=tmp_path / "v.json")
     assert again.sentence == v.sentence
-    moved = Tracks.of([8], 1, [HOME + 500])
+    moved = Tracks.of([8], 1, [HOME + 70])
     w = vtlab.verdict(comparison(few), labels=moved)
-    assert w.known["s"].tracks.at(8).boxes[0].tolist() == (HOME + 500).tolist()
+    assert w.known["s"].tracks.at(8).boxes[0].tolist() == (HOME + 70).tolist()
     assert "your labels" in w.sentence or w.state == "label"
 
 
@@ -264,7 +264,7 @@ def test_truth_with_regions_that_do_not_count_is_not_used():
     crowd = Tracks.of(
         np.arange(N), 1, np.tile(HOME, (N, 1)), meta={"tracker": {"name": "x", "family": "mot"}}
     )
-    video = open_video(np.zeros((N, 16, 16, 3), np.uint8))
+    video = open_video(np.zeros((N, 240, 240, 3), np.uint8))
     clear = Sequence("s", video, crowd, benchmark="mot15")
     masked = Sequence("s", video, crowd, benchmark="mot15", ignore=crowd.take([0]))
     runs = tuple(Run(name, "s", "mot", crowd) for name in ("a", "b"))

@@ -152,3 +152,14 @@ def test_a_decision_names_what_it_was_held_against():
     told = decide(vtlab.verdict(found)).sentence
     assert "against the truth of the comparison on 19 of 19 frames" in told
     assert "your labels" not in told
+
+
+@pytest.mark.parametrize(
+    "given", [{"budget_ms": "fast"}, {"memory_mb": True}, {"within": -1}, {"within": "x"}]
+)
+def test_limits_that_cannot_be_are_told(given):
+    video = np.random.default_rng(0).integers(0, 255, (20, 48, 64, 3), dtype=np.uint8)
+    truth = Tracks.of(np.arange(20), 1, np.tile(HOME, (20, 1)))
+    found = vtlab.compare(video, ["ncc", "identity"], prompts=BoxPrompt(HOME), truth=truth, progress=False)
+    with pytest.raises(InputError, match=f"{next(iter(given))}="):
+        decide(found, **given)

@@ -86,3 +86,16 @@ def test_stays_in_a_zone():
 def test_what_is_no_line_or_zone_is_named(call, message):
     with pytest.raises(InputError, match=message):
         call(walk(PATHS))
+
+
+@pytest.mark.parametrize("frames", [-1, 2.5, "x"])
+def test_a_number_of_frames_is_one(frames):
+    with pytest.raises(InputError, match="frames="):
+        counting.over_time(walk(PATHS), frames=frames)
+
+
+def test_lines_and_zones_are_numbers():
+    with pytest.raises(InputError, match="start as numbers"):
+        counting.crossings(walk(PATHS), "a", (50, 0))
+    with pytest.raises(InputError, match="corners of a zone as numbers"):
+        counting.present(walk(PATHS), [("a", 0), (60, 0), (60, 60)])

@@ -12,6 +12,7 @@ import numpy as np
 
 from vtlab import provenance
 from vtlab.contracts import Card
+from vtlab.decision.question import number
 from vtlab.errors import InputError, RegistryError
 from vtlab.metrics.records import figures
 from vtlab.registry import ASSOCIATORS, DETECTORS, SEGMENTERS, TRACKERS
@@ -61,7 +62,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in ("budget_ms", "memory_mb"):
             value = getattr(self, name)
-            if value is not None and not value > 0:
+            if value is not None and not number(name, value) > 0:
                 raise InputError(f"{name}={value!r}: expected a number above 0, or None for any.")
         if self.licence not in (None, "commercial"):
             raise InputError(f"licence={self.licence!r}: expected 'commercial', or None for any.")

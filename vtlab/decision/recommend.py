@@ -13,6 +13,7 @@ from vtlab.decision import card
 from vtlab.decision.answer import Verdict
 from vtlab.decision.grades import ByTruth, ByVerdict, Grade, Grades
 from vtlab.decision.limits import Check, Cost, Licence, Limits, checks, cost_of
+from vtlab.decision.question import number
 from vtlab.errors import InputError
 from vtlab.metrics.records import apart, figures
 from vtlab.trackers.profiling import Profile
@@ -214,6 +215,8 @@ def decide(
     Raises:
         InputError: A comparison without truth, a limit out of range, a profile of no tracker here.
     """
+    if within is not None and not 0 <= number("within", within) < 1:
+        raise InputError(f"within={within!r}: expected a number from 0 (a strict winner) to below 1.")
     limits = Limits(budget_ms, memory_mb, licence, device)
     grades = _grades(subject, family, within)
     measured = _profiles(profiles, grades.trackers)

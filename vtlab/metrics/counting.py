@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError, near
+from vtlab.geometry import numbers
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -149,20 +150,24 @@ def _frames(seen: Tracks, n: int) -> Iterator[tuple[int, Any]]:
 
 
 def _length(tracks: Tracks, frames: int | None) -> int:
-    return int(tracks.frame.max(initial=-1)) + 1 if frames is None else int(frames)
+    if frames is None:
+        return int(tracks.frame.max(initial=-1)) + 1
+    if isinstance(frames, bool) or not isinstance(frames, int | np.integer) or frames < 0:
+        raise InputError(f"frames={frames!r}: expected the number of frames of the video.")
+    return int(frames)
 
 
 def _polygon(zone: ArrayLike, anchor: str) -> Any:
     import supervision as sv
 
-    corners = np.asarray(zone, np.float64)
+    corners = numbers(zone, what="corners of a zone")
     if corners.ndim != 2 or corners.shape[1:] != (2,) or len(corners) < 3 or not np.isfinite(corners).all():
         raise InputError(f"A zone is (N, 2) corners in pixels, at least 3, got shape {corners.shape}.")
     return sv.PolygonZone(np.rint(corners).astype(np.int64), (_position(anchor),))
 
 
 def _point(value: ArrayLike, name: str) -> NDArray[np.float64]:
-    point = np.asarray(value, np.float64)
+    point = numbers(value, what=name)
     if point.shape != (2,) or not np.isfinite(point).all():
         raise InputError(f"{name}={value!r}: expected (x, y) in pixels.")
     return point

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ from vtlab.serve.label_studio import LabelStudio
 from vtlab.serve.scaffold import write_scaffold
 from vtlab.serve.supervisely import Supervisely
 from vtlab.serve.web import running
+from vtlab.testing.hosts.base import Client
 from vtlab.testing.hosts.cvat import FUNCTION, SHAPES, FakeCvat
 from vtlab.testing.hosts.dataloop import FakeDataloop
 from vtlab.testing.hosts.supervisely import GEOMETRIES, FakeSupervisely
@@ -151,3 +155,69 @@ def test_cvats_agent_runs_the_function(tmp_path):
         }
         assert moved["skeleton"] == pytest.approx(4 * n, abs=1)
     assert "not found" in host.answers[4][1]["exc_info"]
+
+
+def test_the_steps_of_the_dockerfile_lead_to_a_server(tmp_path):
+    """The steps of the scaffold's Dockerfile, one by one in an environment that has nothing; only its user is left out."""
+    (file,) = write_scaffold("docker", tmp_path / "deploy", ("ncc",))
+    steps = [line.partition(" ")[::2] for line in file.read_text().splitlines() if line[:1].isupper()]
+    assert [name for name, _ in steps] == ["FROM", "COPY", "RUN", "RUN", "USER", "WORKDIR", "EXPOSE", "CMD"]
+    plain, home = tmp_path / "plain", tmp_path / "home"
+    home.mkdir()
+    subprocess.run([sys.executable, "-m", "venv", plain], check=True, timeout=120)
+    kept = {name: os.environ[name] for name in os.environ if name.startswith(("PIP_", "SSL_"))}
+    clean = {
+        **kept,
+        "PATH": f"{plain}/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "VTLAB_SERVE_TOKEN": "of-docker",
+    }
+    names = ["pyproject.toml", "README.md", "LICENSE", "constraints.txt"]
+    for name in names:
+        if (PROJECT / name).exists():
+            shutil.copy(PROJECT / name, tmp_path / name)
+    shutil.copytree(PROJECT / "vtlab", tmp_path / "vtlab", ignore=shutil.ignore_patterns("__pycache__"))
+    install = steps[2][1].replace("/src", str(tmp_path))
+    done = subprocess.run(
+        install, shell=True, env=clean, cwd=home, capture_output=True, text=True, timeout=1500
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    command = [*json.loads(steps[-1][1]), "--port", "0"]
+    with subprocess.Popen(command, env=clean, cwd=home, stderr=subprocess.PIPE, text=True) as server:
+        try:
+            port = re.search(r"http://0\.0\.0\.0:(\d+)", server.stderr.readline())[1]
+            client = Client(f"http://127.0.0.1:{port}", "of-docker")
+            assert client.ask("GET", "/health")[0] == 200
+            assert client.post("/jobs", {})[0] == 400
+            assert Client(client.address).post("/jobs", {})[0] == 401
+            server.send_signal(signal.SIGINT)
+            server.wait(30)
+        finally:
+            server.kill()
+
+
+def test_the_sdk_of_supervisely_runs_the_legacy_app(tmp_path):
+    write_scaffold("supervisely-legacy", tmp_path, ("ncc",))
+    with FakeSupervisely() as host:
+        host.draw(501, 601)
+        told = ask(
+            "supervisely_legacy", str(tmp_path), host.address, PYTHONPATH=str(PROJECT), HOME=str(tmp_path)
+        )
+        assert "track" in told["callbacks"]
+        assert [f["meta"] for f in host.written] == [
+            {"frame": n, "sourceFigureId": 501} for n in (4, 5, 6, 7)
+        ]
+        assert {f["trackId"] for f in host.written} == {"L1"}
+        assert [data["error"]["message"] != "" for data in host.told("error")] == [True] * 2
+
+
+def test_vots_toolkit_runs_the_class(tmp_path):
+    """`vot test`: the real toolkit and its worker on a synthetic sequence of several objects."""
+    (file,) = write_scaffold("vot", tmp_path, ("ncc",))
+    command = [python("vot_tracker").with_name("vot"), "--registry", file, "test", "ncc"]
+    plain = {**os.environ, "PYTHONPATH": str(PROJECT), "HOME": str(tmp_path), "MPLBACKEND": "Agg"}
+    done = subprocess.run(command, capture_output=True, text=True, timeout=280, env=plain, cwd=tmp_path)
+    said = done.stdout + done.stderr
+    assert done.returncode == 0, said[-2000:]
+    assert "Processing frame 49/49" in said
+    assert "Test concluded" in said

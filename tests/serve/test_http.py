@@ -13,6 +13,7 @@ import tracemalloc
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -382,6 +383,30 @@ def test_several_files_come_as_a_zip(video):
         answer = door.download(Call(path={"job": job.id}, query={"format": "got10k"}))
         assert len(zipfile.ZipFile(io.BytesIO(answer.body)).namelist()) > 1
         assert answer.headers["Content-Disposition"].endswith('"got10k.zip"')
+    finally:
+        core.close()
+
+
+def test_results_that_wait_are_bounded(video):
+    core = Core((ShiftBox,), Limits(answers=24))
+    door = Http(core)
+
+    def run(objects: int) -> Any:
+        given = Prompts([BoxPrompt((20, 30, 50, 60), object_id=n + 1) for n in range(objects)])
+        job = json.dumps({"prompts": json.loads(given.to_json())})
+        made = door.create(Call(client="a", files=(video,), fields={"job": job}))
+        found = core.jobs.get(made.body["id"])
+        assert found.wait(20)
+        return found
+
+    try:
+        assert "36 answers" in run(3).error
+        first, second = run(1), run(1)
+        assert core.jobs.get(first.id).state == second.state == "finished"
+        third = run(2)
+        with pytest.raises(RefusedError, match="no job"):
+            core.jobs.get(first.id)
+        assert core.jobs.get(third.id) is third
     finally:
         core.close()
 

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import types
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -22,8 +23,10 @@ pytest.importorskip("uvicorn", reason="needs vtlab[serve]")
 from vtlab.cli import app
 from vtlab.contracts import Card, Detector, Observation
 from vtlab.prompts import BoxPrompt, PointPrompt, SkeletonPrompt
+from vtlab.registry import load_file
 from vtlab.serve.follow import Core
 from vtlab.serve.guard import Outward
+from vtlab.serve.scaffold import write_scaffold
 from vtlab.serve.supervisely import Supervisely
 from vtlab.serve.supervisely_absent import NOT_HERE
 from vtlab.serve.supervisely_detection import Detection
@@ -181,13 +184,48 @@ def test_a_detector_finds_and_writes_objects(fake, url, door):
 
 
 def test_what_is_not_here_is_said_and_documented(url):
-    text = (Path(__file__).parents[2] / "docs/serve.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/serve/supervisely.md").read_text()
     listed = re.search(r"\*\*Not here\*\*: (.*?)\n\n", text, re.DOTALL)[1]
     assert set(re.findall(r"`/(\w+)`", listed)) == set(NOT_HERE)
     for name in NOT_HERE:
         status, told = Client(url, TOKEN).post(f"/{name}", {"context": {"videoId": 77}})
         assert (status, told["success"]) == (501, False)
         assert name in told["error"]
+
+
+def test_a_legacy_app_tells_the_tool_of_every_error_and_lives_on(tmp_path, monkeypatch):
+    """The SDK ends an app out of whose callback an error comes."""
+    made = types.SimpleNamespace(callback=lambda name: lambda function: function)
+    service = types.ModuleType("supervisely.app.v1.app_service")
+    service.AppService = lambda: made
+    sdk = types.ModuleType("supervisely")
+    sdk.timeit = lambda function: function
+    names = ("supervisely", "supervisely.app", "supervisely.app.v1", "supervisely.app.v1.app_service")
+    for name in names:
+        monkeypatch.setitem(
+            sys.modules, name, {names[0]: sdk, names[3]: service}.get(name, types.ModuleType(name))
+        )
+    write_scaffold("supervisely-legacy", tmp_path, ("ncc",))
+    with FakeSupervisely() as host:
+        monkeypatch.setenv("SERVER_ADDRESS", host.address)
+        monkeypatch.setenv("VTLAB_ALLOW_PRIVATE", "1")
+        track = load_file(f"{tmp_path / 'main.py'}:track", "function")
+        api, said = types.SimpleNamespace(server_address=host.address, token="x"), []
+        log = types.SimpleNamespace(error=said.append)
+        host.draw(501, 601)
+        context = {
+            "videoId": 77,
+            "figureIds": [501],
+            "objectIds": [601],
+            "frameIndex": 3,
+            "frames": 2,
+            "trackId": "L",
+        }
+        for wrong in ({"figureIds": [999]}, {"frames": 0}):
+            track(api, 1, {**context, **wrong}, {}, log)
+        assert len(said) == len(host.told("error")) == 2
+        track(api, 1, context, {}, log)
+        assert [f["meta"]["frame"] for f in host.written] == [4, 5]
 
 
 def test_an_object_that_leaves_is_told(fake, url, door, monkeypatch):

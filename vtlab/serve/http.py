@@ -100,6 +100,7 @@ class Http(Door):
                     ) as run,
                 ):
                     job.total = run.total
+                    job.keeps(run.total * max(len(prompts.object_ids), 1), self.core.limits)
                     try:
                         for frame, answer in run:
                             job.put(_line(frame, answer), steps=1)

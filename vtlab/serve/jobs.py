@@ -36,6 +36,7 @@ class Limits:
         keep_seconds: How long they are kept.
         frames: Frames of a job.
         objects: Objects of a job.
+        answers: Frames times objects of a job whose results are kept, and of all ended jobs together.
         seconds: Duration of a job; longer ones end with an error and what they have.
         json_bytes: Size of a request's JSON.
         body_bytes: Size of a request that brings images or a video.
@@ -52,6 +53,7 @@ class Limits:
     keep_seconds: float = 60.0
     frames: int = 20_000
     objects: int = 500
+    answers: int = 1_000_000
     seconds: float = 3600.0
     json_bytes: int = 4 * 2**20
     body_bytes: int = 512 * 2**20
@@ -89,6 +91,7 @@ class Job:
         error: Why it failed, "" if it didn't. What was found before stays.
         created: Seconds of the clock (`time.time`); `updated`: of its last change.
         size: Bytes that came with it and are held until it ends.
+        answers: Results that it keeps at most, frames times objects.
         about: What its door keeps with it.
     """
 
@@ -100,7 +103,7 @@ class Job:
         self.created = self.updated = time.time()
         self.about: dict[str, Any] = {}
         self.cancel = threading.Event()
-        self.size = 0
+        self.size = self.answers = 0
         self._work: Work | None = work
         self._seconds, self._ends = seconds, float("inf")
         self._rows: list[Any] = []
@@ -119,6 +122,14 @@ class Job:
             self._changed.notify_all()
         self._tell()
         self.check()
+
+    def keeps(self, answers: int, limits: Limits) -> None:
+        """Say how many results it keeps at most; raises `RefusedError` where that is too much."""
+        if answers > limits.answers:
+            raise RefusedError(
+                f"{answers} answers, frames times objects; at most {limits.answers} are kept. Remedy: ask for fewer frames."
+            )
+        self.answers = answers
 
     def check(self) -> None:
         """Raise `StopJob` if the job should end, `RefusedError` if its time is over."""
@@ -320,9 +331,11 @@ class Jobs:
     def _forget(self) -> None:
         """Drop ended jobs that are too old or too many."""
         now = time.time()
-        ended = [job for job in self._known.values() if job.ended]
-        for number, job in enumerate(ended):
-            if now - job.updated > self.limits.keep_seconds or number < len(ended) - self.limits.kept:
+        newer = answers = 0
+        for job in [job for job in reversed(self._known.values()) if job.ended]:
+            newer, answers = newer + 1, answers + job.answers
+            full = newer > self.limits.kept or (newer > 1 and answers > self.limits.answers)
+            if full or now - job.updated > self.limits.keep_seconds:
                 del self._known[job.id]
 
     def _serve(self) -> None:

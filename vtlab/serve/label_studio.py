@@ -116,6 +116,7 @@ class LabelStudio(Door):
                 )
             drawn = _drawn(regions, (video.height, video.width))
             prompts = Prompts(_prompts(drawn))
+            job.keeps(len(video) * len(prompts.object_ids), self.core.limits)
             tracker = choose(_SAMPLE, self.core.trackers)
             with (
                 self.core.pool.lend(tracker) as made,

@@ -51,6 +51,7 @@ import os
 
 import supervisely as sly
 from supervisely.app.v1.app_service import AppService
+from vtlab.errors import VtlabError
 from vtlab.serve.follow import Core
 from vtlab.serve.guard import Outward
 from vtlab.serve.supervisely import Supervisely
@@ -64,7 +65,10 @@ door = Supervisely(Core({trackers!r}), way)
 @sly.timeit
 def track(api, task_id, context, state, app_logger):
     """Follow the figures of the context; what is found is written, errors are shown by the tool."""
-    door.track_now(context, api.server_address, api.token)
+    try:
+        door.track_now(context, api.server_address, api.token)
+    except VtlabError as error:  # the tool was told; an error that leaves this function ends the app
+        app_logger.error(str(error))
 
 
 if __name__ == "__main__":

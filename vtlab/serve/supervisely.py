@@ -10,7 +10,6 @@ and calls `/track-api` of a tracking app for the frames.
 from __future__ import annotations
 
 import hashlib
-import secrets
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,7 +24,7 @@ from vtlab.serve.jobs import Job, RefusedError
 from vtlab.serve.sources import EncodedFrames
 from vtlab.serve.supervisely_absent import absent
 from vtlab.serve.supervisely_detection import Detection, settings
-from vtlab.serve.supervisely_figures import SAMPLES, Shape, to_geometry, to_prompt
+from vtlab.serve.supervisely_figures import SAMPLES, Shape, to_geometry, to_prompt, waiting_row
 from vtlab.serve.supervisely_host import Host, Teller
 from vtlab.trackers.compose.auto import Leaving
 from vtlab.video import Video
@@ -132,7 +131,14 @@ class Supervisely(Door):
         Raises:
             RefusedError: The context is wrong, or the tracking failed; the tool was told.
         """
-        self.track(Call(body={"context": dict(context), "server_address": address, "api_token": token}))
+        call = Call(body={"context": dict(context), "server_address": address, "api_token": token})
+        try:
+            self.track(call)
+        except RefusedError as error:
+            host, _ = self._host(call)
+            Teller(host, context).error(str(error))
+            host.close()
+            raise
         job = self.core.jobs.find(track_id=str(context.get("trackId")))
         job.wait()
         if job.state == "failed":
@@ -203,7 +209,9 @@ class Supervisely(Door):
                 found.objects[figure["id"]] = figure["objectId"]
             return found
 
-        job = self._start(context, host, client, asked, lambda rows, _: [_row(r) for r in rows])
+        job = self._start(
+            context, host, client, asked, lambda rows, _: [waiting_row(r) for r in rows], kept=len(told)
+        )
         return {"message": "Inference has started.", "inference_request_uuid": job.id}
 
     def _start(
@@ -213,8 +221,10 @@ class Supervisely(Door):
         client: str,
         asked: Callable[[tuple[int, int]], _Asked],
         deliver: Callable[[Sequence[dict[str, Any]], str], Sequence[Any]],
+        *,
+        kept: int = 0,
     ) -> Job:
-        """Queue a tracking whose tool is told of each frame."""
+        """Queue a tracking whose tool is told of each frame; of `kept` objects the results wait."""
         backward = _backward(context)
         teller, track_id = Teller(host, context), str(context["trackId"])
 
@@ -224,6 +234,7 @@ class Supervisely(Door):
                     last = span(
                         context["frameIndex"], context["frames"], backward, len(video), self.core.limits
                     )
+                    job.keeps(abs(last - context["frameIndex"]) * kept, self.core.limits)
                     given = asked((video.height, video.width))
                     off = Leaving() if context.get("detectOffScreen") else None
                     order = Order(
@@ -331,6 +342,7 @@ class Supervisely(Door):
         for number, entry in enumerate(geometries):
             given.add(number, entry["type"], entry["data"], size, f"input_geometries[{number}]")
         job.total = abs(last - start)
+        job.keeps(job.total * len(geometries), self.core.limits)
         for answers in follow(
             Order(video, given.prompts, start, last, self.core.trackers), self.core.pool, job
         ):
@@ -473,13 +485,6 @@ def _geometries(context: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
     if not isinstance(given, list) or not given:
         raise RefusedError("input_geometries should be a list of at least one geometry.")
     return [fields_of(entry, f"input_geometries[{n}]", ("type", "data")) for n, entry in enumerate(given)]
-
-
-def _row(figure: Mapping[str, Any]) -> list[Any]:
-    """A figure as it waits: id, class, times, entity, object, project, dataset, frame, kind, geometry, ..., custom data."""
-    frame, kind = figure["meta"]["frame"], figure["geometryType"]
-    head = [secrets.token_hex(16), None, None, None, None, figure["objectId"], None, None, frame, kind]
-    return [*head, figure["geometry"], None, None, figure["meta"], None, None, None]
 
 
 def _rows_later(job: Job) -> Later:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -141,3 +142,10 @@ def _polygon(xy: NDArray[np.float64], rings: tuple[int, ...], size: Size) -> dic
     if not outer:
         return None
     return {"points": {"exterior": outer, "interior": [ring for ring in inner if ring]}}
+
+
+def waiting_row(figure: Mapping[str, Any]) -> list[Any]:
+    """A figure as it waits: id, class, times, entity, object, project, dataset, frame, kind, geometry, ..., custom data."""
+    frame, kind = figure["meta"]["frame"], figure["geometryType"]
+    head = [secrets.token_hex(16), None, None, None, None, figure["objectId"], None, None, frame, kind]
+    return [*head, figure["geometry"], None, None, figure["meta"], None, None, None]

@@ -158,7 +158,7 @@ def loses_what_leaves(it: Server) -> None:
 
 @HTTP.check
 def stops(it: Server) -> None:
-    """stop: a stop is taken at any time, ends the job within a second, and what was found stays"""
+    """stop: a stop is taken at any time, ends the job soon, and what was found stays"""
     job = it.started(prompts=boxes(*[BOX] * 5))
     begin = time.monotonic()
     equal(it.client.ask("POST", f"/jobs/{job}/stop")[0], 200)

@@ -12,7 +12,7 @@ import numpy as np
 
 from vtlab.errors import InputError, near
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts
-from vtlab.tracks import Source, Tracks
+from vtlab.tracks import PointRows, Source, Tracks
 from vtlab.video import StreamVideo, Video
 
 
@@ -133,21 +133,22 @@ def first_prompts(truth: Tracks) -> Prompts:
     once; each kind is given on the first frame that has it.
     """
     found: list[Prompt] = []
-    for object_id in truth.object_ids.tolist():
-        rows = np.flatnonzero((truth.object_id == object_id) & truth.visible)
-        label = truth.labels.get(object_id)
-        for kind in (_box_prompt, _mask_prompt):
-            prompts = (kind(truth, int(row), object_id, label) for row in rows)
-            found += [p for p in (next((p for p in prompts if p is not None), None),) if p is not None]
-        found += _point_prompt(truth, object_id, label)
+    labels, points = truth.labels, truth.points.object_rows()
+    sides = truth.boxes[:, 2:] - truth.boxes[:, :2]
+    boxed = np.logical_and.reduce(np.isfinite(sides) & (sides > 0), axis=1)
+    for object_id, rows in truth.object_rows().items():
+        seen, label = rows[truth.visible[rows]], labels.get(object_id)
+        if (with_box := seen[boxed[seen]]).size:
+            x1, y1, x2, y2 = truth.boxes[with_box[0]].tolist()
+            frame = int(truth.frame[with_box[0]])
+            found.append(BoxPrompt((x1, y1, x2, y2), object_id=object_id, frame=frame, label=label))
+        masks = (
+            (_mask_prompt(truth, int(row), object_id, label) for row in seen) if truth.rle is not None else ()
+        )
+        found += [p for p in (next((m for m in masks if m is not None), None),) if p is not None]
+        if object_id in points:
+            found += _point_prompt(truth.points.take(points[object_id]), object_id, label)
     return Prompts(found, source=truth.record.source)
-
-
-def _box_prompt(truth: Tracks, row: int, object_id: int, label: str | None) -> Prompt | None:
-    x1, y1, x2, y2 = box = truth.boxes[row].tolist()
-    if not (np.isfinite(box).all() and x2 > x1 and y2 > y1):
-        return None
-    return BoxPrompt((x1, y1, x2, y2), object_id=object_id, frame=int(truth.frame[row]), label=label)
 
 
 def _mask_prompt(truth: Tracks, row: int, object_id: int, label: str | None) -> Prompt | None:
@@ -157,8 +158,7 @@ def _mask_prompt(truth: Tracks, row: int, object_id: int, label: str | None) -> 
     return MaskPrompt.of(mask, object_id=object_id, frame=int(truth.frame[row]), label=label)
 
 
-def _point_prompt(truth: Tracks, object_id: int, label: str | None) -> list[Prompt]:
-    points = truth.points.take(truth.points.object_id == object_id)
+def _point_prompt(points: PointRows, object_id: int, label: str | None) -> list[Prompt]:
     count = len(np.unique(points.point_id))
     seen = points.take(points.visible & np.isfinite(points.xy).all(axis=1))
     frames, counts = np.unique(seen.frame, return_counts=True)

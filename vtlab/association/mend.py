@@ -48,8 +48,8 @@ def interpolate_gaps(
     if not longest >= 0 or not smooth >= 0:
         raise InputError(f"longest and smooth are seconds of at least 0, got {longest!r} and {smooth!r}.")
     filled = [tracks]
-    for object_id in tracks.object_ids.tolist():
-        rows = tracks.of_object(object_id).seen()
+    for _, mine in tracks.by_object():
+        rows = mine.seen()
         frames = rows.frame
         for a in np.flatnonzero(np.diff(frames) > 1):
             start, end = int(frames[a]), int(frames[a + 1])
@@ -64,8 +64,7 @@ def drop_short(tracks: Tracks, timestamps: Times, *, shortest: float = 0.3) -> T
     """Remove objects that were seen for less than `shortest` seconds between their first and last frame."""
     times = _times(tracks, timestamps)
     keep = np.ones(len(tracks), dtype=bool)
-    for object_id in tracks.object_ids.tolist():
-        mine = tracks.object_id == object_id
+    for mine in tracks.object_rows().values():
         frames = tracks.frame[mine]
         if times[frames[-1]] - times[frames[0]] < shortest:
             keep[mine] = False
@@ -101,7 +100,7 @@ def relink(
     times = _times(tracks, video.timestamps)
     ids = tracks.object_ids
     vectors = _describe(tracks, video, describe, ids, samples)
-    ends = [_end(tracks.of_object(int(i)).seen(), times) for i in ids]
+    ends = [_end(mine.seen(), times) for _, mine in tracks.by_object()]
     likeness = (vectors @ vectors.T).astype(np.float64)
     for a, first in enumerate(ends):
         for b, second in enumerate(ends):
@@ -182,8 +181,8 @@ def _without_unseen(tracks: Tracks, filled: list[Tracks]) -> Tracks:
 
 def _smoothed(tracks: Tracks, times: Times, sigma: float) -> Tracks:
     boxes = tracks.boxes.copy()
-    for object_id in tracks.object_ids.tolist():
-        mine = np.flatnonzero((tracks.object_id == object_id) & np.isfinite(tracks.boxes).all(axis=1))
+    for mine in tracks.object_rows().values():
+        mine = mine[np.isfinite(tracks.boxes[mine]).all(axis=1)]
         t = times[tracks.frame[mine]]
         for start in range(0, len(mine), 512):  # the kernel of a long track, piece by piece
             rows = mine[start : start + 512]
@@ -195,8 +194,8 @@ def _smoothed(tracks: Tracks, times: Times, sigma: float) -> Tracks:
 def _describe(tracks: Tracks, video: Video, embedder: Any, ids: NDArray[np.int64], samples: int) -> Vectors:
     """Mean vector (N, D) of each object over evenly spread frames."""
     wanted: dict[int, list[int]] = {}
-    for object_id in ids.tolist():
-        rows = np.flatnonzero((tracks.object_id == object_id) & tracks.visible)
+    for mine in tracks.object_rows().values():
+        rows = mine[tracks.visible[mine]]
         chosen = rows[np.unique(np.linspace(0, len(rows) - 1, min(samples, len(rows))).astype(int))]
         for row in chosen.tolist():
             wanted.setdefault(int(tracks.frame[row]), []).append(row)

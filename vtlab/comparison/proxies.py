@@ -114,8 +114,7 @@ def sights(runs: Sequence[Run], frames: dict[str, int], family: str) -> tuple[st
 
 def stands_still(tracks: Tracks) -> bool:
     """True if no object's box and no point ever moves."""
-    for i in tracks.object_ids.tolist():
-        mine = tracks.of_object(i)
+    for _, mine in tracks.by_object():
         if np.nanmax(np.ptp(np.nan_to_num(mine.boxes), axis=0), initial=0.0) > 0:
             return False
         for k in np.unique(mine.points.point_id):

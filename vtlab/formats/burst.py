@@ -106,7 +106,8 @@ class Burst(js.JsonVideo):
                 f"{path}: {self.name} holds masks; give tracks with masks and the frames' size."
             )
         count, owners = frame_count(tracks), seen.object_ids.tolist()
-        numbers = js.numbered(map(seen.labels.get, owners), tracks, path)
+        labels = seen.labels
+        numbers = js.numbered(map(labels.get, owners), tracks, path)
         given = tracks.meta.get("images")
         paths = (
             given
@@ -129,7 +130,7 @@ class Burst(js.JsonVideo):
             "annotated_image_paths": paths,
             "neg_category_ids": [],
             "not_exhaustive_category_ids": [],
-            "track_category_ids": {str(i): numbers[seen.labels.get(i) or "object"] for i in owners},
+            "track_category_ids": {str(i): numbers[labels.get(i) or "object"] for i in owners},
             "segmentations": drawn,
         }
         listed = [{"id": n, "name": label} for label, n in numbers.items()]

@@ -115,10 +115,11 @@ class MotsImages(Format):
                 f"Masks overlap in frame {frame} ({twice} pixels); MOTS gives each pixel to one object."
             )
         seen = tracks.seen()
-        values = [_value(seen.labels.get(owner), owner) for owner in seen.object_id.tolist()]
+        labels = seen.labels
+        values = [_value(labels.get(owner), owner) for owner in seen.object_id.tolist()]
         for frame in range(frame_count(tracks)):
             drawn = np.zeros(tracks.size, np.uint16)
-            for row in np.flatnonzero(seen.frame == frame).tolist():
+            for row in range(*np.searchsorted(seen.frame, [frame, frame + 1])):
                 mask = seen.mask(row)
                 if mask is not None:
                     drawn[mask] = values[row]

@@ -92,8 +92,7 @@ def _listed(tracks: Tracks) -> dict[str, Any]:
     names = dict(zip(tracks.meta.get("annotated") or (), tracks.meta.get("files") or (), strict=False))
     given, seen = tracks.meta.get("object_frames") or {}, tracks.seen()
     found = {}
-    for owner in seen.object_ids.tolist():
-        mine = seen.of_object(owner)
+    for owner, mine in seen.by_object():
         frames = given.get(str(owner)) or [f for f in looked if f >= mine.frame[0]]
         label = mine.labels.get(owner)
         entry: dict[str, Any] = {} if label is None else {"category": label}

@@ -172,8 +172,7 @@ def _from_frames(rows: Tracks, video: Frames) -> tuple[NDArray[np.bool_], NDArra
             motion[here] = _shift(before, grey, objects)
         before, last = grey, frame
     typical = np.zeros(len(rows))
-    for object_id in rows.object_ids:
-        mine = rows.object_id == object_id
+    for mine in rows.object_rows().values():
         typical[mine] = np.median(sharpness[mine])
     return sharpness < typical / 3, motion > 0.01
 

@@ -98,11 +98,11 @@ def jumps(tracks: Tracks) -> int:
 def _spans(tracks: Tracks, frames: int) -> Iterator[tuple[NDArray[np.int64], int, int]]:
     """For each object: frames on which it is seen, and the first and the end of those on which it was to be followed."""
     direction = tracks.record.direction or "forward"
-    for i in tracks.object_ids.tolist():
-        mine = tracks.of_object(i)
-        start = int(mine.frame.min()) if direction == "forward" else 0
-        stop = int(mine.frame.max()) + 1 if direction == "backward" else frames
-        yield np.unique(mine.frame[mine.visible]), start, max(stop, start)
+    for rows in tracks.object_rows().values():
+        mine = tracks.frame[rows]
+        start = int(mine[0]) if direction == "forward" else 0
+        stop = int(mine[-1]) + 1 if direction == "backward" else frames
+        yield np.unique(mine[tracks.visible[rows]]), start, max(stop, start)
 
 
 def similarity(first: Tracks, second: Tracks) -> float:
@@ -148,8 +148,8 @@ def flicker(tracks: Tracks) -> float:
     """Changes between seen and not seen, per frame, averaged over objects (from first to last seen); NaN if none."""
     seen = tracks.seen()
     rates = []
-    for object_id in seen.object_ids:
-        frames = seen.frame[seen.object_id == object_id]
+    for rows in seen.object_rows().values():
+        frames = seen.frame[rows]
         gaps = int((np.diff(frames) > 1).sum())
         rates.append(2 * gaps / (frames[-1] - frames[0] + 1))
     return _nanmean(np.array(rates, dtype=np.float64))

@@ -38,8 +38,8 @@ def over_time(tracks: Tracks, *, frames: int | None = None) -> pd.DataFrame:
 
     seen = tracks.seen()
     n = _length(tracks, frames)
-    first = [int(seen.of_object(i).frame.min()) for i in seen.object_ids.tolist()]
-    started = np.bincount(np.array(first, np.int64), minlength=n)[:n]
+    first = np.unique(seen.object_id, return_index=True)[1]
+    started = np.bincount(seen.frame[first], minlength=n)[:n]
     return pd.DataFrame(
         {"present": present(tracks, frames=n), "unique": started.cumsum()},
         index=pd.RangeIndex(n, name="frame"),

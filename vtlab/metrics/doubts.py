@@ -87,8 +87,7 @@ def _places(tracks: Tracks, others: Mapping[str, Tracks], video: Video | None) -
 
 def _by_boxes(seen: Tracks, others: Mapping[str, Tracks]) -> Iterator[dict[str, Any]]:
     covered = _covered(seen)
-    for object_id in seen.object_ids.tolist():
-        rows = np.flatnonzero(seen.object_id == object_id)
+    for object_id, rows in seen.object_rows().items():
         frame, boxes, score = seen.frame[rows], seen.boxes[rows], seen.score[rows]
         signals = {
             "score": _score(score),

@@ -58,8 +58,7 @@ def taken(rows: Tracks) -> tuple[Tracks, dict[int, Changes], dict[int, About]]:
     """Tracks without their attributes; those of each object by frame; those of the objects as a whole."""
     found: dict[int, dict[str, dict[int, Any]]] = {}
     names = _names(rows)
-    for i in rows.object_ids.tolist() if names else []:
-        mine = np.flatnonzero(rows.object_id == i)
+    for i, mine in rows.object_rows().items() if names else ():
         own = _columns(rows, mine, names)
         frames = rows.frame[mine].tolist()
         told = {name: _starts(frames, values) for name, values in own.items() if any(values)}

@@ -74,18 +74,17 @@ def newcomers(found: Tracks, known: Tracks) -> Tracks:
     A found object is a known one where both overlap by `SAME` on average over the frames that they share.
     """
     keep, free = {}, max([*known.object_ids.tolist(), 0]) + 1
-    seen = known.seen()
-    for i in found.object_ids.tolist():
-        if not _is_known(found.of_object(i).seen(), seen):
+    seen = [theirs for _, theirs in known.seen().by_object()]
+    for i, mine in found.by_object():
+        if not _is_known(mine.seen(), seen):
             keep[i] = free
             free += 1
     rows = found.take(np.isin(found.object_id, list(keep)))
     return rows.renamed(keep)
 
 
-def _is_known(mine: Tracks, known: Tracks) -> bool:
-    for j in known.object_ids.tolist():
-        theirs = known.of_object(j)
+def _is_known(mine: Tracks, known: list[Tracks]) -> bool:
+    for theirs in known:
         _, a, b = np.intersect1d(mine.frame, theirs.frame, return_indices=True)
         if len(a) and np.nan_to_num(paired_iou(mine.boxes[a], theirs.boxes[b])).mean() >= SAME:
             return True

@@ -231,11 +231,11 @@ def _trails(canvas: Image, tracks: Tracks, frame: int, trail: int, weight: int) 
             path = np.floor(p.xy[mine]).astype(np.int32).reshape(-1, 1, 2)
             cv2.polylines(canvas, [path], False, colour(int(object_id) + int(point_id)), weight, cv2.LINE_AA)
     if not len(p):
-        for object_id in recent.object_ids:
-            mine = recent.of_object(int(object_id)).seen()
+        for object_id, rows in recent.by_object():
+            mine = rows.seen()
             centres = (mine.boxes[:, :2] + mine.boxes[:, 2:]) / 2
             path = np.floor(centres[np.isfinite(centres).all(axis=1)]).astype(np.int32).reshape(-1, 1, 2)
-            cv2.polylines(canvas, [path], False, colour(int(object_id)), weight, cv2.LINE_AA)
+            cv2.polylines(canvas, [path], False, colour(object_id), weight, cv2.LINE_AA)
 
 
 def _text(canvas: Image, text: str, corner: Any, shade: Colour, weight: int, *, below: bool = False) -> None:

@@ -128,9 +128,16 @@ class Text(Column):
         return isinstance(value, str)
 
     def _items(self, values: Any, what: str) -> list[Any]:
-        return [
-            None if v is None or (isinstance(v, float) and v != v) else str(v) for v in _listed(values, what)
-        ]
+        items = _listed(values, what)
+        if {*map(type, items)} <= {str, type(None)}:
+            return items
+        return [None if v is None or (isinstance(v, float) and v != v) else str(v) for v in items]
+
+    def from_rest(self, name: str, table: Any) -> Any:
+        """See `Column`; each word is made once, not once a row."""
+        coded = table.column(self.stored(name)[0]).cast(self.arrow()).combine_chunks().dictionary_encode()
+        words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
+        return words[coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]
 
     def arrow(self) -> Any:
         """See `Column`."""
@@ -256,6 +263,13 @@ def as_column(values: Any, shape: tuple[int, ...] | None, dtype: Any, what: str)
         raise TracksError(f"Tracks: expected {what!r} of shape {shape}, got {array.shape}.") from None
 
 
+def rows_of_each(ids: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+    """Where each value of `ids` (N,) stands: {value: positions in order}, values ascending."""
+    order = np.argsort(ids, kind="stable")
+    values, first = np.unique(ids[order], return_index=True)
+    return dict(zip(values.tolist(), np.split(order, first[1:]), strict=True)) if len(ids) else {}
+
+
 def positions(index: ArrayLike, n: int) -> NDArray[np.int64]:
     """Positions of rows in a table of `n` rows, given as such or as a mask of bools.
 
@@ -379,6 +393,27 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.frame)
+
+    @property
+    def object_ids(self) -> NDArray[np.int64]:
+        """Ids of all objects, ascending."""
+        return np.unique(self.object_id)
+
+    @property
+    def frames(self) -> NDArray[np.int64]:
+        """Frames that have a row, ascending."""
+        return np.unique(self.frame)
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """Label of each object that has one (its first)."""
+        rows = np.flatnonzero(self.label != np.array(None))
+        ids, first = np.unique(self.object_id[rows], return_index=True)
+        return dict(zip(ids.tolist(), self.label[rows[first]].tolist(), strict=True))
+
+    def object_rows(self) -> dict[int, NDArray[np.int64]]:
+        """Positions of each object's rows in their order, ids ascending; made in one pass over all rows."""
+        return rows_of_each(self.object_id)
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """The columns that the table has, by name."""

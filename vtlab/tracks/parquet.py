@@ -56,8 +56,11 @@ def write(tracks: Tracks, path: str | Path, also: Mapping[str, str] | None = Non
             columns = {
                 name: pa.array([text] * len(tracks), pa.string()) for name, text in also.items()
             } | columns
-        table = pa.table(columns)
-        pq.write_table(table.replace_schema_metadata({"vtlab": json.dumps(header)}), part, compression="zstd")
+        table = pa.table(columns).replace_schema_metadata({"vtlab": json.dumps(header)})
+        repeated = [
+            f.name for f in table.schema if not pa.types.is_floating(f.type)
+        ]  # floats hardly ever are
+        pq.write_table(table, part, compression="zstd", use_dictionary=repeated)
 
     return write_whole(path, fill)
 

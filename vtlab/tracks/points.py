@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import TracksError, near
-from vtlab.tracks.columns import as_column, positions
+from vtlab.tracks.columns import as_column, positions, rows_of_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,10 @@ class PointRows:
         """The rows at `index` (positions or a bool mask)."""
         rows = positions(index, len(self))
         return PointRows(*(getattr(self, name)[rows] for name in self.__slots__))
+
+    def object_rows(self) -> dict[int, NDArray[np.int64]]:
+        """Positions of each object's points in their order, ids ascending; made in one pass."""
+        return rows_of_each(self.object_id)
 
     def replace(self, **columns: ArrayLike) -> PointRows:
         """A copy with some columns replaced; raises `TracksError` for unknown ones and values they can't have."""

@@ -7,7 +7,7 @@ are is said in `vtlab.tracks.columns`, where they come from in `vtlab.tracks.rec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,7 +95,8 @@ class Tracks(Columns):
         n = len(frames)
         told = {"object_id": object_id, "boxes": boxes, "score": score, "visible": visible, **columns}
         made = given.read({k: v for k, v in told.items() if v is not None}, n)
-        rle, size = _encode_all(masks, made.get("polygons"), n, size)
+        size, outlines = given.size_of(size), made.get("polygons")
+        rle, size = (None, size) if masks is outlines is None else _encode_all(masks, outlines, n, size)
         made |= {"frame": frames}
         made |= {k: kind.blank(n) for k, kind in COLUMNS.items() if not kind.optional and k not in made}
         others = {
@@ -124,23 +125,6 @@ class Tracks(Columns):
             what.append(f"{len(self.points)} points")
         name = self.record.tracker and self.record.tracker.name
         return f"Tracks({', '.join(what)}{f', by {name}' if name else ''})"
-
-    @property
-    def object_ids(self) -> NDArray[np.int64]:
-        """Ids of all objects, ascending."""
-        return np.unique(self.object_id)
-
-    @property
-    def frames(self) -> NDArray[np.int64]:
-        """Frames that have a row, ascending."""
-        return np.unique(self.frame)
-
-    @property
-    def labels(self) -> dict[int, str]:
-        """Label of each object that has one (its first)."""
-        rows = np.flatnonzero(self.label != np.array(None))
-        ids, first = np.unique(self.object_id[rows], return_index=True)
-        return dict(zip(ids.tolist(), self.label[rows[first]].tolist(), strict=True))
 
     @property
     def name(self) -> str:
@@ -172,6 +156,13 @@ class Tracks(Columns):
     def of_object(self, object_id: int) -> Tracks:
         """The rows of one object."""
         return self.take(self.object_id == given.number(object_id, "an object's id"))
+
+    def by_object(self) -> Iterator[tuple[int, Tracks]]:
+        """Each object's (id, rows), ids ascending: one pass over the rows in all, where `of_object` takes one each time."""
+        points = self.points.object_rows()
+        for object_id, mine in self.object_rows().items():
+            rows = {name: values[mine] for name, values in self.columns().items()}
+            yield object_id, self._with(rows, self.points.take(points.get(object_id, np.empty(0, np.int64))))
 
     def between(self, start: int, stop: int) -> Tracks:
         """The rows of frames start <= frame < stop."""
@@ -471,7 +462,6 @@ def _encode_all(
     size: tuple[int, int] | None,
 ) -> tuple[NDArray[np.object_] | None, tuple[int, int] | None]:
     """Encode masks, and the polygons of rows without one; (None, size) where there are neither."""
-    size = given.size_of(size)
     if masks is not None and len(masks) != n:
         raise TracksError(f"Tracks: expected {n} masks, got {len(masks)}.")
     column = np.empty(n, dtype=object)

@@ -13,10 +13,11 @@ from torch import nn  # noqa: E402
 from vtlab.deploy import export as module  # noqa: E402
 from vtlab.deploy.export import export  # noqa: E402
 from vtlab.errors import InputError, RegistryError, VtlabError  # noqa: E402
-from vtlab.nets import mcitrack, mixformer, mixformer_cvt, mixformer_vit, transt  # noqa: E402
+from vtlab.nets import mcitrack, mixformer, mixformer_cvt, mixformer_vit, sutrack, transt  # noqa: E402
 from vtlab.nets.layers import CornerHead, fold_batch_norms  # noqa: E402
 from vtlab.trackers.boxes.mcitrack import MCITrack  # noqa: E402
 from vtlab.trackers.boxes.mixformer import MixFormer  # noqa: E402
+from vtlab.trackers.boxes.sutrack import SUTrack  # noqa: E402
 from vtlab.trackers.boxes.transt import TransT  # noqa: E402
 
 
@@ -30,6 +31,9 @@ def narrow(kind):
     if kind == "mcitrack-t224":
         config = mcitrack.MCITrackConfig(dim=64, stem=1, depth=4, search=64, template=32)
         return made(MCITrack, mcitrack.MCITrack(config))
+    if kind == "sutrack-b224":
+        config = mcitrack.MCITrackConfig(dim=64, stem=1, depth=2, search=64, template=32)
+        return made(SUTrack, sutrack.SUTrack(config), templates=2)
     if "vit" in kind:
         backbone = mixformer_vit.MixVit(mixformer_vit.VitConfig(64, 2, 2, 64, 96))
     else:
@@ -47,7 +51,8 @@ def made(cls, network, **others):
 
 
 @pytest.mark.parametrize(
-    "kind", ["transt", "mixformer-cvt", "mixformer-cvt-offline", "mixformer-vit", "mcitrack-t224"]
+    "kind",
+    ["transt", "mixformer-cvt", "mixformer-cvt-offline", "mixformer-vit", "mcitrack-t224", "sutrack-b224"],
 )
 def test_the_file_computes_what_pytorch_computes(tmp_path, monkeypatch, kind):
     monkeypatch.setattr(module.TRACKERS, "create", lambda *_, **__: narrow(kind))

@@ -1,4 +1,4 @@
-"""TransT and MixFormer against a few stored outputs of the official code; needs nothing but this repository.
+"""TransT, MixFormer and SUTrack against a few stored outputs of the official code; needs nothing but this repository.
 
 `golden/box_trackers.npz` holds, for each variant, names and shapes of the official state dict and the official
 network's answer to seeded noise with seeded weights. `test_transt.py` and `test_mixformer.py` go deeper.
@@ -16,6 +16,7 @@ torch = pytest.importorskip("torch", reason="torch is not installed: pip install
 
 from vtlab.nets.mixformer_cvt import mixformer_cvt  # noqa: E402
 from vtlab.nets.mixformer_vit import mixformer_vit  # noqa: E402
+from vtlab.nets.sutrack import CONFIGS, SUTrack  # noqa: E402
 from vtlab.nets.transt import TransT  # noqa: E402
 
 pytestmark = pytest.mark.parity
@@ -97,3 +98,36 @@ def test_mixformer(golden, variant, size):
         np.testing.assert_allclose(scores, golden[f"{variant}/scores"], rtol=0, atol=SCORE)
     three = net.memorize(torch.cat([template, noise(204, 3, 128)])[None])
     np.testing.assert_allclose(net(three, search)[0], golden[f"{variant}/three"][0], rtol=0, atol=BOX)
+
+
+SUTRACK_GAINS = {
+    "pos_embed": 60,
+    "cls_token": 10,
+    "search_token": 5,
+    "ground_token": 5,
+    "gamma_1": 5,
+    "gamma_2": 5,
+    "conv5_ctr.weight": 4,
+}
+"""Factors on the seeded weights by the ends of names, as the golden answers were made with."""
+
+
+@torch.inference_mode()
+def test_sutrack():
+    with np.load(Path(__file__).parent / "golden" / "sutrack_t224.npz", allow_pickle=False) as stored:
+        golden = dict(stored)
+    network = SUTrack(CONFIGS["t224"]).eval()
+    state = network.state_dict()
+    for name, value in state.items():
+        if value.is_floating_point():
+            gain = next((g for end, g in SUTRACK_GAINS.items() if name.endswith(end)), 1)
+            value.copy_(seeded(name, tuple(value.shape)) * gain)
+    state["text_token"].copy_(torch.from_numpy(golden["text_token"]))
+
+    def noise(seed, size):
+        rng = np.random.Generator(np.random.PCG64(seed))
+        return torch.from_numpy(rng.standard_normal((1, 3, size, size)).astype(np.float32))
+
+    template = network.embed_templates(noise(401, 112), torch.tensor([[0.25, 0.27, 0.5, 0.45]]))
+    for name, found in zip(("score", "size", "offset"), network(noise(411, 224), template), strict=True):
+        np.testing.assert_allclose(found, golden[f"{name}_map"], rtol=0, atol=BOX)

@@ -17,8 +17,8 @@ from vtlab.nets.mcitrack import CONFIGS, MCITrack, variant_of  # noqa: E402
 from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
 from vtlab.trackers.boxes import mcitrack as module  # noqa: E402
 from vtlab.trackers.boxes.crops import area_window, crop, hann_window, network_input  # noqa: E402
+from vtlab.trackers.boxes.crops import decode_centre as decode  # noqa: E402
 from vtlab.trackers.boxes.mcitrack import MCITrack as MCITrackTracker  # noqa: E402
-from vtlab.trackers.boxes.mcitrack import decode  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
 
 pytestmark = [pytest.mark.shared, pytest.mark.parity]
@@ -209,7 +209,7 @@ def test_tracker(fixture, make, images, monkeypatch, run):
         seen.net.append((args[0].numpy().copy(), decode(*args)[0].numpy().copy()))
         return decode(*args)
 
-    monkeypatch.setattr(module, "decode", decoding)
+    monkeypatch.setattr(module, "decode_centre", decoding)
     monkeypatch.setattr(tracker._network, "forward", keep_first(seen.searches, tracker._network.forward))
     answers = [tracker.init(Frame(0, 0.0, images[0]), prompt(tracked["init_box_xywh"]))]
     target = tracker._targets[1]

@@ -10,12 +10,13 @@ from torch import nn
 
 from vtlab.nets import mcitrack as mcitrack_nets
 from vtlab.nets import mixformer_cvt, mixformer_vit
+from vtlab.nets import sutrack as sutrack_nets
 from vtlab.nets.mixformer import MixFormer, ScorePrediction
 from vtlab.nets.transt import TransT
-from vtlab.trackers.boxes import mcitrack, mixformer, transt
+from vtlab.trackers.boxes import mcitrack, mixformer, sutrack, transt
 from vtlab.video import Frame
 
-KINDS = ("transt", "cvt", "cvt-offline", "vit", "mcitrack")
+KINDS = ("transt", "cvt", "cvt-offline", "vit", "mcitrack", "sutrack")
 
 
 class BoxHead(nn.Module):
@@ -39,9 +40,10 @@ def network(kind):
         net.backbone[0].body = nn.Conv2d(3, 1024, 8, stride=8)
         nn.init.normal_(net.class_embed.layers[2].weight, std=3)
         return net.eval()
-    if kind == "mcitrack":
+    if kind in ("mcitrack", "sutrack"):
         config = mcitrack_nets.MCITrackConfig(dim=64, stem=1, depth=4, search=64, template=32)
-        net = mcitrack_nets.MCITrack(config).eval()
+        made = mcitrack_nets.MCITrack if kind == "mcitrack" else sutrack_nets.SUTrack
+        net = made(config).eval()
         for name, value in net.named_parameters():
             if value.dim() == 1 and not name.endswith("norm.weight"):
                 nn.init.normal_(value, 1.0 if name.endswith(("weight", "gamma", "D")) else 0.0, 0.1)
@@ -59,7 +61,7 @@ def network(kind):
 
 def make(monkeypatch, kind, net=None, **options):
     """A tracker of a kind on its narrow network, or on `net`; templates are due every 0.2 s."""
-    module = {"transt": transt, "mcitrack": mcitrack}.get(kind, mixformer)
+    module = {"transt": transt, "mcitrack": mcitrack, "sutrack": sutrack}.get(kind, mixformer)
     monkeypatch.setattr(module, "load", lambda *_, **__: net or network(kind))
     options = {"device": "cpu", **options}
     if kind == "transt":
@@ -67,6 +69,8 @@ def make(monkeypatch, kind, net=None, **options):
     options = {"update_every": 0.2, **options}
     if kind == "mcitrack":
         return mcitrack.MCITrack(**{"memory": 6, **options})
+    if kind == "sutrack":
+        return sutrack.SUTrack(**{"update_above": 0.2, "templates": 2, **options})
     options = {"search_factor": 4.5, **options}
     return mixformer.MixFormer(backbone=kind[:3], online="offline" not in kind, **options)
 

@@ -17,7 +17,8 @@ from vtlab.testing import lacking  # noqa: E402
 from vtlab.video import Frame  # noqa: E402
 
 HERE = [c.name for c in TRACKERS.cards("sot") if c.requires != "torch" and not lacking(c)]
-NETWORKS = ("transt", "cvt", "cvt-offline", "mcitrack", *({"nanotrack-v2"} & set(HERE)))
+REAL = [n for n in ("nanotrack-v2", "fear-xs", "dcfnet") if not lacking(TRACKERS.card(n))]
+NETWORKS = ("transt", "cvt", "cvt-offline", "mcitrack", "sutrack", *REAL)
 KINDS = (*NETWORKS, *(n for n in HERE if not n.startswith("nanotrack") and n != "interpolation"))
 ODD = {
     "over a corner": (-30, -20, 15, 12),
@@ -132,7 +133,7 @@ def break_first_row(kind, tracker, monkeypatch):
         values[0] = float("nan")
         return values
 
-    if kind in narrow.KINDS:
+    if hasattr(tracker, "_network"):
         forward = tracker._network.forward
         monkeypatch.setattr(tracker._network, "forward", lambda *args: broken(forward(*args)))
         return

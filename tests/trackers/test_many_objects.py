@@ -15,7 +15,7 @@ from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
 from vtlab.registry import tracker_card  # noqa: E402
 from vtlab.testing import lacking  # noqa: E402
 
-KINDS = (*narrow.KINDS, *({"nanotrack-v2"} if not lacking(tracker_card("nanotrack-v2")) else ()))
+KINDS = (*narrow.KINDS, *(n for n in ("nanotrack-v2", "fear-xs", "dcfnet") if not lacking(tracker_card(n))))
 BOXES = ((20, 15, 60, 65), (90, 60, 130, 90), (100, 5, 128, 50), (0, 80, 30, 120))
 TOLERANCE = 1e-3  # pixels
 FRAMES = narrow.smooth_frames(7)

@@ -24,6 +24,7 @@ def load(
     *,
     what: str,
     variant_of: Callable[[Mapping[str, torch.Tensor]], str | None],
+    read: Callable[[Path], dict[str, torch.Tensor]] | None = None,
 ) -> Network:
     """Make a network and fill it from the checkpoint a user gave, or from the official one.
 
@@ -33,6 +34,7 @@ def load(
         official: Where the official checkpoint is found.
         what: Name of the variant, for messages.
         variant_of: Names the variant that a state dict belongs to, or None.
+        read: Reads files of a layout of their own.
 
     Raises:
         WeightsError: The file is missing, damaged or of another variant.
@@ -50,7 +52,7 @@ def load(
     with torch.device("meta"):
         network = make()
     network.to_empty(device="cpu")
-    checkpoints.load_into(network, path, what=what, variant_of=variant_of)
+    checkpoints.load_into(network, path, what=what, variant_of=variant_of, read=read)
     return network
 
 

@@ -26,11 +26,14 @@ from vtlab.weights.transfer import fetch_https, forget, steps, tell, unreachable
 
 _DRIVE = ("drive.google.com", "docs.google.com")
 _HUB = re.compile(r"https://huggingface\.co/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
+_HUB_PAGE = re.compile(r"https://huggingface\.co/[^/]+/[^/]+/?")
 _TIMEOUT, _RETRIES, _LARGEST = 20.0, 3, 16 * 2**30
 
 
 def way(file: WeightFile) -> str:
     """How a file is got: "https", "hub", "drive", or "by hand" where nobody states its name in a published folder."""
+    if _HUB_PAGE.fullmatch(file.url):
+        return "by hand"
     if urlsplit(file.url).hostname in _DRIVE:
         return "drive" if file.inside or not _is_folder(file) else "by hand"
     return "hub" if _HUB.fullmatch(file.url) else "https"

@@ -29,6 +29,7 @@ GAINS: dict[str, dict[str, float]] = {
 
 def networks() -> dict[str, Callable[[], tuple[Any, Callable[[], Any], Callable[[Any], Any]]]]:
     """Variant to a function that makes (network, its template part, its step) on the current device."""
+    from vtlab.nets import sutrack as su
     from vtlab.nets.mcitrack import CONFIGS, MCITrack
     from vtlab.nets.transt import TransT
     from vtlab.trackers.boxes.mixformer import crop_sizes, make_network
@@ -61,6 +62,19 @@ def networks() -> dict[str, Callable[[], tuple[Any, Callable[[], Any], Callable[
         state = [torch.empty(1, config.search_cells**2, 2 * config.dim, 16)] * 4
         return net, templates, lambda kept: net(images(1, config.search), kept, state)
 
+    def sutrack(name: str) -> Any:
+        import torch
+
+        net, config = su.SUTrack(su.CONFIGS[name]), su.CONFIGS[name]
+
+        def templates() -> Any:
+            tokens = net.embed_templates(
+                images(config.templates, config.template), torch.empty(config.templates, 4)
+            )
+            return tokens.flatten(0, 1)[None]
+
+        return net, templates, lambda kept: net(images(1, config.search), kept)
+
     mixed = {
         f"mixformer-{b}{'-large' if size == 'large' else ''}{'' if online else '-offline'}": (b, size, online)
         for b in ("cvt", "vit")
@@ -72,6 +86,7 @@ def networks() -> dict[str, Callable[[], tuple[Any, Callable[[], Any], Callable[
         "transt-n2": lambda: transt(2),
         **{name: partial(mixformer, *args) for name, args in mixed.items()},
         **{f"mcitrack-{name}": partial(mcitrack, name) for name in CONFIGS},
+        **{f"sutrack-{name}": partial(sutrack, name) for name in su.CONFIGS},
     }
 
 

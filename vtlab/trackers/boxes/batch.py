@@ -153,8 +153,10 @@ class NetworkTracker(BatchedTracker[T]):
         )
         self._channels_last = channels_last
 
-    def _images(self, crops: list[Image]) -> torch.Tensor:
-        return network_input(crops, device=self._device, dtype=self._dtype, channels_last=self._channels_last)
+    def _images(self, crops: Sequence[Image]) -> torch.Tensor:
+        return network_input(
+            list(crops), device=self._device, dtype=self._dtype, channels_last=self._channels_last
+        )
 
 
 def _prompted_box(prompt: Prompt, image: Image) -> NDArray[np.float64]:

@@ -93,23 +93,36 @@ def crop(
     differ from the copied result by one grey level.
     """
     height, width = image.shape[:2]
-    colour = tuple(int(v) for v in np.asarray(fill).reshape(3))
     right, bottom = window.left + window.side, window.top + window.side
     x_end = width - 1 if cut_last and right >= width else width
     y_end = height - 1 if cut_last and bottom >= height else height
-    inside = image[:y_end, :x_end]
-    if window.side > MAX_COPY:
-        return _sample(inside, window, size, colour)
-    x0, x1 = np.clip([window.left, right], 0, x_end)
-    y0, y1 = np.clip([window.top, bottom], 0, y_end)
+    return stretch(image[:y_end, :x_end], (*window, window.side), size, fill=fill)
+
+
+def stretch(image: Image, window: tuple[int, int, int, int], size: int, *, fill: ArrayLike = BLACK) -> Image:
+    """Cut a rectangle of whole pixels out of `image` and stretch it bilinearly to (size, size, 3), as `crop` does.
+
+    Args:
+        image: uint8 RGB (H, W, 3).
+        window: Left, top, width and height.
+        size: Side of the result in pixels.
+        fill: Colour of what lies outside the image, three values 0-255; fractions are cut off.
+    """
+    height, width = image.shape[:2]
+    left, top, wide, high = window
+    colour = tuple(int(v) for v in np.asarray(fill).reshape(3))
+    if max(wide, high) > MAX_COPY:
+        return _sample(image, window, size, colour)
+    x0, x1 = np.clip([left, left + wide], 0, width)
+    y0, y1 = np.clip([top, top + high], 0, height)
     if x0 == x1 or y0 == y1:
         return np.broadcast_to(np.array(colour, np.uint8), (size, size, 3)).copy()
-    patch: NDArray[Any] = inside[y0:y1, x0:x1]
-    if patch.shape[:2] != (window.side, window.side):
-        above, below = int(y0 - window.top), int(bottom - y1)
-        before, after = int(x0 - window.left), int(right - x1)
+    patch: NDArray[Any] = image[y0:y1, x0:x1]
+    if patch.shape[:2] != (high, wide):
+        above, below = int(y0 - top), int(top + high - y1)
+        before, after = int(x0 - left), int(left + wide - x1)
         patch = cv2.copyMakeBorder(patch, above, below, before, after, cv2.BORDER_CONSTANT, value=colour)
-    if window.side == size:
+    if (wide, high) == (size, size):
         return patch.copy()
     return np.asarray(cv2.resize(patch, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
 
@@ -162,6 +175,66 @@ def boxes_from_crops(predicted: ArrayLike, previous: ArrayLike, sides: ArrayLike
     return cxcywh_to_xyxy(pixels)
 
 
+def context_side(size: NDArray[np.float64]) -> Any:
+    """Side in pixels of the square with half of (w + h) around (w, h), or around each of (2, ...) sizes (SiamFC)."""
+    context = size.sum(axis=0) / 2
+    return np.sqrt((size[0] + context) * (size[1] + context))
+
+
+def change_penalty(
+    size: NDArray[np.float64], last: NDArray[np.float64], weight: float
+) -> NDArray[np.float64]:
+    """Penalty in (0, 1] for the change of scale and aspect ratio (SiamRPN, CVPR 2018).
+
+    Args:
+        size: (N, 2, cells) predicted widths and heights.
+        last: (N, 2) widths and heights before.
+        weight: Of the change.
+    """
+
+    def change(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.maximum(ratio, 1 / ratio)
+
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        scale = change(context_side(size.swapaxes(0, 1)) / context_side(last.T)[:, None])
+        ratio = change((last[:, :1] / last[:, 1:]) / (size[:, 0] / size[:, 1]))
+        return np.nan_to_num(np.exp(-(ratio * scale - 1) * weight))
+
+
+def template_fractions(box: ArrayLike, window: Window, size: int) -> NDArray[np.float32]:
+    """Left, top, width, height of a target in its template crop of side `size`, as fractions of size - 1.
+
+    The rule of MCITrack and SUTrack: the target's centre lies at (size - 1) / 2 whatever the window's rounding.
+    """
+    side = xyxy_to_cxcywh(box)[2:] * (size / window.side)
+    low = (size - 1) / 2 - side / 2
+    return (np.concatenate([low, side]) / (size - 1)).astype(np.float32)
+
+
+def decode_centre(
+    score: torch.Tensor, size: torch.Tensor, offset: torch.Tensor, window: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Read the box at the largest windowed score of a centre head.
+
+    Args:
+        score: (B, 1, c, c) in (0, 1).
+        size: (B, 2, c, c) fractions of the crop.
+        offset: (B, 2, c, c) cells.
+        window: (c * c,) weights of the cells.
+
+    Returns:
+        boxes (B, 4) as centre x, centre y, width, height in fractions of the crop, and the largest products (B,).
+    """
+    import torch
+
+    cells = score.shape[-1]
+    scores, index = (score.flatten(1) * window).max(dim=1)
+    at = index[:, None, None].expand(-1, 2, 1)
+    cell = torch.stack([index % cells, index // cells], dim=1)
+    centres = (cell + offset.flatten(2).gather(2, at).squeeze(2)) / cells
+    return torch.cat([centres, size.flatten(2).gather(2, at).squeeze(2)], dim=1), scores
+
+
 def limit_center(boxes: ArrayLike, width: int, height: int) -> Boxes:
     """Keep the centres of (N, 4) xyxy boxes in the image, their sides between 10 px and the image's.
 
@@ -194,9 +267,10 @@ def _cxcywh(box: ArrayLike) -> tuple[float, float, float, float]:
     return cx, cy, w, h
 
 
-def _sample(image: Image, window: Window, size: int, colour: tuple[int, ...]) -> Image:
-    centres = (np.arange(size) + 0.5) * (window.side / size) - 0.5
-    x, y = np.meshgrid(centres + window.left, centres + window.top)
+def _sample(image: Image, window: tuple[int, int, int, int], size: int, colour: tuple[int, ...]) -> Image:
+    left, top, wide, high = window
+    steps = np.arange(size) + 0.5
+    x, y = np.meshgrid(steps * (wide / size) - 0.5 + left, steps * (high / size) - 0.5 + top)
     maps = (x.astype(np.float32), y.astype(np.float32))
     out = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=colour)
     return np.asarray(out, dtype=np.uint8)

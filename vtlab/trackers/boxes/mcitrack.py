@@ -23,7 +23,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError, near
-from vtlab.geometry import xyxy_to_cxcywh
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
@@ -33,9 +32,11 @@ from vtlab.trackers.boxes.crops import (
     area_window,
     boxes_from_crops,
     crop,
+    decode_centre,
     hann_window,
     limit_corners,
     noise,
+    template_fractions,
 )
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             score, size, offset, state = self._network(
                 self._images(crops), self._tokens(targets), self._state(targets)
             )
-            predicted, scores = decode(score, size, offset, self._window)
+            predicted, scores = decode_centre(score, size, offset, self._window)
             finite = (
                 torch.stack([rows.isfinite().flatten(1).all(dim=1) for rows in state]).all(dim=0).tolist()
             )
@@ -214,10 +215,8 @@ class MCITrack(NetworkTracker[Followed], Exportable):
 
     def _template(self, image: Image, box: ArrayLike) -> Template:
         window, size = area_window(box, TEMPLATE_FACTOR), self._config.template
-        side = xyxy_to_cxcywh(box)[2:] * (size / window.side)
-        low = (size - 1) / 2 - side / 2
-        fractions = np.concatenate([low, side]) / (size - 1)
-        return Template(crop(image, window, size, cut_last=True), fractions.astype(np.float32))
+        fractions = template_fractions(box, window, size)
+        return Template(crop(image, window, size, cut_last=True), fractions)
 
     def _embed(self, templates: Sequence[Template]) -> None:
         """Compute the tokens of the templates that have none yet."""
@@ -293,27 +292,3 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             {name: {0: "objects"} for name in (*inputs(1), *outputs)},
             {"template_factor": str(TEMPLATE_FACTOR), "search_factor": str(SEARCH_FACTOR)},
         )
-
-
-def decode(
-    score: torch.Tensor, size: torch.Tensor, offset: torch.Tensor, window: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Read the box at the largest windowed score.
-
-    Args:
-        score: (B, 1, c, c) in (0, 1).
-        size: (B, 2, c, c) fractions of the crop.
-        offset: (B, 2, c, c) cells.
-        window: (c * c,) weights of the cells.
-
-    Returns:
-        boxes (B, 4) as centre x, centre y, width, height in fractions of the crop, and the largest products (B,).
-    """
-    import torch
-
-    cells = score.shape[-1]
-    scores, index = (score.flatten(1) * window).max(dim=1)
-    at = index[:, None, None].expand(-1, 2, 1)
-    cell = torch.stack([index % cells, index // cells], dim=1)
-    centres = (cell + offset.flatten(2).gather(2, at).squeeze(2)) / cells
-    return torch.cat([centres, size.flatten(2).gather(2, at).squeeze(2)], dim=1), scores

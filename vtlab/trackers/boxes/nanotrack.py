@@ -34,9 +34,17 @@ from vtlab.geometry import cxcywh_to_xyxy, xyxy_to_cxcywh
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
 from vtlab.trackers.boxes.batch import BatchedTracker, Target
-from vtlab.trackers.boxes.crops import MIN_SIDE, Boxes, Window, crop, hann_window
+from vtlab.trackers.boxes.crops import (
+    MIN_SIDE,
+    Boxes,
+    Window,
+    change_penalty,
+    context_side,
+    crop,
+    hann_window,
+)
 
-EXEMPLAR, INSTANCE, STRIDE, CONTEXT = 127, 255, 16, 0.5
+EXEMPLAR, INSTANCE, STRIDE = 127, 255, 16
 ENGINES = ("torch", "onnxruntime", "opencv")
 """What can run the networks, the first choice first."""
 _SOURCE = "https://github.com/HonglinChu/SiamTrackers"
@@ -326,7 +334,7 @@ class NanoTrack(BatchedTracker[_Target]):
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         fill = image.mean(axis=(0, 1))
         at = xyxy_to_cxcywh(boxes)
-        sides = np.rint(_context_side(at[:, 2:].T))
+        sides = np.rint(context_side(at[:, 2:].T))
         crops = [
             _crop(image, (x, y), side, EXEMPLAR, fill) for (x, y), side in zip(at[:, :2], sides, strict=True)
         ]
@@ -344,7 +352,7 @@ class NanoTrack(BatchedTracker[_Target]):
     def _follow(self, image: Image, targets: Sequence[_Target]) -> tuple[Boxes, NDArray[np.float64]]:
         before = xyxy_to_cxcywh(np.array([t.box for t in targets]))
         centre, last = before[:, :2], before[:, 2:]
-        context = _context_side(last.T)
+        context = context_side(last.T)
         sides, scale = np.rint(context * INSTANCE / EXEMPLAR), (EXEMPLAR / context)[:, None]
         crops = [
             _crop(image, (x, y), side, INSTANCE, t.fill)
@@ -355,7 +363,7 @@ class NanoTrack(BatchedTracker[_Target]):
             score = 1 / (1 + np.exp(logits[:, 0] - logits[:, 1], dtype=np.float64))
         low, high = self._cells - distances[:, :2], self._cells + distances[:, 2:]
         size = high - low
-        penalty = self._penalty(size, last * scale)
+        penalty = change_penalty(size, last * scale, self.penalty)
         best = np.argmax(penalty * score * (1 - self.window) + self._hann * self.window, axis=1)
         rows = np.arange(len(targets))
         rate = (penalty[rows, best] * score[rows, best] * self.rate)[:, None]
@@ -373,17 +381,6 @@ class NanoTrack(BatchedTracker[_Target]):
         )
         return cxcywh_to_xyxy(found), score[rows, best]
 
-    def _penalty(self, size: NDArray[np.float64], last: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Penalty in (0, 1] for the change of scale and aspect ratio: sizes (N, 2, cells), last sizes (N, 2)."""
-
-        def change(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
-            return np.maximum(ratio, 1 / ratio)
-
-        with np.errstate(divide="ignore", invalid="ignore"):
-            scale = change(_context_side(size.swapaxes(0, 1)) / _context_side(last.T)[:, None])
-            ratio = change((last[:, :1] / last[:, 1:]) / (size[:, 0] / size[:, 1]))
-            return np.nan_to_num(np.exp(-(ratio * scale - 1) * self.penalty))
-
 
 def _check_engine(version: int, engine: str, weights: str | Path | None, *, elsewhere: bool) -> None:
     if engine not in ENGINES:
@@ -397,12 +394,6 @@ def _check_engine(version: int, engine: str, weights: str | Path | None, *, else
             f"NanoTrack's `weights`, `device` and `compile` are for the engine 'torch', got engine={engine!r}. Remedy: "
             "engine='torch' (v2 and v3; pip install 'vtlab[torch]'), or leave them out."
         )
-
-
-def _context_side(size: NDArray[np.float64]) -> Any:
-    """Side in pixels of the square with context around (w, h), or around each of (2, ...) sizes."""
-    context = CONTEXT * size.sum(axis=0)
-    return np.sqrt((size[0] + context) * (size[1] + context))
 
 
 def _crop(

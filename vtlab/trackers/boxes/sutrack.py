@@ -1,0 +1,234 @@
+"""SUTrack: one transformer over search region, templates and a constant text; the newest sure template is kept.
+
+Paper: Chen et al., "SUTrack: Towards Simple and Unified Single Object Tracking", AAAI 2025,
+https://arxiv.org/abs/2412.19138. Official code: https://github.com/chenxin-dlut/SUTrack (MIT). The network is
+`vtlab.nets.sutrack`; cropping, window and decoding are MCITrack's. Only tracking by boxes in colour video is here; depth,
+thermal, event and language inputs are other uses of the same weights.
+
+Differs from the official code: tokens of templates are computed once, which changes nothing; the time between changes of a
+template is in seconds (25 frames of 30 a second).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
+from vtlab.errors import InputError, near
+from vtlab.nets.loading import load
+from vtlab.prompts import BoxPrompt
+from vtlab.registry import register
+from vtlab.trackers.boxes.batch import NetworkTracker, Target
+from vtlab.trackers.boxes.crops import (
+    Boxes,
+    area_window,
+    boxes_from_crops,
+    crop,
+    decode_centre,
+    hann_window,
+    limit_corners,
+    noise,
+    template_fractions,
+)
+
+if TYPE_CHECKING:
+    import torch
+
+    from vtlab.nets.mcitrack import MCITrackConfig
+
+SEARCH_FACTOR, TEMPLATE_FACTOR = 4.0, 2.0
+_PAGE = "https://huggingface.co/xche32/SUTrack"
+_SOURCE = "https://github.com/chenxin-dlut/SUTrack"
+# The official code looks for SUTRACK_ep0180.pth.tar in a folder of the variant's name; nobody states the hub's names.
+_WEIGHTS = {
+    name: WeightFile(
+        f"sutrack_{name}.pth.tar", _PAGE, licence="MIT (code; none stated for weights)", source=_SOURCE
+    )
+    for name in ("t224", "b224", "b384", "l224", "l384")
+}
+_CARD: dict[str, Any] = {
+    "family": "sot",
+    "accepts": {BoxPrompt},
+    "paper": "SUTrack: Towards Simple and Unified Single Object Tracking, AAAI 2025",
+    "paper_url": "https://arxiv.org/abs/2412.19138",
+    "code": _SOURCE,
+    "licence": "MIT",
+    "requires": "torch",
+}
+
+
+@dataclass(eq=False)
+class _Target(Target):
+    """What is remembered of one object.
+
+    Attributes:
+        started: Time stamp of its prompt in seconds.
+        templates: Tokens (cells, D) of the templates in use; the first is the prompt's.
+        changes: Times at which a template was due to change so far.
+    """
+
+    started: float = field(kw_only=True)
+    templates: list[torch.Tensor] = field(kw_only=True)
+    changes: int = 0
+
+
+@register("sutrack-t224", weights=[_WEIGHTS["t224"]], options={"variant": "t224"}, **_CARD)
+@register("sutrack-b224", weights=[_WEIGHTS["b224"]], options={"variant": "b224"}, **_CARD)
+@register("sutrack-b384", weights=[_WEIGHTS["b384"]], options={"variant": "b384"}, **_CARD)
+@register("sutrack-l224", weights=[_WEIGHTS["l224"]], options={"variant": "l224"}, **_CARD)
+@register("sutrack-l384", weights=[_WEIGHTS["l384"]], options={"variant": "l384"}, **_CARD)
+class SUTrack(NetworkTracker[_Target], Exportable):
+    """Box tracker by one transformer, with one template (t224) or the first and the newest sure one (the others).
+
+    The score is the largest product of the network's centre score, a sigmoid, and a Hann window over the search region: in
+    (0, 1), and lower for a target that moved far since the last frame.
+
+    Args:
+        variant: "t224", "b224", "b384", "l224" or "l384".
+        weights: Checkpoint file to use instead of the official one.
+        update_above: Score above which a frame's template replaces the one before.
+        update_every: Seconds between changes of the template; no change with one template.
+        templates: Templates of an object; None = the variant's, 1 or 2.
+        visible_above: Score from which the object counts as seen.
+        batch: Objects in one pass through the network.
+        device: PyTorch device, or "auto".
+        dtype: "float32", "float16" or "bfloat16".
+        channels_last: Whether convolutions run on channels-last memory.
+        compile: Whether `torch.compile` compiles the network.
+
+    Raises:
+        WeightsError: The checkpoint is missing, damaged or of another variant.
+        InputError: An option is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        variant: str = "t224",
+        weights: str | Path | None = None,
+        update_above: float = 0.7,
+        update_every: float = 25 / 30,
+        templates: int | None = None,
+        visible_above: float = 0.5,
+        batch: int = 16,
+        device: str = "auto",
+        dtype: str = "float32",
+        channels_last: bool = False,
+        compile: bool = False,
+    ):
+        from vtlab.nets import sutrack
+
+        super().__init__(visible_above=visible_above, batch=batch)
+        if variant not in _WEIGHTS:
+            raise InputError(f"Unknown variant {variant!r} of SUTrack. {near(variant, _WEIGHTS)}")
+        if not update_every > 0 or (templates is not None and templates < 1):
+            raise InputError(
+                f"update_every must be above 0 s and templates at least 1, got {update_every!r} and {templates!r}."
+            )
+        self.update_above, self.update_every = update_above, update_every
+        network = load(
+            lambda: sutrack.SUTrack(sutrack.CONFIGS[variant]),
+            weights,
+            _WEIGHTS[variant],
+            what=f"sutrack-{variant}",
+            variant_of=sutrack.variant_of,
+            read=sutrack.read,
+        )
+        self._place(network, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
+        self._config: MCITrackConfig = self._network.config
+        self.templates = templates or self._config.templates
+        window = hann_window(self._config.search_cells, ends=False)
+        self._window = self._tensor(window).flatten()
+
+    def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
+        return [
+            _Target(box, started=self._now, templates=[tokens] * self.templates)
+            for box, tokens in zip(boxes, self._embed(image, boxes), strict=True)
+        ]
+
+    def _follow(self, image: Image, targets: Sequence[_Target]) -> tuple[Boxes, NDArray[np.float64]]:
+        import torch
+
+        previous = np.stack([t.box for t in targets])
+        windows = [area_window(box, SEARCH_FACTOR) for box in previous]
+        crops = [crop(image, w, self._config.search, cut_last=True) for w in windows]
+        with torch.inference_mode():
+            tokens = torch.stack([torch.cat(t.templates) for t in targets])
+            score, size, offset = self._network(self._images(crops), tokens)
+            predicted, scores = decode_centre(score, size, offset, self._window)
+        boxes = boxes_from_crops(predicted.float().cpu().numpy(), previous, [w.side for w in windows])
+        height, width = image.shape[:2]
+        return limit_corners(boxes, width, height), scores.cpu().numpy().astype(np.float64)
+
+    def _learn(self, image: Image, targets: Sequence[_Target], scores: NDArray[np.float64]) -> None:
+        chosen = []
+        for target, score in zip(targets, scores, strict=True):
+            due = math.floor(abs(self._now - target.started) / self.update_every + 1e-3)
+            if due > target.changes:
+                target.changes = due
+                chosen += [target] if score > self.update_above and self.templates > 1 else []
+        if chosen:
+            new = self._embed(image, np.stack([t.box for t in chosen]))
+            for target, tokens in zip(chosen, new, strict=True):
+                target.templates = [target.templates[0], *target.templates[2:], tokens]
+
+    def _embed(self, image: Image, boxes: Boxes) -> list[torch.Tensor]:
+        """Tokens ((T / 16)^2, D) of the template that each box (N, 4) gives."""
+        import torch
+
+        found: list[torch.Tensor] = []
+        for begin in range(0, len(boxes), self.batch):
+            part = boxes[begin : begin + self.batch]
+            windows = [area_window(box, TEMPLATE_FACTOR) for box in part]
+            size = self._config.template
+            crops = [crop(image, w, size, cut_last=True) for w in windows]
+            inside = [template_fractions(box, w, size) for box, w in zip(part, windows, strict=True)]
+            with torch.inference_mode():
+                tokens = self._network.embed_templates(self._images(crops), self._tensor(inside))
+            found += [row.clone() for row in cast("torch.Tensor", tokens)]
+        return found
+
+    def _tensor(self, values: ArrayLike) -> torch.Tensor:
+        import torch
+
+        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self._device)
+
+    def export_graph(self) -> ExportGraph:
+        """search (B, 3, S, S), templates (B, n, 3, T, T), template_boxes (B, n, 4) -> score, size and offset maps."""
+        import torch
+
+        config, n = self._network.config, self.templates
+
+        def step(
+            network: Any, search: torch.Tensor, templates: torch.Tensor, boxes: torch.Tensor
+        ) -> tuple[torch.Tensor, ...]:
+            tokens = network.embed_templates(templates.flatten(0, 1), boxes.flatten(0, 1))
+            maps: tuple[torch.Tensor, ...] = network(
+                search, tokens.reshape(-1, n * config.template_cells**2, config.dim)
+            )
+            return maps
+
+        def inputs(count: int) -> dict[str, torch.Tensor]:
+            box = torch.tensor([0.25, 0.27, 0.5, 0.45])
+            return {
+                "search": noise(count, 3, config.search, config.search),
+                "templates": noise(count, n, 3, config.template, config.template),
+                "template_boxes": box.expand(count, n, 4).contiguous(),
+            }
+
+        outputs = ("score", "size", "offset")
+        return ExportGraph(
+            self._network,
+            step,
+            inputs,
+            outputs,
+            {name: {0: "objects"} for name in (*inputs(1), *outputs)},
+            {"template_factor": str(TEMPLATE_FACTOR), "search_factor": str(SEARCH_FACTOR)},
+        )

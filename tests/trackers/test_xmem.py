@@ -4,6 +4,7 @@ trackers of masks have in common is in test_mask_input.py."""
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -61,9 +62,13 @@ def test_memory_is_bounded(checkpoint):
 
 
 def test_a_checkpoint_of_another_variant(tmp_path):
-    torch.save(XMem(c_hidden=0).state_dict(), tmp_path / "XMem-no-sensory.pth")
-    with pytest.raises(WeightsError, match=r"missing \(first: .*checkpoint of xmem without sensory memory"):
-        vtlab.create_tracker("xmem", weights=tmp_path / "XMem-no-sensory.pth")
+    path = tmp_path / "XMem-no-sensory.pth"
+    torch.save(XMem(c_hidden=0).state_dict(), path)
+    with pytest.raises(WeightsError, match=r"missing \(first: .*checkpoint of xmem-no-sensory"):
+        vtlab.create_tracker("xmem", weights=path)
+    tracks = vtlab.track(VIDEO[:4], SQUARE, "xmem-no-sensory", weights=path, device="cpu", progress=False)
+    assert len(tracks) == 4
+    assert tracks.record.tracker.weights == {path.name: hashlib.sha256(path.read_bytes()).hexdigest()}
 
 
 @pytest.mark.parametrize(

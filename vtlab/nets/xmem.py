@@ -374,5 +374,5 @@ def variant_of(tensors: Mapping[str, Tensor]) -> str | None:
     if "key_proj.key_proj.weight" not in tensors or "value_encoder.conv1.weight" not in tensors:
         return None
     if "decoder.hidden_update.transform.weight" not in tensors:
-        return "xmem without sensory memory"
+        return "xmem-no-sensory"
     return "xmem" if tensors["value_encoder.conv1.weight"].shape[1] == 5 else "xmem for a single object"

@@ -450,15 +450,22 @@ def _record(job: _Job) -> Record:
 def _weights(tracker: Tracker) -> dict[str, str | None]:
     """Name -> sha256 of the files that a tracker loaded: the official ones, or the one given as `weights`."""
     own = tracker.params.get("weights")
-    if isinstance(own, (str, Path)) and Path(own).is_file():
-        with Path(own).open("rb") as file:
-            return {Path(own).name: hashlib.file_digest(file, "sha256").hexdigest()}
     files = tracker.card.weights if tracker.loads is None else tracker.loads
     if not files:
         return {}
     from vtlab import weights
+    from vtlab.weights.lock import sha256_of
 
-    return {w.name: weights.digest(w) for w in files}
+    if not isinstance(own, (str, Path)):
+        return {w.name: weights.digest(w) for w in files}
+    given = [Path(own)]
+    if given[
+        0
+    ].is_dir():  # files under their official names, or under those that a hub has in each model's folder
+        given = [
+            p for p in sorted(given[0].iterdir()) if any(f".{w.name}".endswith(f".{p.name}") for w in files)
+        ]
+    return {p.name: sha256_of(p) for p in given if p.is_file()}
 
 
 def _by_frame(remove: Mapping[int, int]) -> dict[int, list[int]]:

@@ -13,12 +13,13 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from vtlab.contracts import Observation, SingleObjectTracker, WeightFile
-from vtlab.errors import InputError, PromptError, VtlabWarning
+from vtlab.errors import InputError, PromptError, VtlabWarning, WeightsError
 from vtlab.geometry import clip_boxes, xywh_to_xyxy, xyxy_to_xywh
 from vtlab.prompts import BoxPrompt, Prompt
 from vtlab.registry import register
@@ -127,17 +128,24 @@ class OpenCVTracker(SingleObjectTracker):
     Args:
         method: Name of the method as registered, such as "csrt".
         visible_above: Score from which an object counts as seen, for the methods that give a score.
+        weights: For the methods with a network: an ONNX file of the same architecture to use instead of the official one
+            (vittrack), or a folder that holds the three files under their official names (dasiamrpn).
 
     Raises:
-        WeightsError: The method's network is not at hand and can't be fetched.
+        WeightsError: The method's network is not at hand and can't be fetched, or OpenCV can't read `weights`.
+        InputError: `weights` for a method without a network.
     """
 
     forms = ("bgr",)
 
-    def __init__(self, *, method: str = "csrt", visible_above: float = 0.3):
+    def __init__(
+        self, *, method: str = "csrt", visible_above: float = 0.3, weights: str | Path | None = None
+    ):
         self.method, self.visible_above = method, visible_above
+        if weights is not None and not _METHODS[method].weights:
+            raise InputError(f"{method!r} has no network, so it takes no weights, got {str(weights)!r}.")
         _seed()
-        self._tracker = _build(_METHODS[method])
+        self._tracker = _build(_METHODS[method], weights)
 
     def init(self, frame: Frame, prompt: Prompt) -> None:
         """Start on the prompt's box, cut to the frame, sides of at least `SMALLEST`, rounded to whole pixels.
@@ -208,7 +216,7 @@ def _find(factory: str) -> Callable[..., Any] | None:
     return found
 
 
-def _build(method: _Method) -> Any:
+def _build(method: _Method, own: str | Path | None) -> Any:
     import cv2
 
     create = _find(method.factory)
@@ -216,15 +224,31 @@ def _build(method: _Method) -> Any:
         raise RuntimeError(f"this build of OpenCV {cv2.__version__} has no {method.factory}")
     if not method.weights:
         return create()
-    from vtlab import weights
-
-    files = [str(weights.fetch(w)) for w in method.weights]
+    files = _files(method.weights, own)
     params = getattr(cv2, method.factory.replace("_create", "_Params"))()
     for field, file in zip(
         ("net",) if len(files) == 1 else ("model", "kernel_r1", "kernel_cls1"), files, strict=True
     ):
         setattr(params, field, file)
-    return create(params)
+    try:
+        return create(params)
+    except cv2.error as error:
+        raise WeightsError(
+            f"OpenCV can't read {', '.join(files)} as its network: {error.err or error}."
+        ) from error
+
+
+def _files(official: tuple[WeightFile, ...], own: str | Path | None) -> list[str]:
+    """Paths of a method's files: the official ones, or the user's own file or folder of files."""
+    if own is None:
+        from vtlab import weights
+
+        return [str(weights.fetch(w)) for w in official]
+    given = [Path(own) / w.name for w in official] if len(official) > 1 else [Path(own)]
+    missing = [str(p) for p in given if not p.is_file()]
+    if missing:
+        raise WeightsError(f"There is no file {', '.join(missing)}. Remedy: give weights= that exist.")
+    return [str(p) for p in given]
 
 
 for _name, _method in _METHODS.items():

@@ -33,6 +33,7 @@ _FILES = {
         "XMem.pth", 249_026_057, "27776291d2f0639b4e6b372a67651579b51180aa4d8f8f89bbff2dcc09ebf6f9"
     ),
     "xmem-s012": _file("XMem-s012.pth"),
+    "xmem-no-sensory": _file("XMem-no-sensory.pth"),
 }
 _CARD: dict[str, Any] = {
     "family": "vos",
@@ -60,8 +61,16 @@ _CARD: dict[str, Any] = {
     options={"variant": "xmem-s012"},
     **_CARD,
 )
+@register(
+    "xmem-no-sensory",
+    summary="XMem without sensory memory: working and long-term memory only, no hidden state for each object.",
+    weights=(_FILES["xmem-no-sensory"],),
+    options={"variant": "xmem-no-sensory"},
+    **_CARD,
+)
 class XMemTracker(LongTermTracker):
-    """XMem. The parameters are those of `LongTermTracker`; the variants differ in their training only.
+    """XMem. The parameters are those of `LongTermTracker`; the variants differ in their training, and
+    `xmem-no-sensory` has no hidden state.
 
     A corrected frame enters working memory as any other memory frame.
     """
@@ -75,7 +84,10 @@ class XMemTracker(LongTermTracker):
     def _load(self, variant: str, weights: str | Path | None, *, device: str, dtype: str) -> torch.device:
         from vtlab.nets import xmem
 
-        network = load(xmem.XMem, weights, _FILES[variant], what=variant, variant_of=xmem.variant_of)
+        sensory = {"c_hidden": 0} if variant == "xmem-no-sensory" else {}
+        network = load(
+            lambda: xmem.XMem(**sensory), weights, _FILES[variant], what=variant, variant_of=xmem.variant_of
+        )
         self._network, target, self._dtype = place(
             network, device=device, dtype=dtype, channels_last=False, compile=False
         )

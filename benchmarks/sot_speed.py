@@ -33,7 +33,7 @@ from benchmarks._sot import boxes, cost, find_hardware, footage, maker
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.testing.seeded.boxes import networks
 
-METHODS = ("transt", "mixformer-cvt", "mixformer-vit", "mcitrack-t224")
+METHODS = ("transt", "mixformer-cvt", "mixformer-vit", "mcitrack-t224", "sutrack-t224")
 OPTIONS: dict[str, dict[str, Any]] = {
     "default": {},
     "float32": {"channels_last": False},

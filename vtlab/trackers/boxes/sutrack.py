@@ -48,9 +48,7 @@ _PAGE = "https://huggingface.co/xche32/SUTrack"
 _SOURCE = "https://github.com/chenxin-dlut/SUTrack"
 # The official code looks for SUTRACK_ep0180.pth.tar in a folder of the variant's name; nobody states the hub's names.
 _WEIGHTS = {
-    name: WeightFile(
-        f"sutrack_{name}.pth.tar", _PAGE, licence="MIT (code; none stated for weights)", source=_SOURCE
-    )
+    name: WeightFile(f"sutrack_{name}.pth.tar", _PAGE, licence="none stated", source=_SOURCE)
     for name in ("t224", "b224", "b384", "l224", "l384")
 }
 _CARD: dict[str, Any] = {

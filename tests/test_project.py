@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import re
 import runpy
@@ -145,3 +146,16 @@ def test_what_a_wheel_is_tried_with_is_in_the_readme():
     )
     assert found["interpreter"]("3.99") is None
     assert found["interpreter"](sys.executable) == sys.executable
+
+
+def test_the_quick_start_installs_itself_elsewhere():
+    """One cell, by the package's name, with an extra that there is; no path of any machine, no work where vtlab is."""
+    quick = json.loads((ROOT / "notebooks" / "00_quickstart.ipynb").read_text(encoding="utf-8"))
+    cells = ["".join(c["source"]) for c in quick["cells"] if c["cell_type"] == "code"]
+    (found,) = re.findall(r'"install", "-q", "vtlab\[(\w+)\]"', cells[0])
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert found in extras
+    assert not any(re.search(r"install", cell) for cell in cells[1:])
+    assert not any(re.search(r"[\"'](/|~|[A-Z]:\\)", cell) for cell in cells)
+    alone = "import subprocess\nsubprocess.run = None\n" + cells[0].replace("import subprocess\n", "")
+    subprocess.run([sys.executable, "-c", alone], check=True, cwd=ROOT, timeout=60)

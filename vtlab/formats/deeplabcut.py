@@ -34,14 +34,12 @@ from vtlab.formats.base import (
     beginning,
     files,
     frame_count,
-    no_frames,
-    open_frames,
     video_beside,
 )
 from vtlab.formats.figures import within
+from vtlab.formats.opening import labelled
 from vtlab.formats.poses import CENTRE, MOST_POINTS, PosePlan, Poses, numbered
-from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence
 from vtlab.tracks import Record, Tracks
 
 _SCORER, _LABELS, _RESULTS = "vtlab", "CollectedData", "DLC_"
@@ -71,9 +69,7 @@ class DeepLabCut(Format):
         found = video_beside(place.path.parent, place.name)
         if place.path.stem.startswith(_LABELS):
             found = video_beside(place.path.parent.parent.parent / "videos", place.name) or found
-        video = open_frames(found, place) if images else no_frames(place, frame_count(truth), None)
-        prompts = first_prompts(truth) if images else Prompts()
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+        return labelled(place, truth, found, images=images, rule=self.rule)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read a result."""

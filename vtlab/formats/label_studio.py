@@ -30,16 +30,14 @@ from vtlab.formats.base import (
     absolute,
     beginning,
     files,
-    frame_count,
-    no_frames,
     open_frames,
     video_beside,
 )
 from vtlab.formats.figures import MOST_BYTES, within
 from vtlab.formats.label_studio_plan import FPS, Plan
 from vtlab.formats.label_studio_read import read_task
-from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.formats.opening import labelled
+from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
 
 _EXPECTED = "JSON tasks of Label Studio"
@@ -70,17 +68,13 @@ class LabelStudio(Format):
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
         """Read the annotation that a person made (predictions where there is none) as truth."""
         found = video_beside(place.path.parent, place.name)
-        video = open_frames(found, place) if images else None
         task = _task(place.path, place.name)
-        size = _said_size(task) or self.frame_size or (None if video is None else (video.height, video.width))
-        if size is None and found is not None:
+        size = _said_size(task) or self.frame_size
+        if size is None and (found is not None or images):
             with open_frames(found, place) as opened:
                 size = opened.height, opened.width
         truth = read_task(task, place.path, size, "truth")
-        if video is None:
-            video = no_frames(place, frame_count(truth), truth.size)
-        prompts = first_prompts(truth) if images else Prompts()
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+        return labelled(place, truth, found, images=images, rule=self.rule, slack=1)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read predictions (the annotation where there are none) as a result."""

@@ -31,15 +31,13 @@ from vtlab.formats.base import (
     files,
     frame_count,
     lost,
-    no_frames,
-    open_frames,
     video_beside,
 )
 from vtlab.formats.figures import within
 from vtlab.formats.ledger import pointed, row_of_points
+from vtlab.formats.opening import labelled
 from vtlab.formats.poses import CENTRE, MOST_POINTS, PosePlan, Poses, numbered
-from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence
 from vtlab.tracks import Record, Tracks
 
 _EXPECTED = "a project of SLEAP"
@@ -62,11 +60,8 @@ class Sleap(Format):
 
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
         """Read a video of a project as truth."""
-        truth = _read(place.path, place.name)
         found = video_beside(place.path.parent, place.name)
-        video = open_frames(found, place) if images else no_frames(place, frame_count(truth), truth.size)
-        prompts = first_prompts(truth) if images else Prompts()
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+        return labelled(place, _read(place.path, place.name), found, images=images, rule=self.rule)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read a project as a result: the video of the sequence's name, or the only one."""

@@ -28,17 +28,14 @@ from vtlab.formats.base import (
     Place,
     absolute,
     files,
-    frame_count,
-    no_frames,
-    open_frames,
     video_beside,
 )
 from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, within
+from vtlab.formats.opening import labelled
 from vtlab.formats.supervisely_geometry import SHAPES, node_numbers, take
 from vtlab.formats.supervisely_plan import Plan
 from vtlab.masks import MAX_PIXELS
-from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence
 from vtlab.tracks import IdMap, Record, Tracks
 
 _ANN, _META, _IDS = "ann", "meta.json", "key_id_map.json"
@@ -75,12 +72,9 @@ class Supervisely(Format):
 
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
         """Read an annotation as truth."""
-        truth = read_supervisely(place.path)
         beside = place.path.parent.parent / "video" / place.path.name.removesuffix(".json")
         found = beside if beside.is_file() else video_beside(place.path.parent, place.name)
-        video = open_frames(found, place) if images else no_frames(place, frame_count(truth), truth.size)
-        prompts = first_prompts(truth) if images else Prompts()
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+        return labelled(place, read_supervisely(place.path), found, images=images, rule=self.rule)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read an annotation as a result."""

@@ -39,7 +39,7 @@ from vtlab.formats.base import (
 )
 from vtlab.formats.borders import ellipse_ring
 from vtlab.formats.dataloop_plan import ASSUMED, RATE, Plan
-from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, within
+from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, released, within
 from vtlab.formats.opening import labelled
 from vtlab.formats.supervisely_geometry import from_data, node_numbers
 from vtlab.masks import MAX_PIXELS, encode
@@ -119,18 +119,22 @@ def read_dataloop(path: str | Path) -> Tracks:
     entries = given.get("annotations") if isinstance(given, dict) else given
     if not isinstance(entries, list) or not all(isinstance(e, dict) for e in entries):
         raise FormatError(f"{path}: annotations should be a list of objects.")
-    read = [_Annotation(entry, n, item) for n, entry in enumerate(entries)]
+    read = [_Annotation(entry, n, item) for n, entry in enumerate(released(entries))]
     if sum(a.length() for a in read) > MOST_FIGURES:
         raise FormatError(f"{path}: more than {MOST_FIGURES} figures.")
     shown, joints = _sorted(read)
     ids = IdMap(a.host for a in [*shown, *(pose for pose, _ in joints)])
-    figures = [f for a in shown for f in a.figures(ids[a.host])]
+    lines, figures = dict[str, list[list[int]]](), list[Figure]()
+    for one in shown:
+        if one.type == "polyline":
+            lines[str(ids[one.host])] = _chain(one)
+        figures += one.figures(ids[one.host])
+        one.keys.clear()
     for pose, points in joints:
         figures += pose.joined(ids[pose.host], points)
     keyed = any(f.source != "manual" for f in figures)
     for figure in figures:
         figure.key &= keyed
-    lines = {str(ids[a.host]): _chain(a) for a in shown if a.type == "polyline"}
     record = Record(
         format="dataloop",
         file=str(path),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,13 @@ MOST_BYTES = 1 << 29
 _NAN = (np.nan,) * 4
 Point = tuple[int, float, float, bool]
 """(point_id, x, y, visible)."""
+
+
+def released(entries: list[Any]) -> Iterator[Any]:
+    """The entries of a list out of JSON, each given up when the next one is asked for: what was read of them stays."""
+    entries.reverse()
+    while entries:
+        yield entries.pop()
 
 
 def within(found: Tracks, sequence: sequences.Sequence | None, path: Path, first: int = 0) -> Tracks:

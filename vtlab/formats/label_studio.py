@@ -100,19 +100,29 @@ class LabelStudio(Format):
         if tracks.size is None:
             raise TracksError(f"{path}: Label Studio holds per cent of the frame; give tracks with a size.")
         plan = Plan(tracks)
-        result = [*plan.regions()]
         made = tracks.record.tracker
         height, width = tracks.size
         meta = {"frames": plan.count, "height": height, "width": width, "times": plan.told}
         task: dict[str, Any] = {"id": 1, "data": {"video": f"{path.stem}.mp4"}, "meta": meta}
         task |= {"annotations": [], "predictions": []}
         if kind == "truth":
-            task["annotations"].append({"id": 1, "was_cancelled": False, "result": result})
+            task["annotations"].append({"id": 1, "was_cancelled": False, "result": []})
         else:
             score = float(tracks.score.mean()) if len(tracks) else 1.0
             model = (made.name if made is not None else None) or "vtlab"
-            task["predictions"].append({"model_version": model, "score": score, "result": result})
-        return write_whole(path, json.dumps([task], indent=1) + "\n")
+            task["predictions"].append({"model_version": model, "score": score, "result": []})
+        before, mark, after = json.dumps([task]).rpartition('"result": [')
+
+        def fill(part: Path) -> None:
+            with part.open("w", encoding="utf-8", newline="\n") as out:
+                out.write(before + mark)
+                for number, region in enumerate(
+                    plan.regions()
+                ):  # one a line: all at once would be the file's size again
+                    out.write((",\n" if number else "\n") + json.dumps(region))
+                out.write("\n" + after + "\n")
+
+        return write_whole(path, fill)
 
 
 def label_config(labels: Iterable[str], fps: float = FPS) -> str:

@@ -43,6 +43,7 @@ def read_task(task: Mapping[str, Any], path: Path, size: tuple[int, int] | None,
         if count > MOST_FIGURES:
             raise FormatError(f"{path}: more than {MOST_FIGURES} figures.")
         figures += reader.figures(ids[name], size or (1, 1), keyed, timed)
+        region["value"]["sequence"].clear()  # read: it needs no memory any more
     tags: dict[str, dict[str, Any]] = {}
     for region in regions:
         told = _tag(region, ids.ids())

@@ -30,7 +30,7 @@ from vtlab.formats.base import (
     files,
     video_beside,
 )
-from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, within
+from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, released, within
 from vtlab.formats.opening import labelled
 from vtlab.formats.supervisely_geometry import SHAPES, node_numbers, take
 from vtlab.formats.supervisely_plan import Plan
@@ -178,7 +178,7 @@ def read_supervisely(path: str | Path) -> Tracks:
     unread: dict[str, int] = {}
     figures: list[Figure] = []
     lines: dict[int, int] = {}
-    for frame in _list(given, "frames", path):
+    for frame in released(_list(given, "frames", path)):
         index = _whole(frame, "index", path, max(count - 1, 0))
         for number, entry in enumerate(_list(frame, "figures", f"{path}, frame {index}")):
             where = f"{path}, frame {index}, figure {number}"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from vtlab import formats
 from vtlab.datasets import open_dataset
@@ -128,3 +129,15 @@ def test_the_official_number_of_frames_of_dataloop(tmp_path):
     footage(path.parent / "walk.mp4")
     with pytest.raises(FormatError, match="say that it has 45 frames, and it has 30, 15 less"):
         open_dataset(tmp_path, "dataloop")[0]
+
+
+def test_images_of_ovis_lie_in_a_folder_of_their_part(tmp_path):
+    drawn = np.zeros(SIZE, bool)
+    drawn[5:9, 5:9] = True
+    given = Tracks.of([0, 1], 1, masks=[drawn, drawn], label="person", size=SIZE)
+    (path,) = formats.write_tracks(given, tmp_path, "youtube-vis", sequence="walk")
+    (tmp_path / "ovis/train/walk").mkdir(parents=True)
+    path.rename(tmp_path / "ovis/annotations_train.json")
+    for n in range(2):
+        Image.new("RGB", SIZE[::-1]).save(tmp_path / f"ovis/train/walk/{n:05d}.jpg")
+    assert len(open_dataset(tmp_path / "ovis", "ovis")[0].video) == 2

@@ -142,6 +142,10 @@ def test_posetrack_is_written_as_it_was_read(tmp_path):
         ({"images": [{"id": 1, "file_name": "../../secret.jpg"}], "annotations": []}, "leads elsewhere"),
         ({"images": [{"id": 1, "file_name": "a.jpg"}] * 2, "annotations": []}, "two images have the id 1"),
         (
+            {"images": [{"id": 1, "file_name": "a.jpg", "ignore_regions_x": "12"}], "annotations": []},
+            "should be lists",
+        ),
+        (
             {"categories": [{"id": 1, "name": "person", "keypoints": ["a"] * 5000}]},
             "the names of the 'keypoints'",
         ),
@@ -220,6 +224,14 @@ def test_results_of_deeplabcut(tmp_path):
         ("2,1e99,2,0.5,11,12,1", "line 7: expected x and y in pixels"),
         ("2,1,2,7,11,12,1", "line 7: expected x and y in pixels, and a likelihood"),
         ("2,one,2,0.5,11,12,1", "line 7: could not convert"),
+        (
+            "-1,1,2,0.5,11,12,1",
+            "line 7: expected an image with the number of its frame, or that number, got '-1'",
+        ),
+        (
+            "1.5,1,2,0.5,11,12,1",
+            "line 7: expected an image with the number of its frame, or that number, got '1.5'",
+        ),
         ("99999999999,1,2,0.5,11,12,1", "line 7: expected an image with the number of its frame"),
         ("x" * 200_000 + ",1,2,0.5,11,12,1", "field larger than field limit"),
     ],

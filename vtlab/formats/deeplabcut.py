@@ -230,7 +230,7 @@ def _frame(cells: list[str], where: str) -> tuple[int, bool]:
     text = cells[-1].strip()
     told = text.removesuffix(".0") if len(cells) == 1 else ""
     number = told if told.isascii() and told.isdecimal() else ""
-    if not number:
+    if not number and not re.fullmatch(r"[-+.0-9e]+", text):
         found = re.findall(r"[0-9]+", PurePosixPath(text.replace("\\", "/")).stem)
         number = found[-1] if found else ""
     if not 0 < len(number) < 10 or int(number) > MOST_FRAMES:

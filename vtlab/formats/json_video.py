@@ -141,7 +141,8 @@ class JsonVideo(Format):
     def _images_of(self, path: Path, names: list[str]) -> list[Path]:
         """Paths of the images, where the folder that they are named from is beside the file or above it."""
         for folder in (path.parent, *path.parents[1:3]):
-            for base in (folder / self.images, *sorted(folder.glob(f"*/{self.images}")), folder):
+            below = (p for p in sorted(folder.glob("*")) if p.is_dir())  # OVIS: train/<video>/img_0000001.jpg
+            for base in (folder / self.images, *sorted(folder.glob(f"*/{self.images}")), folder, *below):
                 if names and (base / names[0]).is_file():
                     return [base / name for name in names]
         return []

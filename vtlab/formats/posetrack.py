@@ -242,8 +242,12 @@ class _File:
         frames: list[int] = []
         drawn: list[Any] = []
         for frame, image in enumerate(self.images):
-            both = [image.get(f"ignore_regions_{axis}") or [] for axis in "xy"]
-            for x, y in zip(*both, strict=False) if all(isinstance(b, list) for b in both) else ():
+            left, top = (image.get(f"ignore_regions_{axis}") or [] for axis in "xy")
+            if not isinstance(left, list) or not isinstance(top, list) or len(left) != len(top):
+                raise FormatError(
+                    f"{self.path}, frame {frame}: ignore_regions_x and _y should be lists of one length."
+                )
+            for x, y in zip(left, top, strict=True):
                 ring = finite(x), finite(y)
                 if len(ring[0]) != len(ring[1]) or len(ring[0]) < 3:
                     raise FormatError(

@@ -8,6 +8,9 @@ one score for a track: the mean of its rows. A track of `iscrowd` is one that do
 What vtlab writes has more than the format asks for, so that files need not know of each other: `track_id` (the
 object's number), and in results `video` and `category` (names).
 
+OVIS (Qi et al., IJCV 2022) has the same files, `annotations_train.json` beside `train/<video>/*.jpg`: Mask2Former-VIS, VITA
+and DVIS read it with the same loader (`_PREDEFINED_SPLITS_OVIS` of their datasets/builtin.py). No file of OVIS was tried.
+
 Benchmark: Yang, Fan, Xu, Video Instance Segmentation, ICCV 2019; read as TrackEval 1.3.0 does, datasets/youtube_vis.py.
 """
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,17 +58,27 @@ def show(browser: Any) -> Iterator[Callable[..., Shown]]:
         context.close()
 
 
+@pytest.fixture(scope="session")
+def jupyter_server(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """Address and folder of a real Jupyter, which shows JupyterLab and Notebook 7: what takes long is its start."""
+    pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
+    folder = tmp_path_factory.mktemp("jupyter")
+    url, process = start_jupyter("lab", folder, tmp_path_factory.mktemp("jupyter_home"))
+    try:
+        yield url, folder
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
 @contextmanager
-def jupyter(
-    kind: str, browser: Any, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Callable[..., Any]]:
+def jupyter(kind: str, browser: Any, server: tuple[str, Path]) -> Iterator[Callable[..., Any]]:
     """Function (name, cells, scale=1.0, size=(1200, 950)) -> page of a notebook, run in a real Jupyter.
 
     Without cells a notebook that is there is opened and not run. The page has three extras: `page.folder` (where the
     notebook lies), `page.rerun()` (run all cells again) and `page.save()`.
     """
-    folder = tmp_path_factory.mktemp(kind)
-    url, process = start_jupyter(kind, folder, tmp_path_factory.mktemp(f"{kind}_home"))
+    url, folder = server
     contexts = []
 
     def open_notebook(
@@ -117,21 +128,18 @@ def jupyter(
     finally:
         for context in contexts:
             context.close()
-        process.terminate()
-        process.wait(30)
 
 
 @pytest.fixture(scope="session")
-def lab(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+def lab(browser: Any, jupyter_server: tuple[str, Path]) -> Iterator[Callable[..., Any]]:
     """Notebooks in a real JupyterLab, see `jupyter`."""
-    pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
-    with jupyter("lab", browser, tmp_path_factory) as open_notebook:
+    with jupyter("lab", browser, jupyter_server) as open_notebook:
         yield open_notebook
 
 
 @pytest.fixture(scope="session")
-def notebook_7(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Any]]:
+def notebook_7(browser: Any, jupyter_server: tuple[str, Path]) -> Iterator[Callable[..., Any]]:
     """Notebooks in a real Jupyter Notebook 7, see `jupyter`."""
     pytest.importorskip("notebook", "7", reason="notebook 7 is not installed")
-    with jupyter("notebook", browser, tmp_path_factory) as open_notebook:
+    with jupyter("notebook", browser, jupyter_server) as open_notebook:
         yield open_notebook

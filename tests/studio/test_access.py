@@ -120,3 +120,85 @@ def test_the_picture_comes_first_in_a_narrow_column(show, corrects):
     prompts = made.session.prompts if corrects else made.prompts
     assert prompts[0].xyxy == pytest.approx((40, 50, 120, 200), abs=1)
     assert hand.shown.errors == []
+
+
+def names(hand, where: str) -> list[str]:
+    """Names of the buttons that are seen."""
+    return [b.get_attribute("aria-label") or "" for b in hand.page.locator(where).all() if b.is_visible()]
+
+
+def test_every_button_of_the_list_and_beside_it_has_a_key(show):
+    session = Session(footage(90), Drifts)
+    session.add([BoxPrompt((20 + 60 * i, 30, 70 + 60 * i, 90), object_id=i + 1) for i in range(3)])
+    made = Corrector(session, labels=["cat", "dog"])
+    hand = Hand(show(made))
+
+    def objects(key: str) -> list:
+        return [o[key] for o in made.view["objects"]]
+
+    hand.press("ArrowDown")
+    assert made.view["selected"] == 2
+    hand.press("ArrowUp", "ArrowUp")
+    assert made.view["selected"] == 1
+    hand.press("Shift+ArrowDown", "Shift+ArrowDown", "h")
+    assert objects("shown") == [False] * 3
+    assert [n for n in names(hand, ".vt-annotator button") if not n.endswith(")")] == []
+    hand.press("h", "Shift+L")
+    assert objects("locked") == [True] * 3
+    hand.press("Shift+L", "Escape")
+    assert objects("locked") == [False] * 3
+    hand.press("l")
+    hand.page.keyboard.type("bear")
+    hand.page.keyboard.press("Enter")
+    hand.shown.settle()
+    assert sorted(objects("label")) == ["", "", "bear"]
+    hand.press("Shift+C", "Shift+K", "Shift+D", "u")
+    assert made.view["work"]["by"] == "class"
+    assert made.view["work"]["thumbnails"]
+    assert made.view["tracking"]["follow"]
+    assert hand.page.locator(".vt-tracking input[type=checkbox]").first.is_checked()
+    other = hand.page.locator(".vt-tracking select")
+    before = other.input_value()
+    hand.press("Shift+O")
+    assert other.input_value() != before
+    hand.press("Shift+E")
+    hand.page.keyboard.type("age")
+    assert hand.page.locator(".vt-fact input").first.input_value() == "age"
+    assert hand.shown.errors == []
+
+
+def test_fields_keep_their_keys_and_give_the_focus_back(show):
+    made = annotate(footage(90), Prompts(BoxPrompt((20, 30, 80, 90))))
+    hand = Hand(show(made))
+    hand.press("Shift+B")
+    slider = hand.page.locator(".vt-look input").first
+    hand.page.keyboard.press("ArrowRight")
+    assert float(slider.input_value()) > 1
+    assert made.view["frame"] == 0
+    hand.page.keyboard.press("Escape")
+    hand.page.keyboard.press("ArrowRight")
+    hand.shown.settle()
+    assert made.view["frame"] == 1
+    hand.page.keyboard.press("j")
+    hand.page.keyboard.type("3")
+    hand.page.keyboard.press("Enter")
+    hand.shown.settle()
+    assert made.view["frame"] == 3
+    assert hand.shown.errors == []
+
+
+def test_the_players_buttons_have_keys(show):
+    clip = footage(90)
+    boxes = [BoxPrompt((20 + 90 * i, 30, 80 + 90 * i, 90), object_id=i + 1) for i in range(2)]
+    shown = show(TrackPlayer(clip, vtlab.track(clip, Prompts(boxes), "identity", progress=False)))
+    page = shown.page
+    page.wait_for_selector(".vt-player[data-frame='0']")
+    page.locator(".vt-player").focus()
+    page.keyboard.press("2")
+    chips = page.locator(".vt-objects button")
+    assert [c.get_attribute("aria-pressed") for c in chips.all()] == ["true", "false"]
+    page.keyboard.press("]")
+    assert page.locator(".vt-player select").input_value() == "2"
+    told = [b.get_attribute("title") for b in page.locator(".vt-player button").all() if b.is_visible()]
+    assert [t for t in told if "(" not in t] == []
+    assert shown.errors == []

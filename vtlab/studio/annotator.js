@@ -13,15 +13,15 @@ const TOOLS = {
 
 const KEYS = [
   ["b c g p e o k", "tools: box, click, polygon, brush, eraser, points, skeleton"],
-  ["n", "new object"], ["1 … 9", "select an object"], ["h", "hide or show the object"],
+  ["n", "new object"], ["1 … 9, ↑ ↓", "select an object: by its place, the one before or after"], ["l", "name the object"], ["h", "hide or show the object"],
   ["Delete", "delete its figures on this frame (Shift: everywhere)"],
   ["Alt+arrows", "nudge by 1 px (with Shift 10)"], [", .", "turn the box by 1° (with Shift 10°)"], ["Ctrl+Z, Ctrl+Shift+Z", "undo, redo"],
-  ["← →", "one frame (Shift: 10)"], ["Home End", "first, last frame"],
+  ["← →", "one frame (Shift: 10)"], ["Home End", "first, last frame"], ["j", "go to a frame by its number"],
   ["wheel, + − 0", "zoom, fit (the wheel once the widget has the focus)"], ["Space+drag", "pan (or the middle button)"],
   ["[ ]", "brush size"], ["Enter Esc", "close, give up a polygon"], ["?", "this list"],
 ];
 const COPY_KEYS = [["d", "duplicate to the next frame"], ["Ctrl+C, Ctrl+V", "copy the object's figures, put them on another frame"]]; // annotator
-const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["s", "stop tracking"], ["a", "absent on this frame"],
+const TRACK_KEYS = [["f r t", "track forward, backward, both ways"], ["u", "all objects, or the selected one alone"], ["Shift+O", "swap and merge with the next other object"], ["s", "stop tracking"], ["a", "absent on this frame"],
   ["m", "fill between key figures"], ["Shift+A", "no longer exists from here on"], ["Shift+S, Shift+W, Shift+M", "split here; swap with the other object from here on; merge them"],
   ["Alt+S", "save"], ["w q", "next, previous doubtful place"], ["y", "it looks right"], ["PgDn PgUp", "next, previous key figure of the object"]];
 
@@ -79,7 +79,7 @@ class Annotator {
 
   async decode(key) {
     const data = this.model.get(key), known = this.cache[key];
-    if (known?.data === data) return known.bitmap;
+    if (known && known.data === data) return known.bitmap;
     const bitmap = data?.byteLength ? await createImageBitmap(new Blob([data])) : null;
     this.cache[key] = { data, bitmap };
     return bitmap;
@@ -126,7 +126,7 @@ class Annotator {
 
   scrubber() {
     this.slider = make("input", { type: "range", min: 0, "aria-label": "Frame", oninput: () => this.go(+this.slider.value) });
-    this.number = make("input", { type: "number", min: 0, class: "vt-number", "aria-label": "Frame number", onchange: () => this.go(+this.number.value) });
+    this.number = make("input", { type: "number", min: 0, class: "vt-number", "aria-label": "Frame number", title: "Frame number (j)", onchange: () => this.go(+this.number.value) });
     this.number.onkeydown = e => { if (e.key === "Enter") { this.go(+this.number.value); this.root.focus({ preventScroll: true }); e.stopPropagation(); } }; // JupyterLab swallows the change
     this.total = make("span", { class: "vt-total" });
     this.lanes = make("canvas", { class: "vt-lanes", "aria-hidden": "true", onpointerdown: e => { const r = this.lanes.getBoundingClientRect(); this.go(Math.floor(((e.clientX - r.left) / r.width) * this.view.n_frames)); } });
@@ -146,7 +146,7 @@ class Annotator {
     this.done = make("output", { class: "vt-done" });
     this.words = [button("Not visible on this frame (a)", null, () => this.say("absent"), "Absent here"), button("No longer exists from this frame on (Shift+A)", null, () => this.say("gone"), "Gone from here"),
       button("From this frame on it is another object (Shift+S)", null, () => this.send({ do: "split" }), "Split here")];
-    this.other = make("select", { "aria-label": "The other object" });
+    this.other = make("select", { "aria-label": "The other object (Shift+O: the next)" });
     const pair = this.pair = what => !this.other.disabled && this.send({ do: what, other: +this.other.value });
     const places = [["Previous doubtful place (q)", ICONS.back, { do: "doubt", step: -1 }, ""], ["Next doubtful place (w)", ICONS.forth, { do: "doubt", step: 1 }, "Doubt"], ["It looks right (y)", null, { do: "looks_right" }, "Looks right"]];
     this.review = places.map(([name, path, edit, text]) => button(name, path, () => this.send(edit), text));
@@ -154,7 +154,7 @@ class Annotator {
     this.who = make("output", { class: "vt-who" });
     this.keep = button("Save the session (Alt+S)", ICONS.save, () => this.send({ do: "save" }));
     this.tracking.append(
-      make("div", { class: "vt-tracking" }, make("span", {}, "Track"), make("span", { class: "vt-group" }, ...this.runners, this.stop), make("label", { class: "vt-check", title: "Track every object, not only the selected one" }, this.all, "all objects"), this.progress, this.done),
+      make("div", { class: "vt-tracking" }, make("span", {}, "Track"), make("span", { class: "vt-group" }, ...this.runners, this.stop), make("label", { class: "vt-check", title: "Track every object, not only the selected one (u)" }, this.all, "all objects"), this.progress, this.done),
       make("div", { class: "vt-tracking" }, this.who, make("span", { class: "vt-group" }, ...this.words), make("span", { class: "vt-group" }, make("span", {}, "with"), ...this.pairs), make("span", { class: "vt-group" }, ...this.review), make("span", { class: "vt-gap" }), this.keep));
     this.tracking.hidden = false;
     this.root.classList.add("vt-corrector");
@@ -361,6 +361,12 @@ class Annotator {
     }
   }
 
+  step(by) { // to the object before or after in the list
+    const ids = this.view.objects.map(o => o.id), at = clamp(ids.indexOf(this.view.selected) + by, 0, ids.length - 1);
+    if (ids[at] !== this.view.selected) this.select(ids[at]);
+    this.list.children[at]?.scrollIntoView({ block: "nearest" });
+  }
+
   nudge(dx, dy) {
     const shift = p => [round(p[0] + dx), round(p[1] + dy)], box = this.figure("box"), points = this.figure("point"), skeleton = this.figure("skeleton");
     if (this.tool === "points" && points) this.send({ do: "points", points: points.points.map(shift), shape: points.shape });
@@ -374,13 +380,16 @@ class Annotator {
   }
 
   key(e) { // true when the key meant something here
-    const target = e.composedPath()[0];
-    if (!this.view || (target !== this.root && ["text", "number", "textarea"].includes(target.type))) return false;
+    const target = e.composedPath()[0], slides = target.type === "range" && target !== this.slider && /^(Arrow|Home|End|Page)/.test(e.key);
+    if (!this.view || slides || ["text", "number", "textarea", "select-one"].includes(target.type)) { // a field keeps its keys
+      return Boolean(this.view) && e.key === "Escape" && (this.root.focus({ preventScroll: true }), true);
+    }
+    if (this.link.press(e)) return true;
     if (Object.values(this.panels).some(panel => panel.key(e))) return true;
     const v = this.view, many = e.shiftKey ? 10 : 1, id = v.selected, step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
     if (v.tracking && e.altKey && e.code === "KeyS") return this.send({ do: "save" }), true;
     if (step && e.altKey) return this.nudge(step[0] * many, step[1] * many), true;
-    if (step) return step[0] ? (this.go(this.frame + step[0] * many), true) : false;
+    if (step) return step[0] ? this.go(this.frame + step[0] * many) : this.step(step[1]), true;
     if (e.ctrlKey || e.metaKey) {
       const key = e.key.toLowerCase(), name = { z: e.shiftKey ? "redo" : "undo", y: "redo" }[key];
       if (name) return this.send({ do: name }), true;
@@ -398,10 +407,13 @@ class Annotator {
     if (/^[1-9]$/.test(e.key)) return v.objects[e.key - 1] ? (this.select(v.objects[e.key - 1].id), true) : false;
     const track = v.tracking && { f: () => this.run("forward"), r: () => this.run("backward"), t: () => this.run("both"), s: () => this.send({ do: "stop" }), a: () => this.say("absent", this.frame),
       w: () => this.send({ do: "doubt", step: 1 }), q: () => this.send({ do: "doubt", step: -1 }), y: () => this.send({ do: "looks_right" }),
+      u: () => { this.all.checked = !this.all.checked; }, O: () => { this.other.selectedIndex = (this.other.selectedIndex + 1) % (this.other.length || 1); },
       m: () => this.fill(), A: () => this.say("gone", this.frame), S: () => this.send({ do: "split" }), W: () => this.pair("swap"), M: () => this.pair("merge"),
       PageDown: () => this.send({ do: "key_figure", step: 1 }), PageUp: () => this.send({ do: "key_figure", step: -1 }) }[e.key];
     const remove = () => this.send({ do: "delete", object_id: id, everywhere: e.shiftKey }, null, this.frame); // where the keys went, though it isn't shown yet
     const act = track || {
+      l: () => { const field = this.list.querySelector(`[data-id="${id}"] input`); field?.focus(); field?.select(); },
+      j: () => { this.number.focus(); this.number.select(); },
       n: () => this.newObject(), d: () => !v.tracking && this.duplicate(id),
       h: () => this.send({ do: "show", object_id: id, shown: !v.objects.find(o => o.id === id).shown }),
       Delete: remove, Backspace: remove,
@@ -409,7 +421,7 @@ class Annotator {
       "+": () => this.stage.zoomBy(1.5), "=": () => this.stage.zoomBy(1.5), "-": () => this.stage.zoomBy(1 / 1.5), 0: () => this.stage.zoomBy(0),
       ",": () => this.rotate(-many), "<": () => this.rotate(-many), ".": () => this.rotate(many), ">": () => this.rotate(many),
       "[": () => this.size(1 / 1.25), "]": () => this.size(1.25), "?": () => this.toggleHelp(),
-      Escape: () => { this.outline = this.draft = this.gesture = null; this.help.hidden = true; this.draw(); },
+      Escape: () => { this.outline = this.draft = this.gesture = null; this.help.hidden = true; this.root.focus({ preventScroll: true }); this.draw(); },
     }[e.key];
     return act ? (act(), true) : false;
   }

@@ -13,8 +13,8 @@ class Link {
     this.pending = []; this.number = this.answered = 0; // numbers: of the last edit sent, of the last one answered
     this.asked = this.beaten = this.left = null; this.touched = performance.now(); this.searched = 0;
     this.words = make("span");
-    this.copier = button("Copy the edits that have no answer, as code for a cell", null, () => this.copy(), "Copy edits");
-    this.closer = button("Close", null, () => { this.left = null; this.tell(); }, "Close");
+    this.copier = button("Copy the edits that have no answer, as code for a cell (Alt+C)", null, () => this.copy(), "Copy edits");
+    this.closer = button("Close (Esc)", null, () => { this.left = null; this.tell(); }, "Close");
     this.notice = make("div", { class: "vt-notice", role: "alert", hidden: true }, this.words, this.copier, this.closer);
     for (const event of ["pointerdown", "pointermove", "keydown", "focusin"]) root.addEventListener(event, () => { this.touched = performance.now(); });
     model.on("msg:custom", this.hears = message => this.hear(message));
@@ -83,6 +83,12 @@ class Link {
   }
 
   unsaid() { return [...(this.left ?? []), ...this.pending.filter(p => !PASSING.has(p.edit.do)).map(p => p.edit)]; }
+
+  press(e) { // true when the key meant something here
+    if (this.notice.hidden) return false;
+    if (e.altKey && e.code === "KeyC" && !this.copier.hidden) return this.copy(), true;
+    return e.key === "Escape" && !this.closer.hidden && (this.closer.click(), true);
+  }
 
   copy() {
     const text = `import json\n\nwidget = ...  # the annotator or corrector\nfor edit in json.loads(r'''${JSON.stringify(this.unsaid()).replaceAll("'", "\\u0027")}'''):\n    widget.act(edit)\n`;

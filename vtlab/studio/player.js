@@ -68,7 +68,7 @@ function render({ model, el }) {
     return { name, canvas, g: canvas.getContext("2d") };
   });
 
-  const button = (text, title, act) => element("button", { textContent: text, title, onclick: act, type: "button" });
+  const button = (text, title, act) => element("button", { textContent: text, title, ariaLabel: title, onclick: act, type: "button" });
   const play = button("▶", "play or pause (space)", () => toggle());
   const back = button("‹", "one frame back (left)", () => go(current - 1));
   const next = button("›", "one frame on (right)", () => go(current + 1));
@@ -77,19 +77,19 @@ function render({ model, el }) {
   const number = element("input", { type: "number", min: 0, max: n - 1, value: current, onchange: () => go(+number.value) });
   number.onkeydown = e => { if (e.key === "Enter") { go(+number.value); root.focus({ preventScroll: true }); e.stopPropagation(); } }; // JupyterLab swallows the change
   number.setAttribute("aria-label", "frame number");
-  const rate = element("select", { title: "speed", onchange: () => { speed = +rate.value; restart(); } },
+  const rate = element("select", { title: "speed ([ and ])", ariaLabel: "speed ([ and ])", onchange: () => { speed = +rate.value; restart(); } },
     ...[0.1, 0.25, 0.5, 1, 2, 4].map(v => element("option", { value: v, textContent: `${v}×`, selected: v === 1 })));
   const loop = button("⟲", "loop: once for the start here, again for the end here, again to stop looping (l)", () => mark());
-  const help = button("?", "keys", () => { keys.hidden = !keys.hidden; });
+  const help = button("?", "keys (?)", () => { keys.hidden = !keys.hidden; });
   const time = element("span", { className: "vt-time" });
   const keys = element("div", { className: "vt-help", hidden: true, textContent:
-    "space play/pause · ← → one frame · shift ← → ten frames · Home End · l loop from/to/off · , . previous or next event · ? this\n" +
+    "space play/pause · ← → one frame · shift ← → ten frames · Home End · j frame by number · l loop from/to/off · , . previous or next event · [ ] slower, faster · 1 … 9 show or hide an object · ? this\n" +
     "Timeline: height = score, brightness = overlap with the truth, gap = absent; marks = lost, found, switched, corrected, left. Click to go there." });
   const note = element("div", { className: "vt-note" });
   note.setAttribute("role", "status");
   const objects = element("div", { className: "vt-objects" });
-  for (const o of info.objects) {
-    const chip = element("button", { type: "button", title: "show or hide this object" },
+  for (const [i, o] of info.objects.entries()) {
+    const chip = element("button", { type: "button", title: `show or hide this object${i < 9 ? ` (${i + 1})` : ""}` },
       element("span", { className: "vt-dot", style: `background: ${o.colour}` }), `${o.id} ${o.label}`.trim());
     chip.setAttribute("aria-pressed", "true");
     chip.onclick = () => {
@@ -114,7 +114,7 @@ function render({ model, el }) {
     for (const { target, isIntersecting } of found) isIntersecting ? paint(target, rowOf.get(target)) : (target.width = 0);
   });
   for (const panel of info.panels) for (const line of info.timelines[panel]) {
-    const canvas = element("canvas", { width: 0, height: 40 });
+    const canvas = element("canvas", { width: 0, height: 40, ariaHidden: "true" });
     const label = info.panels.length > 1 ? `${panel} · ${line.id}` : `${line.id} ${(info.objects.find(o => o.id === line.id) || {}).label || ""}`;
     lines.append(element("div", { className: "vt-line" }, element("span", { textContent: label, title: label }), canvas));
     line.events.forEach(e => events.push({ ...e, id: line.id, panel }));
@@ -259,6 +259,10 @@ function render({ model, el }) {
       draw();
     }
   }
+  function pace(by) {
+    rate.selectedIndex = Math.min(Math.max(rate.selectedIndex + by, 0), rate.length - 1);
+    rate.onchange();
+  }
   function mark() {
     if (!range) range = [current, null];
     else if (range[1] === null && current > range[0]) range[1] = current;
@@ -271,7 +275,9 @@ function render({ model, el }) {
     const far = e.shiftKey ? 10 : 1;
     const act = {
       " ": toggle, ArrowRight: () => go(current + far), ArrowLeft: () => go(current - far), Home: () => go(0), End: () => go(n - 1),
-      l: mark, "?": () => help.click(),
+      l: mark, "?": () => help.click(), j: () => { number.focus(); number.select(); },
+      "[": () => pace(-1), "]": () => pace(1),
+      ...(/^[1-9]$/.test(e.key) && objects.children[e.key - 1] ? { [e.key]: () => objects.children[e.key - 1].click() } : {}),
       ".": () => { const e2 = events.find(v => v.frame > current); if (e2) go(e2.frame); },
       ",": () => { const e2 = events.filter(v => v.frame < current).pop(); if (e2) go(e2.frame); },
     }[e.key];

@@ -42,9 +42,9 @@ PANELS.work = class {
   get corrector() { return this.annotator.view.tracking; }
   get keys() {
     return [["Shift+Space", "play, pause"], ["PgDn PgUp", "next, previous key figure of the object"], ["Shift+L", "lock the object, or unlock it"],
-      ["Shift+1 … 9", "give it the class"], ["Ctrl+click, Ctrl+A", "choose several objects in the list, all"], ["x", "crosshair with the size"],
-      ["Ctrl+C, Ctrl+V, d", "copy, put on another frame, duplicate to the next"], ["Shift+P", "copy to each frame up to one"],
-      ...(this.corrector ? [["i", "occluded from here on, or no longer"], ["v", "out of view from here on, or back"], ["Shift+F", "track all objects of this frame"]] : [])];
+      ["Shift+1 … 9", "give it the class"], ["Shift+↑ ↓, Ctrl+A", "choose several objects in the list (Ctrl+click), all; then h, Shift+L and Delete are about them"], ["x", "crosshair with the size"],
+      ["Ctrl+C, Ctrl+V, d", "copy, put on another frame, duplicate to the next"], ["Shift+P", "copy to each frame up to one"], ["Shift+K", "pictures of the key figures"], ["Shift+C", "colour by object or by class"], ["Shift+B", "brightness, contrast, masks (Tab goes on, arrows change, Esc leaves)"],
+      ...(this.corrector ? [["i", "occluded from here on, or no longer"], ["v", "out of view from here on, or back"], ["Shift+F", "track all objects of this frame"], ["Shift+D", "track ahead as I draw"], ["Shift+E", "an attribute"]] : [])];
   }
   send(edit) { this.annotator.send(edit); }
 
@@ -61,13 +61,14 @@ PANELS.work = class {
     this.play = button("Play, pause (Shift+Space)", null, () => this.toggle(), "▶");
     this.time = make("output", { class: "vt-time" });
     this.crosshair = button("Crosshair with the size (x)", "M8 1v14M1 8h14", () => this.setCross(!this.cross));
-    this.pictures = button("Pictures of the key figures", "M1.5 3.5h13v9h-13zM1.5 10l4-3.5 3.5 3 2-1.5 3.5 3", () => this.send({ do: "thumbnails", shown: this.strip.hidden }));
+    this.pictures = button("Pictures of the key figures (Shift+K)", "M1.5 3.5h13v9h-13zM1.5 10l4-3.5 3.5 3 2-1.5 3.5 3", () => this.showPictures());
     this.strip = make("div", { class: "vt-thumbs", role: "group", "aria-label": "Key figures of the object", hidden: true });
     const row = make("div", { class: "vt-work" }, this.play, this.time, make("span", { class: "vt-group" }, this.crosshair, this.pictures), make("span", { class: "vt-gap" }),
       range("Brightness", 0.3, 3, 0.05, 1, v => { light.brightness = v; filter(); }), range("Contrast", 0.3, 3, 0.05, 1, v => { light.contrast = v; filter(); }),
       range("Masks", 0, 1, 0.05, 1, v => { a.stage.opacity = v; }));
     a.root.querySelector(".vt-scrub").after(row, this.strip);
   }
+  showPictures() { this.send({ do: "thumbnails", shown: this.strip.hidden }); }
   toggle() { this.playing ? this.pause() : this.start(); }
   start() {
     const a = this.annotator, begun = performance.now(), from = a.frame >= a.view.n_frames - 1 ? 0 : a.frame, fps = a.view.work.fps;
@@ -107,11 +108,11 @@ PANELS.work = class {
     const many = (what, values = {}) => () => this.send({ do: "many", what, object_ids: ids(), ...values });
     this.count = make("span", { class: "vt-count" });
     this.group = make("div", { class: "vt-many", hidden: true, role: "group", "aria-label": "Chosen objects" }, this.count,
-      button("Show the chosen objects", ICONS.eye, many("show", { shown: true })), button("Hide the chosen objects", ICONS.hidden, many("show", { shown: false })),
-      button("Lock the chosen objects", "M4 7h8v6.5H4zM5.5 7V5a2.5 2.5 0 0 1 5 0v2", many("lock", { locked: true })), button("Unlock the chosen objects", "M4 7h8v6.5H4zM5.5 7V4.5a2.5 2.5 0 0 1 4.8-1", many("lock", { locked: false })),
-      button("Delete the chosen objects everywhere", ICONS.trash, many("delete", { everywhere: true })), button("Choose none (Esc)", null, () => this.choose([]), "none"));
+      button("Show the chosen objects (h)", ICONS.eye, many("show", { shown: true })), button("Hide the chosen objects (h)", ICONS.hidden, many("show", { shown: false })),
+      button("Lock the chosen objects (Shift+L)", "M4 7h8v6.5H4zM5.5 7V5a2.5 2.5 0 0 1 5 0v2", many("lock", { locked: true })), button("Unlock the chosen objects (Shift+L)", "M4 7h8v6.5H4zM5.5 7V4.5a2.5 2.5 0 0 1 4.8-1", many("lock", { locked: false })),
+      button("Delete the chosen objects everywhere (Delete)", ICONS.trash, many("delete", { everywhere: true })), button("Choose none (Esc)", null, () => this.choose([]), "none"));
     this.classes = make("div", { class: "vt-classes", role: "group", "aria-label": "Classes" });
-    this.by = button("Colour by object or by class", null, () => this.send({ do: "colour_by", what: a.view.work.by === "class" ? "object" : "class" }), "colour: object");
+    this.by = button("Colour by object or by class (Shift+C)", null, () => this.colourBy(), "colour: object");
     this.lock = button("Lock the object, or unlock it (Shift+L)", "M4 7h8v6.5H4zM5.5 7V5a2.5 2.5 0 0 1 5 0v2", () => this.lockOne());
     this.upto = button("Copy its figures to each frame up to the one given (Shift+P)", ICONS.copy, () => this.propagate(), "up to");
     this.far = make("input", { type: "number", min: 0, class: "vt-far", "aria-label": "Frame up to which figures are copied" });
@@ -127,10 +128,12 @@ PANELS.work = class {
 
   buildAhead() {
     const a = this.annotator;
-    this.ahead = make("input", { type: "checkbox", onchange: () => this.send({ do: "follow", on: this.ahead.checked }) });
+    this.ahead = make("input", { type: "checkbox", onchange: () => this.follow() });
     this.whole = button("Take all that is on this frame as right and track it forward (Shift+F)", null, () => this.send({ do: "track_frame" }), "This frame's objects");
-    a.tracking.firstElementChild.querySelector(".vt-check").after(this.whole, make("label", { class: "vt-check", title: "Track an object as soon as it is drawn or changed: ahead, and back to its figure before" }, this.ahead, "as I draw"));
+    a.tracking.firstElementChild.querySelector(".vt-check").after(this.whole, make("label", { class: "vt-check", title: "Track an object as soon as it is drawn or changed: ahead, and back to its figure before (Shift+D)" }, this.ahead, "as I draw"));
   }
+
+  follow() { this.send({ do: "follow", on: this.ahead.checked }); }
 
   fact(name, value, ofObject) { // a row: name, value, whether it is of the object or of the figure from here on
     const key = make("input", { type: "text", value: name, placeholder: "name", "aria-label": "Name of the attribute" });
@@ -160,7 +163,7 @@ PANELS.work = class {
     if (classes !== this.shownClasses) {
       this.shownClasses = classes;
       this.classes.replaceChildren(...work.classes.map(([name, colour], i) => {
-        const chip = button(i < 9 ? `${name} (Shift+${i + 1})` : name, null, () => this.give(name), name);
+        const chip = button(i < 9 ? `${name} (Shift+${i + 1})` : `${name} (l, then its name)`, null, () => this.give(name), name);
         chip.style.setProperty("--vt-colour", colour);
         chip.setAttribute("aria-pressed", now?.label === name);
         return chip;
@@ -194,7 +197,7 @@ PANELS.work = class {
     const shown = JSON.stringify([found, this.annotator.view.frame]);
     if (!found || shown === this.shownThumbs) return;
     this.shownThumbs = shown;
-    this.strip.replaceChildren(...found.map(t => make("button", { type: "button", title: `Frame ${t.frame}`, "aria-label": `Go to frame ${t.frame}`, "aria-pressed": String(t.frame === this.annotator.view.frame), onclick: () => this.annotator.go(t.frame) },
+    this.strip.replaceChildren(...found.map(t => make("button", { type: "button", title: `Frame ${t.frame}`, "aria-label": `Go to frame ${t.frame} (PgDn, PgUp)`, "aria-pressed": String(t.frame === this.annotator.view.frame), onclick: () => this.annotator.go(t.frame) },
       ...(t.src ? [make("img", { src: t.src, alt: "" })] : [make("span", { class: "vt-nothing" }, "absent")]), make("span", {}, String(t.frame)))));
     if (!found.length) this.strip.replaceChildren(make("span", { class: "vt-count" }, "No key figure yet."));
   }
@@ -231,8 +234,17 @@ PANELS.work = class {
     else this.send({ do: "label", object_id: this.annotator.view.selected, text: name });
   }
   say(what) { this.send({ do: what, object_id: this.annotator.view.selected }); }
+  colourBy() { this.send({ do: "colour_by", what: this.annotator.view.work.by === "class" ? "object" : "class" }); }
+  more(by) { // the object before or after is chosen, too
+    const a = this.annotator, v = a.view, ids = v.objects.map(o => o.id), next = ids[ids.indexOf(v.selected) + by];
+    this.chosen.add(v.selected);
+    if (next !== undefined) { this.chosen.add(next); a.step(by); }
+    this.marks();
+  }
   lockOne() {
-    const o = this.annotator.view.objects.find(o => o.id === this.annotator.view.selected);
+    const objects = this.annotator.view.objects, several = objects.filter(o => this.chosen.has(o.id));
+    if (several.length > 1) return this.send({ do: "many", what: "lock", object_ids: several.map(o => o.id), locked: !several.every(o => o.locked) });
+    const o = objects.find(o => o.id === this.annotator.view.selected);
     this.send({ do: "lock", object_id: o.id, locked: !o.locked });
   }
   propagate() {
@@ -259,9 +271,12 @@ PANELS.work = class {
       const shown = v.objects.some(o => this.chosen.has(o.id) && o.shown);
       return this.send({ do: "many", what: "show", object_ids: [...this.chosen], shown: !shown }), true;
     }
-    const act = { PageDown: () => this.send({ do: "key_figure", step: 1 }), PageUp: () => this.send({ do: "key_figure", step: -1 }), x: () => this.setCross(!this.cross),
+    const by = e.shiftKey && { ArrowDown: 1, ArrowUp: -1 }[e.key];
+    if (by) return this.more(by), true;
+    const act = { K: () => this.showPictures(), C: () => v.work.classes.length && this.colourBy(), B: () => a.root.querySelector(".vt-look input").focus(),
+      PageDown: () => this.send({ do: "key_figure", step: 1 }), PageUp: () => this.send({ do: "key_figure", step: -1 }), x: () => this.setCross(!this.cross),
       ...(root && e.shiftKey ? { " ": () => this.toggle() } : {}), L: () => this.lockOne(), P: () => this.propagate(),
-      ...(this.corrector ? { i: () => this.say("occluded"), v: () => this.say("outside"), F: () => this.send({ do: "track_frame" }), d: () => a.duplicate(id) } : {}) }[e.key];
+      ...(this.corrector ? { i: () => this.say("occluded"), v: () => this.say("outside"), F: () => this.send({ do: "track_frame" }), D: () => { this.ahead.checked = !this.ahead.checked; this.follow(); }, E: () => this.add.querySelector("input").focus(), d: () => a.duplicate(id) } : {}) }[e.key];
     return act ? (act(), true) : false;
   }
 };

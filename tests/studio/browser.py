@@ -209,7 +209,7 @@ def notebook(cells: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def until(page: Any, condition: Callable[[], bool], seconds: float = 60) -> None:
+def until(page: Any, condition: Callable[[], bool], seconds: float = 120) -> None:
     """Wait for a condition, while the page goes on."""
     end = time.monotonic() + seconds
     while not condition():

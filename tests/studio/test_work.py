@@ -214,7 +214,7 @@ def test_the_tools_in_a_browser(show):
     page.get_by_role("button", name="cat (Shift+2)").click()
     hand.shown.settle()
     assert made.session.state.labels == {1: "cat", 2: "cat"}
-    page.get_by_role("button", name="Lock the chosen objects", exact=True).click()
+    page.get_by_role("button", name="Lock the chosen objects (Shift+L)", exact=True).click()
     hand.shown.settle()
     assert page.locator(".vt-row.vt-locked").count() == 2
     hand.press("Escape")

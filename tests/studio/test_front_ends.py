@@ -31,6 +31,16 @@ SMOKE = [
     "made = Corrector(vtlab.Session(video, 'TRACKER'), segmenter=None, path='FILE')\n"
     "made",
 ]
+SLEEPY = (
+    "import time\n"
+    "from vtlab.contracts import Observation, SingleObjectTracker\n"
+    "@vtlab.register('sleepy', family='sot', accepts={vtlab.BoxPrompt}, licence='none')\n"
+    "class Sleepy(SingleObjectTracker):\n"
+    "    def init(self, frame, prompt): self.box = prompt.xyxy\n"
+    "    def step(self, frame):\n"
+    "        time.sleep(1.0)\n"
+    "        return Observation(self.box)\n"
+)
 pytestmark = pytest.mark.browser
 FRONT_ENDS = ["lab", "notebook_7"]
 
@@ -71,6 +81,41 @@ def test_a_box_is_drawn_tracked_and_saved_in_a_front_end(request, front_end):
     until(page, lambda: (made := corrected(page, file)) is not None and len(made.prompts) == 1)
     page.keyboard.press("f")
     until(page, lambda: corrected(page, file).tracks.frame.tolist() == list(range(10)))
+    page.context.close()
+
+
+@pytest.mark.slow
+def test_the_kernel_is_interrupted_while_a_cell_tracks_and_nothing_is_lost(lab):
+    """The stop button of JupyterLab, twice: while the corrector tracks beside, and while a cell does."""
+    cells = [SMOKE[0].replace("FILE", "interrupted.parquet").replace("made = Corr", SLEEPY + "made = Corr")]
+    cells[0] = cells[0].replace("TRACKER", "sleepy")
+    page = lab(
+        "interrupted", [*cells, "session = made.session\nsession.prompts and session.retrack(progress=False)"]
+    )
+    file = page.folder / "interrupted.parquet"
+    ready(page)
+    drag(page, (20, 16), (80, 76))
+    until(page, lambda: (made := corrected(page, file)) is not None and len(made.prompts) == 1)
+    page.keyboard.press("f")  # in the background: an interrupt is not for it
+    page.wait_for_timeout(2500)
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:interrupt-kernel'); }")
+    page.wait_for_timeout(500)
+    until(page, lambda: len(corrected(page, file).tracks.of_object(1)) == 10)
+    drag(page, (120, 120), (200, 200))
+    until(page, lambda: len(corrected(page, file).prompts) == 2)
+    page.evaluate(
+        "() => { jupyterapp.commands.execute('notebook:run-cell'); }"
+    )  # the last one, which is selected
+    page.wait_for_selector(".jp-CodeCell .jp-InputPrompt:has-text('[*]')")
+    page.wait_for_timeout(2500)
+    page.evaluate("() => { jupyterapp.commands.execute('notebook:interrupt-kernel'); }")
+    page.wait_for_function(
+        "() => !document.querySelector('.jp-Notebook').innerText.includes('[*]')", timeout=60_000
+    )
+    drag(page, (20, 120), (90, 200))
+    until(page, lambda: len(corrected(page, file).prompts) == 3)
+    kept = corrected(page, file)
+    assert len(kept.tracks.of_object(1)) == 10
     page.context.close()
 
 

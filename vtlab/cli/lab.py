@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vtlab.cli.options import Json
-from vtlab.cli.output import escape, print_rows, progress_bar, stderr, stdout
+from vtlab.cli.output import escape, print_facts, print_json, print_rows, progress_bar, stderr, stdout
 from vtlab.errors import InputError
 
 if TYPE_CHECKING:
@@ -71,23 +71,132 @@ def _watched(name: str) -> Iterator[Callable[[Progress], Any]]:
         yield lambda progress: bar(progress.ended, progress.total)
 
 
-def _print(store: Store, as_json: bool) -> None:
-    from vtlab.experiments.board import CAPTION, leaderboard
+def status(spec: Spec, out: Out = None, as_json: Json = False) -> None:
+    """Say how far an experiment is: cells done, failed, at work and to do."""
+    from vtlab.engine.claims import Claims
+
+    store = _store(spec, out)
+    held = [c for c in Claims(store.folder).held() if store.cells is None or c.key in store.cells]
+    done, failed = store.keys(), store.failures()
+    total = len(store.cells or {})
+    facts = {
+        "cells": total,
+        "done": len(done),
+        "failed": len(failed),
+        "at work": len(held),
+        "to do": total - len(done) - len(failed) - len(held),
+        "of older specifications": len(store.archive.done()) - len(done),
+    }
+    if as_json:
+        print_json({**facts, "running": [vars(c) for c in held], "reasons": store.failed()})
+        return
+    print_facts(str(store.folder), facts)
+    for claim in held:
+        cell = (store.cells or {})[claim.key][0]
+        stdout().print(
+            escape(f"at work: {cell} on {claim.machine}, process {claim.process}, since {claim.since}")
+        )
+    _failures(store)
+
+
+def show(
+    spec: Spec,
+    out: Out = None,
+    *,
+    by: Annotated[list[str] | None, typer.Option("--by", help="Tell rows apart by this axis too.")] = None,
+    html: Annotated[Path | None, typer.Option("--html", help="Write the report as one page.")] = None,
+    markdown: Annotated[Path | None, typer.Option("--markdown", help="Write the tables as Markdown.")] = None,
+    latex: Annotated[Path | None, typer.Option("--latex", help="Write the tables for a paper.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Show the leaderboard of an experiment, and write its report."""
+    from vtlab.experiments import report
+    from vtlab.files import write_whole
+
+    store, told = _store(spec, out), tuple(by or ())
+    if html is not None:
+        report.page(store, told, beside=html).write(html)
+    for path, form in ((markdown, "to_markdown"), (latex, "to_latex")):
+        if path is not None:
+            write_whole(path, "\n".join(getattr(board, form)() for board in report.boards(store, told)))
+    _print(store, as_json, told)
+
+
+def diff(
+    before: Annotated[Path, typer.Argument(help="An experiment, or a folder of its results.")],
+    after: Annotated[Path | None, typer.Argument(help="The later one; with --since none.")] = None,
+    since: Annotated[str, typer.Option("--since", help="A day such as 2026-11-20: what changed since.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Say what changed between two results, beyond noise: paired over scenes, adjusted over trackers."""
+    from vtlab.experiments import report
     from vtlab.show.board import Board
 
-    console = stderr()
-    for line in store.failed():
-        console.print(f"[red]failed[/] {escape(line)}", highlight=False, soft_wrap=True)
-    if store.keys():
-        table = leaderboard(store.results())
-        if as_json:
-            print_rows(table)
-        else:
-            stdout().print(Board(table, store.folder.name, CAPTION).to_rich())
+    if (after is None) != bool(since):
+        raise InputError("Give two experiments (or folders of results), or one and --since DAY.")
+    first = _store(before, None)
+    pair = report.since(first, since) if after is None else (first.results(), _store(after, None).results())
+    table = report.changes(*pair)
+    if as_json:
+        print_rows(table)
     else:
+        stdout().print(
+            Board(table, "What changed", "p: adjusted over trackers (Holm); noise: p above .05.").to_rich()
+        )
+
+
+def gc(
+    spec: Spec,
+    out: Out = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; else only say what would be removed.")] = False,
+) -> None:
+    """Remove results of cells that are no longer in the specification, and what runs that ended left behind."""
+    from vtlab.engine.claims import Claims
+
+    store = _store(spec, out)
+    known = set(store.cells or {})
+    old = (store.archive.done() | store.archive.failures().keys()) - known
+    if not yes:
+        stdout().print(f"{len(old)} results of older specifications would be removed; --yes does it.")
+        return
+    with Claims(store.folder) as claims:
+        claims.sweep()
+        store.archive.recover(lambda run: not claims.alive(run))
+        freed = store.archive.drop(old)
+    stdout().print(f"{len(old)} results of older specifications removed, {freed / 2**20:.1f} MB.")
+
+
+def _store(spec: Path, out: Path | None) -> Store:
+    """The store of a specification, or of a folder of results."""
+    from vtlab.experiments import Store, load_experiment
+
+    if spec.is_dir():
+        return Store(spec)
+    experiment = load_experiment(spec)
+    return Store.of(experiment, (out or experiment.folder / "runs") / experiment.name)
+
+
+def _print(store: Store, as_json: bool, by: tuple[str, ...] = ()) -> None:
+    from vtlab.experiments import leaderboard
+    from vtlab.experiments.report import boards
+
+    console = stderr()
+    _failures(store)
+    if not store.keys():
         console.print("No cell has finished, so there are no results.")
+    elif as_json:
+        print_rows(leaderboard(store.results(), by))
+    else:
+        for board in boards(store, by):
+            stdout().print(board.to_rich())
     console.print(f"Runs: {escape(str(store.folder))}", highlight=False, soft_wrap=True)
 
 
-lab.command("run")(run)
+def _failures(store: Store) -> None:
+    for line in store.failed():
+        stderr().print(f"[red]failed[/] {escape(line)}", highlight=False, soft_wrap=True)
+
+
+for _command in (run, status, show, diff, gc):
+    lab.command(_command.__name__)(_command)
 COMMANDS = (run,)

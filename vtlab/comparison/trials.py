@@ -7,10 +7,8 @@ missing, a package missing, a failure) has a row that says why; the others are n
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +16,13 @@ import numpy as np
 
 from vtlab.comparison.comparison import Comparison
 from vtlab.comparison.proxies import Run
-from vtlab.contracts import Card
-from vtlab.errors import InputError, Interrupted, TrackingError, VtlabError, VtlabWarning
-from vtlab.metrics.families import FAMILIES
-from vtlab.prompts import Prompts
-from vtlab.prompts.fit import as_prompts, fitting_prompts, prompts_from
+from vtlab.comparison.saved import Plan
+from vtlab.comparison.trial import Trial
+from vtlab.errors import InputError, Interrupted
+from vtlab.prompts.fit import as_prompts
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
-from vtlab.trackers.loop import Direction, track
-from vtlab.trackers.memory import settle
+from vtlab.trackers.loop import Direction
 from vtlab.trackers.passes import count_frames
 from vtlab.tracks import Tracks
 from vtlab.video import FrameSource, Image, Video, open_video
@@ -44,13 +40,15 @@ def compare(
     budget_ms: float | None = None,
     memory_budget: int = 1 << 30,
     progress: bool | Callable[[str], None] = True,
+    out: str | Path | None = None,
+    jobs: int = 1,
 ) -> Comparison:
     """Run trackers on one video or on several sequences and measure them.
 
     Args:
         video: A video (anything `open_video` takes), a `Sequence`, or an iterable of sequences (a dataset).
-        trackers: Names, `file.py:Class`, classes, or (spec, parameters); a mapping gives labels: {"slow": ("csrt",
-            {...})}.
+        trackers: Names, `file.py:Class`, classes, or (spec, parameters), also as a list [name, {...}]; a mapping gives
+            labels: {"slow": ("csrt", {...})}.
         prompts: For a plain video: `Prompts`, a prompt file or prompts. Each tracker gets the kinds it takes; a
             mask (or clicks with a box) becomes a box for a tracker of boxes, which the run's note says.
         truth: For a plain video: ground-truth `Tracks`, or a file of them. Without truth only proxies are
@@ -64,9 +62,15 @@ def compare(
             second); None = any.
         memory_budget: Bytes of decoded frames that may be kept so that a video is decoded once.
         progress: Show progress bars, or nothing, or call a function with one line for each run.
+        out: Folder in which each run is kept as it ends (docs/experiments.md says how). Given again, what is there is not
+            run again, as long as tracker, parameters, weights, video, prompts and vtlab are what they were.
+        jobs: Runs at once, each in a process of its own (`pip install 'vtlab[cluster]'`). Times are then those of the first
+            sequence only, on which each tracker runs alone on cores that it is held to; its note says so.
 
     Raises:
         InputError: No tracker, a label twice, a budget that is not above 0, or nothing to compare on.
+        ExperimentError: With `out` or `jobs`: a tracker that was made already, or a parameter that has no content by which
+            its results could be found again.
         RegistryError: A name that is not known: nothing runs before all names are found.
         Interrupted: Ctrl-C, or a notebook's kernel was interrupted; its `comparison` holds the trackers that had
             finished, its `tracks` what the one at work had tracked.
@@ -77,10 +81,12 @@ def compare(
     cards = {label: TRACKERS.card(spec) for label, (spec, _) in specs.items()}
     sequences = _sequences(video, prompts, truth)
     runs: list[Run] = []
+    if out is not None or jobs != 1:
+        plan = Plan(tuple(sequences), specs, direction, forward_backward, out, jobs)
+        return plan.run(progress, lambda done: _joined(sequences, done, protocol, budget_ms))
 
     def compared() -> Comparison:
-        done = {run.sequence for run in runs}
-        return Comparison(tuple(s for s in sequences if s.name in done), tuple(runs), protocol, budget_ms)
+        return _joined(sequences, runs, protocol, budget_ms)
 
     try:
         for sequence in sequences:
@@ -110,86 +116,9 @@ def compare(
     return compared()
 
 
-@dataclass(frozen=True)
-class Trial:
-    """One tracker on one sequence.
-
-    Attributes:
-        label: What results call it.
-        card: Of the tracker.
-        spec: Name, class or instance.
-        params: Of its constructor.
-        sequence: With prompts and truth.
-        video: Its frames, where they are held decoded; else those of the sequence.
-        direction: As in `track`.
-        both_ways: Also back again from its last answer.
-        progress: Show a bar.
-    """
-
-    label: str
-    card: Card
-    spec: Any
-    params: dict[str, Any]
-    sequence: Sequence
-    video: Video
-    direction: Direction = "forward"
-    both_ways: bool = False
-    progress: bool = False
-
-    def run(self) -> Run:
-        """Track; a failure is a run that is not `ok`, with what it had until then."""
-        family = _family(self.card, self.sequence)
-        try:
-            prompts, note = fitting_prompts(self.card, self.sequence.prompts, self.video)
-            settle(self.card)
-            with _collected() as notices:
-                tracks = self._track(prompts, self.direction)
-                backward = self._return(tracks) if self.both_ways and self.card.accepts else None
-            note = " ".join(filter(None, [note, self.card.notice, *dict.fromkeys(notices)]))
-            return Run(self.label, self.sequence.name, family, tracks, note, True, backward)
-        except TrackingError as error:
-            return Run(self.label, self.sequence.name, family, _as_tracks(error.tracks), str(error), False)
-        except VtlabError as error:
-            return Run(self.label, self.sequence.name, family, None, str(error), False)
-
-    def _track(self, prompts: Prompts, direction: Direction) -> Tracks:
-        return track(
-            self.video, prompts, self.spec, direction=direction, progress=self.progress, **self.params
-        )
-
-    def _return(self, tracks: Tracks) -> Tracks | None:
-        prompts = prompts_from(tracks, int(tracks.frame[-1]), self.card) if len(tracks) else Prompts()
-        if not len(prompts) or self.direction != "forward":
-            return None
-        try:
-            return self._track(prompts, "backward")
-        except VtlabError:
-            return (
-                None  # lost at the end: there is nothing to go back from, which the metric shows as missing
-            )
-
-
-@contextmanager
-def _collected() -> Iterator[list[str]]:
-    """Collect the texts of vtlab's own warnings, which become notes in the table; others are given as ever."""
-    notices: list[str] = []
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", VtlabWarning)
-        yield notices
-    for w in caught:
-        if issubclass(w.category, VtlabWarning):
-            notices.append(str(w.message))
-        else:
-            warnings.warn_explicit(w.message, w.category, w.filename, w.lineno)
-
-
-def _family(card: Card, sequence: Sequence) -> str:
-    """The family by whose metrics a tracker is judged: its own, or for a composition that of what it gives."""
-    if card.family in FAMILIES:
-        return card.family
-    if "masks" in card.emits and sequence.truth is not None and sequence.truth.rle is not None:
-        return "vos"
-    return "mot"
+def _joined(sequences: list[Sequence], runs: list[Run], protocol: Any, budget_ms: float | None) -> Comparison:
+    done = {run.sequence for run in runs}
+    return Comparison(tuple(s for s in sequences if s.name in done), tuple(runs), protocol, budget_ms)
 
 
 def _specs(trackers: Iterable[Any] | Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any]]]:
@@ -200,6 +129,8 @@ def _specs(trackers: Iterable[Any] | Mapping[str, Any]) -> dict[str, tuple[Any, 
     items = trackers.items() if isinstance(trackers, Mapping) else ((None, t) for t in trackers)
     specs: dict[str, tuple[Any, dict[str, Any]]] = {}
     for label, value in items:
+        if isinstance(value, list) and [*map(type, value)] == [str, dict]:
+            value = tuple(value)  # as a notebook's parameters or a file say it
         spec, params = value if isinstance(value, tuple) else (value, {})
         name = label or TRACKERS.card(spec).name
         if label is None and params:
@@ -268,7 +199,3 @@ def _decoded(video: Video, budget: int) -> Video:
     if n * video.width * video.height * 3 > budget:
         return video
     return Video(_Kept(video))
-
-
-def _as_tracks(tracks: object) -> Tracks | None:
-    return tracks if isinstance(tracks, Tracks) and len(tracks) else None

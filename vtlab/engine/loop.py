@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -10,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Literal, Protocol, Self
+
+import numpy as np
 
 from vtlab.engine.claims import Claims
 from vtlab.engine.guard import Guard
@@ -79,7 +82,12 @@ class OneByOne:
         task, folder, run = self._waiting.popleft()
         if self._guard is not None:
             return self._guard.run(task, folder, run)
-        return execute(task, folder, Archive(folder, recover=False).begin(task.key, run), run)
+        before = random.getstate(), np.random.get_state()  # noqa: NPY002 (the caller's generators are not ours to move)
+        try:
+            return execute(task, folder, Archive(folder, recover=False).begin(task.key, run), run)
+        finally:
+            random.setstate(before[0])
+            np.random.set_state(before[1])  # noqa: NPY002
 
 
 @dataclass

@@ -30,6 +30,7 @@ from vtlab.provenance import hardware, now, versions
 from vtlab.registry import load_file
 
 State = Literal["done", "failed", "full"]
+_WITHIN = "VTLAB_WITHIN_A_CELL"
 LOG = "log.txt"
 """What a cell printed, among its files."""
 
@@ -206,14 +207,16 @@ class Reference:
 def _conditions(task: Task) -> Iterator[str]:
     """Random generators begun anew, cores held to, and nothing beside a task that measures time; says which cores."""
     _seed(task.seed)
+    if _WITHIN in os.environ:  # a cell that compares: who waited for itself would wait for ever
+        yield ""
+        return
     before = _held_to(task.limits.cores)
     try:
         with locked(cache_folder("locks") / "machine.lock", shared=not task.limits.alone):
-            if task.limits.alone:
-                yield f"alone on cores {', '.join(map(str, sorted(_held_to(()))))}"
-            else:
-                yield ""
+            os.environ[_WITHIN] = "1"
+            yield f"alone on cores {', '.join(map(str, sorted(_held_to(()))))}" if task.limits.alone else ""
     finally:
+        os.environ.pop(_WITHIN, None)
         if task.limits.cores and before:
             _held_to(tuple(before))
 

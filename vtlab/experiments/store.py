@@ -89,14 +89,21 @@ class Store:
         """(tracker, sequence) -> tracks of a cell."""
         return self.archive.tracks(cell.key)
 
-    def results(self) -> pd.DataFrame:
+    def results(self, keys: frozenset[str] | None = None) -> pd.DataFrame:
         """A row for each tracker and sequence of each finished cell: what varied, its metrics, and the cell's key.
+
+        Args:
+            keys: Only of these; None for all that count.
 
         Raises:
             ExperimentError: No cell has finished.
         """
 
-        long = self.archive.table("metrics", self.keys()).to_pandas().rename(columns={"cell": "key"})
+        long = (
+            self.archive.table("metrics", self.keys() if keys is None else keys)
+            .to_pandas()
+            .rename(columns={"cell": "key"})
+        )
         long = long[long["object_id"] == "all"]
         if not len(long):
             raise ExperimentError(f"{self.folder}: no cell has finished, so there are no results.")

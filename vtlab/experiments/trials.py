@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vtlab.comparison.cells import outcome_of
-from vtlab.comparison.trials import Trial
+from vtlab.comparison.trial import Trial
 from vtlab.engine.outcome import Outcome
 from vtlab.experiments.axes import Method
 from vtlab.registry import TRACKERS

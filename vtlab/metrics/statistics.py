@@ -269,6 +269,21 @@ def of_values(
     return _board(found, shares, metric, samples, 0)
 
 
+def paired_values(
+    first: Sequence[float], second: Sequence[float], *, level: float = 0.95, samples: int = FLIPS
+) -> Difference:
+    """Compare values of the same clusters, as `paired` does parts: first less second."""
+    d = np.asarray(first, np.float64) - np.asarray(second, np.float64)
+    n = len(d)
+    if n < 2 or not np.isfinite(d).all() or not d.any():
+        p = 1.0 if n > 1 and not d.any() else np.nan
+        return Difference(float(d.mean()) if n else np.nan, np.nan, np.nan, p, n, n)
+    signs = _signs(n, samples, 0)
+    cosine = _cosines(signs, d[:, None])[:, 0]
+    p = float((cosine >= cosine[0] - 1e-9).mean())
+    return Difference(float(d.mean()), *_not_rejected(signs, d, 1 - level), p, n, n)
+
+
 def needed(level: float = 0.95) -> int:
     """The fewest clusters with which a test can tell trackers apart at all, since p is at least 2 / 2**n."""
     return 1 + ceil(log2(1 / (1 - level)) - 1e-9)

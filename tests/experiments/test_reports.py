@@ -1,0 +1,154 @@
+"""Leaderboards with intervals over sequences, the report, what changed beyond noise, and the commands that show them."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from vtlab.cli import app
+from vtlab.errors import ExperimentError
+from vtlab.experiments import Store, leaderboard, load_experiment, run_experiment
+from vtlab.experiments.report import changes
+
+TRIAL = """
+def score(clip, level, *, shift=0.0, broken=-1):
+    if clip == broken:
+        raise ValueError("no such clip")
+    rows = []
+    for tracker, worth in (("good", 0.7), ("bad", 0.3), ("like-good", 0.7)):
+        jitter = 0.01 * ((7 * clip + len(tracker)) % 5)
+        rows.append({"tracker": tracker, "family": "sot", "sequence": f"clip-{clip}",
+                     "success_auc": worth - 0.1 * level + jitter + (shift if tracker == "bad" else 0)})
+    return rows
+"""
+
+
+@pytest.fixture
+def lab(tmp_path):
+    (tmp_path / "trials_of_reports.py").write_text(TRIAL)
+    return tmp_path
+
+
+def run(lab, name="e", **fixed):
+    spec = {
+        "trial": "trials_of_reports.py:score",
+        "grid": {"clip": list(range(8)), "level": [0, 1]},
+        "fixed": {"shift": 0.0, **fixed},
+    }
+    (lab / f"{name}.yaml").write_text(yaml.safe_dump(spec))
+    return run_experiment(lab / f"{name}.yaml")
+
+
+@pytest.fixture
+def store(lab):
+    return run(lab)
+
+
+def test_sequences_are_what_is_counted_not_cells(store):
+    """16 cells are 8 sequences at two levels each: two cells of a sequence say the same."""
+    board = leaderboard(store.results())
+    assert board["cells"].tolist() == [16, 16, 16]
+    assert set(board.index[:2]) == {"good", "like-good"}
+    assert board.loc["bad", "letters"] == "b"
+    assert board["letters"].iloc[0] == "a"
+    assert board["p"].iloc[2] == pytest.approx(2 / 2**8)  # the smallest that 8 sequences can give
+    assert (
+        board["ci_high"] - board["ci_low"]
+    ).max() < 0.1  # the two levels, 0.1 apart, are no noise of the sequences
+    by_level = leaderboard(store.results(), ["level"])
+    assert len(by_level) == 6
+    assert by_level.loc["bad 1", "success_auc"] == pytest.approx(by_level.loc["bad 0", "success_auc"] - 0.1)
+
+
+def test_what_changed_beyond_noise(lab, store):
+    later = run(lab, "later", shift=0.05)
+    table = changes(store.results(), later.results())
+    assert table["verdict"].to_dict() == {"good": "the same", "bad": "better", "like-good": "the same"}
+    assert table.loc["bad", "change"] == pytest.approx(0.05)
+    assert table.loc["bad", "scenes"] == 8
+    back = changes(later.results(), store.results())
+    assert back.loc["bad", "verdict"] == "worse"
+    noisy = later.results()
+    noisy["success_auc"] += [0.02 if i % 2 else -0.02 for i in range(len(noisy))]
+    assert changes(later.results(), noisy)["verdict"].isin(["within noise", "the same"]).all()
+    with pytest.raises(ExperimentError, match="no tracker and sequence in common"):
+        changes(store.results(), later.results().assign(tracker="other"))
+
+
+def test_the_commands(lab, store):
+    ask = CliRunner().invoke
+    spec = str(lab / "e.yaml")
+    told = json.loads(ask(app, ["lab", "status", spec, "--json"]).stdout)
+    assert (told["cells"], told["done"], told["failed"], told["to do"]) == (16, 16, 0, 0)
+    made = ask(
+        app,
+        [
+            "lab",
+            "show",
+            spec,
+            "--html",
+            str(lab / "r.html"),
+            "--markdown",
+            str(lab / "r.md"),
+            "--latex",
+            str(lab / "r.tex"),
+        ],
+    )
+    assert made.exit_code == 0, made.output
+    page = (lab / "r.html").read_text()
+    assert "16 cells finished, 0 failed" in page
+    assert "like-good" in page
+    assert "| tracker |" in (lab / "r.md").read_text()
+    assert r"\toprule" in (lab / "r.tex").read_text()
+    run(lab, "later", shift=0.05)
+    changed = ask(app, ["lab", "diff", spec, str(lab / "runs/later"), "--json"])
+    assert {row["tracker"]: row["verdict"] for row in json.loads(changed.stdout)}["bad"] == "better"
+    assert ask(app, ["lab", "diff", spec]).exit_code == 1
+    nothing = ask(app, ["lab", "diff", spec, "--since", "2000-01-01"])
+    assert isinstance(nothing.exception, ExperimentError)
+
+
+def test_results_of_older_specifications_are_kept_until_gc(lab, store):
+    said = yaml.safe_load((lab / "e.yaml").read_text())
+    said["grid"]["clip"].remove(7)
+    (lab / "e.yaml").write_text(yaml.safe_dump(said))
+    spec = str(lab / "e.yaml")
+    told = json.loads(CliRunner().invoke(app, ["lab", "status", spec, "--json"]).stdout)
+    assert (told["cells"], told["done"], told["of older specifications"]) == (14, 14, 2)
+    assert len(Store.of(load_experiment(spec), store.folder).results()) == 14 * 3
+    assert (
+        "2 results of older specifications would be removed"
+        in CliRunner().invoke(app, ["lab", "gc", spec]).stdout
+    )
+    assert len(store.archive.done()) == 16
+    assert CliRunner().invoke(app, ["lab", "gc", spec, "--yes"]).exit_code == 0
+    assert len(store.archive.done()) == 14
+    assert pd.read_parquet(store.folder / "metrics")["cell"].nunique() == 14
+
+
+def test_failed_cells_stand_in_the_report_with_their_reasons(lab):
+    store = run(lab, "broken", broken=3)
+    ran = CliRunner().invoke(app, ["lab", "show", str(lab / "broken.yaml"), "--html", str(lab / "r.html")])
+    assert "ValueError: no such clip" in ran.output
+    page = (lab / "r.html").read_text()
+    assert "What failed" in page
+    assert "ValueError: no such clip" in page
+    assert "log.txt" in page
+    assert len(store.failures()) == 2
+
+
+def test_parameters_of_a_tracker_are_one_line_and_a_column(lab):
+    spec = {
+        "name": "grid",
+        "data": [{"synthetic": {"seed": [0], "seconds": 0.3, "objects": 1, "size": [[160, 96]]}}],
+        "trackers": [{"ncc": {"search": [1.5, 2.5]}}],
+    }
+    rows = run_experiment(load_experiment(spec, lab), lab / "runs").results()
+    assert rows["search"].tolist() == [1.5, 2.5]
+    board = leaderboard(rows)
+    assert sorted(board["search"]) == [1.5, 2.5]
+    assert sorted(board.index) == ["ncc search=1.5", "ncc search=2.5"]

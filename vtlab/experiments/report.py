@@ -1,0 +1,183 @@
+"""What an experiment found, as a page: leaderboards, what failed and why, what it cost, links to what each cell left."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vtlab import provenance
+from vtlab.comparison.choice import deciding_metric
+from vtlab.errors import ExperimentError
+from vtlab.experiments.board import CAPTION, by_scene, leaderboard
+from vtlab.experiments.store import Store
+from vtlab.metrics import statistics
+from vtlab.metrics.families import FAMILIES
+from vtlab.show.board import Board
+from vtlab.show.page import Page
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SHOWN = ("notebook.ipynb", "report.html", "side_by_side.mp4", "log.txt")
+
+
+def boards(store: Store, by: Sequence[str] = ()) -> list[Board]:
+    """A leaderboard for each family of metrics, best first; a row says how many cells failed where any did."""
+    table = leaderboard(store.results(), by)
+    found = []
+    for family, mine in table.groupby("family", sort=False):
+        rows = mine.drop(columns="family").dropna(axis=1, how="all")
+        known = str(family) in FAMILIES
+        main = deciding_metric(rows, str(family)) if known else None
+        lacking = tuple(rows.index[rows["cells"] < rows["of"]]) if "of" in rows else ()
+        title = FAMILIES[str(family)].title if known else store.folder.name
+        found.append(Board(rows, title, CAPTION, main, unranked=lacking))
+    return found
+
+
+def page(store: Store, by: Sequence[str] = (), *, beside: Path | None = None) -> Page:
+    """The report of an experiment.
+
+    Args:
+        store: Of its results.
+        by: As in `leaderboard`.
+        beside: File that the page goes to, from which links go.
+    """
+    rows = store.archive.table("provenance", store.keys()).to_pylist()
+    failures = store.failures()
+    seconds = sum(row["seconds"] or 0.0 for row in rows)
+    told = [
+        f"{len(rows)} cells finished, {len(failures)} failed; the finished ones took {seconds / 3600:.2f} hours."
+    ]
+    if any(not row["alone"] for row in rows):
+        told.append(
+            "Times: cells that share the machine disturb each other; `limits: {alone: true}` measures them alone."
+        )
+    start = (beside or store.folder / "report.html").resolve().parent
+    parts: list[Any] = boards(store, by) if store.keys() else []
+    if failures:
+        parts.append(
+            _List(
+                "What failed",
+                [(f.cell, f"{f.kind}: {f.reason}", _links(f.folder / "files", start)) for f in failures],
+            )
+        )
+    parts.append(
+        _List(
+            "Cells",
+            [
+                (r["name"], f"{r['seconds']:.1f} s", _links(store.archive.files(r["cell"]), start))
+                for r in rows
+            ],
+        )
+    )
+    facts = {
+        "vtlab": sorted({row["vtlab"] for row in rows}),
+        "machines": sorted({row["machine"] for row in rows}),
+        "cells": [
+            {k: row[k] for k in ("cell", "name", "axes", "created", "seconds", "machine", "note")}
+            for row in rows
+        ],
+    }
+    return Page(
+        store.folder.name, f"{len(rows)} cells, {provenance.now()}", tuple(told), tuple(parts), facts=facts
+    )
+
+
+def _links(folder: Path, start: Path) -> list[tuple[str, str]]:
+    """(name, address) of what a cell left that is worth a look."""
+    return [(n, os.path.relpath(folder / n, start)) for n in _SHOWN if (folder / n).is_file()]
+
+
+@dataclass(frozen=True)
+class _List:
+    """Cells with a text and links, as a part of a page."""
+
+    title: str
+    rows: Sequence[tuple[str, str, list[tuple[str, str]]]]
+
+    def to_html(self) -> str:
+        """See `vtlab.show.page.Part`."""
+        lines = []
+        for name, text, links in self.rows:
+            seen = " ".join(f"<a href='{html.escape(a, quote=True)}'>{html.escape(n)}</a>" for n, a in links)
+            lines.append(f"<tr><td>{html.escape(name)}</td><td>{html.escape(text)}</td><td>{seen}</td></tr>")
+        body = f"<table><tbody>{''.join(lines)}</tbody></table>"
+        return body if len(lines) <= 40 else f"<details><summary>{len(lines)} cells</summary>{body}</details>"
+
+
+def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
+    """What changed between two results of the same trackers, and whether it is more than noise.
+
+    Args:
+        before: As `Store.results` gives them.
+        after: The later ones. Only what both have is compared.
+
+    Returns:
+        DataFrame indexed by tracker: family, metric, before, after, change, low and high (the differences that the test
+        of paired sign flips over scenes does not reject), p (adjusted over the trackers by Holm), scenes, and verdict:
+        "better", "worse", "within noise", or "the same" where nothing differs at all.
+
+    Raises:
+        ExperimentError: They have no tracker and sequence in common.
+    """
+    import pandas as pd
+
+    rows: list[dict[str, Any]] = []
+    for family in [f for f in before["family"].unique() if f in set(after["family"]) and f in FAMILIES]:
+        old, new = before[before["family"] == family], after[after["family"] == family]
+        metric = deciding_metric(new, family) or FAMILIES[family].main
+        for tracker in [t for t in old["tracker"].unique() if t in set(new["tracker"])]:
+            a, b = (
+                by_scene(side, metric, [tracker]).get(tracker, {}) if metric in side else {}
+                for side in (old, new)
+            )
+            both = sorted(set(a) & set(b))
+            if both:
+                told = statistics.paired_values([b[s] for s in both], [a[s] for s in both])
+                means = float(np.mean([a[s] for s in both])), float(np.mean([b[s] for s in both]))
+                rows.append({"tracker": tracker, "family": family, "metric": metric, "before": means[0], "after": means[1],
+                             "change": told.difference, "low": told.low, "high": told.high, "p": told.p,
+                             "scenes": len(both)})  # fmt: skip
+    if not rows:
+        raise ExperimentError(
+            "The two have no tracker and sequence in common, so there is nothing to compare."
+        )
+    _adjust(rows)
+    return pd.DataFrame(rows).set_index("tracker")
+
+
+def _adjust(rows: list[dict[str, Any]]) -> None:
+    """Adjust p by Holm, and say what follows."""
+    tested = sorted((r for r in rows if np.isfinite(r["p"])), key=lambda r: r["p"])
+    least = 0.0
+    for i, row in enumerate(tested):
+        least = max(least, min(1.0, row["p"] * (len(tested) - i)))
+        row["p"] = least
+    for row in rows:
+        better = row["change"] > 0
+        sure = np.isfinite(row["p"]) and row["p"] <= 0.05
+        row["verdict"] = (
+            ("better" if better else "worse") if sure else "within noise" if row["change"] else "the same"
+        )
+
+
+def since(store: Store, day: str) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Results as they were before a day (ISO 8601, UTC), and as they are now: of each cell the newest.
+
+    Raises:
+        ExperimentError: There was none.
+    """
+    rows = sorted(store.archive.table("provenance").to_pylist(), key=lambda r: r["created"] or "")
+    old = {row["axes"]: row["cell"] for row in rows if (row["created"] or "") < day}
+    new = {row["axes"]: row["cell"] for row in rows}
+    if not old:
+        raise ExperimentError(f"{store.folder}: no result is older than {day}.")
+    whole = Store(store.folder)
+    return whole.results(frozenset(old.values())), whole.results(frozenset(new.values()))

@@ -451,7 +451,7 @@ def _weights(tracker: Tracker) -> dict[str, str | None]:
     """Name -> sha256 of the files that a tracker loaded: the official ones, or the one given as `weights`."""
     own = tracker.params.get("weights")
     files = tracker.card.weights if tracker.loads is None else tracker.loads
-    if not files:
+    if not files and own is None:
         return {}
     from vtlab import weights
     from vtlab.weights.lock import sha256_of

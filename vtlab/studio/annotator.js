@@ -139,7 +139,7 @@ class Annotator {
     const run = direction => this.send({ do: "track", direction, everything: this.all.checked });
     this.run = run;
     this.all = make("input", { type: "checkbox" });
-    this.runners = [button("Track backward (r)", ICONS.back, () => run("backward"), "Backward"), button("Track both ways (t): between two figures from either of them", null, () => run("both"), "Both ways"), button("Track forward (f)", ICONS.forth, () => run("forward"), "Forward")];
+    this.runners = [button("Track backward (r)", ICONS.back, () => run("backward"), "Backward"), button("Track both ways, between two figures from either of them (t)", null, () => run("both"), "Both ways"), button("Track forward (f)", ICONS.forth, () => run("forward"), "Forward")];
     this.runners.push(button("Fill the frames between key figures by interpolation (m)", null, () => this.fill(), "Interpolate"));
     this.stop = button("Stop tracking (s)", null, () => this.send({ do: "stop" }), "Stop");
     this.progress = make("progress", { max: 1, value: 0, "aria-label": "Progress of tracking" });

@@ -186,3 +186,11 @@ def test_a_single_square_is_found_again_between_two_boxes():
     made.retrack(direction="both", progress=False)
     want = [square_box(f, step=2) for f in range(N)]
     np.testing.assert_allclose(made.tracks.boxes, want, atol=1.5)
+
+
+def test_ids_keep_all_their_bits():
+    """The one's run forward and the other's run backward are rows of two objects."""
+    far = (1 << 32) + 1
+    made = tracked([box(0), box(9, object_id=far)], lasts=N)
+    assert set(made.tracks.of_object(1).frames.tolist()) == set(range(N))
+    assert set(made.tracks.of_object(far).frames.tolist()) == set(range(N))

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from vtlab.geometry import cxcywh_to_xyxy, paired_iou, xyxy_to_cxcywh
 from vtlab.tracks import Tracks
+from vtlab.tracks.points import keys
 
 Array = NDArray[np.float64]
 Ends = tuple[Array, Array, float]
@@ -54,7 +55,8 @@ def joined(
         away: (object id, frame) on which the object can't be seen: there a run ends to know where it is.
     """
     one, other = _Run(forward), _Run(backward)
-    other.kept &= ~np.isin(_codes(backward), _codes(forward))
+    there = keys(forward.frame, forward.object_id)
+    other.kept &= ~np.isin(keys(backward.frame, backward.object_id), there)
     absent: dict[int, list[int]] = {}
     for object_id, frame in away:
         absent.setdefault(object_id, []).append(frame)
@@ -115,11 +117,6 @@ class _Path:
     first: NDArray[np.bool_]
     boxes: Array
     straight: bool = False
-
-
-def _codes(tracks: Tracks) -> Rows:
-    """A number for each object on each frame."""
-    return tracks.object_id * (1 << 32) + tracks.frame
 
 
 def _join(runs: tuple[_Run, _Run], object_id: int, frames: range, gap: int | None, ends: Ends) -> None:

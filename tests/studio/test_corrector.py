@@ -232,10 +232,12 @@ def test_skeletons_are_shown_with_their_names():
     assert made.view["objects"][0]["frames"] == [0, 3, 6]
 
 
-def test_while_tracking_runs_only_looking_and_stopping():
+def test_while_tracking_runs_only_drawing_looking_and_stopping():
     made = corrector(box(10), seconds=0.2)
     made.act({"do": "track", "direction": "forward"})
-    made.act({"do": "box", "xyxy": [1, 1, 9, 9]})
+    made.act({"do": "absent", "object_id": 1})
+    assert "Tracking runs" in made.view["message"]
+    made.act({"do": "undo"})
     assert "Tracking runs" in made.view["message"]
     made.act({"do": "go", "frame": 2})
     assert made.view["frame"] == 2
@@ -248,6 +250,38 @@ def test_while_tracking_runs_only_looking_and_stopping():
     assert "Stopped after" in made.view["message"]
     assert len(made.tracks) < N
     assert made.session.prompts[0].xyxy == (10, 20, 40, 60)
+
+
+def test_what_is_drawn_while_tracking_runs_is_kept():
+    made = corrector(box(10), seconds=0.1)
+    made.act({"do": "track", "direction": "forward"})
+    made.act({"do": "box", "xyxy": [100, 70, 140, 110], "at": {"frame": 3, "object_id": 2}})
+    assert made.view["tracking"]["running"]
+    assert "kept" in made.view["message"]
+    made.act({"do": "box", "xyxy": [50, 20, 80, 60], "at": {"frame": 8, "object_id": 1}})
+    assert made.view["tracking"]["running"]
+    made.wait(20)
+    assert {k[:2] for k in made.session.state.keys} == {(1, 0), (1, 8), (2, 3)}
+    assert lefts(made)[7:10] == [17, 50, 19]  # what was found doesn't know of it
+    assert made.session.stale == {1: [(8, N)]}  # and says so
+    made.session.params = {}
+    assert act(made, "track", direction="forward", everything=True) == f"Tracked {N} frames."
+    act(made, "go", frame=0)
+    act(made, "track", direction="forward", everything=True)
+    assert made.session.stale == {}
+    assert lefts(made)[8:] == [50, 51, 52, 53]
+
+
+def test_both_ways_a_frame_counts_once():
+    made = corrector(box(10), box(20, frame=8), seconds=0.05)
+    assert act(made, "track", direction="both") == f"Tracked {N} frames."
+    made.act({"do": "track", "direction": "both"})
+    while made.view["tracking"]["done"] < N + 1:
+        assert made.view["tracking"]["running"]
+        made.wait(0.01)
+    made.act({"do": "stop"})
+    made.wait(5)
+    assert f"Stopped after {N} frames: " in made.view["message"]
 
 
 def test_a_failing_tracker_is_said_and_its_frames_are_kept():

@@ -305,6 +305,32 @@ def test_what_was_found_right_stays_when_one_draws_after_it_and_what_lies_past_t
     assert made.tracks.boxes[:, 0].tolist() == before
 
 
+def test_two_objects_that_are_due_at_once_change_each_on_its_own_frames():
+    made = corrector(box(10), box(60, object_id=2), box(90, object_id=2, frame=9))
+    made.session.retrack(progress=False)
+    made.session.looks_right(1, 1, 4)
+    made.session.looks_right(2, 4, 8)
+    before = made.tracks
+    made.session.params = {"seconds": 0.05}
+    act(made, "follow", on=True)
+    made.act({"do": "box", "xyxy": [40, 20, 70, 60], "at": {"frame": 8, "object_id": 1}})
+    made.act(
+        {"do": "box", "xyxy": [70, 20, 99, 60], "at": {"frame": 2, "object_id": 2}}
+    )  # at once: both are due
+    made.wait(20)
+    assert made.session.state.checked == {1: ((1, 4),)}
+    one, two = (made.tracks.of_object(i).boxes[:, 0] for i in (1, 2))
+    assert one[:4].tolist() == before.of_object(1).boxes[:4, 0].tolist()
+    assert one[8:].tolist() == [40, 41, 42, 43]
+    assert two[3] != before.of_object(2).boxes[3, 0]
+    assert two[9:].tolist() == before.of_object(2).boxes[9:, 0].tolist()
+    made.session.looks_right(2, 10, 12)
+    made.act({"do": "box", "xyxy": [42, 20, 72, 60], "at": {"frame": 7, "object_id": 1}})
+    made.act({"do": "box", "xyxy": [72, 20, 99, 60], "at": {"frame": 3, "object_id": 2}})
+    made.wait(20)
+    assert made.session.state.checked == {1: ((1, 4),), 2: ((10, 12),)}
+
+
 def test_all_of_a_frame_is_taken_as_right_and_tracked():
     frame, ids = np.repeat(np.arange(N), 2), np.tile([1, 2], N)
     boxes = np.stack([40.0 * ids - 30, 0 * ids + 20, 40.0 * ids, 0 * ids + 60], axis=1)

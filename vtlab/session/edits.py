@@ -12,7 +12,7 @@ from vtlab.prompts import Prompt, Prompts
 from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
 from vtlab.session import attributes
-from vtlab.session.history import History
+from vtlab.session.history import History, alone
 from vtlab.session.spans import cut, holds, joined, until
 from vtlab.session.state import State, without
 from vtlab.tracks import Tracks
@@ -50,6 +50,7 @@ class Edits(History):
         """
         self._say(as_prompts(prompts))
 
+    @alone
     def _say(self, given: Prompts, *, instead: bool = False) -> None:
         """Take in key figures; `instead` of the boxes, clicks and masks of the same objects on the same frames."""
         given = given.on(self.video).check(self.video)
@@ -84,6 +85,7 @@ class Edits(History):
         self._known(prompt.object_id)
         self._say(said, instead=True)
 
+    @alone
     def remove(self, object_id: int, frame: int | None = None) -> None:
         """Remove an object, or what a person said of it on one frame (the predictions that rest on that are stale)."""
         self._known(object_id)
@@ -113,6 +115,7 @@ class Edits(History):
         left = replace(s, keys=keys, absent=absent)
         self._commit(keys=keys, absent=absent, stale=left.doubted(object_id, frame, known=True))
 
+    @alone
     def mark_absent(self, object_id: int, frame: int) -> None:
         """Say that the object can't be seen on a frame; its key figures there are replaced by that word."""
         self._known(object_id)
@@ -131,6 +134,7 @@ class Edits(History):
             predicted=without(s.predicted, object_id, frame, frame + 1),
         )
 
+    @alone
     def mark_gone(self, object_id: int, frame: int) -> None:
         """Say that the object no longer exists from a frame on; predictions from there on are dropped.
 
@@ -147,6 +151,7 @@ class Edits(History):
         s = self._state
         self._commit(gone={**s.gone, object_id: frame}, predicted=without(s.predicted, object_id, frame))
 
+    @alone
     def mark_outside(self, object_id: int, frame: int) -> None:
         """Say that the object has left the view from a frame on, until its next figure or the end.
 
@@ -175,6 +180,7 @@ class Edits(History):
             predicted=without(s.predicted, object_id, frame, end),
         )
 
+    @alone
     def describe(self, object_id: int, frame: int | None = None, **values: Any) -> None:
         """Give attributes to an object, or from a frame on to its figures.
 
@@ -204,6 +210,7 @@ class Edits(History):
             return dict(self._state.about.get(object_id, {}))
         return attributes.said(self._state.attributes.get(object_id, {}), frame)
 
+    @alone
     def relabel(self, object_id: int, label: str | None) -> None:
         """Name an object, everywhere; None takes its name away."""
         self._known(object_id)
@@ -215,6 +222,7 @@ class Edits(History):
             predicted=s.predicted.replace(label=names),
         )
 
+    @alone
     def looks_right(self, object_id: int, start: int, stop: int) -> None:
         """Say that what is predicted on frames start <= frame < stop is right: reviewing passes over it from now on."""
         self._known(object_id)
@@ -224,6 +232,7 @@ class Edits(History):
 
     # -- identities -------------------------------------------------------------------------------------------
 
+    @alone
     def swap(self, first: int, second: int, frame: int) -> None:
         """Exchange two objects' identities from a frame on (an identity switch mended by hand).
 
@@ -236,6 +245,7 @@ class Edits(History):
             self._state.renamed(lambda i, f: {first: second, second: first}.get(i, i) if f >= frame else i)
         )
 
+    @alone
     def split(self, object_id: int, frame: int) -> int:
         """Make what follows from a frame on an object of its own, with the same label; return the new id.
 
@@ -254,6 +264,7 @@ class Edits(History):
         self._set(self._state.renamed(lambda i, f: new if i == object_id and f >= frame else i))
         return new
 
+    @alone
     def merge(self, keep: int, other: int) -> None:
         """Join two objects under the id `keep`; where both have a prediction, that of `keep` stays.
 

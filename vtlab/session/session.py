@@ -33,7 +33,7 @@ from vtlab.registry import TRACKERS
 from vtlab.session import attributes, file, opened
 from vtlab.session.both_sides import joined as joined_runs
 from vtlab.session.edits import Edits
-from vtlab.session.history import UNDO_STEPS
+from vtlab.session.history import UNDO_STEPS, alone
 from vtlab.session.state import State, answered_for, taken_up
 from vtlab.trackers.loop import Direction, Report, stream, track
 from vtlab.tracks import FrameTracks, Source, Tracks
@@ -144,7 +144,7 @@ class Session(Edits):
         stop: int | None = None,
         *,
         direction: Direction = "forward",
-        object_ids: Iterable[int] | None = None,
+        object_ids: Iterable[int] | Mapping[int, tuple[int, int]] | None = None,
         progress: bool | Report = True,
         watch: Watch | None = None,
         joined: bool = False,
@@ -162,7 +162,8 @@ class Session(Edits):
             stop: Frame before which to stop; the end of the video by default.
             direction: "forward", "backward", or "both": between two key figures from either of them, joined to one path
                 (see `vtlab.session.both_sides`), which takes twice the time.
-            object_ids: Objects to track; all by default.
+            object_ids: Objects to track; all by default. A mapping gives each its own frames (first, end) of the range:
+                only those change.
             progress: As for `vtlab.track`.
             watch: Called with (frame, answer) of each step, while it runs.
             joined: Make it part of the step before, so that one undo takes both back.
@@ -185,7 +186,8 @@ class Session(Edits):
         self._dropped = False
         if not card.accepts or (card.family == "multi" and not begun.keys):
             return self._find(low, high, progress, watch)
-        given = begun.start_prompts(wanted, low, high, direction)
+        own = object_ids if isinstance(object_ids, Mapping) else dict.fromkeys(wanted, (low, high))
+        given = begun.start_prompts({i: (max(low, a), min(high, b)) for i, (a, b) in own.items()}, direction)
         figures = Prompts([*given[0], *(p for p in given[1] if p not in given[0])])
         start, stop = min(low, figures.frames[0]), max(high, figures.frames[-1] + 1)
         gone = {i: f for i, f in begun.gone.items() if i in figures.object_ids and f < stop}
@@ -193,8 +195,10 @@ class Session(Edits):
             given = given[0], Prompts()  # nothing lies before
         how = {"start": start, "stop": stop, "remove": gone, "watch": watch}
         found, spans, failure = self._there_and_back(given, (low, high), progress, **how)
+        spans = {i: (max(a, own[i][0]), min(b, own[i][1])) for i, (a, b) in spans.items()}
         if not self._dropped:
-            self._set(self._state.filled(found, spans, low, high).doubted_since(begun), joined=joined)
+            with self.changing:
+                self._set(self._state.filled(found, spans, low, high).doubted_since(begun), joined=joined)
         if failure is not None:
             raise failure
         return self.tracks
@@ -252,7 +256,8 @@ class Session(Edits):
         new = opened.newcomers(opened.numbered(found), self.tracks)
         spans = dict.fromkeys(new.object_ids.tolist(), (low, high))
         if not self._dropped:
-            self._set(self._state.filled(new, spans, low, high))
+            with self.changing:
+                self._set(self._state.filled(new, spans, low, high))
         if failure is not None:
             raise failure
         return self.tracks
@@ -262,6 +267,7 @@ class Session(Edits):
         self._dropped = drop
         self._stop.set()
 
+    @alone
     def interpolate(
         self, object_ids: Iterable[int] | None = None, start: int | None = None, stop: int | None = None
     ) -> Tracks:
@@ -342,6 +348,7 @@ class Session(Edits):
         session._stamps[Path(path).absolute()] = file.stamp(Path(path).absolute())
         return session
 
+    @alone
     def restore(self, path: str | Path) -> bool:
         """Take up the work that a file holds, as one step that can be undone; True if there was any.
 

@@ -33,6 +33,8 @@ def joined(spans: Spans, frames: Any) -> Spans:
 
 def cut(spans: Spans, low: int, high: int) -> Spans:
     """Spans without the frames low <= f < high."""
+    if low >= high:
+        return spans
     parts = [(a, min(b, low)) for a, b in spans] + [(max(a, high), b) for a, b in spans]
     return tuple(sorted((a, b) for a, b in parts if a < b))
 

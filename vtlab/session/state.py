@@ -137,6 +137,7 @@ class State:
         replaced, stale, checked = np.zeros(len(old), bool), dict(self.stale), dict(self.checked)
         for i, (first, end) in spans.items():
             a, b = max(first, low), min(end, high)
+            keep &= (ids != i) | ((frames >= first) & (frames < end))
             replaced |= (old.object_id == i) & (old.frame >= a) & (old.frame < b)
             for marks in (stale, checked):
                 marks[i] = cut(marks.get(i, ()), a, max(a, b))
@@ -189,19 +190,23 @@ class State:
         )
 
     def start_prompts(
-        self, wanted: list[int], low: int, high: int, direction: Direction
+        self, wanted: Mapping[int, tuple[int, int]], direction: Direction
     ) -> tuple[Prompts, Prompts]:
-        """Key figures that a run forward and one backward over [low, high) need; none for one that isn't wanted.
+        """Key figures that a run forward and one backward need; none for one that isn't wanted.
 
         They are those inside, and the nearest one that the run can start from. Where a figure lies on the run's first
         frame (backward: its last), the run starts from it and from none before.
+
+        Args:
+            wanted: Object id -> (first, end) of the frames to fill.
+            direction: Of the runs.
 
         Raises:
             PromptError: There are none.
         """
         forward: list[Prompt] = []
         backward: list[Prompt] = []
-        for object_id in wanted:
+        for object_id, (low, high) in wanted.items():
             mine = sorted((p for k, p in self.keys.items() if k[0] == object_id), key=lambda p: p.frame)
             inside = [p for p in mine if low <= p.frame < high]
             before = [] if inside and inside[0].frame == low else [p for p in mine if p.frame < low]
@@ -211,7 +216,9 @@ class State:
         ahead, back = direction != "backward" and bool(forward), direction != "forward" and bool(backward)
         if not ahead and not back:
             raise PromptError(
-                f"No key figure to track from: objects {wanted or 'none'}, frames {low} to {high - 1}, {direction}. "
+                f"No key figure to track from: objects {[*wanted] or 'none'}, frames "
+                f"{min((a for a, _ in wanted.values()), default=0)} to "
+                f"{max((b for _, b in wanted.values()), default=0) - 1}, {direction}. "
                 "Add one with session.add(prompt)."
             )
         return Prompts(forward if ahead else ()), Prompts(backward if back else ())

@@ -26,7 +26,7 @@ class Background:
     Attributes:
         running: True until the thread has put in what it found.
         by_itself: Whether the running work was started by an edit, so that the next edit may end it.
-        progress: (frames done, frames in all).
+        progress: (steps done, steps in all); both ways most frames are two steps.
         finished: Whether it came to its end; False where it was stopped, failed or was dropped.
         seen: Last frame that was answered and its rows; None before.
     """
@@ -38,6 +38,7 @@ class Background:
         self._session, self._told, self._changed = session, told, changed
         self._thread: threading.Thread | None = None
         self._reported = self._begun = 0.0
+        self._frames: set[int] = set()
 
     @property
     def seconds_left(self) -> float | None:
@@ -59,6 +60,7 @@ class Background:
     def start(self, start: int, stop: int, *, by_itself: bool = False, **how: Any) -> None:
         """Begin to track frames start <= frame < stop; `how`: see `Session.retrack`."""
         self.progress, self.seen, self._begun = (0, 0), None, time.monotonic()
+        self._frames = set()
         self.running, self.by_itself, self.finished = True, by_itself, False
         self._thread = threading.Thread(
             target=self._work, args=(start, stop, how), name="vtlab-corrector", daemon=True
@@ -84,7 +86,7 @@ class Background:
             )
             done, total = self.progress
             self.finished = done >= total > 0
-            word = f"Tracked {done} frames." if done >= total else f"Stopped after {done} of {total} frames."
+            word = self._word(how.get("direction") == "both")
         except VtlabError as error:
             word = str(error)
         finally:
@@ -92,8 +94,18 @@ class Background:
             self._told(word)
             self._changed()
 
+    def _word(self, both: bool) -> str:
+        """What was done; a frame that was come by from both sides is one."""
+        frames, (done, total) = len(self._frames), self.progress
+        if done >= total:
+            return f"Tracked {frames} frames."
+        if both:
+            return f"Stopped after {frames} frames: {done} of {total} steps, there and back."
+        return f"Stopped after {done} of {total} frames."
+
     def _watch(self, frame: int, answer: FrameTracks) -> None:
         self.seen = frame, answer
+        self._frames.add(frame)
 
     def _report(self, done: int, total: int) -> None:
         self.progress = (done, total)

@@ -30,6 +30,8 @@ _WHILE_RUNNING = frozenset({
     "go", "select", "new_object", "show", "stop", "doubt", "key_figure", "lock", "colour_by", "thumbnails", "follow",
 })  # fmt: skip
 _LOOKS = frozenset({"go", "doubt", "key_figure"})
+_DRAWS = frozenset({"box", "click", "polygon", "paint", "points", "add_point", "nodes", "add_node", "save"})
+"""Edits that may be made while tracking runs besides: a figure is kept, and what is being found gives way to it."""
 
 
 def _nothing() -> None:
@@ -129,13 +131,13 @@ class CorrectorState(SessionState):
         return self._shown is not self.session.state
 
     def act(self, edit: Mapping[str, Any]) -> None:
-        """Carry out an edit; while tracking runs only looking around and stopping."""
+        """Carry out an edit; while tracking runs that a person began: only drawing, looking around and stopping."""
         name, before = edit.get("do"), self.session.state
         if name in _LOOKS:
             self._watched_from = None
         if self.running and name not in _WHILE_RUNNING:
             if not self._work.by_itself:
-                self.message = "Tracking runs: stop it first, or wait for it."
+                self._act_beside(edit)
                 return
             self._work.drop()
             before = self.session.state
@@ -144,6 +146,22 @@ class CorrectorState(SessionState):
             self._due.clear()
         elif name not in _WHILE_RUNNING:
             self._ahead(before)
+
+    def _act_beside(self, edit: Mapping[str, Any]) -> None:
+        """Carry out an edit while tracking runs that a person began, where that can't take anything from either."""
+        if edit.get("do") not in _DRAWS:
+            self.message = (
+                "Tracking runs: stop it first, or wait for it. Drawing is kept meanwhile, this is not done."
+            )
+            return
+        before = self.session.state
+        super().act(edit)
+        if self.session.state is not before:
+            self._watched_from = None  # the picture stays where the person is at work
+            self.message = (
+                self.message
+                or "It is kept. The tracking that runs doesn't know of it: track again afterwards."
+            )
 
     def label(self, object_id: int, text: str) -> None:
         """Name an object."""
@@ -365,9 +383,9 @@ class CorrectorState(SessionState):
                 self._due[i] = min(f, first), max(f, last)
         due = {i: span for i, span in self._due.items() if any(k[0] == i for k in self.session.state.keys)}
         if due and not self._work.running:
-            spans = [self._stretch(i, *span) for i, span in due.items()]
-            start, stop = min(a for a, _ in spans), max(b for _, b in spans)
-            self._work.start(start, stop, by_itself=True, direction="both", object_ids=sorted(due))
+            spans = {i: self._stretch(i, *due[i]) for i in sorted(due)}
+            start, stop = min(a for a, _ in spans.values()), max(b for _, b in spans.values())
+            self._work.start(start, stop, by_itself=True, direction="both", object_ids=spans)
 
     def _stretch(self, object_id: int, first: int, last: int) -> tuple[int, int]:
         """Frames to track again of an object: back to its figure before `first`, on to the one after `last` or the end.

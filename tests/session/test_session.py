@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import ClassVar
 
 import numpy as np
@@ -15,7 +14,7 @@ from tests.drifts import Drifts
 from vtlab.errors import FormatError, InputError, PromptError, TrackingError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt
 from vtlab.prompts.between import morph
-from vtlab.session import Session, State
+from vtlab.session import Session
 from vtlab.testing.scenes import moving_square, square_box
 
 N = 12
@@ -497,23 +496,3 @@ def test_a_sessions_file_says_what_can_not_be(tmp_path, name, value):
         Session.load(tmp_path / "a.parquet", VIDEO)
     with pytest.raises(FormatError, match=r"a\.parquet"):
         Session(VIDEO, "ncc").restore(tmp_path / "a.parquet")
-
-
-def test_what_is_said_while_a_run_comes_in_is_not_lost(monkeypatch):
-    """A person draws from one thread in the moment in which what was tracked is put in by another."""
-    made = Session(VIDEO, "identity")
-    made.add(BoxPrompt((10, 10, 30, 30)))
-    filled, drawn = State.filled, []
-
-    def slow(self, *args):
-        thread = threading.Thread(target=lambda: made.add(BoxPrompt((50, 50, 70, 70), object_id=2, frame=3)))
-        thread.start()
-        thread.join(0.2)
-        drawn.append(thread)
-        return filled(self, *args)
-
-    monkeypatch.setattr(State, "filled", slow)
-    made.retrack(progress=False)
-    drawn[0].join(10)
-    assert set(made.state.keys) == {(1, 0, "box"), (2, 3, "box")}
-    assert len(made.tracks.of_object(1)) == len(VIDEO)

@@ -259,8 +259,12 @@ def test_what_is_drawn_while_tracking_runs_is_kept():
     assert made.view["tracking"]["running"]
     assert "kept" in made.view["message"]
     made.act({"do": "box", "xyxy": [50, 20, 80, 60], "at": {"frame": 8, "object_id": 1}})
+    made.act({"do": "label", "object_id": 1, "text": "dog"})
+    made.act({"do": "describe", "object_id": 1, "name": "make", "value": "A", "of_object": True})
     assert made.view["tracking"]["running"]
     made.wait(20)
+    assert set(made.tracks.of_object(1).label) == {"dog"}
+    assert made.session.described(1) == {"make": "A"}
     assert {k[:2] for k in made.session.state.keys} == {(1, 0), (1, 8), (2, 3)}
     assert lefts(made)[7:10] == [17, 50, 19]  # what was found doesn't know of it
     assert made.session.stale == {1: [(8, N)]}  # and says so
@@ -375,6 +379,26 @@ def test_identities_are_mended_with_the_mouse(show):
     hand.page.get_by_role("button", name="No longer exists").click()
     hand.shown.settle()
     assert made.tracks.of_object(1).frame.max() == 5
+    assert hand.shown.errors == []
+
+
+@pytest.mark.browser
+def test_a_drag_while_tracking_runs_lands_on_the_frame_on_which_it_began(show):
+    made = corrector(box(10), seconds=0.15)
+    hand = Hand(show(made))
+    hand.press("f")
+    hand.shown.until(lambda: made.view["frame"] >= 2)
+    seen = hand.page.locator(".vt-number").input_value()
+    hand.page.mouse.move(*hand.at(100, 70))
+    hand.page.mouse.down()
+    done = made.view["tracking"]["done"]
+    hand.shown.until(lambda: made.view["tracking"]["done"] > done + 2)  # it goes on under the hand
+    hand.page.mouse.move(*hand.at(140, 110), steps=3)
+    hand.page.mouse.up()
+    hand.shown.until(lambda: not made.view["tracking"]["running"])
+    assert made.session.key_frames(2) == [int(seen)]
+    assert made.view["frame"] == int(seen)  # where the person is at work
+    assert lefts(made) == [10.0 + i for i in range(N)]
     assert hand.shown.errors == []
 
 

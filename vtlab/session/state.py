@@ -110,7 +110,7 @@ class State:
     def doubted_since(self, begun: State) -> Self:
         """The state with that marked stale which rests on what was said after `begun`, while a run was under way."""
         state, said = self, begun.said
-        for i, f, _ in {k for k, p in self.keys.items() if begun.keys.get(k) != p}:
+        for i, f, _ in {k for k, p in self.keys.items() if k not in begun.keys or _moved(p, begun.keys[k])}:
             state = replace(state, stale=state.doubted(i, f, known=(i, f) in said))
         return state
 
@@ -144,8 +144,14 @@ class State:
         answers = found.take(keep)
         sources = answers.source.copy()
         sources[sources == "manual"] = "tracked"  # manual is what the session's keys say
+        named = zip(answers.object_id.tolist(), answers.label.tolist(), strict=True)
+        names = np.array(
+            [self.labels.get(i, own) for i, own in named], object
+        )  # given while it was tracked, too
         record = found.record if found.meta else old.record
-        joint = Tracks.concat([old.take(~replaced), answers.replace(source=sources)], record=record)
+        joint = Tracks.concat(
+            [old.take(~replaced), answers.replace(source=sources, label=names)], record=record
+        )
         return self.changed(
             predicted=replace(joint, step_seconds=np.empty(0)),
             stale={i: s for i, s in stale.items() if s},
@@ -266,6 +272,11 @@ def taken_up(state: State) -> State:
     return replace(
         state, predicted=rows, attributes={**changes, **state.attributes}, about={**about, **state.about}
     )
+
+
+def _moved(one: Prompt, other: Prompt) -> bool:
+    """Whether two figures say different things of where the object is; a name says nothing of that."""
+    return replace(one, label=None) != replace(other, label=None)
 
 
 def _renamed_marks(marks: Mapping[int, Spans], new: Callable[[int, int], int]) -> dict[int, Spans]:

@@ -86,7 +86,9 @@ class Annotator {
   }
 
   async refresh() { // figures appear with their frame, never before it
-    const turn = ++this.turn, view = this.model.get("view");
+    const view = this.model.get("view");
+    if (this.gesture && view.tracking?.running && view.frame !== this.view.frame) return; // the picture stays under the hand
+    const turn = ++this.turn;
     const [image, mask] = await Promise.all([this.decode("image"), this.decode("mask")]);
     if (turn !== this.turn) return;
     const old = [this.stage.image, this.stage.mask];
@@ -325,6 +327,7 @@ class Annotator {
       this.gesture = null;
       if (e.type === "pointerup") gesture?.up?.(this.stage.at(e), e);
       else this.draft = null;
+      if (this.view?.tracking?.running) this.changed();
     };
     canvas.onpointerleave = () => { this.hover = null; this.draw(); };
     canvas.ondblclick = () => { if (this.tool === "polygon") { this.outline?.pop(); this.close(); } };
@@ -356,6 +359,7 @@ class Annotator {
       this.redraw = e.shiftKey;
       const p = this.stage.at(e, false), [w, h] = this.stage.size;
       if (p[0] < 0 || p[1] < 0 || p[0] > w || p[1] > h) return;
+      if (this.view.tracking?.running) this.send({ do: "go", frame: this.frame }); // and follows the tracking no longer
       this.gesture = GESTURES[this.tool]?.(this, p, e) ?? null;
       this.draw();
     }

@@ -30,8 +30,10 @@ _WHILE_RUNNING = frozenset({
     "go", "select", "new_object", "show", "stop", "doubt", "key_figure", "lock", "colour_by", "thumbnails", "follow",
 })  # fmt: skip
 _LOOKS = frozenset({"go", "doubt", "key_figure"})
-_DRAWS = frozenset({"box", "click", "polygon", "paint", "points", "add_point", "nodes", "add_node", "save"})
-"""Edits that may be made while tracking runs besides: a figure is kept, and what is being found gives way to it."""
+_BESIDE = frozenset({
+    "box", "click", "polygon", "paint", "points", "add_point", "nodes", "add_node", "label", "describe", "occluded", "save",
+})  # fmt: skip
+"""Edits that may be made while tracking runs besides: a figure or a name is kept, what is being found gives way to it."""
 
 
 def _nothing() -> None:
@@ -149,10 +151,8 @@ class CorrectorState(SessionState):
 
     def _act_beside(self, edit: Mapping[str, Any]) -> None:
         """Carry out an edit while tracking runs that a person began, where that can't take anything from either."""
-        if edit.get("do") not in _DRAWS:
-            self.message = (
-                "Tracking runs: stop it first, or wait for it. Drawing is kept meanwhile, this is not done."
-            )
+        if edit.get("do") not in _BESIDE:
+            self.message = "Tracking runs: stop it first, or wait for it. Only drawing and naming go on."
             return
         before = self.session.state
         super().act(edit)

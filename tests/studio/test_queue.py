@@ -116,6 +116,25 @@ def test_a_narrow_pane_shows_the_whole_answer_and_goes_on(show, clip):
 
 
 @pytest.mark.browser
+def test_a_word_said_twice_answers_no_question_that_nobody_has_seen(show, clip):
+    v = vtlab.verdict(answers())
+    hand = Hand(show(v.annotator(clip, segmenter=None)))
+    queue = hand.shown.widget
+    hand.page.evaluate("() => { window.latency = 300; }")
+    first, second, third = [f for _, f in v.next()][:3]
+    hand.page.locator(".vt-annotator").focus()
+    for key in ("x", "Enter", "Enter", "u", "u"):
+        hand.page.keyboard.press(key)
+    hand.shown.settle()
+    assert (panel(queue)["place"], panel(queue)["done"]) == (second, 1)
+    assert v.labels["video"].looked == {first}
+    hand.press("u")  # this one is seen
+    assert v.labels["video"].unsure == {second}
+    assert panel(queue)["place"] == third
+    assert hand.shown.errors == []
+
+
+@pytest.mark.browser
 def test_absent_unsure_later_back_and_undo(show, clip):
     v = vtlab.verdict(answers())
     hand = Hand(show(v.annotator(clip, segmenter=None)))

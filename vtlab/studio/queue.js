@@ -55,7 +55,13 @@ PANELS.queue = class {
     return [make("p", { class: "vt-sentence" }, q.sentence), levels, ...q.notes.map(n => make("p", { class: "vt-small" }, n))];
   }
 
-  say(c) { this.annotator.root.focus({ preventScroll: true }); this.annotator.send(c.do); this.said = this.annotator.link.number; }
+  // Nor is anything said twice: the second word would answer a question that nobody has seen.
+  say(c) {
+    if (this.waits) return;
+    this.annotator.root.focus({ preventScroll: true });
+    this.annotator.send(c.do);
+    if (c.do.do !== "absent") this.said = this.annotator.link.number; // that one stays on its question
+  }
 
   key(e) {
     const a = this.annotator;

@@ -59,6 +59,8 @@ def test_a_colleagues_manual_rows_are_predictions_here_and_ids_below_one_are_ren
     assert set(made.tracks.source) == {"tracked"}
     assert made.tracks.record.id_map == {"1": 0}
     made.correct(BoxPrompt((60, 10, 70, 20), frame=6))
+    made.retrack(progress=False)
+    assert made.tracks.record.id_map == {"1": 0}  # so that they can be sent back under the ids that they had
 
 
 def test_tracks_that_can_not_be_of_the_video_are_refused(tmp_path):

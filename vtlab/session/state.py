@@ -145,12 +145,14 @@ class State:
         sources = answers.source.copy()
         sources[sources == "manual"] = "tracked"  # manual is what the session's keys say
         named = zip(answers.object_id.tolist(), answers.label.tolist(), strict=True)
-        names = np.array(
-            [self.labels.get(i, own) for i, own in named], object
-        )  # given while it was tracked, too
+        names = [self.labels.get(i, own) for i, own in named]  # those given while it was tracked, too
         record = found.record if found.meta else old.record
+        record = record.replace(
+            id_map=old.record.joined([record]).id_map
+        )  # a host's ids outlive tracking again
         joint = Tracks.concat(
-            [old.take(~replaced), answers.replace(source=sources, label=names)], record=record
+            [old.take(~replaced), answers.replace(source=sources, label=np.array(names, object))],
+            record=record,
         )
         return self.changed(
             predicted=replace(joint, step_seconds=np.empty(0)),

@@ -257,9 +257,10 @@ def test_what_is_drawn_while_tracking_runs_is_kept():
     made.act({"do": "track", "direction": "forward"})
     made.act({"do": "box", "xyxy": [100, 70, 140, 110], "at": {"frame": 3, "object_id": 2}})
     assert made.view["tracking"]["running"]
-    assert "kept" in made.view["message"]
+    assert "Kept" in made.view["message"]
     made.act({"do": "box", "xyxy": [50, 20, 80, 60], "at": {"frame": 8, "object_id": 1}})
     made.act({"do": "label", "object_id": 1, "text": "dog"})
+    assert not made.view["message"]  # a name is nothing to track again for
     made.act({"do": "describe", "object_id": 1, "name": "make", "value": "A", "of_object": True})
     assert made.view["tracking"]["running"]
     made.wait(20)

@@ -158,10 +158,8 @@ class CorrectorState(SessionState):
         super().act(edit)
         if self.session.state is not before:
             self._watched_from = None  # the picture stays where the person is at work
-            self.message = (
-                self.message
-                or "It is kept. The tracking that runs doesn't know of it: track again afterwards."
-            )
+        if self.session.state.keys != before.keys and edit["do"] != "label" and not self.message:
+            self.message = "Kept. The tracking that runs doesn't know of it: track again afterwards."
 
     def label(self, object_id: int, text: str) -> None:
         """Name an object."""

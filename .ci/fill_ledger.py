@@ -29,7 +29,17 @@ OUT = Path("runs/reproduce")
 
 def otb() -> Iterator[Row]:
     """Three sequences of OTB."""
-    for method in ("csrt", "kcf", "mosse", "ncc", "identity", "nanotrack-v2", "nanotrack-v3"):
+    for method in (
+        "csrt",
+        "kcf",
+        "mosse",
+        "ncc",
+        "identity",
+        "nanotrack-v2",
+        "nanotrack-v3",
+        "fear-xs",
+        "dcfnet",
+    ):
         yield from reproduce(method, "otb", DATA / "sot", out=OUT, report=print).rows
 
 

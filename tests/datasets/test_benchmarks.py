@@ -87,6 +87,17 @@ def test_a_benchmark_is_fetched_once_and_unpacked(server, monkeypatch, tmp_path)
     assert json.loads(told.stdout)["here"] == str(folder)
 
 
+def test_a_damaged_download_doesnt_stand_in_the_way_of_a_good_one(server, monkeypatch, tmp_path):
+    """Its digest was recorded, so that every later download was refused, and nothing told what to do."""
+    good = zipped({"a.txt": "abc" * 9})
+    serve(server, monkeypatch, "mot15", good.replace(b"abcabc", b"abcxyz", 1))
+    with pytest.raises(FormatError, match=r"Bad CRC-32 .* Remedy: delete .*MOT15\.zip, and fetch it again"):
+        fetch("mot15", progress=False)
+    (tmp_path / "cache/data/downloads/MOT15.zip").unlink()
+    serve(server, monkeypatch, "mot15", good)
+    assert (fetch("mot15", progress=False) / "a.txt").read_text() == "abc" * 9
+
+
 @pytest.mark.parametrize("name", ["../evil.txt", "/etc/evil", "a/../../evil.txt", "C:\\evil.txt"])
 def test_nothing_is_unpacked_outside(name, server, monkeypatch, tmp_path):
     serve(server, monkeypatch, "mot15", zipped({"good.txt": "x", name: "evil"}))
@@ -211,5 +222,5 @@ def test_a_layout_that_is_plain_need_not_be_named(tmp_path):
     assert open_dataset(tmp_path).format.name == "motchallenge"
     np.testing.assert_array_equal(open_dataset(tmp_path)["S"].truth.boxes[0], [4, 5, 24, 35])
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FormatError, match="of which format is it"):
+    with pytest.raises(FormatError, match=r"of which format is it.* Name it \(layout=..., .*--as"):
         open_dataset(tmp_path / "empty")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,8 @@ from vtlab.experiments import ledger, reproduction
 from vtlab.experiments.ledger import Published, add_rows, page, read_ledger, verdict_of
 from vtlab.formats import read_tracks as read_format
 from vtlab.formats import write_sequence
+from vtlab.sequence import first_prompts
+from vtlab.tracks import Tracks
 
 ROOT = Path(__file__).parents[2]
 TOLD = Published("m", "otb", "pysot", "success_auc", 0.6, "https://example.org", "table 1")
@@ -53,6 +56,18 @@ def test_a_run_is_written_down_and_taken_up_again(
     again = reproduction.reproduce("identity", "otb", clips, out=tmp_path)
     assert len(ran) == 3
     assert (again.rows[0].tracks, again.rows[0].value) == (whole.rows[0].tracks, whole.rows[0].value)
+
+
+def test_a_kept_run_of_another_edition_of_a_sequence_is_run_again(clips, tmp_path: Path) -> None:
+    """Same names, another start or other frames: what is kept would be scored as if it were of these."""
+    first = reproduction.reproduce("identity", "otb", clips[:1], out=tmp_path).rows[0]
+    truth = clips[0].truth
+    truth = Tracks.of(truth.frame, truth.object_id, truth.boxes + 15, size=truth.size)
+    moved = replace(clips[0], truth=truth, prompts=first_prompts(truth))
+    later = reproduction.reproduce("identity", "otb", [moved], out=tmp_path).rows[0]
+    assert later.value == pytest.approx(first.value)  # 15 px off, were the first run's boxes scored
+    other = replace(clips[1], name=clips[0].name)
+    assert reproduction.reproduce("identity", "otb", [other], out=tmp_path).rows[0].tracks != first.tracks
 
 
 @pytest.mark.parametrize(("on", "layout"), [("otb", "otb"), ("got10k", "got10k"), ("lasot", "lasot")])

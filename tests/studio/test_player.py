@@ -13,7 +13,7 @@ from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import MaskPrompt
 from vtlab.studio.player_data import MOST_FRAMES, PlayerData
 from vtlab.testing.scenes import moving_square, square_box
-from vtlab.tracks import FrameTracks, PointRows, Tracks, TracksBuilder
+from vtlab.tracks import FrameTracks, PointRows, Source, Tracks, TracksBuilder
 from vtlab.video import FrameSource, Video, open_video
 
 N = 60
@@ -53,6 +53,24 @@ def test_frames_come_as_asked_and_bounded():
     assert data.info()["scale"] == 0.5
     long = PlayerData(Video(Numbered(1000)), {"a": boxes(10)})
     assert len(long.frames(range(1000))[0]) == MOST_FRAMES
+
+
+def test_tracks_of_another_video_are_not_played_on_this_one():
+    tracks = boxes(12)
+    made = tracks.replace(record=tracks.record.replace(source=Source.of_clip(open_video(moving_square(12)))))
+    PlayerData(open_video(moving_square(12)), {"a": made}, truth=made)
+    other = Video(Numbered(12))
+    with pytest.raises(InputError, match="can't be used on numbered"):
+        PlayerData(other, {"a": made})
+    with pytest.raises(InputError, match="can't be used on numbered"):
+        PlayerData(other, {"a": tracks}, truth=made)
+
+
+def test_a_cut_plays_the_tracks_of_the_whole_video():
+    whole = open_video(moving_square(12))
+    tracks = boxes(12)
+    made = tracks.replace(record=tracks.record.replace(source=Source.of_clip(whole)))
+    assert PlayerData(whole[4:], {"a": made}).tracks["a"].boxes[0].tolist() == tracks.boxes[4].tolist()
 
 
 def test_playing_goes_on_where_the_last_request_ended():

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import vtlab
 from vtlab.datasets.catalog import find_benchmark
-from vtlab.errors import InputError
+from vtlab.errors import FormatError, InputError
 from vtlab.files import is_archive, unpack
 from vtlab.weights import cache_folder, download
+from vtlab.weights.lock import record_path
 
 
 def data_folder() -> Path:
@@ -50,8 +51,19 @@ def fetch(name: str, folder: Path | None = None, *, progress: bool = True) -> Pa
     for file in entry.files:
         path = download(file, base / "downloads", progress=progress)
         if is_archive(path):
-            unpack(path, target)
+            _unpack(path, target, entry.page)
         else:
             target.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target / path.name)
     return target
+
+
+def _unpack(path: Path, target: Path, page: str) -> None:
+    """Unpack what was downloaded; what is no good archive is no digest to hold the next download against."""
+    try:
+        unpack(path, target)
+    except FormatError as error:
+        record_path(path.name).unlink(missing_ok=True)
+        raise FormatError(
+            f"{error} Remedy: delete {path}, and fetch it again, or put the right file there (see {page})."
+        ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import math
 import subprocess
@@ -18,7 +19,7 @@ from vtlab.benchmark import evaluate_folders
 from vtlab.comparison.saving import measured
 from vtlab.contracts import Card, OnResult
 from vtlab.datasets import open_dataset
-from vtlab.errors import InputError, near
+from vtlab.errors import InputError, VideoError, near
 from vtlab.experiments import vot
 from vtlab.experiments.ledger import Published, Row, published_of, verdict_of
 from vtlab.files import file_names
@@ -120,7 +121,7 @@ def reproduce(
     """Run a method on a benchmark with its official weights and compare with what is published.
 
     What is finished is not run again: tracks are kept by sequence, under a name that holds the weights' digest, vtlab's
-    version and the method's settings.
+    version and the method's settings, as long as the sequence's frames, truth, prompts and detections stay what they were.
 
     Args:
         method: Name of a tracker.
@@ -150,13 +151,15 @@ def reproduce(
     names = file_names(clip.name for clip in chosen)  # also where a disk knows no capitals
     for clip in chosen:
         folder = folder or Path(out) / on / f"{method}-{_key(card, used)}"
-        runs = []
+        runs, inputs = [], _inputs(clip, given.get(clip.name))
         for start, run in _runs(method, card, bench, clip, given.get(clip.name)):
             files.append(folder / f"{names[clip.name]}{start}.parquet")
-            if files[-1].is_file():
-                tracks = Tracks.load(files[-1])
+            kept = Tracks.load(files[-1]) if files[-1].is_file() else None
+            if kept is not None and kept.record.extra.get("inputs") == inputs:
+                tracks = kept
             else:
                 tracks = run()
+                tracks = tracks.replace(meta={**tracks.meta, "inputs": inputs})
                 tracks.save(files[-1])
                 ran = True
             _hand_in(tracks, folder / "official", bench, (clip.name, method, start))
@@ -249,6 +252,16 @@ def _key(card: Card, used: Sequence[str]) -> str:
     """What a run depends on besides its sequence."""
     text = repr((card.name, sorted(card.options.items()), used, versions()["vtlab"]))
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _inputs(clip: Clip, detections: Path | None) -> str:
+    """What a run reads of a sequence: folders of one name may hold another edition of it."""
+    total = hashlib.sha256(f"{_data_digest([clip])} {clip.prompts.to_json()}".encode())
+    with contextlib.suppress(VideoError):  # no images: a run of detections alone
+        total.update(clip.video.digest().encode())
+    if detections is not None:
+        total.update(bytes.fromhex(sha256_of(detections)))
+    return total.hexdigest()[:12]
 
 
 def _public(root: Any, clips: Sequence[Clip], bench: Benchmark) -> dict[str, Path]:

@@ -150,7 +150,8 @@ def sniff(path: str | os.PathLike[str]) -> Format:
     if len(fitting) != 1:
         found = f"It could be {', '.join(f.name for f in fitting)}" if fitting else "It looks like none"
         raise FormatError(
-            f"{path}: of which format is it? {found}. Name it (--from). Known: {', '.join(words())}."
+            f"{path}: of which format is it? {found}. Name it (layout=..., --from of convert, --as of other commands). "
+            f"Known: {', '.join(words())}."
         )
     return fitting[0]
 

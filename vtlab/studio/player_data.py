@@ -34,7 +34,7 @@ class PlayerData:
         width: Width of the pictures sent, in pixels; narrower videos are sent as they are.
 
     Raises:
-        InputError: There are no tracks.
+        InputError: There are no tracks, or some were made on another video, or on frames that this clip lacks.
     """
 
     def __init__(
@@ -44,7 +44,9 @@ class PlayerData:
             raise InputError(f"Expected Tracks, or name -> Tracks, got {str(tracks)[:80]!r}.")
         if not tracks:
             raise InputError("There is nothing to play: give at least one Tracks.")
-        self.video, self.tracks, self.truth = video, dict(tracks), truth
+        self.video = video
+        self.tracks = {name: one.on(video) for name, one in tracks.items()}
+        self.truth = None if truth is None else truth.on(video)
         self.scale = min(1.0, width / video.width)
         self._reader: Iterator[Frame] = iter(())
         self._next = -1  # the frame that the reader has next

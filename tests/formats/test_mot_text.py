@@ -60,6 +60,7 @@ def test_empty_file_is_an_empty_answer():
         ("1.5,1,2,3,4,5\n", r"the frame must be a whole number"),
         ("1,1.5,2,3,4,5\n", r"the id must be a whole number"),
         ("99,1,2,3,4,5\n", r"line 1: the sequence has 10 frames. Is this the result of another one"),
+        ("1e12,1,2,3,4,5\n", r"line 1: a sequence has at most 16777216 frames"),
         ("1,2\n", r"expected at least 6 columns"),
     ],
 )

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, InputError, VtlabWarning
+from vtlab.formats.base import MOST_FRAMES
 from vtlab.formats.corners import refuse_corners
 
 Kind = Literal["truth", "results", "detections"]
@@ -249,6 +250,7 @@ def _check(
         f"frames count from {first_frame} in MOTChallenge files. If this file counts from 0, read it with "
         "first_frame=0 (--first-frame 0).",
     )
+    fail(frame > MOST_FRAMES, f"a sequence has at most {MOST_FRAMES} frames.")
     if frames is not None:
         fail(
             frame >= frames + first_frame,

@@ -15,7 +15,7 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10
-.PHONY: help demo test test-all judges conformance fuzz lab lint docs bench wheels release clean
+.PHONY: help demo test test-all judges conformance fuzz lab experiments lint docs bench wheels release clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,13 @@ conformance: $(V)/.ok-$(TEST_EXTRAS)  ## ask every tracker, detector, associator
 
 lab: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, open JupyterLab on the notebooks
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
+
+EXPERIMENTS ?= realtime handoff
+experiments: $(V)/.ok-$(DEMO_EXTRAS)  ## run the experiments that ship (EXPERIMENTS chooses), write a report of each
+	@for name in $(EXPERIMENTS); do \
+		$(BIN)/python -m vtlab lab run experiments/$$name.yaml && \
+		$(BIN)/python -m vtlab lab show experiments/$$name.yaml --html experiments/runs/$$name/report.html || exit 1; \
+	done
 
 lint: $(V)/.ok-$(TEST_EXTRAS)  ## ruff, mypy, stripped notebooks
 	$(BIN)/ruff check .

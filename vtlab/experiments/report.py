@@ -13,8 +13,10 @@ import numpy as np
 
 from vtlab import provenance
 from vtlab.comparison.choice import deciding_metric
+from vtlab.engine.task import load_target
 from vtlab.errors import ExperimentError
 from vtlab.experiments.board import CAPTION, by_scene, leaderboard
+from vtlab.experiments.curves import Section
 from vtlab.experiments.store import Store
 from vtlab.metrics import statistics
 from vtlab.metrics.families import FAMILIES
@@ -28,7 +30,21 @@ _SHOWN = ("notebook.ipynb", "report.html", "side_by_side.mp4", "log.txt")
 
 
 def boards(store: Store, by: Sequence[str] = ()) -> list[Board]:
-    """A leaderboard for each family of metrics, best first; a row says how many cells failed where any did."""
+    """What the trial says of its results (`sections`), or a leaderboard for each family of metrics, best first, whose
+    rows say how many cells failed where any did."""
+    return [one.board for one in own] if (own := sections(store)) else _leaderboards(store, by)
+
+
+def sections(store: Store) -> list[Section]:
+    """What the trial's file itself makes of the results: its function `sections(store)`, if it has one."""
+    known = store.experiment
+    if known is None or known.notebook is not None or not store.keys():
+        return []
+    told = getattr(load_target(str(known.target)), "__globals__", {}).get("sections")
+    return list(told(store)) if callable(told) else []
+
+
+def _leaderboards(store: Store, by: Sequence[str]) -> list[Board]:
     table = leaderboard(store.results(), by)
     found = []
     for family, mine in table.groupby("family", sort=False):
@@ -60,7 +76,9 @@ def page(store: Store, by: Sequence[str] = (), *, beside: Path | None = None) ->
             "Times: cells that share the machine disturb each other; `limits: {alone: true}` measures them alone."
         )
     start = (beside or store.folder / "report.html").resolve().parent
-    parts: list[Any] = boards(store, by) if store.keys() else []
+    own = sections(store)
+    parts: list[Any] = [one.board for one in own]
+    parts += _leaderboards(store, by) if store.keys() and not own else []
     if failures:
         parts.append(
             _List(
@@ -86,7 +104,12 @@ def page(store: Store, by: Sequence[str] = (), *, beside: Path | None = None) ->
         ],
     }
     return Page(
-        store.folder.name, f"{len(rows)} cells, {provenance.now()}", tuple(told), tuple(parts), facts=facts
+        store.folder.name,
+        f"{len(rows)} cells, {provenance.now()}",
+        tuple(told),
+        tuple(parts),
+        figures=[plot for one in own for plot in one.figures],
+        facts=facts,
     )
 
 

@@ -1,0 +1,100 @@
+"""What the experiments that ship share: a video shown otherwise, and how well its objects were followed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vtlab.errors import ExperimentError
+from vtlab.metrics.families import FAMILIES
+from vtlab.prompts import Prompts
+from vtlab.registry import TRACKERS
+from vtlab.sequence import Sequence
+from vtlab.tracks import Tracks
+from vtlab.video import FrameSource, Image, Video
+
+Change = Callable[[Image, int], Image]
+"""Image (H, W, 3) and its number -> a new image of the same size."""
+
+
+class Shown(FrameSource):
+    """Frames of a video, chosen or repeated, each changed.
+
+    Args:
+        video: Whose frames they are.
+        shown: (N,) number of the frame that stands at each place.
+        what: What was done, for provenance: the same text is the same picture.
+        change: What is done to each image; None for nothing.
+        timestamps: (N,) seconds; None for those of the frames.
+    """
+
+    def __init__(
+        self,
+        video: Video,
+        shown: NDArray[np.int64],
+        what: str,
+        change: Change | None = None,
+        timestamps: NDArray[np.float64] | None = None,
+    ):
+        self._video, self._shown, self._what, self._change = video, shown, what, change
+        self.name, self.source = f"{video.name}+{what}", f"{video.source} {what}"
+        self.width, self.height, self.fps = video.width, video.height, video.fps
+        self.timestamps = video.timestamps[shown] if timestamps is None else timestamps
+
+    def get(self, index: int) -> Image:
+        """See `FrameSource`."""
+        image = self._video.frame(int(self._shown[index])).image
+        return image if self._change is None else self._change(image, index)
+
+    def read(self, indices: range) -> Iterator[Image]:
+        """See `FrameSource`; decoded in one go where the frames follow each other."""
+        wanted = self._shown[indices.start : indices.stop : indices.step] if indices.step > 0 else None
+        if wanted is None or not len(wanted) or (np.diff(wanted) < 0).any():
+            yield from super().read(indices)
+            return
+        frames = self._video.frames(int(wanted[0]), int(wanted[-1]) + 1)
+        frame = next(frames)
+        for index, number in zip(indices, wanted.tolist(), strict=True):
+            while frame.index < number:
+                frame = next(frames)
+            image = frame.image.copy()
+            yield image if self._change is None else self._change(image, index)
+
+    def digest(self) -> str:
+        """See `FrameSource`."""
+        text = f"{self._video.digest()} {self._what} {self._shown.tolist()}"
+        return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def family_of(tracker: str, sequence: Sequence) -> str:
+    """The family by which a tracker is judged on a sequence; its own, or for a composition that of the truth.
+
+    Raises:
+        ExperimentError: The sequence has no truth, without which none of these experiments says anything.
+    """
+    if sequence.truth is None:
+        raise ExperimentError(
+            f"{sequence.name}: this experiment needs truth. Remedy: `truth: FILE` beside the clip, for "
+            "example what a corrector saved."
+        )
+    own = TRACKERS.card(tracker).family
+    masks = "masks" in TRACKERS.card(tracker).emits and sequence.truth.rle is not None
+    return own if own in FAMILIES else "vos" if masks else "mot"
+
+
+def overlap(tracks: Tracks, sequence: Sequence, family: str) -> float:
+    """Mean over the frames that count of what the family's timeline says, in [0, 1]; NaN where none counts."""
+    values = FAMILIES[family].timeline(tracks, sequence)
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
+
+
+def moved(prompts: Prompts, frames: NDArray[np.int64]) -> Prompts:
+    """Prompts on a video of which only `frames` (increasing) are shown; those of other frames are left out."""
+    from dataclasses import replace
+
+    place = {int(f): i for i, f in enumerate(frames)}
+    return Prompts([replace(p, frame=place[p.frame]) for p in prompts if p.frame in place])

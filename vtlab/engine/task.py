@@ -206,7 +206,7 @@ class Reference:
 @contextmanager
 def _conditions(task: Task) -> Iterator[str]:
     """Random generators begun anew, cores held to, and nothing beside a task that measures time; says which cores."""
-    _seed(task.seed)
+    start_random(task.seed)
     if _WITHIN in os.environ:  # a cell that compares: who waited for itself would wait for ever
         yield ""
         return
@@ -255,7 +255,8 @@ def _end_log(log: Path) -> None:
             log.unlink()
 
 
-def _seed(seed: int) -> None:
+def start_random(seed: int) -> None:
+    """Start the random generators of Python, NumPy, OpenCV and, where it is loaded, torch from a number."""
     import cv2
 
     random.seed(seed)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vtlab.engine.outcome import Outcome
+from vtlab.engine.task import start_random
 from vtlab.errors import ExperimentError
 from vtlab.experiments import curves
 from vtlab.experiments.axes import Method
@@ -27,13 +28,16 @@ if TYPE_CHECKING:
     from vtlab.experiments.store import Store
 
 
-def hand_off(sequence: Sequence, tracker: Method, *, chunks: Several[int] = (8, 32, 128)) -> Outcome:
+def hand_off(
+    sequence: Sequence, tracker: Method, *, chunks: Several[int] = (8, 32, 128), seed: int = 0
+) -> Outcome:
     """Overlap of one session, and of chunks that are started anew from the last answer.
 
     Args:
         sequence: With truth and prompts.
         tracker: By name and parameters; one that takes prompts.
         chunks: Frames of a chunk, at least 2.
+        seed: From which random generators start in each way, so that they differ by nothing else.
 
     Returns:
         Outcome: overlap of the one session, for each size of a chunk overlap and how many objects were handed on nowhere,
@@ -48,11 +52,12 @@ def hand_off(sequence: Sequence, tracker: Method, *, chunks: Several[int] = (8, 
     prompts, note = fitting_prompts(card, sequence.prompts, sequence.video)
     if not card.accepts or not len(prompts):
         raise ExperimentError(f"{tracker.label} takes no prompts, so nothing can be handed on to it.")
-    with tracker.lent() as made:
-        whole = track(sequence.video, prompts, made, progress=False)
+    start_random(seed)
+    whole = track(sequence.video, prompts, tracker.name, progress=False, **tracker.parameters)
     found = {"overlap": overlap(whole, sequence, family)}
     kept = {(tracker.label, sequence.name): whole}
     for size in chunks:
+        start_random(seed)
         tracks, lost = handed_on(sequence, prompts, tracker, size)
         kept[tracker.label, f"{sequence.name} in chunks of {size}"] = tracks
         found[curves.at("overlap", size, "frames")] = overlap(tracks, sequence, family)
@@ -70,8 +75,10 @@ def handed_on(sequence: Sequence, prompts: Prompts, tracker: Method, size: int) 
         given = Prompts([*carried, *(p for p in prompts if begin <= p.frame < stop)])
         if not len(given):
             continue
-        with tracker.lent() as made:
-            tracks = track(video, given, made, start=min(given.frames), stop=stop, progress=False)
+        how = {"start": min(given.frames), "stop": stop, "progress": False, **tracker.parameters}
+        tracks = track(
+            video, given, tracker.name, **how
+        )  # made anew: nothing lives from one request to the next
         parts.append(tracks.between(begin, stop))
         carried = prompts_from(tracks, stop - 1, card)
         if stop < len(video):

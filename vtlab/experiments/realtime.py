@@ -16,10 +16,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.engine.outcome import Outcome
+from vtlab.engine.task import start_random
 from vtlab.errors import ExperimentError
 from vtlab.experiments import curves
 from vtlab.experiments.axes import Method
 from vtlab.experiments.footage import Shown, family_of, moved, overlap
+from vtlab.prompts import Prompts
 from vtlab.prompts.fit import fitting_prompts
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
@@ -34,7 +36,12 @@ Ints = NDArray[np.int64]
 
 
 def real_time(
-    sequence: Sequence, tracker: Method, *, rates: Several[float] = (10, 25, 30, 60), slower: float = 1.0
+    sequence: Sequence,
+    tracker: Method,
+    *,
+    rates: Several[float] = (10, 25, 30, 60),
+    slower: float = 1.0,
+    seed: int = 0,
 ) -> Outcome:
     """Quality of a tracker on a stream, at several frame rates.
 
@@ -46,6 +53,7 @@ def real_time(
         tracker: By name and parameters; one that answers frame by frame.
         rates: Frames a second.
         slower: Factor on the times, for a machine that is as many times slower than this one.
+        seed: From which random generators start in each run, so that runs differ by nothing else.
 
     Returns:
         Outcome: overlap of the clip without a clock, and for each rate overlap, share of frames dropped and mean delay of
@@ -61,8 +69,8 @@ def real_time(
     family = family_of(tracker.name, sequence)
     prompts, note = fitting_prompts(TRACKERS.card(tracker.name), sequence.prompts, sequence.video)
     start = min(prompts.frames, default=0)
-    with tracker.lent() as made:
-        whole = track(sequence.video, prompts, made, progress=False)
+    start_random(seed)
+    whole = track(sequence.video, prompts, tracker.name, progress=False, **tracker.parameters)
     if (whole.record.timing or {}).get("offline"):
         raise ExperimentError(f"{tracker.label} answers from windows of frames, so it can follow no camera.")
     seconds = slower * np.asarray(whole.step_seconds)
@@ -70,8 +78,8 @@ def real_time(
     shown_at = {}
     for rate in rates:
         used, known, delay = schedule(seconds, rate, [f - start for f in prompts.frames])
-        with tracker.lent() as made:
-            tracks = streamed(sequence, prompts, made, used + start, known + start)
+        start_random(seed)
+        tracks = streamed(sequence, prompts, tracker, used + start, known + start)
         found |= {
             curves.at("overlap", rate, "fps"): overlap(tracks, sequence, family),
             curves.at("dropped", rate, "fps"): 1 - len(used) / len(seconds),
@@ -110,12 +118,16 @@ def schedule(
     return np.array(used, np.int64), known, arrival - known / fps
 
 
-def streamed(sequence: Sequence, prompts: object, tracker: object, used: Ints, known: Ints) -> Tracks:
-    """Track the frames that were taken, and say on each frame what was known then."""
+def streamed(sequence: Sequence, prompts: Prompts, tracker: Method, used: Ints, known: Ints) -> Tracks:
+    """Track the frames that were taken, and say on each frame what was known then.
+
+    The tracker is made anew: what it kept of another run would look like an effect of the stream.
+    """
     video = Video(Shown(sequence.video, used, "stream"))
     size = sequence.video.height, sequence.video.width
     builder, first = TracksBuilder(size), int(used[0])
-    with stream(video, moved(prompts, used), tracker, measured=False) as answers:  # type: ignore[arg-type]
+    given = moved(prompts, used)
+    with stream(video, given, tracker.name, measured=False, **tracker.parameters) as answers:
         for place, answer in answers:
             for frame in np.flatnonzero(known == used[place]).tolist():
                 builder.add(first + frame, answer)

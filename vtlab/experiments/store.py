@@ -82,7 +82,7 @@ class Store:
 
     def written(self, key: str) -> list[Path]:
         """Files of a result: its tracks, and what else its cell left."""
-        places = (self.folder / "tracks" / f"key={key}", self.archive.files(key))
+        places = (self.folder / "tracks" / f"cell={key}", self.archive.files(key))
         return sorted(p for place in places for p in place.rglob("*") if p.is_file())
 
     def tracks(self, cell: Cell) -> dict[tuple[str, str], Tracks]:

@@ -215,13 +215,7 @@ def check_nasty(store):
 
 
 def test_what_breaks_is_one_failed_cell_with_its_log(tmp_path):
-    store = nasty(tmp_path, 1)
-    check_nasty(store)
-    assert (
-        "ValueError: can not"
-        in (next((store.folder / "failed").glob("*/files/log.txt")).parent / "log.txt").read_text()
-        or True
-    )
+    check_nasty(nasty(tmp_path, 1))
 
 
 def test_the_same_on_dask(tmp_path):

@@ -1,4 +1,5 @@
-"""Experiments on the command line: vtlab lab run | status | show | diff | gc, and vtlab run, which is the first of them."""
+"""Experiments on the command line: vtlab lab run | status | show | diff | gc, vtlab run, which is the first of them, and
+vtlab apply, which labels many videos on the same engine."""
 
 from __future__ import annotations
 
@@ -48,8 +49,7 @@ def run(
     """
     from vtlab.experiments import run_experiment
 
-    if retry not in ("", "failed", "all"):
-        raise InputError(f"--retry takes 'failed' or 'all', got {retry!r}.")
+    _check_retry(retry)
     with _watched(spec.stem) as report:
         store = run_experiment(
             spec,
@@ -65,9 +65,67 @@ def run(
         raise typer.Exit(1)
 
 
+def apply(
+    pipeline: Annotated[Path, typer.Argument(help="What is done with each video, such as pipeline.yaml.")],
+    videos: Annotated[
+        list[str], typer.Argument(help="Videos, folders of images, and folders that hold such.")
+    ],
+    *,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Folder of the labels, the results and the summary.")
+    ] = Path("runs/apply"),
+    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Videos at once on this machine.")] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option("--cluster", help="A SLURM cluster's YAML file, or a dask scheduler's address."),
+    ] = None,
+    retry: Annotated[str, typer.Option("--retry", help="'failed' or 'all': label those again.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Label many videos by one pipeline; labels are written as each video ends, and what has a result is not labelled again.
+
+    Exit code 1 if a video failed.
+
+    [bold]Examples[/]
+
+      vtlab apply pipeline.yaml clips --out labelled --jobs 4
+
+      vtlab apply pipeline.yaml clips --out labelled --retry failed
+    """
+    from vtlab.experiments import apply_pipeline
+
+    _check_retry(retry)
+    with _watched(pipeline.stem, "video") as report:
+        found = apply_pipeline(
+            pipeline,
+            videos,
+            out,
+            jobs=jobs,
+            cluster=cluster,
+            retry=retry,  # type: ignore[arg-type]
+            progress=report,
+        )
+    if as_json:
+        print_rows(found.summary.set_index("video"))
+    else:
+        stdout().print(found.board.to_rich())
+    for row in found.failed.itertuples():
+        stderr().print(
+            f"[red]failed[/] {escape(f'{row.video}: {row.reason}')}", highlight=False, soft_wrap=True
+        )
+    stderr().print(f"Labels and summary: {escape(str(found.folder))}", highlight=False, soft_wrap=True)
+    if len(found.failed):
+        raise typer.Exit(1)
+
+
+def _check_retry(retry: str) -> None:
+    if retry not in ("", "failed", "all"):
+        raise InputError(f"--retry takes 'failed' or 'all', got {retry!r}.")
+
+
 @contextmanager
-def _watched(name: str) -> Iterator[Callable[[Progress], Any]]:
-    with progress_bar(name, "cell") as bar:
+def _watched(name: str, what: str = "cell") -> Iterator[Callable[[Progress], Any]]:
+    with progress_bar(name, what) as bar:
         yield lambda progress: bar(progress.ended, progress.total)
 
 
@@ -199,4 +257,4 @@ def _failures(store: Store) -> None:
 
 for _command in (run, status, show, diff, gc):
     lab.command(_command.__name__)(_command)
-COMMANDS = (run,)
+COMMANDS = (run, apply)

@@ -177,7 +177,7 @@ def _experiment(where: str, data: Any, folder: Path, name: str) -> Experiment:
     for key, values in (data.get("grid") or {}).items():
         if not isinstance(values, list) or not values:
             raise ExperimentError(f"{where}: grid.{key} must be a non-empty list, got {values!r}.")
-    limits = _limits(data.get("limits") or {}, where)
+    limits = limits_of(data.get("limits") or {}, where)
     axes.forget()  # what was read before may have changed since
     plan = _Plan(where, data, folder)
     target, facts = plan.notebook() if "notebook" in data else plan.trial()
@@ -194,7 +194,8 @@ def _check_mapping(part: Any, name: str, where: str) -> None:
             )
 
 
-def _limits(given: Any, where: str) -> Limits:
+def limits_of(given: Any, where: str) -> Limits:
+    """The limits of a specification; raises `ExperimentError` for what is none, naming `where`."""
     known = ("seconds", "memory_mb", "gpus", "alone", "cores")
     if not isinstance(given, Mapping) or set(given) - set(known):
         raise ExperimentError(f"{where}: limits: expected {', '.join(known)}; got {given!r}.")

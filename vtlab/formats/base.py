@@ -45,6 +45,7 @@ from vtlab.video import (
     is_leftover,
     open_video,
 )
+from vtlab.video.names import VIDEO_SUFFIXES
 
 Kind = Literal["truth", "results"]
 TRUTH = "truth"
@@ -54,7 +55,6 @@ LEDGERS: Mapping[Kind, str] = {"truth": "losses-truth.json", "results": "losses-
 _BETWEEN = ("data", "results", "res")
 MOST_FRAMES = 1 << 24
 """Of a sequence: 155 hours at 30 frames a second."""
-_VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
 
 
 @dataclass(frozen=True)
@@ -341,7 +341,7 @@ def image_size(path: Path) -> tuple[int, int]:
 def video_beside(folder: Path, name: str) -> Path | None:
     """A video file called `name` (or `video`) in `folder`, or a folder of images called so."""
     for stem in (name, "video"):
-        for suffix in _VIDEOS:
+        for suffix in VIDEO_SUFFIXES:
             if (folder / f"{stem}{suffix}").is_file():
                 return folder / f"{stem}{suffix}"
     return folder / name if image_files(folder / name) else None

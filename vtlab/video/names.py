@@ -14,6 +14,8 @@ from vtlab.errors import VideoError, VtlabWarning
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".gif", ".avif", ".apng"}
 )
+VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".m4v")
+"""Endings of files that are looked for as videos; `open_video` opens others, too."""
 
 
 def is_leftover(name: str) -> bool:

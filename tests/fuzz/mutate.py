@@ -240,7 +240,7 @@ def in_parquet(rng: random.Random, data: bytes) -> bytes:
     import pyarrow.parquet as pq
 
     table = pq.read_table(io.BytesIO(data))
-    noted = table.schema.metadata
+    noted = table.schema.metadata or {}
     kind = rng.randrange(4)
     if kind == 0:
         key = next((k for k in noted if k.startswith(b"vtlab")), None)

@@ -416,7 +416,7 @@ def read_experiment(folder: Path, path: Path) -> None:
     from vtlab.experiments import load_experiment
 
     found = load_experiment(folder / "batch.yaml")
-    assert all(len(cell.key) == 16 and str(cell) for cell in found.cells[:5])
+    assert all(len(cell.key) == 21 and str(cell) for cell in found.cells[:5])
 
 
 def make_checkpoints(folder: Path) -> None:

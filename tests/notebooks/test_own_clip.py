@@ -17,6 +17,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is not installed")
 from vtlab.errors import ExperimentError, VtlabError
 from vtlab.experiments import run_notebook
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompts
+from vtlab.registry import TRACKERS
 from vtlab.studio.clip import PromptsMissing, TruthMissing, own_clip
 from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import Tracks
@@ -90,6 +91,8 @@ def execute(name: str, given: dict[str, Any], monkeypatch) -> tuple[dict[str, An
     """Run the cells of a notebook in this process: the names that they leave, and what they show."""
     shown: list[Any] = []
     monkeypatch.setattr("IPython.display.display", lambda *things, **_: shown.extend(things))
+    known = {card.name for card in TRACKERS.cards()}  # all of them: what comes in the notebook goes with it
+    monkeypatch.setattr(TRACKERS, "_entries", {n: e for n, e in TRACKERS._entries.items() if n in known})
     space: dict[str, Any] = {"__name__": "notebook"}
     for i, cell in enumerate(cells(name)):
         tree = ast.parse(source(cell), f"{name}[{i}]")

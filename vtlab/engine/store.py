@@ -115,6 +115,8 @@ class Archive:
         for key in chosen:
             for file in sorted((self.folder / name / f"cell={key}").glob("part-*.parquet")):
                 found = read_parquet(file, f"a table of {name}")
+                if name != "tracks":
+                    found = _of_kind(found, name, file)
                 told = pa.array([key] * len(found), pa.string())
                 parts.append(found.append_column("cell", told).replace_schema_metadata())
         if not parts:
@@ -288,6 +290,19 @@ def _write_tables(work: Path, outcome: Outcome, record: Mapping[str, Any]) -> No
         also = {"tracker": tracker, "sequence": sequence}
         write_tracks(tracks, work / "tracks" / f"part-{i}.parquet", also)
     _write(work, "provenance", {f.name: [record.get(f.name)] for f in schema("provenance")})
+
+
+def _of_kind(found: pa.Table, name: str, file: Path) -> pa.Table:
+    """A table with the columns of its kind, in their order; raises `ExperimentError` for another."""
+    import pyarrow as pa
+
+    wanted = schema(name)
+    try:
+        return found.select(wanted.names).cast(wanted)
+    except (KeyError, ValueError, pa.ArrowException) as error:
+        raise ExperimentError(
+            f"{file}: damaged, not a table of {name}: {error}. Remedy: run its cell again."
+        ) from None
 
 
 def _write(work: Path, table: str, columns: Mapping[str, Any]) -> None:

@@ -21,6 +21,8 @@ from vtlab.tracks import IdMap, Record, Tracks
 def read_task(task: Mapping[str, Any], path: Path, size: tuple[int, int] | None, kind: Kind) -> Tracks:
     """The tracks of a task; figures between key figures are filled in as Label Studio's SDK does.
 
+    The task's lists of figures are emptied as they are read, so that a large file is in memory once.
+
     Raises:
         FormatError: An entry is missing or wrong; the message names region and frame.
     """

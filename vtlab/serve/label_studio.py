@@ -7,6 +7,7 @@ its id, with every frame from its first box to the video's end.
 
 from __future__ import annotations
 
+import copy
 import os
 import re
 from collections.abc import Mapping
@@ -155,8 +156,9 @@ def _video_of(config: Any) -> str:
 
 
 def _drawn(regions: list[dict[str, Any]], size: tuple[int, int]) -> Tracks:
+    task = {"annotations": [{"result": copy.deepcopy(regions)}]}  # its figures are given up as they are read
     try:
-        return read_task({"annotations": [{"result": regions}]}, Path("result"), size, "truth")
+        return read_task(task, Path("result"), size, "truth")
     except FormatError as error:
         raise RefusedError(str(error)) from None
 

@@ -134,9 +134,9 @@ class _Shown:
 
     def __enter__(self) -> Callable[[Progress], None]:
         if self._how is True:
-            from tqdm.auto import tqdm
+            from vtlab.files.bars import bar
 
-            self._bar = tqdm(total=self._total, unit="run")
+            self._bar = bar(total=self._total, unit="run")
         return self.show
 
     def __exit__(self, *_: object) -> None:

@@ -99,7 +99,7 @@ def test_a_batch_is_where_each_object_is_alone(version, shared):
         np.testing.assert_allclose(together, apart, rtol=0, atol=PIXELS)
 
 
-def test_the_card_and_the_record_say_what_ran(square_video, version):
+def test_the_card_and_the_record_say_what_ran(shared_weights, square_video, version):
     name = f"nanotrack-v{version}"
     card = TRACKERS.card(name)
     assert card.options["engine"] == "torch"

@@ -11,17 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.blocked import without
+
 PROJECT = Path(__file__).parents[1]
-SCRIPT = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}} (blocked)", name=name)
-
-sys.meta_path.insert(0, Blocked())
-"""
 DOZEN = """
 import vtlab
 from vtlab.testing.scenes import moving_square
@@ -100,7 +92,7 @@ def test_the_core_alone(work, tmp_path):
     names = blocked()
     assert {"jinja2", "papermill", "torch", "motmetrics"} & names or not names
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(blocked=names) + work],
+        [sys.executable, "-c", without(names) + work],
         capture_output=True,
         text=True,
         cwd=tmp_path,

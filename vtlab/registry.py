@@ -143,11 +143,10 @@ class Registry:
             value = list(value.values())
         if isinstance(value, (list, tuple)):
             return next((text for text in map(self.runs_code, value) if text is not None), None)
-        if not isinstance(value, str):
+        if not isinstance(value, str) or ":" not in value:
             return None
-        kind, _, target = value.partition(":")
         self._scan()  # bridges come with the parts
-        return value if target and (".py:" in value or kind in self._bridges) else None
+        return value if ".py:" in value or value.partition(":")[0] in self._bridges else None
 
     def names(self, family: str | None = None) -> list[str]:
         """Names of all parts (of one family), sorted."""

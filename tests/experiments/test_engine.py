@@ -219,12 +219,12 @@ def test_what_breaks_is_one_failed_cell_with_its_log(tmp_path):
 
 
 def test_the_same_on_dask(tmp_path):
-    pytest.importorskip("distributed")
+    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
     check_nasty(nasty(tmp_path, 2))
 
 
 def test_workers_on_dask_keep_what_they_loaded(lab):
-    pytest.importorskip("distributed")
+    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
     spec = {"name": "warm", "trial": "trials_of_engine.py:warm", "grid": {"n": list(range(20))}}
     rows = run_experiment(load_experiment(spec, lab), lab / "runs", jobs=2).results()
     assert rows["value"].tolist() == [1.0] * 20
@@ -232,7 +232,7 @@ def test_workers_on_dask_keep_what_they_loaded(lab):
 
 
 def test_a_scheduler_that_runs_already(lab):
-    distributed = pytest.importorskip("distributed")
+    distributed = pytest.importorskip("distributed", reason="needs vtlab[cluster]")
     spec = {"name": "warm", "trial": "trials_of_engine.py:warm", "grid": {"n": [1, 2]}}
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50
@@ -243,7 +243,7 @@ def test_a_scheduler_that_runs_already(lab):
 
 
 def test_clusters_that_are_none(tmp_path):
-    pytest.importorskip("distributed")
+    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
     spec = load_experiment({"name": "x", "trial": "json:dumps", "fixed": {"obj": 1}}, tmp_path)
     with pytest.raises(ExperimentError, match="there is no such file"):
         run_experiment(spec, tmp_path, cluster=str(tmp_path / "none.yaml"))
@@ -322,7 +322,7 @@ def test_one_table_for_everybody_who_reads_parquet(lab):
     assert len(archive.tracks("k3")["a", "k3"]) == 0
     cells = pd.read_parquet(folder / "cells.parquet")
     assert len(cells.merge(pd.read_parquet(folder / "metrics").astype({"cell": str}), on="cell")) == 6
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = pytest.importorskip("duckdb", reason="DuckDB is in no extra: pip install duckdb")
     asked = f"select count(*), sum(value) from read_parquet('{folder}/metrics/*/*.parquet', hive_partitioning = true)"
     assert duckdb.sql(asked).fetchall() == [(6, 7.5)]
 

@@ -8,16 +8,9 @@ import sys
 
 import pytest
 
+from tests.blocked import without
+
 SCRIPT = """
-import sys
-
-class Blocked:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {blocked!r}:
-            raise ModuleNotFoundError(f"No module named {{name!r}} (blocked)", name=name)
-
-sys.meta_path.insert(0, Blocked())
-
 import vtlab
 from vtlab.testing.scenes import moving_square
 
@@ -36,7 +29,7 @@ def test_without_pytorch(blocked, engine, shared_weights):
     if engine == "onnxruntime":
         pytest.importorskip("onnxruntime")
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT.format(blocked=blocked)],
+        [sys.executable, "-c", without(blocked) + SCRIPT],
         env={**os.environ, "VTLAB_WEIGHTS": str(shared_weights)},
         capture_output=True,
         text=True,

@@ -28,6 +28,14 @@ def test_each_object_has_the_rows_and_points_that_asking_for_it_gives():
     assert not dict(Tracks.empty().by_object())
 
 
+def test_each_point_finds_its_row_whatever_the_numbers():
+    frame, ids = np.array([0, 0, 1 << 60, 1 << 60]), np.array([-(1 << 62), 5, 5, 1 << 62])
+    tracks = Tracks.of(
+        frame, ids, points=PointRows.of(frame[[1, 2, 2, 3]], ids[[1, 2, 2, 3]], [0, 0, 1, 0], np.ones((4, 2)))
+    )
+    assert tracks.points.rows_in(tracks.frame, tracks.object_id).tolist() == [1, 2, 2, 3]
+
+
 def test_first_prompts_pass_over_the_rows_once(monkeypatch):
     n, count = 3, 400
     frame, ids = np.repeat(np.arange(n), count), np.tile(np.arange(1, count + 1), n)

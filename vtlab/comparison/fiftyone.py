@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from vtlab.files import check_folder, file_names
 from vtlab.metrics.families import FAMILIES
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
+from vtlab.tracks.columns import rows_of_each
 from vtlab.video import write_video
 
 if TYPE_CHECKING:
@@ -169,29 +170,18 @@ def _labels(
         boxes.setdefault(int(tracks.frame[row]), []).append(_detection(fo, tracks, row, size, told))
     points: dict[int, list[Any]] = {}
     table = tracks.points
-    owner = np.stack([table.frame, table.object_id], axis=1)
-    for who, mine in _groups(owner):
-        row = int(np.flatnonzero((tracks.frame == who[0]) & (tracks.object_id == who[1]))[0])
+    for row, mine in rows_of_each(table.rows_in(tracks.frame, tracks.object_id)).items():
         told = _facts(tracks, row, quality) | {
             "confidence": table.score[mine].tolist(),
             "seen": table.visible[mine].tolist(),
             "points": [tuple(p) for p in (table.xy[mine] / size).tolist()],
         }
-        points.setdefault(int(who[0]), []).append(fo.Keypoint(**told))
+        points.setdefault(int(tracks.frame[row]), []).append(fo.Keypoint(**told))
     kinds = {
         "": (lambda found, **more: fo.Detections(detections=found, **more), boxes),
         POINTS: (lambda found, **more: fo.Keypoints(keypoints=found, **more), points),
     }
     return {ending: kind for ending, kind in kinds.items() if kind[1] or not (ending or points)}
-
-
-def _groups(owner: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], NDArray[np.intp]]]:
-    """Each (frame, object) that has points, with the rows of its points in order."""
-    who, group = np.unique(owner, axis=0, return_inverse=True)
-    order = np.argsort(group.reshape(-1), kind="stable")
-    ends = np.cumsum(np.bincount(group.reshape(-1), minlength=len(who)))
-    for i, end in enumerate(ends.tolist()):
-        yield who[i], order[ends[i - 1] if i else 0 : end]
 
 
 def _facts(tracks: Tracks, row: int, quality: Mapping[int, NDArray[np.float64]]) -> dict[str, Any]:

@@ -132,9 +132,7 @@ class Claims:
     def held(self) -> list[Claim]:
         """What runs that are alive work on."""
         found = []
-        for place in sorted(self.folder.glob("*")):
-            if place.name.startswith(".") or place.suffix == ".run":
-                continue
+        for place in self._places():
             owner = self._owner(place.name)
             if owner and self.alive(owner):
                 with suppress(OSError, ValueError, KeyError):
@@ -149,11 +147,14 @@ class Claims:
             for place in list(self.folder.glob("*.run")):
                 if place.stem != self.run and not self.alive(place.stem):
                     place.unlink(missing_ok=True)
-            for place in list(self.folder.glob("*")):
-                if place.name.startswith(".") or place.suffix == ".run":
-                    continue
+            for place in self._places():
                 if not self.alive(self._owner(place.name) or "none"):
                     place.unlink(missing_ok=True)
+
+    def _places(self) -> list[Path]:
+        """The files of claims, each named after its cell."""
+        found = self.folder.glob("*")
+        return sorted(p for p in found if not p.name.startswith(".") and p.suffix != ".run")
 
     def _file(self, run: str) -> Path:
         return self.folder / f"{run}.run"

@@ -12,6 +12,7 @@ import random
 import sys
 import time
 import traceback
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -195,12 +196,12 @@ def _call(task: Task, out: Path) -> Any:
     return function(**{**more, **arguments})
 
 
-class Reference:
+class Reference(ABC):
     """What an argument is made of where the task runs, such as a clip by its name; its key is its content's."""
 
+    @abstractmethod
     def open(self) -> Any:
         """Return the argument."""
-        raise NotImplementedError
 
 
 @contextmanager

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtlab.errors import FormatError, TracksError
 from vtlab.files import write_whole
 from vtlab.formats.base import (
     FEATURES,
@@ -34,6 +33,7 @@ from vtlab.formats.cvat_plan import Plan
 from vtlab.formats.cvat_write import Writer
 from vtlab.formats.cvat_xml import Label, Reader, Task, Track, joint_numbers
 from vtlab.formats.figures import collected, within
+from vtlab.formats.json_video import told_as_format
 from vtlab.formats.opening import labelled
 from vtlab.sequence import Sequence
 from vtlab.tracks import IdMap, Record, Source, Tracks
@@ -135,10 +135,8 @@ def read_cvat(path: str | Path) -> Tracks:
         source=None if whole else cut,
         extra={"unread": task.unread} if task.unread else {},
     )
-    try:
+    with told_as_format(path):
         return collected(figures, task.size, record)
-    except TracksError as error:
-        raise FormatError(f"{path}: {error}") from None
 
 
 def _grouped(track: Track) -> bool:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError
 from vtlab.files import read_json, write_whole
 from vtlab.formats.base import (
     FEATURES,
@@ -40,6 +40,7 @@ from vtlab.formats.base import (
 from vtlab.formats.borders import ellipse_ring
 from vtlab.formats.dataloop_plan import ASSUMED, RATE, Plan
 from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, released, within
+from vtlab.formats.json_video import told_as_format
 from vtlab.formats.opening import labelled
 from vtlab.formats.supervisely_geometry import from_data, node_numbers
 from vtlab.masks import MAX_PIXELS, encode
@@ -145,10 +146,8 @@ def read_dataloop(path: str | Path) -> Tracks:
         extra=_unread(read, [*shown, *(pose for pose, _ in joints), *(p for _, ps in joints for p in ps)])
         | ({RATE: item.fps} if item.sure else {}),
     )
-    try:
+    with told_as_format(path):
         return collected(figures, item.size, record)
-    except TracksError as error:
-        raise FormatError(f"{path}: {error}") from None
 
 
 def _sorted(read: list[_Annotation]) -> tuple[list[_Annotation], list[tuple[_Annotation, list[_Annotation]]]]:

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError
 from vtlab.formats.base import MOST_FRAMES, Kind
 from vtlab.formats.borders import from_percent, from_pivot
 from vtlab.formats.figures import MOST_FIGURES, Figure, collected
+from vtlab.formats.json_video import told_as_format
 from vtlab.formats.label_studio_plan import NUMBERS, between
 from vtlab.tracks import IdMap, Record, Tracks
 
@@ -62,10 +63,8 @@ def read_task(task: Mapping[str, Any], path: Path, size: tuple[int, int] | None,
         id_map=ids.entry(),
         extra={"unread": unread} if unread else {},
     )
-    try:
+    with told_as_format(path):
         return collected(figures, size, record)
-    except TracksError as error:
-        raise FormatError(f"{path}: {error}") from None
 
 
 def _regions(task: Mapping[str, Any], kind: Kind, where: object) -> tuple[list[Any], int]:

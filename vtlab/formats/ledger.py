@@ -163,13 +163,7 @@ def _blank(name: str, rows: int) -> NDArray[Any]:
 
 def row_of_points(tracks: Tracks) -> NDArray[np.int64]:
     """(M,) the row to which each point belongs."""
-    ids = tracks.object_ids
-
-    def key(frame: NDArray[np.int64], owner: NDArray[np.int64]) -> NDArray[np.int64]:
-        return frame * len(ids) + np.searchsorted(ids, owner)
-
-    p = tracks.points
-    return np.searchsorted(key(tracks.frame, tracks.object_id), key(p.frame, p.object_id))
+    return tracks.points.rows_in(tracks.frame, tracks.object_id)
 
 
 def shaped(tracks: Tracks) -> Rows:

@@ -396,12 +396,8 @@ def _annotations(
 ) -> list[dict[str, Any]]:
     tracks, count = plan.given, len(plan.names)
     p = tracks.points.take(plan.kept)
-    begin = np.searchsorted(
-        _keys(p.frame, p.object_id, tracks), _keys(tracks.frame, tracks.object_id, tracks), "left"
-    )
-    end = np.searchsorted(
-        _keys(p.frame, p.object_id, tracks), _keys(tracks.frame, tracks.object_id, tracks), "right"
-    )
+    of, rows = p.rows_in(tracks.frame, tracks.object_id), np.arange(len(tracks))
+    begin, end = np.searchsorted(of, rows, "left"), np.searchsorted(of, rows, "right")
     tags = tracks.record.objects or {}
     found: list[dict[str, Any]] = []
     for row in np.flatnonzero(plan.written).tolist():
@@ -422,12 +418,6 @@ def _annotations(
         entry |= {_PERSON: person[_PERSON]} if _PERSON in person and _is_person(person) else {}
         found.append(entry)
     return found
-
-
-def _keys(frame: NDArray[np.int64], owner: NDArray[np.int64], tracks: Tracks) -> NDArray[np.int64]:
-    """One ascending number for each frame and object."""
-    ids = tracks.object_ids
-    return frame * len(ids) + np.searchsorted(ids, owner)
 
 
 _HELD = frozenset(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError
 from vtlab.files import read_json, write_whole
 from vtlab.formats.base import (
     FEATURES,
@@ -31,6 +31,7 @@ from vtlab.formats.base import (
     video_beside,
 )
 from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, released, within
+from vtlab.formats.json_video import told_as_format
 from vtlab.formats.opening import labelled
 from vtlab.formats.supervisely_geometry import SHAPES, node_numbers, take
 from vtlab.formats.supervisely_plan import Plan
@@ -212,10 +213,8 @@ def read_supervisely(path: str | Path) -> Tracks:
         id_map=ids.entry(),
         extra={"unread": unread} if unread else {},
     )
-    try:
+    with told_as_format(path):
         return collected(figures, size, record)
-    except TracksError as error:
-        raise FormatError(f"{path}: {error}") from None
 
 
 def _figure(entry: Mapping[str, Any], frame: int, owner: int, of: Mapping[str, Any]) -> Figure:

@@ -419,31 +419,43 @@ class Neck(nn.Module):
 class Encoder(nn.Module):
     """Holds the encoder under its official name."""
 
-    def __init__(self, config: MCITrackConfig):
+    def __init__(self, body: FastITPN):
         super().__init__()
-        self.body = FastITPN(config)
+        self.body = body
 
 
-class MCITrack(nn.Module):
-    """The whole network. One object on one frame is one row of the batch.
+class TemplateNetwork(nn.Module):
+    """A network that keeps tokens of templates; its head is its `decoder`. One object on one frame is one row of the batch.
 
     Args:
-        config: Sizes; one of `CONFIGS`.
+        config: Sizes.
+        body: Its encoder.
     """
 
     full_precision = ("decoder",)
     """Modules that run in float32 whatever the rest of the network runs in."""
 
-    def __init__(self, config: MCITrackConfig):
+    def __init__(self, config: MCITrackConfig, body: FastITPN):
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
-        self.neck = Neck(config)
-        self.decoder = CenterHead(config.dim)
+        self.encoder = Encoder(body)
 
     def embed_templates(self, images: Tensor, boxes: Tensor) -> Tensor:
         """Map template crops (M, 3, T, T) and boxes (M, 4) to tokens (M, (T / 16)^2, D), to be kept."""
         return self.encoder.body.embed_templates(images, boxes)
+
+
+class MCITrack(TemplateNetwork):
+    """The whole network.
+
+    Args:
+        config: Sizes; one of `CONFIGS`.
+    """
+
+    def __init__(self, config: MCITrackConfig):
+        super().__init__(config, FastITPN(config))
+        self.neck = Neck(config)
+        self.decoder = CenterHead(config.dim)
 
     def forward(
         self, search: Tensor, templates: Tensor, state: State | None = None

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 
 from vtlab.errors import WeightsError
 from vtlab.nets.layers import MLP, CenterHead, to_map
-from vtlab.nets.mcitrack import FastITPN, MCITrackConfig, PatchEmbed
+from vtlab.nets.mcitrack import FastITPN, MCITrackConfig, PatchEmbed, TemplateNetwork
 from vtlab.weights.checkpoints import load_tensors
 
 __all__ = ["CONFIGS", "SUTrack", "read", "text_token", "variant_of"]
@@ -63,39 +64,23 @@ class Body(FastITPN):
         self.cls_token = nn.Parameter(torch.zeros(1, 1, config.dim))
 
 
-class Encoder(nn.Module):
-    """Holds the encoder under its official name."""
-
-    def __init__(self, config: MCITrackConfig):
-        super().__init__()
-        self.body = Body(config)
-
-
-class SUTrack(nn.Module):
-    """The whole network. One object on one frame is one row of the batch.
+class SUTrack(TemplateNetwork):
+    """The whole network.
 
     Args:
         config: Sizes; one of `CONFIGS`.
     """
 
-    full_precision = ("decoder",)
-    """Modules that run in float32 whatever the rest of the network runs in."""
-
     def __init__(self, config: MCITrackConfig):
-        super().__init__()
-        self.config = config
-        self.encoder = Encoder(config)
+        super().__init__(config, Body(config))
         self.decoder = CenterHead(config.dim)
         self.task_decoder = MLP(config.dim, 256, TASKS, 3)  # of the training's loss; in the files, not used
         self.text_token = nn.Parameter(torch.zeros(1, 1, config.dim))  # of `read`; not in the official files
 
-    def embed_templates(self, images: Tensor, boxes: Tensor) -> Tensor:
-        """Map template crops (M, 3, T, T) and boxes (M, 4) to tokens (M, (T / 16)^2, D), to be kept."""
-        return self.encoder.body.embed_templates(images, boxes)
-
     def encode(self, search: Tensor, templates: Tensor) -> Tensor:
         """Tokens (B, 1 + c^2 + N + 1, D) of class, search crops (B, 3, S, S), templates (B, N, D) and text."""
-        body, rows = self.encoder.body, search.shape[0]  # as a shape, so that an export keeps it open
+        body = cast("Body", self.encoder.body)
+        rows = search.shape[0]  # as a shape, so that an export keeps it open
         parts = [
             body.cls_token.expand(rows, -1, -1),
             body.embed_search(search),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ClassVar
@@ -21,7 +22,7 @@ AT_ONCE = frozenset({"delete", "show", "label", "lock", "propagate"})
 """Edits that may be done to several objects as one step."""
 
 
-class Handling:
+class Handling(ABC):
     """The part of an annotator's state that deals with objects as a whole; `AnnotatorState` has the rest.
 
     Attributes:
@@ -51,30 +52,30 @@ class Handling:
     # -- what the rest of the state has ------------------------------------------------------------------------
 
     @property
+    @abstractmethod
     def names(self) -> Mapping[int, str]:
         """Label of each object that has one."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def figures(self) -> Mapping[tuple[int, int, str], Prompt]:
         """What a person drew, by (object id, frame, kind)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def go(self, frame: int) -> None:
         """Show a frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def at(self, frame: int) -> list[Prompt]:
         """Figures on a frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def duplicate(self, object_id: int, frame: int, source: int | None = None) -> None:
         """Copy an object's figures to another frame."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _one_step(self) -> AbstractContextManager[None]:
         """What is done within it is one step of undo."""
-        raise NotImplementedError
 
     # -- edits -------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ import numpy as np
 from vtlab.errors import FormatError
 from vtlab.files import damage_as, read_parquet, write_whole
 from vtlab.tracks.columns import COLUMNS
-from vtlab.tracks.points import PointRows, keys
+from vtlab.tracks.points import PointRows
 
 if TYPE_CHECKING:
     from vtlab.tracks.table import Tracks
@@ -91,11 +91,9 @@ def _point_lists(tracks: Tracks) -> dict[str, Any]:
     p = tracks.points
     if not len(p):
         return {}
-    rows, owners = keys(tracks.frame, tracks.object_id), keys(p.frame, p.object_id)
-    order = np.argsort(rows, kind="stable")
-    row = order[np.searchsorted(rows[order], owners)]
+    row = p.rows_in(tracks.frame, tracks.object_id)
     offsets = pa.array(
-        np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(rows)))]).astype(np.int32)
+        np.concatenate([[0], np.cumsum(np.bincount(row, minlength=len(tracks)))]).astype(np.int32)
     )
     by_row = np.argsort(row, kind="stable")
     return {

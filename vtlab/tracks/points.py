@@ -95,6 +95,15 @@ class PointRows:
             else self
         )
 
+    def rows_in(self, frame: NDArray[np.int64], object_id: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(M,) which row each point belongs to, of rows (N,) in the order of tables, every owner among them."""
+        frames, ids = np.unique(frame), np.unique(object_id)
+
+        def place(f: NDArray[np.int64], i: NDArray[np.int64]) -> NDArray[np.int64]:
+            return np.searchsorted(frames, f) * len(ids) + np.searchsorted(ids, i)
+
+        return np.searchsorted(place(frame, object_id), place(self.frame, self.object_id))
+
     def sorted(self) -> PointRows:
         """The points ordered by frame, object and point."""
         order = np.lexsort((self.point_id, self.object_id, self.frame))

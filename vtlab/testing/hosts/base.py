@@ -6,6 +6,7 @@ import io
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -89,7 +90,7 @@ class Reply:
         self.status, self.kind = status, kind
 
 
-class FakeHost:
+class FakeHost(ABC):
     """A server on a loopback port; subclasses answer.
 
     Args:
@@ -138,9 +139,9 @@ class FakeHost:
         """Its address."""
         return f"http://127.0.0.1:{self._server.server_port}"
 
+    @abstractmethod
     def answer(self, method: str, path: str, body: Any) -> Reply:
         """What it says to a request."""
-        raise NotImplementedError
 
     def asked(self, path: str) -> list[Any]:
         """Bodies of the requests whose path ends with `path`."""
@@ -205,6 +206,13 @@ class Client:
     def announce(self, path: str, size: int) -> tuple[int, Any]:
         """Say that `size` bytes of JSON will come, send one, and take what is answered."""
         return self.ask("POST", path, b"{", Content_Length=str(size))
+
+    def refuses_hostile(self, path: str, name: str) -> None:
+        """Assert that what is no JSON, JSON nested 100,000 deep, of another kind, or with NaN as `name` is refused."""
+        nan = f'{{"{name}": NaN}}'.encode()
+        for data in (b"[" * 100_000, b"{", b"\xff", nan, b"[]", b"null"):
+            status, _ = self.ask("POST", path, data)
+            assert 400 <= status < 500, f"{data[:20]!r} is answered with {status}"
 
     def form(self, path: str, files: list[tuple[str, bytes]], **fields: str) -> tuple[int, Any]:
         """Send a form: files as (field, content), and text fields."""

@@ -309,9 +309,7 @@ def sends_the_token_to_its_host_alone(app: App) -> None:
 @SUPERVISELY.check
 def refuses_hostile_json(app: App) -> None:
     """limits: an error of its own to hostile JSON"""
-    for data in (b"[" * 100_000, b"{", b"\xff", b'{"context": NaN}', b"[]", b"null"):
-        status, _ = app.client.ask("POST", "/track", data)
-        assert 400 <= status < 500, f"{data[:20]!r} is answered with {status}"
+    app.client.refuses_hostile("/track", "context")
 
 
 @SUPERVISELY.check

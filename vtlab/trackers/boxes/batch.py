@@ -6,14 +6,15 @@ at once, so that their crops make one batch. Objects join, are corrected and lea
 
 from __future__ import annotations
 
+import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from vtlab.contracts import Image, OnlineTracker, check_image
 from vtlab.errors import InputError, PromptError, VtlabWarning
@@ -39,6 +40,27 @@ class Target:
 
     box: NDArray[np.float64]
     label: str | None = None
+
+
+@dataclass(eq=False)
+class Timed(Target):
+    """A target whose template changes from time to time.
+
+    Attributes:
+        started: Time stamp of its prompt in seconds.
+        changes: Times at which its template was due to change so far.
+    """
+
+    started: float = field(kw_only=True)
+    changes: int = 0
+
+    def due(self, now: float, every: float) -> bool:
+        """Whether another change became due by `now`, one each `every` seconds; said once for each."""
+        by_now = math.floor(abs(now - self.started) / every + 1e-3)
+        if by_now <= self.changes:
+            return False
+        self.changes = by_now
+        return True
 
 
 T = TypeVar("T", bound=Target)
@@ -157,6 +179,12 @@ class NetworkTracker(BatchedTracker[T]):
         return network_input(
             list(crops), device=self._device, dtype=self._dtype, channels_last=self._channels_last
         )
+
+    def _tensor(self, values: ArrayLike) -> torch.Tensor:
+        """Numbers as float32, whatever the network runs in."""
+        import torch
+
+        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self._device)
 
 
 def _prompted_box(prompt: Prompt, image: Image) -> NDArray[np.float64]:

@@ -256,6 +256,19 @@ def limit_corners(boxes: ArrayLike, width: int, height: int) -> Boxes:
     return np.concatenate([low, low + np.maximum(high - low, MIN_SIDE)], axis=1)
 
 
+def search_crops(image: Image, boxes: Boxes, factor: float, size: int) -> tuple[list[Image], list[float]]:
+    """Search regions of (N, 4) boxes, `factor` times the square root of their area wide, as crops (size, size, 3), and
+    their sides in the image (as STARK cuts them, and those that came of it)."""
+    windows = [area_window(box, factor) for box in boxes]
+    return [crop(image, w, size, cut_last=True) for w in windows], [w.side for w in windows]
+
+
+def boxes_in_image(image: Image, predicted: ArrayLike, previous: ArrayLike, sides: ArrayLike) -> Boxes:
+    """Boxes that were predicted in `search_crops`, in the image and cut to it; see `boxes_from_crops`, `limit_corners`."""
+    height, width = image.shape[:2]
+    return limit_corners(boxes_from_crops(predicted, previous, sides), width, height)
+
+
 def _cxcywh(box: ArrayLike) -> tuple[float, float, float, float]:
     values = np.asarray(box, dtype=np.float64).reshape(-1)
     if values.shape != (4,) or not np.isfinite(values).all() or (values[2:] <= values[:2]).any():

@@ -12,7 +12,6 @@ between changes of templates is in seconds (70 frames of LaSOT's 30 frames per s
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,16 +25,16 @@ from vtlab.errors import InputError, near
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import NetworkTracker, Target
+from vtlab.trackers.boxes.batch import NetworkTracker, Timed
 from vtlab.trackers.boxes.crops import (
     Boxes,
     area_window,
-    boxes_from_crops,
+    boxes_in_image,
     crop,
     decode_centre,
     hann_window,
-    limit_corners,
     noise,
+    search_crops,
     template_fractions,
 )
 
@@ -79,24 +78,20 @@ class Template:
 
 
 @dataclass(eq=False)
-class Followed(Target):
+class Followed(Timed):
     """What is remembered of one object.
 
     Attributes:
-        started: Time stamp of its prompt in seconds.
         templates: The templates in use; the first is the prompt's.
         memory: Templates of the video, the oldest first, from which those in use are chosen.
         state: The hidden state's four rows, or None.
         proposed: The hidden state behind the frame that is being looked at.
-        changes: Times at which templates were due to change so far.
     """
 
-    started: float = 0.0
     templates: list[Template] = field(default_factory=list)
     memory: list[Template] = field(default_factory=list)
     state: State | None = None
     proposed: State | None = None
-    changes: int = 0
 
 
 @register("mcitrack-t224", weights=[_WEIGHTS["t224"]], options={"variant": "t224"}, **_CARD)
@@ -175,14 +170,14 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         targets = []
         for box, template in zip(boxes, templates, strict=True):
             copies = [template] * self._config.templates
-            targets.append(Followed(box, None, self._now, list(copies), list(copies)))
+            targets.append(Followed(box, started=self._now, templates=list(copies), memory=list(copies)))
         return targets
 
     def _follow(self, image: Image, targets: Sequence[Followed]) -> tuple[Boxes, NDArray[np.float64]]:
         import torch
 
-        windows = [area_window(t.box, SEARCH_FACTOR) for t in targets]
-        crops = [crop(image, w, self._config.search, cut_last=True) for w in windows]
+        previous = np.stack([t.box for t in targets])
+        crops, sides = search_crops(image, previous, SEARCH_FACTOR, self._config.search)
         with torch.inference_mode():
             score, size, offset, state = self._network(
                 self._images(crops), self._tokens(targets), self._state(targets)
@@ -194,10 +189,8 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         for i, target in enumerate(targets):
             target.proposed = [rows[i] for rows in state] if finite[i] else None
             target.state = target.state if finite[i] else None
-        previous = np.stack([t.box for t in targets])
-        boxes = boxes_from_crops(predicted.cpu().numpy(), previous, [w.side for w in windows])
-        height, width = image.shape[:2]
-        return limit_corners(boxes, width, height), scores.cpu().numpy().astype(np.float64)
+        boxes = boxes_in_image(image, predicted.cpu().numpy(), previous, sides)
+        return boxes, scores.cpu().numpy().astype(np.float64)
 
     def _learn(self, image: Image, targets: Sequence[Followed], scores: NDArray[np.float64]) -> None:
         for target, score in zip(targets, scores, strict=True):
@@ -206,9 +199,7 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             if score > self.update_above:
                 target.memory.append(self._template(image, target.box))
                 del target.memory[: -self.memory]
-            due = math.floor(abs(self._now - target.started) / self.update_every + 1e-3)
-            if due > target.changes:
-                target.changes = due
+            if target.due(self._now, self.update_every):
                 step = len(target.memory) // self._config.templates
                 chosen = [target.memory[step * i] for i in range(1, self._config.templates)]
                 target.templates = [target.templates[0], *chosen]
@@ -240,11 +231,6 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         self._embed(used)
         rows = torch.stack([cast("torch.Tensor", t.tokens) for t in used])
         return rows.unflatten(0, (len(targets), -1)).flatten(1, 2)
-
-    def _tensor(self, values: ArrayLike) -> torch.Tensor:
-        import torch
-
-        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self._device)
 
     def _state(self, targets: Sequence[Followed]) -> State | None:
         import torch

@@ -11,7 +11,6 @@ is in seconds (200 frames of LaSOT's 30 frames per second).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,14 +24,14 @@ from vtlab.errors import InputError, near
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import NetworkTracker, Target
+from vtlab.trackers.boxes.batch import NetworkTracker, Timed
 from vtlab.trackers.boxes.crops import (
     Boxes,
     area_window,
-    boxes_from_crops,
+    boxes_in_image,
     crop,
-    limit_corners,
     noise,
+    search_crops,
 )
 
 if TYPE_CHECKING:
@@ -86,27 +85,23 @@ _VIT = {
 
 
 @dataclass(eq=False)
-class _Target(Target):
+class _Target(Timed):
     """What is remembered of one object.
 
     Attributes:
-        started: Time stamp of its prompt in seconds.
         initial: Template crop of the prompt.
         online: Further template crops in use, at least one.
         memory: What initial and online templates contribute to the network.
         best: The best template crop since the last update, and `best_score` its score.
         slot: Position in `online` that is overwritten next once all are taken.
-        updates: Times at which templates were due to change so far.
     """
 
-    started: float = field(kw_only=True)
     initial: Image = field(kw_only=True)
     memory: Memory = field(kw_only=True)
     online: list[Image] = field(default_factory=list)
     best: Image = field(kw_only=True)
     best_score: float = -1.0
     slot: int = 0
-    updates: int = 0
 
 
 def _register(name: str, weights: str, card: dict[str, Any], summary: str, **options: Any) -> Any:
@@ -281,29 +276,25 @@ class MixFormer(NetworkTracker[_Target], Exportable):
     def _follow(self, image: Image, targets: Sequence[_Target]) -> tuple[Boxes, NDArray[np.float64]]:
         import torch
 
-        windows = [area_window(t.box, self.search_factor) for t in targets]
-        crops = [crop(image, w, self._search_size, cut_last=True) for w in windows]
+        previous = np.stack([t.box for t in targets])
+        crops, sides = search_crops(image, previous, self.search_factor, self._search_size)
         with torch.inference_mode():
             predicted, logits = self._network(self._memory(targets), self._images(crops))
             scores = torch.ones(len(targets)) if logits is None else logits.sigmoid()
-        boxes = boxes_from_crops(
-            predicted.cpu().numpy(), np.array([t.box for t in targets]), [w.side for w in windows]
-        )
-        height, width = image.shape[:2]
-        return limit_corners(boxes, width, height), scores.cpu().numpy().astype(np.float64)
+        boxes = boxes_in_image(image, predicted.cpu().numpy(), previous, sides)
+        return boxes, scores.cpu().numpy().astype(np.float64)
 
     def _learn(self, image: Image, targets: Sequence[_Target], scores: NDArray[np.float64]) -> None:
         changed = []
         for target, score in zip(targets, scores.tolist(), strict=True):
-            due = math.floor(abs(self._now - target.started) / self.update_every + 1e-3)
+            due = target.due(self._now, self.update_every)
             if self._network.online:
                 target.best_score *= self.score_decay
                 if score > max(_UPDATE_ABOVE, target.best_score):
                     target.best, target.best_score = self._template(image, target.box), score
-            elif due > target.updates:
+            elif due:
                 target.best = self._template(image, target.box)
-            if due > target.updates:
-                target.updates = due
+            if due:
                 self._take_best(target)
                 changed.append(target)
         if changed:

@@ -145,7 +145,6 @@ class OpenCVTracker(SingleObjectTracker):
         if weights is not None and not _METHODS[method].weights:
             raise InputError(f"{method!r} has no network, so it takes no weights, got {str(weights)!r}.")
         _seed()
-        self._weights, self._started = weights, False
         self._tracker = _build(_METHODS[method], weights)
 
     def init(self, frame: Frame, prompt: Prompt) -> None:
@@ -166,11 +165,8 @@ class OpenCVTracker(SingleObjectTracker):
         corner, size = np.split(xyxy_to_xywh(clip_boxes(self._box, width, height)), 2)
         grown = np.maximum(size, SMALLEST)
         corner = np.clip(corner - (grown - size) / 2, 0, (width, height) - grown)
-        if (
-            self._started and not _METHODS[self.method].weights
-        ):  # OpenCV's classic ones keep what they learnt before
-            self._tracker = _build(_METHODS[self.method], self._weights)
-        self._started = True
+        if not _METHODS[self.method].weights:  # without a network they keep what they learnt before
+            self._tracker = _build(_METHODS[self.method], None)
         _seed()
         try:
             self._tracker.init(frame.bgr, np.rint([*corner, *grown]).astype(int).tolist())

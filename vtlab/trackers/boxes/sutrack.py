@@ -11,30 +11,29 @@ template is in seconds (25 frames of 30 a second).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError, near
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
-from vtlab.trackers.boxes.batch import NetworkTracker, Target
+from vtlab.trackers.boxes.batch import NetworkTracker, Timed
 from vtlab.trackers.boxes.crops import (
     Boxes,
     area_window,
-    boxes_from_crops,
+    boxes_in_image,
     crop,
     decode_centre,
     hann_window,
-    limit_corners,
     noise,
+    search_crops,
     template_fractions,
 )
 
@@ -63,18 +62,10 @@ _CARD: dict[str, Any] = {
 
 
 @dataclass(eq=False)
-class _Target(Target):
-    """What is remembered of one object.
+class _Target(Timed):
+    """A target with the tokens (cells, D) of its templates in use; the first is the prompt's."""
 
-    Attributes:
-        started: Time stamp of its prompt in seconds.
-        templates: Tokens (cells, D) of the templates in use; the first is the prompt's.
-        changes: Times at which a template was due to change so far.
-    """
-
-    started: float = field(kw_only=True)
     templates: list[torch.Tensor] = field(kw_only=True)
-    changes: int = 0
 
 
 @register("sutrack-t224", weights=[_WEIGHTS["t224"]], options={"variant": "t224"}, **_CARD)
@@ -155,23 +146,19 @@ class SUTrack(NetworkTracker[_Target], Exportable):
         import torch
 
         previous = np.stack([t.box for t in targets])
-        windows = [area_window(box, SEARCH_FACTOR) for box in previous]
-        crops = [crop(image, w, self._config.search, cut_last=True) for w in windows]
+        crops, sides = search_crops(image, previous, SEARCH_FACTOR, self._config.search)
         with torch.inference_mode():
             tokens = torch.stack([torch.cat(t.templates) for t in targets])
             score, size, offset = self._network(self._images(crops), tokens)
             predicted, scores = decode_centre(score, size, offset, self._window)
-        boxes = boxes_from_crops(predicted.float().cpu().numpy(), previous, [w.side for w in windows])
-        height, width = image.shape[:2]
-        return limit_corners(boxes, width, height), scores.cpu().numpy().astype(np.float64)
+        boxes = boxes_in_image(image, predicted.float().cpu().numpy(), previous, sides)
+        return boxes, scores.cpu().numpy().astype(np.float64)
 
     def _learn(self, image: Image, targets: Sequence[_Target], scores: NDArray[np.float64]) -> None:
         chosen = []
         for target, score in zip(targets, scores, strict=True):
-            due = math.floor(abs(self._now - target.started) / self.update_every + 1e-3)
-            if due > target.changes:
-                target.changes = due
-                chosen += [target] if score > self.update_above and self.templates > 1 else []
+            if target.due(self._now, self.update_every) and score > self.update_above and self.templates > 1:
+                chosen.append(target)
         if chosen:
             new = self._embed(image, np.stack([t.box for t in chosen]))
             for target, tokens in zip(chosen, new, strict=True):
@@ -192,11 +179,6 @@ class SUTrack(NetworkTracker[_Target], Exportable):
                 tokens = self._network.embed_templates(self._images(crops), self._tensor(inside))
             found += [row.clone() for row in cast("torch.Tensor", tokens)]
         return found
-
-    def _tensor(self, values: ArrayLike) -> torch.Tensor:
-        import torch
-
-        return torch.as_tensor(np.asarray(values), dtype=torch.float32, device=self._device)
 
     def export_graph(self) -> ExportGraph:
         """search (B, 3, S, S), templates (B, n, 3, T, T), template_boxes (B, n, 4) -> score, size and offset maps."""

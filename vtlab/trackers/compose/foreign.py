@@ -21,6 +21,7 @@ import shutil
 import sys
 import tempfile
 import weakref
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -181,9 +182,9 @@ class _Joined(Associator):
         answer.tracker_id = ids
         return answer
 
+    @abstractmethod
     def _rows(self, detections: sv.Detections, frame: Frame) -> list[tuple[int, Any]]:
         """(row of the detections, the toolkit's id) of what has an identity."""
-        raise NotImplementedError
 
 
 class _Boxmot(_Joined):

@@ -7,8 +7,8 @@ between two of its boxes, the most overlap is lost, and draws one in the middle 
 overlap with the truth is the goal. Everything that a robot sends to the corrector costs one: a frame gone to, an object
 selected, a box drawn, a key pressed. Target: tracking takes at most half.
 
-What it gave is told in docs/labelling.md. Synthetic clips, and real ones of `VTLAB_SHARED` (fewer frames, single objects);
-KEPT_BACK names those that nothing was chosen by.
+How a robot works stands in `vtlab.experiments.robot`, what it gave in docs/labelling.md. Synthetic clips, and real ones of
+`VTLAB_SHARED` (fewer frames, single objects); KEPT_BACK names those that nothing was chosen by.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import os
 import tempfile
 import time
 from argparse import ArgumentParser
+from collections import deque
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from rich.table import Table
 import vtlab
 from vtlab.datasets import open_dataset
 from vtlab.datasets.synthetic import synthetic
-from vtlab.geometry import paired_iou
+from vtlab.experiments.robot import Robot
 from vtlab.tracks import Tracks
 
 GOAL, OBJECTS, SECONDS, SIZE, MOST = 0.90, 3, 10.0, (480, 272), 100
@@ -54,14 +55,16 @@ def main() -> None:
                 continue
             plain = 0
             for method in methods:
-                robot, begin = Robot(*given, method), time.perf_counter()
-                robot.work()
-                took, plain = time.perf_counter() - begin, plain or robot.cost
-                total[method] += robot.cost
+                hand, begin = Hand(*given, method), time.perf_counter()
+                robot = Robot(given[1], hand)
+                for i in robot.ids:
+                    deque(robot.halve(i, GOAL, MOST), maxlen=0)
+                took, plain = time.perf_counter() - begin, plain or hand.cost
+                total[method] += hand.cost
                 row = (name + " *" * (name in KEPT_BACK), f"{len(robot.ids)} x {len(given[0])}", method)
-                share = f"{robot.cost / plain:.2f}"
+                share = f"{hand.cost / plain:.2f}"
                 table.add_row(
-                    *row, str(robot.boxes), str(robot.cost), f"{robot.mean():.3f}", share, f"{took:.0f}"
+                    *row, str(hand.boxes), str(hand.cost), f"{robot.mean():.3f}", share, f"{took:.0f}"
                 )
         os.chdir("/")
     for method in methods:
@@ -90,8 +93,8 @@ def clip(name: str) -> tuple[np.ndarray, Tracks] | None:
     return frames, truth.take(np.isin(truth.object_id, longest))
 
 
-class Robot:
-    """A corrector on a clip, its truth, and what was spent.
+class Hand:
+    """A corrector on a clip, in which a robot draws (`vtlab.experiments.robot.Hand`), and what was spent.
 
     Args:
         frames: The clip's.
@@ -104,27 +107,21 @@ class Robot:
     """
 
     def __init__(self, frames: np.ndarray, truth: Tracks, method: str):
-        self.truth, self.ids, self.tracked = truth, truth.object_ids.tolist(), method != "interpolation"
+        self.truth, self.tracked = truth, method != "interpolation"
         session = vtlab.Session(frames, method if self.tracked else "medianflow")
         self.made = vtlab.Corrector(session, autosave=False, segmenter=None)
         self.cost = self.boxes = 0
-
-    def work(self) -> None:
-        """Label one object after the other."""
         if self.tracked:
             self.do("follow", on=True)
-        for i in self.ids:
-            frames = self.overlaps(i)[0]
-            for frame in (frames[0], frames[-1]):
-                self.draw(i, int(frame))
-            if not self.tracked:
-                self.do("interpolate")
-            drawn = 2
-            while self.overlaps(i)[1].mean() < GOAL and drawn < MOST:
-                self.draw(i, self.lost(i))
-                drawn += 1
-                if not self.tracked:
-                    self.made.session.interpolate([i])  # a tool that interpolates does so by itself: no cost
+
+    @property
+    def tracks(self) -> Tracks:
+        """What the corrector shows."""
+        return self.made.tracks
+
+    def key_frames(self, object_id: int) -> list[int]:
+        """Frames on which the object was drawn."""
+        return self.made.session.key_frames(object_id) if object_id in self.made.session.object_ids else []
 
     def do(self, name: str, **values: Any) -> None:
         """Send one edit, and wait for what it starts."""
@@ -141,28 +138,11 @@ class Robot:
         box = self.truth.of_object(object_id).at(frame).boxes[0]
         self.do("box", xyxy=box.tolist())
         self.boxes += 1
-
-    def overlaps(self, object_id: int) -> tuple[Any, Any]:
-        """Frames on which an object is seen, and its overlap with the truth there; 0 where it has no box."""
-        mine, true = self.made.tracks.of_object(object_id).seen(), self.truth.of_object(object_id)
-        value = np.zeros(len(true))
-        _, a, b = np.intersect1d(mine.frame, true.frame, return_indices=True)
-        value[b] = np.nan_to_num(paired_iou(mine.boxes[a], true.boxes[b]))
-        return true.frame, value
-
-    def lost(self, object_id: int) -> int:
-        """Frame in the middle of what is lost between the two boxes where the most is."""
-        frames, value = self.overlaps(object_id)
-        drawn = np.array(self.made.session.key_frames(object_id))
-        lacks = np.where(np.isin(frames, drawn), 0.0, 1 - value)
-        stretch = np.searchsorted(drawn, frames)
-        here = np.flatnonzero((stretch == np.bincount(stretch, lacks).argmax()) & (lacks > 0))
-        so_far = lacks[here].cumsum()
-        return int(frames[here[np.searchsorted(so_far, so_far[-1] / 2)]])
-
-    def mean(self) -> float:
-        """Overlap, averaged over all boxes of the truth."""
-        return float(np.concatenate([self.overlaps(i)[1] for i in self.ids]).mean())
+        drawn = len(self.key_frames(object_id))
+        if not self.tracked and drawn == 2:
+            self.do("interpolate")
+        elif not self.tracked and drawn > 2:  # a tool that interpolates does so by itself: no cost
+            self.made.session.interpolate([object_id])
 
 
 if __name__ == "__main__":

@@ -112,3 +112,14 @@ def test_sfsort(known, variant, sequence):
     np.testing.assert_array_equal(
         mine[np.lexsort((mine[:, 2], mine[:, 1], mine[:, 0])), 5], table[order, 5] + 1
     )
+
+
+@pytest.mark.parity
+@pytest.mark.shared
+@pytest.mark.parametrize("variant", ["mot17", "dance"])
+@pytest.mark.parametrize("sequence", SEQUENCES)
+def test_hybridsort(known, variant, sequence):
+    params, table, frames, _, size = known("hybridsort", variant, sequence)
+    associator = ASSOCIATORS.create("hybridsort", official=True, threshold=params["iou_thresh"])
+    mine = answers(associator, frames, 30, size)  # their time of loss is 30 frames at any rate
+    np.testing.assert_allclose(in_order(mine), in_order(table), rtol=0, atol=1e-6)

@@ -197,7 +197,14 @@ class OcSort(ImageAssociator):
                 again &= self._life.hits[rows] > 1
             back = again.nonzero()[0]
             if len(back):
-                self._replay(rows[back], boxes.take(back, axis=0), misses[back])
+                again_rows = rows[back]
+                self._filter.retrace(
+                    again_rows,
+                    columns["frozen"].take(again_rows, axis=0).transpose(1, 0, 2),
+                    columns["last"].take(again_rows, axis=0),
+                    boxes.take(back, axis=0),
+                    misses[back],
+                )
         self._filter.update(rows, boxes)
         centres = _centres(boxes)
         way = centres - self._previous.take(rows)
@@ -228,18 +235,6 @@ class OcSort(ImageAssociator):
         lost.state = np.ascontiguousarray(columns["frozen"].transpose(1, 0, 2))
         lost.warp(affine)
         columns["frozen"] = lost.state.transpose(1, 0, 2)
-
-    def _replay(self, rows: Rows, boxes: Array, gaps: Rows) -> None:
-        """Run the filters of re-found tracks again, as if observed on a straight line during the loss."""
-        order = (-gaps).argsort(kind="stable")  # the longest first, so that those still running are a slice
-        rows, gaps, boxes = rows[order], gaps[order], boxes.take(order, axis=0)
-        state = np.ascontiguousarray(self._columns["frozen"].take(rows, axis=0).transpose(1, 0, 2))
-        last = self._columns["last"].take(rows, axis=0)
-        step = (boxes - last) / gaps[:, None]
-        line = last + np.arange(1, int(gaps[0]) + 1)[:, None, None] * step
-        observed = self._filter.to_measurement(line.reshape(-1, 4)).reshape(line.shape)
-        self._filter.replay(state, observed, gaps)
-        self._filter.state[:, rows] = state
 
 
 def _centres(boxes: Array) -> Any:

@@ -274,6 +274,27 @@ class BoxFilter:
             self.correct(state[:, :n], seen[:n])
             self.advance(state[:, :goes_on])
 
+    def retrace(
+        self, rows: NDArray[np.int64], state: Array, last: Array, boxes: Array, gaps: NDArray[np.int64]
+    ) -> None:
+        """Run the filters of re-found tracks again, as if observed on a straight line during the loss (OC-SORT).
+
+        Args:
+            rows: (K,) tracks, each once.
+            state: (5, K, 4) their filters as predicted for the first frame of the loss.
+            last: (K, 4) boxes before the loss.
+            boxes: (K, 4) boxes at which they were found again.
+            gaps: (K,) frames from the one to the other.
+        """
+        order = (-gaps).argsort(kind="stable")  # the longest first, so that those still running are a slice
+        rows, gaps = rows[order], gaps[order]
+        last, boxes, state = last.take(order, axis=0), boxes.take(order, axis=0), state.take(order, axis=1)
+        step = (boxes - last) / gaps[:, None]
+        line = last + np.arange(1, int(gaps[0]) + 1)[:, None, None] * step
+        observed = self._to(line.reshape(-1, 4)).reshape(line.shape)
+        self.replay(state, observed, gaps)
+        self.state[:, rows] = state
+
     def _replay_fixed(self, state: Array, observed: Array, counts: NDArray[np.int64]) -> None:
         """`replay` where the noise doesn't depend on the box: few tracks at a time, so numbers are faster than arrays."""
         drift, measured = self._drift[:, 0].T.tolist(), self._measured.tolist()

@@ -51,15 +51,18 @@ def rows_of(folder, sequence: str, facts: dict) -> list[np.ndarray]:
     return frames
 
 
-def answers(associator, frames: list[np.ndarray], fps: float, size: tuple[int, int]) -> np.ndarray:
-    """Rows (frame from 1, x1, y1, x2, y2, id) of the detections that have an id."""
+def answers(
+    associator, frames: list[np.ndarray], fps: float, size: tuple[int, int], *, filtered: bool = False
+) -> np.ndarray:
+    """Rows (frame from 1, x1, y1, x2, y2, id) of the detections that have an id; the filters' boxes if `filtered`."""
     blank = np.broadcast_to(np.uint8(0), (size[1], size[0], 3))
     table = []
     for i, rows in enumerate(frames):
         found = associator.update(detections(rows[:, :4], rows[:, 4]), Frame(i, i / fps, blank))
+        believed = dict(zip(associator._life.id.tolist(), associator._filter.boxes().tolist(), strict=True))
         for box, object_id in zip(rows[:, :4].tolist(), found.tracker_id.tolist(), strict=True):
             if object_id > 0:
-                table.append([i + 1, *box, object_id])
+                table.append([i + 1, *(believed[object_id] if filtered else box), object_id])
     return np.array(table).reshape(-1, 6)
 
 
@@ -122,4 +125,16 @@ def test_hybridsort(known, variant, sequence):
     params, table, frames, _, size = known("hybridsort", variant, sequence)
     associator = ASSOCIATORS.create("hybridsort", official=True, threshold=params["iou_thresh"])
     mine = answers(associator, frames, 30, size)  # their time of loss is 30 frames at any rate
+    np.testing.assert_allclose(in_order(mine), in_order(table), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parity
+@pytest.mark.shared
+@pytest.mark.parametrize("variant", ["boosttrack", "boosttrack++", "boosttrack++_scorr"])
+@pytest.mark.parametrize("sequence", SEQUENCES)
+def test_boosttrack(known, variant, sequence):
+    params, table, frames, _, size = known("boosttrack", variant, sequence)
+    name, _, corrected = variant.partition("_")
+    associator = ASSOCIATORS.create(name, official=True, right_heights=bool(corrected))
+    mine = answers(associator, frames, 30, size, filtered=True)  # 30 frames, as in their runs
     np.testing.assert_allclose(in_order(mine), in_order(table), rtol=0, atol=1e-6)

@@ -23,6 +23,7 @@ from vtlab.association.parts.similarity import iou
 from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.registry import register_associator
 
+_PAIRS = 50_000  # compared at once: what a processor's cache holds
 _LINKS = 3  # frames back over which directions are taken together
 _NOISE, _DRIFT, _DRIFT_VELOCITY, _FIRST, _FIRST_VELOCITY = (
     10.0,
@@ -163,14 +164,22 @@ class HybridSort(KalmanAssociator):
     def _agreement(self, rows: Rows, boxes: Array) -> Array:
         """How the way to each box agrees with the tracks' directions (N, M): -1/2 to 1/2 for each corner, summed."""
         total = np.zeros((len(rows), len(boxes)))
-        ends, starts = _corners(boxes), _corners(self._reference[rows])
-        for corner, direction in enumerate(self._columns["direction"][rows].T):
-            way = ends[:, corner] - starts[:, corner, None]
-            cosine = (way * direction.conj()[:, None]).real
-            cosine /= np.abs(way) + 1e-6
-            np.clip(cosine, -1.0, 1.0, out=cosine)
-            total += np.arcsin(cosine, out=cosine)  # pi / 2 - |arccos| in the paper; 0 without a direction
-        return total / np.pi
+        ends, starts, directions = (
+            _corners(boxes),
+            _corners(self._reference[rows]),
+            self._columns["direction"][rows],
+        )
+        step = max(_PAIRS // max(len(boxes), 1), 1)
+        for first in range(0, len(rows), step):
+            part = slice(first, first + step)
+            for corner in range(4):
+                way = ends[:, corner] - starts[part, corner, None]
+                cosine = (way * directions[part, corner, None].conj()).real
+                cosine /= np.abs(way) + 1e-6
+                np.clip(cosine, -1.0, 1.0, out=cosine)
+                total[part] += np.arcsin(cosine)  # pi / 2 - |arccos| in the paper; 0 without a direction
+        total /= np.pi
+        return total
 
     def _correct(self, rows: Rows, boxes: Array, scene: Scene, chosen: Rows) -> None:
         official, columns, scores = self.settings.official, self._columns, scene.scores[chosen]

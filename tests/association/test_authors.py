@@ -133,7 +133,7 @@ def test_hybridsort(known, variant, sequence):
 @pytest.mark.parametrize("variant", ["boosttrack", "boosttrack++", "boosttrack++_scorr"])
 @pytest.mark.parametrize("sequence", SEQUENCES)
 def test_boosttrack(known, variant, sequence):
-    params, table, frames, _, size = known("boosttrack", variant, sequence)
+    _, table, frames, _, size = known("boosttrack", variant, sequence)
     name, _, corrected = variant.partition("_")
     associator = ASSOCIATORS.create(name, official=True, right_heights=bool(corrected))
     mine = answers(associator, frames, 30, size, filtered=True)  # 30 frames, as in their runs

@@ -3,11 +3,12 @@
 Papers: Stanojevic and Todorovic, "BoostTrack: boosting the similarity measure and detection confidence for improved
 multiple object tracking", Machine Vision and Applications 2024, doi 10.1007/s00138-024-01531-5; "BoostTrack++: using
 tracklet information to detect more objects in multiple object tracking", arXiv 2408.13003. Official code:
-https://github.com/vukasin-stanojevic/BoostTrack (MIT; its skeleton stems from SORT, GPL-3.0: nothing is copied). Without camera
-motion and appearance. Mended here are faults that `official=True` brings back, with the same tracks as the official
-code: differences of height are measured by the width; the first `warmup` frames are one fewer, and empty ones
-count. Left out in both: the official ids go on from video to video, its confidences exceed 1 (the detector's are answered),
-and frames without detections are skipped (here they pass). Its shortcut for matches without a rival gives the same matches.
+https://github.com/vukasin-stanojevic/BoostTrack (MIT; its skeleton stems from SORT, GPL-3.0: nothing is copied). Without
+camera motion and appearance. Mended here are faults that `official=True` brings back, with the same tracks as the
+official code: differences of height are measured by the width; the first `warmup` frames are one fewer, and empty
+ones count. Left out in both: the official ids go on from video to video, its confidences exceed 1 (the detector's are
+answered), and frames without detections are skipped (here they pass). Its shortcut for matches without a rival gives
+the same matches on all sequences that were tried.
 """
 
 from __future__ import annotations

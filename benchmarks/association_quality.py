@@ -33,7 +33,17 @@ from vtlab.trackers.loop import track
 from vtlab.tracks import Tracks, TracksBuilder
 from vtlab.video import Frame, Video
 
-PLAIN = ("sort", "bytetrack", "ocsort", "botsort", "c-biou")
+PLAIN = (
+    "sort",
+    "bytetrack",
+    "ocsort",
+    "botsort",
+    "c-biou",
+    "sfsort",
+    "hybridsort",
+    "boosttrack",
+    "boosttrack++",
+)
 LOOKING = ("botsort-cmc", "botsort-reid", "deepsort", "strongsort", "deep-ocsort", "supervisely-botsort")
 METRICS = ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDSW")
 BLANK = np.zeros((1, 1, 3), np.uint8)

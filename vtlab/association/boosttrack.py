@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
 from vtlab.association.parts.kalman import MotionModel
-from vtlab.association.parts.similarity import iou
+from vtlab.association.parts.similarity import iou, pieces
 from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.registry import register_associator
 
@@ -126,24 +126,32 @@ class BoostTrack(KalmanAssociator):
         self._trust = np.where(age < _YOUNG, _FADE ** (_YOUNG - age), _FADE ** (self._life.misses - 1.0))
         if not len(self._filter) or not len(scene.boxes):
             return
-        distance = self._distance(scene.boxes)
-        scores = self._expected(scene, distance)
-        self._raise_newcomers(scene.boxes, scores, distance.min(axis=0))
+        scores, nearest = self._expected(scene)
+        self._raise_newcomers(scene.boxes, scores, nearest)
         scene.scores, scene.high = scores, scores >= self.settings.high
 
-    def _expected(self, scene: Scene, distance: Array) -> Array:
-        """Confidences (M,), raised by how like a track the detections are."""
+    def _expected(self, scene: Scene) -> tuple[Array, Array]:
+        """Confidences (M,), raised by how like a track the detections are, and their distances (M,) from the nearest."""
         s, boxes, tracks = self.settings, scene.boxes, self._filter.boxes()
-        if not s.soft:
-            return np.maximum(scene.scores, s.boost * iou(tracks, boxes).max(axis=0))
-        alike = _by_distance(distance)
-        alike += self._shape(tracks, boxes)
-        alike += _soft_iou(tracks, boxes, self._trust)
-        alike /= 3
-        scores = np.maximum(scene.scores, s.boost * scene.scores + (1 - s.boost) * alike.max(axis=0) ** 1.5)
+        measured = self._filter.to_measurement(boxes)
         enough = np.maximum(0.95 - (self._life.misses - 1) * 0.0075, 0.8)
-        sure = (alike > enough[:, None]).any(axis=0)
-        return np.where(sure, np.maximum(scores, s.high + 1e-5), scores)
+        best, nearest, sure = np.zeros(len(boxes)), np.full(len(boxes), np.inf), np.zeros(len(boxes), bool)
+        for part in pieces(len(tracks), len(boxes)):
+            distance = self._distance(part, measured)
+            np.minimum(nearest, distance.min(axis=0), out=nearest)
+            if s.soft:
+                alike = _by_distance(distance)
+                alike += self._shape(tracks[part, None], boxes)
+                alike += _soft_iou(tracks[part], boxes, self._trust[part])
+                alike /= 3
+                sure |= (alike > enough[part, None]).any(axis=0)
+            else:
+                alike = iou(tracks[part], boxes)
+            np.maximum(best, alike.max(axis=0), out=best)
+        if not s.soft:
+            return np.maximum(scene.scores, s.boost * best), nearest
+        scores = np.maximum(scene.scores, s.boost * scene.scores + (1 - s.boost) * best**1.5)
+        return np.where(sure, np.maximum(scores, s.high + 1e-5), scores), nearest
 
     def _raise_newcomers(self, boxes: Array, scores: Array, nearest: Array) -> None:
         """Let detections far from all tracks take part: those alone, and the surest of those that overlap; in place."""
@@ -157,19 +165,21 @@ class BoostTrack(KalmanAssociator):
 
     def _pairs(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array | None]:
         s, tracks, boxes = self.settings, scene.predicted[rows], scene.boxes[columns]
-        similarity = iou(tracks, boxes)
-        trust = np.where(similarity < 0.3, 0.0, self._trust[rows, None] * scene.scores[columns])
-        value = similarity * (1 + s.overlap_weight * trust)
-        trust *= s.shape_weight
-        trust *= self._shape(tracks, boxes)
-        value += trust
-        value += s.motion_weight * _by_distance(self._distance(boxes)[rows])
+        measured = self._filter.to_measurement(boxes)
+        similarity, value = np.empty((2, len(rows), len(columns)))
+        for part in pieces(len(rows), len(columns)):
+            similarity[part] = iou(tracks[part], boxes)
+            value[part] = s.motion_weight * _by_distance(self._distance(rows[part], measured))
+        value += similarity
+        r, c = (similarity >= s.threshold).nonzero()  # the rest is trusted by nobody
+        more = s.overlap_weight * similarity[r, c] + s.shape_weight * self._shape(tracks[r], boxes[c])
+        value[r, c] += more * self._trust[rows[r]] * scene.scores[columns[c]]
         return similarity, value
 
-    def _distance(self, boxes: Array) -> Array:
-        """Squared Mahalanobis distance (N, M) of boxes from the predicted tracks, by the tracks' own variance alone."""
-        state, measured = self._filter.state, self._filter.to_measurement(boxes)
-        total = np.zeros((len(self._filter), len(boxes)))
+    def _distance(self, tracks: slice | Rows, measured: Array) -> Array:
+        """Squared Mahalanobis distance (N, M) of measurements from predicted tracks, by the tracks' own variance alone."""
+        state = self._filter.state[:, tracks]
+        total = np.zeros((state.shape[1], len(measured)))
         for k in range(4):
             gap = measured[:, k] - state[0, :, k, None]
             gap *= gap
@@ -178,9 +188,10 @@ class BoostTrack(KalmanAssociator):
         return total
 
     def _shape(self, a: Array, b: Array) -> Array:
-        """Likeness (N, M), in (0, 1], of widths and heights."""
+        """Likeness, in (0, 1], of the widths and heights of boxes (..., 4) and (..., 4)."""
         s = self.settings
-        (w, h), (v, k) = (a[:, 2:] - a[:, :2]).T[:, :, None], (b[:, 2:] - b[:, :2]).T
+        w, h = a[..., 2] - a[..., 0], a[..., 3] - a[..., 1]
+        v, k = b[..., 2] - b[..., 0], b[..., 3] - b[..., 1]
         by_width = s.official and not s.right_heights
         widest = np.maximum(w, v)
         apart = np.abs(w - v) / widest

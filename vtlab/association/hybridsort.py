@@ -19,11 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
-from vtlab.association.parts.similarity import iou
+from vtlab.association.parts.similarity import iou, pieces
 from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.registry import register_associator
 
-_PAIRS = 50_000  # compared at once: what a processor's cache holds
 _LINKS = 3  # frames back over which directions are taken together
 _NOISE, _DRIFT, _DRIFT_VELOCITY, _FIRST, _FIRST_VELOCITY = (
     10.0,
@@ -169,9 +168,7 @@ class HybridSort(KalmanAssociator):
             _corners(self._reference[rows]),
             self._columns["direction"][rows],
         )
-        step = max(_PAIRS // max(len(boxes), 1), 1)
-        for first in range(0, len(rows), step):
-            part = slice(first, first + step)
+        for part in pieces(len(rows), len(boxes)):
             for corner in range(4):
                 way = ends[:, corner] - starts[part, corner, None]
                 cosine = (way * directions[part, corner, None].conj()).real
@@ -216,23 +213,26 @@ class HybridSort(KalmanAssociator):
     def _directions(self, rows: Rows, boxes: Array) -> NDArray[np.complex128]:
         """Directions (K, 4) of the corners from the observations of the last frames, or from the last one, to the boxes."""
         ends = _corners(boxes)
-        total, count = np.zeros((len(rows), 4), dtype=complex), np.zeros((len(rows), 1))
+        total: NDArray[np.complex128] = np.zeros((len(rows), 4), dtype=complex)
+        count = np.zeros((len(rows), 1))
         for seen in self._seen:
             there = ~np.isnan(seen[rows, :1])
             total += _direction(
                 _corners(np.where(there, seen[rows], boxes)), ends
             )  # no way where there is none
             count += there
-        total = np.where(count > 0, total, _direction(_corners(self._columns["last"][rows]), ends))
-        return total if self.settings.official else total / np.maximum(count, 1)
+        total = total + (count == 0) * _direction(_corners(self._columns["last"][rows]), ends)
+        return total if self.settings.official else np.divide(total, np.maximum(count, 1))
 
 
 def height_iou(a: Array, b: Array) -> Array:
     """IoU (N, M) of boxes (N, 4) and (M, 4) xyxy times the IoU of their extents along y, in [0, 1]."""
-    similarity = iou(a, b)
-    shared = np.minimum(a[:, 3, None], b[:, 3]) - np.maximum(a[:, 1, None], b[:, 1])
-    shared /= np.maximum(a[:, 3, None], b[:, 3]) - np.minimum(a[:, 1, None], b[:, 1])
-    similarity *= np.maximum(shared, 0.0)
+    similarity = np.empty((len(a), len(b)))
+    for rows in pieces(len(a), len(b)):
+        part = a[rows]
+        shared = np.minimum(part[:, 3, None], b[:, 3]) - np.maximum(part[:, 1, None], b[:, 1])
+        shared /= np.maximum(part[:, 3, None], b[:, 3]) - np.minimum(part[:, 1, None], b[:, 1])
+        similarity[rows] = iou(part, b) * np.maximum(shared, 0.0)
     return similarity
 
 

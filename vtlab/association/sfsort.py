@@ -15,14 +15,13 @@ import numpy as np
 
 from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
 from vtlab.association.parts.kalman import MotionModel
-from vtlab.association.parts.similarity import iou
+from vtlab.association.parts.similarity import iou, pieces
 from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.registry import register_associator
 
 _NONE = (0.0, 0.0, 0.0, 0.0)
 _STILL = MotionModel("xyxy", _NONE, _NONE, _NONE, _NONE, _NONE, scaled=False)
 _LEAST = 1e-7  # keeps 0 / 0 away, as in the official code
-_PAIRS = 50_000  # compared at once: what a processor's cache holds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,9 +157,8 @@ def likeness(a: Array, b: Array) -> Array:
     length over itself and the difference of the sides.
     """
     out = np.empty((len(a), len(b)))
-    step = max(_PAIRS // max(len(b), 1), 1)
-    for start in range(0, len(a), step):
-        part = a[start : start + step]
+    for rows in pieces(len(a), len(b)):
+        part = a[rows]
         total = iou(part, b)
         gap, around = np.zeros_like(total), np.zeros_like(total)
         for low, high in ((0, 2), (1, 3)):
@@ -169,5 +167,5 @@ def likeness(a: Array, b: Array) -> Array:
             total += shared / (shared + np.abs((p[1] - p[0]) - (q[1] - q[0])) + _LEAST)
             gap += np.abs((p[0] + p[1]) - (q[0] + q[1])) / 2
             around += np.maximum(p[1], q[1]) - np.minimum(p[0], q[0])
-        out[start : start + step] = (total - gap / around) / 3
+        out[rows] = (total - gap / around) / 3
     return out

@@ -8,7 +8,7 @@ Space" (C-BIoU), WACV 2023; Wojke et al., DeepSORT, ICIP 2017 (gallery).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,14 @@ from vtlab.errors import InputError
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 _MOST = 4_000_000  # products of appearance that are held at once
+_PAIRS = 50_000  # compared at once: what a processor's cache holds
 _ONE_MORE = np.array([0.0, 0.0, 1.0, 1.0])
+
+
+def pieces(n: int, m: int) -> Iterator[slice]:
+    """Slices of `n` tracks that are compared with `m` detections at once, so that a crowd's matrices stay in the cache."""
+    step = max(_PAIRS // max(m, 1), 1)
+    return (slice(start, start + step) for start in range(0, n, step))
 
 
 def _overlap(a: Array, b: Array) -> tuple[Array, Array]:

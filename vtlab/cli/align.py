@@ -11,7 +11,6 @@ import typer
 from vtlab.cli.options import Json
 from vtlab.cli.output import escape, print_facts, print_json, stderr
 from vtlab.errors import InputError
-from vtlab.files import check_place, csv_text, write_whole
 
 if TYPE_CHECKING:
     from vtlab.formats import Carried
@@ -43,6 +42,7 @@ def align(
 
       vtlab align street.mp4 street-cut.mp4 --tracks truth.parquet --out truth-cut.parquet
     """
+    from vtlab.files import check_place, csv_text, write_whole
     from vtlab.video import align as find
 
     if (tracks is None) != (out is None):
@@ -71,6 +71,7 @@ def align(
 
 def _carried(file: Path, found: Alignment, out: Path) -> Carried:
     """Carry a file of labels over, write it, and say beside it what is lost."""
+    from vtlab.files import write_whole
     from vtlab.formats import carry
     from vtlab.prompts import Prompts
     from vtlab.session.opened import as_tracks
@@ -92,6 +93,7 @@ def _carried(file: Path, found: Alignment, out: Path) -> Carried:
 
 
 def _draw(found: Alignment, place: Path) -> None:
+    from vtlab.files import write_whole
     from vtlab.show.plot import alignment, new_axes
 
     drawn = alignment(new_axes(), found).get_figure(root=True)

@@ -12,6 +12,7 @@ import warnings
 from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from vtlab.cli import align, decision, experiments, parts, results, serve, setup, tracking
 from vtlab.cli.data import data
@@ -21,8 +22,27 @@ from vtlab.cli.output import escape, stderr
 from vtlab.cli.weights import weights
 from vtlab.errors import TrackingError, VtlabError
 
+
+class Overview(TyperGroup):
+    """The list of commands in plain text: importing what draws Typer's frames takes longer than all the rest."""
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+        """Write usage, options and every command with its first sentence."""
+        for write in (self.format_usage, self.format_help_text, self.format_options):
+            write(ctx, formatter)
+
+    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+        """Write each command and the first paragraph of its help, uncut."""
+        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(n, (c.help or "").split("\n\n")[0].replace("\n", " ")) for n, c in commands if c]
+            )
+
+
 app = typer.Typer(
     name="vtlab",
+    cls=Overview,
     help="Compare video trackers of every kind behind one API, and label video with them.",
     no_args_is_help=True,
     add_completion=False,

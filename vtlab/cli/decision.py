@@ -11,7 +11,6 @@ import typer
 from vtlab.cli.options import FORMAT_WORDS, Json
 from vtlab.cli.output import escape, print_json, stderr, stdout
 from vtlab.errors import InputError
-from vtlab.files import check_place
 
 if TYPE_CHECKING:
     from vtlab.decision import Verdict
@@ -104,6 +103,7 @@ def verdict(
     """
     import vtlab
     from vtlab.decision.clips import with_footage
+    from vtlab.files import check_place
 
     if card is not None:
         check_place(card, (".html", ".htm", ".md", ".json"))

@@ -11,7 +11,6 @@ import typer
 from vtlab.cli.options import Json
 from vtlab.cli.output import escape, print_json, stderr, stdout
 from vtlab.errors import InputError, near
-from vtlab.files import check_folder
 
 if TYPE_CHECKING:
     from vtlab.experiments.reproduction import Reproduction
@@ -24,6 +23,7 @@ def demo(
 ) -> None:
     """Run the quick-start notebook: four families compared on a synthetic and a real clip; leaves a report to open."""
     from vtlab.experiments import run_notebook
+    from vtlab.files import check_folder
 
     root = _repository()
     report = (out / "report.html").resolve()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vtlab.errors import InputError, VtlabWarning
-from vtlab.files import read_yaml
 
 if TYPE_CHECKING:
     from vtlab.prompts import Prompts
@@ -56,6 +55,9 @@ def prompts_of(file: Path | None, boxes: list[str] | None, points: list[str] | N
 
 def params_of(items: list[str] | None) -> dict[str, Any]:
     """Parameters from NAME=VALUE, values as YAML reads them."""
+    if items:
+        from vtlab.files import read_yaml
+
     params = {}
     for item in items or ():
         name, found, value = item.partition("=")

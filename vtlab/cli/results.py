@@ -9,7 +9,6 @@ import typer
 
 from vtlab.cli.options import FORMAT_WORDS, Json, OldRule, Rule, rule_of
 from vtlab.cli.output import escape, print_json, print_rows, stderr, stdout
-from vtlab.files import check_folder, check_place
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -56,6 +55,7 @@ def evaluate(
       vtlab evaluate --truth truth.parquet --tracks tracks.parquet
     """
     from vtlab.benchmark import evaluate_folders
+    from vtlab.files import check_place
 
     if out is not None:
         check_place(out, (".parquet", ".csv", ".tex", ".md"))
@@ -108,6 +108,7 @@ def convert(
 
       vtlab convert runs/comparison runs/texts --results --from vtlab --to otb
     """
+    from vtlab.files import check_folder
     from vtlab.formats import convert as run_convert
 
     check_folder(out)

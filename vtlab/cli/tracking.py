@@ -26,7 +26,6 @@ from vtlab.cli.options import (
 )
 from vtlab.cli.output import escape, print_facts, print_json, print_rows, progress_bar, stderr, stdout
 from vtlab.errors import InputError, Interrupted, TrackingError, VtlabError
-from vtlab.files import check_folder, check_place
 
 if TYPE_CHECKING:
     from vtlab.comparison import Comparison
@@ -63,6 +62,7 @@ def track(
 
       vtlab track clip.mp4 -t my_tracker.py:MyTracker -p prompts.json --direction both
     """
+    from vtlab.files import check_place
     from vtlab.formats import by_ending
     from vtlab.trackers.loop import track as run_track
     from vtlab.video import open_video
@@ -136,6 +136,7 @@ def compare(
       vtlab compare OTB/Crossing --as otb -t csrt,nanotrack-v2
     """
     from vtlab.comparison import compare as run_compare
+    from vtlab.files import check_folder, check_place
 
     for place in (report, side_by_side):
         if place is not None:

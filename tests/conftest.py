@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
+
+if sys.dont_write_bytecode:
+    # Hundreds of tests start a fresh process, and each would compile pandas, torch and vtlab anew, for longer than most run:
+    # what is compiled is kept, in a folder of its own, as whoever said so wants none beside the sources.
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / "build" / "pycache")
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 import numpy as np
 import pytest

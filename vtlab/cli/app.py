@@ -26,12 +26,12 @@ from vtlab.errors import TrackingError, VtlabError
 class Overview(TyperGroup):
     """The list of commands in plain text: importing what draws Typer's frames takes longer than all the rest."""
 
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write usage, options and every command with its first sentence."""
         for write in (self.format_usage, self.format_help_text, self.format_options):
             write(ctx, formatter)
 
-    def format_commands(self, ctx: typer.Context, formatter: Any) -> None:
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write each command and the first paragraph of its help, uncut."""
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):

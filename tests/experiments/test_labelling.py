@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from vtlab.datasets.synthetic import synthetic
+from vtlab.errors import ExperimentError
+from vtlab.experiments.axes import Method
+from vtlab.experiments.labelling import cost_to_quality
 from vtlab.experiments.robot import Robot
 from vtlab.tracks import Tracks
 
@@ -52,3 +56,53 @@ def test_who_halves_draws_in_the_middle_of_what_is_lost():
     assert robot.mean() >= 0.6
     assert len(list(Robot(TRUTH, Still()).halve(1, goal=1.0, most=5))) == 5
     assert robot.mean() == pytest.approx(robot.overlaps(1)[1].mean())
+
+
+@pytest.fixture(scope="module")
+def clip():
+    return synthetic(seconds=2, objects=1, size=(160, 120), difficulty="easy")
+
+
+def test_seconds_follow_from_what_was_drawn_and_looked_at(clip):
+    costs = {"box": 10, "look": 1}
+    given = {"react": [0.5], "goals": [0.05, 0.99], "budgets": [10, 11, 1000], "costs": costs}
+    rows = cost_to_quality(clip, Method("ncc", {}, "ncc"), **given).metrics
+    mine, lines = rows
+    assert lines["tracker"] == "interpolation"
+    frames = len(clip.truth.seen())
+    assert (
+        mine["seconds"] == 10 * mine["figures"] + frames
+    )  # each frame is looked at once, with one threshold
+    assert mine["seconds at 0.05 IoU"] == 11  # the first box, and a look at its frame
+    assert mine["figures at 0.05 IoU"] == 1
+    assert "seconds at 0.99 IoU" not in mine  # never reached: no number
+    assert mine["overlap at 10 s"] == 0
+    assert mine["overlap at 1000 s"] == mine["overlap"] >= mine["overlap at 11 s"] > 0
+    assert mine["by_hand_s"] == 10 * frames
+    cheap = cost_to_quality(
+        clip, Method("ncc", {}, "ncc"), **{**given, "costs": {"box": 1, "look": 0}}
+    ).metrics
+    assert cheap[0]["figures"] == mine["figures"]
+    assert cheap[0]["seconds"] == mine["figures"]
+
+
+def test_a_stricter_eye_reaches_more(clip):
+    shy, strict = (
+        cost_to_quality(clip, Method("ncc", {}, "ncc"), react=[r], goals=[1.0], budgets=[]).metrics[0]
+        for r in (0.3, 0.9)
+    )
+    assert strict["overlap"] > max(shy["overlap"], 0.9)
+    assert strict["seconds"] > shy["seconds"]
+
+
+def test_what_cannot_be_labelled_is_said(clip):
+    from dataclasses import replace
+
+    for wrong, word in (({"costs": {"boxes": 3}}, "no 'boxes'"), ({"costs": {"box": -1}}, "from 0 on"),
+                        ({"react": [2]}, "react"), ({"draws": "click"}, "it takes box")):  # fmt: skip
+        with pytest.raises(ExperimentError, match=word):
+            cost_to_quality(clip, Method("ncc", {}, "ncc"), **wrong)
+    with pytest.raises(ExperimentError, match="needs truth"):
+        cost_to_quality(replace(clip, truth=None), Method("ncc", {}, "ncc"))
+    with pytest.raises(ExperimentError, match="takes no figure"):
+        cost_to_quality(clip, Method("sort", {}, "sort"))

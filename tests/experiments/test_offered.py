@@ -137,3 +137,12 @@ def test_hand_off_is_told(tmp_path):
     (section,) = report.sections(store)
     assert {"one session", "8 frames", "128 frames", "change by chunks of 8"} <= set(section.board.frame)
     assert "Hand-off drift" in report.page(store).to_html()
+
+
+def test_cost_to_quality_is_told(tmp_path):
+    store = small("labelling", tmp_path, data=[{"synthetic": SMALL}])
+    assert not store.failed()
+    (section,) = report.sections(store)
+    assert section.board.frame.index.tolist() == ["ncc", "interpolation"]
+    assert {"s to 0.8", "figures to 0.8", "s in all", "machine s"} <= set(section.board.frame)
+    assert "Cost to quality" in report.page(store).to_html()

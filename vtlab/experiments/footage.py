@@ -18,6 +18,8 @@ from vtlab.video import FrameSource, Image, Video
 
 Change = Callable[[Image, int], Image]
 """Image (H, W, 3) and its number -> a new image of the same size."""
+MOST_BYTES = 2**29
+"""Of a video that is held in memory."""
 
 
 class Shown(FrameSource):
@@ -75,14 +77,46 @@ def family_of(tracker: str, sequence: Sequence) -> str:
     Raises:
         ExperimentError: The sequence has no truth, without which none of these experiments says anything.
     """
+    own, truth = TRACKERS.card(tracker).family, needs_truth(sequence)
+    masks = "masks" in TRACKERS.card(tracker).emits and truth.rle is not None
+    return own if own in FAMILIES else "vos" if masks else "mot"
+
+
+class _Held(FrameSource):
+    """A video in memory."""
+
+    def __init__(self, video: Video):
+        self._video, self._images = video, [frame.image.copy() for frame in video.frames()]
+        self.name, self.source, self.span = video.name, video.source, video.span
+        self.width, self.height, self.fps, self.timestamps = (
+            video.width,
+            video.height,
+            video.fps,
+            video.timestamps,
+        )
+
+    def get(self, index: int) -> Image:
+        """See `FrameSource`."""
+        return self._images[index].copy()
+
+    def digest(self) -> str:
+        """See `FrameSource`."""
+        return self._video.digest()
+
+
+def needs_truth(sequence: Sequence) -> Tracks:
+    """The truth of a sequence; raises `ExperimentError` where there is none."""
     if sequence.truth is None:
         raise ExperimentError(
             f"{sequence.name}: this experiment needs truth. Remedy: `truth: FILE` beside the clip, for "
             "example what a corrector saved."
         )
-    own = TRACKERS.card(tracker).family
-    masks = "masks" in TRACKERS.card(tracker).emits and sequence.truth.rle is not None
-    return own if own in FAMILIES else "vos" if masks else "mot"
+    return sequence.truth
+
+
+def held(video: Video) -> Video:
+    """A video that is read many times: its frames in memory where they take at most `MOST_BYTES`, else itself."""
+    return video if len(video) * video.height * video.width * 3 > MOST_BYTES else Video(_Held(video))
 
 
 def overlap(tracks: Tracks, sequence: Sequence, family: str) -> float:

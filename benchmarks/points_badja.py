@@ -56,7 +56,7 @@ def score(method: str, images: Path, table: Path) -> dict[str, float]:
     answer[rows.object_id - 1, rows.frame], seen[rows.object_id - 1, rows.frame] = rows.xy, rows.visible
     size = (video.width, video.height)
     found = points.evaluate(
-        answer, seen, xy, visible, first, protocol=POINTS["tapvid-first"], size=size, annotated=annotated
+        answer, seen, xy, visible, first, rule=POINTS["tapvid-first"], size=size, annotated=annotated
     )
     judged = visible & points.evaluated_frames(first, len(video))
     return {**found, "median": float(np.nanmedian(np.linalg.norm(answer - xy, axis=2)[judged]))}

@@ -57,14 +57,14 @@ def test_trackeval_tree_as_it_lies(mot_tree, tmp_path):
     text = _render(result.to_rich())
     assert "HOTA ↑" in text
     assert "IDSW ↓" in text
-    assert "protocol: mot17" in text
+    assert "rule: mot17" in text
     assert r"\toprule" in result.to_latex()
     assert r"HOTA $\uparrow$" in result.to_latex()
     assert "HOTA" in result.boards[0].to_html()
     for ending in (".parquet", ".csv", ".tex"):
         assert result.save(tmp_path / f"out/table{ending}").stat().st_size > 100
     again = pd.read_parquet(tmp_path / "out/table.parquet")
-    assert set(again.columns) == {"tracker", "sequence", "object_id", "metric", "value", "protocol"}
+    assert set(again.columns) == {"tracker", "sequence", "object_id", "metric", "value", "rule"}
     with pytest.raises(InputError, match=r"can't write '\.xlsx'"):
         result.save(tmp_path / "table.xlsx")
 
@@ -169,7 +169,7 @@ def test_zero_based_results_name_file_and_line(mot_tree):
 def test_truth_without_classes_is_named(mot_tree):
     for path in mot_tree.rglob("gt.txt"):
         path.write_text("".join(line.rsplit(",", 2)[0] + "\n" for line in path.read_text().splitlines()))
-    with pytest.raises(FormatError, match=r"gt\.txt: the protocol 'mot17' needs the class.*--as mot15"):
+    with pytest.raises(FormatError, match=r"gt\.txt: the rule 'mot17' needs the class.*--as mot15"):
         evaluate_folders(mot_tree / "gt", mot_tree / "trackers", "mot17")
 
 
@@ -330,12 +330,12 @@ def test_tapvid_file(tmp_path):
     path = tmp_path / "truth/tapvid.pkl"
     path.parent.mkdir()
     path.write_bytes(pickle.dumps({"goat": entry}))
-    for protocol in ("tapvid-first", "tapvid-strided"):
-        truth = open_dataset(path, protocol).load("goat").truth
-        truth.save(tmp_path / f"{protocol}/mine/goat.parquet")
-        result = evaluate_folders(tmp_path / "truth", tmp_path / protocol, "tapvid", rule=protocol)
+    for rule in ("tapvid-first", "tapvid-strided"):
+        truth = open_dataset(path, rule).load("goat").truth
+        truth.save(tmp_path / f"{rule}/mine/goat.parquet")
+        result = evaluate_folders(tmp_path / "truth", tmp_path / rule, "tapvid", rule=rule)
         assert result.table.loc[("mine", "goat")].tolist() == [1, 1, 1]
-        assert result.protocol == protocol
+        assert result.rule == rule
 
 
 def test_mots_tree(tmp_path):

@@ -151,7 +151,7 @@ def test_names_that_are_not_there_are_told_with_those_that_are():
             lambda: found.frame(0, sequence=9),
             "no sequence 9: there are 3, counted from 0. Their names: s0, s1, s2",
         ),
-        (lambda: FAMILIES["sot"].rule(["otb"]), "Unknown protocol"),
+        (lambda: FAMILIES["sot"].rule(["otb"]), "Unknown rule"),
     ):
         with pytest.raises(InputError, match=said):
             call()
@@ -188,3 +188,14 @@ def test_a_clip_of_the_first_frames_is_no_whole_video():
     truth = vtlab.Sequence("a", video[:3], on(video))
     assert truth.truth.frame.tolist() == [0, 1, 2]
     assert set(vtlab.evaluate(on(video), truth, "sot").query("metric == 'ao'")["value"]) == {1.0}
+
+
+def test_an_old_name_of_a_parameter_works_for_one_version():
+    """`protocol=` is `rule=` now: taken with a warning that names the new one; both at once is an error."""
+    clip, prompt = np.zeros((3, 20, 20, 3), np.uint8), vtlab.BoxPrompt((2, 2, 9, 9))
+    truth = vtlab.track(clip, prompt, "identity", progress=False)
+    with pytest.warns(vtlab.VtlabWarning, match=r"evaluate\(protocol=...\) is now rule="):
+        old = vtlab.evaluate(truth, truth, protocol="otb")
+    assert set(old["rule"]) == {"otb"}
+    with pytest.raises(InputError, match="old name: give one"):
+        vtlab.evaluate(truth, truth, protocol="otb", rule="otb")

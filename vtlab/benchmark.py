@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtlab.errors import FormatError, InputError, VtlabWarning
+from vtlab.errors import FormatError, InputError, VtlabWarning, renamed
 from vtlab.files import csv_text, unpacked, write_whole
 from vtlab.formats import Format, Place, Result, dangling, find_format
 from vtlab.metrics import evaluation, statistics
@@ -67,13 +67,13 @@ class FolderResult:
         return self.families[0]
 
     @property
-    def protocol(self) -> str:
+    def rule(self) -> str:
         """Name of the rule by which the numbers were made; the first family's, where there are several."""
-        return str(next(iter(self.parts.values()))[0].protocol.name)
+        return str(next(iter(self.parts.values()))[0].rule.name)
 
     @cached_property
     def tidy(self) -> pd.DataFrame:
-        """Every metric: tracker, sequence, object_id, metric, value, protocol; `all` joins sequences."""
+        """Every metric: tracker, sequence, object_id, metric, value, rule; `all` joins sequences."""
         flat = [(tracker, part) for tracker, parts in self.parts.items() for part in parts]
         return evaluation.table([p for _, p in flat], [t for t, _ in flat])
 
@@ -87,7 +87,7 @@ class FolderResult:
             named = [(p.sequence, p.values()) for p in parts]
             if len(parts) > 1:
                 named.append(("all", evaluation.combine(parts)))
-            listed = dict.fromkeys((*parts[0].protocol.listed, *find_family(parts[0].family).listed))
+            listed = dict.fromkeys((*parts[0].rule.listed, *find_family(parts[0].family).listed))
             rows += [
                 {"tracker": tracker, "sequence": s, **{m: v[m] for m in listed if m in v}} for s, v in named
             ]
@@ -176,12 +176,12 @@ class FolderResult:
 
     def _board(self, family: str) -> Board:
         mine, record, main = self._of(family), find_family(family), self._main(family)
-        name = next(iter(mine.values()))[0].protocol.name
+        name = next(iter(mine.values()))[0].rule.name
         ranked = self._ranked(family)
         title = f"{self.layout}: {main} decides"
-        caption = f"protocol: {name}. {self._how(mine, ranked, main)}"
+        caption = f"rule: {name}. {self._how(mine, ranked, main)}"
         best = [evaluation.combine(mine[str(t)]) for t in ranked.index]
-        shown = record.shown(next(iter(mine.values()))[0].protocol)
+        shown = record.shown(next(iter(mine.values()))[0].rule)
         shown = tuple(m for m in shown if any(m in values for values in best))
         if len(mine) == 1:
             frame = self.table.loc[list(mine), list(shown)]
@@ -219,13 +219,13 @@ class FolderResult:
         return f"{what} {statistics.how(ranked)}"
 
 
+@renamed(protocol="rule")
 def evaluate_folders(
     truth: str | Path,
     tracks: str | Path,
     layout: str | Format = "vtlab",
     *,
     rule: str | None = None,
-    protocol: str | None = None,
     missing: str = "error",
     first_frame: int = 1,
     workers: int | None = None,
@@ -238,7 +238,6 @@ def evaluate_folders(
         tracks: Folder of results: of one tracker, or of several in folders of their own; or a zip of it.
         layout: Name of the format, see `vtlab.formats.find_format`.
         rule: Another rule of the same family than the format's own.
-        protocol: Its old name, which goes in version 0.3.
         missing: What to do about sequences without a result: `error`, or `skip`: then all trackers are compared on the
             sequences that every one of them has, which the result notes.
         first_frame: Index of the first frame in MOTChallenge text: of results, and of truth that has a frame of that index.
@@ -255,10 +254,6 @@ def evaluate_folders(
     """
     form = replace(find_format(layout), first_frame=first_frame)
     layout = form.name if isinstance(layout, Format) else layout
-    if protocol is not None:
-        text = "evaluate_folders(protocol=...) is now rule=...; the old name goes in version 0.3."
-        warnings.warn(text, VtlabWarning, stacklevel=2)
-        rule = protocol if rule is None else rule
     if rule is not None:
         told = form.rule
         form = replace(form, rule=find_family(form.family).rule(rule).name if form.family else rule)
@@ -315,7 +310,7 @@ def _evaluated(
     if not parts:
         raise FormatError(f"{tracks}: nothing could be scored. {' '.join(notes)}")
     for tracker, mine in parts.items():
-        rules = {part.protocol.name for part in mine}
+        rules = {part.rule.name for part in mine}
         if len(rules) > 1:
             raise InputError(
                 f"{tracker}: its sequences are of benchmarks with several rules ({', '.join(sorted(rules))}), which "

@@ -7,8 +7,10 @@ that the command line can print it alone and a notebook shows one readable line 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
-from typing import Any
+import functools
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
 
 class VtlabError(Exception):
@@ -114,3 +116,32 @@ def needs(package: str, extra: str, purpose: str) -> MissingDependencyError:
     return MissingDependencyError(
         f"{purpose} needs the package {package!r}, which is not installed. Remedy: pip install 'vtlab[{extra}]'."
     )
+
+
+_Called = TypeVar("_Called", bound=Callable[..., Any])
+
+
+def renamed(**names: str) -> Callable[[_Called], _Called]:
+    """Let a function take parameters by their old names too, with a warning: old name -> the name of today.
+
+    Old names go in version 0.3.
+
+    Raises:
+        InputError: Both names are given.
+    """
+
+    def decorate(function: _Called) -> _Called:
+        @functools.wraps(function)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            for old in names.keys() & kwargs.keys():
+                new = names[old]
+                if new in kwargs:
+                    raise InputError(f"{function.__name__}() takes {new}=; {old}= is its old name: give one.")
+                text = f"{function.__name__}({old}=...) is now {new}=...; the old name goes in version 0.3."
+                warnings.warn(text, VtlabWarning, stacklevel=2)
+                kwargs[new] = kwargs.pop(old)
+            return function(*args, **kwargs)
+
+        return call  # type: ignore[return-value]
+
+    return decorate

@@ -103,19 +103,19 @@ def test_scores_are_tidy_and_name_their_rule(comparison):
         "object_id",
         "metric",
         "value",
-        "protocol",
+        "rule",
         "family",
     }
-    assert set(scores["protocol"]) != {""}
+    assert set(scores["rule"]) != {""}
     assert set(scores["tracker"]) == {"perfect", "ncc", "identity", "fails"}
 
 
-def test_protocol_is_obeyed():
+def test_the_rule_is_obeyed():
     overlap = paired_iou([square_box(0)] * N, TRUTH.boxes)
 
-    def ao(protocol):
+    def ao(rule):
         found = vtlab.compare(
-            moving_square(N), ["identity"], prompts=BOX, truth=TRUTH, protocol=protocol, progress=False
+            moving_square(N), ["identity"], prompts=BOX, truth=TRUTH, rule=rule, progress=False
         )
         return found.table.loc["identity", "ao"]
 
@@ -127,7 +127,7 @@ def test_without_truth_only_proxies_are_measured_and_named():
     given = {"video": moving_square(N), "trackers": [Perfect, "ncc", "identity"], "prompts": BOX}
     found = vtlab.compare(**given, progress=False, forward_backward=True)
     assert set(found.scores["metric"]) == {"fb_consistency", "agreement", "lost_share", "jumps"}
-    assert set(found.scores["protocol"]) == {"proxy, without truth"}
+    assert set(found.scores["rule"]) == {"proxy, without truth"}
     assert found.table.loc["perfect", "fb_consistency"] == pytest.approx(1)
     assert "success_auc" not in found.table
     assert np.isnan(found.table.loc["identity", "fb_consistency"])  # it always comes home, which says nothing
@@ -276,5 +276,5 @@ def test_a_run_that_the_truth_can_not_judge_is_a_note(tmp_path):
     assert "need truth on every frame" in found.table.loc["all", "note"]
     assert set(found.unjudged) == {("all", sparse.name)}
     assert found.report(tmp_path / "report.html").is_file()
-    with pytest.raises(InputError, match="Unknown protocol"):
-        vtlab.compare([sparse], [Perfect], protocol="none", progress=False).table  # noqa: B018
+    with pytest.raises(InputError, match="Unknown rule"):
+        vtlab.compare([sparse], [Perfect], rule="none", progress=False).table  # noqa: B018

@@ -32,10 +32,10 @@ def same(found: Comparison, folder, families=None) -> None:
     mine = found.scores
     if families is not None:
         mine = mine[mine["family"].isin(families)]
-    mine = mine[mine["protocol"] != "proxy, without truth"]
+    mine = mine[mine["rule"] != "proxy, without truth"]
     here, there = (t.astype({"object_id": str}).set_index(keys)["value"].sort_index() for t in (mine, again))
     pd.testing.assert_series_equal(here, there)
-    assert set(mine["protocol"]) == set(again["protocol"])
+    assert set(mine["rule"]) == set(again["rule"])
     assert len(here) >= len(found.trackers)
 
 
@@ -61,7 +61,7 @@ def test_late_prompts_ignore_regions_and_the_rule_come_along(tmp_path):
     hidden = truth.replace(visible=np.arange(N) != 6)
     sequence = Sequence("late", VIDEO, hidden, prompts, benchmark="got10k")
     found = Comparison((sequence,), (Run("a", "late", "sot", box_track(2.0)),))
-    assert set(found.scores["protocol"]) == {"got10k"}
+    assert set(found.scores["rule"]) == {"got10k"}
     found.save(tmp_path / "own")
     same(found, tmp_path / "own")
     asked = Comparison((sequence,), found.runs, "plain")

@@ -11,7 +11,7 @@ from vtlab.tracks import PointRows, Tracks
 
 N = 300
 SIZE = (120, 400)
-RULES = [(family, protocol) for family, record in FAMILIES.items() for protocol in record.rules]
+RULES = [(family, rule) for family, record in FAMILIES.items() for rule in record.rules]
 
 
 def rows(seed=None, n=N):
@@ -43,16 +43,16 @@ def make(family, seed=None, n=N):
 
 @pytest.fixture(scope="module")
 def scores():
-    """Scores of a perfect, a jittered and an empty answer by every protocol of every family."""
+    """Scores of a perfect, a jittered and an empty answer by every rule of every family."""
     found = {}
-    for family, protocol in RULES:
+    for family, rule in RULES:
         truth, jittered = make(family), make(family, 7)
-        if protocol == "mots":
+        if rule == "mots":
             continue
-        found[family, protocol] = {
-            "perfect": score(truth, truth, family, protocol).values(),
-            "jittered": score(jittered, truth, family, protocol).values(),
-            "empty": score(Tracks.empty(size=SIZE), truth, family, protocol).values(),
+        found[family, rule] = {
+            "perfect": score(truth, truth, family, rule).values(),
+            "jittered": score(jittered, truth, family, rule).values(),
+            "empty": score(Tracks.empty(size=SIZE), truth, family, rule).values(),
         }
     return found
 
@@ -66,16 +66,16 @@ def test_values_lie_in_the_range_of_their_record(scores):
 
 
 def test_perfect_beats_jittered_beats_empty(scores):
-    for (family, protocol), answers in scores.items():
+    for (family, rule), answers in scores.items():
         for name, best in answers["perfect"].items():
             record = METRICS[name]
             if record.higher_is_better is None or name.endswith("_decay"):
                 continue
             sign = 1 if record.higher_is_better else -1
-            assert sign * best >= sign * answers["jittered"][name] - 1e-12, (family, protocol, name)
+            assert sign * best >= sign * answers["jittered"][name] - 1e-12, (family, rule, name)
             if record.unit == "fraction" and name not in ("LocA", "LocA(0)", "MLR"):
                 worst = answers["empty"][name]
-                assert sign * best >= sign * worst - 1e-12, (family, protocol, name)
+                assert sign * best >= sign * worst - 1e-12, (family, rule, name)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))

@@ -143,7 +143,7 @@ def test_truth_read_as_tracks_carries_its_rule(shared):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         same_ids = vtlab.evaluate(answer, of_sequence)
-    assert set(same_ids.protocol) == {"mot17"}
+    assert set(same_ids.rule) == {"mot17"}
     assert "HOTA" in set(same_ids.metric)
 
 

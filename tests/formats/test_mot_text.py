@@ -116,5 +116,5 @@ def test_truth_that_is_read_as_one_file_carries_its_rule(tmp_path):
     assert (truth.record.rule, set(truth.label)) == ("mot17", {"pedestrian", "distractor"})
     assert read_tracks(file, "mot20").record.rule == "mot20"
     found = evaluate(truth.replace(score=np.ones(len(truth))), truth)
-    assert set(found["protocol"]) == {"mot17"}
+    assert set(found["rule"]) == {"mot17"}
     assert found.set_index("metric")["value"]["CLR_TP"] == 10

@@ -66,7 +66,7 @@ def test_vots_measures_in_memory_are_the_toolkits(vot_folder):
                 joined = find_family("sot").combine([find_family("sot").repeated([p.counts for p in parts])])
                 assert {m: joined[m] for m in golden[experiment][name]} == close(golden[experiment][name])
             if experiment == "unsupervised":
-                tidy = evaluate(runs[0], sequence.truth, protocol="vot").set_index("metric")["value"]
+                tidy = evaluate(runs[0], sequence.truth, rule="vot").set_index("metric")["value"]
                 assert tidy["accuracy"] == close(golden[experiment][name]["accuracy"])
             if experiment == "supervised":  # the average overlap is that of the toolkit's overlaps
                 overlaps = np.array(golden["overlaps"]["unsupervised"][name][0])

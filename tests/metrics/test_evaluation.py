@@ -63,10 +63,10 @@ def value(frame, metric, object_id="all"):
 def test_tidy_table_of_every_family(make, family):
     main = {"sot": "ao", "mot": "HOTA", "vos": "J&F", "points": "AJ"}[family]
     perfect = evaluate(make(), make(), family)
-    assert list(perfect.columns) == ["tracker", "sequence", "object_id", "metric", "value", "protocol"]
+    assert list(perfect.columns) == ["tracker", "sequence", "object_id", "metric", "value", "rule"]
     assert value(perfect, main) == pytest.approx(1)
     assert set(perfect.metric) <= set(METRICS)
-    assert set(perfect.protocol) <= set(FAMILIES[family].rules)
+    assert set(perfect.rule) <= set(FAMILIES[family].rules)
     assert value(evaluate(make(3), make(), family), main) < 1
     assert value(evaluate(Tracks.empty(size=make().size), make(), family), main) <= 1 / N
 
@@ -173,9 +173,9 @@ def test_ignore_regions_and_benchmark_of_a_sequence():
     assert value(evaluate(stray, sequence, "mot"), "CLR_FP") == 0
     assert value(evaluate(stray, boxes(), "mot"), "CLR_FP") == 1
     named = street(truth=boxes(), name="s", benchmark="got10k")
-    assert set(evaluate(boxes(), named, "sot").protocol) == {"got10k"}
-    assert set(evaluate(boxes(), named, "mot").protocol) == {"plain"}
-    assert set(evaluate(boxes(), named, "sot", "otb").protocol) == {"otb"}
+    assert set(evaluate(boxes(), named, "sot").rule) == {"got10k"}
+    assert set(evaluate(boxes(), named, "mot").rule) == {"plain"}
+    assert set(evaluate(boxes(), named, "sot", "otb").rule) == {"otb"}
 
 
 def test_void_pixels_of_a_sequence():
@@ -254,11 +254,11 @@ def test_hidden_answers_of_the_other_families():
 
 def test_truth_knows_its_rule():
     truth = boxes(meta={"rule": "got10k"})
-    assert score(boxes(), truth, "sot").protocol.name == "got10k"
-    assert score(boxes(), truth, "mot").protocol.name == "plain"
-    assert score(boxes(), truth, "sot", "lasot").protocol.name == "lasot"
-    assert score(boxes(), street(truth=truth, name="s", benchmark="lasot"), "sot").protocol.name == "got10k"
-    assert score(boxes(), street(truth=boxes(), name="s", benchmark="lasot"), "sot").protocol.name == "lasot"
+    assert score(boxes(), truth, "sot").rule.name == "got10k"
+    assert score(boxes(), truth, "mot").rule.name == "plain"
+    assert score(boxes(), truth, "sot", "lasot").rule.name == "lasot"
+    assert score(boxes(), street(truth=truth, name="s", benchmark="lasot"), "sot").rule.name == "got10k"
+    assert score(boxes(), street(truth=boxes(), name="s", benchmark="lasot"), "sot").rule.name == "lasot"
 
 
 def test_tracks_of_a_clip_are_not_scored_as_those_of_another():
@@ -347,6 +347,6 @@ def test_truth_of_a_mot_file_has_its_rule_on_published_results(shared):
             answer = read_tracks(next(results.rglob(f"MOT17-05-{detector}.txt")), "motchallenge")
             found = evaluate(answer, truth)
             hota = found[(found["metric"] == "HOTA") & (found["object_id"] == "all")].iloc[0]
-            assert (hota["value"], hota["protocol"]) == (pytest.approx(expected, abs=5e-5), "mot17")
-            plain = evaluate(answer, truth, protocol="plain").set_index("metric")["value"]
+            assert (hota["value"], hota["rule"]) == (pytest.approx(expected, abs=5e-5), "mot17")
+            plain = evaluate(answer, truth, rule="plain").set_index("metric")["value"]
             assert plain["HOTA"] > expected + 0.09

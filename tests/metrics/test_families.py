@@ -71,14 +71,12 @@ def test_a_new_family_is_one_record():
         for name, f in answers.items()
     }
     table = evaluate(boxes(np.arange(8)), boxes(np.arange(10)), "presence", "late")
-    assert table[["metric", "value", "protocol"]].to_numpy().tolist() == [
-        ["missed", pytest.approx(0.2), "late"]
-    ]
+    assert table[["metric", "value", "rule"]].to_numpy().tolist() == [["missed", pytest.approx(0.2), "late"]]
     board = statistics.leaderboard(parts, "missed", samples=1000)
     assert list(board.index) == ["good", "fair", "weak"]  # lower is better
     line = FAMILIES["presence"].timeline(boxes(np.arange(8)), boxes(np.arange(10)))
     assert line.tolist() == [1] * 8 + [0] * 2
-    with pytest.raises(InputError, match="Unknown protocol 'otb' of the family 'presence'"):
+    with pytest.raises(InputError, match="Unknown rule 'otb' of the family 'presence'"):
         score(boxes(np.arange(8)), boxes(np.arange(8)), "presence", "otb")
     with pytest.raises(InputError, match="its code is taken"):
         families.register(TOY)

@@ -32,9 +32,9 @@ def test_explanation_adds_up_and_names_the_rules():
     found = explanation.explain(answer, truth, "otb", "got10k")
     assert found.first_value == pytest.approx(score(answer, truth, "sot", "otb").values()["success_auc"])
     assert found.second_value == pytest.approx(score(answer, truth, "sot", "got10k").values()["success_auc"])
-    assert found.rules.effect.sum() == pytest.approx(found.second_value - found.first_value)
-    assert set(found.rules.index) == set(differences(SOT["otb"], SOT["got10k"]))
-    assert found.rules.index[0] == "absent"  # a quarter of the frames has no visible truth
+    assert found.settings.effect.sum() == pytest.approx(found.second_value - found.first_value)
+    assert set(found.settings.index) == set(differences(SOT["otb"], SOT["got10k"]))
+    assert found.settings.index[0] == "absent"  # a quarter of the frames has no visible truth
     text = str(found)
     assert "success_auc" in text
     assert "absent: miss -> excluded" in text
@@ -44,8 +44,8 @@ def test_explanation_of_one_rule_by_hand():
     # The first frame is lost: OTB copies truth there, which is worth 20/21 of one of 40 frames.
     answer = one().replace(boxes=np.where(np.arange(N)[:, None] == 0, one().boxes + 200, one().boxes))
     found = explanation.explain(answer, one(), "otb", "pysot")
-    assert found.rules.effect["first_frame"] == pytest.approx(-20 / 21 / N)
-    assert explanation.explain(answer, one(), "otb", "otb").rules.empty
+    assert found.settings.effect["first_frame"] == pytest.approx(-20 / 21 / N)
+    assert explanation.explain(answer, one(), "otb", "otb").settings.empty
 
 
 def test_explanation_messages():

@@ -22,7 +22,7 @@ def test_hand_worked():
     truth = np.zeros((1, 5, 2))
     answer = np.array([[[9, 9], [0.5, 0], [0, 3], [20, 0], [0, 0]]], dtype=float)
     visible = np.array([[True, True, True, True, False]])
-    v = points.evaluate(answer, np.ones((1, 5), bool), truth, visible, [0], protocol=NATIVE)
+    v = points.evaluate(answer, np.ones((1, 5), bool), truth, visible, [0], rule=NATIVE)
     assert v["OA"] == 3 / 4
     # 3 visible frames; within 1 px: 1, 2 px: 1, 4 px: 2, 8 px: 2, 16 px: 2.
     assert [v[f"delta_{d}"] for d in (1, 2, 4, 8, 16)] == pytest.approx([1 / 3, 1 / 3, 2 / 3, 2 / 3, 2 / 3])
@@ -37,7 +37,7 @@ def test_hand_worked():
 def test_thresholds_are_strict():
     truth, answer = np.zeros((1, 2, 2)), np.array([[[0, 0], [1, 0]]], dtype=float)
     seen = np.ones((1, 2), bool)
-    v = points.evaluate(answer, seen, truth, seen, [0], protocol=NATIVE)
+    v = points.evaluate(answer, seen, truth, seen, [0], rule=NATIVE)
     assert (v["delta_1"], v["delta_2"]) == (0, 1)
 
 
@@ -50,7 +50,7 @@ def test_first_and_strided():
 def test_raster_of_256():
     truth, answer = np.zeros((1, 2, 2)), np.array([[[0, 0], [7.9, 0]]], dtype=float)
     seen = np.ones((1, 2), bool)
-    v = points.evaluate(answer, seen, truth, seen, [0], protocol=POINTS["tapvid-first"], size=(1024, 512))
+    v = points.evaluate(answer, seen, truth, seen, [0], rule=POINTS["tapvid-first"], size=(1024, 512))
     assert (v["delta_1"], v["delta_2"]) == (0, 1)  # 7.9 px of 1024 are 1.975 of 256
     with pytest.raises(InputError, match="give the image size"):
         points.evaluate(answer, seen, truth, seen, [0])
@@ -60,7 +60,7 @@ def test_raster_of_256():
 def test_perfect_empty_and_no_truth(name):
     rng = np.random.default_rng(0)
     truth, visible = rng.uniform(0, 200, (6, 300, 2)), rng.random((6, 300)) < 0.8
-    query, rule = [0, 3, 5, 9, 200, 100], {"protocol": POINTS[name], "size": (256, 256)}
+    query, rule = [0, 3, 5, 9, 200, 100], {"rule": POINTS[name], "size": (256, 256)}
     perfect = points.evaluate(truth, visible, truth, visible, query, **rule)
     assert set(perfect.values()) == {1.0}
     nothing = points.evaluate(np.full_like(truth, np.nan), visible, truth, visible, query, **rule)
@@ -78,7 +78,7 @@ def test_shapes_are_checked():
             np.zeros((2, 4, 2)),
             np.ones((2, 4)),
             [0, 0],
-            protocol=NATIVE,
+            rule=NATIVE,
         )
 
 
@@ -118,7 +118,7 @@ def test_equations_bounds_and_permutation(seed, mode):
     seen_t[:, -1] = True
     query = rng.integers(0, 10, 5)
     rule = POINTS[f"tapvid-{mode}"]
-    v = points.evaluate(answer, seen_a, truth, seen_t, query, protocol=rule, size=(256, 256))
+    v = points.evaluate(answer, seen_a, truth, seen_t, query, rule=rule, size=(256, 256))
     assert all(0 <= x <= 1 for x in v.values())
     expected = official(query, ~seen_t, truth, ~seen_a, answer, mode)
     assert (v["AJ"], v["delta_avg"], v["OA"]) == pytest.approx(expected, abs=1e-12)
@@ -129,16 +129,16 @@ def test_equations_bounds_and_permutation(seed, mode):
         truth[order],
         seen_t[order],
         query[order],
-        protocol=rule,
+        rule=rule,
         size=(256, 256),
     )
     assert again == pytest.approx(v)
-    shifted = points.evaluate(answer + 50, seen_a, truth + 50, seen_t, query, protocol=rule, size=(256, 256))
+    shifted = points.evaluate(answer + 50, seen_a, truth + 50, seen_t, query, rule=rule, size=(256, 256))
     assert shifted == pytest.approx(v)
     worse = answer.copy()
     worse[2] += 100
     assert (
-        points.evaluate(worse, seen_a, truth, seen_t, query, protocol=rule, size=(256, 256))["AJ"]
+        points.evaluate(worse, seen_a, truth, seen_t, query, rule=rule, size=(256, 256))["AJ"]
         <= v["AJ"] + 1e-12
     )
 
@@ -153,7 +153,7 @@ def test_official_code(mode):
         truth,
         ~hidden[0],
         golden["query"],
-        protocol=POINTS[f"tapvid-{mode}"],
+        rule=POINTS[f"tapvid-{mode}"],
         size=(256, 256),
     )
     names = {"AJ": "average_jaccard", "delta_avg": "average_pts_within_thresh", "OA": "occlusion_accuracy"}

@@ -22,8 +22,8 @@ GOLDEN = Path(__file__).parent / "golden"
 BOX = np.array([[10.0, 20.0, 50.0, 80.0]])
 
 
-def score(answer, truth, protocol="otb", **kwargs):
-    return sot.evaluate([sot.BoxSequence(answer, truth, **kwargs)], SOT[protocol]).values()
+def score(answer, truth, rule="otb", **kwargs):
+    return sot.evaluate([sot.BoxSequence(answer, truth, **kwargs)], SOT[rule]).values()
 
 
 def test_hand_worked():
@@ -198,14 +198,14 @@ def test_lasot_toolkit_on_dtb70(shared):
 
 @pytest.mark.shared
 @pytest.mark.parity
-@pytest.mark.parametrize(("dataset", "protocol"), [("otb", "pytracking"), ("lasot", "pytracking-lasot")])
-def test_pytracking_on_dtb70(shared, dataset, protocol):
+@pytest.mark.parametrize(("dataset", "rule"), [("otb", "pytracking"), ("lasot", "pytracking-lasot")])
+def test_pytracking_on_dtb70(shared, dataset, rule):
     golden = json.loads((GOLDEN / "sot_pytracking.json").read_text())[dataset]
     sequences = []
     for s in gappy(shared, absent=dataset == "lasot"):
         there = (s.truth[:, 2:] > s.truth[:, :2]).all(axis=1)
         sequences.append(s if s.visible is None else replace(s, visible=s.visible & there))
-    found = sot.evaluate(sequences, SOT[protocol])
+    found = sot.evaluate(sequences, SOT[rule])
     assert found.curve("success") == pytest.approx(golden["success"], abs=1e-9)
     assert found.curve("precision") == pytest.approx(golden["precision"], abs=1e-9)
     assert found.curve("norm_precision") == pytest.approx(golden["norm"], abs=1e-9)

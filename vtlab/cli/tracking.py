@@ -153,7 +153,7 @@ def compare(
             names,
             prompts=given if len(given) else None,
             truth=truth,
-            protocol=rule_of(rule, protocol),
+            rule=rule_of(rule, protocol),
             budget_ms=budget_ms,
             progress=lambda line: console.print(f"[dim]{escape(line)}[/]", highlight=False),
         )

@@ -54,7 +54,7 @@ def _scores(tracks: Tracks, sequence: Sequence, run: Run, rule: str | None) -> l
         {
             **{str(k): v for k, v in row.items()},
             "family": run.family,
-            "rule": row["protocol"],
+            "rule": row["rule"],
             "sequence": run.sequence,
         }
         for row in found.to_dict("records")

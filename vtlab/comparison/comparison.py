@@ -43,13 +43,13 @@ class Comparison:
     Attributes:
         sequences: What they ran on.
         runs: Every tracker on every sequence.
-        protocol: Benchmark rule asked for.
+        rule: Benchmark rule asked for.
         budget_ms: Milliseconds that a tracker may take on 95 of 100 frames to be chosen; None = any.
     """
 
     sequences: tuple[Sequence, ...]
     runs: tuple[Run, ...]
-    protocol: str | Mapping[str, str] | None = None
+    rule: str | Mapping[str, str] | None = None
     budget_ms: float | None = None
 
     @property
@@ -73,9 +73,9 @@ class Comparison:
         _known("sequence", name, [s.name for s in self.sequences])
         return [r for r in self.runs if r.sequence == name]
 
-    def rule(self, family: str) -> str | None:
+    def rule_of(self, family: str) -> str | None:
         """The benchmark rule that was asked for a family; None = that of the sequence, or the family's default."""
-        return self.protocol.get(family) if isinstance(self.protocol, Mapping) else self.protocol
+        return self.rule.get(family) if isinstance(self.rule, Mapping) else self.rule
 
     # -- numbers ----------------------------------------------------------------------------------------------
 
@@ -89,7 +89,7 @@ class Comparison:
         truth = {s.name: s for s in self.sequences if s.truth is not None}
         came = {r.tracker for r in self.runs if r.tracks is not None}
         return [
-            (r, _judge(r.answers, truth[r.sequence], r.family, self.rule(r.family)))
+            (r, _judge(r.answers, truth[r.sequence], r.family, self.rule_of(r.family)))
             for r in self.runs
             if r.sequence in truth and r.tracker in came
         ]
@@ -143,7 +143,7 @@ class Comparison:
 
     @cached_property
     def scores(self) -> pd.DataFrame:
-        """Tidy scores: tracker, family, sequence, object_id, metric, value, protocol; proxies where truth is missing."""
+        """Tidy scores: tracker, family, sequence, object_id, metric, value, rule; proxies where truth is missing."""
         import pandas as pd
 
         measured = tidy([part for _, part in self._parts], [r.tracker for r, _ in self._parts])
@@ -263,7 +263,7 @@ class Comparison:
 
     def _metrics(self, family: str) -> list[str]:
         """Metrics of a family that a table shows: those that its rules list, then the family's own."""
-        listed = (m for _, p in self._parts if p.family == family for m in p.protocol.listed)
+        listed = (m for _, p in self._parts if p.family == family for m in p.rule.listed)
         return list(dict.fromkeys((*listed, *FAMILIES[family].columns)))
 
     def _scored(self, family: str) -> list[str]:
@@ -277,7 +277,7 @@ class Comparison:
     def board(self, family: str) -> Board:
         """The leaderboard of a family as it is shown: for a terminal, a notebook, a page, a paper, Markdown."""
         frame, scores = self.leaderboard(family), self.scores
-        rules = sorted(set(scores.loc[scores["family"] == family, "protocol"].astype(str)))
+        rules = sorted(set(scores.loc[scores["family"] == family, "rule"].astype(str)))
         caption = [f"Rule: {'; '.join(rules) or 'none'}.", *report.captions(self, family)]
         main = deciding_metric(frame, family)
         return Board(frame, FAMILIES[family].title, " ".join(caption), main, unranked=tuple(self._unfinished))
@@ -299,7 +299,7 @@ class Comparison:
             for s in self.sequences
             if s.name in scored and s.truth is not None
         )
-        rules = sorted({p.protocol.name for r, p in self._parts if r.family == family})
+        rules = sorted({p.rule.name for r, p in self._parts if r.family == family})
         return Evidence(
             Ground(max(clips, 1), len(scored), labels, ", ".join(rules)),
             self.intervals(family) if clips > 1 else None,

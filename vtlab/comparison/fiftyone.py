@@ -102,7 +102,7 @@ def _fields(trackers: Iterable[str]) -> dict[str, str]:
 
 def _told(comparison: Comparison, fields: Mapping[str, str]) -> list[dict[str, str]]:
     """What the data set says of itself: a row for each tracker."""
-    rules = comparison.scores.groupby("tracker")["protocol"].agg(lambda p: "; ".join(dict.fromkeys(p)))
+    rules = comparison.scores.groupby("tracker")["rule"].agg(lambda p: "; ".join(dict.fromkeys(p)))
     rows = []
     for tracker, field in fields.items():
         mine = [r for r in comparison.runs if r.tracker == tracker]
@@ -142,7 +142,7 @@ def _sample(
         quality: dict[int, NDArray[np.float64]] = {}
         means = np.full(len(video), np.nan)
         if sequence.truth is not None and (run.tracker, run.sequence) not in comparison.unjudged:
-            rule, family = comparison.rule(run.family), FAMILIES[run.family]
+            rule, family = comparison.rule_of(run.family), FAMILIES[run.family]
             quality = family.timelines(run.answers, sequence, rule, of="answer")
             means = family.timeline(run.answers, sequence, rule)
         told = {int(i): float(means[i]) for i in np.flatnonzero(~np.isnan(means[: len(video)]))}

@@ -95,7 +95,7 @@ def timeline(comparison: Comparison, family: str, sequence: int = 0) -> Timeline
         if chosen.truth is None:
             values = _mean_score(run.tracks, n)
         else:
-            values = FAMILIES[family].timeline(run.tracks, chosen, comparison.rule(family))
+            values = FAMILIES[family].timeline(run.tracks, chosen, comparison.rule_of(family))
         line = np.full(n, np.nan)
         stop = n if run.ok else int(run.tracks.frame.max(initial=-1)) + 1
         line[: len(values[:stop])] = values[:stop]

@@ -31,7 +31,7 @@ def save(comparison: Comparison, folder: Path, on_result: OnResult | None = None
     scores, table = comparison.scores.astype({"object_id": str}), comparison.table
     write_whole(folder / "scores.parquet", scores.to_parquet)
     write_whole(folder / "table.csv", csv_text(table, index=True))
-    rules = {family: comparison.rule(family) for family in comparison.families}
+    rules = {family: comparison.rule_of(family) for family in comparison.families}
     apart = len(set(rules.values())) > 1
     sequences = file_names((s.name for s in comparison.sequences), ending=".ignore")
     trackers = file_names(comparison.trackers, _TAKEN)
@@ -65,7 +65,7 @@ def _tell(
         mine = scores[(scores["tracker"] == run.tracker) & (scores["sequence"] == run.sequence)]
         told: dict[str, Any] = {"tracker": run.tracker, "family": run.family, "sequence": run.sequence}
         if len(mine):
-            told["rule"] = "; ".join(dict.fromkeys(mine["protocol"]))
+            told["rule"] = "; ".join(dict.fromkeys(mine["rule"]))
         numbers = {str(m): float(v) for m, v in zip(mine["metric"], mine["value"], strict=True)}
         path = written.get((run.tracker, run.sequence))
         on_result(measured({**told, **numbers, "note": run.note}), [] if path is None else [path])

@@ -18,7 +18,7 @@ from vtlab.comparison.comparison import Comparison
 from vtlab.comparison.proxies import Run
 from vtlab.comparison.saved import Plan
 from vtlab.comparison.trial import Trial
-from vtlab.errors import InputError, Interrupted
+from vtlab.errors import InputError, Interrupted, renamed
 from vtlab.prompts.fit import as_prompts
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
@@ -28,13 +28,14 @@ from vtlab.tracks import Tracks
 from vtlab.video import FrameSource, Image, Video, open_video
 
 
+@renamed(protocol="rule")
 def compare(
     video: Any,
     trackers: Iterable[Any] | Mapping[str, Any],
     *,
     prompts: Any = None,
     truth: Tracks | str | Path | None = None,
-    protocol: str | Mapping[str, str] | None = None,
+    rule: str | Mapping[str, str] | None = None,
     direction: Direction = "forward",
     forward_backward: bool = False,
     budget_ms: float | None = None,
@@ -53,7 +54,7 @@ def compare(
             mask (or clicks with a box) becomes a box for a tracker of boxes, which the run's note says.
         truth: For a plain video: ground-truth `Tracks`, or a file of them. Without truth only proxies are
             measured, which rank nobody.
-        protocol: Name of the benchmark rule, or one for each family ({"sot": "got10k"}); None = the default of
+        rule: Name of the benchmark rule, or one for each family ({"sot": "got10k"}); None = the default of
             each family (`vtlab.metrics.rules`).
         direction: As in `track`.
         forward_backward: Whether to run each prompted tracker backward too, which doubles the time. It ranks nobody (a
@@ -83,10 +84,10 @@ def compare(
     runs: list[Run] = []
     if out is not None or jobs != 1:
         plan = Plan(tuple(sequences), specs, direction, forward_backward, out, jobs)
-        return plan.run(progress, lambda done: _joined(sequences, done, protocol, budget_ms))
+        return plan.run(progress, lambda done: _joined(sequences, done, rule, budget_ms))
 
     def compared() -> Comparison:
-        return _joined(sequences, runs, protocol, budget_ms)
+        return _joined(sequences, runs, rule, budget_ms)
 
     try:
         for sequence in sequences:
@@ -116,9 +117,9 @@ def compare(
     return compared()
 
 
-def _joined(sequences: list[Sequence], runs: list[Run], protocol: Any, budget_ms: float | None) -> Comparison:
+def _joined(sequences: list[Sequence], runs: list[Run], rule: Any, budget_ms: float | None) -> Comparison:
     done = {run.sequence for run in runs}
-    return Comparison(tuple(s for s in sequences if s.name in done), tuple(runs), protocol, budget_ms)
+    return Comparison(tuple(s for s in sequences if s.name in done), tuple(runs), rule, budget_ms)
 
 
 def _specs(trackers: Iterable[Any] | Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any]]]:

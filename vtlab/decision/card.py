@@ -193,7 +193,7 @@ def _of_comparison(comparison: Comparison) -> dict[str, Any]:
         }
         for s in comparison.sequences
     }
-    rule = f", protocol={comparison.protocol!r}" if comparison.protocol is not None else ""
+    rule = f", rule={comparison.rule!r}" if comparison.rule is not None else ""
     return {"runs": runs, "rule": f", truth='truth.parquet'{rule}", "ask": "found = result", "clips": clips}
 
 

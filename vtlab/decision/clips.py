@@ -182,7 +182,10 @@ def _truth(sequence: Sequence, family: str, ids: NDArray[np.int64], notes: list[
 
 def _absent(result: Comparison, family: str) -> Absent | None:
     """What the rule of a comparison makes of absent objects."""
-    asked = [result.rule(family), *(s.truth.record.rule or s.benchmark for s in result.sequences if s.truth)]
+    asked = [
+        result.rule_of(family),
+        *(s.truth.record.rule or s.benchmark for s in result.sequences if s.truth),
+    ]
     named = {SOT[str(r)].absent for r in asked if r in SOT} if family == "sot" else set()
     if len(named) != 1:
         return None

@@ -322,13 +322,13 @@ def _compared(
         raise InputError(f"There is nothing to score of {method!r} on {on!r}.")
     found, rows, known = intervals(parts), [], []
     family = find_family(parts[0].family)
-    wanted = parts[0].protocol.listed or METRICS.get(family.code, (family.main,))
+    wanted = parts[0].rule.listed or METRICS.get(family.code, (family.main,))
     for metric in [m for m in wanted if m in found]:
         here, told = found[metric], published_of(method, on, metric)
         row = Row(
             method=method,
             on=on,
-            rule=parts[0].protocol.name,
+            rule=parts[0].rule.name,
             metric=metric,
             value=round(here.value, 6),
             low=round(here.low, 6),

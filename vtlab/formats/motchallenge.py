@@ -62,7 +62,7 @@ def read_mot(
 ) -> Tracks:
     """Read a MOTChallenge text file as `Tracks`; see `read_mot_rows` for the arguments and errors.
 
-    In truth `score` is the flag of the seventh column (0 = not counted by the protocol), `label` the class, and
+    In truth `score` is the flag of the seventh column (0 = not counted by the rule), `label` the class, and
     `visible` is False where the visibility is 0; its record names the rule that scores it, by the name of its sequence
     (MOT20-01), else by its columns. How visible an object is between 0 and 1 is not kept; the record's `unread` has how
     often it is said. `size` is (width, height).
@@ -145,7 +145,7 @@ class MotChallenge(MotFolder):
             classed = any(label is not None for label in truth.label)
             if not classed and self.rule in _CLASSED:
                 raise FormatError(
-                    f"{place.truth}: the protocol {self.rule!r} needs the class in column 8 and the visibility in "
+                    f"{place.truth}: the rule {self.rule!r} needs the class in column 8 and the visibility in "
                     "column 9; this file has none. Use --as mot15."
                 )
             if images:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from vtlab.errors import InputError, VtlabWarning
+from vtlab.errors import InputError, VtlabWarning, renamed
 from vtlab.metrics.families import FAMILIES, Case, Truth, find_family
 from vtlab.metrics.families.base import Select
 from vtlab.metrics.rules import Rule
@@ -20,7 +20,7 @@ from vtlab.tracks import Tracks
 if TYPE_CHECKING:
     import pandas as pd
 
-COLUMNS = ("tracker", "sequence", "object_id", "metric", "value", "protocol")
+COLUMNS = ("tracker", "sequence", "object_id", "metric", "value", "rule")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Part:
 
     Attributes:
         family: By whose metrics (`vtlab.metrics.families`).
-        protocol: The rule it was made by.
+        rule: The rule it was made by.
         counts: What it adds to the family's combined score.
         objects: Scores of single objects (id -> metric -> value).
         sequence: Name of the sequence.
@@ -37,7 +37,7 @@ class Part:
     """
 
     family: str
-    protocol: Any
+    rule: Any
     counts: Any
     objects: Mapping[Any, Mapping[str, float]]
     sequence: str = ""
@@ -48,11 +48,12 @@ class Part:
         return combine([self])
 
 
+@renamed(protocol="rule")
 def evaluate(
     tracks: Tracks,
     truth: Truth,
     family: str | None = None,
-    protocol: str | Rule | None = None,
+    rule: str | Rule | None = None,
     *,
     by_class: bool = False,
 ) -> pd.DataFrame:
@@ -63,26 +64,27 @@ def evaluate(
         truth: Ground-truth `Tracks`, or a `Sequence` that has them.
         family: `sot` (boxes, matched by object id), `mot` (boxes or masks, matched by overlap), `vos` (masks by
             id) or `points`; default: the family of the tracker that made the tracks, else what they hold.
-        protocol: Name of the benchmark's rule (`vtlab.metrics.rules`); default: the rule that truth was read with or its
+        rule: Name of the benchmark's rule (`vtlab.metrics.rules`); default: the rule that truth was read with or its
             sequence asks for, where that is one of the family, else the family's default.
         by_class: For `mot`: also score each label of truth alone, and both ways to join labels: "class average" (each
             label weighs the same) and "class combined" (each box does), TrackEval's cls_comb_cls_av and cls_comb_det_av.
 
     Returns:
-        A tidy DataFrame: tracker, sequence, object_id (an id, a label, or "all"), metric, value, protocol.
+        A tidy DataFrame: tracker, sequence, object_id (an id, a label, or "all"), metric, value, rule.
 
     Raises:
-        InputError: Unknown family or protocol; tracks and truth share no object; sizes differ; nothing to score; labels
+        InputError: Unknown family or rule; tracks and truth share no object; sizes differ; nothing to score; labels
             are missing where classes are asked for.
     """
-    return table([score(tracks, truth, family, protocol, by_class=by_class)], [tracks.name])
+    return table([score(tracks, truth, family, rule, by_class=by_class)], [tracks.name])
 
 
+@renamed(protocol="rule")
 def score(
     tracks: Tracks,
     truth: Truth,
     family: str | None = None,
-    protocol: str | Rule | None = None,
+    rule: str | Rule | None = None,
     *,
     by_class: bool = False,
 ) -> Part:
@@ -92,19 +94,19 @@ def score(
     """
     case = Case.of(tracks, truth)
     judge = find_family(infer_family(tracks, case.truth, case.rules) if family is None else family)
-    rule = judge.rule_of(case, protocol)
+    by = judge.rule_of(case, rule)
     if by_class and judge.classes is None:
         able = " or ".join(repr(f.code) for f in FAMILIES.values() if f.classes is not None)
         raise InputError(
-            f"Classes are scored in the family {able}, not by the rule {rule.name!r} of {judge.code!r}."
+            f"Classes are scored in the family {able}, not by the rule {by.name!r} of {judge.code!r}."
         )
-    counts, objects = judge.score(case, rule)
-    classes = judge.classes(case, rule) if by_class and judge.classes is not None else {}
-    return Part(judge.code, rule, counts, objects, case.name, classes)
+    counts, objects = judge.score(case, by)
+    classes = judge.classes(case, by) if by_class and judge.classes is not None else {}
+    return Part(judge.code, by, counts, objects, case.name, classes)
 
 
 def combine(parts: Sequence[Part]) -> dict[str, float]:
-    """Combine sequences of one family and protocol by the family's rule: metric -> value."""
+    """Combine sequences of one family and rule as the rule says: metric -> value."""
     if not parts:
         raise InputError("There is nothing to combine.")
     return find_family(parts[0].family).combine([p.counts for p in parts])
@@ -141,13 +143,13 @@ def table(parts: Sequence[Part], trackers: Sequence[str]) -> pd.DataFrame:
     for tracker in dict.fromkeys(trackers):
         mine = [p for p, t in zip(parts, trackers, strict=True) if t == tracker]
         for part in mine:
-            name = part.protocol.name
+            name = part.rule.name
             scored = (*part.objects.items(), *combine_classes([part]).items(), ("all", part.values()))
             for object_id, values in scored:
                 rows += [(tracker, part.sequence, object_id, m, v, name) for m, v in values.items()]
         if len(mine) > 1:
             for label, values in (*combine_classes(mine).items(), ("all", combine(mine))):
-                rows += [(tracker, "all", label, m, v, mine[0].protocol.name) for m, v in values.items()]
+                rows += [(tracker, "all", label, m, v, mine[0].rule.name) for m, v in values.items()]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

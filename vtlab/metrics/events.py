@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.errors import InputError, near
+from vtlab.errors import InputError, near, renamed
 from vtlab.geometry import box_area, box_centers
 from vtlab.metrics import mot, pairing
 from vtlab.metrics.families import Case, Truth
@@ -47,15 +47,16 @@ _COVERED = 0.3
 _NEAR = 0.1
 
 
+@renamed(protocol="rule")
 def events(
-    tracks: Tracks, truth: Truth, protocol: str | None = None, *, size: tuple[int, int] | None = None
+    tracks: Tracks, truth: Truth, rule: str | None = None, *, size: tuple[int, int] | None = None
 ) -> pd.DataFrame:
     """List every identity switch, fragment, false positive, loss and recovery of a multi-object answer.
 
     Args:
         tracks: What a tracker answered.
         truth: Ground-truth `Tracks`, or a sequence that has them.
-        protocol: Rule of the family `mot` by which both sides are prepared; default as in `evaluate`.
+        rule: Rule of the family `mot` by which both sides are prepared; default as in `evaluate`.
         size: (height, width) of the picture, to tell objects that leave it; default: the tracks' own.
 
     Returns:
@@ -64,7 +65,7 @@ def events(
     """
     import pandas as pd
 
-    scene = _Scene.of(tracks, truth, protocol, size)
+    scene = _Scene.of(tracks, truth, rule, size)
     rows = [*scene.identity_rows(), *scene.presence_rows(), *scene.false_rows()]
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
     for name in ("object_id", "answer_id", "previous_id"):
@@ -72,10 +73,11 @@ def events(
     return frame.sort_values(["frame", "kind", "object_id"], kind="stable", ignore_index=True)
 
 
+@renamed(protocol="rule")
 def component_points(
     tracks: Tracks,
     truth: Truth,
-    protocol: str | None = None,
+    rule: str | None = None,
     *,
     camera_motion: ArrayLike | None = None,
     metric: str = "HOTA",
@@ -96,7 +98,7 @@ def component_points(
     Args:
         tracks: What a tracker answered; boxes.
         truth: Ground-truth `Tracks`, or a sequence that has them.
-        protocol: Rule of the family `mot`.
+        rule: Rule of the family `mot`.
         camera_motion: (T,) motion of the picture in pixels from the frame before; default: the median motion of
             true objects.
         metric: Name of the metric whose points are counted.
@@ -106,7 +108,7 @@ def component_points(
     """
     import pandas as pd
 
-    scene = _Scene.of(tracks, truth, protocol, None)
+    scene = _Scene.of(tracks, truth, rule, None)
     base = mot.evaluate(scene.pairs, vace=False).values()
     if metric not in base:
         raise InputError(f"There is no metric {metric!r} of many objects. {near(str(metric), base)}")
@@ -162,12 +164,12 @@ class _Scene:
     size: tuple[int, int] | None
 
     @classmethod
-    def of(cls, tracks: Tracks, truth: Truth, protocol: str | None, size: tuple[int, int] | None) -> _Scene:
+    def of(cls, tracks: Tracks, truth: Truth, rule: str | None, size: tuple[int, int] | None) -> _Scene:
         case = Case.of(tracks, truth)
-        rule, true = FAMILY.rule_of(case, protocol), case.truth
-        pairs = pairs_of(case, rule)
+        by, true = FAMILY.rule_of(case, rule), case.truth
+        pairs = pairs_of(case, by)
         previous = mot.previous_rows(pairs)
-        match, similarity = mot.clear_matches(pairs, rule.threshold, previous)
+        match, similarity = mot.clear_matches(pairs, by.threshold, previous)
         boxes = (_boxes_of(side, rows) for side, rows in ((true, pairs.truth), (tracks, pairs.answer)))
         truth_box, answer_box = boxes
         return cls(

@@ -1,7 +1,8 @@
-"""Why two benchmarks give different numbers for the same boxes: the rules are changed one at a time.
+"""Why two benchmarks give different numbers for the same boxes: the settings in which their rules differ are changed one
+at a time.
 
-The order of the rules matters where they interact, so each rule's share is its mean over all orders (Shapley value)
-where few rules differ, else over random orders; shares always add up to the whole difference.
+The order matters where settings interact, so each one's share is its mean over all orders (Shapley value) where few
+differ, else over random orders; shares always add up to the whole difference.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from vtlab.errors import InputError
 from vtlab.metrics import evaluation
 from vtlab.metrics.families import Truth, find_family
 from vtlab.metrics.records import METRICS
-from vtlab.metrics.rules import Rule, differences, with_rule
+from vtlab.metrics.rules import Rule, differences, with_setting
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -31,13 +32,13 @@ _RANDOM_ORDERS = 60
 
 @dataclass(frozen=True, repr=False)
 class Explanation:
-    """How one metric moves from one protocol to another.
+    """How one metric moves from one rule to another.
 
     Attributes:
         metric: Name of the metric.
-        first: Name of the first protocol, and `first_value` the value by it.
-        second: Name of the second protocol, and `second_value`.
-        rules: DataFrame indexed by rule: from, to, effect; effects add up to the difference.
+        first: Name of the first rule, and `first_value` the value by it.
+        second: Name of the second rule, and `second_value`.
+        settings: DataFrame indexed by setting of the rules: from, to, effect; effects add up to the difference.
     """
 
     metric: str
@@ -45,7 +46,7 @@ class Explanation:
     first_value: float
     second: str
     second_value: float
-    rules: pd.DataFrame
+    settings: pd.DataFrame
 
     def __repr__(self) -> str:
         scale = 100 if METRICS[self.metric].unit == "fraction" else 1
@@ -54,8 +55,8 @@ class Explanation:
             f"{self.metric}: {scale * self.first_value:.2f} by {self.first!r}, {scale * self.second_value:.2f} by "
             f"{self.second!r} ({change:+.2f})."
         ]
-        for rule, row in self.rules.iterrows():
-            lines.append(f"  {scale * row['effect']:+7.2f}  {rule}: {row['from']} -> {row['to']}")
+        for setting, row in self.settings.iterrows():
+            lines.append(f"  {scale * row['effect']:+7.2f}  {setting}: {row['from']} -> {row['to']}")
         return "\n".join(lines)
 
 
@@ -68,21 +69,21 @@ def explain(
     family: str = "sot",
     metric: str | None = None,
 ) -> Explanation:
-    """Say which rules move a number from one protocol to another, and by how much.
+    """Say which settings of the rules move a number from one rule to another, and by how much.
 
     Args:
         tracks: Answers on one sequence or, as a list, on several.
         truth: Ground truth: `Tracks` or a sequence, or a list of them.
-        first: Name of a protocol, such as "otb".
+        first: Name of a rule, such as "otb".
         second: Name of another of the same family, such as "got10k".
         family: Family of both.
         metric: Name of the metric; default: the family's main one.
 
     Returns:
-        An explanation; `print` it, or read its `.rules`.
+        An explanation; `print` it, or read its `.settings`.
 
     Raises:
-        InputError: Unknown protocol or metric, or different numbers of tracks and sequences.
+        InputError: Unknown rule or metric, or different numbers of tracks and sequences.
     """
     answers = [tracks] if isinstance(tracks, Tracks) else list(tracks)
     truths = [truth] if isinstance(truth, (Tracks, sequence.Sequence)) else list(truth)
@@ -91,8 +92,8 @@ def explain(
     judge = find_family(family)
     name = metric or judge.main
 
-    def value(protocol: Rule) -> float:
-        parts = [evaluation.score(a, t, family, protocol) for a, t in zip(answers, truths, strict=True)]
+    def value(rule: Rule) -> float:
+        parts = [evaluation.score(a, t, family, rule) for a, t in zip(answers, truths, strict=True)]
         found = evaluation.combine(parts)
         if name not in found:
             raise InputError(
@@ -104,10 +105,10 @@ def explain(
 
 
 def explain_value(value: Callable[[Any], float], first: Any, second: Any, metric: str) -> Explanation:
-    """Explain any number that is a function of a protocol.
+    """Explain any number that is a function of a rule.
 
     Args:
-        value: Computes the number by a protocol.
+        value: Computes the number by a rule.
         first: A record of `vtlab.metrics.rules`.
         second: Another of the same family.
         metric: Name of the number.
@@ -117,29 +118,29 @@ def explain_value(value: Callable[[Any], float], first: Any, second: Any, metric
     moved = differences(first, second)
     known: dict[frozenset[str], float] = {}
 
-    def at(rules: frozenset[str]) -> float:
-        if rules not in known:
-            protocol = first
-            for rule in sorted(rules):
-                protocol = with_rule(protocol, rule, moved[rule][1])
-            known[rules] = value(protocol)
-        return known[rules]
+    def at(settings: frozenset[str]) -> float:
+        if settings not in known:
+            rule = first
+            for setting in sorted(settings):
+                rule = with_setting(rule, setting, moved[setting][1])
+            known[settings] = value(rule)
+        return known[settings]
 
     effects = dict.fromkeys(moved, 0.0)
     orders = _orders(list(moved))
     for order in orders:
         done: frozenset[str] = frozenset()
-        for rule in order:
-            effects[rule] += (at(done | {rule}) - at(done)) / len(orders)
-            done |= {rule}
-    rows = [(rule, *moved[rule], effects[rule]) for rule in sorted(moved, key=lambda r: -abs(effects[r]))]
-    table = pd.DataFrame(rows, columns=["rule", "from", "to", "effect"]).set_index("rule")
+        for setting in order:
+            effects[setting] += (at(done | {setting}) - at(done)) / len(orders)
+            done |= {setting}
+    rows = [(name, *moved[name], effects[name]) for name in sorted(moved, key=lambda n: -abs(effects[n]))]
+    table = pd.DataFrame(rows, columns=["setting", "from", "to", "effect"]).set_index("setting")
     return Explanation(metric, first.name, at(frozenset()), second.name, at(frozenset(moved)), table)
 
 
-def _orders(rules: list[str]) -> list[tuple[str, ...]]:
-    if len(rules) <= _ALL_ORDERS:
-        return list(itertools.permutations(rules))
+def _orders(names: list[str]) -> list[tuple[str, ...]]:
+    if len(names) <= _ALL_ORDERS:
+        return list(itertools.permutations(names))
     rng = np.random.default_rng(0)
-    wanted = min(_RANDOM_ORDERS, math.factorial(len(rules)))
-    return [tuple(rules[i] for i in rng.permutation(len(rules))) for _ in range(wanted)]
+    wanted = min(_RANDOM_ORDERS, math.factorial(len(names)))
+    return [tuple(names[i] for i in rng.permutation(len(names))) for _ in range(wanted)]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtlab.errors import needs
+from vtlab.errors import needs, renamed
 from vtlab.metrics import pairing
 from vtlab.metrics.families import Case, Truth
 from vtlab.metrics.families.mot import FAMILY, pairs_of
@@ -20,20 +20,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-def accumulator(tracks: Tracks, truth: Truth, protocol: str | None = None) -> Any:
+@renamed(protocol="rule")
+def accumulator(tracks: Tracks, truth: Truth, rule: str | None = None) -> Any:
     """Return a filled `motmetrics.MOTAccumulator`; frames are named by their 0-based index.
 
     Args:
         tracks: What a tracker answered.
         truth: Ground-truth `Tracks`, or a sequence that has them.
-        protocol: Rule of the family `mot` by which both sides are prepared.
+        rule: Rule of the family `mot` by which both sides are prepared.
 
     Raises:
         MissingDependencyError: py-motmetrics is not installed.
     """
     case = Case.of(tracks, truth)
-    rule = FAMILY.rule_of(case, protocol)
-    return of_pairs(pairs_of(case, rule), rule.threshold)
+    by = FAMILY.rule_of(case, rule)
+    return of_pairs(pairs_of(case, by), by.threshold)
 
 
 def of_pairs(pairs: pairing.Pairs, threshold: float = 0.5) -> Any:
@@ -62,9 +63,10 @@ def of_pairs(pairs: pairing.Pairs, threshold: float = 0.5) -> Any:
     return out
 
 
-def event_log(tracks: Tracks, truth: Truth, protocol: str | None = None) -> pd.DataFrame:
+@renamed(protocol="rule")
+def event_log(tracks: Tracks, truth: Truth, rule: str | None = None) -> pd.DataFrame:
     """Return py-motmetrics' table of events: FrameId, Event, Type, OId, HId, D."""
-    return accumulator(tracks, truth, protocol).mot_events
+    return accumulator(tracks, truth, rule).mot_events
 
 
 def summary(

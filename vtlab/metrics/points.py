@@ -13,18 +13,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
-from vtlab.metrics.rules import POINTS, PointProtocol
+from vtlab.metrics.rules import POINTS, PointRule
 
 Bools = NDArray[np.bool_]
 
 
-def evaluated_frames(
-    query_frame: ArrayLike, frames: int, protocol: PointProtocol = POINTS["tapvid-first"]
-) -> Bools:
+def evaluated_frames(query_frame: ArrayLike, frames: int, rule: PointRule = POINTS["tapvid-first"]) -> Bools:
     """Which frames count for each point: (N, T) bool; after the query (`first`) or all but it (`strided`)."""
     query = np.asarray(query_frame, dtype=np.int64)[:, None]
     time = np.arange(frames)[None]
-    return time > query if protocol.mode == "first" else time != query
+    return time > query if rule.mode == "first" else time != query
 
 
 def evaluate(
@@ -34,7 +32,7 @@ def evaluate(
     truth_visible: ArrayLike,
     query_frame: ArrayLike,
     *,
-    protocol: PointProtocol = POINTS["tapvid-first"],
+    rule: PointRule = POINTS["tapvid-first"],
     size: tuple[float, float] | None = None,
     annotated: ArrayLike | None = None,
 ) -> dict[str, float]:
@@ -46,15 +44,15 @@ def evaluate(
         truth: Positions (N, T, 2); NaN where there is none.
         truth_visible: (N, T) bool.
         query_frame: (N,) frame on which each point was given.
-        protocol: A record of `vtlab.metrics.rules.POINTS`.
-        size: Image (width, height) of the pixels above; needed by protocols that score in a fixed raster.
+        rule: A record of `vtlab.metrics.rules.POINTS`.
+        size: Image (width, height) of the pixels above; needed by rules that score in a fixed raster.
         annotated: (N, T) bool, frames that truth says anything about; default all.
 
     Returns:
         AJ, delta_avg, OA, and for each threshold `jaccard_<d>` and `delta_<d>`.
 
     Raises:
-        InputError: Shapes differ, or the protocol needs the size.
+        InputError: Shapes differ, or the rule needs the size.
     """
     a, t = np.asarray(answer, dtype=np.float64), np.asarray(truth, dtype=np.float64)
     seen_a, seen_t = np.asarray(answer_visible, dtype=bool), np.asarray(truth_visible, dtype=bool)
@@ -63,8 +61,8 @@ def evaluate(
             f"Points: answer {a.shape} and {seen_a.shape}, truth {t.shape} and {seen_t.shape}; expected (N, T, 2) "
             "and (N, T)."
         )
-    scale = _scale(protocol, size)
-    counted = evaluated_frames(query_frame, a.shape[1], protocol)
+    scale = _scale(rule, size)
+    counted = evaluated_frames(query_frame, a.shape[1], rule)
     if annotated is not None:
         counted = counted & np.asarray(annotated, dtype=bool)
     seen_a = seen_a & np.isfinite(a).all(axis=2)
@@ -72,31 +70,31 @@ def evaluate(
     with np.errstate(invalid="ignore"):
         out = {"OA": _ratio(((seen_a == seen_t) & counted).sum(), counted.sum())}
         truths = (seen_t & counted).sum()
-        for d in protocol.thresholds:
+        for d in rule.thresholds:
             near = squared < d * d
             hits = near & seen_t & counted
             false = seen_a & counted & ~(near & seen_t)
             out[f"delta_{d:g}"] = _ratio(hits.sum(), truths)
             out[f"jaccard_{d:g}"] = _ratio((hits & seen_a).sum(), truths + false.sum())
-    out["AJ"] = float(np.mean([out[f"jaccard_{d:g}"] for d in protocol.thresholds]))
-    out["delta_avg"] = float(np.mean([out[f"delta_{d:g}"] for d in protocol.thresholds]))
+    out["AJ"] = float(np.mean([out[f"jaccard_{d:g}"] for d in rule.thresholds]))
+    out["delta_avg"] = float(np.mean([out[f"delta_{d:g}"] for d in rule.thresholds]))
     return out
 
 
 def nearness(
     offset: ArrayLike,
-    protocol: PointProtocol = POINTS["tapvid-first"],
+    rule: PointRule = POINTS["tapvid-first"],
     size: tuple[float, float] | None = None,
 ) -> NDArray[np.float64]:
     """Part of the thresholds within which points lie, (...): the mean over visible points is `delta_avg`.
 
     Args:
         offset: Answer less truth (..., 2) in pixels; NaN, which is near to nothing, where either is missing.
-        protocol: A record of `vtlab.metrics.rules.POINTS`.
+        rule: A record of `vtlab.metrics.rules.POINTS`.
         size: As in `evaluate`.
     """
-    squared = np.square(np.asarray(offset, dtype=np.float64) * _scale(protocol, size)).sum(axis=-1)
-    return np.mean([squared < d * d for d in protocol.thresholds], axis=0)
+    squared = np.square(np.asarray(offset, dtype=np.float64) * _scale(rule, size)).sum(axis=-1)
+    return np.mean([squared < d * d for d in rule.thresholds], axis=0)
 
 
 def combine(videos: Iterable[dict[str, float]]) -> dict[str, float]:
@@ -110,14 +108,14 @@ def combine(videos: Iterable[dict[str, float]]) -> dict[str, float]:
     return out
 
 
-def _scale(protocol: PointProtocol, size: tuple[float, float] | None) -> NDArray[np.float64]:
-    if protocol.raster is None:
+def _scale(rule: PointRule, size: tuple[float, float] | None) -> NDArray[np.float64]:
+    if rule.raster is None:
         return np.ones(2)
     if size is None:
         raise InputError(
-            f"The protocol {protocol.name!r} scores at {protocol.raster} x {protocol.raster}: give the image size."
+            f"The rule {rule.name!r} scores at {rule.raster} x {rule.raster}: give the image size."
         )
-    return protocol.raster / np.asarray(size, dtype=np.float64)
+    return rule.raster / np.asarray(size, dtype=np.float64)
 
 
 def _ratio(count: np.integer, total: np.integer) -> float:

@@ -24,7 +24,7 @@ class Rule:
     """What every rule says, whatever its family.
 
     Attributes:
-        name: Short name, as given to `evaluate(protocol=...)`.
+        name: Short name, as given to `evaluate(rule=...)`.
         source: The tool or paper that fixes the rule.
         hidden_answers: What an answer is worth that the tracker marks as not visible. `counted`: as much as any other,
             as in tools that read one box from each line of a result file and know no such mark. `dropped`: it is no
@@ -40,8 +40,8 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class SotProtocol(Rule):
-    """The rules by which one single-object benchmark turns boxes into numbers.
+class SotRule(Rule):
+    """The rule by which one single-object benchmark turns boxes into numbers.
 
     The tools (got10k-toolkit, pysot, pytracking, LaSOT's and TrackingNet's) read a box from every line of a result and
     score it, so an answer that is marked as hidden counts. VOT's results say `0` where a tracker sees nothing, and vtlab's
@@ -109,16 +109,16 @@ class SotProtocol(Rule):
 
 _VOT = ("eao", "accuracy", "failures", "robustness")
 _DRAWN: dict[str, Any] = {"first_frame": "given", "absent": "excluded", "bounds": "image", "regions": "drawn"}
-SOT: dict[str, SotProtocol] = {
+SOT: dict[str, SotRule] = {
     p.name: p
     for p in (
-        SotProtocol(
+        SotRule(
             "otb",
             "got10k-toolkit 0.1.3 ExperimentOTB; Wu et al., OTB-100, TPAMI 2015",
             absent="miss",
             empty_truth="point",
         ),
-        SotProtocol(
+        SotRule(
             "pysot",
             "pysot toolkit OPEBenchmark",
             first_frame="given",
@@ -127,7 +127,7 @@ SOT: dict[str, SotProtocol] = {
             outside="center_hit",
             origin=1,
         ),
-        SotProtocol(
+        SotRule(
             "lasot",
             "LaSOT_Evaluation_Toolkit (absent frames stay in the denominator); Fan et al., CVPR 2019",
             absent="miss",
@@ -135,18 +135,18 @@ SOT: dict[str, SotProtocol] = {
             origin=1,
             no_answer="repeated",
         ),
-        SotProtocol(
+        SotRule(
             "pytracking-lasot",
             "pytracking extract_results for LaSOT (absent frames stay in the denominator)",
             absent="miss",
             no_answer="repeated",
         ),
-        SotProtocol(
+        SotRule(
             "pytracking",
             "pytracking extract_results for all but LaSOT and UAV123",
             no_answer="repeated",
         ),
-        SotProtocol(
+        SotRule(
             "got10k",
             "got10k-toolkit 0.1.3 ExperimentGOT10k; Huang et al., GOT-10k, TPAMI 2019",
             first_frame="dropped",
@@ -154,7 +154,7 @@ SOT: dict[str, SotProtocol] = {
             origin=1,
             combine="frames",
         ),
-        SotProtocol(
+        SotRule(
             "trackingnet",
             "TrackingNet-devkit metrics.py; Mueller et al., ECCV 2018",
             rounded=True,
@@ -163,14 +163,14 @@ SOT: dict[str, SotProtocol] = {
             area="trapezoid",
             precision="auc",
         ),
-        SotProtocol(
+        SotRule(
             "vot",
             "VOT toolkit 0.9: drawn regions; lengths of the expected overlap as in VOT2017, VOT2018 and VOT2020 to 2022",
             hidden_answers="dropped",
             listed=_VOT,
             **_DRAWN,
         ),
-        SotProtocol(
+        SotRule(
             "vot2016",
             "VOT toolkit 0.9, lengths of VOT2015 and VOT2016",
             hidden_answers="dropped",
@@ -178,7 +178,7 @@ SOT: dict[str, SotProtocol] = {
             eao_supervised=(108, 371),
             **_DRAWN,
         ),
-        SotProtocol(
+        SotRule(
             "vot2019",
             "VOT toolkit 0.9, lengths of VOT2019",
             hidden_answers="dropped",
@@ -186,7 +186,7 @@ SOT: dict[str, SotProtocol] = {
             eao_supervised=(46, 291),
             **_DRAWN,
         ),
-        SotProtocol(
+        SotRule(
             "plain",
             "vtlab: the prompted frame and absent frames are left out, sequences weigh the same",
             first_frame="dropped",
@@ -197,8 +197,8 @@ SOT: dict[str, SotProtocol] = {
 
 
 @dataclass(frozen=True)
-class MotProtocol(Rule):
-    """The rules by which one multi-object benchmark prepares boxes or masks before they are scored.
+class MotRule(Rule):
+    """The rule by which one multi-object benchmark prepares boxes or masks before they are scored.
 
     TrackEval scores every line of a result; a tracker that sees an object no more writes no line, so an answer that
     is marked as hidden is dropped here as it is when the file is written.
@@ -234,21 +234,17 @@ _KITTI = "TrackEval 1.3.0 Kitti2DBox; Geiger et al., CVPR 2012"
 _ROAD: dict[str, Any] = {"ignore_coverage": 0.5, "least_height": 25.0}
 _ROAD |= {"levels": (("truncated", 0), ("occluded", 2))}
 _BDD = ("pedestrian", "rider", "car", "bus", "truck", "train", "motorcycle", "bicycle")
-MOT: dict[str, MotProtocol] = {
+MOT: dict[str, MotRule] = {
     p.name: p
     for p in (
-        MotProtocol("mot15", _TRACKEVAL),
-        MotProtocol("mot16", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
-        MotProtocol("mot17", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
-        MotProtocol("mot20", _TRACKEVAL, ("pedestrian",), (*_DISTRACTORS, "non_mot_vehicle")),
-        MotProtocol(
-            "mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5, masks=True
-        ),
-        MotProtocol("kitti-car", _KITTI, ("car",), ("van",), answers=("car",), **_ROAD),
-        MotProtocol(
-            "kitti-pedestrian", _KITTI, ("pedestrian",), ("person",), answers=("pedestrian",), **_ROAD
-        ),
-        MotProtocol(
+        MotRule("mot15", _TRACKEVAL),
+        MotRule("mot16", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
+        MotRule("mot17", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
+        MotRule("mot20", _TRACKEVAL, ("pedestrian",), (*_DISTRACTORS, "non_mot_vehicle")),
+        MotRule("mots", "TrackEval 1.3.0 MOTSChallenge", ("pedestrian",), ignore_coverage=0.5, masks=True),
+        MotRule("kitti-car", _KITTI, ("car",), ("van",), answers=("car",), **_ROAD),
+        MotRule("kitti-pedestrian", _KITTI, ("pedestrian",), ("person",), answers=("pedestrian",), **_ROAD),
+        MotRule(
             "bdd100k",
             "TrackEval 1.3.0 BDD100K, all classes as one",
             _BDD,
@@ -256,10 +252,10 @@ MOT: dict[str, MotProtocol] = {
             answers=_BDD,
             ignored=("ignore", "other person", "trailer", "other vehicle"),
         ),
-        MotProtocol("youtube-vis", "TrackEval 1.3.0 YouTubeVIS, all classes as one", masks=True),
-        MotProtocol("tao", "TrackEval 1.3.0 TAO, all classes as one"),
-        MotProtocol("burst", "TrackEval 1.3.0 BURST, all classes as one", masks=True),
-        MotProtocol(
+        MotRule("youtube-vis", "TrackEval 1.3.0 YouTubeVIS, all classes as one", masks=True),
+        MotRule("tao", "TrackEval 1.3.0 TAO, all classes as one"),
+        MotRule("burst", "TrackEval 1.3.0 BURST, all classes as one", masks=True),
+        MotRule(
             "plain",
             "vtlab: all truth counts that is visible and has no score of 0 (MOTChallenge's flag); answers in ignore "
             "regions do not",
@@ -271,8 +267,8 @@ MOT: dict[str, MotProtocol] = {
 
 
 @dataclass(frozen=True)
-class VosProtocol(Rule):
-    """The rules by which one mask benchmark selects frames and combines objects.
+class VosRule(Rule):
+    """The rule by which one mask benchmark selects frames and combines objects.
 
     An object that is not seen has no pixels in the tools' label pictures, so the mask of an answer that is marked as
     hidden is dropped here as it is when the pictures are written.
@@ -290,30 +286,30 @@ class VosProtocol(Rule):
     tolerance: float = 0.008
 
 
-VOS: dict[str, VosProtocol] = {
+VOS: dict[str, VosRule] = {
     p.name: p
     for p in (
-        VosProtocol(
+        VosRule(
             "davis",
             "davis2017-evaluation, semi-supervised; Pont-Tuset et al., arXiv:1704.00675",
             drop_last=True,
         ),
         # Objects begin late; on disk meta.json lists the frames of each, which are those that count (`vtlab.benchmark`).
-        VosProtocol("youtube-vos", "YouTube-VOS server: Xu et al., arXiv:1809.03327"),
-        VosProtocol(
+        VosRule("youtube-vos", "YouTube-VOS server: Xu et al., arXiv:1809.03327"),
+        VosRule(
             "lvos",
             "lvos-evaluation (the prompted frame counts), but for frames after an object's last, which it leaves out",
             drop_first=False,
             drop_last=True,
         ),
-        VosProtocol("plain", "vtlab: every frame but the prompted one"),
+        VosRule("plain", "vtlab: every frame but the prompted one"),
     )
 }
 
 
 @dataclass(frozen=True)
-class PointProtocol(Rule):
-    """The rules by which a point benchmark selects frames and scales positions.
+class PointRule(Rule):
+    """The rule by which a point benchmark selects frames and scales positions.
 
     Whether a point is visible is part of the answer: it decides OA and AJ, while delta_avg looks at positions alone.
 
@@ -330,25 +326,25 @@ class PointProtocol(Rule):
 
 
 _TAPVID = "TAP-Vid evaluation; Doersch et al., NeurIPS 2022"
-POINTS: dict[str, PointProtocol] = {
+POINTS: dict[str, PointRule] = {
     p.name: p
     for p in (
-        PointProtocol("tapvid-first", _TAPVID),
-        PointProtocol("tapvid-strided", _TAPVID, mode="strided"),
-        PointProtocol("native-first", "TAP-Vid's rule in the video's own pixels", raster=None),
-        PointProtocol("native-strided", "TAP-Vid's rule in the video's own pixels", "strided", None),
+        PointRule("tapvid-first", _TAPVID),
+        PointRule("tapvid-strided", _TAPVID, mode="strided"),
+        PointRule("native-first", "TAP-Vid's rule in the video's own pixels", raster=None),
+        PointRule("native-strided", "TAP-Vid's rule in the video's own pixels", "strided", None),
     )
 }
 
 
 def differences(first: Rule, second: Rule) -> dict[str, tuple[Any, Any]]:
-    """Return the rules in which two records of one family differ: rule -> (value of first, of second)."""
+    """Return the settings in which two rules of one family differ: setting -> (value of first, of second)."""
     if type(first) is not type(second):
-        raise InputError(f"{first.name!r} and {second.name!r} are protocols of different families.")
+        raise InputError(f"{first.name!r} and {second.name!r} are rules of different families.")
     pairs = {f.name: (getattr(first, f.name), getattr(second, f.name)) for f in fields(first)}
     return {k: v for k, v in pairs.items() if k not in ("name", "source") and v[0] != v[1]}
 
 
-def with_rule(protocol: Any, rule: str, value: Any) -> Any:
-    """Return a copy of a record in which one rule has another value."""
-    return replace(protocol, **{rule: value})
+def with_setting(rule: Any, setting: str, value: Any) -> Any:
+    """Return a copy of a rule in which one setting has another value."""
+    return replace(rule, **{setting: value})

@@ -1,4 +1,4 @@
-"""Single-object metrics: success, precision, normalised precision, AO, SR, OP, in the dialect of a protocol.
+"""Single-object metrics: success, precision, normalised precision, AO, SR, OP, in the dialect of a rule.
 
 Pure functions on flat arrays: all sequences in one array of frames, `sequence` telling them apart, so that a
 benchmark of hundreds of sequences costs a few array operations. Boxes are xyxy edges; NaN means no answer.
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
 from vtlab.metrics import vot_runs
-from vtlab.metrics.rules import SOT, SotProtocol
+from vtlab.metrics.rules import SOT, SotRule
 from vtlab.metrics.vot_regions import region_overlaps
 
 Array = NDArray[np.float64]
@@ -34,11 +34,11 @@ class BoxSequence:
         answer: Boxes (N, 4) xyxy, NaN where the tracker gave none.
         truth: Boxes (N, 4) xyxy, NaN where there is none.
         visible: (N,) bool: the object can be seen; default: wherever truth has an area.
-        size: Image (width, height); needed by the protocols that cut boxes to the image.
+        size: Image (width, height); needed by the rules that cut boxes to the image.
         name: Name for messages.
         looked: (N,) bool: somebody looked at the frame, so that truth says something of it; default: all. Others don't
             count.
-        overlap: (N,) overlaps of regions, where the protocol draws them; default: of the boxes.
+        overlap: (N,) overlaps of regions, where the rule draws them; default: of the boxes.
         vot: What the object adds to VOT's measures there.
     """
 
@@ -54,10 +54,10 @@ class BoxSequence:
 
 @dataclass(frozen=True)
 class SotScores:
-    """Scores of a set of sequences by one protocol.
+    """Scores of a set of sequences by one rule.
 
     Attributes:
-        protocol: The rule they were made by.
+        rule: The rule they were made by.
         frames: (S,) counted frames of each sequence.
         overlap_sum: (S,) sum of overlaps over the counted frames.
         success: (S, 21) counted frames whose overlap exceeds each threshold.
@@ -66,7 +66,7 @@ class SotScores:
         vot: What the sequences add to VOT's measures, where the rule has them.
     """
 
-    protocol: SotProtocol
+    rule: SotRule
     frames: Ints
     overlap_sum: Array
     success: Ints
@@ -82,7 +82,7 @@ class SotScores:
     def curve(self, which: str = "success") -> Array:
         """Return the combined curve `success`, `precision` or `norm_precision` as fractions."""
         counts = getattr(self, which)
-        if self.protocol.combine == "frames":
+        if self.rule.combine == "frames":
             return counts.sum(axis=0) / max(int(self.frames.sum()), 1)
         return _mean(self.rates(which))
 
@@ -97,7 +97,7 @@ class SotScores:
             return dict.fromkeys(NAMES, np.nan) | more
         total = self.frames.sum()
         precision, normalized = self.curve("precision"), self.curve("norm_precision")
-        at = 20 if self.protocol.precision == "20px" else 8
+        at = 20 if self.rule.precision == "20px" else 8
         op = _mean(_divide(self.passed, self.frames[:, None]))
         return {
             "success_auc": self._area(self.curve("success")),
@@ -121,7 +121,7 @@ class SotScores:
         """Return the scores of a selection of the sequences (repeats allowed, as a bootstrap needs)."""
         i = np.asarray(index)
         return SotScores(
-            self.protocol,
+            self.rule,
             self.frames[i],
             self.overlap_sum[i],
             self.success[i],
@@ -131,13 +131,13 @@ class SotScores:
         )
 
     def _area(self, curve: Array) -> float:
-        if self.protocol.area == "mean":
+        if self.rule.area == "mean":
             return float(curve.mean())
         return float((curve.sum() - (curve[0] + curve[-1]) / 2) / (len(curve) - 1))
 
 
 def concat(parts: Sequence[SotScores], *, repetitions: bool = False) -> SotScores:
-    """Join the scores of several sets of sequences that were made by one protocol; `repetitions`: of several runs on the
+    """Join the scores of several sets of sequences that were made by one rule; `repetitions`: of several runs on the
     same sequences, whose counts are added.
     """
     if not parts:
@@ -146,11 +146,11 @@ def concat(parts: Sequence[SotScores], *, repetitions: bool = False) -> SotScore
     columns: dict[str, Any] = {
         f.name: join([getattr(p, f.name) for p in parts], axis=0)
         for f in fields(SotScores)
-        if f.name not in ("protocol", "vot")
+        if f.name not in ("rule", "vot")
     }
     told = [p.vot for p in parts if p.vot is not None]
     joined = vot_runs.join(told, repetitions=repetitions) if told else None
-    return SotScores(parts[0].protocol, **columns, vot=joined)
+    return SotScores(parts[0].rule, **columns, vot=joined)
 
 
 NAMES = (
@@ -159,32 +159,32 @@ NAMES = (
 )  # fmt: skip
 
 
-def evaluate(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"]) -> SotScores:
-    """Score answers against truth by one protocol.
+def evaluate(sequences: Sequence[BoxSequence], rule: SotRule = SOT["otb"]) -> SotScores:
+    """Score answers against truth by one rule.
 
     Args:
         sequences: One entry for each object and sequence; they may differ in length.
-        protocol: A record of `vtlab.metrics.rules.SOT`.
+        rule: A record of `vtlab.metrics.rules.SOT`.
 
     Returns:
         Counts for each sequence, from which `SotScores.values` makes the combined numbers.
 
     Raises:
-        InputError: Answer and truth of a sequence differ in length, or the protocol needs the image size.
+        InputError: Answer and truth of a sequence differ in length, or the rule needs the image size.
     """
-    flat = _flatten(sequences, protocol)
-    found = _count(protocol, len(sequences), flat.owner, _judge(flat, protocol))
+    flat = _flatten(sequences, rule)
+    found = _count(rule, len(sequences), flat.owner, _judge(flat, rule))
     told = [s.vot for s in sequences if s.vot is not None]
     return replace(found, vot=vot_runs.join(told)) if told else found
 
 
-def overlaps(sequences: Sequence[BoxSequence], protocol: SotProtocol = SOT["otb"]) -> list[Array]:
+def overlaps(sequences: Sequence[BoxSequence], rule: SotRule = SOT["otb"]) -> list[Array]:
     """Overlap on each frame by the same judging as `evaluate`: for each sequence (N,), NaN on frames that don't count.
 
     The mean over the frames of all sequences is `ao`.
     """
-    flat = _flatten(sequences, protocol)
-    judged = _judge(flat, protocol)
+    flat = _flatten(sequences, rule)
+    judged = _judge(flat, rule)
     values = np.where(judged.counted, np.maximum(judged.overlap, 0.0), np.nan)
     return np.split(values, flat.first[1:])
 
@@ -199,15 +199,15 @@ class _Judged:
     normalized: Array
 
 
-def _judge(flat: _Flat, protocol: SotProtocol) -> _Judged:
+def _judge(flat: _Flat, rule: SotRule) -> _Judged:
     a, t = flat.answer, flat.truth
-    if protocol.rounded:
+    if rule.rounded:
         a, t = _round(a), _round(t)
     real = (t[2] > t[0]) & (t[3] > t[1])
     valid = real if flat.visible is None else real & flat.visible
     overlap = flat.overlap
     if overlap is None:
-        overlap = _iou(_bound(a, flat.size, protocol.bounds), _bound(t, flat.size, protocol.bounds))
+        overlap = _iou(_bound(a, flat.size, rule.bounds), _bound(t, flat.size, rule.bounds))
     dx, dy = ((a[i] + a[i + 2] - t[i] - t[i + 2]) * 0.5 for i in (0, 1))
     error = np.sqrt(dx * dx + dy * dy)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -217,21 +217,21 @@ def _judge(flat: _Flat, protocol: SotProtocol) -> _Judged:
     # A frame that counts without visible truth is a miss: an overlap below every threshold, an error above.
     overlap = np.where(valid, overlap, -1.0)
     located: Bools = valid
-    if protocol.empty_truth == "point":
+    if rule.empty_truth == "point":
         located = ~np.isnan(t[0]) if flat.visible is None else flat.visible & ~np.isnan(t[0])
     # fmin turns NaN (no answer) into infinity.
     error = np.fmin(np.where(located, error, np.inf), np.inf)
     normalized = np.fmin(np.where(valid, normalized, np.inf), np.inf)
-    if protocol.outside != "compared":
+    if rule.outside != "compared":
         outside = (t[0] + t[2] <= 1) | (t[1] + t[3] <= 1)
-        if protocol.outside == "corner_hit":
+        if rule.outside == "corner_hit":
             outside = ~(real & (t[:2] > 0).all(axis=0)) & ~np.isnan(t[0])
             if flat.visible is not None:
                 outside &= flat.visible
             overlap = np.where(outside, -1.0, overlap)
         error, normalized = np.where(outside, 0.0, error), np.where(outside, 0.0, normalized)
-    counted: Any = valid.copy() if protocol.absent == "excluded" else np.ones(len(valid), bool)
-    if protocol.first_frame == "dropped":
+    counted: Any = valid.copy() if rule.absent == "excluded" else np.ones(len(valid), bool)
+    if rule.first_frame == "dropped":
         counted[flat.first] = False
     if flat.looked is not None:
         counted &= flat.looked
@@ -252,26 +252,26 @@ class _Flat:
     overlap: Array | None = None
 
 
-def _flatten(sequences: Sequence[BoxSequence], protocol: SotProtocol) -> _Flat:
+def _flatten(sequences: Sequence[BoxSequence], rule: SotRule) -> _Flat:
     if not sequences:
         raise InputError("No sequences were given to score.")
     answers, truths = (
         [np.asarray(getattr(s, side), dtype=np.float64) for s in sequences] for side in ("answer", "truth")
     )
     for s, a, t in zip(sequences, answers, truths, strict=True):
-        _check(s, a, t, protocol)
+        _check(s, a, t, rule)
     lengths = np.array([len(t) for t in truths])
     first = np.cumsum(lengths) - lengths
     # Transposing copies, so nothing given is changed below.
     answer, truth = (np.ascontiguousarray(np.concatenate(side).T) for side in (answers, truths))
-    if protocol.no_answer == "repeated":
+    if rule.no_answer == "repeated":
         answer = _repeat_last(answer, first)
-    if protocol.first_frame == "truth":
+    if rule.first_frame == "truth":
         answer[:, first] = truth[:, first]
     owner = np.repeat(np.arange(len(lengths)), lengths)
-    size = np.array([s.size for s in sequences], dtype=np.float64)[owner].T if protocol.needs_size else None
+    size = np.array([s.size for s in sequences], dtype=np.float64)[owner].T if rule.needs_size else None
     seen, looked = (_flags([getattr(s, name) for s in sequences], lengths) for name in ("visible", "looked"))
-    drawn = protocol.regions == "drawn"
+    drawn = rule.regions == "drawn"
     overlap = np.concatenate([_drawn(s) for s in sequences]) if drawn else None
     return _Flat(answer, truth, seen, size, owner, first, looked, overlap)
 
@@ -285,7 +285,7 @@ def _drawn(s: BoxSequence) -> Array:
     return region_overlaps(answer, truth, None if s.size is None else (round(s.size[1]), round(s.size[0])))
 
 
-def _check(s: BoxSequence, answer: Array, truth: Array, protocol: SotProtocol) -> None:
+def _check(s: BoxSequence, answer: Array, truth: Array, rule: SotRule) -> None:
     where = f"Sequence {s.name!r}: " if s.name else ""
     if answer.ndim != 2 or truth.ndim != 2 or answer.shape[1] != 4 or truth.shape[1] != 4:
         raise InputError(f"{where}expected boxes of shape (N, 4), got {answer.shape} and {truth.shape}.")
@@ -294,8 +294,8 @@ def _check(s: BoxSequence, answer: Array, truth: Array, protocol: SotProtocol) -
             f"{where}{len(answer)} answers for {len(truth)} frames of truth. Give one box for each frame, NaN "
             "where the tracker had none."
         )
-    if protocol.needs_size and s.size is None:
-        raise InputError(f"{where}the protocol {protocol.name!r} cuts boxes to the image: give its size.")
+    if rule.needs_size and s.size is None:
+        raise InputError(f"{where}the rule {rule.name!r} cuts boxes to the image: give its size.")
     for name, flags in (("visible", s.visible), ("looked", s.looked), ("overlap", s.overlap)):
         if flags is not None and np.shape(flags) != (len(truth),):
             raise InputError(f"{where}{name} has shape {np.shape(flags)}, expected ({len(truth)},).")
@@ -342,7 +342,7 @@ def _bound(boxes: Array, size: Array | None, rule: str) -> Array:
     return np.concatenate([low, low + np.clip(boxes[2:] - boxes[:2], 0, size - low)])
 
 
-def _count(protocol: SotProtocol, sequences: int, owner: Ints, judged: _Judged) -> SotScores:
+def _count(rule: SotRule, sequences: int, owner: Ints, judged: _Judged) -> SotScores:
     overlap, error, normalized = judged.overlap, judged.error, judged.normalized
     if not judged.counted.all():
         owner = owner[judged.counted]
@@ -350,7 +350,7 @@ def _count(protocol: SotProtocol, sequences: int, owner: Ints, judged: _Judged) 
 
     def reached(values: Array, thresholds: Array) -> Ints:
         """Frames of each sequence whose value exceeds each threshold (sequences, len(thresholds))."""
-        exceeded = _below(values, thresholds, equal=not protocol.strict)
+        exceeded = _below(values, thresholds, equal=not rule.strict)
         return _histogram(owner, exceeded, sequences, len(thresholds) + 1)[:, ::-1].cumsum(axis=1)[:, -2::-1]
 
     def within(values: Array, thresholds: Array) -> Ints:
@@ -359,12 +359,12 @@ def _count(protocol: SotProtocol, sequences: int, owner: Ints, judged: _Judged) 
         return _histogram(owner, index, sequences, len(thresholds) + 1).cumsum(axis=1)[:, :-1]
 
     return SotScores(
-        protocol,
+        rule,
         np.bincount(owner, minlength=sequences),
         np.bincount(owner, np.maximum(overlap, 0.0), sequences).astype(np.float64),
-        reached(overlap, protocol.overlap_thresholds()),
-        within(error, protocol.center_thresholds()),
-        within(normalized, protocol.normalized_thresholds()),
+        reached(overlap, rule.overlap_thresholds()),
+        within(error, rule.center_thresholds()),
+        within(normalized, rule.normalized_thresholds()),
     )
 
 

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
 from vtlab.masks import as_mask
-from vtlab.metrics.rules import VOS, VosProtocol
+from vtlab.metrics.rules import VOS, VosRule
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -169,20 +169,20 @@ def evaluate_object(
 
 
 def counted_frames(
-    truth_frames: ArrayLike, first: int, last: int, protocol: VosProtocol = VOS["davis"]
+    truth_frames: ArrayLike, first: int, last: int, rule: VosRule = VOS["davis"]
 ) -> NDArray[np.int64]:
-    """Frames of an object that count by a protocol.
+    """Frames of an object that count by a rule.
 
     Args:
         truth_frames: Frames that have truth.
         first: Frame of the object's prompt.
         last: Last frame of the sequence.
-        protocol: A record of `vtlab.metrics.rules.VOS`.
+        rule: A record of `vtlab.metrics.rules.VOS`.
     """
     marked = np.unique(np.asarray(truth_frames, dtype=np.int64))
-    frames = marked if protocol.annotated_only else np.arange(first, last + 1)
-    keep = frames > first if protocol.drop_first else frames >= first
-    if protocol.drop_last:
+    frames = marked if rule.annotated_only else np.arange(first, last + 1)
+    keep = frames > first if rule.drop_first else frames >= first
+    if rule.drop_last:
         keep &= frames < last
     return frames[keep]
 

@@ -249,7 +249,7 @@ def _(part: FormatPart) -> None:
     assert set(result.parts) == set(answers)
     values = {tracker: parts[0].values() for tracker, parts in result.parts.items()}
     for tracker, answer in answers.items():
-        rule = result.parts[tracker][0].protocol.name
+        rule = result.parts[tracker][0].rule.name
         in_memory = score(answer, whole(truth, rule), result.family, rule).values()
         assert set(values[tracker]) == set(in_memory)
         for metric, value in in_memory.items():

@@ -114,9 +114,7 @@ class Family:
             return name
         key = self.default if name is None else str(name).lower()
         if key not in self.rules:
-            raise InputError(
-                f"Unknown protocol {name!r} of the family {self.code!r}. {near(key, self.rules)}"
-            )
+            raise InputError(f"Unknown rule {name!r} of the family {self.code!r}. {near(key, self.rules)}")
         return self.rules[key]
 
     def shown(self, rule: Rule) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from vtlab.metrics import mot, pairing
 from vtlab.metrics.families.base import Case, Family, Select, some
 from vtlab.metrics.per_frame import NOBODY, Judged
 from vtlab.metrics.records import INF, Metric
-from vtlab.metrics.rules import MOT, MotProtocol
+from vtlab.metrics.rules import MOT, MotRule
 from vtlab.tracks import Tracks
 
 _HOTA = "Luiten et al., HOTA, IJCV 2021"
@@ -84,7 +84,7 @@ _METRICS = (
 )  # fmt: skip
 
 
-def pairs_of(case: Case, rule: MotProtocol) -> pairing.Pairs:
+def pairs_of(case: Case, rule: MotRule) -> pairing.Pairs:
     """Pair the objects of a case by overlap, prepared by a rule.
 
     Masks are compared where both sides have them and the rule says so, or where boxes are missing. Rows of truth that
@@ -104,7 +104,7 @@ def pairs_of(case: Case, rule: MotProtocol) -> pairing.Pairs:
     return _pairs(case, rule)
 
 
-def _pairs(case: Case, rule: MotProtocol) -> pairing.Pairs:
+def _pairs(case: Case, rule: MotRule) -> pairing.Pairs:
     tracks, truth = case.answers(rule), case.truth if rule.hidden else case.truth.seen()
     if rule.answers:
         tracks = tracks.take(np.array([x is None or x in rule.answers for x in tracks.label], bool))
@@ -130,7 +130,7 @@ def _pairs(case: Case, rule: MotProtocol) -> pairing.Pairs:
     return pairing.preprocess(pairs, scored & (truth.score != 0) & ~distractor, distractor, covered)
 
 
-def _above(truth: Tracks, rule: MotProtocol) -> NDArray[np.bool_]:
+def _above(truth: Tracks, rule: MotRule) -> NDArray[np.bool_]:
     """(N,) rows of truth with an attribute above the rule's levels: cut off by the picture, say, or hidden."""
     told = truth.attributes if truth.attributes is not None and rule.levels else [None] * len(truth)
     return np.array([any(_level(t, name) > most for name, most in rule.levels) for t in told], bool)
@@ -141,11 +141,11 @@ def _level(attributes: Mapping[str, object] | None, name: str) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
 
 
-def _score(case: Case, rule: MotProtocol) -> tuple[mot.Counts, dict[int, dict[str, float]]]:
+def _score(case: Case, rule: MotRule) -> tuple[mot.Counts, dict[int, dict[str, float]]]:
     return mot.evaluate(pairs_of(case, rule), threshold=rule.threshold), {}
 
 
-def _judge(case: Case, rule: MotProtocol) -> Judged:
+def _judge(case: Case, rule: MotRule) -> Judged:
     """Objects are matched one to one on each frame for the most overlap, so a false answer over two of them counts once.
 
     This is the matching of SFDA, the metric of this family that is a mean over frames.
@@ -166,7 +166,7 @@ def _judge(case: Case, rule: MotProtocol) -> Judged:
     )
 
 
-def _classes(case: Case, rule: MotProtocol) -> dict[str, mot.Counts]:
+def _classes(case: Case, rule: MotRule) -> dict[str, mot.Counts]:
     """Counts of each label of truth that is no distractor: its own answers against its own truth."""
     skip = {None, "ignore", *rule.distractors}
     labels = sorted(set(case.truth.label) - skip)

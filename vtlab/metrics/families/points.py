@@ -13,7 +13,7 @@ from vtlab.metrics import points
 from vtlab.metrics.families.base import Array, Case, Family, Ints
 from vtlab.metrics.per_frame import NOBODY, Judged
 from vtlab.metrics.records import Metric
-from vtlab.metrics.rules import POINTS, PointProtocol
+from vtlab.metrics.rules import POINTS, PointRule
 
 Bools = NDArray[np.bool_]
 
@@ -41,7 +41,7 @@ class _Grid:
     size: tuple[float, float] | None
 
     @classmethod
-    def of(cls, case: Case, rule: PointProtocol) -> _Grid:
+    def of(cls, case: Case, rule: PointRule) -> _Grid:
         t, a = case.truth.points, case.answers(rule).points
         if not len(t):
             raise InputError("The ground truth has no points.")
@@ -65,20 +65,20 @@ class _Grid:
         size = None if case.size is None else (float(case.size[1]), float(case.size[0]))
         return cls(known, truth, looked, visible, answer, seen, query, size)
 
-    def values(self, rule: PointProtocol, mine: Any = slice(None)) -> dict[str, float]:
+    def values(self, rule: PointRule, mine: Any = slice(None)) -> dict[str, float]:
         return points.evaluate(
             self.answer[mine],
             self.seen[mine],
             self.truth[mine],
             self.visible[mine],
             self.query[mine],
-            protocol=rule,
+            rule=rule,
             size=self.size,
             annotated=self.looked[mine],
         )
 
 
-def _score(case: Case, rule: PointProtocol) -> tuple[dict[str, float], dict[int, dict[str, float]]]:
+def _score(case: Case, rule: PointRule) -> tuple[dict[str, float], dict[int, dict[str, float]]]:
     grid = _Grid.of(case, rule)
     ids = np.unique(grid.known[:, 0]).tolist()
     return grid.values(rule), {i: grid.values(rule, grid.known[:, 0] == i) for i in ids} if len(
@@ -86,7 +86,7 @@ def _score(case: Case, rule: PointProtocol) -> tuple[dict[str, float], dict[int,
     ) > 1 else {}
 
 
-def _judge(case: Case, rule: PointProtocol) -> Judged:
+def _judge(case: Case, rule: PointRule) -> Judged:
     grid = _Grid.of(case, rule)
     counted = points.evaluated_frames(grid.query, case.frames, rule) & grid.looked
     row, frame = np.nonzero(counted & (grid.visible | grid.seen))

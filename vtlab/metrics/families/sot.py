@@ -15,7 +15,7 @@ from vtlab.metrics import sot, vot_runs
 from vtlab.metrics.families.base import Array, Case, Curve, Family, Select
 from vtlab.metrics.per_frame import Judged
 from vtlab.metrics.records import INF, Metric
-from vtlab.metrics.rules import SOT, SotProtocol
+from vtlab.metrics.rules import SOT, SotRule
 from vtlab.metrics.vot_regions import regions_of
 from vtlab.tracks import Tracks
 
@@ -92,7 +92,7 @@ class _Drawn:
     counts: vot_runs.Counts
 
 
-def _drawn(case: Case, rule: SotProtocol, object_id: int, start: int, stop: int) -> _Drawn:
+def _drawn(case: Case, rule: SotRule, object_id: int, start: int, stop: int) -> _Drawn:
     """One run on one object: from its prompt, or as the codes of a result of VOT say, in the order of tracking."""
     answers, truth = (t.of_object(object_id) for t in (case.tracks, case.truth))
     codes = {int(f): int(c) for f, c in (case.tracks.meta.get("codes") or {}).items() if int(f) < stop}
@@ -155,11 +155,11 @@ def _combiner(counts: Sequence[sot.SotScores]) -> Select:
 
 
 def _success(counts: Sequence[sot.SotScores]) -> tuple[Array, Array]:
-    return counts[0].protocol.overlap_thresholds(), sot.concat(counts).curve("success")
+    return counts[0].rule.overlap_thresholds(), sot.concat(counts).curve("success")
 
 
 def _precision(counts: Sequence[sot.SotScores]) -> tuple[Array, Array]:
-    return counts[0].protocol.center_thresholds(), sot.concat(counts).curve("precision")
+    return counts[0].rule.center_thresholds(), sot.concat(counts).curve("precision")
 
 
 FAMILY = Family(

@@ -13,7 +13,7 @@ from vtlab.metrics import vos
 from vtlab.metrics.families.base import Case, Family, Ints
 from vtlab.metrics.per_frame import Judged
 from vtlab.metrics.records import Metric
-from vtlab.metrics.rules import VOS, VosProtocol
+from vtlab.metrics.rules import VOS, VosRule
 from vtlab.tracks import Tracks
 
 _DAVIS = "Perazzi et al., DAVIS, CVPR 2016; Pont-Tuset et al., DAVIS 2017"
@@ -38,7 +38,7 @@ class _Object:
     answer: list[int]
 
 
-def _objects(case: Case, rule: VosProtocol) -> tuple[Tracks, Tracks, list[_Object]]:
+def _objects(case: Case, rule: VosRule) -> tuple[Tracks, Tracks, list[_Object]]:
     """Truth and answers with masks, and the objects that are scored."""
     truth, answers = _masked(case.truth.seen()), case.answers(rule)
     if truth.rle is None or not len(truth):
@@ -59,7 +59,7 @@ def _objects(case: Case, rule: VosProtocol) -> tuple[Tracks, Tracks, list[_Objec
     return truth, answers, objects
 
 
-def _series(case: Case, rule: VosProtocol, tolerance: float | None) -> dict[int, vos.ObjectScores]:
+def _series(case: Case, rule: VosRule, tolerance: float | None) -> dict[int, vos.ObjectScores]:
     """J and F of each object over the frames that count; J alone without a tolerance."""
     truth, answers, objects = _objects(case, rule)
     return {
@@ -74,12 +74,12 @@ def _series(case: Case, rule: VosProtocol, tolerance: float | None) -> dict[int,
     }
 
 
-def _score(case: Case, rule: VosProtocol) -> tuple[list[dict[str, float]], dict[int, dict[str, float]]]:
+def _score(case: Case, rule: VosRule) -> tuple[list[dict[str, float]], dict[int, dict[str, float]]]:
     values = {i: series.values() for i, series in _series(case, rule, rule.tolerance).items()}
     return list(values.values()), values if len(values) > 1 else {}
 
 
-def _judge(case: Case, rule: VosProtocol) -> Judged:
+def _judge(case: Case, rule: VosRule) -> Judged:
     found = _series(case, rule, None)
     owner = np.repeat(list(found), [len(o.frames) for o in found.values()]).astype(np.int64)
     frames, values = (np.concatenate([getattr(o, n) for o in found.values()]) for n in ("frames", "j"))

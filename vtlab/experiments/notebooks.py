@@ -41,7 +41,7 @@ def collected(out: Path) -> Outcome:
     if (out / SCORES).is_file():
         found = read_parquet(out / SCORES, "the scores of a comparison").to_pandas()
         rows += [
-            {**row, "rule": row.get("rule", row.pop("protocol", ""))}
+            {"rule": row.get("protocol", ""), **row}  # the column's old name
             for row in found.to_dict("records")
             if row["sequence"] != "all"
         ]

@@ -83,8 +83,8 @@ lint: $(V)/.ok-$(TEST_EXTRAS)  ## ruff, mypy, stripped notebooks
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
 
 docs: $(V)/.ok-$(DOCS_EXTRAS)  ## build the documentation into site/
-	$(BIN)/mkdocs build -q
 	$(BIN)/python .ci/render_notebooks.py
+	$(BIN)/mkdocs build -q --strict
 
 bench: $(V)/.ok-$(BENCH_EXTRAS)  ## run the benchmarks, print their ratios
 	$(BIN)/python -m benchmarks

@@ -1,4 +1,4 @@
-"""Execute the notebooks and render them as pages of the documentation: `site/notebooks/*.html`, on small inputs.
+"""Execute the notebooks on small inputs and keep them as pages for the documentation: `build/notebooks/*.md`.
 
 `--pictures` executes them as they are instead, and keeps the pictures of the cells tagged `picture`, one below the
 other, as the picture of the answer that each notebook opens with: `notebooks/images/*.jpg`. Names of notebooks limit
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import base64
 import io
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -35,13 +36,16 @@ def execute(notebook: Path, folder: Path, parameters: dict[str, object]) -> nbfo
 
 def render(notebook: Path) -> Path:
     """Make the page of a notebook; a failure names the notebook and the cell."""
-    target = ROOT / "site" / "notebooks" / f"{notebook.stem}.html"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    exporter = nbconvert.HTMLExporter(template_name="lab", embed_images=True)
+    target = ROOT / "build" / "notebooks" / f"{notebook.stem}.md"
+    pictures = target.parent / f"{notebook.stem}_files"
     with tempfile.TemporaryDirectory() as folder:
         done = execute(notebook, Path(folder), SMALL)
-    resources = {"metadata": {"path": str(notebook.parent), "name": notebook.stem}}  # where its pictures lie
-    target.write_text(exporter.from_notebook_node(done, resources)[0], encoding="utf-8")
+    text, found = nbconvert.MarkdownExporter().from_notebook_node(done, {"output_files_dir": pictures.name})
+    shutil.rmtree(pictures, ignore_errors=True)
+    pictures.mkdir(parents=True)
+    for name, data in found["outputs"].items():
+        (target.parent / name).write_bytes(data)
+    target.write_text(text, encoding="utf-8")
     return target
 
 

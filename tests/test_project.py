@@ -53,8 +53,8 @@ def test_constraints_pin_and_name_no_host():
     assert all("==" in line and "://" not in line for line in lines)
 
 
-def test_the_readme_table_is_up_to_date():
-    subprocess.run([sys.executable, ROOT / ".ci" / "readme_table.py", "--check"], check=True, cwd=ROOT)
+def test_the_page_of_trackers_is_up_to_date():
+    subprocess.run([sys.executable, ROOT / ".ci" / "trackers_page.py", "--check"], check=True, cwd=ROOT)
 
 
 def test_make_help_lists_every_command():

@@ -1,4 +1,4 @@
-"""Write the README's table of trackers from their cards: `python .ci/readme_table.py` (`--check` only compares)."""
+"""Write the table of trackers in docs/trackers.md from their cards: `python .ci/trackers_page.py` (`--check` only compares)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vtlab.contracts import Card
 from vtlab.metrics.families import FAMILIES
 from vtlab.registry import TRACKERS
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "trackers.md"
 TITLES = {**{code: family.short for code, family in FAMILIES.items()}, "multi": "compositions"}
 
 
@@ -42,20 +42,20 @@ def row(cards: list[Card]) -> str:
 
 
 def updated(text: str) -> str:
-    """The README with a new table."""
+    """The page with a new table."""
     pattern = r"(<!-- trackers: .*? -->\n).*?(<!-- /trackers -->)"
     return re.sub(pattern, lambda m: m[1] + table() + "\n" + m[2], text, flags=re.S)
 
 
 def main() -> None:
     """Write the table, or with --check compare it."""
-    old = README.read_text(encoding="utf-8")
+    old = PAGE.read_text(encoding="utf-8")
     new = updated(old)
     if "--check" in sys.argv:
         sys.exit(
-            0 if old == new else "README.md: the table of trackers is out of date: python .ci/readme_table.py"
+            0 if old == new else "docs/trackers.md is out of date: python .ci/trackers_page.py"
         )
-    README.write_text(new, encoding="utf-8")
+    PAGE.write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

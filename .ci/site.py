@@ -94,7 +94,11 @@ def commands() -> str:
 
     from vtlab.cli.app import app
 
-    lines = ["# Command line", "", "`--help` says the same of each. Exit codes: 0 done, 1 an error of the input or the"]
+    lines = [
+        "# Command line",
+        "",
+        "`--help` says the same of each. Exit codes: 0 done, 1 an error of the input or the",
+    ]
     lines += ["set-up, 2 wrong usage, 3 stopped half-way with the partial result kept, 130 Ctrl-C.", ""]
     root = typer.main.get_command(app)
     for path, command in walk(root, "vtlab"):
@@ -131,7 +135,9 @@ def plain(text: str) -> str:
     text = re.sub(r"\[bold\](.*?)\[/\]", r"**\1**", text)
     text = re.sub(r"\[/?(?:\w+)?\]", "", text)
     text = re.sub(r"\n{2,}(?=  vtlab )", "\n", text)
-    return re.sub(r"^  (vtlab .*)$", r"    \1", text, flags=re.M).replace("**Examples**\n", "**Examples**\n\n")
+    return re.sub(r"^  (vtlab .*)$", r"    \1", text, flags=re.M).replace(
+        "**Examples**\n", "**Examples**\n\n"
+    )
 
 
 def parts() -> Iterator[tuple[str, str]]:
@@ -150,10 +156,9 @@ def parts() -> Iterator[tuple[str, str]]:
             if facts["parameters"]:
                 meaning = facts.get("meaning", {})
                 lines += ["| parameter | unless given | what it is |", "|---|---|---|"]
-                lines += [
-                    f"| `{name}` | {cell(f'`{value!r}`' if value != '(must be given)' else value)} | {cell(meaning.get(name, ''))} |"
-                    for name, value in facts["parameters"].items()
-                ]
+                for name, value in facts["parameters"].items():
+                    unless = value if value == "(must be given)" else f"`{value!r}`"
+                    lines.append(f"| `{name}` | {cell(unless)} | {cell(meaning.get(name, ''))} |")
                 lines += [""]
         yield f"reference/{kind}-parameters.md", "\n".join(lines)
 
@@ -183,7 +188,9 @@ def notebooks() -> Iterator[tuple[str, str | bytes]]:
         else:
             cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
             text = "\n\n".join(
-                "".join(c["source"]) if c["cell_type"] == "markdown" else f"```python\n{''.join(c['source'])}\n```"
+                "".join(c["source"])
+                if c["cell_type"] == "markdown"
+                else f"```python\n{''.join(c['source'])}\n```"
                 for c in cells
             )
         yield f"notebooks/{path.stem}.md", moved(text, f"notebooks/{path.name}", f"notebooks/{path.stem}.md")

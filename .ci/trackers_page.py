@@ -1,4 +1,4 @@
-"""Write the table of trackers in docs/trackers.md from their cards: `python .ci/trackers_page.py` (`--check` only compares)."""
+"""Write the table of docs/trackers.md from the cards: `python .ci/trackers_page.py` (`--check` only compares)."""
 
 from __future__ import annotations
 
@@ -52,9 +52,7 @@ def main() -> None:
     old = PAGE.read_text(encoding="utf-8")
     new = updated(old)
     if "--check" in sys.argv:
-        sys.exit(
-            0 if old == new else "docs/trackers.md is out of date: python .ci/trackers_page.py"
-        )
+        sys.exit(0 if old == new else "docs/trackers.md is out of date: python .ci/trackers_page.py")
     PAGE.write_text(new, encoding="utf-8")
 
 

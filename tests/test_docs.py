@@ -1,0 +1,180 @@
+"""What README, docs and notebooks say is there: links, code, commands, and the words of the glossary."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import json
+import re
+import shlex
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+import yaml
+
+import vtlab
+from vtlab.cli.app import app
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "experiments/README.md")]
+    + list((ROOT / "docs").rglob("*.md"))
+    + list((ROOT / "notebooks").glob("*.ipynb"))
+)
+MADE = {"contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md", "index.md": "README.md"}
+"""Pages of the site that are files of the repository's top."""
+OURS = ("metrics", "comparison", "decision", "show", "session", "studio", "experiments", "benchmark.py")
+"""Rooms in which no word of a file, a host or a network is at home."""
+named = pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+
+
+@cache
+def text_of(page: Path) -> str:
+    """The text of a page; of a notebook that of its cells of Markdown."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    return "\n\n".join(
+        "".join(c["source"]) for c in json.loads(text)["cells"] if c["cell_type"] == "markdown"
+    )
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub and MkDocs make them."""
+    titles = re.findall(r"^#+ (.*)$", text_of(page), re.M)
+    return {re.sub(r"[^\w\- ]", "", t.lower()).strip().replace(" ", "-") for t in titles}
+
+
+@named
+def test_links_lead_somewhere(page):
+    text = re.sub(r"```.*?```", "", text_of(page), flags=re.S)
+    for path, anchor in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", text):
+        if "://" in path or path.startswith("mailto:"):
+            continue
+        target = (page.parent / path).resolve() if path else page
+        if not target.exists() and target.parent == ROOT / "docs" and target.name in MADE:
+            target = ROOT / MADE[target.name]
+        if not target.exists() and target.parent == ROOT / "docs" / "notebooks":
+            target = ROOT / "notebooks" / f"{target.stem}.ipynb"
+        if target.parent == ROOT / "docs" / "reference":
+            assert target.name == "commands.md" or target.stem.endswith("-parameters"), path
+            continue
+        assert target.exists(), f"{page.name}: {path}"
+        assert not anchor or anchor in anchors(target), f"{page.name}: {path}#{anchor}"
+
+
+@named
+def test_code_names_what_there_is(page):
+    """Every Python block can be parsed; what it takes from vtlab exists, and so do the keywords that it gives."""
+    for block in re.findall(r"```python\n(.*?)```", text_of(page), re.S):
+        tree = ast.parse(block)
+        known: dict[str, Any] = {"vtlab": vtlab}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "vtlab":
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    known[alias.asname or alias.name] = named_in(module, alias.name)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute):
+                resolved(node, known)
+            elif isinstance(node, ast.Call) and (called := resolved(node.func, known)) is not None:
+                parameters = inspect.signature(called).parameters
+                if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+                    given = {k.arg for k in node.keywords if k.arg}
+                    assert given <= set(parameters), f"{page.name}: {ast.unparse(node)}"
+
+
+def named_in(holder: Any, name: str) -> Any:
+    """An attribute, or the module below a package."""
+    if hasattr(holder, name):
+        return getattr(holder, name)
+    return importlib.import_module(f"{holder.__name__}.{name}")
+
+
+def resolved(node: ast.AST, known: dict[str, Any]) -> Any:
+    """What a dotted name of vtlab's is; None where it begins with anything else."""
+    if isinstance(node, ast.Name):
+        return known.get(node.id)
+    if not isinstance(node, ast.Attribute) or (holder := resolved(node.value, known)) is None:
+        return None
+    return named_in(holder, node.attr) if inspect.ismodule(holder) else getattr(holder, node.attr)
+
+
+def commands(text: str) -> list[str]:
+    """Lines that call vtlab in blocks of code, joined where they go on."""
+    text = text.replace("\\\n", " ")
+    blocks = re.findall(r"```(?:sh|bash|console)?\n(.*?)```", text, re.S)
+    lines = [line.strip() for block in blocks for line in block.splitlines()]
+    lines += [line.strip() for line in re.findall(r"^ {4,}(vtlab .*)$", text, re.M)]
+    return [line for line in lines if line.startswith("vtlab ")]
+
+
+@named
+def test_commands_have_the_options_that_are_shown(page):
+    root = typer.main.get_command(app)
+    for line in commands(text_of(page)):
+        words = shlex.split(re.split(r" [|>&] | && |;", line)[0], comments=True)[1:]
+        command, path = root, ["vtlab"]
+        while hasattr(command, "commands"):
+            assert words, f"{page.name}: {line}"
+            if words[0].startswith("-"):
+                break
+            assert words[0] in command.commands, f"{page.name}: {line}"
+            path.append(words[0])
+            command = command.commands[words.pop(0)]
+        options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help", "-h"}
+        given = {w.split("=")[0] for w in words if re.match(r"--?[A-Za-z]", w)}
+        assert given <= options, f"{page.name}: {line}: {sorted(given - options)}"
+
+
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
+def test_every_page_is_in_the_navigation():
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    site = yaml.safe_load(text)
+    listed = set(re.findall(r"[\w./-]+\.md", str(site["nav"])))
+    written = {p.relative_to(ROOT / "docs").as_posix() for p in (ROOT / "docs").rglob("*.md")}
+    written |= {f"notebooks/{p.stem}.md" for p in (ROOT / "notebooks").glob("*.ipynb")}
+    assert written - listed == set()
+    made = {*MADE, "experiments-that-ship.md", "reference/commands.md"}
+    assert {p for p in listed - written if not p.endswith("-parameters.md")} == made
+
+
+def glossary() -> list[tuple[str, str, str, list[str]]]:
+    """Word, meaning, code and what it isn't called."""
+    text = (ROOT / "docs" / "glossary.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|]+) \| ([^|]+) \| `([^`|]+)` \|([^|]*)\|$", text, re.M)
+    return [(w, m, code, [n.strip() for n in no.split(",") if n.strip()]) for w, m, code, no in rows]
+
+
+def test_words_have_one_meaning_and_a_place():
+    rows = glossary()
+    words = [word for word, *_ in rows]
+    assert len(rows) > 15
+    assert len(words) == len(set(words))
+    for word, _, code, _ in rows:
+        assert resolved(ast.parse(code, mode="eval").body, {"vtlab": vtlab}) is not None, f"{word}: {code}"
+
+
+def test_old_words_are_gone():
+    """What the glossary rules out stands in no name and no text of these rooms, but where an old name is still taken."""
+    lines = [
+        (path, line)
+        for room in OURS
+        for path in (
+            [ROOT / "vtlab" / room] if "." in room else sorted((ROOT / "vtlab" / room).rglob("*.py"))
+        )
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if "@renamed(" not in line and "old name" not in line and "import" not in line
+    ]
+    said = {(word, old) for word, _, _, instead in glossary() for old in instead}
+    assert said
+    for word, old in said:
+        wrong = [f"{p.name}: {line.strip()}" for p, line in lines if re.search(rf"\b{old}s?\b", line)]
+        assert not wrong, f"called {word!r} now: {wrong}"

@@ -132,6 +132,59 @@ def test_a_covered_point_is_lost_is_carried_and_comes_back():
     np.testing.assert_allclose(paths(tracks), wanted, atol=0.75)
 
 
+def test_a_lost_point_with_none_beside_it_follows_its_own_flow():
+    """Not the motion of other objects; here what moves is called lost at once, nothing brings it back."""
+    video = moving()
+    still = np.repeat(video[:1], len(video), axis=0)
+    video[:, :, 120:] = still[:, :, 120:]  # the right half stands
+    each = [
+        PointPrompt(p, object_id=i + 1) for i, p in enumerate(((60, 50), (70, 100), (170, 80), (200, 60)))
+    ]
+    tracks = follow(video, *each, max_error=1e-9, return_similarity=1.1)
+    assert not tracks.points.visible.reshape(8, 4)[1:, :2].any()
+    wanted = np.array([p.points[0] for p in each]) + np.arange(8)[:, None, None] * np.array(
+        [SHIFT, SHIFT, SHIFT * 0, SHIFT * 0]
+    )
+    np.testing.assert_allclose(paths(tracks), wanted, atol=0.2)
+
+
+@pytest.mark.shared
+def test_fast_joints_are_followed_at_least_as_well_as_by_a_plain_loop(shared):
+    """BADJA's jumping horse: nearer to the joints than OpenCV's flow alone, and most of what went astray is called lost."""
+    video = open_video(shared / "data/vos/JPEGImages/480p/horsejump-high")[:30]
+    table = np.genfromtxt(shared / "data/points/horsejump-high/tracks.csv", delimiter=",", names=True)
+    table = table[(table["visible"] == 1) & (table["frame"] < len(video))]
+    begin = {int(p): table[table["point"] == p][0] for p in np.unique(table["point"])}
+    prompts = [
+        PointPrompt((r["x"], r["y"]), frame=int(r["frame"]), object_id=p + 1) for p, r in begin.items()
+    ]
+    rows = follow(video, *prompts).points
+    mine = {
+        (i - 1, t): (xy, seen)
+        for i, t, xy, seen in zip(rows.object_id, rows.frame, rows.xy, rows.visible, strict=True)
+    }
+    loop, places, before = {}, {}, None
+    for frame in video.frames():
+        for p in places:
+            moved, *_ = cv2.calcOpticalFlowPyrLK(before, frame.grey, places[p], None)
+            places[p] = moved
+        for p, r in begin.items():
+            if r["frame"] == frame.index:
+                places[p] = np.array([[[r["x"] - 0.5, r["y"] - 0.5]]], np.float32)
+        loop |= {(p, frame.index): xy[0, 0] + 0.5 for p, xy in places.items()}
+        before = frame.grey
+    scale, judged = 256 / np.array([video.width, video.height]), table[table["frame"] > 0]
+    keys = [(int(r["point"]), int(r["frame"])) for r in judged]
+    true = np.stack([judged["x"], judged["y"]], axis=1)
+    near = {
+        name: np.linalg.norm((np.array(xy) - true) * scale, axis=1) < 16
+        for name, xy in (("mine", [mine[k][0] for k in keys]), ("loop", [loop[k] for k in keys]))
+    }
+    assert near["mine"].mean() >= near["loop"].mean()
+    lost = ~np.array([mine[k][1] for k in keys])
+    assert lost[~near["mine"]].mean() > 0.8
+
+
 def test_when_all_points_are_lost_they_stay_and_come_back():
     video = moving(9, lambda t: np.eye(2, 3))
     video[3:6] = 90

@@ -3,9 +3,10 @@
 Papers: Lucas, Kanade, "An Iterative Image Registration Technique", IJCAI 1981; pyramid: Bouguet, Intel 2001;
 check: Kalal, Mikolajczyk, Matas, "Forward-Backward Error", ICPR 2010. The flow is OpenCV's (Apache-2.0).
 
-A point is lost when the way back does not end where it began, when it leaves the frame, or when its surroundings
-no longer look as they did. A lost point is carried by the points around it and comes back where its surroundings
-look as they did when it was last seen.
+A point is lost when the way back does not end near where it began, or when it leaves the frame. A lost point is
+carried by the seen points of its own object; one that has none follows its own flow, since points of other objects
+don't tell where it went (a leg is faster than its horse). It comes back where its surroundings look as they did when
+they were last surely its own.
 """
 
 from __future__ import annotations
@@ -52,10 +53,14 @@ class LucasKanade(OnlineTracker):
         window: Side of the square that is matched around a point, odd, pixels.
         levels: Halvings of the image in the pyramid; motion of up to about `window * 2**levels / 2` pixels a frame
             can be followed.
-        max_error: A point is lost when forward and backward flow miss each other by more than this, pixels.
-        min_similarity: A point is lost when the normalised correlation of its surroundings with those of the frame
-            before falls below this, in [-1, 1].
-        return_similarity: A lost point comes back where the correlation with its last sight reaches this, in [-1, 1].
+        max_error: A point is lost when forward and backward flow miss each other by more than this, pixels; None: by a
+            quarter of the window. On fast, blurred motion the way back of points that are followed rightly misses by
+            several pixels, and that of wrong ones by half the window and more.
+        min_similarity: A point is lost, too, when the normalised correlation of its surroundings with how they looked
+            when they were last surely its own falls below this, in [-1, 1]. -1 asks nothing: what moves fast turns
+            and blurs from one frame to the next. Above 0 it tells more of the points that something before them takes along.
+        return_similarity: The correlation from which surroundings are surely a point's own, and at which a lost point
+            comes back, in [-1, 1].
 
     Raises:
         InputError: A parameter out of its range.
@@ -65,15 +70,16 @@ class LucasKanade(OnlineTracker):
         self,
         *,
         window: int = 21,
-        levels: int = 4,
-        max_error: float = 1.0,
-        min_similarity: float = 0.5,
+        levels: int = 3,
+        max_error: float | None = None,
+        min_similarity: float = -1.0,
         return_similarity: float = 0.85,
     ):
         if window < 3 or window % 2 == 0:
             raise InputError(
                 f"lucas-kanade: window must be an odd number of at least 3 pixels, got {window}."
             )
+        max_error = window / 4 if max_error is None else max_error
         if levels < 0 or max_error <= 0:
             raise InputError(
                 f"lucas-kanade: levels must be at least 0 and max_error above 0 px, got {levels} and {max_error}."
@@ -125,16 +131,18 @@ class LucasKanade(OnlineTracker):
         self._patches = np.concatenate([self._patches, patches(gray, new, _PATCH)])
 
     def _follow(self, before: Gray, now: Gray) -> None:
-        """Flow of the points that were seen, then places for the others."""
-        was = np.flatnonzero(self._seen)
-        moved, error = self._flow(before, now, self._xy[was])
-        looks = patches(now, moved, _PATCH)
+        """Places of all points by their own flow, and for those that are lost by what else is known."""
+        moved, error = self._flow(before, now, self._xy)
+        was = self._seen
+        looks = patches(now, moved[was], _PATCH)
         alike = similarity(looks, self._patches[was])
-        held = (error <= self._max_error) & (alike >= self._min_similarity) & _inside(moved, now)
+        held = (error[was] <= self._max_error) & (alike >= self._min_similarity) & _inside(moved[was], now)
+        kept = np.flatnonzero(was)[held]
         xy, seen, score = self._xy.copy(), np.zeros(len(self._xy), dtype=bool), np.zeros(len(self._xy))
-        xy[was[held]], seen[was[held]], score[was[held]] = moved[held], True, np.clip(alike[held], 0.0, 1.0)
-        self._patches[was[held]] = looks[held]
-        self._carry(xy, seen)
+        xy[kept], seen[kept], score[kept] = moved[kept], True, np.clip(alike[held], 0.0, 1.0)
+        same = held & (alike >= self._return_similarity)
+        self._patches[np.flatnonzero(was)[same]] = looks[same]
+        self._carry(xy, seen, np.where(np.isfinite(error)[:, None], moved, np.nan))
         self._find_again(now, xy, seen, score)
         self._xy, self._seen, self._score = xy, seen, score
 
@@ -142,8 +150,6 @@ class LucasKanade(OnlineTracker):
         """Where points (K, 2) went, and how far the way back misses them, (K,) pixels; infinite where none is found."""
         import cv2
 
-        if not len(xy):
-            return xy, np.empty(0)
         options: dict[str, Any] = {
             "winSize": (self._window, self._window),
             "maxLevel": self._levels,
@@ -157,26 +163,38 @@ class LucasKanade(OnlineTracker):
         error = np.where(ok, np.linalg.norm(back.astype(np.float64) - start, axis=1), np.inf)
         return xy + (there.astype(np.float64) - start), error
 
-    def _carry(self, xy: Array, seen: NDArray[np.bool_]) -> None:
-        """Move the lost points, in place, with the seen points of their object, or with all where it has none."""
+    def _carry(self, xy: Array, seen: NDArray[np.bool_], moved: Array) -> None:
+        """Move the lost points, in place, with the seen points of their object; without one by their own flow `moved`.
+
+        Where there is no flow either (NaN), with the seen points of all objects.
+        """
         owners = self._figures.owners
         for owner in np.unique(owners[~seen]):
             mine = owners == owner
-            guides = seen & mine if (seen & mine).any() else seen
-            if guides.any():
-                lost = mine & ~seen
+            lost = mine & ~seen
+            guides = seen & mine
+            if not guides.any():
+                flows = lost & np.isfinite(moved[:, 0])
+                xy[flows] = moved[flows]
+                lost, guides = lost & ~flows, seen
+            if guides.any() and lost.any():
                 xy[lost] = carry(self._xy[lost], self._xy[guides], xy[guides])
 
     def _find_again(self, now: Gray, xy: Array, seen: NDArray[np.bool_], score: Array) -> None:
-        """Look, in place, around each lost point that lies in the frame for what it looked like when last seen."""
+        """Look, in place, for what lost points in the frame looked like: first where they are, then around.
+
+        Not on the frame where they are lost: near by there is always something that looks alike.
+        """
         import cv2
 
-        lost = np.flatnonzero(~seen & _inside(xy, now))
+        lost = np.flatnonzero(~seen & ~self._seen & _inside(xy, now))
         for row, around in zip(lost, patches(now, xy[lost], _PATCH + 2 * _REACH), strict=True):
             if np.ptp(self._patches[row]) == 0:
                 continue
             match = cv2.matchTemplate(around, self._patches[row], cv2.TM_CCOEFF_NORMED)
-            _, best, _, (x, y) = cv2.minMaxLoc(match)
+            best, x, y = float(match[_REACH, _REACH]), _REACH, _REACH
+            if best < self._return_similarity:
+                _, best, _, (x, y) = cv2.minMaxLoc(match)
             score[row] = min(max(best, 0.0), 1.0)
             if best >= self._return_similarity:
                 xy[row] += (x - _REACH, y - _REACH)

@@ -37,7 +37,7 @@ $(V)/.ok-%: pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, run the demo notebook, leave a report to open
-	$(BIN)/python -m vtlab demo
+	$(BIN)/python -m vtlab lab demo
 
 test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -66,7 +66,7 @@ def test_make_help_lists_every_command():
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        ("demo", "-m vtlab demo"),
+        ("demo", "-m vtlab lab demo"),
         ("lab", "/jupyter lab "),
         ("bench", "-m benchmarks"),
         ("test", "-m pytest "),

@@ -394,3 +394,16 @@ def test_profile_prints_bounds_and_misses(clip):
     printed = vtlab(*where).stdout
     assert "0 of 19 frames took longer than 500 ms, with 95 % confidence at most" in printed
     assert "--objects 'many'" in vtlab(*where, "--objects", "many", code=1).stderr
+
+
+def test_commands_at_their_old_places_work_with_a_warning(tmp_path):
+    """`align` lies in `data` now, `demo` and `reproduce` in `lab`; `run` is the short form of `lab run`, and stays."""
+    video = write_video(tmp_path / "a.mp4", moving_square(12))
+    new, old = (vtlab(*where, video, video, "--json") for where in (("data", "align"), ("align",)))
+    assert "'align' is deprecated" in old.stderr
+    assert new.stderr == ""
+    assert json.loads(new.stdout) == json.loads(old.stdout)
+    overview = vtlab("--help").stdout
+    assert "\n  lab " in overview
+    assert not any(f"\n  {name} " in overview for name in ("align", "demo", "reproduce", "run"))
+    assert vtlab("run", "--help").stdout.count("--jobs") == 1

@@ -154,10 +154,10 @@ def test_the_command(clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         "--out",
         str(tmp_path / "o"),
     ]
-    wrong = CliRunner().invoke(app, ["reproduce", "identiti", *given])
+    wrong = CliRunner().invoke(app, ["lab", "reproduce", "identiti", *given])
     assert wrong.exit_code == 1
     assert not (tmp_path / "l.csv").exists()
-    ran = CliRunner().invoke(app, ["reproduce", "identity", *given])
+    ran = CliRunner().invoke(app, ["lab", "reproduce", "identity", *given])
     assert ran.exit_code == 0, ran.output
     assert "success_auc" in ran.output
     assert "2 of 100" in ran.output
@@ -168,7 +168,7 @@ def test_the_command(clips, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_published_results_of_dtb70_give_the_published_numbers(shared: Path, tmp_path: Path) -> None:
     """Five trackers' raw results on 70 sequences, against the table that their publisher made of them."""
     folder = shared / "data/sot/benchmarks/DTB70"
-    arguments = ["reproduce", "siamtpn", "--on", "dtb70", "--root", str(folder / "anno"), "--json"]
+    arguments = ["lab", "reproduce", "siamtpn", "--on", "dtb70", "--root", str(folder / "anno"), "--json"]
     more = ["--tracks", str(folder / "results_5trackers.zip"), "--ledger", str(tmp_path / "ledger.csv")]
     ran = CliRunner().invoke(app, [*arguments, *more])
     assert ran.exit_code == 0, ran.output

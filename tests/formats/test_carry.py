@@ -170,7 +170,7 @@ def test_what_is_not_certain_is_said_and_what_is_no_copy_is_refused(made, tmp_pa
 def run(*arguments: object, code: int = 0) -> str:
     from vtlab.cli import app
 
-    result = CliRunner().invoke(app, ["align", *map(str, arguments)])
+    result = CliRunner().invoke(app, ["data", "align", *map(str, arguments)])
     assert result.exit_code == code, (result.output, result.exception)
     return result.stdout
 

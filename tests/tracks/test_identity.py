@@ -54,7 +54,7 @@ def test_labels_know_their_video(clips, tmp_path, kind):
     ):
         made.on(clips["trimmed"])
     with pytest.raises(
-        InputError, match=r"first that does is frame (39|40|41); .* by -1 frames.*vtlab align"
+        InputError, match=r"first that does is frame (39|40|41); .* by -1 frames.*vtlab data align"
     ):
         made.on(clips["dropped"])
     with pytest.raises(InputError, match=r"first that does is frame 0; no shift of the numbers would fit"):
@@ -76,14 +76,14 @@ def test_a_cut_of_another_file_is_compared_with_its_own_frames(clips, tmp_path):
 def test_another_size_is_refused_and_the_remedy_scales(clips, tmp_path):
     made = labels("tracks", clips["a"], tmp_path)
     small = encode_images(tmp_path / "small.mp4", scene("pan", N)[:, ::2, ::2])
-    with pytest.raises(InputError, match=r"128 x 96 px.*64 x 48 px.*vtlab align"):
+    with pytest.raises(InputError, match=r"128 x 96 px.*64 x 48 px.*vtlab data align"):
         made.on(open_video(small))
 
 
 def test_labels_that_do_not_say_what_their_frames_look_like_are_taken_with_a_warning(clips):
     source = Source.of_video(clips["a"]).replace(marks=None)
     made = Prompts([BOX], source=source)
-    with pytest.warns(VtlabWarning, match=r"can't be told.*vtlab align"):
+    with pytest.warns(VtlabWarning, match=r"can't be told.*vtlab data align"):
         made.on(clips["copy"])
     with pytest.raises(InputError, match="another video, and nothing is known"):
         made.on(clips["trimmed"])

@@ -38,9 +38,9 @@ def align(
 
     [bold]Examples[/]
 
-      vtlab align street.mp4 street-30fps.mp4 --plot map.png
+      vtlab data align street.mp4 street-30fps.mp4 --plot map.png
 
-      vtlab align street.mp4 street-cut.mp4 --tracks truth.parquet --out truth-cut.parquet
+      vtlab data align street.mp4 street-cut.mp4 --tracks truth.parquet --out truth-cut.parquet
     """
     from vtlab.files import check_place, csv_text, write_whole
     from vtlab.video import align as find
@@ -98,6 +98,3 @@ def _draw(found: Alignment, place: Path) -> None:
 
     drawn = alignment(new_axes(), found).get_figure(root=True)
     write_whole(place, lambda part: drawn.savefig(part, dpi=120) if drawn is not None else None)
-
-
-COMMANDS = (align,)

@@ -1,4 +1,4 @@
-"""The command line: `vtlab track | compare | verdict | evaluate | list | info | weights | run | ...`.
+"""The command line: `vtlab track | compare | verdict | evaluate | list | info | weights | lab | ...`.
 
 Results go to standard output (`--json` for scripts), progress and messages to standard error. Exit codes: 0 done,
 1 an error of the input or the set-up, 2 wrong usage, 3 stopped half-way with the partial result kept, 130 Ctrl-C.
@@ -16,8 +16,7 @@ from typer.core import TyperGroup
 
 from vtlab.cli import align, decision, experiments, parts, results, serve, setup, tracking
 from vtlab.cli.data import data
-from vtlab.cli.lab import COMMANDS as BATCHES
-from vtlab.cli.lab import lab
+from vtlab.cli.lab import apply, lab, run
 from vtlab.cli.output import escape, stderr
 from vtlab.cli.weights import weights
 from vtlab.errors import TrackingError, VtlabError
@@ -36,7 +35,11 @@ class Overview(TyperGroup):
         commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         with formatter.section("Commands"):
             formatter.write_dl(
-                [(n, (c.help or "").split("\n\n")[0].replace("\n", " ")) for n, c in commands if c]
+                [
+                    (n, (c.help or "").split("\n\n")[0].replace("\n", " "))
+                    for n, c in commands
+                    if c and not c.hidden
+                ]
             )
 
 
@@ -53,11 +56,14 @@ app = typer.Typer(
 app.add_typer(weights, name="weights")
 app.add_typer(data, name="data")
 app.add_typer(lab, name="lab")
-for group in (tracking, results, align, decision, parts, experiments, serve, setup):
+for group in (tracking, results, decision, parts, serve, setup):
     for command in group.COMMANDS:
         app.command(command.__name__.strip("_"))(command)  # `list_` would hide Python's list
-for command in BATCHES:
-    app.command(command.__name__)(command)
+app.command("apply")(apply)
+app.command("run", hidden=True)(run)  # the short form of `lab run`
+for below, moved in ((data, align.align), (lab, experiments.reproduce), (lab, experiments.demo)):
+    below.command(moved.__name__)(moved)
+    app.command(moved.__name__, hidden=True, deprecated=True)(moved)  # its old place, until version 0.3
 
 
 def main() -> None:

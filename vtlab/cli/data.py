@@ -1,4 +1,4 @@
-"""The group of commands on benchmarks: data list, fetch, check, info."""
+"""The group of commands on data: benchmarks (list, fetch, check, info); align is added by `app`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ import typer
 from vtlab.cli.options import Json
 from vtlab.cli.output import escape, print_facts, print_json, stdout
 
-data = typer.Typer(help="Benchmarks: list, fetch, check, info.", no_args_is_help=True)
+data = typer.Typer(
+    help="Benchmarks: list, fetch, check, info; align: which frames of two copies of a video are the same.",
+    no_args_is_help=True,
+)
 
 Name = Annotated[str, typer.Argument(help="A benchmark; see 'vtlab data list'.")]
 

@@ -68,7 +68,7 @@ def reproduce(
 
     [bold]Example[/]
 
-      vtlab reproduce nanotrack-v3 --on otb --root OTB100 --part 10
+      vtlab lab reproduce nanotrack-v3 --on otb --root OTB100 --part 10
     """
     from vtlab.experiments import ledger as book
     from vtlab.experiments import reproduction
@@ -147,6 +147,3 @@ def _repository() -> Path:
             "The notebooks are not part of an installed package: run this in a clone of vtlab's repository."
         )
     return root
-
-
-COMMANDS = (demo, reproduce)

@@ -257,4 +257,3 @@ def _failures(store: Store) -> None:
 
 for _command in (run, status, show, diff, gc):
     lab.command(_command.__name__)(_command)
-COMMANDS = (run, apply)

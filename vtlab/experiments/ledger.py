@@ -166,7 +166,7 @@ def page(rows: Iterable[Row], told: Sequence[Published]) -> str:
         "was counted by vtlab with the interval over sequences (95 %, jackknife-t; none below five); published numbers are "
         "their authors', with source, and are never mixed with it. *reproduced*: over all sequences of the benchmark, "
         "within the tolerance of half a point. A part says whether the published number lies in its own interval. "
-        "`vtlab reproduce NAME --on BENCHMARK --root FOLDER` adds a row.",
+        "`vtlab lab reproduce NAME --on BENCHMARK --root FOLDER` adds a row.",
         "",
         "## Measured",
         "",

@@ -17,7 +17,7 @@ from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
 from vtlab.video import Video
 
-_REMEDY = "Remedy: put the video beside it that was labelled, or carry the labels over with 'vtlab align' from that one."
+_REMEDY = "Remedy: put the video that was labelled beside it, or carry labels over from that one with 'vtlab data align'."
 _SLACK = 1.5
 """Frames by which a time may be off: tools count a frame's begin, end or middle, and round."""
 _RATES = 0.01

@@ -22,7 +22,7 @@ from vtlab.video import Manifest, Marks, StreamVideo, Video, first_difference
 if TYPE_CHECKING:
     from vtlab.tracks.record import Source
 
-REMEDY = "Remedy: carry them over with 'vtlab align', or open the video that they were made on."
+REMEDY = "Remedy: carry them over with 'vtlab data align', or open the video that they were made on."
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _unknown(source: Source, video: Video | Source, made: str) -> None:
     if source.span == clip.span and source.length in (None, clip.length):
         warnings.warn(
             f"{made} are used on {video.name}, another file: whether its frames are the same can't be told, for the "
-            "labels don't say what theirs look like. Look whether they fit, or compare both files with 'vtlab align'; "
+            "labels don't say what theirs look like. Look whether they fit, or compare both files with 'vtlab data align'; "
             "labels without a source are used without a word.",
             VtlabWarning,
             stacklevel=4,

@@ -99,8 +99,8 @@ def streamed(checkpoint, images, prompts: Prompts, **options):
     doubled(tracker._network)
     inner, seen = tracker._inference.__class__.step, {}
 
-    def step(core, image, given):
-        result = inner(core, image, given)
+    def step(core, *now):
+        result = inner(core, *now)
         seen[core.time] = result
         return result
 
@@ -196,11 +196,41 @@ def test_memory_holds_what_is_in_reach(checkpoint, frames):
         box = BoxPrompt((20, 20, 80, 90), frame=t)
         tracker.step(Frame(t, t / 25, image), Prompts(box) if t in (3, 4, 5) else Prompts())
     target = tracker._inference.objects[1]
-    assert sorted(target.prompted) == [4, 5]
-    assert sorted(target.recent) == list(range(9, 24))
-    assert [t for t, e in target.recent.items() if e.memory is not None] == list(range(18, 24))
+    assert target.rule.prompted == [4, 5]
+    assert sorted(target.entries) == [4, 5, *range(9, 24)]
+    assert [t for t, e in target.entries.items() if e.memory is not None] == [4, 5, *range(18, 24)]
     tracker.remove([1])
     assert len(tracker.step(Frame(24, 1.0, image))) == 0
+
+
+@pytest.mark.parametrize("memory", ["d4sm", "samurai"])
+def test_rules_of_memory(checkpoint, memory):
+    """Two objects, one that comes later and is corrected; the first choice is SAM 2's own; memory stays bounded."""
+    options = {"weights": checkpoint, "overlap": True, **OPTIONS}
+    tracker = vtlab.create_tracker(f"sam2.1-tiny-{memory}", **options)
+    plain = vtlab.create_tracker("sam2.1-tiny", **options)
+    assert tracker.params["memory"] == memory
+    for made in (tracker, plain):
+        seeded.shrink(made._network)
+    rng = np.random.default_rng(0)
+    image = np.kron(rng.integers(0, 255, (6, 8, 3)), np.ones((8, 8, 1))).astype(np.uint8)
+    first = Prompts(BoxPrompt((10, 10, 40, 40)))
+    tracker.init(Frame(0, 0.0, image), first)
+    plain.init(Frame(0, 0.0, image), first)
+    one, other = tracker.step(Frame(1, 0.04, image)), plain.step(Frame(1, 0.04, image))
+    np.testing.assert_array_equal(one.masks, other.masks)
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+    for t in range(2, 22):
+        box = BoxPrompt((4, 4, 30, 30), object_id=2, frame=t)
+        answer = tracker.step(Frame(t, t / 25, image), Prompts(box) if t in (3, 9) else Prompts())
+        assert answer.object_ids.tolist() == ([1, 2] if t > 2 else [1])
+    for own in tracker._inference.objects.values():
+        held = [e for e in own.entries.values() if isinstance(e.memory, torch.Tensor)]
+        assert len(held) <= 9
+        assert len(own.entries) <= 26
+    assert tracker._inference.objects[2].rule.prompted == [3, 9]
+    tracker.remove([1])
+    assert tracker.step(Frame(22, 1.0, image)).object_ids.tolist() == [2]
 
 
 def test_a_checkpoint_of_another_variant(network, tmp_path):

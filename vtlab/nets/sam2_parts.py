@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from sam2.modeling import memory_attention, memory_encoder, position_encoding, sam2_base
 from sam2.modeling.backbones import hieradet
 from torch import Tensor
@@ -41,6 +42,37 @@ class SAM2Base(sam2_base.SAM2Base):
             mask_inputs=mask,
             multimask_output=self._use_multimask(first, points),
         )
+
+    def candidates(self, features: Tensor, fine: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Three masks for features (B, C, h, w) without a prompt, as the mask decoder gives them.
+
+        Returns:
+            Logits (B, 3, 4h, 4w), estimated IoUs (B, 3), tokens (B, 3, C) or (B, 1, C), scores of appearing (B, 1).
+        """
+        n, device = len(features), features.device
+        no_point = (
+            torch.zeros((n, 1, 2), device=device),
+            torch.full((n, 1), -1, dtype=torch.int32, device=device),
+        )
+        sparse, dense = self.sam_prompt_encoder(points=no_point, boxes=None, masks=None)
+        found: tuple[Tensor, Tensor, Tensor, Tensor] = self.sam_mask_decoder(
+            image_embeddings=features,
+            image_pe=self.sam_prompt_encoder.get_dense_pe(),
+            sparse_prompt_embeddings=sparse,
+            dense_prompt_embeddings=dense,
+            multimask_output=True,
+            repeat_image=False,
+            high_res_features=fine,
+        )
+        return found
+
+    def point_at(self, tokens: Tensor, appears: Tensor) -> Tensor:
+        """Object pointers (B, C) of the tokens (B, C) of the masks that were taken; `appears` (B, 1) bool."""
+        pointers: Tensor = self.obj_ptr_proj(tokens)
+        if not self.pred_obj_scores:
+            return pointers
+        there = appears.to(pointers.dtype)
+        return (there * pointers if self.fixed_no_obj_ptr else pointers) + (1 - there) * self.no_obj_ptr
 
     def take_mask(self, features: Tensor, fine: Any, mask: Tensor) -> Any:
         """The tuple of `decode` for a mask (B, 1, S, S) that is given."""

@@ -4,9 +4,10 @@ Paper: SAM 2, arXiv:2408.00714. The networks are those of the package `sam2` (Ap
 holds all frames of a clip and the outputs for each of them; the masks here are the same as its own. `build` of
 `vtlab.nets.sam2` makes them so that what objects have in common is computed once.
 
-A frame is in the network's reach if it was prompted, or lies among the last few: `num_maskmem - 1` as a spatial
-memory, `max_obj_ptrs_in_encoder - 1` as an object pointer (6 and 15). Nothing else is kept. Image features live for
-one frame. Time runs in the direction of tracking, so forward and backward are the same.
+Which frames of an object are read is said by its rule (`memory`). SAM 2's own: a frame is in the network's reach if it was
+prompted, or lies among the last few: `num_maskmem - 1` as a spatial memory, `max_obj_ptrs_in_encoder - 1` as an object
+pointer (6 and 15). What no rule may read again is not kept. Image features live for one frame. Time runs in the direction
+of tracking, so forward and backward are the same.
 
 Differs from the package: objects with equally many memories are one batch; a corrected frame counts as prompted (the
 package's `add_all_frames_to_correct_as_cond`), so that corrections hold; small holes are not filled (the package's
@@ -16,14 +17,20 @@ where the package scales their temporal code by the clip's length.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
+from vtlab.trackers.masks.sam2.memory import LastFrames, MemoryRule, Seen
+
+NOTHING = -1024.0
+"""Logit of the masks of an object that is not there."""
 LOGIT_LIMIT = 32.0
 """Bound on the logits of an earlier mask that a correction starts from."""
 
@@ -60,16 +67,16 @@ class Result:
 
 @dataclass
 class _Entry:
-    """One remembered frame of one object: memory (h * w, C_mem), or None, and pointer (C,)."""
+    """One remembered frame of one object: memory (h * w, C_mem) and pointer (C,), None where it is out of reach."""
 
     memory: Tensor | None
-    pointer: Tensor
+    pointer: Tensor | None
 
 
 @dataclass
 class _Object:
-    prompted: dict[int, _Entry] = field(default_factory=dict)
-    recent: dict[int, _Entry] = field(default_factory=dict)
+    rule: MemoryRule
+    entries: dict[int, _Entry] = field(default_factory=dict)
 
 
 @dataclass
@@ -88,24 +95,38 @@ class Inference:
 
     Args:
         network: What `vtlab.nets.sam2.build` returns.
+        rule: Makes the rule of an object from the network's numbers (see `MemoryRule`); its class, or with options.
         max_prompted: Most recent prompted frames of an object that are read; None = all.
         batch: Most objects in one pass of the network.
     """
 
-    def __init__(self, network: Any, *, max_prompted: int | None = None, batch: int = 64):
-        self.network, self.max_prompted, self.batch = network, max_prompted, batch
+    def __init__(
+        self,
+        network: Any,
+        *,
+        rule: Callable[..., MemoryRule] = LastFrames,
+        max_prompted: int | None = None,
+        batch: int = 64,
+    ):
+        self.network, self.batch = network, batch
+        self._new_rule = lambda: rule(
+            memories=network.num_maskmem, pointers=network.max_obj_ptrs_in_encoder, max_prompted=max_prompted
+        )
+        self._kind = type(self._new_rule())
         self.objects: dict[int, _Object] = {}
         self.time = -1
-        self.memory_reach = network.num_maskmem - 1
-        self.pointer_reach = network.max_obj_ptrs_in_encoder - 1 if network.use_obj_ptrs_in_encoder else 0
+        self._size = (0, 0)
         self._position: Tensor | None = None
 
-    def step(self, image: Tensor, given: Mapping[int, Given]) -> dict[int, Result]:
+    def step(
+        self, image: Tensor, given: Mapping[int, Given], size: tuple[int, int] | None = None
+    ) -> dict[int, Result]:
         """Go to the next frame.
 
         Args:
             image: (3, S, S), normalised.
             given: What starts (unknown id) or corrects (known id) objects on this frame.
+            size: Height and width of the video, for rules that look at masks; None = those of `image`.
 
         Returns:
             A result for each object, by id, in order of arrival.
@@ -113,13 +134,14 @@ class Inference:
         self.time += 1
         if not self.objects and not given:
             return {}
+        self._size = size or (image.shape[-2], image.shape[-1])
         frame = _Features(*self.network.see(image[None]))
         results: dict[int, Result] = {}
         fixes: dict[int, tuple[Tensor, Tensor]] = {}
         for ids in self._groups():
             conditioned = self._conditioned(frame, ids)
-            heads = self._decode(frame, conditioned)
-            results |= _results(ids, heads)
+            heads = self._followed(frame, conditioned, ids, given)
+            results |= _results(ids, heads, self._kind.appears_above)
             fixes |= {
                 i: (conditioned[k : k + 1], heads.low[k : k + 1]) for k, i in enumerate(ids) if i in given
             }
@@ -132,7 +154,7 @@ class Inference:
             heads = self._prompted(frame, [given[i] for i in ids], *fixes.get(ids[0], (None, None)))
             results |= _results(ids, heads)
             for object_id in ids:
-                self.objects.setdefault(object_id, _Object())
+                self.objects.setdefault(object_id, _Object(self._new_rule()))
             high = F.interpolate(heads.low, heads.high.shape[-2:], mode="bilinear", align_corners=False)
             memory = self._encode(frame, high, heads.appears, prompted=True)
             self._store(ids, memory, heads.pointers, prompted=True)
@@ -149,40 +171,36 @@ class Inference:
     def _store(self, ids: Sequence[int], memory: Tensor, pointers: Tensor, *, prompted: bool) -> None:
         for k, object_id in enumerate(ids):
             target = self.objects[object_id]
-            where = target.prompted if prompted else target.recent
-            where[self.time] = _Entry(memory[k], pointers[k])
+            target.entries[self.time] = _Entry(memory[k], pointers[k])
+            if prompted:
+                target.rule.prompt(self.time)
+            else:
+                target.rule.follow(self.time)
 
     def _forget(self) -> None:
-        """Drop what the network can't reach from the next frame on."""
-        last_memory, last_pointer = self.time + 1 - self.memory_reach, self.time + 1 - self.pointer_reach
-        oldest = min(last_memory, last_pointer)
+        """Drop what the rules can't reach from the next frame on."""
         for target in self.objects.values():
-            if self.max_prompted is not None:
-                for t in sorted(target.prompted)[: -self.max_prompted]:
-                    target.recent[t] = target.prompted.pop(t)
-            target.recent = {t: e for t, e in target.recent.items() if t >= oldest}
-            for t, entry in target.recent.items():
-                if t < last_memory:
-                    entry.memory = None
+            memories, pointers = target.rule.kept(self.time)
+            target.entries = {
+                t: _Entry(e.memory if t in memories else None, e.pointer if t in pointers else None)
+                for t, e in target.entries.items()
+                if t in memories or t in pointers
+            }
 
-    def _reach(self, target: _Object) -> tuple[list[tuple[int, Tensor]], list[tuple[int, Tensor]]]:
+    def _reach(self, target: _Object) -> tuple[list[tuple[int, Tensor]], list[tuple[float, Tensor]]]:
         """What an object's next answer attends to.
 
         Returns:
-            Memories as (index of the temporal code, memory) and pointers as (frames ago, pointer).
+            Memories as (index of the temporal code, memory) and pointers as (place in time, pointer).
         """
-        last = self.network.num_maskmem - 1
-        memories = [(last, e.memory) for e in target.prompted.values() if e.memory is not None]
-        pointers = [(self.time - t, e.pointer) for t, e in target.prompted.items()]
-        for ago in range(self.memory_reach, 0, -1):
-            entry = target.recent.get(self.time - ago)
-            if entry is not None and entry.memory is not None:
-                memories.append((ago - 1, entry.memory))
-        for ago in range(1, self.pointer_reach + 1):
-            entry = target.recent.get(self.time - ago)
-            if entry is not None:
-                pointers.append((ago, entry.pointer))
-        return memories, pointers if self.network.use_obj_ptrs_in_encoder else []
+        kept = target.entries
+        memories = [
+            (row, m) for t, row in target.rule.memories(self.time) if (m := kept[t].memory) is not None
+        ]
+        if not self.network.use_obj_ptrs_in_encoder:
+            return memories, []
+        places = target.rule.pointers(self.time)
+        return memories, [(at, p) for t, at in places if (p := kept[t].pointer) is not None]
 
     def _groups(self) -> list[list[int]]:
         """Objects that attend to equally many things, in parts of at most `batch`."""
@@ -223,7 +241,7 @@ class Inference:
         fused = network.memory_attention(frame.tokens, memory, frame.positions, place, tokens)
         return fused.permute(1, 2, 0).unflatten(2, frame.size)
 
-    def _pointer_tokens(self, pointers: Sequence[Sequence[tuple[int, Tensor]]]) -> tuple[Tensor, Tensor]:
+    def _pointer_tokens(self, pointers: Sequence[Sequence[tuple[float, Tensor]]]) -> tuple[Tensor, Tensor]:
         """Pointers as tokens (N, B, C_mem) and their temporal codes (N, B, C_mem)."""
         from sam2.modeling.sam2_utils import get_1d_sine_pe
 
@@ -234,9 +252,10 @@ class Inference:
         tokens = stacked.unflatten(2, (split, network.mem_dim)).transpose(1, 2).flatten(0, 1)
         if not network.add_tpos_enc_to_obj_ptrs:
             return tokens, torch.zeros_like(tokens)
-        ago = torch.tensor([[t for t, _ in own] for own in pointers]).to(stacked.device, non_blocking=True)
+        places = torch.tensor([[at for at, _ in own] for own in pointers])
+        places = places.to(stacked.device, non_blocking=True)
         width = network.hidden_dim if network.proj_tpos_enc_in_obj_ptrs else network.mem_dim
-        code = network.obj_ptr_tpos_proj(get_1d_sine_pe(ago / self.pointer_reach, dim=width))
+        code = network.obj_ptr_tpos_proj(get_1d_sine_pe(places, dim=width))
         return tokens, code.transpose(0, 1).repeat_interleave(split, dim=0)
 
     def _spatial_code(self, frame: _Features) -> Tensor:
@@ -260,6 +279,43 @@ class Inference:
     ) -> _Heads:
         """Masks for B objects from their features (B, C, h, w), points and earlier masks; `first`: they begin here."""
         return _heads(self.network.decode(features, frame.fine, points, mask, first=first))
+
+    def _followed(
+        self, frame: _Features, features: Tensor, ids: Sequence[int], given: Mapping[int, Given]
+    ) -> _Heads:
+        """The masks that the rules take for objects on a frame; one that is prompted there asks no rule."""
+        network, kind = self.network, self._kind
+        if not kind.looks_at:
+            return self._decode(frame, features)
+        low, ious, tokens, appears = network.candidates(features, frame.fine)
+        there = appears > kind.appears_above
+        low = torch.where(there[:, None, None], low, NOTHING).float()
+        seen = self._seen(low, ious, appears)
+        surest = ious.argmax(dim=1).tolist()
+        taken = [
+            best if i in given else self.objects[i].rule.choose(self.time, own)
+            for i, best, own in zip(ids, surest, seen, strict=True)
+        ]
+        each = torch.arange(len(ids), device=low.device)
+        which = torch.tensor(taken, device=low.device)
+        chosen = low[each, which][:, None]
+        side = network.image_size
+        high = F.interpolate(chosen, (side, side), mode="bilinear", align_corners=False)
+        token = tokens[each, which] if tokens.shape[1] > 1 else tokens[:, 0]
+        return _Heads(chosen, high, network.point_at(token, there), ious[each, which], appears)
+
+    def _seen(self, low: Tensor, ious: Tensor, appears: Tensor) -> list[Seen]:
+        """What the rules are told of B objects, whose masks are logits (B, K, h, w)."""
+        size = self._size if self._kind.looks_at == "masks" else (self.network.image_size,) * 2
+        estimated, logits = ious.float().cpu().numpy(), appears[:, 0].tolist()
+        found = []
+        for k, own in enumerate(low):
+            masks = F.interpolate(own[None], size, mode="bilinear", align_corners=False)[0] > 0
+            if self._kind.looks_at == "masks":
+                found.append(Seen(estimated[k], logits[k], masks=masks.cpu().numpy()))
+            else:
+                found.append(Seen(estimated[k], logits[k], _boxes(masks)))
+        return found
 
     def _prompted(
         self, frame: _Features, hints: Sequence[Given], conditioned: Tensor | None, before: Tensor | None
@@ -302,7 +358,18 @@ class _Features:
         self.fine = maps[:-1] or None
 
 
-def _results(ids: Sequence[int], heads: _Heads) -> dict[int, Result]:
+def _boxes(masks: Tensor) -> NDArray[np.int64]:
+    """First and last column and row (K, 4) of masks (K, S, S); zeros for an empty one."""
+    columns, rows = masks.any(dim=1).cpu().numpy(), masks.any(dim=2).cpu().numpy()
+    found = np.zeros((len(masks), 4), np.int64)
+    for box, across, down in zip(found, columns, rows, strict=True):
+        if across.any():
+            x, y = np.flatnonzero(across), np.flatnonzero(down)
+            box[:] = x[0], y[0], x[-1], y[-1]
+    return found
+
+
+def _results(ids: Sequence[int], heads: _Heads, appears_above: float = 0.0) -> dict[int, Result]:
     scores = heads.appears[:, 0].float().sigmoid() * heads.ious.float().clamp(0, 1)
-    seen = heads.appears[:, 0] > 0
+    seen = heads.appears[:, 0] > appears_above
     return {i: Result(heads.low[k, 0], scores[k], seen[k]) for k, i in enumerate(ids)}

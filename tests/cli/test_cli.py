@@ -398,7 +398,7 @@ def test_profile_prints_bounds_and_misses(clip):
 
 def test_commands_at_their_old_places_work_with_a_warning(tmp_path):
     """`align` lies in `data` now, `demo` and `reproduce` in `lab`; `run` is the short form of `lab run`, and stays."""
-    video = write_video(tmp_path / "a.mp4", moving_square(12))
+    video = write_video(tmp_path / "a.mp4", moving_square(12), fps=10)
     new, old = (vtlab(*where, video, video, "--json") for where in (("data", "align"), ("align",)))
     assert "'align' is deprecated" in old.stderr
     assert new.stderr == ""
@@ -406,4 +406,4 @@ def test_commands_at_their_old_places_work_with_a_warning(tmp_path):
     overview = vtlab("--help").stdout
     assert "\n  lab " in overview
     assert not any(f"\n  {name} " in overview for name in ("align", "demo", "reproduce", "run"))
-    assert vtlab("run", "--help").stdout.count("--jobs") == 1
+    assert "--jobs" in vtlab("run", "--help").stdout

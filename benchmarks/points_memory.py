@@ -65,6 +65,11 @@ def small_pips(tracker: Any) -> None:
     del layers[2:13]  # one mixer of twelve stays
 
 
+def small_alltracker(tracker: Any) -> None:
+    refine = tracker._net.update_block.refine
+    del refine[2:]  # one block over time and one over space of three stay
+
+
 class Small(NamedTuple):
     """How a method is shrunk, and how many frames of the full one are enough for 5,000 points.
 
@@ -92,6 +97,7 @@ SHRUNKEN = {
     "bootstapir": TAPIR,
     "bootstapir-online": TAPIR,
     "tapnext++": Small({}, {"tapnext.WIDTH": 96, "tapnext.DEPTH": 2}, small_tapnext, 2),
+    "alltracker-tiny": Small({"size": (128, 128), "iterations": 1}, {}, small_alltracker, 16),
     "cotracker3-offline": Small({"iterations": 1}, COTRACKER, small_cotracker, 8),
     "cotracker3-online": Small({"iterations": 1}, COTRACKER, small_cotracker, 8),
 }

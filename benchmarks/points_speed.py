@@ -41,6 +41,8 @@ class Method(NamedTuple):
 
 METHODS = {
     "lucas-kanade": Method(60, None),
+    "alltracker": Method(17, None),
+    "alltracker-tiny": Method(17, None),
     "pips": Method(20, 8.949, (("size", (216, 384)),)),
     "tapir": Method(12, None),
     "bootstapir": Method(12, 1.112),

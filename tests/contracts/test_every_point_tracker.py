@@ -19,10 +19,12 @@ from vtlab.trackers.loop import track
 from vtlab.video import Frame
 
 ALL = [card.name for card in TRACKERS.cards() if card.family == "points"]
-ALIKE = ("tapir", "tapnext", "bootstapnext", "tapnext++-512")
+ALIKE = ("tapir", "tapnext", "bootstapnext", "tapnext++-512", "alltracker-tiny")
+UNCHUNKED = ("lucas-kanade", "alltracker")
+"""They take any number of points at once, without a parameter for it."""
 """Names that differ from another by their network alone: what surrounds it is the same code."""
 NAMES = [name for name in ALL if name not in ALIKE]
-AHEAD = {"pips": 7, "bootstapir": 12, "cotracker3-offline": 12, "cotracker3-online": 16}
+AHEAD = {"pips": 7, "bootstapir": 12, "cotracker3-offline": 12, "cotracker3-online": 16, "alltracker": 15}
 """Frames that a tracker may read beyond the one it answers; 0 for the others. Windows as in `OPTIONS`."""
 OPTIONS = {"bootstapir": {"window": 12, "overlap": 4}, "cotracker3-offline": {"window": 12}}
 EXACT = 0.1
@@ -115,13 +117,15 @@ def test_a_hidden_point_is_not_visible_and_comes_back(tracker):
 
 def test_duplicates_and_thousands_in_chunks_give_what_single_points_give(name, monkeypatch):
     centres = positions(3)
-    options = {} if name == "lucas-kanade" else {"points_at_once": 640}
+    options = {} if name in UNCHUNKED else {"points_at_once": 640}
     tracker = make(name, monkeypatch, **options)
     xy, _ = follow(tracker, blobs(centres), three(centres))
     many, _ = follow(tracker, blobs(centres), [PointPrompt(np.tile(centres[0], (800, 1)))])
     assert many.shape == (3, 2400, 2)
     np.testing.assert_allclose(many, np.tile(xy, (1, 800, 1)), atol=1e-4)
-    if name != "lucas-kanade":
+    if name == "alltracker":
+        assert tracker.oracle.points == [3, 2400], "a frame's queries are read out of one pass"
+    elif name != "lucas-kanade":
         support = 36 if name == "cotracker3-offline" else 0
         assert max(tracker.oracle.points) == 640 + support
 
@@ -137,7 +141,7 @@ def test_queries_outside_the_frame(tracker, error):
 
 
 def test_features_are_computed_once_and_no_more_than_a_window_is_read_ahead(name, monkeypatch, centres):
-    options = {} if name == "lucas-kanade" else {"points_at_once": 2}
+    options = {} if name in UNCHUNKED else {"points_at_once": 2}
     tracker, read = make(name, monkeypatch, **OPTIONS.get(name, {}), **options), []
 
     def stream():

@@ -19,9 +19,10 @@ from vtlab.trackers.loop import track
 
 torch = pytest.importorskip("torch")
 
+from vtlab.nets.alltracker import Motion as Flow  # noqa: E402
 from vtlab.nets.cotracker3 import Motion  # noqa: E402
 from vtlab.nets.tapir import CausalState, Estimate, Grids, QueryVectors, Tapir  # noqa: E402
-from vtlab.trackers.points import pips, tapnext  # noqa: E402
+from vtlab.trackers.points import alltracker, pips, tapnext  # noqa: E402
 from vtlab.trackers.points.cotracker import inference as cotracker  # noqa: E402
 from vtlab.trackers.points.tapir import inference as tapir  # noqa: E402
 
@@ -137,6 +138,30 @@ class CoTrackerOracle(Oracle):
         return Motion(maps[:, colour, :2, 0], logits, torch.full_like(logits, 6.0))
 
 
+class AllTrackerOracle(Oracle):
+    """Finds the blob nearest to the pixel on the anchor; its "maps" hold the blobs' centres and whether they are there."""
+
+    def encode(self, images):
+        assert 0 <= images.min() <= images.max() <= 255
+        self.saw(images)
+        seen = images.amax(dim=(2, 3)) > 60
+        return torch.cat([find(images, edge=False).float(), seen[..., None].float()], dim=-1)[..., None]
+
+    def start(self, frames, like):
+        return Flow(torch.zeros(frames, 1, 1, 2), torch.zeros(frames, 1, 1, 2))
+
+    def forward(self, anchor, frames, start, iterations):
+        self.lengths.append(len(frames))
+        assert len(start.flow) == len(frames) in (1, 16)
+        return type("Found", (), {"motion": start, "anchor": anchor[..., 0], "frames": frames[..., 0]})
+
+    def read(self, found, pixels):
+        self.points.append(len(pixels))
+        colour = torch.cdist(pixels.float(), found.anchor[:, :2]).argmin(dim=1)
+        logits = torch.where(found.frames[:, colour, 2:] > 0, 6.0, -6.0).expand(-1, -1, 2)
+        return found.frames[:, colour, :2] - found.anchor[colour, :2], logits
+
+
 def make(name: str, patch: pytest.MonkeyPatch, **options: Any) -> Any:
     """The tracker `name` with an oracle in the place of its network, at `tracker.oracle`."""
     device = torch.device("cpu")
@@ -146,6 +171,10 @@ def make(name: str, patch: pytest.MonkeyPatch, **options: Any) -> Any:
         oracle: Oracle = PipsOracle()
         patch.setattr(pips, "_load", lambda *_: (oracle, device))
         options = {"size": (128, 192), **options}
+    elif name.startswith("alltracker"):
+        oracle = AllTrackerOracle()
+        patch.setattr(alltracker, "_load", lambda *_: (oracle, device))
+        options = {"size": (192, 256), **options}
     elif name.startswith(("tapnext", "bootstapnext")):
         oracle = TapNextOracle()
         patch.setattr(tapnext, "_load", lambda *_: (oracle, device))

@@ -31,12 +31,20 @@ def _cotracker(window: int) -> Any:
     return CoTracker3(window=window)
 
 
+def _alltracker(tiny: bool) -> Any:
+    from vtlab.nets.alltracker import AllTracker
+
+    return AllTracker(tiny=tiny)
+
+
 NETWORKS: dict[str, Callable[[], Any]] = {
     "pips": _pips,
     "tapir": lambda: _tapir(boots=False),
     "bootstapir": _tapir,
     "bootstapir-online": lambda: _tapir(causal=True),
     "tapnext++": _tapnext,
+    "alltracker": lambda: _alltracker(False),
+    "alltracker-tiny": lambda: _alltracker(True),
     "cotracker3-offline": lambda: _cotracker(60),
     "cotracker3-online": lambda: _cotracker(16),
 }

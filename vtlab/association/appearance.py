@@ -64,7 +64,7 @@ class ImageAssociator(KalmanAssociator):
     def _after_predict(self, scene: Scene) -> None:
         strong = scene.high.nonzero()[0]
         if self._camera is not None:
-            affine = self._camera.estimate(scene.frame, scene.boxes.take(strong, axis=0))
+            affine = self._camera.estimate(scene.frame, scene.extents.take(strong, axis=0))
             if len(self._filter):
                 self._warp(affine)
         if self._embedder is not None:
@@ -82,7 +82,7 @@ class ImageAssociator(KalmanAssociator):
         found = embed(
             self._embedder,
             scene.frame.image,
-            scene.boxes.take(strong, axis=0),
+            scene.extents.take(strong, axis=0),
             frame=scene.frame.index,
             width=self._vectors.shape[1],
         )

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
 from vtlab.association.parts.kalman import MotionModel
-from vtlab.association.parts.similarity import iou, pieces
+from vtlab.association.parts.similarity import buffered, iou, paired_iou, pieces
 from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.registry import register_associator
 
@@ -210,6 +210,10 @@ def _by_distance(distance: Array) -> Array:
 def _soft_iou(a: Array, b: Array, trust: Array) -> Array:
     """IoU (N, M) of tracks and detections, both grown the more the less a track is trusted (N,)."""
     doubt = (1 - trust)[:, None]
+    if a.shape[1] == 5:
+        rows, columns = np.indices((len(a), len(b))).reshape(2, -1)
+        of_a, of_b = buffered(a[rows], 0.5 * doubt[rows]), buffered(b[columns], 0.25 * doubt[rows])
+        return paired_iou(of_a, of_b).reshape(len(a), len(b))
     areas = np.ones((2, len(a), len(b)))
     shared = np.ones((len(a), len(b)))
     for low in (0, 1):

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from vtlab.association.parts.assignment import assign, assign_sparse
 from vtlab.association.parts.kalman import BoxFilter
 from vtlab.association.parts.lifecycle import Clock, Lifecycle
-from vtlab.association.parts.similarity import buffered, overlap, overlapping
+from vtlab.association.parts.similarity import buffered, iou, overlap, overlapping
+from vtlab.association.parts.turned import extents, is_turned, like, of_detections
 from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.contracts import Associator
+from vtlab.errors import InputError
 
 if TYPE_CHECKING:
     import supervision as sv
@@ -42,12 +44,12 @@ class Scene:
 
     Attributes:
         frame: The frame.
-        boxes: (n, 4) usable boxes.
+        boxes: (n, 4) usable boxes; oriented ones (n, 5), with their angle (`parts/turned.py`).
         scores: (n,) confidences.
         class_ids: (n,), or None.
         high: (n,) strong detections.
         track_of: (n,) row of the matched track, -1 = none yet.
-        predicted: (N, 4) boxes of the tracks.
+        predicted: (N, 4) boxes of the tracks; oriented ones (N, 5).
         free: (N,) tracks without a detection yet.
         detections: The detections as given, with `usable` the rows that `boxes` are.
         usable: (n,) rows of `detections`, or None for all.
@@ -63,6 +65,11 @@ class Scene:
     free: NDArray[np.bool_]
     detections: sv.Detections
     usable: Rows | None
+
+    @property
+    def extents(self) -> Array:
+        """(n, 4) upright boxes around the usable ones."""
+        return extents(self.boxes)
 
 
 class KalmanAssociator(Associator):
@@ -106,24 +113,33 @@ class KalmanAssociator(Associator):
         """Forget all tracks; ids start at 1 again."""
         self._life.reset()
         self._clock.reset()
-        self._filter = BoxFilter(self.rules.motion)
-        self._columns: dict[str, NDArray[Any]] = self._new_columns(
-            np.empty((0, 4)), None, np.empty(0, np.int64)
-        )
+        self._turned: bool | None = None  # oriented boxes; not known before the first detections
+        self._empty(turned=False)
         self._frames = 0
         self._tentative: dict[int, list[tuple[int, int]]] = {}
         self.late: list[tuple[int, int, int]] = []
         self._doomed = np.empty(0, np.int64)  # serials of tracks that the next miss removes (`official`)
 
+    def _empty(self, *, turned: bool) -> None:
+        """Begin without tracks, of upright boxes or of oriented ones."""
+        self._filter = BoxFilter(self.rules.motion, turned)
+        self._columns: dict[str, NDArray[Any]] = self._new_columns(
+            np.empty((0, 4 + turned)), None, np.empty(0, np.int64)
+        )
+
     def update(self, detections: sv.Detections, frame: Frame) -> sv.Detections:
         """Return the same rows in the same order with `tracker_id` filled; -1 = no track (yet).
 
-        Detections with NaN, infinite or inverted boxes, or with a NaN confidence, belong to no track.
+        Detections with NaN, infinite or inverted boxes, or with a NaN confidence, belong to no track. Where the first
+        detections are oriented boxes (`data["xyxyxyxy"]`, corners (n, 4, 2)), all are: overlaps are then those of the
+        turned rectangles, and the filter follows the sides and the angle. Upright ones among them have the angle 0.
 
         Raises:
-            InputError: The frame's time is not finite or turns round.
+            InputError: The frame's time is not finite or turns round; oriented boxes come after upright ones.
         """
         self._clock.tick(frame.timestamp, frame.index)
+        if len(detections) and self._turned is not True:
+            self._choose(is_turned(detections), frame)
         self._before_predict()
         if self.rules.still:
             lost = (self._life.misses > 0).nonzero()[0]
@@ -198,8 +214,18 @@ class KalmanAssociator(Associator):
 
     # -- steps ------------------------------------------------------------------------------------------------
 
+    def _choose(self, turned: bool, frame: Frame) -> None:
+        if self._turned is None and turned:
+            self._empty(turned=True)
+        elif turned:
+            raise InputError(
+                f"{self._name}: frame {frame.index} has oriented boxes (xyxyxyxy), earlier frames had upright ones. "
+                "Give the corners on every frame that has detections, or call reset() in between."
+            )
+        self._turned = turned
+
     def _read(self, detections: sv.Detections, frame: Frame) -> Scene:
-        boxes = np.asarray(detections.xyxy, dtype=np.float64)
+        boxes = of_detections(detections) if self._turned else np.asarray(detections.xyxy, dtype=np.float64)
         n = len(boxes)
         scores = (
             np.ones(n)
@@ -211,13 +237,15 @@ class KalmanAssociator(Associator):
             class_ids = detections.class_id.astype(np.int64)
         usable = None
         flat = boxes.ravel()
-        if self.rules.min_area or not (isfinite(flat.dot(flat)) and (boxes[:, 2:] > boxes[:, :2]).all()):
-            size = boxes[:, 2:] - boxes[:, :2]
-            good = np.isfinite(size).all(axis=1) & (size > 0).all(axis=1)
+        if self.rules.min_area or not (isfinite(flat.dot(flat)) and (boxes[:, 2:4] > boxes[:, :2]).all()):
+            size = boxes[:, 2:4] - boxes[:, :2]
+            good = np.isfinite(boxes).all(axis=1) & (size > 0).all(axis=1)
             good &= size[:, 0] * size[:, 1] >= self.rules.min_area
             usable = good.nonzero()[0]
             boxes, scores = boxes[usable], scores[usable]
             class_ids = None if class_ids is None else class_ids[usable]
+        if self._turned and len(boxes) and len(self._filter):
+            boxes = self._as_tracks_say(boxes)
         track_of = np.empty(len(boxes), dtype=np.int64)
         track_of.fill(-1)
         free = self._life.misses > 0
@@ -233,6 +261,14 @@ class KalmanAssociator(Associator):
             detections,
             usable,
         )
+
+    def _as_tracks_say(self, boxes: Array) -> Array:
+        """The same oriented boxes, each with the sides in the order of the track that it overlaps most."""
+        tracks = self._filter.boxes()
+        overlaps = iou(tracks, boxes)
+        near = overlaps.argmax(axis=0)
+        hit = overlaps.max(axis=0) > 0
+        return np.where(hit[:, None], like(boxes, tracks[near]), boxes)
 
     def _run(self, stage: Stage, scene: Scene) -> None:
         columns = self._detections(stage, scene)

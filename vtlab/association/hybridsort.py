@@ -103,15 +103,17 @@ class HybridSort(KalmanAssociator):
         scores = np.empty(0) if scene is None else scene.scores[chosen]
         sureness = np.zeros((n, 5))  # the filter of the confidence: as `BoxFilter.state`, of one coordinate
         sureness[:, 0], sureness[:, 2], sureness[:, 4] = scores, _FIRST, _FIRST_VELOCITY
-        history = np.full((n, _LINKS, 4), np.nan)  # boxes by frame modulo _LINKS; NaN = not seen then
+        history = np.full(
+            (n, _LINKS, boxes.shape[1]), np.nan
+        )  # boxes by frame modulo _LINKS; NaN = not seen then
         if not self.settings.official and n:
             history[:, self._age % _LINKS] = boxes
         return {
             # last observation; the authors' code has none of a track that began with the frame before
-            "last": np.full((n, 4), -1.0) if self.settings.official else boxes.copy(),
+            "last": np.full(boxes.shape, -1.0) if self.settings.official else boxes.copy(),
             "last_score": scores.copy(),
             "score_before": scores.copy(),
-            "frozen": np.zeros((n, 5, 4)),  # filters as predicted for the first frame of a loss
+            "frozen": np.zeros((n, 5, boxes.shape[1])),  # filters as predicted for the first frame of a loss
             "frozen_sureness": np.zeros((n, 5)),
             "sureness": sureness,
             "direction": np.zeros((n, 4), dtype=complex),  # of each corner, x + iy; 0 = not known

@@ -160,6 +160,7 @@ def _bridge(rows: Tracks, a: int, start: int, end: int, times: Times) -> Tracks:
     between = np.arange(start + 1, end)
     part = ((times[between] - times[start]) / (times[end] - times[start]))[:, None]
     boxes = rows.boxes[a] * (1 - part) + rows.boxes[a + 1] * part
+    angle = None if rows.angle is None else rows.angle[a] * (1 - part[:, 0]) + rows.angle[a + 1] * part[:, 0]
     return Tracks.of(
         between,
         rows.object_id[a],
@@ -169,6 +170,7 @@ def _bridge(rows: Tracks, a: int, start: int, end: int, times: Times) -> Tracks:
         label=[rows.label[a]] * len(between),
         source="interpolated",
         size=rows.size,
+        angle=angle,
     )
 
 

@@ -126,8 +126,8 @@ class OcSort(ImageAssociator):
         n = len(boxes)
         return super()._new_columns(boxes, scene, chosen) | {
             # last observation; the authors' code has none of a track that began with the frame before
-            "last": np.full((n, 4), -1.0) if self.settings.official else boxes.copy(),
-            "frozen": np.zeros((n, 5, 4)),  # filter as predicted for the first frame of a loss
+            "last": np.full(boxes.shape, -1.0) if self.settings.official else boxes.copy(),
+            "frozen": np.zeros((n, 5, boxes.shape[1])),  # filter as predicted for the first frame of a loss
             "direction": np.zeros(n, dtype=complex),  # unit vector x + iy of the motion; 0 = not known
             # centres x + iy after the first, by frame modulo lookback; NaN = not seen then
             "history": np.full((n, self.settings.lookback), np.nan, dtype=complex),
@@ -231,7 +231,7 @@ class OcSort(ImageAssociator):
         direction = turned(columns["direction"])  # stays of length 1 (or 0)
         length = np.abs(direction) / np.abs(columns["direction"]).clip(1e-9)
         columns["direction"] = direction / length.clip(1e-9)
-        lost = BoxFilter(self.rules.motion)
+        lost = BoxFilter(self.rules.motion, self._filter.turned)
         lost.state = np.ascontiguousarray(columns["frozen"].transpose(1, 0, 2))
         lost.warp(affine)
         columns["frozen"] = lost.state.transpose(1, 0, 2)
@@ -239,14 +239,14 @@ class OcSort(ImageAssociator):
 
 def _centres(boxes: Array) -> Any:
     """Centres (n,) of boxes (n, 4) as complex numbers x + iy, so that a difference is one operation."""
-    middle = boxes[:, :2] + boxes[:, 2:]
+    middle = boxes[:, :2] + boxes[:, 2:4]
     middle *= 0.5
     return middle.view(complex)[:, 0]
 
 
 def _moved(boxes: Array, affine: Array) -> Array:
     """Boxes (..., 4) after an affine motion (2, 3) of the image: the centre moves, the size scales."""
-    centre, size = (boxes[..., :2] + boxes[..., 2:]) / 2, boxes[..., 2:] - boxes[..., :2]
+    centre, size = (boxes[..., :2] + boxes[..., 2:4]) / 2, boxes[..., 2:4] - boxes[..., :2]
     centre = centre @ affine[:, :2].T + affine[:, 2]
     half = size * (np.sqrt(abs(np.linalg.det(affine[:, :2]))) / 2)
-    return np.concatenate([centre - half, centre + half], axis=-1)
+    return np.concatenate([centre - half, centre + half, boxes[..., 4:]], axis=-1)

@@ -109,7 +109,7 @@ class SfSort(KalmanAssociator):
             low = np.floor(low + 1e-9)
         high = np.array([width, height]) - low
         boxes = self._filter.boxes()
-        centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+        centre = (boxes[:, :2] + boxes[:, 2:4]) / 2
         edge = ~((centre > low) & (centre < high)).all(axis=1)
         limit = self.settings.lost_seconds * np.where(edge, self.settings.marginal, 1.0)
         gone = (life.misses > 1) & (lost > limit + 1e-3)  # container times are rounded to milliseconds

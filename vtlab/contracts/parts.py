@@ -61,6 +61,9 @@ def _columns_fault(found: sv.Detections, n: int) -> str:
             return f"{name} {brief(values)} for {n} boxes. Remedy: one for each box"
     if scores is not None and n and not ((scores >= 0) & (scores <= 1)).all():
         return f"the score {_first(scores, (scores >= 0) & (scores <= 1))}. Remedy: numbers in [0, 1]"
+    corners = found.data.get("xyxyxyxy")
+    if corners is not None and (np.shape(corners) != (n, 4, 2) or not np.isfinite(corners).all()):
+        return f"xyxyxyxy {brief(corners)} for {n} boxes. Remedy: corners of shape ({n}, 4, 2), finite, in pixels"
     return _masks_fault(found.mask, n)
 
 

@@ -17,10 +17,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.association.parts.turned import like
 from vtlab.errors import InputError
 
 Array = NDArray[np.float64]
 Quad = tuple[float, float, float, float]
+_ANGLE = (1e-3, 1e-5, 1e-2, 2e-2, 1e-3)
+"""Variances of an angle, radians: gained in a step, its velocity's, a detection's, after the first one, its velocity's."""
 _LEAST = 1e-3  # pixels: widths and heights stay at least this
 
 
@@ -158,40 +161,48 @@ class BoxFilter:
 
     Args:
         motion: A name of `MOTIONS` or a model.
+        turned: The boxes are oriented: a fifth coordinate, their angle, is filtered as the others are.
 
     Attributes:
-        state: (5, N, 4) float64: coordinates, velocities (per step), variance of the coordinates, their covariance
-            with the velocities, variance of the velocities.
+        state: (5, N, 4 or, turned, 5) float64: coordinates, velocities (per step), variance of the coordinates, their
+            covariance with the velocities, variance of the velocities.
     """
 
-    def __init__(self, motion: str | MotionModel = "xywh"):
+    def __init__(self, motion: str | MotionModel = "xywh", turned: bool = False):
         if isinstance(motion, str):
             if motion not in MOTIONS:
                 raise InputError(f"Unknown motion model {motion!r}. Known: {', '.join(MOTIONS)}.")
             motion = MOTIONS[motion]
         self.motion = motion
         self._to, self._from = _TO[motion.coordinates], _FROM[motion.coordinates]
-        self._drift = np.array([motion.drift, motion.drift_velocity])[:, None]
-        self._measured = np.array(motion.measured)
-        self._first = np.array([motion.first, motion.first_velocity])[:, None]
-        self.state = np.empty((5, 0, 4))
+        self.turned = turned
+        noise = (motion.drift, motion.drift_velocity, motion.measured, motion.first, motion.first_velocity)
+        drift, drift_velocity, measured, first, first_velocity = (
+            [*of_box, of_angle] if turned else list(of_box)
+            for of_box, of_angle in zip(noise, _ANGLE, strict=True)
+        )
+        self._drift = np.array([drift, drift_velocity])[:, None]
+        self._measured = np.array(measured)
+        self._first = np.array([first, first_velocity])[:, None]
+        self.state = np.empty((5, 0, 4 + turned))
 
     def __len__(self) -> int:
         return self.state.shape[1]
 
     def boxes(self) -> Array:
-        """Boxes (N, 4) xyxy of all tracks as they are now believed to be."""
-        return self._from(self.state[0])
+        """Boxes (N, 4) xyxy of all tracks as they are now believed to be; turned (N, 5) with the angle."""
+        x = self.state[0]
+        return np.concatenate([self._from(x[:, :4]), x[:, 4:]], axis=1) if self.turned else self._from(x)
 
     def velocities(self) -> Array:
         """Velocities (N, 2) of the centres, in pixels per step."""
         v = self.state[1]
-        return (v[:, :2] + v[:, 2:]) / 2 if self.motion.coordinates == "xyxy" else v[:, :2].copy()
+        return (v[:, :2] + v[:, 2:4]) / 2 if self.motion.coordinates == "xyxy" else v[:, :2].copy()
 
     def add(self, boxes: Array) -> None:
         """Start new tracks at boxes (K, 4)."""
-        new = np.zeros((5, len(boxes), 4))
-        new[0] = self._to(boxes)
+        new = np.zeros((5, len(boxes), self.state.shape[2]))
+        new[0] = self.to_measurement(boxes)
         new[2::2] = self._first * self._unit(new[0])
         self.state = np.concatenate([self.state, new], axis=1)
 
@@ -213,7 +224,9 @@ class BoxFilter:
                 None for the same trust in all.
         """
         part = self.state.take(rows, axis=1)
-        self.correct(part, self._to(boxes), scores)
+        if self.turned:
+            boxes = like(boxes, np.concatenate([self._from(part[0, :, :4]), part[0, :, 4:]], axis=1))
+        self.correct(part, self.to_measurement(boxes), scores)
         self.state[:, rows] = part
 
     def advance(self, state: Array, steps: float = 1.0) -> None:
@@ -289,9 +302,12 @@ class BoxFilter:
         order = (-gaps).argsort(kind="stable")  # the longest first, so that those still running are a slice
         rows, gaps = rows[order], gaps[order]
         last, boxes, state = last.take(order, axis=0), boxes.take(order, axis=0), state.take(order, axis=1)
+        if self.turned:
+            last = like(last, np.concatenate([self._from(state[0, :, :4]), state[0, :, 4:]], axis=1))
+            boxes = like(boxes, last)
         step = (boxes - last) / gaps[:, None]
         line = last + np.arange(1, int(gaps[0]) + 1)[:, None, None] * step
-        observed = self._to(line.reshape(-1, 4)).reshape(line.shape)
+        observed = self.to_measurement(line.reshape(-1, line.shape[2])).reshape(line.shape)
         self.replay(state, observed, gaps)
         self.state[:, rows] = state
 
@@ -327,7 +343,7 @@ class BoxFilter:
         used = 2 if position_only else 4
         x, var = self.state[0], self.state[2]
         total = var + self._measured * self._unit(x)
-        error = self._to(boxes)[None, :, :used] - x[:, None, :used]
+        error = self.to_measurement(boxes)[None, :, :used] - x[:, None, :used]
         return (error**2 / total[:, None, :used]).sum(axis=2)
 
     def warp(self, affine: Array) -> None:
@@ -342,6 +358,8 @@ class BoxFilter:
         )
         square = linear**2
         x = self.state[0]
+        if self.turned:
+            x[:, 4] += np.arctan2(linear[1, 0] - linear[0, 1], linear[0, 0] + linear[1, 1])
         if self.motion.coordinates in ("xyah", "xysr"):
             scale = float(np.sqrt(abs(np.linalg.det(linear))))
             x[:, :2] = x[:, :2] @ linear.T + shift
@@ -352,27 +370,29 @@ class BoxFilter:
             self.state[1, :, column] *= power
             self.state[2:, :, column] *= power**2
             return
-        pairs = self.state.reshape(5, -1, 2, 2)
+        pairs = self.state[:, :, :4].reshape(5, -1, 2, 2)
         moved = np.concatenate([pairs[:2] @ linear.T, pairs[2:] @ square.T]).reshape(5, -1, 4)
         moved[0] += np.tile(shift, 2) if self.motion.coordinates == "xyxy" else np.append(shift, (0.0, 0.0))
-        self.state = moved
+        self.state = np.concatenate([moved, self.state[:, :, 4:]], axis=2)
         self._clamp(self.state[0])
 
     def to_measurement(self, boxes: Array) -> Array:
-        """Boxes (K, 4) xyxy in the model's coordinates."""
-        return self._to(boxes)
+        """Boxes (K, 4) xyxy, or turned (K, 5), in the model's coordinates."""
+        return (
+            np.concatenate([self._to(boxes[:, :4]), boxes[:, 4:]], axis=1) if self.turned else self._to(boxes)
+        )
 
     def _unit(self, x: Array) -> Array | float:
         """Squared size that the noise is proportional to."""
         if not self.motion.scaled:
             return 1.0
         if self.motion.coordinates == "xywh":
-            square = x[:, 2:] ** 2
-            return np.concatenate([square, square], axis=1)
-        square = np.repeat(x[:, 3:] ** 2, 4, axis=1)
-        square[:, 2] = 1.0
-        return square
+            square = np.tile(x[:, 2:4] ** 2, (1, 2))
+        else:
+            square = np.repeat(x[:, 3:4] ** 2, 4, axis=1)
+            square[:, 2] = 1.0
+        return np.concatenate([square, np.ones((len(x), 1))], axis=1) if self.turned else square
 
     def _clamp(self, x: Array) -> None:
         if self.motion.scaled:
-            np.maximum(x[:, 2:], _LEAST, out=x[:, 2:])
+            np.maximum(x[:, 2:4], _LEAST, out=x[:, 2:4])

@@ -1,6 +1,7 @@
 """How alike tracks and detections are: overlaps of boxes and appearance, for all pairs at once.
 
-Rows are tracks, columns detections. Boxes are finite xyxy with positive size (the associators see to it), float64.
+Rows are tracks, columns detections. Boxes are finite xyxy with positive size (the associators see to it), float64; a
+fifth column is the angle of oriented boxes (`turned`), whose overlaps are those of the turned rectangles.
 Papers: Rezatofighi et al., "Generalized IoU", CVPR 2019; Zheng et al., "Distance-IoU", AAAI 2020; Yang et al.,
 "Hard to Track Objects with Irregular Motions and Similar Appearances? Make It Easier by Buffering the Matching
 Space" (C-BIoU), WACV 2023; Wojke et al., DeepSORT, ICIP 2017 (gallery).
@@ -13,13 +14,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.association.parts.turned import extents, shared_area
 from vtlab.errors import InputError
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 _MOST = 4_000_000  # products of appearance that are held at once
 _PAIRS = 50_000  # compared at once: what a processor's cache holds
-_ONE_MORE = np.array([0.0, 0.0, 1.0, 1.0])
+_ONE_MORE = np.array([0.0, 0.0, 1.0, 1.0, 0.0])
 
 
 def pieces(n: int, m: int) -> Iterator[slice]:
@@ -30,6 +32,8 @@ def pieces(n: int, m: int) -> Iterator[slice]:
 
 def _overlap(a: Array, b: Array) -> tuple[Array, Array]:
     """Areas of intersection and union (N, M)."""
+    if a.shape[1] == 5:
+        return _turned_overlap(a, b)
     p, q = np.ascontiguousarray(a.T), np.ascontiguousarray(b.T)
     size = np.minimum(p[2:, :, None], q[2:, None])  # width and height together: half the calls
     size -= np.maximum(p[:2, :, None], q[:2, None])
@@ -40,6 +44,31 @@ def _overlap(a: Array, b: Array) -> tuple[Array, Array]:
     np.add((of_a[0] * of_a[1])[:, None], of_b[0] * of_b[1], out=union)
     union -= inter
     return inter, union
+
+
+def _turned_overlap(a: Array, b: Array) -> tuple[Array, Array]:
+    """`_overlap` of oriented boxes; only pairs whose extents meet are cut."""
+    near, _ = _overlap(extents(a), extents(b))
+    rows, columns = near.nonzero()
+    inter = np.zeros(near.shape)
+    inter[rows, columns] = shared_area(a[rows], b[columns])
+    union = _areas(a)[:, None] + _areas(b)
+    union -= inter
+    return inter, union
+
+
+def paired_iou(a: Array, b: Array) -> Array:
+    """IoU (P,), in [0, 1], of each pair of oriented boxes (P, 5), (P, 5)."""
+    p, q = extents(a), extents(b)
+    near = np.flatnonzero((np.minimum(p[:, 2:], q[:, 2:]) > np.maximum(p[:, :2], q[:, :2])).all(axis=1))
+    inter = np.zeros(len(a))
+    inter[near] = shared_area(a[near], b[near])
+    return inter / (_areas(a) + _areas(b) - inter)
+
+
+def _areas(boxes: Array) -> Array:
+    areas: Array = (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+    return areas
 
 
 def iou(a: Array, b: Array) -> Array:
@@ -54,7 +83,8 @@ def iou_of_pixels(a: Array, b: Array) -> Array:
 
     The convention of `cython_bbox`, which the authors' code of ByteTrack and BoT-SORT compares boxes with.
     """
-    return iou(a + _ONE_MORE, b + _ONE_MORE)
+    more = _ONE_MORE[: a.shape[1]]
+    return iou(a + more, b + more)
 
 
 def overlapping(a: Array, b: Array) -> tuple[Rows, Rows, Array]:
@@ -63,6 +93,12 @@ def overlapping(a: Array, b: Array) -> tuple[Rows, Rows, Array]:
     Returns:
         Rows (K,) of `a`, rows (K,) of `b`, IoU (K,), in (0, 1].
     """
+    if a.shape[1] == 5:
+        rows, columns, _ = overlapping(extents(a), extents(b))
+        inter = shared_area(a[rows], b[columns])
+        hit = (inter > 0).nonzero()[0]
+        rows, columns, inter = rows[hit], columns[hit], inter[hit]
+        return rows, columns, inter / (_areas(a)[rows] + _areas(b)[columns] - inter)
     order = b[:, 0].argsort()
     left = b[:, 0].take(order)
     first = left.searchsorted(a[:, 0] - (b[:, 2] - b[:, 0]).max())
@@ -86,6 +122,7 @@ def overlapping(a: Array, b: Array) -> tuple[Rows, Rows, Array]:
 
 def _hull(a: Array, b: Array) -> tuple[Array, Array]:
     """Width and height (N, M) of the smallest box around both."""
+    a, b = extents(a), extents(b)
     low = np.minimum(a[:, None, :2], b[None, :, :2])
     size = np.maximum(a[:, None, 2:], b[None, :, 2:]) - low
     return size[..., 0], size[..., 1]
@@ -103,14 +140,14 @@ def diou(a: Array, b: Array) -> Array:
     """Distance IoU (N, M), in (-1, 1]: IoU less the squared distance of centres over the squared hull diagonal."""
     inter, union = _overlap(a, b)
     width, height = _hull(a, b)
-    gap = (a[:, None, :2] + a[:, None, 2:] - b[None, :, :2] - b[None, :, 2:]) / 2
+    gap = (a[:, None, :2] + a[:, None, 2:4] - b[None, :, :2] - b[None, :, 2:4]) / 2
     return inter / union - (gap**2).sum(axis=2) / (width**2 + height**2)
 
 
-def buffered(boxes: Array, ratio: float) -> Array:
-    """Boxes (N, 4) grown on each side by `ratio` times their width and height."""
-    grow = (boxes[:, 2:] - boxes[:, :2]) * ratio
-    return np.concatenate([boxes[:, :2] - grow, boxes[:, 2:] + grow], axis=1)
+def buffered(boxes: Array, ratio: float | Array) -> Array:
+    """Boxes (N, 4) grown on each side by `ratio`, one or (N, 1), times their width and height."""
+    grow = (boxes[:, 2:4] - boxes[:, :2]) * ratio
+    return np.concatenate([boxes[:, :2] - grow, boxes[:, 2:4] + grow, boxes[:, 4:]], axis=1)
 
 
 def biou(a: Array, b: Array, ratio: float = 0.3) -> Array:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.association.mend import Post, apply_steps, read_steps
+from vtlab.association.parts import turned
 from vtlab.contracts import Associator, Detector, OnlineTracker
 from vtlab.contracts.parts import associate, detect
 from vtlab.errors import PromptError, VtlabWarning
@@ -122,6 +123,7 @@ class ByDetection(OnlineTracker):
         self._held: dict[
             int, sv.Detections
         ] = {}  # detections of frames that tentative tracks may still claim
+        self._turns: dict[int, NDArray[np.float64]] = {}  # each object's last oriented box
         self._late = TracksBuilder()
         self._seen = _Seen()
 
@@ -177,16 +179,30 @@ class ByDetection(OnlineTracker):
         mask = detections.mask
         masks = None if mask is None or not len(keep) else np.asarray(mask)[keep].astype(bool)
         velocity = detections.data.get("velocity")
+        boxes, angle = self._boxes(ids, detections, keep)
         return FrameTracks.of(
             ids,
-            detections.xyxy[keep].astype(np.float64),
+            boxes,
             scores,
             True,
             masks=masks,
             labels=self._labels(ids, detections, keep, scores),
             source="detected",
             velocities=None if velocity is None else np.asarray(velocity)[keep],
+            angle=angle,
         )
+
+    def _boxes(
+        self, ids: NDArray[np.int64], detections: sv.Detections, keep: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        """Boxes (N, 4) and, of oriented ones, their angles (N,), which go on from frame to frame without a jump."""
+        if not turned.is_turned(detections):
+            return detections.xyxy[keep].astype(np.float64), None
+        boxes = turned.of_detections(detections)[keep]
+        before = [self._turns.get(i, box) for i, box in zip(ids.tolist(), boxes, strict=True)]
+        boxes = turned.like(boxes, np.reshape(before, (-1, 5)))
+        self._turns.update(zip(ids.tolist(), boxes, strict=True))
+        return boxes[:, :4], boxes[:, 4]
 
     def _labels(
         self,

@@ -15,6 +15,7 @@ from vtlab import provenance
 from vtlab.cli import app
 from vtlab.comparison import Comparison, Run
 from vtlab.decision import store
+from vtlab.decision.conditions import BreakingPoint
 from vtlab.decision.limits import allows_commerce, licence_of
 from vtlab.errors import InputError
 from vtlab.registry import REGISTRIES
@@ -124,6 +125,19 @@ def test_what_is_not_known_is_not_kept():
     assert "Times disturbed by other work: bare waited 30% of the time." in by_profile.to_markdown()
     with pytest.raises(InputError, match="there is no tracker 'nobody' here"):
         vtlab.decide(told(answers, guarantee=False), profiles={"nobody": measured})
+
+
+def test_what_a_tracker_holds_out_stands_on_the_card(tmp_path):
+    point = BreakingPoint("good", "frame_rate", 0.5, 8, 10, 5, 5, "{:g} fps", ground="over 6 clips")
+    found = vtlab.decide(told({"good": GOOD, "poor": POOR}), breaking=[point])
+    assert found.holds == ["good holds to 8 fps (mean overlap of at least 0.5; over 6 clips)."]
+    for ending in ("html", "md", "json"):
+        text = found.save(tmp_path / f"card.{ending}").read_text(encoding="utf-8")
+        assert "good holds to 8 fps" in text
+    assert "8 fps [10 fps, 5 fps]" in found.to_html()
+    assert json.loads(found.to_json())["breaking"][0]["fails"] == 5
+    with pytest.raises(InputError, match="breaking: there is no tracker 'good' here"):
+        vtlab.decide(told({"fair": FAIR, "poor": POOR}), breaking=[point])
 
 
 def test_memory_and_device_count():

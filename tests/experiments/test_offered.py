@@ -146,3 +146,19 @@ def test_cost_to_quality_is_told(tmp_path):
     assert section.board.frame.index.tolist() == ["ncc", "interpolation"]
     assert {"s to 0.8", "figures to 0.8", "s in all", "machine s"} <= set(section.board.frame)
     assert "Cost to quality" in report.page(store).to_html()
+
+
+def test_breaking_points_are_told_at_any_quality(tmp_path):
+    """Ladders on one clip; the quality is the report's, so another one runs nothing again."""
+    told = {"grid": {"ladder": ["frame_rate", "size"]}, "fixed": {"pieces": 5, "levels": [15, 12, 6]}}
+    store = small("breaking", tmp_path, data=[{"synthetic": SMALL}], **told)
+    assert not store.failed()
+    (section,) = report.sections(store)
+    assert section.board.frame.index.tolist() == ["ncc"]
+    assert {"frame_rate", "size"} <= set(section.board.frame)
+    assert "at least 0.6" in section.board.caption
+    assert "which say nothing of other clips" in section.board.caption
+    assert "Breaking points" in report.page(store).to_html()
+    again = small("breaking", tmp_path, data=[{"synthetic": SMALL}], report={"quality": 0.1}, **told)
+    assert again.keys() == store.keys()
+    assert "at least 0.1" in report.sections(again)[0].board.caption

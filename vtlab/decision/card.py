@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from vtlab import provenance
 from vtlab.comparison import Comparison
-from vtlab.decision import store
+from vtlab.decision import conditions, store
 from vtlab.errors import InputError
 from vtlab.files import write_whole
 from vtlab.metrics.records import figures
@@ -61,13 +61,24 @@ def profiles(decision: Decision) -> Board:
     return Board(frame, "What it costs", caption)
 
 
+def boards(decision: Decision) -> tuple[Board, ...]:
+    """The tables of the card."""
+    found = (shown(decision), profiles(decision))
+    return (*found, conditions.board(decision.breaking)) if decision.breaking else found
+
+
+def told(decision: Decision) -> list[str]:
+    """The sentences below the first: what would change the choice, what the chosen one holds out, how it was timed."""
+    return [*decision.changes, *decision.holds, *disturbed(decision)]
+
+
 def page(decision: Decision) -> Page:
     """The card as a page."""
     return Page(
         f"Decision: {decision.chosen or 'none yet'}",
         f"vtlab {provenance.versions()['vtlab']}, {decision.repeat.get('created', '')}.",
-        (decision.sentence, *decision.changes, *disturbed(decision)),
-        (shown(decision), profiles(decision)),
+        (decision.sentence, *told(decision)),
+        boards(decision),
         code=str(decision.repeat.get("code", "")),
         facts={k: v for k, v in decision.repeat.items() if k != "code"},
     )
@@ -75,15 +86,15 @@ def page(decision: Decision) -> Page:
 
 def fragment(decision: Decision) -> str:
     """The card as a cell's output."""
-    told = "".join(f"<li>{html.escape(s)}</li>" for s in (*decision.changes, *disturbed(decision)))
-    return f"<p><b>{html.escape(decision.sentence)}</b></p>{shown(decision).to_html()}<ul>{told}</ul>"
+    points = "".join(f"<li>{html.escape(s)}</li>" for s in told(decision))
+    return f"<p><b>{html.escape(decision.sentence)}</b></p>{shown(decision).to_html()}<ul>{points}</ul>"
 
 
 def markdown(decision: Decision) -> str:
     """The card in GitHub's Markdown; what others named stands in it as text."""
     lines = [f"## Decision: {_plain(decision.chosen or 'none yet')}", "", _plain(decision.sentence), ""]
-    lines += [f"- {_plain(s)}" for s in (*decision.changes, *disturbed(decision))]
-    for board in (shown(decision), profiles(decision)):
+    lines += [f"- {_plain(s)}" for s in told(decision)]
+    for board in boards(decision):
         names = [_plain(h) for h in board.headings]
         lines += ["", f"### {board.title}", "", f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
         lines += [f"| {' | '.join(_plain(c.whole or c.text) for c in row)} |" for row in board.rows()]
@@ -106,7 +117,8 @@ def json_text(decision: Decision) -> str:
             "runner_up": decision.runner_up,
             "sure": decision.sure,
             "sentence": decision.sentence,
-            "changes": [*decision.changes, *disturbed(decision)],
+            "changes": told(decision),
+            "breaking": [vars(p) for p in decision.breaking],
             "limits": vars(decision.limits),
             "trackers": table.reset_index().to_dict("records"),
             "costs": profiles(decision).frame.reset_index().to_dict("records"),

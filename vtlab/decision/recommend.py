@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vtlab.comparison import Comparison
-from vtlab.decision import card
+from vtlab.decision import card, conditions
 from vtlab.decision.answer import Verdict
+from vtlab.decision.conditions import BreakingPoint
 from vtlab.decision.grades import ByTruth, ByVerdict, Grade, Grades
 from vtlab.decision.limits import Check, Cost, Licence, Limits, checks, cost_of
 from vtlab.decision.question import number
@@ -71,6 +72,7 @@ class Decision:
         runner_up: The one to take if the chosen one were not there; None if there is none.
         sure: Whether it is shown that the chosen one is at most `within` below the best of those that keep the limits.
         repeat: All that somebody needs to make it again: code, versions, weights, footage, labels.
+        breaking: How far trackers hold a quality where the footage gets worse; empty where that wasn't asked.
     """
 
     limits: Limits
@@ -81,6 +83,7 @@ class Decision:
     runner_up: str | None
     sure: bool
     repeat: Mapping[str, Any] = field(default_factory=dict)
+    breaking: tuple[BreakingPoint, ...] = ()
 
     def __getitem__(self, label: str) -> Option:
         return next(o for o in self.options if o.label == label)
@@ -124,6 +127,13 @@ class Decision:
             few = [f"{o.label}: {_missed(o)}" for o in self.options]
             return f"No tracker keeps the limits ({self.limits.text}). {'; '.join(few)}."
         return f"No choice yet among {', '.join(self.kept)}. {self.grades.open}"
+
+    @property
+    def holds(self) -> list[str]:
+        """What the chosen one, or where none is chosen each of them, holds out, in a sentence."""
+        named = [self.chosen] if self.chosen is not None else [o.label for o in self.options]
+        told = (conditions.wording([p for p in self.breaking if p.tracker == name]) for name in named)
+        return [sentence for sentence in told if sentence]
 
     @property
     def changes(self) -> list[str]:
@@ -190,6 +200,7 @@ def decide(
     profiles: Sequence[Profile] | Mapping[str, Profile] = (),
     family: str | None = None,
     within: float | None = None,
+    breaking: Sequence[BreakingPoint] = (),
 ) -> Decision:
     """Decide which tracker to deploy: quality with its interval, time on this machine, memory, licence.
 
@@ -211,15 +222,20 @@ def decide(
             several, each for the tracker of its name.
         family: Of a comparison with several.
         within: How far below the best still is good enough; by default that of the verdict, or 0.02.
+        breaking: What `vtlab.experiments.breaking.points` found: stands on the card, and chooses nothing.
 
     Raises:
-        InputError: A comparison without truth, a limit out of range, a profile of no tracker here.
+        InputError: A comparison without truth, a limit out of range, a profile or a breaking point of no tracker here.
     """
     if within is not None and not 0 <= number("within", within) < 1:
         raise InputError(f"within={within!r}: expected a number from 0 (a strict winner) to below 1.")
     limits = Limits(budget_ms, memory_mb, licence, device)
     grades = _grades(subject, family, within)
     measured = _profiles(profiles, grades.trackers)
+    strange = next((p.tracker for p in breaking if p.tracker not in grades.trackers), None)
+    if strange is not None:
+        known = ", ".join(grades.trackers)
+        raise InputError(f"breaking: there is no tracker {strange!r} here. Known: {known}.")
     options = tuple(_option(t, grades, limits, measured.get(t)) for t in grades.trackers)
     kept = [o for o in options if o.keeps]
     chosen = _pick(kept, grades)
@@ -234,6 +250,7 @@ def decide(
         runner,
         chosen is not None and grades.sure(chosen, names),
         card.repeat(subject, limits, options),
+        tuple(breaking),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +14,11 @@ from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import Prompts
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
-from vtlab.tracks import Tracks
+from vtlab.tracks import PointRows, Tracks
 from vtlab.video import FrameSource, Image, Video
 
 Change = Callable[[Image, int], Image]
-"""Image (H, W, 3) and its number -> a new image of the same size."""
+"""Image (H, W, 3) and its number -> a new image, of the same size where nothing else is said."""
 MOST_BYTES = 2**29
 """Of a video that is held in memory."""
 
@@ -31,6 +32,8 @@ class Shown(FrameSource):
         what: What was done, for provenance: the same text is the same picture.
         change: What is done to each image; None for nothing.
         timestamps: (N,) seconds; None for those of the frames.
+        fps: Frames a second; None for those of the video.
+        size: (height, width) of the images as they are changed; None for that of the video.
     """
 
     def __init__(
@@ -40,10 +43,14 @@ class Shown(FrameSource):
         what: str,
         change: Change | None = None,
         timestamps: NDArray[np.float64] | None = None,
+        *,
+        fps: float | None = None,
+        size: tuple[int, int] | None = None,
     ):
         self._video, self._shown, self._what, self._change = video, shown, what, change
         self.name, self.source = f"{video.name}+{what}", f"{video.source} {what}"
-        self.width, self.height, self.fps = video.width, video.height, video.fps
+        self.height, self.width = size or (video.height, video.width)
+        self.fps = video.fps if fps is None else fps
         self.timestamps = video.timestamps[shown] if timestamps is None else timestamps
 
     def get(self, index: int) -> Image:
@@ -132,3 +139,60 @@ def moved(prompts: Prompts, frames: NDArray[np.int64]) -> Prompts:
 
     place = {int(f): i for i, f in enumerate(frames)}
     return Prompts([replace(p, frame=place[p.frame]) for p in prompts if p.frame in place])
+
+
+def carried(
+    tracks: Tracks,
+    frames: NDArray[np.int64],
+    *,
+    size: tuple[int, int],
+    scale: tuple[float, float] = (1.0, 1.0),
+    shift: NDArray[np.int64] | None = None,
+) -> Tracks:
+    """Tracks of one picture as they lie in another: moved, then scaled, under other frame numbers.
+
+    Args:
+        tracks: On frames 0 to N - 1.
+        frames: (N,) numbers of these frames.
+        size: (height, width) of the other picture.
+        scale: Factors of x and y.
+        shift: (N, 2) whole pixels by which x and y are moved; None for none.
+    """
+    move = np.zeros((len(frames), 2), np.int64) if shift is None else shift
+    factors, points = np.array(scale), tracks.points
+    still = scale == (1.0, 1.0) and not move.any()
+    masks: list[Any] | None = None
+    if tracks.rle is not None:
+        masks = [
+            told
+            if told is None or still
+            else _carried(tracks.mask(row), size, scale, move[tracks.frame[row]])
+            for row, told in enumerate(tracks.rle.tolist())
+        ]
+    return Tracks.of(
+        frames[tracks.frame],
+        tracks.object_id,
+        (tracks.boxes + np.tile(move[tracks.frame], 2)) * np.tile(factors, 2),
+        tracks.score,
+        tracks.visible,
+        masks=masks,
+        points=PointRows.of(
+            frames[points.frame],
+            points.object_id,
+            points.point_id,
+            (points.xy + move[points.frame]) * factors,
+            points.visible,
+            score=points.score,
+        ),
+        size=size,
+        label=tracks.label,
+    )
+
+
+def _carried(mask: Any, size: tuple[int, int], scale: tuple[float, float], move: NDArray[np.int64]) -> Any:
+    import cv2
+
+    matrix = np.array([[scale[0], 0, scale[0] * move[0]], [0, scale[1], scale[1] * move[1]]], np.float64)
+    matrix[:, 2] += (np.array(scale) - 1) / 2  # cv2 counts from the middle of the first pixel
+    told = cv2.warpAffine(mask.astype(np.uint8), matrix, (size[1], size[0]), flags=cv2.INTER_NEAREST)
+    return told.astype(bool)

@@ -39,6 +39,7 @@ TRIAL = "vtlab.experiments.trials:track_and_score"
 """What a cell does where a specification names neither a trial nor a notebook."""
 KEYS = (
     "name", "notebook", "trial", "data", "trackers", "detectors", "perturbations", "seeds", "grid", "fixed", "limits",
+    "report",
 )  # fmt: skip
 """What a specification may say."""
 
@@ -76,6 +77,7 @@ class Experiment:
         limits: What each cell may take.
         facts: What every result depends on beside its cell's parameters: the code, and vtlab.
         folder: From which its paths go.
+        report: What only the report asks for, such as a quality to keep: results don't depend on it.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Experiment:
     limits: Limits = field(default_factory=Limits)
     facts: Mapping[str, Any] = field(default_factory=dict)
     folder: Path = field(default_factory=Path)
+    report: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def notebook(self) -> Path | None:
@@ -172,7 +175,7 @@ def _experiment(where: str, data: Any, folder: Path, name: str) -> Experiment:
         raise ExperimentError(f"{where}: expected a trial or a notebook, not both.")
     if not set(data) & {"notebook", "trial", "trackers"}:
         raise ExperimentError(f"{where}: expected a notebook, a trial, or trackers to run; found none.")
-    for part in ("fixed", "grid"):
+    for part in ("fixed", "grid", "report"):
         _check_mapping(data.get(part), part, where)
     for key, values in (data.get("grid") or {}).items():
         if not isinstance(values, list) or not values:
@@ -181,7 +184,10 @@ def _experiment(where: str, data: Any, folder: Path, name: str) -> Experiment:
     axes.forget()  # what was read before may have changed since
     plan = _Plan(where, data, folder)
     target, facts = plan.notebook() if "notebook" in data else plan.trial()
-    return Experiment(str(data.get("name") or name), target, tuple(plan.cells(facts)), limits, facts, folder)
+    report = dict(data.get("report") or {})
+    return Experiment(
+        str(data.get("name") or name), target, tuple(plan.cells(facts)), limits, facts, folder, report
+    )
 
 
 def _check_mapping(part: Any, name: str, where: str) -> None:

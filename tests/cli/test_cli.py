@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
+import warnings
 
 import pytest
 
+from vtlab.cli import main
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import Tracks
@@ -25,7 +28,8 @@ def clip(tmp_path_factory):
     return folder
 
 
-def vtlab(*arguments, cwd=None, code=0):
+def fresh(*arguments, cwd=None, code=0):
+    """What a command prints in a process of its own, as users start it."""
     result = subprocess.run(
         [sys.executable, "-m", "vtlab", *map(str, arguments)],
         capture_output=True,
@@ -37,8 +41,25 @@ def vtlab(*arguments, cwd=None, code=0):
     return result
 
 
+def vtlab(*arguments, cwd=None, code=0):
+    """The same within this process, which has imported already what a fresh one takes a second for."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("default")
+        patch.setattr(sys, "argv", ["vtlab", *map(str, arguments)])
+        patch.setattr(sys, "stdout", out)
+        patch.setattr(sys, "stderr", err)
+        if cwd is not None:
+            patch.chdir(cwd)
+        with pytest.raises(SystemExit) as left:
+            main()
+    result = subprocess.CompletedProcess(arguments, left.value.code, out.getvalue(), err.getvalue())
+    assert result.returncode == code, f"{result.returncode}\n{result.stdout}\n{result.stderr}"
+    return result
+
+
 def test_track_writes_tracks_and_a_video(clip, tmp_path):
-    result = vtlab(
+    result = fresh(
         "track", clip / "clip.mp4", "-t", "ncc", "-p", clip / "prompts.json", "-o", tmp_path / "t.parquet",
         "--render", tmp_path / "t.mp4", "-P", "search=2", "--json",
     )  # fmt: skip
@@ -114,7 +135,7 @@ def test_a_failure_half_way_keeps_the_partial_result(clip, tmp_path):
         "        if frame.index == 7: raise RuntimeError('no more')\n"
         "        return Observation((1, 1, 5, 5))\n"
     )
-    result = vtlab("track", clip / "clip.mp4", "-t", "mine.py:Mine", "-b", "1,1,9,9", cwd=tmp_path, code=3)
+    result = fresh("track", clip / "clip.mp4", "-t", "mine.py:Mine", "-b", "1,1,9,9", cwd=tmp_path, code=3)
     assert "'mine' failed on frame 7" in " ".join(result.stderr.split())
     assert Tracks.load(tmp_path / "tracks.parquet").frames.tolist() == list(range(7))
 
@@ -316,7 +337,7 @@ def test_info_explains_the_parameters_of_every_part(tmp_path):
         "    def __init__(self, *, reach: float = 5.0): pass\n"
         "    def detect(self, frames): return []\n"
     )
-    facts = strictly(vtlab("info", "mine.py:Finder", "--json", cwd=tmp_path).stdout)
+    facts = strictly(fresh("info", "mine.py:Finder", "--json", cwd=tmp_path).stdout)
     assert facts["parameters"] == {"reach": 5.0}
     assert facts["meaning"] == {"reach": "How far, in pixels, at most."}
     (tmp_path / "ours.py").write_text(
@@ -364,7 +385,7 @@ def test_check_prints_a_table_and_fails_where_the_part_does(tmp_path):
         "        self.x += 4\n"
         "        return Observation((self.x, 1, self.x + 9, 5))\n"
     )
-    result = vtlab("check", "tracker", "mine.py:Mine", cwd=tmp_path, code=1)
+    result = fresh("check", "tracker", "mine.py:Mine", cwd=tmp_path, code=1)
     table = " ".join(result.stdout.split())
     assert "stays where it is on a scene that does not move" in table
     assert "the box moved by" in table

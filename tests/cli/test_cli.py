@@ -367,11 +367,22 @@ before = state()
 import vtlab.cli
 for old, new in zip(before, state(), strict=True):
     assert old == new, (old, new)
+sys.argv = ["vtlab", "--help"]
+try:
+    vtlab.cli.main()
+finally:
+    slow = {"rich", "pandas", "scipy", "cv2", "vtlab.tracks", "vtlab.files"} & set(sys.modules)
+    assert not slow, slow
 """
 
 
-def test_importing_the_command_line_changes_nothing_in_the_process():
-    subprocess.run([sys.executable, "-c", STATE], check=True, timeout=60)
+def test_importing_the_command_line_changes_nothing_in_the_process_and_help_takes_no_time():
+    done = subprocess.run(
+        [sys.executable, "-c", STATE], check=True, timeout=60, capture_output=True, text=True
+    )
+    listed = " ".join(done.stdout.split())
+    assert "evaluate Measure results against ground truth." in listed
+    assert "export" in listed
 
 
 def test_check_prints_a_table_and_fails_where_the_part_does(tmp_path):

@@ -14,7 +14,7 @@ from vtlab.registry import TRACKERS
 from vtlab.session import attributes
 from vtlab.session.history import History, alone
 from vtlab.session.spans import cut, holds, joined, until
-from vtlab.session.state import State, without
+from vtlab.session.state import Renaming, State, without
 from vtlab.tracks import Tracks
 from vtlab.video import Video
 
@@ -241,9 +241,7 @@ class Edits(History):
         """
         self._two(first, second)
         self._frame(frame)
-        self._set(
-            self._state.renamed(lambda i, f: {first: second, second: first}.get(i, i) if f >= frame else i)
-        )
+        self._set(self._state.renamed(Renaming({first: second, second: first}, frame)))
 
     @alone
     def split(self, object_id: int, frame: int) -> int:
@@ -261,7 +259,7 @@ class Edits(History):
                 "part empty. Choose a frame after its first one."
             )
         new = max([*self.object_ids, 0]) + 1
-        self._set(self._state.renamed(lambda i, f: new if i == object_id and f >= frame else i))
+        self._set(self._state.renamed(Renaming({object_id: new}, frame)))
         return new
 
     @alone
@@ -284,7 +282,7 @@ class Edits(History):
         drop |= (ids == other) & ~said & np.isin(frame, frame[ids == keep])
         drop |= (ids == other) & np.isin(frame, self.key_frames(keep))
         one = replace(s, predicted=s.predicted.take(~drop))
-        self._set(one.renamed(lambda i, f: keep if i == other else i))
+        self._set(one.renamed(Renaming({other: keep})))
 
     def _known(self, object_id: int) -> None:
         if not isinstance(object_id, (int, np.integer)) or object_id not in self.object_ids:

@@ -24,8 +24,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vtlab.errors import Interrupted, TrackingError
 from vtlab.prompts import Prompts
 from vtlab.prompts.between import filled_in
@@ -36,7 +34,8 @@ from vtlab.session.edits import Edits
 from vtlab.session.history import UNDO_STEPS, alone
 from vtlab.session.state import State, answered_for, taken_up
 from vtlab.trackers.loop import Direction, Report, stream, track
-from vtlab.tracks import FrameTracks, Source, Tracks
+from vtlab.tracks import FrameTracks, Record, Source, Tracks
+from vtlab.tracks.order import laid_over
 from vtlab.video import open_video
 
 Watch = Callable[[int, FrameTracks], None]
@@ -113,15 +112,13 @@ class Session(Edits):
 
     def _table(self) -> Tracks:
         state, predicted = self._state, self._state.predicted
-        free = np.ones(len(predicted), bool)
-        free[list(state.rows_at(state.said).values())] = False
         meta = {**predicted.meta, "edges": state.prompts.edges}
         meta.pop("stale", None)
         if state.stale:
             meta["stale"] = {str(i): spans for i, spans in state.stale.items()}
         if any(state.about.values()):
             meta["objects"] = {str(i): dict(about) for i, about in state.about.items() if about}
-        rows = Tracks.concat([state.manual(self._size), predicted.take(free)], meta=meta)
+        rows = laid_over(predicted, state.manual(self._size), Record.of(meta))
         return attributes.applied(rows, state.attributes)
 
     @property

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
@@ -13,13 +14,38 @@ from numpy.typing import NDArray
 from vtlab.errors import PromptError
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.session.attributes import About, Changes, renamed, taken
-from vtlab.session.spans import Spans, cut, frames_of, holds, joined, spans_of
+from vtlab.session.spans import Spans, cut, frames_of, holds, joined
 from vtlab.trackers.loop import Direction
 from vtlab.tracks import PointRows, Tracks
+from vtlab.tracks.order import settled
 
 Key = tuple[int, int, str]  # object id, frame, kind of prompt
 OF_POINTS = ("point", "skeleton")
 """Kinds of figure whose points are the answer's."""
+
+
+@dataclass(frozen=True)
+class Renaming:
+    """New ids of objects from a frame on.
+
+    Attributes:
+        ids: Old id -> new id.
+        start: The first frame on which they hold.
+    """
+
+    ids: Mapping[int, int]
+    start: int = 0
+
+    def __call__(self, object_id: int, frame: int) -> int:
+        """The id of what was `object_id` on a frame."""
+        return self.ids.get(object_id, object_id) if frame >= self.start else object_id
+
+    def of(self, object_id: NDArray[np.int64], frame: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The same for rows (N,)."""
+        found, late = object_id.copy(), frame >= self.start
+        for old, to in self.ids.items():
+            found[late & (object_id == old)] = to
+        return found
 
 
 @dataclass(frozen=True)
@@ -160,27 +186,35 @@ class State:
             checked={i: s for i, s in checked.items() if s},
         )
 
-    def renamed(self, new: Callable[[int, int], int]) -> Self:
-        """Give every key figure and row of (object, frame) the id new(object, frame); labels stay with their ids."""
-        rows = self.predicted
-        owned = self.said | set(zip(rows.object_id.tolist(), rows.frame.tolist(), strict=True))
+    def renamed(self, new: Renaming) -> Self:
+        """Give every key figure and row the id that a renaming says; labels stay with their ids."""
+        rows, touched = self.predicted, {*new.ids, *new.ids.values()}
         labels, about = dict(self.labels), dict(self.about)
-        for i, f in sorted(owned):  # an id that is new takes the label of what it is made of
+        for i, to in sorted(new.ids.items()):  # an id that is new takes the label of what it is made of
+            if self.last(i) < new.start:
+                continue
             if i in labels:
-                labels.setdefault(new(i, f), labels[i])
-            if i in about and new(i, f) not in self.object_ids:
-                about.setdefault(new(i, f), about[i])
+                labels.setdefault(to, labels[i])
+            if i in about and to not in self.object_ids:
+                about.setdefault(to, about[i])
         keys = {
             (new(i, f), f, kind): replace(p, object_id=new(i, f), label=labels.get(new(i, f)))
+            if i in touched
+            else p
             for (i, f, kind), p in self.keys.items()
         }
-        ids = [new(i, f) for i, f in zip(rows.object_id.tolist(), rows.frame.tolist(), strict=True)]
-        p = rows.points
-        owners = [new(i, f) for i, f in zip(p.object_id.tolist(), p.frame.tolist(), strict=True)]
-        points = p.replace(object_id=np.array(owners, dtype=np.int64))
+        ids, names = new.of(rows.object_id, rows.frame), rows.label
+        for i in touched:
+            mine = np.flatnonzero(ids == i)
+            if {*names[mine].tolist()} - {labels.get(i)}:
+                names = names.copy() if names is rows.label else names
+                names[mine] = labels.get(i)
+        points = rows.points.replace(object_id=new.of(rows.points.object_id, rows.points.frame))
         gone: dict[int, int] = {}
         for i, f in self.gone.items():
             gone[new(i, f)] = max(f, gone.get(new(i, f), 0))
+        told = {i: changes for i, changes in self.attributes.items() if i in touched}
+        end = max([int(rows.frame.max(initial=-1)), *(f for _, f in self.said)]) + 1
         return self.changed(
             keys=keys,
             absent=frozenset((new(i, f), f) for i, f in self.absent),
@@ -188,12 +222,13 @@ class State:
             stale=_renamed_marks(self.stale, new),
             checked=_renamed_marks(self.checked, new),
             outside=_renamed_marks(self.outside, new),
-            attributes=renamed(self.attributes, new, max((f for _, f in owned), default=-1) + 1),
+            attributes={
+                **{i: changes for i, changes in self.attributes.items() if i not in touched},
+                **renamed(told, new, end),
+            },
             about=about,
-            predicted=rows.replace(
-                object_id=np.array(ids, np.int64),
-                label=np.array([labels.get(i) for i in ids], object),
-                points=points,
+            predicted=settled(
+                replace(rows, object_id=ids, label=names, points=points), ("object_id", "points")
             ),
         )
 
@@ -281,12 +316,14 @@ def _moved(one: Prompt, other: Prompt) -> bool:
     return replace(one, label=None) != replace(other, label=None)
 
 
-def _renamed_marks(marks: Mapping[int, Spans], new: Callable[[int, int], int]) -> dict[int, Spans]:
-    found: dict[int, list[int]] = {}
+def _renamed_marks(marks: Mapping[int, Spans], new: Renaming) -> dict[int, Spans]:
+    found: dict[int, Spans] = {}
     for i, spans in marks.items():
-        for f in frames_of(spans).tolist():
-            found.setdefault(new(i, f), []).append(f)
-    return {i: spans_of(frames) for i, frames in found.items()}
+        early, late = cut(spans, new.start, sys.maxsize), cut(spans, 0, new.start)
+        for owner, mine in ((i, early), (new.ids.get(i, i), late)):
+            if mine:
+                found[owner] = joined(found[owner], frames_of(mine)) if owner in found else mine
+    return found
 
 
 class _Figures:

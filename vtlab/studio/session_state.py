@@ -29,7 +29,7 @@ from vtlab.session.spans import Spans, frames_of, holds
 from vtlab.studio.annotator_state import AnnotatorState, Key
 from vtlab.studio.doubtful import Doubt, Review
 from vtlab.tracks import Tracks
-from vtlab.tracks.table import SOURCES
+from vtlab.tracks import SOURCES
 
 
 class SessionState(AnnotatorState):

@@ -4,9 +4,10 @@ from vtlab.tracks.builder import TracksBuilder
 from vtlab.tracks.frame import FrameTracks
 from vtlab.tracks.identity import check_identity
 from vtlab.tracks.ids import IdMap
+from vtlab.tracks.order import SOURCES
 from vtlab.tracks.points import PointRows
 from vtlab.tracks.record import Maker, Record, Source
-from vtlab.tracks.table import SOURCES, Tracks
+from vtlab.tracks.table import Tracks
 
 __all__ = [
     "SOURCES",

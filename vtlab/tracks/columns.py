@@ -11,7 +11,7 @@ import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -121,8 +121,19 @@ class Number(Column):
         return pa.from_numpy_dtype(np.dtype(self.dtype))
 
 
+class Words(NamedTuple):
+    """A column of text as its words and which of them each row has, so that each word is made once, not once a row."""
+
+    words: NDArray[np.object_]
+    rows: NDArray[np.int64]
+
+
 class Text(Column):
     """Text or None."""
+
+    def read(self, values: Any, n: int, what: str) -> NDArray[Any]:
+        """See `Column`."""
+        return values.words[values.rows] if isinstance(values, Words) else super().read(values, n, what)
 
     def _is_one(self, value: Any) -> bool:
         return isinstance(value, str)
@@ -134,10 +145,10 @@ class Text(Column):
         return [None if v is None or (isinstance(v, float) and v != v) else str(v) for v in items]
 
     def from_rest(self, name: str, table: Any) -> Any:
-        """See `Column`; each word is made once, not once a row."""
+        """See `Column`."""
         coded = table.column(self.stored(name)[0]).cast(self.arrow()).combine_chunks().dictionary_encode()
         words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
-        return words[coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False)]
+        return Words(words, coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False))
 
     def arrow(self) -> Any:
         """See `Column`."""

@@ -21,6 +21,7 @@ from vtlab.tracks import columns as _columns
 from vtlab.tracks import files, given
 from vtlab.tracks.columns import COLUMNS, Columns
 from vtlab.tracks.identity import check_identity
+from vtlab.tracks.order import one_size, settled
 from vtlab.tracks.outline import mask_of
 from vtlab.tracks.points import PointRows
 from vtlab.tracks.record import Record, Source
@@ -29,10 +30,6 @@ from vtlab.video import Video
 if TYPE_CHECKING:
     import pandas as pd
     import supervision as sv
-
-_FURTHEST = 2.0**53
-"""Edges beyond it are no pixels any more: float64 doesn't tell neighbours apart, and areas overflow."""
-SOURCES = ("tracked", "manual", "detected", "interpolated")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +101,9 @@ class Tracks(Columns):
             "record": record if record is not None else Record.of({} if meta is None else meta),
             "step_seconds": step_seconds,
         }
-        tracks = _settled(cls(**made, rle=rle, size=size, **given.read(others, n)))
+        tracks = settled(cls(**made, rle=rle, size=size, **given.read(others, n)))
+        if boxes is not None and tracks.rle is None:
+            return tracks
         extents = _extents(tracks)  # reads every mask, so that a damaged one is found
         return tracks if boxes is not None else replace(tracks, boxes=extents)
 
@@ -200,7 +199,7 @@ class Tracks(Columns):
             raise TracksError(
                 f"Tracks: expected {len(self)} values in 'frame', as many as in {kept[0]!r}, got {n}."
             )
-        tracks = _settled(replace(self, **given.read(attributes, n)))
+        tracks = settled(replace(self, **given.read(attributes, n)), attributes)
         if {"rle", "size"} & set(attributes):
             tracks.runs()
         return tracks
@@ -246,19 +245,14 @@ class Tracks(Columns):
         told = record if record is not None or meta is None else Record.of(meta)
         if not items:
             return cls.empty(record=told)
-        sizes = {t.size for t in items if t.size is not None}
-        if len(sizes) > 1:
-            raise TracksError(
-                f"Tracks of different frame sizes can't be joined: {sorted(sizes)} (height, width)."
-            )
         joined = cls(
             **_columns.join([t.columns() for t in items], [len(t) for t in items]),
             points=PointRows.concat([t.points for t in items]),
-            size=next(iter(sizes), None),
+            size=one_size(items),
             record=told if told is not None else items[0].record.joined([t.record for t in items[1:]]),
             step_seconds=np.concatenate([t.step_seconds for t in items]),
         )
-        return _settled(joined)
+        return settled(joined, ("frame", "object_id", "points"))
 
     # -- frames -----------------------------------------------------------------------------------------------
 
@@ -316,15 +310,15 @@ class Tracks(Columns):
         points = self.points.replace(frame=source.places(clip, self.points.frame))
         frames = source.places(clip, self.frame)
         rows = {name: values[frames >= 0] for name, values in self.columns().items()}
-        return self._with(rows | {"frame": frames[frames >= 0]}, points.take(points.frame >= 0)).replace(
-            record=record.replace(
-                source=source.moved(clip),
-                frames=None if record.frames is None else clip.length,
-                annotated=annotated,
-                files=files,
-                events=events,
-            )
+        kept = self._with(rows | {"frame": frames[frames >= 0]}, points.take(points.frame >= 0))
+        told = record.replace(
+            source=source.moved(clip),
+            frames=None if record.frames is None else clip.length,
+            annotated=annotated,
+            files=files,
+            events=events,
         )
+        return settled(replace(kept, record=told), ("frame", "points"))
 
     # -- other forms ------------------------------------------------------------------------------------------
 
@@ -399,50 +393,6 @@ class Tracks(Columns):
     def load(cls, path: str | Path, layout: Any = None) -> Tracks:
         """Read what `save` wrote, or any format that vtlab knows by its look or by `layout`; raises `FormatError`."""
         return files.load(cls.of, path, layout)
-
-
-def _settled(tracks: Tracks) -> Tracks:
-    """The tracks in their order; raises `TracksError` for what tracks can't be."""
-    order = np.lexsort((tracks.object_id, tracks.frame))
-    points = tracks.points.sorted()
-    if (order[1:] > order[:-1]).all() and points is tracks.points:
-        _check(tracks)
-        return tracks
-    rows: dict[str, Any] = {name: values[order] for name, values in tracks.columns().items()}
-    tracks = replace(tracks, **rows, points=points)
-    _check(tracks)
-    return tracks
-
-
-def _check(tracks: Tracks) -> None:
-    same = (np.diff(tracks.frame) == 0) & (np.diff(tracks.object_id) == 0)
-    if same.any():
-        row = int(np.flatnonzero(same)[0])
-        raise TracksError(
-            f"Tracks: object {tracks.object_id[row]} has two rows on frame {tracks.frame[row]}."
-        )
-    if len(tracks) and tracks.frame[0] < 0:
-        raise TracksError(f"Tracks: frames count from 0, got frame {tracks.frame[0]}.")
-    far = (np.abs(tracks.boxes) > _FURTHEST).any(axis=1)
-    bad = far | (tracks.boxes[:, 2:] < tracks.boxes[:, :2]).any(axis=1)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise TracksError(
-            f"Tracks: the box {tracks.boxes[row].tolist()} of object {tracks.object_id[row]} on frame "
-            f"{tracks.frame[row]} is not x1 <= x2, y1 <= y2 with finite edges, none beyond {_FURTHEST:g} px."
-        )
-    if tracks.angle is not None and not np.isfinite(tracks.angle).all():
-        row = int(np.flatnonzero(~np.isfinite(tracks.angle))[0])
-        raise TracksError(
-            f"Tracks: the angle of object {tracks.object_id[row]} on frame {tracks.frame[row]} must be finite "
-            f"radians, got {tracks.angle[row]}."
-        )
-    unknown = set(tracks.source.tolist()) - set(SOURCES)
-    if unknown:
-        raise TracksError(
-            f"Tracks: unknown source {sorted(map(str, unknown))[0]!r}. Known: {', '.join(SOURCES)}."
-        )
-    tracks.points.check(tracks.frame, tracks.object_id)
 
 
 def _extents(tracks: Tracks) -> NDArray[np.float64]:

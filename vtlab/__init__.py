@@ -10,8 +10,7 @@ The public names below are imported when they are first used, so `import vtlab` 
 from __future__ import annotations
 
 import importlib
-import importlib.abc
-import importlib.util
+import importlib.machinery
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -151,12 +150,16 @@ _MOVED = {
 """Modules of version 0.1 -> where they are now; their old paths work until version 0.3, with a warning."""
 
 
-class _Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+class _Moved:
     """Finds a module that moved under its old path."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name.startswith("vtlab.") and name[6:] in _MOVED:
-            return importlib.util.spec_from_loader(name, self)
+            loader: Any = self
+            return importlib.machinery.ModuleSpec(name, loader)
+        return None
+
+    def create_module(self, spec: Any) -> None:
         return None
 
     def exec_module(self, module: Any) -> None:

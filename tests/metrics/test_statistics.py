@@ -8,6 +8,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from vtlab.errors import InputError
 from vtlab.formats.single_object import read_boxes
@@ -343,3 +344,10 @@ def test_coverage_and_false_alarms_in_full(n):
         )
     assert np.mean(covered) > 0.92 - 0.03 * (n == 5)
     assert np.mean(alarms) < 0.065
+
+
+def test_the_quantile_of_t_is_scipys():
+    for freedom in (*range(1, 12), 50, 299, 300):
+        for level in (0.5, 0.8, 0.95, 0.999):
+            wanted = stats.t.ppf((1 + level) / 2, freedom)
+            assert statistics.student(level, freedom) == pytest.approx(wanted, rel=1e-11)

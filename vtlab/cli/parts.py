@@ -36,17 +36,24 @@ def list_(
     """
     if what not in LISTS:
         raise InputError(f"There is no list of {what!r}. {near(what, LISTS)}")
-    from vtlab.formats import FORMATS
-    from vtlab.registry import REGISTRIES
-
-    registries = {f"{r.kind}s": r for r in REGISTRIES}
-    found: list[Any] = list(FORMATS.values()) if what == "formats" else registries[what].cards()
+    found = _parts(what)
     chosen = [part for part in found if family in (None, part.family)]
     if not chosen:
         raise InputError(
             f"No {what} of the family {family!r}. {near(str(family), {f.family for f in found})}"
         )
     (_formats if what == "formats" else _cards)(chosen, as_json, what.capitalize())
+
+
+def _parts(what: str) -> list[Any]:
+    """The records of a list."""
+    if what == "formats":
+        from vtlab.formats import FORMATS
+
+        return list(FORMATS.values())
+    from vtlab.registry import REGISTRIES
+
+    return {f"{r.kind}s": r for r in REGISTRIES}[what].cards()
 
 
 def info(

@@ -11,15 +11,13 @@ import itertools
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _ROUNDS = 4
 _SEARCHED = 6
+_BY_HAND = 64
 
 
 def max_weight_matching(rows: Ints, cols: Ints, weights: Array, n_rows: int, n_cols: int) -> Ints:
@@ -62,12 +60,25 @@ def components(rows: Ints, cols: Ints, n_rows: int, n_cols: int) -> list[list[in
     """Split pairs into connected components; each is an ascending list of positions."""
     if not len(rows):
         return []
-    graph = coo_array((np.ones(len(rows), np.int8), (rows, cols + n_rows)), shape=(n_rows + n_cols,) * 2)
-    label = connected_components(graph, directed=False)[1][rows]
+    label = _joined(rows, cols + n_rows, n_rows + n_cols)[rows]
     order = np.argsort(label, kind="stable")
     cuts = [0, *(np.flatnonzero(np.diff(label[order])) + 1).tolist(), len(order)]
     positions = order.tolist()
     return [positions[i:j] for i, j in itertools.pairwise(cuts)]
+
+
+def _joined(one: Ints, other: Ints, n: int) -> Ints:
+    """(n,) label of each node's connected component, of edges (P,) between nodes: the smallest node of it."""
+    label = np.arange(n)
+    while True:
+        least = np.minimum(label[one], label[other])
+        if (label[one] == least).all() and (label[other] == least).all():
+            return label
+        np.minimum.at(label, one, least)
+        np.minimum.at(label, other, least)
+        label = label[
+            label
+        ]  # a node is named as the one it is named after, so that long chains take few rounds
 
 
 def _top(ends: Ints, weights: Array, n: int) -> tuple[Bools, Array]:
@@ -113,6 +124,55 @@ def _hungarian(rows: list[int], cols: list[int], weights: list[float]) -> list[i
     unique_c, c = np.unique(cols, return_inverse=True)
     dense = np.zeros((len(unique_r), len(unique_c)))
     dense[r, c] = weights
+    if dense.size > _BY_HAND:
+        from scipy.optimize import linear_sum_assignment  # its import takes longer than most sequences
+
+        taken = linear_sum_assignment(dense, maximize=True)
+    elif len(unique_r) <= len(unique_c):
+        taken = (np.arange(len(unique_r)), np.array(shortest_paths((-dense).tolist())))
+    else:
+        taken = (np.array(shortest_paths((-dense.T).tolist())), np.arange(len(unique_c)))
     picked = np.zeros(dense.shape, bool)
-    picked[linear_sum_assignment(dense, maximize=True)] = True
+    picked[taken] = True
     return np.flatnonzero(picked[r, c] & (np.asarray(weights) > 0)).tolist()
+
+
+def shortest_paths(cost: list[list[float]]) -> list[int]:
+    """Column of each row such that the sum of `cost` is least; no more rows than columns.
+
+    Crouse, "On implementing 2D rectangular assignment algorithms", IEEE TAES 2016, with SciPy's order of looking, so that of
+    several best answers it gives the one of `scipy.optimize.linear_sum_assignment`.
+    """
+    n, u, v = len(cost[0]), [0.0] * len(cost), [0.0] * len(cost[0])
+    path, row_of, column_of = [-1] * n, [-1] * n, [-1] * len(cost)
+    for start in range(len(cost)):
+        length, left, row, at = [np.inf] * n, list(range(n - 1, -1, -1)), start, 0.0
+        rows, columns, sink = [start], [], -1
+        while sink < 0:
+            best, least = -1, np.inf
+            for k, j in enumerate(left):
+                reached = at + cost[row][j] - u[row] - v[j]
+                if reached < length[j]:
+                    path[j], length[j] = row, reached
+                if length[j] < least or (length[j] == least and row_of[j] < 0):
+                    best, least = k, length[j]
+            at, j = least, left[best]
+            columns.append(j)
+            left[best] = left[-1]
+            left.pop()
+            if row_of[j] < 0:
+                sink = j
+            else:
+                row = row_of[j]
+                rows.append(row)
+        u[start] += at
+        for i in rows[1:]:
+            u[i] += at - length[column_of[i]]
+        for j in columns:
+            v[j] -= at - length[j]
+        row = -1
+        while row != start:
+            row = path[sink]
+            row_of[sink] = row
+            column_of[row], sink = sink, column_of[row]
+    return column_of

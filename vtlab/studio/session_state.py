@@ -28,8 +28,7 @@ from vtlab.session.attributes import OCCLUDED
 from vtlab.session.spans import Spans, frames_of, holds
 from vtlab.studio.annotator_state import AnnotatorState, Key
 from vtlab.studio.doubtful import Doubt, Review
-from vtlab.tracks import Tracks
-from vtlab.tracks import SOURCES
+from vtlab.tracks import SOURCES, Tracks
 
 
 class SessionState(AnnotatorState):

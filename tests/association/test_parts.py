@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from vtlab.association.parts.assignment import assign, assign_sparse
+from vtlab.association.parts.assignment import assign, assign_few, assign_sparse
 from vtlab.association.parts.kalman import MOTIONS, BoxFilter
 from vtlab.association.parts.lifecycle import Clock, Lifecycle
 from vtlab.association.parts.similarity import (
@@ -23,6 +23,7 @@ from vtlab.association.parts.similarity import (
     iou,
     overlap,
     overlapping,
+    overlapping_of_few,
 )
 from vtlab.errors import InputError
 from vtlab.geometry import box_iou
@@ -256,6 +257,10 @@ def test_sparse_assignment_equals_the_dense_one(n, m, seed):
     boxes = np.concatenate([low, low + rng.uniform(5, 30, (n + m, 2))], axis=1)
     a, b = boxes[:n], boxes[n:]
     rows, columns, values = overlapping(a, b)
+    few = overlapping_of_few(a, b)
+    assert sorted(zip(*few, strict=True)) == sorted(
+        zip(rows.tolist(), columns.tolist(), values.tolist(), strict=True)
+    )
     dense = np.zeros((n, m))
     dense[rows, columns] = values
     np.testing.assert_allclose(dense, iou(a, b))
@@ -268,6 +273,8 @@ def test_sparse_assignment_equals_the_dense_one(n, m, seed):
             )
         )
         assert got == want
+        told = assign_few(*few, (n, m), 0.2, rule=rule)
+        assert set(zip(*(x.tolist() for x in told), strict=True)) == want
 
 
 def test_sparse_assignment_of_a_large_crowd_equals_the_dense_one(monkeypatch):

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.association.parts.assignment import assign, assign_sparse
+from vtlab.association.parts.assignment import assign, assign_few, assign_sparse
 from vtlab.association.parts.kalman import BoxFilter
 from vtlab.association.parts.lifecycle import Clock, Lifecycle
-from vtlab.association.parts.similarity import buffered, iou, overlap, overlapping
+from vtlab.association.parts.similarity import buffered, iou, overlap, overlapping, overlapping_of_few
 from vtlab.association.parts.turned import extents, is_turned, like, of_detections
 from vtlab.association.rules import CommonSettings, Rules, Stage
 from vtlab.contracts import Associator
@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
+_NO_ROWS = np.empty(0, np.int64)
+_ALL = slice(None)
+_FEW = 48  # pairs up to which numbers are faster than arrays
 _CROWD = 5000  # pairs from which only overlapping ones are looked at, where that gives the same
 _OTHER_CLASS = (
     -1e3
@@ -53,6 +56,7 @@ class Scene:
         free: (N,) tracks without a detection yet.
         detections: The detections as given, with `usable` the rows that `boxes` are.
         usable: (n,) rows of `detections`, or None for all.
+        begun: Whether any detection has a track by now.
     """
 
     frame: Frame
@@ -65,6 +69,7 @@ class Scene:
     free: NDArray[np.bool_]
     detections: sv.Detections
     usable: Rows | None
+    begun: bool
 
     @property
     def extents(self) -> Array:
@@ -236,8 +241,9 @@ class KalmanAssociator(Associator):
         if self.settings.class_aware and detections.class_id is not None:
             class_ids = detections.class_id.astype(np.int64)
         usable = None
-        flat = boxes.ravel()
-        if self.rules.min_area or not (isfinite(flat.dot(flat)) and (boxes[:, 2:4] > boxes[:, :2]).all()):
+        flat, corners = boxes.ravel(), boxes.T.copy()
+        upright = np.count_nonzero(corners[2:4] > corners[:2])  # several times as fast as `all`
+        if upright < 2 * len(boxes) or not isfinite(flat.dot(flat)) or self.rules.min_area:
             size = boxes[:, 2:4] - boxes[:, :2]
             good = np.isfinite(boxes).all(axis=1) & (size > 0).all(axis=1)
             good &= size[:, 0] * size[:, 1] >= self.rules.min_area
@@ -248,7 +254,8 @@ class KalmanAssociator(Associator):
             boxes = self._as_tracks_say(boxes)
         track_of = np.empty(len(boxes), dtype=np.int64)
         track_of.fill(-1)
-        free = self._life.misses > 0
+        free = np.empty(len(self._life), dtype=bool)
+        free.fill(True)
         return Scene(
             frame,
             boxes,
@@ -260,6 +267,7 @@ class KalmanAssociator(Associator):
             free,
             detections,
             usable,
+            False,
         )
 
     def _as_tracks_say(self, boxes: Array) -> Array:
@@ -277,14 +285,22 @@ class KalmanAssociator(Associator):
         rows = self._tracks(stage, scene)
         if not len(rows):
             return
-        if len(rows) * len(columns) >= _CROWD and self._plain(stage):
+        pairs = len(rows) * len(columns)
+        if pairs >= _CROWD and self._plain(stage):
             r, c = self._match_sparse(stage, scene, rows, columns)
+        elif (
+            pairs <= _FEW
+            and not (self._turned or stage.fuse or scene.class_ids is not None)
+            and self._plain(stage)
+        ):
+            r, c = self._match_few(stage, scene, rows, columns)
         else:
             r, c = self._match(stage, scene, rows, columns)
         if len(r):
             matched = rows[r]
             scene.track_of[columns[c]] = matched
             scene.free[matched] = False
+            scene.begun = True
 
     def _match(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Rows, Rows]:
         similarity, value = self._pairs(stage, scene, rows, columns)
@@ -304,6 +320,12 @@ class KalmanAssociator(Associator):
             similarity *= scene.scores[columns[c]]
         return assign_sparse(r, c, similarity, (len(rows), len(columns)), stage.threshold, rule=stage.rule)
 
+    def _match_few(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Rows, Rows]:
+        r, c, similarity = overlapping_of_few(*_boxes_of(stage, scene, rows, columns))
+        if not similarity or max(similarity) < stage.threshold:
+            return _NO_ROWS, _NO_ROWS
+        return assign_few(r, c, similarity, (len(rows), len(columns)), stage.threshold, rule=stage.rule)
+
     def _tracks(self, stage: Stage, scene: Scene) -> Rows:
         chosen = scene.free
         if stage.tracks == "all":
@@ -317,13 +339,15 @@ class KalmanAssociator(Associator):
         return chosen.nonzero()[0]
 
     def _detections(self, stage: Stage, scene: Scene) -> Rows:
-        chosen = scene.track_of < 0
-        if stage.detections == "high":
-            chosen &= scene.high
-        elif stage.detections == "low":
+        if stage.detections == "low":
+            if np.count_nonzero(scene.high) == len(scene.high):
+                return _NO_ROWS
+            chosen = scene.scores > self.rules.low
             chosen &= ~scene.high
-            chosen &= scene.scores > self.rules.low
-        return chosen.nonzero()[0]
+        else:
+            chosen = scene.high if stage.detections == "high" else scene.track_of < 0
+        columns = chosen.nonzero()[0]
+        return columns[scene.track_of.take(columns) < 0] if scene.begun and len(columns) else columns
 
     def _settle(self, scene: Scene) -> Rows:
         """Correct, number, remove and begin tracks; return the ids (n,) of the detections."""
@@ -338,10 +362,8 @@ class KalmanAssociator(Associator):
                 self._doomed = np.union1d(self._doomed, life.serial[rows[life.overdue(now)[rows]]])
             self._correct(rows, scene.boxes.take(matched, axis=0), scene, matched)
             life.observe(rows, now, None if scene.class_ids is None else scene.class_ids[matched])
-            shown = self._shown(rows).nonzero()[0]
-            rows_shown = rows[shown]
-            life.number(rows_shown)
-            ids[matched[shown]] = life.id[rows_shown]
+            shown = self._shown(rows)
+            ids[matched[shown]] = life.number(rows[shown])
             if self.settings.backfill:
                 self._remember(scene, matched, rows)
         if len(matched) < len(life):
@@ -358,17 +380,21 @@ class KalmanAssociator(Associator):
             self._frames += 1
         return ids
 
-    def _shown(self, rows: Rows) -> NDArray[np.bool_]:
+    def _shown(self, rows: Rows) -> NDArray[np.bool_] | slice:
         """Which of these matched tracks are shown, and numbered if they are not yet."""
         life = self._life
         if not self.rules.needs_streak:
-            return (life.hits[rows] >= life.min_hits) | (life.id[rows] > 0)
+            numbered: NDArray[np.bool_] = life.id.take(rows) > 0
+            if np.count_nonzero(numbered) == len(numbered):
+                return _ALL
+            return numbered | (life.hits.take(rows) >= life.min_hits)
         if self._frames < self.rules.warmup + (not self.rules.official):
             return np.ones(len(rows), dtype=bool)
         return life.streak[rows] >= life.min_hits
 
     def _begin(self, scene: Scene, ids: Rows) -> None:
-        fresh = ((scene.track_of < 0) & (scene.scores >= self._begins)).nonzero()[0]
+        fresh = (scene.track_of < 0).nonzero()[0]
+        fresh = fresh[scene.scores.take(fresh) >= self._begins]
         if not len(fresh):
             return
         start = len(self._life)

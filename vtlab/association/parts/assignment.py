@@ -108,6 +108,24 @@ def assign_sparse(
     return rows[chosen], columns[chosen]
 
 
+def assign_few(
+    rows: list[int],
+    columns: list[int],
+    similarity: list[float],
+    shape: tuple[int, int],
+    threshold: float,
+    *,
+    rule: str,
+) -> tuple[Rows, Rows]:
+    """`assign_sparse` for a handful of pairs, as numbers. The same matches, in the order of the pairs."""
+    if len(set(rows)) < len(rows) or len(set(columns)) < len(columns):
+        matrix = np.zeros(shape)
+        matrix[rows, columns] = similarity
+        return assign(matrix, threshold, rule=rule)
+    good = [k for k, s in enumerate(similarity) if s > threshold or (s == threshold and rule != "gain")]
+    return np.array([rows[k] for k in good], np.int64), np.array([columns[k] for k in good], np.int64)
+
+
 def _best(rows: Rows, columns: Rows, value: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of these pairs (K,) make the largest sum."""
     linear_sum_assignment = _solver()

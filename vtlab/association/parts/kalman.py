@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 Quad = tuple[float, float, float, float]
 _ANGLE = (1e-3, 1e-5, 1e-2, 2e-2, 1e-3)
 """Variances of an angle, radians: gained in a step, its velocity's, a detection's, after the first one, its velocity's."""
+_ONE = np.ones(())  # an array is taken faster than a number
 _LEAST = 1e-3  # pixels: widths and heights stay at least this
 
 
@@ -185,6 +186,7 @@ class BoxFilter:
         self._measured = np.array(measured)
         self._first = np.array([first, first_velocity])[:, None]
         self.state = np.empty((5, 0, 4 + turned))
+        self._noise = [np.empty((0, 4 + turned))] * 3
 
     def __len__(self) -> int:
         return self.state.shape[1]
@@ -231,21 +233,23 @@ class BoxFilter:
 
     def advance(self, state: Array, steps: float = 1.0) -> None:
         """Predict the (5, N, 4) array `state` in place."""
-        drift = self._drift
+        x, v, var, cov, vel = state[0], state[1], state[2], state[3], state[4]  # faster than to unpack
+        drift, drift_velocity = self._variances(1, len(x)), self._variances(2, len(x))
         if self.motion.scaled:
-            drift = drift * self._unit(state[0])
+            unit = self._unit(x)
+            drift, drift_velocity = drift * unit, drift_velocity * unit
         if steps == 1.0:
-            var, cov = state[2], state[3]
+            x += v
             var += cov
-            state[0::3] += state[1::3]  # coordinates by velocities, covariances by the velocities' variances
+            cov += vel
             var += cov
         else:
-            x, v, var, cov, vel = state
             x += steps * v
             var += steps * (2 * cov + steps * vel)
             cov += steps * vel
-            drift = steps * drift
-        state[2::2] += drift
+            drift, drift_velocity = steps * drift, steps * drift_velocity
+        var += drift
+        vel += drift_velocity
         if self.motion.coordinates == "xysr":
             area = state[0, :, 2]
             if (
@@ -258,16 +262,21 @@ class BoxFilter:
 
     def correct(self, state: Array, measured: Array, scores: Array | None = None) -> None:
         """Update the (5, K, 4) array `state` in place by measurements (K, 4) in the model's coordinates."""
-        x, var = state[0], state[2]
-        noise = self._measured
+        x, v, var, cov, vel = state[0], state[1], state[2], state[3], state[4]
+        noise = self._variances(0, len(x))
         if self.motion.scaled:
             noise = noise * self._unit(x)
         if scores is not None:
             noise = noise * np.maximum(1.0 - scores, 1e-3)[:, None] ** 2
-        gains = state[2:4] / (var + noise)  # of the coordinates, of the velocities
-        state[0:2] += gains * (measured - x)
-        state[4] -= gains[1] * state[3]
-        state[2:4] *= 1.0 - gains[0]
+        total = var + noise
+        gain, gain_velocity = var / total, cov / total
+        error = measured - x
+        x += gain * error
+        v += gain_velocity * error
+        vel -= gain_velocity * cov
+        rest = _ONE - gain
+        var *= rest
+        cov *= rest
         self._clamp(x)
 
     def replay(self, state: Array, observed: Array, counts: NDArray[np.int64]) -> None:
@@ -381,6 +390,13 @@ class BoxFilter:
         return (
             np.concatenate([self._to(boxes[:, :4]), boxes[:, 4:]], axis=1) if self.turned else self._to(boxes)
         )
+
+    def _variances(self, kind: int, n: int) -> Array:
+        """Variances (n, 4): of detections (0), of what coordinates (1) or velocities (2) gain; full arrays add faster."""
+        if n > len(self._noise[0]):
+            rows = np.ones((2 * n, 1))
+            self._noise = [rows * self._measured, rows * self._drift[0], rows * self._drift[1]]
+        return self._noise[kind][:n]
 
     def _unit(self, x: Array) -> Array | float:
         """Squared size that the noise is proportional to."""

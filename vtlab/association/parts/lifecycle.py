@@ -111,15 +111,20 @@ class Lifecycle:
         if class_ids is not None:
             self.class_id[rows] = class_ids
 
-    def number(self, rows: Rows) -> None:
-        """Give numbers to those of these tracks that have none; those shown as tentative keep theirs."""
-        ids = self.id[rows]
-        fresh = rows[ids == 0]
-        if len(fresh):
-            self.id[fresh] = np.arange(self._next_id, self._next_id + len(fresh))
-            self._next_id += len(fresh)
-        if len(ids) and ids.min() < 0:
-            self.id[rows] = np.abs(self.id[rows])
+    def number(self, rows: Rows) -> Rows:
+        """Give numbers to those of these tracks that have none; those shown as tentative keep theirs.
+
+        Returns:
+            The numbers (K,) of all of them.
+        """
+        ids = self.id.take(rows)
+        if np.count_nonzero(ids > 0) == len(ids):
+            return ids
+        fresh = (ids == 0).nonzero()[0]
+        ids[fresh] = np.arange(self._next_id, self._next_id + len(fresh))
+        self._next_id += len(fresh)
+        self.id[rows] = np.abs(ids, out=ids)
+        return ids
 
     def show(self, rows: Rows) -> None:
         """Give numbers to tentative tracks that stay tentative."""
@@ -132,11 +137,15 @@ class Lifecycle:
 
     def alive(self, now: float) -> NDArray[np.int64] | None:
         """Rows of the tracks that go on, or None when all do."""
-        stays = ~self.overdue(now)  # which holds for those seen now
+        lost = self.misses.nonzero()[0]  # a few as a rule, and none that is seen now is overdue
+        gone = self.last.take(lost) < now - self.lost_seconds - _TOLERANCE
         if self.drop_tentative:
-            stays &= (self.id > 0) | (self.misses == 0)
-        rows = stays.nonzero()[0]
-        return None if len(rows) == len(stays) else rows
+            gone |= self.id.take(lost) <= 0
+        if not np.count_nonzero(gone):
+            return None
+        stays = np.ones(len(self), dtype=bool)
+        stays[lost[gone]] = False
+        return stays.nonzero()[0]
 
     def keep(self, rows: Rows) -> None:
         """Keep only these tracks."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from vtlab.association.parts.assignment import assign
 from vtlab.association.parts.reid import Vectors, make_embedder, unit
+from vtlab.association.tracklets import relink_globally
 from vtlab.contracts.parts import embed
 from vtlab.errors import InputError, near
 from vtlab.tracks import Tracks
@@ -117,7 +118,8 @@ def relink(
     return tracks.renamed(names)
 
 
-_STEPS = {step.__name__: step for step in (relink, interpolate_gaps, drop_short)}
+_STEPS = {step.__name__: step for step in (relink, relink_globally, interpolate_gaps, drop_short)}
+_LOOKING = (relink.__name__, relink_globally.__name__)  # steps that take the video, not its time stamps
 Post = str | Sequence[str] | Mapping[str, Mapping[str, Any]]
 
 
@@ -143,7 +145,7 @@ def apply_steps(tracks: Tracks, video: Video, steps: Mapping[str, Mapping[str, A
     """Mend the tracks of a whole video by the steps of `read_steps`, one after the other."""
     for name, params in steps.items():
         step: Any = _STEPS[name]
-        tracks = step(tracks, video if name == "relink" else video.timestamps, **params)
+        tracks = step(tracks, video if name in _LOOKING else video.timestamps, **params)
     return tracks
 
 

@@ -87,7 +87,8 @@ def overlay(
         has_mask = now.rle is not None and now.rle[i] is not None
         has_points = now.object_id[i] in owners
         if not has_points and (not has_mask or not now.visible[i]):
-            _box(canvas, now.boxes[i], paint, weight, dashed=not now.visible[i])
+            turn = 0.0 if now.angle is None else float(now.angle[i])
+            _box(canvas, now.boxes[i], paint, weight, dashed=not now.visible[i], turn=turn)
         if labels and np.isfinite(now.boxes[i]).all():
             parts = [f"{now.object_id[i]}", now.label[i] or ""]
             if now.source[i] == "tracked" or now.source[i] == "detected":
@@ -186,28 +187,29 @@ def _mask(canvas: Image, mask: NDArray[np.bool_], shade: Colour, opacity: float,
     cv2.drawContours(canvas, contours, -1, shade, weight, cv2.LINE_AA)
 
 
-def _box(canvas: Image, box: NDArray[np.float64], shade: Colour, weight: int, *, dashed: bool) -> None:
+def _box(
+    canvas: Image, box: NDArray[np.float64], shade: Colour, weight: int, *, dashed: bool, turn: float = 0.0
+) -> None:
     import cv2
 
     if not np.isfinite(box).all():
         return
     limit = 4 * max(canvas.shape)  # a box far outside must not overflow OpenCV's integers
     x1, y1, x2, y2 = (int(v) for v in np.clip(np.rint(box), -limit, limit))
-    if not dashed:
+    corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+    if turn and x2 > x1 and y2 > y1:
+        said = BoxPrompt((x1, y1, x2, y2), angle=turn).corners()
+        corners = [(round(x), round(y)) for x, y in said.tolist()]
+    if not dashed and not turn:
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), shade, weight)
         return
     length = 4 + 2 * weight
-    for start, end in (
-        ((x1, y1), (x2, y1)),
-        ((x2, y1), (x2, y2)),
-        ((x2, y2), (x1, y2)),
-        ((x1, y2), (x1, y1)),
-    ):
+    for start, end in zip(corners, corners[1:] + corners[:1], strict=True):
         span = np.hypot(end[0] - start[0], end[1] - start[1])
-        for t in np.arange(0, span, 2 * length):
-            a, b = t / span, min((t + length) / span, 1)
-            line = [(round(s + (e - s) * k) for s, e in zip(start, end, strict=True)) for k in (a, b)]
-            cv2.line(canvas, tuple(line[0]), tuple(line[1]), shade, weight, cv2.LINE_AA)
+        for t in np.arange(0, span, 2 * length) if dashed else (0.0,):
+            a, b = t / max(span, 1), min((t + length) / max(span, 1), 1) if dashed else 1.0
+            line = [[round(s + (e - s) * k) for s, e in zip(start, end, strict=True)] for k in (a, b)]
+            cv2.line(canvas, line[0], line[1], shade, weight, cv2.LINE_AA)
 
 
 def _points(canvas: Image, now: Tracks, weight: int, one: Colour | None) -> None:

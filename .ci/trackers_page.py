@@ -31,7 +31,8 @@ def row(cards: list[Card]) -> str:
     cells = [
         ", ".join([f"[{card.name}]({link})" if link else card.name, *(c.name for c in cards[1:])]),
         TITLES[card.family],
-        ", ".join(sorted(k.kind for k in card.accepts)) or "none",
+        ", ".join(sorted(k.kind for k in card.accepts))
+        or " ".join(["none", *(f"(or {k.kind})" for k in card.optional)]),
         " ".join(
             filter(None, [f"`[{card.requires}]`" if card.requires else "", "weights" if card.weights else ""])
         ),

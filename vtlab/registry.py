@@ -80,6 +80,7 @@ class Registry:
         notice: str = "",
         deterministic: bool = True,
         instead: Iterable[WeightFile] = (),
+        optional: Iterable[type[Prompt]] = (),
     ) -> Callable[[T], T]:
         """Return a class decorator that registers a part under `name`; see `Card` for the arguments.
 
@@ -115,6 +116,7 @@ class Registry:
                 notice,
                 deterministic,
                 tuple(instead),
+                frozenset(optional),
             )
             known = self._entries.get(name)
             if known is not None and _home(known[1]) != _home(cls):

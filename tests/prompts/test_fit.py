@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from vtlab.errors import PromptError
-from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts
-from vtlab.prompts.fit import as_prompts, check_prompts, fitting_prompts, prompts_from
+from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, TextPrompt
+from vtlab.prompts.fit import as_prompts, check_figures, check_prompts, fitting_prompts, prompts_from
 from vtlab.tracks import PointRows, Tracks
 from vtlab.video import open_video
 
@@ -19,8 +19,14 @@ MASK[2:6, 4:10] = True
 BOX, FILLED = BoxPrompt((4, 2, 10, 6)), MaskPrompt.of(MASK)
 
 
-def taker(*accepts, emits=("boxes",), family="sot"):
-    return SimpleNamespace(name="mine", family=family, accepts=frozenset(accepts), emits=frozenset(emits))
+def taker(*accepts, emits=("boxes",), family="sot", optional=()):
+    return SimpleNamespace(
+        name="mine",
+        family=family,
+        accepts=frozenset(accepts),
+        emits=frozenset(emits),
+        optional=frozenset(optional),
+    )
 
 
 def test_whatever_callers_give_becomes_prompts(tmp_path):
@@ -90,3 +96,31 @@ def test_prompts_from_what_was_tracked():
     assert prompts_from(tracks, 1, taker(PointPrompt)) == Prompts(
         PointPrompt(((1, 1),), object_id=3, frame=1)
     )
+
+
+class TestTexts:
+    DOG = TextPrompt("dog")
+
+    def test_who_takes_them_and_who_may(self):
+        check_prompts(taker(TextPrompt), Prompts(self.DOG))
+        check_prompts(taker(optional=[TextPrompt]), Prompts(self.DOG))
+        check_prompts(taker(optional=[TextPrompt]), Prompts())
+        with pytest.raises(PromptError, match="'mine' can't take TextPrompt: it takes BoxPrompt"):
+            check_prompts(taker(BoxPrompt), Prompts(self.DOG))
+        with pytest.raises(
+            PromptError, match="can't take BoxPrompt: it takes no prompts at all, TextPrompt at will"
+        ):
+            check_prompts(taker(optional=[TextPrompt]), Prompts(BOX))
+
+    def test_a_comparison_gives_them_to_those_that_read_them(self):
+        both = Prompts([self.DOG, BoxPrompt((4, 2, 10, 6), object_id=2)])
+        assert fitting_prompts(taker(optional=[TextPrompt]), both, VIDEO)[0] == Prompts(self.DOG)
+        assert fitting_prompts(taker(), both, VIDEO)[0] == Prompts()
+        with pytest.raises(PromptError, match="takes BoxPrompt; object 1 has only text prompts"):
+            fitting_prompts(taker(BoxPrompt), both, VIDEO)
+
+    def test_doors_of_figures_refuse_them_by_name(self):
+        with pytest.raises(PromptError, match=r"A session can't take TextPrompt .'dog'.*reads text"):
+            check_figures(Prompts(self.DOG), "A session")
+        with pytest.raises(PromptError, match="'dog' has no place on the frame"):
+            self.DOG.box(20, 30)

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vtlab.errors import FormatError, PromptError
-from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompts, SkeletonPrompt
+from vtlab.prompts import (
+    BoxPrompt,
+    ClickPrompt,
+    MaskPrompt,
+    PointPrompt,
+    Prompts,
+    SkeletonPrompt,
+    TextPrompt,
+)
 
 ids = st.integers(1, 10**6)
 frames = st.integers(0, 10**6)
@@ -54,6 +62,7 @@ def test_every_kind_survives_a_file(tmp_path):
             MaskPrompt(polygon=((1, 1), (5, 1), (5, 9)), object_id=2, frame=3),
             ClickPrompt(((3, 4), (9, 9)), (True, False), (0, 0, 10, 10), object_id=3),
             SkeletonPrompt(((1, 2), (3, 4)), ("head", "tail"), ((0, 1),), (False, True), object_id=4),
+            TextPrompt(" yellow taxi ", object_id=5, frame=2, label="cab"),
         ]
     )
     path = prompts.save(tmp_path / "deep" / "prompts.json")
@@ -145,3 +154,29 @@ def test_missing_file_says_how_to_make_one(tmp_path):
 def test_rotated_box():
     prompt = BoxPrompt((0, 0, 4, 2), np.pi / 2)
     np.testing.assert_allclose(prompt.box(10, 10), [1, -1, 3, 3], atol=1e-12)
+
+
+class TestTexts:
+    def test_words_without_a_place(self):
+        prompt = TextPrompt(" yellow taxi ", frame=2)
+        assert (prompt.text, prompt.name, prompt.kind) == ("yellow taxi", "yellow taxi", "text")
+        assert TextPrompt("dog", label="Rex").name == "Rex"
+        prompt.check(np.zeros((3, 20, 30)).view(_Three))
+        with pytest.raises(PromptError, match="the video has 3 frames"):
+            TextPrompt("dog", frame=3).check(np.zeros((3, 20, 30)).view(_Three))
+
+    @pytest.mark.parametrize("text", ["", "  ", None, 7, "a\nb", "dog " * 100])
+    def test_what_is_no_text(self, text):
+        with pytest.raises(PromptError, match="text"):
+            TextPrompt(text)
+
+    def test_two_texts_are_two_numbers(self):
+        with pytest.raises(PromptError, match="Two text prompts for object 1"):
+            Prompts([TextPrompt("dog"), TextPrompt("cat")])
+        assert len(Prompts([TextPrompt("dog"), TextPrompt("cat", object_id=2)])) == 2
+
+
+class _Three(np.ndarray):
+    """Three frames of 30 x 20 pixels."""
+
+    width, height = 30, 20

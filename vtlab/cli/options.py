@@ -28,7 +28,14 @@ Boxes = Annotated[
     typer.Option("--box", "-b", help="A box x1,y1,x2,y2 in pixels; repeat for more objects."),
 ]
 Points = Annotated[list[str] | None, typer.Option("--point", help="A point x,y to follow; repeat for more.")]
-OnFrame = Annotated[int, typer.Option("--frame", "-f", help="Frame (from 0) of --box and --point.")]
+Texts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--text",
+        help="Words for what to find, as 'yellow taxi', for trackers that read text; repeat for more.",
+    ),
+]
+OnFrame = Annotated[int, typer.Option("--frame", "-f", help="Frame (from 0) of --box, --point and --text.")]
 StreamNumber = Annotated[
     int | None, typer.Option("--stream", help="Number of the video, of a file that holds several.")
 ]
@@ -38,9 +45,15 @@ Params = Annotated[
 ]
 
 
-def prompts_of(file: Path | None, boxes: list[str] | None, points: list[str] | None, frame: int) -> Prompts:
-    """The prompts of a file and of --box and --point; objects without a number are counted on."""
-    from vtlab.prompts import BoxPrompt, PointPrompt, Prompt, Prompts
+def prompts_of(
+    file: Path | None,
+    boxes: list[str] | None,
+    points: list[str] | None,
+    frame: int,
+    texts: list[str] | None = None,
+) -> Prompts:
+    """The prompts of a file and of --box, --point and --text; objects without a number are counted on."""
+    from vtlab.prompts import BoxPrompt, PointPrompt, Prompt, Prompts, TextPrompt
 
     found: list[Prompt] = list(Prompts.load(file)) if file is not None else []
     next_id = max((p.object_id for p in found), default=0) + 1
@@ -50,6 +63,9 @@ def prompts_of(file: Path | None, boxes: list[str] | None, points: list[str] | N
     if points:
         xy = [_numbers(text, 2, "--point") for text in points]
         found.append(PointPrompt(xy, object_id=next_id, frame=frame))  # type: ignore[arg-type]
+        next_id += 1
+    for number, words in enumerate(texts or (), next_id):
+        found.append(TextPrompt(words, object_id=number, frame=frame))
     return Prompts(found)
 
 

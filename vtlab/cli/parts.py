@@ -277,6 +277,7 @@ def card_facts(card: Any) -> dict[str, Any]:
     facts = {f.name: getattr(card, f.name) for f in fields(card)}
     return facts | {
         "accepts": sorted(k.kind for k in card.accepts),
+        "optional": sorted(k.kind for k in card.optional),
         "emits": sorted(card.emits),
         "weights": [w.name for w in card.weights],
     }

@@ -19,6 +19,7 @@ from vtlab.cli.options import (
     PromptFile,
     Rule,
     StreamNumber,
+    Texts,
     integers_of,
     params_of,
     prompts_of,
@@ -38,6 +39,7 @@ def track(
     prompts: PromptFile = None,
     box: Boxes = None,
     point: Points = None,
+    text: Texts = None,
     frame: OnFrame = 0,
     stream: StreamNumber = None,
     direction: Annotated[str, typer.Option(help="forward, backward or both.")] = "forward",
@@ -60,6 +62,7 @@ def track(
 
       vtlab track street.mp4 -t bytetrack -P detector=hog-people -P post=interpolate_gaps -o people.parquet
 
+      vtlab track street.mp4 -t bytetrack -P detector=owlv2 --text "yellow taxi" -o taxis.parquet
       vtlab track clip.mp4 -t my_tracker.py:MyTracker -p prompts.json --direction both
     """
     from vtlab.files import check_place
@@ -70,7 +73,7 @@ def track(
     by_ending(check_place(out))
     if render is not None:
         check_place(render, (".mp4",))
-    given = prompts_of(prompts, box, point, frame)
+    given = prompts_of(prompts, box, point, frame, text)
     footage = open_video(video, stream=stream)
     try:
         with progress_bar(tracker) as report:
@@ -106,6 +109,7 @@ def compare(
     prompts: PromptFile = None,
     box: Boxes = None,
     point: Points = None,
+    text: Texts = None,
     frame: OnFrame = 0,
     stream: StreamNumber = None,
     truth: Annotated[Path | None, typer.Option(help="Ground-truth tracks (.parquet).")] = None,
@@ -143,7 +147,7 @@ def compare(
             check_place(place, (".html", ".htm") if place is report else (".mp4",))
     if save is not None:
         check_folder(save)
-    given = prompts_of(prompts, box, point, frame)
+    given = prompts_of(prompts, box, point, frame, text)
     subject = _subject(video, layout, stream)
     names = [name.strip() for name in trackers.split(",") if name.strip()]
     console = stderr()

@@ -13,7 +13,7 @@ from vtlab.contracts import Card
 from vtlab.errors import TrackingError, VtlabError, VtlabWarning
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import Prompts
-from vtlab.prompts.fit import fitting_prompts, prompts_from
+from vtlab.prompts.fit import figures_taken, fitting_prompts, prompts_from
 from vtlab.sequence import Sequence
 from vtlab.trackers.loop import Direction, track
 from vtlab.trackers.memory import settle
@@ -55,7 +55,7 @@ class Trial:
             settle(self.card)
             with _collected() as notices:
                 tracks = self._track(prompts, self.direction)
-                backward = self._return(tracks) if self.both_ways and self.card.accepts else None
+                backward = self._return(tracks) if self.both_ways and figures_taken(self.card) else None
             note = " ".join(filter(None, [note, self.card.notice, *dict.fromkeys(notices)]))
             return Run(self.label, self.sequence.name, family, tracks, note, True, backward)
         except TrackingError as error:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_chec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.errors import AnswerError, InputError
+from vtlab.errors import AnswerError, InputError, PromptError
 from vtlab.prompts import Prompt, Prompts
 from vtlab.tracks import FrameTracks, Tracks
 
@@ -100,6 +100,7 @@ class Card:
         deterministic: False where its answer depends on what else runs in the process, such as a random generator
             that all its instances share. One run alone gives the same answer again all the same.
         instead: Files that it loads in place of `weights` where a parameter says so, as for another engine.
+        optional: Kinds of prompt that it takes where they are given, and does without; so `accepts` has none of them.
     """
 
     name: str
@@ -117,6 +118,7 @@ class Card:
     notice: str = ""
     deterministic: bool = True
     instead: tuple[WeightFile, ...] = ()
+    optional: frozenset[type[Prompt]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +285,17 @@ class Detector(Part, ABC):
                 "supervision.Detections, one for each image."
             )
         return answers[0]
+
+    def look_for(self, texts: Sequence[str]) -> None:
+        """Find what these texts name, from now on; overridden by detectors that read text.
+
+        Raises:
+            PromptError: Its classes are fixed.
+        """
+        raise PromptError(
+            f"The detector {self.card.name!r} can't take TextPrompt ({texts[0]!r}): its classes are fixed. Remedy: choose "
+            "one that reads text (detector='owlv2' or 'grounding-dino')."
+        )
 
     def reset(self) -> None:
         """Forget earlier frames."""

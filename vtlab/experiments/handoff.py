@@ -18,7 +18,7 @@ from vtlab.experiments import curves
 from vtlab.experiments.axes import Method
 from vtlab.experiments.footage import family_of, overlap
 from vtlab.prompts import Prompts
-from vtlab.prompts.fit import fitting_prompts, prompts_from
+from vtlab.prompts.fit import figures_taken, fitting_prompts, prompts_from
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
 from vtlab.trackers.loop import track
@@ -50,7 +50,7 @@ def hand_off(
         raise ExperimentError(f"Expected chunks of at least 2 frames, got {chunks}.")
     card, family = TRACKERS.card(tracker.name), family_of(tracker.name, sequence)
     prompts, note = fitting_prompts(card, sequence.prompts, sequence.video)
-    if not card.accepts or not len(prompts):
+    if not figures_taken(card) or not len(prompts):
         raise ExperimentError(f"{tracker.label} takes no prompts, so nothing can be handed on to it.")
     start_random(seed)
     whole = track(sequence.video, prompts, tracker.name, progress=False, **tracker.parameters)

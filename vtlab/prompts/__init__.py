@@ -9,6 +9,7 @@ from vtlab.prompts.kinds import (
     Points,
     Prompt,
     SkeletonPrompt,
+    TextPrompt,
     edges_of,
 )
 from vtlab.prompts.sets import Prompts
@@ -23,5 +24,6 @@ __all__ = [
     "Prompt",
     "Prompts",
     "SkeletonPrompt",
+    "TextPrompt",
     "edges_of",
 ]

@@ -12,14 +12,23 @@ from typing import Any, Protocol
 import numpy as np
 
 from vtlab.errors import PromptError
-from vtlab.prompts.kinds import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, SkeletonPrompt
+from vtlab.prompts.kinds import (
+    TEXT_REMEDY,
+    BoxPrompt,
+    ClickPrompt,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    SkeletonPrompt,
+    TextPrompt,
+)
 from vtlab.prompts.sets import Prompts
 from vtlab.tracks import Tracks
 from vtlab.video import Video
 
 
 class _Taker(Protocol):
-    """What is asked of a tracker's card: its name and family, the kinds of prompt it accepts, what it emits."""
+    """What is asked of a tracker's card: name, family, the kinds of prompt it accepts or may be given, what it emits."""
 
     @property
     def name(self) -> str: ...
@@ -27,6 +36,8 @@ class _Taker(Protocol):
     def family(self) -> str: ...
     @property
     def accepts(self) -> frozenset[type[Prompt]]: ...
+    @property
+    def optional(self) -> frozenset[type[Prompt]]: ...
     @property
     def emits(self) -> frozenset[Any]: ...
 
@@ -48,7 +59,7 @@ def as_prompts(prompts: Any) -> Prompts:
 
 def check_prompts(card: _Taker, prompts: Prompts) -> None:
     """Raise `PromptError` if a tracker can't take these prompts; nothing is loaded for this."""
-    wrong = sorted(k.__name__ for k in prompts.kinds - card.accepts)
+    wrong = sorted(k.__name__ for k in prompts.kinds - card.accepts - card.optional)
     if wrong:
         raise PromptError(
             f"{card.name!r} can't take {', '.join(wrong)}: it takes {_taken(card)}. Give other prompts, or choose a "
@@ -58,8 +69,21 @@ def check_prompts(card: _Taker, prompts: Prompts) -> None:
         raise PromptError(f"{card.name!r} needs at least one prompt; it takes {_taken(card)}.")
 
 
+def figures_taken(card: _Taker) -> frozenset[type[Prompt]]:
+    """The kinds of figure on a frame that a tracker takes; none for one that finds objects by itself or by text."""
+    return card.accepts - {TextPrompt}
+
+
+def check_figures(prompts: Prompts, who: str) -> None:
+    """Raise `PromptError` if one of the prompts is a text, which is no figure on a frame; `who` can't take it."""
+    for p in prompts:
+        if isinstance(p, TextPrompt):
+            raise PromptError(f"{who} can't take TextPrompt ({p.text!r}): it works on figures. {TEXT_REMEDY}")
+
+
 def _taken(card: _Taker) -> str:
-    return ", ".join(sorted(k.__name__ for k in card.accepts)) or "no prompts at all"
+    optional = "".join(f", {k.__name__} at will" for k in sorted(card.optional, key=lambda k: k.__name__))
+    return (", ".join(sorted(k.__name__ for k in card.accepts)) or "no prompts at all") + optional
 
 
 def fitting_prompts(card: _Taker, prompts: Prompts, video: Video) -> tuple[Prompts, str]:
@@ -72,7 +96,7 @@ def fitting_prompts(card: _Taker, prompts: Prompts, video: Video) -> tuple[Promp
         PromptError: An object has no prompt that the tracker takes, nor one that can be converted.
     """
     if not card.accepts:
-        return Prompts(), ""
+        return Prompts((p for p in prompts if type(p) in card.optional), source=prompts.source), ""
     chosen: list[Prompt] = []
     converted: list[Prompt] = []
     for object_id in prompts.object_ids:

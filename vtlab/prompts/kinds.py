@@ -123,7 +123,7 @@ class Prompt(ABC):
 
     @abstractmethod
     def _xy(self) -> NDArray[np.float64]:
-        """Every coordinate pair of the prompt, for the check against the frame's edges: (K, 2)."""
+        """Every coordinate pair of the prompt, for the check against the frame's edges: (K, 2), K = 0 for a text."""
 
     def check(self, video: Sized) -> None:
         """Raise `PromptError` unless the prompt lies on an existing frame and touches the image."""
@@ -133,6 +133,8 @@ class Prompt(ABC):
                 "Frames count from 0."
             )
         xy = self._xy()
+        if not len(xy):
+            return  # a text
         low, high = xy.min(axis=0), xy.max(axis=0)
         if high[0] <= 0 or high[1] <= 0 or low[0] >= video.width or low[1] >= video.height:
             raise PromptError(
@@ -390,8 +392,54 @@ class SkeletonPrompt(Prompt):
         return np.asarray(self.points)
 
 
+@dataclass(frozen=True)
+class TextPrompt(Prompt):
+    """Words for what to find and follow, from a frame on: all objects that they name, each with an id of its own.
+
+    Its `object_id` numbers the text among the texts of a set; the ids of the objects that are found have nothing to do with
+    it. What is found has the text as its label, or `label` where that is given.
+
+    Attributes:
+        text: A short noun phrase, as "yellow taxi"; blanks around it are taken away.
+    """
+
+    kind: ClassVar[str] = "text"
+    text: str = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.text, str) or not self.text.strip() or not self.text.isprintable():
+            raise PromptError(
+                f"{self}: the text must be words for what to find, as 'yellow taxi'; got {self.text!r}."
+            )
+        if len(self.text) > MOST_CHARACTERS:
+            raise PromptError(
+                f"{self}: the text has {len(self.text)} characters, at most {MOST_CHARACTERS} are read. Give a noun phrase; "
+                "several things are several prompts."
+            )
+        object.__setattr__(self, "text", self.text.strip())
+
+    @property
+    def name(self) -> str:
+        """The label of what is found."""
+        return self.label or self.text
+
+    def box(self, height: int, width: int) -> NDArray[np.float64]:
+        """A text has no place on the frame: raises `PromptError`."""
+        raise PromptError(f"{self}: the text {self.text!r} has no place on the frame. {TEXT_REMEDY}")
+
+    def _xy(self) -> NDArray[np.float64]:
+        return np.empty((0, 2))
+
+
+MOST_CHARACTERS = 200
+"""Longest text: networks read 16 to 256 tokens of it."""
+TEXT_REMEDY = (
+    "Remedy: give a box, clicks, a mask or points, or choose a tracker that reads text, such as 'sam3-text'."
+)
+
 KINDS: dict[str, type[Prompt]] = {
-    cls.kind: cls for cls in (BoxPrompt, MaskPrompt, ClickPrompt, PointPrompt, SkeletonPrompt)
+    cls.kind: cls for cls in (BoxPrompt, MaskPrompt, ClickPrompt, PointPrompt, SkeletonPrompt, TextPrompt)
 }
 
 

@@ -28,7 +28,7 @@ from vtlab import masks
 from vtlab.errors import TrackingError
 from vtlab.formats import FORMATS, find_format, write_tracks
 from vtlab.prompts import Prompts
-from vtlab.prompts.fit import check_prompts
+from vtlab.prompts.fit import check_figures, check_prompts
 from vtlab.registry import TRACKERS
 from vtlab.serve.door import Answer, Call, Door, Handler, Lines
 from vtlab.serve.fetch import open_bytes, open_fetched
@@ -162,6 +162,7 @@ class Http(Door):
             raise RefusedError(
                 f"{len(prompts.object_ids)} objects, at most {self.core.limits.objects} are followed at once."
             )
+        check_figures(prompts, "A server of figures")
         return prompts
 
     def _tracker(self, name: Any, prompts: Prompts) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 
 from vtlab.errors import InputError
 from vtlab.prompts import Prompt, Prompts
-from vtlab.prompts.fit import as_prompts, check_prompts
+from vtlab.prompts.fit import as_prompts, check_figures, check_prompts, figures_taken
 from vtlab.registry import TRACKERS
 from vtlab.session import attributes
 from vtlab.session.history import History, alone
@@ -54,8 +54,11 @@ class Edits(History):
     def _say(self, given: Prompts, *, instead: bool = False) -> None:
         """Take in key figures; `instead` of the boxes, clicks and masks of the same objects on the same frames."""
         given = given.on(self.video).check(self.video)
+        check_figures(given, "A session")
         card = TRACKERS.card(self.tracker)
-        if card.accepts:  # one that finds objects by itself takes no figures: they stand beside what it found
+        if figures_taken(
+            card
+        ):  # one that finds objects by itself takes no figures: they stand beside what it found
             check_prompts(card, given)
         keys, absent = dict(self._state.keys), set(self._state.absent)
         for p in given:

@@ -27,6 +27,7 @@ from typing import Any
 from vtlab.errors import Interrupted, TrackingError
 from vtlab.prompts import Prompts
 from vtlab.prompts.between import filled_in
+from vtlab.prompts.fit import figures_taken
 from vtlab.registry import TRACKERS
 from vtlab.session import attributes, file, opened
 from vtlab.session.both_sides import joined as joined_runs
@@ -181,7 +182,7 @@ class Session(Edits):
         begun, card = self._state, TRACKERS.card(self.tracker)
         self._stop.clear()
         self._dropped = False
-        if not card.accepts or (card.family == "multi" and not begun.keys):
+        if not figures_taken(card) or (card.family == "multi" and not begun.keys):
             return self._find(low, high, progress, watch)
         own = object_ids if isinstance(object_ids, Mapping) else dict.fromkeys(wanted, (low, high))
         given = begun.start_prompts({i: (max(low, a), min(high, b)) for i, (a, b) in own.items()}, direction)

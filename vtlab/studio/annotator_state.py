@@ -16,6 +16,7 @@ from vtlab.contracts import Segmenter
 from vtlab.contracts.parts import segment
 from vtlab.errors import InputError, PromptError, VtlabError, WriteError
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
+from vtlab.prompts.fit import check_figures
 from vtlab.prompts.skeletons import Skeleton, as_skeleton
 from vtlab.segmenters import guessing
 from vtlab.studio import drawn
@@ -76,6 +77,7 @@ class AnnotatorState(Handling):
         self._file = None if autosave is None else PromptFile(autosave)
         self.skeleton, self.labels = as_skeleton(skeleton), Labels.of(labels)
         start = (prompts or Prompts()).on(video).check(video)
+        check_figures(start, "The annotator")
         self._now = _Snapshot({(p.object_id, p.frame, p.kind): p for p in start}, dict(start.labels))
         self._undo: list[_Snapshot] = []
         self._redo: list[_Snapshot] = []

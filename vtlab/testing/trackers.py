@@ -10,7 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import OnlineTracker
-from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
+from vtlab.prompts import (
+    BoxPrompt,
+    ClickPrompt,
+    MaskPrompt,
+    PointPrompt,
+    Prompt,
+    Prompts,
+    SkeletonPrompt,
+    TextPrompt,
+)
 from vtlab.registry import TRACKERS
 from vtlab.testing.contract import Contract, NotAsked, lacking
 from vtlab.testing.scenes import moving_square, square_box
@@ -53,12 +62,19 @@ class TrackerPart:
             best = (PointPrompt,)
         kinds = (*best, BoxPrompt, MaskPrompt, ClickPrompt, PointPrompt, SkeletonPrompt)
         kind = next((k for k in kinds if k in accepts), None)
+        if kind is None and TextPrompt in accepts:
+            return Prompts(TextPrompt("square", frame=frame))
         return Prompts([] if kind is None else [square_prompt(kind, i, frame) for i in object_ids])
+
+    @property
+    def follows_figures(self) -> bool:
+        """It follows the objects of its prompts, under their ids; a text names none."""
+        return bool(self.card.accepts - {TextPrompt})
 
     def needs_prompts(self) -> None:
         """The check asks something of prompts."""
-        if not self.card.accepts:
-            raise NotAsked("takes no prompts")
+        if not self.follows_figures:
+            raise NotAsked("takes no figures")
 
     def _ready(self) -> None:
         if "weights" not in self.params and (reason := lacking(self.card)):
@@ -98,7 +114,7 @@ def _(part: TrackerPart) -> None:
 def _(part: TrackerPart) -> None:
     """answers on every frame with the prompts' ids"""
     tracks = part.run(stop=STOP)
-    if part.card.accepts:
+    if part.follows_figures:
         assert tracks.frames.tolist() == list(range(STOP))
         assert tracks.object_ids.tolist() == [3]
     assert ((tracks.score >= 0) & (tracks.score <= 1)).all(), "a score is outside [0, 1]"
@@ -156,7 +172,7 @@ def _(part: TrackerPart) -> None:
 @TRACKER.check
 def _(part: TrackerPart) -> None:
     """stays where it is on a scene that does not move"""
-    if not part.card.accepts or part.card.family == "multi":
+    if not part.follows_figures or part.card.family == "multi":
         raise NotAsked("finds objects by itself")
     if not part.card.deterministic:
         raise NotAsked("its card says that it follows by chance, and the square's texture is regular")
@@ -185,7 +201,7 @@ def _(part: TrackerPart) -> None:
 def _(part: TrackerPart) -> None:
     """a correction restarts only its object"""
     emits, family = part.card.emits, part.card.family
-    if not part.card.accepts or "points" in emits or family in ("multi", "vos"):
+    if not part.follows_figures or "points" in emits or family in ("multi", "vos"):
         raise NotAsked("corrections of points, masks and compositions have tests of their own")
     prompts = [*part.prompts(0, (1, 2)), *part.prompts(4, (2,))]
     tracks = part.run(Prompts(prompts), stop=STOP)

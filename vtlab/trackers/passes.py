@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from vtlab.contracts import OfflineTracker, Tracker
 from vtlab.errors import InputError, PromptError
-from vtlab.prompts import Prompts
+from vtlab.prompts import Prompts, TextPrompt
 from vtlab.tracks import FrameTracks
 from vtlab.video import Frame, StreamVideo, Video
 
@@ -116,6 +116,11 @@ def find_passes(
     """The runs through the video that a direction needs; "both" goes back from each object's first prompt."""
     low, high = span
     whole = tracker.discovers or not len(prompts)
+    if direction == "both" and TextPrompt in prompts.kinds:
+        raise InputError(
+            "direction='both' goes back from each object's first prompt, and a TextPrompt names no single object. Remedy: "
+            "direction='forward' or 'backward'."
+        )
 
     def keep(backward: bool) -> tuple[Keep, ...]:
         return (

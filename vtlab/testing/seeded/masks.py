@@ -162,6 +162,96 @@ def transformers(method: str) -> Any:
     return network
 
 
+SAM3_SIDE = 112
+"""Side in pixels of the small SAM 3's input: eight patches."""
+
+
+def sam3(folder: Path) -> Path:
+    """Write a small SAM 3 with random weights to `folder`, in the layout of the hub; return the folder.
+
+    It detects at random: its scores are near 0.25. Its tokenizer knows the words "yellow", "taxi" and "dog".
+    """
+    import torch
+    import transformers as library
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+
+    cells, wide, narrow = SAM3_SIDE // 14, 128, 32
+    block = {"hidden_size": wide, "num_layers": 1, "num_attention_heads": 2, "intermediate_size": narrow}
+    vision = {
+        "model_type": "sam3_vision_model",
+        "fpn_hidden_size": wide,
+        "backbone_feature_sizes": [[k * cells, k * cells] for k in (4, 2, 1)],
+        "backbone_config": {
+            "model_type": "sam3_vit_model",
+            "hidden_size": narrow,
+            "intermediate_size": narrow,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": SAM3_SIDE,
+            "pretrain_image_size": SAM3_SIDE,
+            "window_size": cells // 2,
+            "global_attn_indexes": [1],
+        },
+    }
+    detector = {
+        "model_type": "sam3",
+        "vision_config": vision,
+        "text_config": {
+            "model_type": "clip_text_model",
+            "vocab_size": 8,
+            "hidden_size": narrow,
+            "intermediate_size": narrow,
+            "projection_dim": narrow,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "max_position_embeddings": 32,
+            "bos_token_id": 0,
+            "eos_token_id": 1,
+            "pad_token_id": 1,
+        },
+        "geometry_encoder_config": block,
+        "detr_encoder_config": block,
+        "detr_decoder_config": {**block, "num_queries": 5},
+        "mask_decoder_config": {"hidden_size": wide, "num_upsampling_stages": 2, "num_attention_heads": 2},
+    }
+    tracker = {
+        "model_type": "sam3_tracker_video",
+        "vision_config": vision,
+        "image_size": SAM3_SIDE,
+        "prompt_encoder_config": {"hidden_size": wide, "image_size": SAM3_SIDE},
+        "mask_decoder_config": {
+            "hidden_size": wide,
+            "mlp_dim": narrow,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "iou_head_hidden_dim": narrow,
+        },
+        "memory_attention_hidden_size": wide,
+        "memory_attention_num_layers": 1,
+        "memory_attention_feed_forward_hidden_size": narrow,
+        "memory_attention_rope_feat_sizes": [cells, cells],
+        "memory_encoder_hidden_size": wide,
+        "memory_encoder_output_channels": 64,
+        "mask_downsampler_embed_dim": wide,
+        "memory_fuser_num_layers": 1,
+        "memory_fuser_embed_dim": wide,
+        "memory_fuser_intermediate_dim": narrow,
+    }
+    torch.manual_seed(3)
+    config = library.Sam3VideoConfig(
+        detector_config=detector, tracker_config=tracker, low_res_mask_size=4 * cells
+    )
+    library.Sam3VideoModel(config).eval().save_pretrained(folder)
+    words = {w: k for k, w in enumerate(("<begin>", "<end>", "<unknown>", "yellow", "taxi", "dog"))}
+    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unknown>"))  # noqa: S106 - a word, no secret
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<begin> $A <end>", special_tokens=[("<begin>", 0), ("<end>", 1)]
+    )
+    tokenizer.save(str(folder / "tokenizer.json"))
+    return folder
+
+
 def _randomise(network: Any, appears: str) -> None:
     """Fill the weights with noise of unit gain, and lift the bias by which an object counts as seen."""
     import torch

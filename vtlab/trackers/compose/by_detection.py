@@ -5,6 +5,10 @@ Papers: those of the associators (`vtlab/association`). Every detector joins eve
     vtlab.track(video, tracker="bytetrack", detector="hog-people", high=0.5)
     vtlab.track(video, tracker=ByDetection(my_detector, ByteTrack(high=0.5)))
 
+A detector that reads text finds what is asked for, and labels it so:
+
+    vtlab.track(video, TextPrompt("dog"), "bytetrack", detector="owlv2")
+
 When all of a video has been tracked, `backfill=True` gives objects the frames before they were confirmed, and `post` mends
 gaps, broken identities and short tracks:
 
@@ -26,7 +30,7 @@ from vtlab.association.parts import turned
 from vtlab.contracts import Associator, Detector, OnlineTracker
 from vtlab.contracts.parts import associate, detect
 from vtlab.errors import PromptError, VtlabWarning
-from vtlab.prompts import Prompts
+from vtlab.prompts import Prompts, TextPrompt
 from vtlab.registry import ASSOCIATORS, register
 from vtlab.trackers.create import make_detector
 from vtlab.tracks import FrameTracks, Tracks, TracksBuilder
@@ -126,6 +130,7 @@ class ByDetection(OnlineTracker):
         self._turns: dict[int, NDArray[np.float64]] = {}  # each object's last oriented box
         self._late = TracksBuilder()
         self._seen = _Seen()
+        self._asked: dict[str, str] = {}  # text -> label of what it finds
 
     def init(self, frame: Frame, prompts: Prompts) -> FrameTracks:
         """Forget everything and answer for the first frame."""
@@ -134,12 +139,24 @@ class ByDetection(OnlineTracker):
 
     def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
         """Detect on the frame and link; objects have `source` "detected" and their detection's box and score."""
-        _refuse(prompts, self.card.name)
+        self._ask(prompts)
         seen = detect(self._detector, frame)
         self._seen.add(seen)
         found = associate(self._associator, seen, frame)
         self._backfill(frame.index, found)
         return self._answer(found, np.asarray(found.tracker_id))
+
+    def _ask(self, prompts: Prompts) -> None:
+        """Have the detector look for what the texts name, beside what was asked for before."""
+        if not len(prompts):
+            return
+        texts = [p for p in prompts if isinstance(p, TextPrompt)]
+        if len(texts) < len(prompts):
+            raise PromptError(
+                f"{self.card.name!r} finds its objects by a detector and takes no figures; got {len(prompts) - len(texts)}."
+            )
+        self._asked |= {p.text: p.name for p in texts}
+        self._detector.look_for(tuple(self._asked))
 
     def _backfill(self, index: int, found: sv.Detections) -> None:
         """Answer late for what tracks saw before they were confirmed."""
@@ -219,17 +236,11 @@ class ByDetection(OnlineTracker):
         for object_id, name, score in zip(
             ids.tolist(), np.asarray(names)[keep].tolist(), scores.tolist(), strict=True
         ):
+            name = self._asked.get(name, name)
             votes = self._votes.setdefault(object_id, {})
             votes[name] = votes.get(name, 0.0) + score
             labels.append(max(votes, key=votes.__getitem__))
         return labels
-
-
-def _refuse(prompts: Prompts, name: str) -> None:
-    if len(prompts):
-        raise PromptError(
-            f"{name!r} finds its objects by a detector and takes no prompts; got {len(prompts)}."
-        )
 
 
 def _register() -> None:
@@ -238,6 +249,7 @@ def _register() -> None:
         facts = {f.name: getattr(card, f.name) for f in fields(card)}
         facts |= {
             "family": "mot",
+            "optional": frozenset({TextPrompt}),
             "summary": f"Links what a detector finds. {card.summary}",
             "options": {"associator": card.name},
         }

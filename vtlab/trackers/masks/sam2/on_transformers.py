@@ -1,9 +1,10 @@
-"""EdgeTAM, and SAM 2.1 once more, through the transformers library: another back end for the same prompts.
+"""EdgeTAM, SAM 3 by clicks, and SAM 2.1 once more, through transformers: another back end for the same prompts.
 
 Papers: Zhou et al., "EdgeTAM: On-Device Track Anything Model", CVPR 2025, https://arxiv.org/abs/2501.07256; Ravi et al.,
-"SAM 2", https://arxiv.org/abs/2408.00714. Code: https://github.com/huggingface/transformers (Apache-2.0), models
-`edgetam_video` and `sam2_video`, in their streaming mode. Objects are run one after the other there, so
-`vtlab.trackers.masks.sam2.tracker` is the faster one for SAM 2 itself.
+"SAM 2", https://arxiv.org/abs/2408.00714; Carion et al., "SAM 3: Segment Anything with Concepts",
+https://arxiv.org/abs/2511.16719. Code: https://github.com/huggingface/transformers (Apache-2.0), models `edgetam_video`,
+`sam2_video` and `sam3_tracker_video`, in their streaming mode. SAM 3's weights are under Meta's SAM License.
+Objects are run one after the other there, so `vtlab.trackers.masks.sam2.tracker` is the faster one for SAM 2 itself.
 
 Differs from the library: after each frame everything that its memory attention can't reach any more is removed, so
 memory is flat in the number of frames; a correction starts from its prompt alone.
@@ -36,10 +37,32 @@ _REPOSITORIES = {
     "edgetam": "yonigozlan/EdgeTAM-hf",
     "sam2.1-tiny": "facebook/sam2.1-hiera-tiny",
     "sam2.1-large": "facebook/sam2.1-hiera-large",
+    "sam3": "facebook/sam3",
 }
+_NETWORKS = {"edgetam": "EdgeTamVideo", "sam3": "Sam3TrackerVideo"}
+
+
+def sam3_file(name: str) -> WeightFile:
+    """A file of SAM 3 as Meta publishes it on the hub, where its licence has to be accepted once."""
+    source = f"{_HUB}/{_REPOSITORIES['sam3']}"
+    return WeightFile(f"sam3.{name}", f"{source}/resolve/main/{name}", licence="SAM License", source=source)
+
+
+SAM3_CARD: dict[str, Any] = {
+    "licence": "SAM License (weights); Apache-2.0 (transformers)",
+    "notice": "The weights of SAM 3 are under Meta's SAM License, which is not Apache-2.0 and forbids some uses, such as "
+    "military ones: read and accept it on https://huggingface.co/facebook/sam3; the hub gives no file before.",
+    "paper": "SAM 3: Segment Anything with Concepts, arXiv 2025",
+    "paper_url": "https://arxiv.org/abs/2511.16719",
+    "code": "https://github.com/huggingface/transformers",
+    "requires": "transformers",
+}
+"""What the cards of SAM 3's trackers have in common."""
 
 
 def _files(model: str) -> tuple[WeightFile, WeightFile]:
+    if model == "sam3":
+        return sam3_file("config.json"), sam3_file("model.safetensors")
     repository = f"{_HUB}/{_REPOSITORIES[model]}"
 
     def file(name: str) -> WeightFile:
@@ -63,6 +86,16 @@ _CARD: dict[str, Any] = {
 }
 
 
+@register(
+    "sam3",
+    family="vos",
+    summary="SAM 3 by clicks, boxes and masks, through transformers.",
+    accepts=ACCEPTS,
+    emits={"masks", "boxes"},
+    weights=_files("sam3"),
+    options={"model": "sam3"},
+    **SAM3_CARD,
+)
 @register(
     "edgetam",
     summary="EdgeTAM: SAM 2 made small enough for phones, through transformers.",
@@ -96,7 +129,7 @@ class TransformersMaskTracker(MaskTracker):
     The score is the probability that the object is seen.
 
     Args:
-        model: "edgetam", "sam2.1-tiny" or "sam2.1-large".
+        model: "edgetam", "sam3", "sam2.1-tiny" or "sam2.1-large".
         weights: Folder with `config.json` and `model.safetensors`, as the hub has them; None = the official files,
             looked up by `vtlab.weights`.
         device: "auto", "cpu", "cuda", ...
@@ -120,6 +153,7 @@ class TransformersMaskTracker(MaskTracker):
         self._network.to(self._device)
         _repair_mask_prompts(self._network)
         self._side = int(self._network.config.image_size)
+        self._normalise = around_half if model == "sam3" else normalise
         self._reset()
 
     def _reset(self) -> None:
@@ -190,22 +224,41 @@ class TransformersMaskTracker(MaskTracker):
         import torch
 
         x = torch.from_numpy(image).to(self._device).permute(2, 0, 1).float() / 255
-        return normalise(shrink(x, (self._side, self._side)))
+        return self._normalise(shrink(x, (self._side, self._side)))
 
     def _forget(self) -> None:
         """Remove what the next frame's memory attention can't reach."""
-        session, config = self._session, self._network.config
-        oldest = self._time + 1 - max(config.num_maskmem - 1, config.max_object_pointers_in_encoder - 1)
+        session = self._session
         session.processed_frames = {}
         session.cache.clear_all()
-        for position, outputs in session.output_dict_per_obj.items():
-            recent = outputs["non_cond_frame_outputs"]
-            outputs["non_cond_frame_outputs"] = {t: out for t, out in recent.items() if t >= oldest}
-            for out in (*outputs["cond_frame_outputs"].values(), *outputs["non_cond_frame_outputs"].values()):
-                out.pop("high_res_masks", None)
-                out.pop("pred_masks", None)
-            for name in ("point_inputs_per_obj", "mask_inputs_per_obj", "frames_tracked_per_obj"):
-                getattr(session, name)[position] = {}
+        forget_outputs(session, self._network.config, self._time)
+
+
+def forget_outputs(session: Any, config: Any, time: int, *, most_prompted: int | None = None) -> None:
+    """Remove from the objects of a session what frames after `time` can't read.
+
+    Args:
+        session: The library's session.
+        config: The configuration of the tracking network.
+        time: The last frame.
+        most_prompted: Prompted frames that are kept of each object, the newest; None = all.
+    """
+    oldest = time + 1 - max(config.num_maskmem - 1, config.max_object_pointers_in_encoder - 1)
+    for position, outputs in session.output_dict_per_obj.items():
+        recent, prompted = outputs["non_cond_frame_outputs"], outputs["cond_frame_outputs"]
+        outputs["non_cond_frame_outputs"] = {t: out for t, out in recent.items() if t >= oldest}
+        if most_prompted is not None:
+            outputs["cond_frame_outputs"] = {t: prompted[t] for t in sorted(prompted)[-most_prompted:]}
+        for out in (*outputs["cond_frame_outputs"].values(), *outputs["non_cond_frame_outputs"].values()):
+            out.pop("high_res_masks", None)
+            out.pop("pred_masks", None)
+        for name in ("point_inputs_per_obj", "mask_inputs_per_obj", "frames_tracked_per_obj"):
+            getattr(session, name)[position] = {}
+
+
+def around_half(image: torch.Tensor) -> torch.Tensor:
+    """Normalise (3, H, W) in [0, 1] as SAM 3 does: to [-1, 1]."""
+    return image * 2 - 1
 
 
 def _session_class(library: Any) -> type:
@@ -244,7 +297,7 @@ def _load(model: str, weights: str | Path | None) -> tuple[Any, type]:
         config, file = (fetch(w) for w in _files(model))
     else:
         config, file = Path(weights) / "config.json", Path(weights) / "model.safetensors"
-    name = "EdgeTamVideo" if model == "edgetam" else "Sam2Video"
+    name = _NETWORKS.get(model, "Sam2Video")
     network = checkpoints.load_transformers(name, config, file, what=model)
     module = importlib.import_module(type(network).__module__)
     return network, _session_class(getattr(module, f"{name}InferenceSession"))

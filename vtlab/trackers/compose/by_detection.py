@@ -153,7 +153,8 @@ class ByDetection(OnlineTracker):
         texts = [p for p in prompts if isinstance(p, TextPrompt)]
         if len(texts) < len(prompts):
             raise PromptError(
-                f"{self.card.name!r} finds its objects by a detector and takes no figures; got {len(prompts) - len(texts)}."
+                f"{self.card.name!r} finds its objects by a detector and takes no prompts but texts; got "
+                f"{len(prompts) - len(texts)} others."
             )
         self._asked |= {p.text: p.name for p in texts}
         self._detector.look_for(tuple(self._asked))

@@ -1,11 +1,14 @@
 """A replayed annotator: what labelling 3 objects over 300 frames to a mean overlap of 0.90 costs, in one cost model.
 
-Two robots work on the same clip in the same corrector, which knows nothing of the truth. They differ in one thing: one
-fills the frames between its boxes by interpolation, the other has them tracked as it draws. All else is one policy. An
-object after the other, a robot draws the true box on the first and on the last frame that show it. Then it looks where,
-between two of its boxes, the most overlap is lost, and draws one in the middle of that loss, until the object's mean
+Robots work on the same clip in the same corrector, which knows nothing of the truth. An object after the other, a robot
+draws the true box on the first and on the last frame that show it, and then others between them, until the object's mean
 overlap with the truth is the goal. Everything that a robot sends to the corrector costs one: a frame gone to, an object
-selected, a box drawn, a key pressed. Target: tracking takes at most half.
+selected, a box drawn, a key pressed. Target: at most half of what interpolation takes.
+
+Two things differ. What fills the frames between boxes: interpolation, or a tracker "as I draw". And who says where to draw
+next: the robot, which knows the truth and goes to the middle of what is lost where the most is; or, with "led", the
+corrector, which doesn't, and shows by itself the frame that is the least sure. There the robot does what a person could:
+where the box shown overlaps the truth by less than the goal it draws, else it says that it looks right.
 
 How a robot works stands in `vtlab.experiments.robot`, what it gave in docs/labelling.md. Synthetic clips, and real ones of
 `VTLAB_SHARED` (fewer frames, single objects); KEPT_BACK names those that nothing was chosen by.
@@ -18,6 +21,7 @@ import tempfile
 import time
 from argparse import ArgumentParser
 from collections import deque
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +48,8 @@ def main() -> None:
     parser.add_argument("--trackers", default="medianflow")
     parser.add_argument("--clips", default=",".join([*SEEDS, *REAL, *KEPT_BACK]))
     options = parser.parse_args()
-    methods = ["interpolation", *options.trackers.split(",")]
+    trackers = ["interpolation", *options.trackers.split(",")]
+    methods = [*trackers, *(f"{name}, led" for name in trackers)]
     table = Table("clip", "objects x frames", "filled by", "boxes", "clicks and keys", "overlap", "x", "s")
     total = dict.fromkeys(methods, 0)
     with tempfile.TemporaryDirectory() as folder:
@@ -58,7 +63,7 @@ def main() -> None:
                 hand, begin = Hand(*given, method), time.perf_counter()
                 robot = Robot(given[1], hand)
                 for i in robot.ids:
-                    deque(robot.halve(i, GOAL, MOST), maxlen=0)
+                    hand.led_over(robot, i) if hand.led else deque(robot.halve(i, GOAL, MOST), maxlen=0)
                 took, plain = time.perf_counter() - begin, plain or hand.cost
                 total[method] += hand.cost
                 row = (name + " *" * (name in KEPT_BACK), f"{len(robot.ids)} x {len(given[0])}", method)
@@ -70,7 +75,7 @@ def main() -> None:
     for method in methods:
         share = f"{total[method] / max(total[methods[0]], 1):.2f}"
         table.add_row("all", "", method, "", str(total[method]), "", share, "")
-    Console().print(table)
+    Console(width=110).print(table)
     print("* kept back: nothing was chosen by it")
 
 
@@ -99,20 +104,24 @@ class Hand:
     Args:
         frames: The clip's.
         truth: Boxes of the objects where they are seen.
-        method: What fills the frames between boxes: "interpolation" or a tracker.
+        method: What fills the frames between boxes: "interpolation" or a tracker; with ", led" the corrector says where to
+            draw next.
 
     Attributes:
+        led: Whether it does.
         cost: Edits sent.
         boxes: Of them, boxes drawn.
     """
 
     def __init__(self, frames: np.ndarray, truth: Tracks, method: str):
-        self.truth, self.tracked = truth, method != "interpolation"
-        session = vtlab.Session(frames, method if self.tracked else "medianflow")
+        filled, _, led = method.partition(", ")
+        self.truth, self.tracked, self.led = truth, filled != "interpolation", bool(led)
+        session = vtlab.Session(frames, filled if self.tracked else "medianflow")
         self.made = vtlab.Corrector(session, autosave=False, segmenter=None)
         self.cost = self.boxes = 0
+        self.right: dict[int, list[int]] = {}
         if self.tracked:
-            self.do("follow", on=True)
+            self.do("lead" if self.led else "follow", on=True)
 
     @property
     def tracks(self) -> Tracks:
@@ -143,6 +152,34 @@ class Hand:
             self.do("interpolate")
         elif not self.tracked and drawn > 2:  # a tool that interpolates does so by itself: no cost
             self.made.session.interpolate([object_id])
+
+    def led_over(self, robot: Robot, object_id: int) -> None:
+        """Label an object where the corrector leads."""
+        frames, _ = robot.overlaps(object_id)
+        self.draw(object_id, int(frames[0]))
+        self.draw(object_id, int(frames[-1]))
+        for _ in range(4 * MOST):
+            frames, value = robot.overlaps(object_id)
+            if value.mean() >= GOAL or len(self.key_frames(object_id)) >= MOST:
+                return
+            at = self.lead(object_id)
+            if (value[frames == at] < GOAL).any():
+                self.draw(object_id, at)
+            elif self.tracked:
+                self.do("looks_right")
+            else:
+                self.cost += 1
+                self.right.setdefault(object_id, []).append(at)
+
+    def lead(self, object_id: int) -> int:
+        """Frame that the corrector leads to. Between interpolated frames it doesn't: there it is the middle of the longest
+        way between two figures, for the comparison's sake, which costs nothing either."""
+        if self.tracked:
+            return int(self.made.view["frame"])
+        figures = sorted({*self.key_frames(object_id), *self.right.get(object_id, [])})
+        a, b = max(pairwise(figures), key=lambda ends: ends[1] - ends[0])
+        self.made.act({"do": "go", "frame": (a + b) // 2})
+        return (a + b) // 2
 
 
 if __name__ == "__main__":

@@ -194,3 +194,13 @@ def test_ids_keep_all_their_bits():
     made = tracked([box(0), box(9, object_id=far)], lasts=N)
     assert set(made.tracks.of_object(1).frames.tolist()) == set(range(N))
     assert set(made.tracks.of_object(far).frames.tolist()) == set(range(N))
+
+
+def test_a_frame_is_no_surer_than_both_runs_agree_there():
+    agreed, apart_at_the_middle = tracked([box(0), box(12)]), tracked([box(0), box(12)], lasts=7)
+    assert agreed.tracks.score[1:12].tolist() == [0.7] * 11  # the tracker's own
+    score = apart_at_the_middle.tracks.score[1:12]
+    assert score[0] < 0.5 > score[-1]  # the other run is lost there
+    assert score[5:7].max() == 0.7
+    hidden = tracked([box(0), box(12)], lasts=7, hides=True).tracks
+    assert hidden.score[1] == 0.5  # one sees it, the other doesn't

@@ -152,7 +152,7 @@ def test_every_button_of_the_list_and_beside_it_has_a_key(show):
     hand.page.keyboard.press("Enter")
     hand.shown.settle()
     assert sorted(objects("label")) == ["", "", "bear"]
-    hand.press("Shift+C", "Shift+K", "Shift+D", "u")
+    hand.press("Shift+C", "Shift+K", "Shift+G", "Shift+G", "Shift+D", "Shift+D", "u")
     assert made.view["work"]["by"] == "class"
     assert made.view["work"]["thumbnails"]
     assert made.view["tracking"]["follow"]

@@ -287,6 +287,41 @@ def test_track_ahead_as_one_draws_and_a_stale_start_is_dropped():
     assert not made.view["tracking"]["running"]
 
 
+def test_the_corrector_leads_to_the_frame_that_is_the_least_sure_and_stays_under_a_hand(show):
+    made = corrector()
+    hand = Hand(show(made))
+
+    def tracked() -> None:
+        made.wait(20)
+        hand.shown.pull()
+        hand.shown.settle()
+
+    hand.press("Shift+G")
+    assert made.view["tracking"]["follow"]
+    hand.drag((10, 20), (40, 60))
+    tracked()
+    assert made.view["frame"] == N - 1  # one figure: the end of its way
+    assert "least sure" in made.view["message"]
+    hand.drag((90, 20), (120, 60))
+    tracked()
+    first = made.view["frame"]
+    assert 2 < first < 9
+    hand.press("y")
+    assert made.view["frame"] != first
+    assert made.session.state.checked[1]
+    assert made.session.key_frames(1) == [0, N - 1]
+    act(made, "go", frame=3)
+    made.session.params = {"seconds": 0.05}
+    made.act({"do": "box", "xyxy": [40, 20, 70, 60]})
+    made.act({"do": "go", "frame": 1})  # who looks elsewhere meanwhile stays there
+    made.wait(20)
+    assert made.view["frame"] == 1
+    act(made, "lead", on=False)
+    act(made, "box", xyxy=[12, 20, 42, 60])
+    assert made.view["frame"] == 1
+    assert hand.shown.errors == []
+
+
 def test_what_was_found_right_stays_when_one_draws_after_it_and_what_lies_past_the_next_figure_too():
     made = corrector(box(10), box(90, frame=10))
     made.session.retrack(progress=False)

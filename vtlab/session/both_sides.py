@@ -4,7 +4,8 @@ A tracker drifts the further it is from the figure that it started at; between t
 Where both runs keep the object, each is bent so that it ends where the other one begins, and that of the nearer figure
 counts the more. Where one of them lost it, they change over where they agree best; where they agree nowhere, the boxes lie
 on the straight line between the figures and are marked as interpolated. Where neither sees the object it stays hidden.
-Masks and points are never blended: each frame has those of one run.
+Masks and points are never blended: each frame has those of one run. A row's score is at most what both runs overlap by
+there: where they disagree, nobody is sure.
 
 A tracker does no harm where all goes straight: how far the figures around lie from the straight line between their
 neighbours tells what that line is worth here, and what the runs are apart tells what tracking is. The path is the mean of
@@ -36,6 +37,8 @@ KEPT = 0.5
 """Overlap of a run's end with the other run's beginning from which it kept the object."""
 MEET = 0.3
 """Overlap from which two runs may change over."""
+ONE_SIDE = 0.5
+"""How sure a frame is on which one run sees the object and the other doesn't."""
 MIDDLE = 0.3
 """Overlap that changing over beside a figure must gain, against half way between two."""
 
@@ -76,8 +79,8 @@ class _Run:
 
     def __init__(self, tracks: Tracks):
         self.tracks, self.kept = tracks, np.ones(len(tracks), bool)
-        self.boxes, self.source, self.visible = (
-            v.copy() for v in (tracks.boxes, tracks.source, tracks.visible)
+        self.boxes, self.source, self.visible, self.score = (
+            v.copy() for v in (tracks.boxes, tracks.source, tracks.visible, tracks.score)
         )
         masked = [] if tracks.rle is None else [m is not None for m in tracks.rle]
         self.shaped = {*tracks.points.object_id.tolist(), *tracks.object_id[np.flatnonzero(masked)].tolist()}
@@ -101,7 +104,7 @@ class _Run:
     def rows(self) -> Tracks:
         """Those that are kept."""
         new = self.tracks.replace(boxes=self.boxes, source=self.source, visible=self.visible)
-        return new.take(self.kept)
+        return new.replace(score=self.score).take(self.kept)
 
 
 @dataclass
@@ -111,11 +114,13 @@ class _Path:
     Attributes:
         first: Whether a frame has the row of the run forward, (N,).
         boxes: Its box, (N, 4), NaN where that of the row stands.
+        sure: What both runs overlap by, (N,), in [0, 1]; 1 where nobody sees the object.
         straight: Whether the boxes are those of the straight line.
     """
 
     first: NDArray[np.bool_]
     boxes: Array
+    sure: Array
     straight: bool = False
 
 
@@ -127,7 +132,8 @@ def _join(runs: tuple[_Run, _Run], object_id: int, frames: range, gap: int | Non
         f, g = one.boxes_at(mine), other.boxes_at(theirs)
         path = _path(f, g, None if object_id in one.shaped | other.shaped else ends)
     else:
-        path = _Path(np.arange(len(mine)) <= gap - frames.start - 1, np.full((len(mine), 4), np.nan))
+        before = np.arange(len(mine)) <= gap - frames.start - 1
+        path = _Path(before, np.full((len(mine), 4), np.nan), np.ones(len(mine)))
     first = (path.first | (theirs < 0)) & (mine >= 0)
     _keep(one, mine, path, first)
     _keep(other, theirs, path, ~first)
@@ -137,6 +143,7 @@ def _keep(run: _Run, rows: Rows, path: _Path, chosen: NDArray[np.bool_]) -> None
     """Keep a run's rows of the chosen frames, with the boxes of the path."""
     there = rows >= 0
     run.kept[rows[there]] = chosen[there]
+    run.score[rows[there]] = np.minimum(run.score[rows[there]], path.sure[there])
     new = there & chosen & np.isfinite(path.boxes).all(1)
     run.boxes[rows[new]] = path.boxes[new]
     if path.straight:
@@ -156,7 +163,8 @@ def _path(f: Array, g: Array, ends: Ends | None) -> _Path:
     way = np.arange(1, n + 1)[:, None] / (n + 1)
     meet = int((agree - MIDDLE * np.abs(2 * way[:, 0] - 1)).argmax())
     seen, also = np.isfinite(f).all(1), np.isfinite(g).all(1)
-    path = _Path(seen & ((np.arange(n) <= meet) | ~also), np.full((n, 4), np.nan))
+    sure = np.where(seen & also, agree, np.where(seen | also, ONE_SIDE, 1.0))
+    path = _Path(seen & ((np.arange(n) <= meet) | ~also), np.full((n, 4), np.nan), sure)
     if ends is None or not (seen & also).any():
         return path
     line = (1 - way) * ends[0] + way * ends[1]

@@ -87,7 +87,7 @@ class Annotator {
 
   async refresh() { // figures appear with their frame, never before it
     const view = this.model.get("view");
-    if (this.gesture && view.tracking?.running && view.frame !== this.view.frame) return; // the picture stays under the hand
+    if (this.gesture && (view.tracking?.running || view.tracking?.lead) && view.frame !== this.view.frame) return; // the picture stays under the hand
     const turn = ++this.turn;
     const [image, mask] = await Promise.all([this.decode("image"), this.decode("mask")]);
     if (turn !== this.turn) return;
@@ -327,7 +327,7 @@ class Annotator {
       this.gesture = null;
       if (e.type === "pointerup") gesture?.up?.(this.stage.at(e), e);
       else this.draft = null;
-      if (this.view?.tracking?.running) this.changed();
+      if (this.view?.tracking?.running || this.view?.tracking?.lead) this.changed();
     };
     canvas.onpointerleave = () => { this.hover = null; this.draw(); };
     canvas.ondblclick = () => { if (this.tool === "polygon") { this.outline?.pop(); this.close(); } };

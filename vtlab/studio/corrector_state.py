@@ -18,6 +18,7 @@ from vtlab.registry import TRACKERS
 from vtlab.segmenters import guessing
 from vtlab.session import Session, State
 from vtlab.session.attributes import OCCLUDED
+from vtlab.session.leading import Place, least_sure
 from vtlab.session.spans import holds
 from vtlab.studio.annotator_state import AnnotatorState
 from vtlab.studio.autosave import Autosave
@@ -28,6 +29,7 @@ from vtlab.tracks import Tracks
 
 _WHILE_RUNNING = frozenset({
     "go", "select", "new_object", "show", "stop", "doubt", "key_figure", "lock", "colour_by", "thumbnails", "follow",
+    "lead",
 })  # fmt: skip
 _LOOKS = frozenset({"go", "doubt", "key_figure"})
 _BESIDE = frozenset({
@@ -61,6 +63,7 @@ class CorrectorState(SessionState):
         "occluded",
         "describe",
         "follow",
+        "lead",
         "track_frame",
         "swap",
         "split",
@@ -89,7 +92,12 @@ class CorrectorState(SessionState):
         changed: Callable[[], None] = _nothing,
     ):
         super().__init__(session, segmenter=segmenter, labels=labels, skeleton=skeleton, others=others)
-        self.path, self.changed, self.following = path, changed, False
+        self.path, self.changed = path, changed
+        self.following = self.leading = False
+        self._hand_at: tuple[int, int] | None = (
+            None  # frame and object on which a person is while it is tracked
+        )
+        self._led: tuple[int, Place] | None = None
         self._autosave = Autosave(session, path, self._say) if autosave and path is not None else None
         self._work = Background(session, self._ended, self._seen)
         self._clicks: dict[tuple[int, int], ClickPrompt] = {}
@@ -121,6 +129,8 @@ class CorrectorState(SessionState):
             "total": total,
             "left": self._work.seconds_left,
             "follow": self.following,
+            "lead": self.leading,
+            "led": self._is_led,
         }
         left = len(self.doubts)
         self._shown = self.session.state
@@ -309,6 +319,10 @@ class CorrectorState(SessionState):
 
     def looks_right(self) -> None:
         """Say that the selected object is right here: its doubtful places on this frame are seen; show the next one."""
+        if self._led is not None and self._is_led:
+            self.session.looks_right(self.selected, self._led[1].first, self._led[1].end)
+            self._lead()
+            return
         places = [d for d in self.doubts if d.object_id == self.selected and d.first <= self.frame < d.end]
         if not places:
             raise InputError(f"Nothing is doubtful of object {self.selected} on frame {self.frame}.")
@@ -355,7 +369,37 @@ class CorrectorState(SessionState):
     def follow(self, on: bool) -> None:
         """Whether an object is tracked as soon as a figure of it is drawn or changed: ahead, and back to the one before."""
         self.following = bool(on)
+        self.leading = self.leading and self.following
         self._due.clear()
+
+    def lead(self, on: bool) -> None:
+        """Whether, once what was drawn is tracked, the place follows that is the least sure of the object; tracks as one
+        draws, too."""
+        self.leading = bool(on)
+        if self.leading:
+            self.following = True
+            self._lead()
+
+    @property
+    def _is_led(self) -> bool:
+        """Whether what is shown is where the corrector led to: a box drawn there is of that object."""
+        return self._led is not None and (self.selected, self.frame) == (self._led[0], self._led[1].frame)
+
+    def _lead(self) -> None:
+        """Show where to draw the selected object next, or say right."""
+        i, self._led = self.selected, None
+        figures = self.session.key_frames(i) if i in self.session.object_ids else []
+        if not figures:
+            return
+        place = least_sure(self.tracks.of_object(i), figures, self.session.state.checked.get(i, ()))
+        if place is None:
+            self.message = f"Nothing of object {i} is left to look at between its figures."
+            return
+        self._led = i, place
+        self.go(place.frame)
+        self.message = (
+            f"Frame {place.frame} is the least sure of object {i}: draw it, or say that it looks right (y)."
+        )
 
     def stop(self) -> None:
         """Stop tracking within one frame's time; what is done is kept."""
@@ -383,6 +427,7 @@ class CorrectorState(SessionState):
         if due and not self._work.running:
             spans = {i: self._stretch(i, *due[i]) for i in sorted(due)}
             start, stop = min(a for a, _ in spans.values()), max(b for _, b in spans.values())
+            self._hand_at = self.frame, self.selected
             self._work.start(start, stop, by_itself=True, direction="both", object_ids=spans)
 
     def _stretch(self, object_id: int, first: int, last: int) -> tuple[int, int]:
@@ -406,6 +451,8 @@ class CorrectorState(SessionState):
         self.message = word
         if self._work.finished:
             self._due.clear()
+            if self.leading and self._work.by_itself and self._hand_at == (self.frame, self.selected):
+                self._lead()
             if self._watched_from is not None:  # back to where it was started
                 self.frame = self._watched_from
         self._watched_from = None

@@ -57,7 +57,7 @@ function pick(w, p) {
 // second box is a second object, but in a queue, whose objects are given.
 function bare(w) {
   const id = w.view.selected, own = w.view.figures.filter(f => f.id === id && ["box", "mask", "click"].includes(f.kind));
-  if (w.view.fixed) return true;
+  if (w.view.fixed || w.view.tracking?.led) return true; // the corrector asks for this one
   return (w.view.objects.find(o => o.id === id)?.shown ?? true) && (!own.length || (!own.some(f => f.kind === "box") && own.some(f => f.kind === "click")));
 }
 

@@ -44,7 +44,7 @@ PANELS.work = class {
     return [["Shift+Space", "play, pause"], ["PgDn PgUp", "next, previous key figure of the object"], ["Shift+L", "lock the object, or unlock it"],
       ["Shift+1 … 9", "give it the class"], ["Shift+↑ ↓, Ctrl+A", "choose several objects in the list (Ctrl+click), all; then h, Shift+L and Delete are about them"], ["x", "crosshair with the size"],
       ["Ctrl+C, Ctrl+V, d", "copy, put on another frame, duplicate to the next"], ["Shift+P", "copy to each frame up to one"], ["Shift+K", "pictures of the key figures"], ["Shift+C", "colour by object or by class"], ["Shift+B", "brightness, contrast, masks (Tab goes on, arrows change, Esc leaves)"],
-      ...(this.corrector ? [["i", "occluded from here on, or no longer"], ["v", "out of view from here on, or back"], ["Shift+F", "track all objects of this frame"], ["Shift+D", "track ahead as I draw"], ["Shift+E", "an attribute"]] : [])];
+      ...(this.corrector ? [["i", "occluded from here on, or no longer"], ["v", "out of view from here on, or back"], ["Shift+F", "track all objects of this frame"], ["Shift+D", "track ahead as I draw"], ["Shift+G", "and lead on to the frame that is the least sure"], ["Shift+E", "an attribute"]] : [])];
   }
   send(edit) { this.annotator.send(edit); }
 
@@ -129,11 +129,15 @@ PANELS.work = class {
   buildAhead() {
     const a = this.annotator;
     this.ahead = make("input", { type: "checkbox", onchange: () => this.follow() });
+    this.guide = make("input", { type: "checkbox", onchange: () => this.lead() });
     this.whole = button("Take all that is on this frame as right and track it forward (Shift+F)", null, () => this.send({ do: "track_frame" }), "This frame's objects");
-    a.tracking.firstElementChild.querySelector(".vt-check").after(this.whole, make("label", { class: "vt-check", title: "Track an object as soon as it is drawn or changed: ahead, and back to its figure before (Shift+D)" }, this.ahead, "as I draw"));
+    a.tracking.firstElementChild.querySelector(".vt-check").after(this.whole, make("label", { class: "vt-check", title: "Track an object as soon as it is drawn or changed: ahead, and back to its figure before (Shift+D)" }, this.ahead, "as I draw"),
+      make("label", { class: "vt-check", title: "Track as I draw, and then show the frame that is the least sure of the object: draw it, or say that it looks right with y (Shift+G)" }, this.guide, "and lead on"));
   }
 
   follow() { this.send({ do: "follow", on: this.ahead.checked }); }
+
+  lead() { this.send({ do: "lead", on: this.guide.checked }); }
 
   fact(name, value, ofObject) { // a row: name, value, whether it is of the object or of the figure from here on
     const key = make("input", { type: "text", value: name, placeholder: "name", "aria-label": "Name of the attribute" });
@@ -153,7 +157,7 @@ PANELS.work = class {
   update(work) {
     const a = this.annotator, v = a.view;
     if (this.corrector && !this.ahead) this.buildAhead();
-    if (this.ahead) { this.ahead.checked = v.tracking.follow; a.allow(!v.tracking.running, this.whole); }
+    if (this.ahead) { this.ahead.checked = v.tracking.follow; this.guide.checked = v.tracking.lead; a.allow(!v.tracking.running, this.whole); }
     this.time.textContent = `${clock(work.seconds)} / ${clock(work.total)}`;
     this.thumbs(work.thumbnails);
     const known = new Set(v.objects.map(o => o.id));
@@ -276,7 +280,7 @@ PANELS.work = class {
     const act = { K: () => this.showPictures(), C: () => v.work.classes.length && this.colourBy(), B: () => a.root.querySelector(".vt-look input").focus(),
       PageDown: () => this.send({ do: "key_figure", step: 1 }), PageUp: () => this.send({ do: "key_figure", step: -1 }), x: () => this.setCross(!this.cross),
       ...(root && e.shiftKey ? { " ": () => this.toggle() } : {}), L: () => this.lockOne(), P: () => this.propagate(),
-      ...(this.corrector ? { i: () => this.say("occluded"), v: () => this.say("outside"), F: () => this.send({ do: "track_frame" }), D: () => { this.ahead.checked = !this.ahead.checked; this.follow(); }, E: () => this.add.querySelector("input").focus(), d: () => a.duplicate(id) } : {}) }[e.key];
+      ...(this.corrector ? { i: () => this.say("occluded"), v: () => this.say("outside"), F: () => this.send({ do: "track_frame" }), D: () => { this.ahead.checked = !this.ahead.checked; this.follow(); }, G: () => { this.guide.checked = !this.guide.checked; this.lead(); }, E: () => this.add.querySelector("input").focus(), d: () => a.duplicate(id) } : {}) }[e.key];
     return act ? (act(), true) : false;
   }
 };

@@ -37,7 +37,8 @@ work"""
 MOST = 120
 STATE = """() => {
   const root = document.querySelector('.vt-annotator'), stop = root.querySelector('[title="Stop tracking (s)"]');
-  return { frame: +root.dataset.frame, running: !(stop?.disabled ?? true), says: root.querySelector('.vt-status').textContent };
+  const says = root.querySelector('.vt-status').textContent;
+  return { frame: +root.dataset.frame, running: !(stop?.disabled ?? true), says };
 }"""
 GRIP = 9
 """CSS pixels around the handles of a box from which a drag would change its size."""

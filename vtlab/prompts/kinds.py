@@ -185,7 +185,9 @@ class BoxPrompt(Prompt):
 
     def box(self, height: int, width: int) -> NDArray[np.float64]:
         """Tight upright xyxy extent, shape (4,)."""
-        corners = self.corners() if self.angle else np.reshape(self.xyxy, (2, 2))
+        if not self.angle:
+            return np.array(self.xyxy)
+        corners = self.corners()
         return np.concatenate([corners.min(axis=0), corners.max(axis=0)])
 
     def _xy(self) -> NDArray[np.float64]:

@@ -180,8 +180,9 @@ def label(person: Person, *, led: bool) -> Robot:
                 person.press("m", counts=False)
         while robot.overlaps(i)[1].mean() < GOAL and len(person.key_frames(i)) < MOST:
             frames, value = robot.overlaps(i)
-            at = int(person.now()["frame"]) if led else person.go(robot.lost(i))
-            if led and not (value[frames == at] < GOAL).any():
+            asked = led and person.led()
+            at = int(person.now()["frame"]) if asked else person.go(robot.lost(i))
+            if asked and not (value[frames == at] < GOAL).any():
                 person.press("y")
                 continue
             if at not in frames:

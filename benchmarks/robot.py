@@ -37,7 +37,7 @@ from vtlab.tracks import Tracks
 
 GOAL, OBJECTS, SECONDS, SIZE, MOST = 0.90, 3, 10.0, (480, 272), 100
 SEEDS, REAL = ("seed 0", "seed 1", "seed 2"), ("PETS09-S2L1-169", "Crossing", "car-shadow", "camel")
-KEPT_BACK = ("seed 10", "seed 11", "seed 12", "Basketball", "DragonBaby")
+KEPT_BACK = ("seed 10", "seed 11", "seed 12", "seed 13", "Basketball", "DragonBaby")
 FOLDERS = (("mot", "motchallenge"), ("sot", "otb"), ("vos", "davis"))
 SHARED = Path(os.environ.get("VTLAB_SHARED", Path(__file__).parents[2] / "shared")) / "data"
 
@@ -163,7 +163,9 @@ class Hand:
             if value.mean() >= GOAL or len(self.key_frames(object_id)) >= MOST:
                 return
             at = self.lead(object_id)
-            if (value[frames == at] < GOAL).any():
+            if at is None:  # all was said to look right, and isn't yet: the robot looks for itself
+                self.draw(object_id, robot.lost(object_id))
+            elif (value[frames == at] < GOAL).any():
                 self.draw(object_id, at)
             elif self.tracked:
                 self.do("looks_right")
@@ -171,11 +173,15 @@ class Hand:
                 self.cost += 1
                 self.right.setdefault(object_id, []).append(at)
 
-    def lead(self, object_id: int) -> int:
-        """Frame that the corrector leads to. Between interpolated frames it doesn't: there it is the middle of the longest
-        way between two figures, for the comparison's sake, which costs nothing either."""
+    def lead(self, object_id: int) -> int | None:
+        """Frame that the corrector leads to; None where it knows no more.
+
+        Between interpolated frames it doesn't lead: there it is the middle of the longest way between two figures, for the
+        comparison's sake, which costs nothing either.
+        """
         if self.tracked:
-            return int(self.made.view["frame"])
+            view = self.made.view
+            return int(view["frame"]) if view["tracking"]["led"] else None
         figures = sorted({*self.key_frames(object_id), *self.right.get(object_id, [])})
         a, b = max(pairwise(figures), key=lambda ends: ends[1] - ends[0])
         self.made.act({"do": "go", "frame": (a + b) // 2})

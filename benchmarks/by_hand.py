@@ -198,7 +198,6 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     from tests.studio import browser as helpers
-    from tests.studio.conftest import jupyter
 
     parser = ArgumentParser(prog="by_hand")
     parser.add_argument(
@@ -216,7 +215,7 @@ def main() -> None:
         url, process = helpers.start_jupyter("lab", work, home)
         chromium = p.chromium.launch(executable_path=helpers.chromium(), args=helpers.ARGUMENTS)
         try:
-            with jupyter("lab", chromium, (url, work)) as start:
+            with helpers.jupyter("lab", chromium, (url, work)) as start:
                 for led in (False, True):
                     name = "led" if led else "interpolated"
                     values = {"seed": seed, "seconds": SECONDS, "objects": OBJECTS, "size": SIZE}

@@ -16,7 +16,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,65 @@ def until(page: Any, condition: Callable[[], bool], seconds: float = 120) -> Non
     while not condition():
         assert time.monotonic() < end, "the expected state was not reached"
         page.wait_for_timeout(50)
+
+
+@contextmanager
+def jupyter(kind: str, browser: Any, server: tuple[str, Path]) -> Iterator[Callable[..., Any]]:
+    """Function (name, cells, scale=1.0, size=(1200, 950)) -> page of a notebook, run in a real Jupyter.
+
+    Without cells a notebook that is there is opened and not run. The page has three extras: `page.folder` (where the
+    notebook lies), `page.rerun()` (run all cells again) and `page.save()`.
+    """
+    url, folder = server
+    contexts = []
+
+    def open_notebook(
+        name: str,
+        cells: Sequence[str] = (),
+        *,
+        scale: float = 1.0,
+        size: tuple[int, int] = (1200, 950),
+        dark: bool = False,
+    ) -> Any:
+        if cells:
+            (folder / f"{name}.ipynb").write_text(json.dumps(notebook(cells)))
+        look = {"viewport": {"width": size[0], "height": size[1]}, "device_scale_factor": scale}
+        contexts.append(browser.new_context(**look, color_scheme="dark" if dark else "light"))
+        page = contexts[-1].new_page()
+        place = f"lab/workspaces/{name}/tree/{name}.ipynb?token=x&reset"
+        frames: list[int] = []  # of the kernel's socket
+        page.on(
+            "websocket", lambda w: "/channels" in w.url and w.on("framereceived", lambda _: frames.append(1))
+        )
+        page.goto(f"{url}/{place if kind == 'lab' else f'notebooks/{name}.ipynb?token=x'}")
+        page.wait_for_selector(".jp-Notebook .jp-CodeCell", timeout=120_000)
+        until(
+            page, lambda: bool(frames), 120
+        )  # only then the kernel is connected, whatever its indicator says
+        page.folder = folder
+
+        def menu(bar: str, item: str) -> None:  # Notebook 7 doesn't show its app to the page
+            page.locator(".lm-MenuBar-itemLabel", has_text=bar).first.click()
+            page.locator(".lm-Menu-itemLabel", has_text=item).first.click()
+
+        def command(name: str) -> None:
+            page.evaluate("name => { jupyterapp.commands.execute(name); }", name)
+
+        if kind == "lab":
+            page.rerun = lambda: command("notebook:run-all-cells")
+            page.save = lambda: command("docmanager:save")
+        else:
+            page.rerun = lambda: menu("Run", "Run All Cells")
+            page.save = lambda: menu("File", "Save Notebook")
+        if cells:
+            page.rerun()
+        return page
+
+    try:
+        yield open_notebook
+    finally:
+        for context in contexts:
+            context.close()
 
 
 class Hand:

@@ -189,14 +189,16 @@ def test_fields_keep_their_keys_and_give_the_focus_back(show):
 
 def test_the_players_buttons_have_keys(show):
     clip = footage(90)
-    boxes = [BoxPrompt((20 + 90 * i, 30, 80 + 90 * i, 90), object_id=i + 1) for i in range(2)]
+    boxes = [BoxPrompt((5 + 25 * i, 30, 25 + 25 * i, 90), object_id=i + 1) for i in range(11)]
     shown = show(TrackPlayer(clip, vtlab.track(clip, Prompts(boxes), "identity", progress=False)))
     page = shown.page
     page.wait_for_selector(".vt-player[data-frame='0']")
     page.locator(".vt-player").focus()
-    page.keyboard.press("2")
+    for key in ("2", "0", "Shift+Digit1"):
+        page.keyboard.press(key)
     chips = page.locator(".vt-objects button")
-    assert [c.get_attribute("aria-pressed") for c in chips.all()] == ["true", "false"]
+    off = [i for i, c in enumerate(chips.all(), 1) if c.get_attribute("aria-pressed") == "false"]
+    assert off == [2, 10, 11]
     page.keyboard.press("]")
     assert page.locator(".vt-player select").input_value() == "2"
     told = [b.get_attribute("title") for b in page.locator(".vt-player button").all() if b.is_visible()]

@@ -125,6 +125,10 @@ def test_a_word_said_twice_answers_no_question_that_nobody_has_seen(show, clip):
     hand.page.locator(".vt-annotator").focus()
     for key in ("x", "Enter", "Enter", "u", "u"):
         hand.page.keyboard.press(key)
+    hand.page.mouse.move(*hand.at(20, 20))
+    hand.page.mouse.down()  # a hand that is as fast is told that nothing is drawn
+    hand.page.mouse.up()
+    assert "Nothing was drawn" in hand.page.text_content(".vt-status")
     hand.shown.settle()
     assert (panel(queue)["place"], panel(queue)["done"]) == (second, 1)
     assert v.labels["video"].looked == {first}

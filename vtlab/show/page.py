@@ -174,6 +174,9 @@ path.apart { fill: #8886 } rect.known { fill: #2e9e4f }
   body { margin: 1rem auto; padding: 0 .8rem } th, td { padding: .3rem .4rem } td:first-child { white-space: normal }
   .gallery.small { grid-template-columns: repeat(2, minmax(0, 1fr)) }
 }
+@media (prefers-color-scheme: dark) { /* plots are drawn on white: turned over, each colour keeps its hue */
+  .plots img { background: none; filter: invert(.93) hue-rotate(180deg) }
+}
 {chart}</style></head><body>
 {body}
 </body></html>

@@ -184,7 +184,7 @@ class Annotator {
       this.allow(!t.running && others.length > 0, ...this.pairs);
       this.allow(t.running, this.stop);
       this.progress.value = t.total ? t.done / t.total : 0;
-      this.done.textContent = t.running ? `${t.done} / ${t.total || "…"}${t.left ? ` · ${Math.ceil(t.left)} s left` : ""}` : "";
+      this.done.textContent = t.running ? `${t.done} / ${t.total || "…"}${t.both ? " steps, there and back" : ""}${t.left ? ` · ${Math.ceil(t.left)} s left` : ""}` : "";
     }
     this.draw();
     this.root.dataset.frame = v.frame; // tells tests, and style sheets, what is shown
@@ -349,7 +349,11 @@ class Annotator {
 
   down(e) {
     this.root.focus({ preventScroll: true });
-    if (!this.view || Object.values(this.panels).some(panel => panel.waits)) return;
+    if (!this.view) return;
+    if (Object.values(this.panels).some(panel => panel.waits)) {
+      this.status.textContent = "The next question is on its way. Nothing was drawn: draw it there.";
+      return;
+    }
     this.stage.canvas.setPointerCapture(e.pointerId);
     if (e.button === 1 || this.space) {
       e.preventDefault();

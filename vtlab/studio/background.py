@@ -27,12 +27,13 @@ class Background:
         running: True until the thread has put in what it found.
         by_itself: Whether the running work was started by an edit, so that the next edit may end it.
         progress: (steps done, steps in all); both ways most frames are two steps.
+        both: Whether it goes both ways.
         finished: Whether it came to its end; False where it was stopped, failed or was dropped.
         seen: Last frame that was answered and its rows; None before.
     """
 
     def __init__(self, session: Session, told: Callable[[str], None], changed: Callable[[], None]):
-        self.running = self.by_itself = self.finished = False
+        self.running = self.by_itself = self.finished = self.both = False
         self.progress = (0, 0)
         self.seen: tuple[int, FrameTracks] | None = None
         self._session, self._told, self._changed = session, told, changed
@@ -62,6 +63,7 @@ class Background:
         self.progress, self.seen, self._begun = (0, 0), None, time.monotonic()
         self._frames = set()
         self.running, self.by_itself, self.finished = True, by_itself, False
+        self.both = how.get("direction") == "both"
         self._thread = threading.Thread(
             target=self._work, args=(start, stop, how), name="vtlab-corrector", daemon=True
         )
@@ -86,7 +88,7 @@ class Background:
             )
             done, total = self.progress
             self.finished = done >= total > 0
-            word = self._word(how.get("direction") == "both")
+            word = self._word()
         except VtlabError as error:
             word = str(error)
         finally:
@@ -94,12 +96,12 @@ class Background:
             self._told(word)
             self._changed()
 
-    def _word(self, both: bool) -> str:
+    def _word(self) -> str:
         """What was done; a frame that was come by from both sides is one."""
         frames, (done, total) = len(self._frames), self.progress
         if done >= total:
             return f"Tracked {frames} frames."
-        if both:
+        if self.both:
             return f"Stopped after {frames} frames: {done} of {total} steps, there and back."
         return f"Stopped after {done} of {total} frames."
 

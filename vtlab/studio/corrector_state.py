@@ -129,6 +129,7 @@ class CorrectorState(SessionState):
             "total": total,
             "left": self._work.seconds_left,
             "follow": self.following,
+            "both": self._work.both,
             "lead": self.leading,
             "led": self._is_led,
         }

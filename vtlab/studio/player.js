@@ -83,13 +83,13 @@ function render({ model, el }) {
   const help = button("?", "keys (?)", () => { keys.hidden = !keys.hidden; });
   const time = element("span", { className: "vt-time" });
   const keys = element("div", { className: "vt-help", hidden: true, textContent:
-    "space play/pause · ← → one frame · shift ← → ten frames · Home End · j frame by number · l loop from/to/off · , . previous or next event · [ ] slower, faster · 1 … 9 show or hide an object · ? this\n" +
+    "space play/pause · ← → one frame · shift ← → ten frames · Home End · j frame by number · l loop from/to/off · , . previous or next event · [ ] slower, faster · 1 … 9, 0 (and with shift, from the 11th on) show or hide an object · ? this\n" +
     "Timeline: height = score, brightness = overlap with the truth, gap = absent; marks = lost, found, switched, corrected, left. Click to go there." });
   const note = element("div", { className: "vt-note" });
   note.setAttribute("role", "status");
   const objects = element("div", { className: "vt-objects" });
   for (const [i, o] of info.objects.entries()) {
-    const chip = element("button", { type: "button", title: `show or hide this object${i < 9 ? ` (${i + 1})` : ""}` },
+    const chip = element("button", { type: "button", title: `show or hide this object${i < 20 ? ` (${i < 10 ? "" : "shift "}${(i + 1) % 10})` : ""}` },
       element("span", { className: "vt-dot", style: `background: ${o.colour}` }), `${o.id} ${o.label}`.trim());
     chip.setAttribute("aria-pressed", "true");
     chip.onclick = () => {
@@ -270,6 +270,10 @@ function render({ model, el }) {
     loop.setAttribute("aria-pressed", String(!!range));
     note.textContent = !range ? "no loop" : range[1] === null ? `loop from ${range[0]} to ...` : `loop ${range[0]} to ${range[1]}`;
   }
+  function nth(e) { // 1 to 9 are the first nine objects, 0 is the tenth; with Shift the ten after them
+    const digit = /^Digit(\d)$/.exec(e.code)?.[1];
+    return digit && objects.children[(+digit || 10) - 1 + (e.shiftKey ? 10 : 0)];
+  }
   root.onkeydown = e => {
     if (e.target.tagName === "INPUT" && e.target.type === "number" || e.target.tagName === "SELECT") return;
     const far = e.shiftKey ? 10 : 1;
@@ -277,7 +281,7 @@ function render({ model, el }) {
       " ": toggle, ArrowRight: () => go(current + far), ArrowLeft: () => go(current - far), Home: () => go(0), End: () => go(n - 1),
       l: mark, "?": () => help.click(), j: () => { number.focus(); number.select(); },
       "[": () => pace(-1), "]": () => pace(1),
-      ...(/^[1-9]$/.test(e.key) && objects.children[e.key - 1] ? { [e.key]: () => objects.children[e.key - 1].click() } : {}),
+      ...(nth(e) ? { [e.key]: () => nth(e).click() } : {}),
       ".": () => { const e2 = events.find(v => v.frame > current); if (e2) go(e2.frame); },
       ",": () => { const e2 = events.filter(v => v.frame < current).pop(); if (e2) go(e2.frame); },
     }[e.key];

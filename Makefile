@@ -69,7 +69,7 @@ conformance: $(V)/.ok-$(TEST_EXTRAS)  ## ask every tracker, detector, associator
 lab: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, open JupyterLab on the notebooks
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks
 
-EXPERIMENTS ?= realtime handoff labelling breaking
+EXPERIMENTS ?= realtime handoff labelling breaking contract
 experiments: $(V)/.ok-$(DEMO_EXTRAS)  ## run the experiments that ship (EXPERIMENTS chooses), write a report of each
 	@for name in $(EXPERIMENTS); do \
 		$(BIN)/python -m vtlab lab run experiments/$$name.yaml && \

@@ -162,3 +162,22 @@ def test_breaking_points_are_told_at_any_quality(tmp_path):
     again = small("breaking", tmp_path, data=[{"synthetic": SMALL}], report={"quality": 0.1}, **told)
     assert again.keys() == store.keys()
     assert "at least 0.1" in report.sections(again)[0].board.caption
+
+
+def test_a_contract_is_green_or_red(tmp_path):
+    """Other limits run nothing again."""
+    told = {"fixed": {"frames": 400, "objects": [1, 2], "objects_frames": 20}, "data": [{"synthetic": SMALL}]}
+    store = small("contract", tmp_path, report={"memory_mb": 10_000, "object_ms": 1e-9}, **told)
+    assert not store.failed()
+    (section,) = report.sections(store)
+    row = section.board.frame.loc["ncc"]
+    assert row["contract"] == "✗ broken"
+    assert row["memory MB"].startswith("✓ ")
+    assert row["ms an object"].startswith("✗ ")
+    assert " [" in row["growth MB"]
+    assert "color:#b3400e" in report.page(store).to_html()
+    again = small("contract", tmp_path, report={"memory_mb": 10_000}, **told)
+    assert again.keys() == store.keys()
+    assert report.sections(again)[0].board.frame.loc["ncc", "contract"] == "✓ kept"
+    with pytest.raises(ExperimentError, match="expected limits, some of budget_ms"):
+        report.sections(small("contract", tmp_path, report={"budget": 3}, **told))

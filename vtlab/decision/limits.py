@@ -17,8 +17,8 @@ from vtlab.errors import InputError, RegistryError
 from vtlab.metrics.records import figures
 from vtlab.registry import ASSOCIATORS, DETECTORS, SEGMENTERS, TRACKERS
 from vtlab.trackers.measure import ENOUGH, Timing
-from vtlab.trackers.memory import grown_mb, slope_mb
-from vtlab.trackers.profiling import Profile
+from vtlab.trackers.memory import WARM, grown_mb, growth_mb, slope_mb
+from vtlab.trackers.profiling import Profile, object_ms
 from vtlab.tracks import Record, Tracks
 
 Licence = Literal["commercial"]
@@ -52,15 +52,21 @@ class Limits:
         licence: "commercial": code and weights must allow commercial use under a permissive licence; what is unknown
             doesn't.
         device: "cpu", "cuda" or "mps": the times must come from it.
+        p99_ms: Milliseconds that 99 of 100 frames may take, by the upper 95 % bound.
+        growth_mb: MB that 1,000 further frames may add, by the upper end of the interval.
+        object_ms: Milliseconds that a further object may cost.
     """
 
     budget_ms: float | None = None
     memory_mb: float | None = None
     licence: Licence | None = None
     device: str | None = None
+    p99_ms: float | None = None
+    growth_mb: float | None = None
+    object_ms: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("budget_ms", "memory_mb"):
+        for name in ("budget_ms", "memory_mb", "p99_ms", "growth_mb", "object_ms"):
             value = getattr(self, name)
             if value is not None and not number(name, value) > 0:
                 raise InputError(f"{name}={value!r}: expected a number above 0, or None for any.")
@@ -74,7 +80,10 @@ class Limits:
         """In words; "" if there are none."""
         told = [
             f"{self.budget_ms:g} ms on 95 of 100 frames" if self.budget_ms is not None else "",
+            f"{self.p99_ms:g} ms on 99 of 100" if self.p99_ms is not None else "",
             f"{self.memory_mb:g} MB" if self.memory_mb is not None else "",
+            f"{self.growth_mb:g} MB more in 1,000 frames" if self.growth_mb is not None else "",
+            f"{self.object_ms:g} ms a further object" if self.object_ms is not None else "",
             "commercial use" if self.licence else "",
             f"on {self.device}" if self.device else "",
         ]
@@ -94,6 +103,7 @@ class Cost:
         commercial: Whether that allows commercial use; None if unknown.
         elsewhere: The machine on which it was measured, where that isn't this one; "" for this one.
         by_objects: Number of objects -> milliseconds a frame, where a profile has it.
+        growth: MB that 1,000 further frames add, and the ends of its 95 % interval; NaN for runs that were too short.
     """
 
     label: str
@@ -104,6 +114,7 @@ class Cost:
     commercial: bool | None
     elsewhere: str = ""
     by_objects: Mapping[int, float] = field(default_factory=dict)
+    growth: tuple[float, float, float] = (np.nan, np.nan, np.nan)
 
     @property
     def price(self) -> tuple[float, float]:
@@ -145,6 +156,7 @@ def cost_of(label: str, runs: Sequence[Tracks], profile: Profile | None = None) 
         commercial,
         next((told for r in records if (told := _elsewhere(r))), ""),
         profile.by_objects if profile is not None else {},
+        max((g for g in map(growth_mb, memories) if isfinite(g[0])), default=(np.nan, np.nan, np.nan)),
     )
 
 
@@ -153,8 +165,14 @@ def checks(cost: Cost, limits: Limits) -> list[Check]:
     found = []
     if limits.device is not None or limits.budget_ms is not None:
         found.append(_of_time(cost, limits))
+    if limits.p99_ms is not None:
+        found.append(_of_p99(cost, limits.p99_ms))
     if limits.memory_mb is not None:
         found.append(_of_memory(cost, limits.memory_mb))
+    if limits.growth_mb is not None:
+        found.append(_of_growth(cost, limits.growth_mb))
+    if limits.object_ms is not None:
+        found.append(_of_objects(cost, limits.object_ms))
     if limits.licence is not None:
         why = {True: cost.licence, None: f"the licence is not known to allow it ({cost.licence})"}
         text = why.get(cost.commercial, f"the licence doesn't allow it freely ({cost.licence})")
@@ -212,6 +230,40 @@ def _of_memory(cost: Cost, limit: float) -> Check:
         frames = 1000 * (limit - cost.memory_mb) / cost.slope_mb
         told += f", growing by {cost.slope_mb:.2g} MB in 1,000 frames: at the limit after about {frames:,.0f}"
     return Check("memory", True, told)
+
+
+def _of_p99(cost: Cost, limit: float) -> Check:
+    value, (low, high) = cost.timing.percentile_ms(0.99), cost.timing.bounds_ms(0.99)
+    if cost.elsewhere:
+        return Check("p99", None, f"it was measured on another machine ({cost.elsewhere})")
+    if not isfinite(value):
+        why = "it answers late" if cost.timing.offline else "its times are not known"
+        return Check("p99", False if cost.timing.offline else None, why)
+    told = f"p99 {figures(value)} ms"
+    if not isfinite(high):
+        kept = False if low > limit else None
+        return Check("p99", kept, f"{told}, of too few frames for an upper bound")
+    kept = True if high <= limit else False if value > limit else None
+    return Check(
+        "p99", kept, f"{told}, at most {figures(high)} ms", "" if kept else f"{figures(high)} ms for p99"
+    )
+
+
+def _of_growth(cost: Cost, limit: float) -> Check:
+    value, low, high = cost.growth
+    if not isfinite(value):
+        return Check("growth", None, f"{2 * WARM} frames are needed to tell its growth")
+    kept = True if high <= limit else False if low > limit else None
+    told = f"{value:+.2g} MB in 1,000 frames, between {low:+.2g} and {high:+.2g}"
+    return Check("growth", kept, told, "" if kept else f"{figures(high)} MB more in 1,000 frames")
+
+
+def _of_objects(cost: Cost, limit: float) -> Check:
+    value = object_ms(cost.by_objects)
+    if not isfinite(value):
+        return Check("objects", None, "its time was not measured with several objects")
+    told = f"{figures(value)} ms for a further object"
+    return Check("objects", value <= limit, told, "" if value <= limit else told)
 
 
 def _elsewhere(record: Record) -> str:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MOST_ROWS = 20
 """Rows of a table that a page shows at once."""
+_MARKS = {"✓": "#067a57", "✗": "#b3400e"}
+"""Colours of texts that begin so: a limit that is kept, or broken."""
 _OF_MAIN = ("ci_low", "ci_high", "clips_low", "clips_high")
 _LATEX = {
     **{c: "\\" + c for c in "&%$#_{}"},
@@ -293,4 +295,5 @@ def _html(tag: str, cell: Cell) -> str:
     style = "text-align:right" if cell.number else "text-align:left"
     style += ";font-weight:700" if cell.strong else ""
     style += ";min-width:14rem;font-size:85%" if len(cell.text) > 40 else ""
+    style += f";color:{_MARKS[cell.text[0]]}" if cell.text[:1] in _MARKS else ""
     return f"<{tag} style='{style}'>{html.escape(cell.text)}</{tag}>"

@@ -18,6 +18,8 @@ from vtlab.contracts import Card
 
 FEWEST = 20
 """Frames from which on the growth of memory is told."""
+WARM, BATCHES = 200, 16
+"""Frames that are left out, and batches of the others, where growth is told with an interval."""
 _PROCESS = Path("/proc/self")
 _LIBRARY = re.compile(
     r"^[0-9a-f]+-[0-9a-f]+ .*\.so[.\d]*\nSize:.*\n(?:\w+:.*\n)*?Rss: +(\d+) kB", re.MULTILINE
@@ -61,7 +63,8 @@ class Memory:
         """What a result records: bytes before and at the peak, of the process and of a GPU that is in use.
 
         "libraries_bytes" are those of the peak that are pages of shared libraries, which no tracker owns;
-        "slope_bytes" those by which a further frame makes it grow (`slope`), left out below `FEWEST` frames.
+        "slope_bytes" those by which a further frame makes it grow (`slope`), left out below `FEWEST` frames. After twice
+        `WARM` frames "growth_bytes", "growth_low_bytes" and "growth_high_bytes" are the same with an interval (`growth`).
         """
         peak = _status("VmHWM") if self._exact else self.peak
         found: dict[str, int | float | bool] = {
@@ -72,6 +75,9 @@ class Memory:
         }
         if len(self._after) >= FEWEST:
             found["slope_bytes"] = round(slope(self._after), 1)
+        if len(self._after) >= 2 * WARM:
+            names = ("growth_bytes", "growth_low_bytes", "growth_high_bytes")
+            found |= {name: round(value, 1) for name, value in zip(names, growth(self._after), strict=True)}
         if (torch := cuda()) is not None:
             found["gpu_before_bytes"] = self._gpu_before
             found["gpu_peak_bytes"] = int(torch.cuda.max_memory_allocated())
@@ -109,6 +115,36 @@ def grown_mb(record: Mapping[str, Any]) -> float:
 def slope_mb(record: Mapping[str, Any]) -> float:
     """MB by which 1,000 further frames make a run's memory grow; NaN where too few were seen."""
     return float(1000 * record.get("slope_bytes", math.nan) / 2**20)
+
+
+def growth_mb(record: Mapping[str, Any]) -> tuple[float, float, float]:
+    """MB by which 1,000 further frames make a run's memory grow, and the ends of its interval; NaN for short runs."""
+    value, low, high = (
+        float(1000 * record.get(f"growth{end}_bytes", math.nan) / 2**20) for end in ("", "_low", "_high")
+    )
+    return value, low, high
+
+
+def growth(after: Sequence[int]) -> tuple[float, float, float]:
+    """Bytes that a frame adds after the first `WARM` frames, and the ends of its 95 % interval.
+
+    Student's interval of the differences between the means of `BATCHES` batches of frames, one after the other: memory is
+    taken to be a walk with a drift, of which neighbouring differences of means correlate by a quarter (hence 1.5). So one
+    step of an allocator is no growth that is shown, and steady growth is; what goes up and down about a level makes the
+    interval wider than it had to be.
+
+    Args:
+        after: Bytes in use after each frame, more than `WARM` and `BATCHES` together.
+    """
+    import numpy as np
+    from scipy.special import stdtrit
+
+    left = np.asarray(after[WARM:], np.float64)
+    size = len(left) // BATCHES
+    steps = np.diff(left[len(left) - BATCHES * size :].reshape(BATCHES, size).mean(axis=1)) / size
+    value = float(steps.mean())
+    half = float(stdtrit(len(steps) - 1, 0.975) * steps.std(ddof=1) * (1.5 / len(steps)) ** 0.5)
+    return value, value - half, value + half
 
 
 def slope(after: Sequence[int]) -> float:

@@ -18,7 +18,7 @@ from vtlab.prompts.fit import as_prompts, fitting_prompts
 from vtlab.registry import TRACKERS
 from vtlab.trackers.loop import track
 from vtlab.trackers.measure import ENOUGH, Timing, most_missed
-from vtlab.trackers.memory import FEWEST, grown_mb, settle, slope_mb
+from vtlab.trackers.memory import FEWEST, grown_mb, growth_mb, settle, slope_mb
 from vtlab.tracks import Tracks
 from vtlab.video import Video, open_video
 
@@ -77,11 +77,15 @@ class Profile:
         return self.timing.fps
 
     @property
+    def growth_mb(self) -> tuple[float, float, float]:
+        """MB by which 1,000 further frames make it grow, and the ends of its 95 % interval (`trackers.memory.growth`); NaN
+        below twice `memory.WARM` frames."""
+        return growth_mb(self.tracks.record.memory or {})
+
+    @property
     def object_ms(self) -> float:
         """Milliseconds that a further object costs: the slope of a line through `by_objects`; NaN for fewer than two."""
-        if len(self.by_objects) < 2:
-            return np.nan
-        return float(np.polyfit(list(self.by_objects), list(self.by_objects.values()), 1)[0])
+        return object_ms(self.by_objects)
 
     @property
     def table(self) -> pd.DataFrame:
@@ -147,6 +151,13 @@ class Profile:
 
         shown = self.table.to_html(float_format="{:.2f}".format, na_rep="–")
         return shown + "".join(f"<p>{escape(note)}</p>" for note in self.notes)
+
+
+def object_ms(by_objects: Mapping[int, float]) -> float:
+    """Milliseconds that a further object costs: the slope of a line through them, by number; NaN for fewer than two."""
+    if len(by_objects) < 2:
+        return np.nan
+    return float(np.polyfit(list(by_objects), list(by_objects.values()), 1)[0])
 
 
 def profile(

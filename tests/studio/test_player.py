@@ -348,3 +348,17 @@ def test_masks_are_drawn(show, tmp_path):
 def _corners(i: int):
     x1, y1, x2, y2 = square_box(i)
     return ((x1, y1), (x2, y1), (x2, y2), (x1, y2))
+
+
+def test_what_is_sent_at_first_takes_one_pass_over_the_rows(monkeypatch):
+    """However many objects there are; labels are such a pass, too."""
+    n, count = 3, 200
+    frame, ids = np.repeat(np.arange(n), count), np.tile(np.arange(count), n)
+    tracks = Tracks.of(frame, ids, np.tile([[1.0, 1, 5, 5]], (n * count, 1)), label="a")
+    labels, passes = Tracks.labels.fget, []
+    monkeypatch.setattr(Tracks, "labels", property(lambda self: passes.append(1) or labels(self)))
+    monkeypatch.setattr(Tracks, "of_object", None)
+    info = PlayerData(open_video(np.zeros((n, 8, 8, 3), np.uint8)), {"a": tracks}).info()
+    assert len(passes) == 1
+    assert [o["label"] for o in info["objects"]] == ["a"] * count
+    assert [line["present"] for line in info["timelines"]["a"]] == [[1.0] * n] * count

@@ -106,8 +106,9 @@ class PlayerData:
     def _objects(self) -> list[dict[str, Any]]:
         labels: dict[int, str] = {}
         for t in self.tracks.values():
+            names = t.labels  # a pass over all rows
             for i in t.object_ids.tolist():
-                labels.setdefault(i, t.labels.get(i, ""))
+                labels.setdefault(i, names.get(i, ""))
         return [{"id": i, "label": labels[i], "colour": _hex(i)} for i in sorted(labels)]
 
     def _timelines(self, name: str, tracks: Tracks) -> list[dict[str, Any]]:
@@ -115,22 +116,27 @@ class PlayerData:
         n = len(self.video)
         bins = min(BINS, n)
         events, judged = self._events(tracks), self._judged(name, tracks)
-        lines = []
-        for object_id in tracks.object_ids.tolist():
-            mine = tracks.of_object(object_id)
-            where = np.minimum(mine.frame * bins // max(n, 1), bins - 1)
-            lines.append(
-                {
-                    "id": object_id,
-                    "present": _mean(where, mine.visible.astype(float), bins),
-                    "score": _mean(where, mine.score, bins),
-                    "overlap": self._overlap(judged.get(object_id), n, bins),
-                    "events": sorted(
-                        _presence_events(mine) + events.get(object_id, []), key=lambda e: e["frame"]
-                    ),
-                }
-            )
-        return lines
+        rows = tracks.object_rows()
+        at = np.empty(
+            len(tracks), np.int64
+        )  # the bin of each row, those of one object after those of another
+        for k, mine in enumerate(rows.values()):
+            at[mine] = k * bins
+        at += np.minimum(tracks.frame * bins // max(n, 1), bins - 1)
+        present, score = (_means(at, values, len(rows), bins) for values in (tracks.visible, tracks.score))
+        own = _presence_events(tracks, rows)
+        return [
+            {
+                "id": object_id,
+                "present": present[k],
+                "score": score[k],
+                "overlap": self._overlap(judged.get(object_id), n, bins),
+                "events": sorted(
+                    own.get(object_id, []) + events.get(object_id, []), key=lambda e: e["frame"]
+                ),
+            }
+            for k, object_id in enumerate(rows)
+        ]
 
     def _judged(self, name: str, tracks: Tracks) -> dict[int, NDArray[np.float64]]:
         """How each object was answered on each frame, by the same judging as the metric; NaN where nothing is judged."""
@@ -148,7 +154,7 @@ class PlayerData:
         if judged is None or not np.isfinite(judged[:frames]).any():
             return None
         known = np.flatnonzero(np.isfinite(judged[:frames]))
-        return _mean(np.minimum(known * bins // frames, bins - 1), judged[known], bins)
+        return _means(np.minimum(known * bins // frames, bins - 1), judged[known], 1, bins)[0]
 
     def _events(self, tracks: Tracks) -> dict[int, list[dict[str, Any]]]:
         """Identity switches against truth, and what the tracker itself told of its objects."""
@@ -198,24 +204,40 @@ def _numbers(rows: NDArray[np.float64]) -> list[Any]:
     return [np.round(row, 2).tolist() if np.isfinite(row).all() else None for row in rows]
 
 
-def _mean(where: NDArray[np.int64], values: NDArray[np.float64], bins: int) -> list[float | None]:
-    count = np.bincount(where, minlength=bins)
-    total = np.bincount(where, weights=values, minlength=bins)
-    return [round(float(t / c), 3) if c else None for t, c in zip(total, count, strict=True)]
+def _means(at: NDArray[np.int64], values: NDArray[Any], rows: int, bins: int) -> list[list[float | None]]:
+    """Mean of the values (N,) in each of (rows x bins) bins that `at` numbers (N,); None where there are none."""
+    count = np.bincount(at, minlength=rows * bins)
+    total = np.bincount(at, weights=values.astype(float), minlength=rows * bins)
+    found = np.round(total / np.maximum(count, 1), 3).astype(object)
+    found[count == 0] = None
+    return [*found.reshape(rows, bins).tolist()]
 
 
-def _presence_events(mine: Tracks) -> list[dict[str, Any]]:
-    """Where the object is lost and found again, and where a person corrected it."""
-    found = []
-    seen = mine.frame[mine.visible]
-    gaps = np.flatnonzero(np.diff(seen) > 1)
-    for k in gaps:
-        found.append({"frame": int(seen[k]) + 1, "kind": "lost", "text": "lost"})
-        found.append({"frame": int(seen[k + 1]), "kind": "found", "text": "found again"})
-    if len(seen) and len(mine) and mine.frame[-1] > seen[-1]:
-        found.append({"frame": int(seen[-1]) + 1, "kind": "lost", "text": "lost"})
-    manual = mine.frame[1:][mine.source[1:] == "manual"]  # the first row is where it was prompted
-    return found + [{"frame": int(f), "kind": "corrected", "text": "corrected by hand"} for f in manual]
+def _presence_events(
+    tracks: Tracks, rows: Mapping[int, NDArray[np.int64]]
+) -> dict[int, list[dict[str, Any]]]:
+    """Where objects are lost and found again, and where a person corrected them, by object."""
+    found: dict[int, list[dict[str, Any]]] = {}
+
+    def tell(owners: NDArray[np.int64], frames: NDArray[np.int64], kind: str, text: str) -> None:
+        for i, f in zip(owners.tolist(), frames.tolist(), strict=True):
+            found.setdefault(i, []).append({"frame": f, "kind": kind, "text": text})
+
+    order = np.concatenate([*rows.values(), np.empty(0, np.int64)])
+    ids, frame = tracks.object_id[order], tracks.frame[order]
+    first, last = np.diff(ids, prepend=ids[:1] - 1) != 0, np.diff(ids, append=ids[-1:] + 1) != 0
+    seen = np.flatnonzero(tracks.visible[order])
+    owner, when = ids[seen], frame[seen]
+    gaps = np.flatnonzero((np.diff(owner) == 0) & (np.diff(when) > 1))
+    tell(owner[gaps], when[gaps] + 1, "lost", "lost")
+    tell(owner[gaps], when[gaps + 1], "found", "found again")
+    ends = seen[np.diff(owner, append=owner[-1:] + 1) != 0]  # the last row on which each is seen
+    ends = ends[~last[ends]]
+    tell(ids[ends], frame[ends] + 1, "lost", "lost")
+    # The first row is where it was prompted.
+    manual = np.flatnonzero((tracks.source[order] == "manual") & ~first)
+    tell(ids[manual], frame[manual], "corrected", "corrected by hand")
+    return found
 
 
 def _hex(object_id: int) -> str:

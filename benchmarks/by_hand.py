@@ -179,18 +179,25 @@ def label(person: Person, *, led: bool) -> Robot:
             if not led and frame == frames[-1]:
                 person.press("m", counts=False)
         while robot.overlaps(i)[1].mean() < GOAL and len(person.key_frames(i)) < MOST:
-            frames, value = robot.overlaps(i)
-            asked = led and person.led()
-            at = int(person.now()["frame"]) if asked else person.go(robot.lost(i))
-            if asked and not (value[frames == at] < GOAL).any():
-                person.press("y")
-                continue
-            if at not in frames:
-                at = person.go(int(frames[np.abs(frames - at).argmin()]), exact=True)
-            person.draw(i, at)
-            if not led:
-                person.press("m", counts=False)
+            go_on(person, robot, i, led=led)
     return robot
+
+
+def go_on(person: Person, robot: Robot, object_id: int, *, led: bool) -> None:
+    """Do what comes next for an object: draw it, or say what is seen where the corrector led to."""
+    frames, value = robot.overlaps(object_id)
+    asked = led and person.led()
+    at = int(person.now()["frame"]) if asked else person.go(robot.lost(object_id))
+    if asked and at not in frames:
+        person.press("a")
+    elif asked and value[frames == at] >= GOAL:
+        person.press("y")
+    else:
+        if at not in frames:
+            at = person.go(int(frames[np.abs(frames - at).argmin()]), exact=True)
+        person.draw(object_id, at)
+        if not led:
+            person.press("m", counts=False)
 
 
 def main() -> None:

@@ -125,14 +125,17 @@ def test_a_word_said_twice_answers_no_question_that_nobody_has_seen(show, clip):
     hand.page.locator(".vt-annotator").focus()
     for key in ("x", "Enter", "Enter", "u", "u"):
         hand.page.keyboard.press(key)
-    hand.page.mouse.move(*hand.at(20, 20))
-    hand.page.mouse.down()  # a hand that is as fast is told that nothing is drawn
-    hand.page.mouse.up()
-    assert "Nothing was drawn" in hand.page.text_content(".vt-status")
     hand.shown.settle()
     assert (panel(queue)["place"], panel(queue)["done"]) == (second, 1)
     assert v.labels["video"].looked == {first}
-    hand.press("u")  # this one is seen
+    said = hand.page.evaluate("""() => {
+      const root = document.querySelector('.vt-annotator');
+      root.dispatchEvent(new KeyboardEvent('keydown', { key: 'u', bubbles: true }));  // this one is seen
+      root.querySelector('.vt-canvas').dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }));
+      return root.querySelector('.vt-status').textContent;
+    }""")
+    assert "Nothing was drawn" in said  # a hand that is faster than the next question is told
+    hand.shown.settle()
     assert v.labels["video"].unsure == {second}
     assert panel(queue)["place"] == third
     assert hand.shown.errors == []

@@ -310,6 +310,10 @@ def test_the_corrector_leads_to_the_frame_that_is_the_least_sure_and_stays_under
     assert made.view["frame"] != first
     assert made.session.state.checked[1]
     assert made.session.key_frames(1) == [0, N - 1]
+    second = made.view["frame"]
+    hand.press("a")
+    assert (1, second) in made.session.state.absent
+    assert made.view["frame"] not in (first, second)
     act(made, "go", frame=3)
     made.session.params = {"seconds": 0.05}
     made.act({"do": "box", "xyxy": [40, 20, 70, 60]})

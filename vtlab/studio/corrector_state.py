@@ -215,8 +215,11 @@ class CorrectorState(SessionState):
             self.selected = self.session.object_ids[0]
 
     def absent(self, object_id: int) -> None:
-        """Say that the object can't be seen on this frame."""
+        """Say that the object can't be seen on this frame; where the corrector led there, it leads on."""
+        led = self._is_led and int(object_id) == self.selected
         self.session.mark_absent(object_id, self.frame)
+        if led:
+            self._lead()
 
     def gone(self, object_id: int) -> None:
         """Say that the object no longer exists from this frame on."""
@@ -399,7 +402,7 @@ class CorrectorState(SessionState):
         self._led = i, place
         self.go(place.frame)
         self.message = (
-            f"Frame {place.frame} is the least sure of object {i}: draw it, or say that it looks right (y)."
+            f"Frame {place.frame} is the least sure of object {i}: draw it (a: not there, y: right)."
         )
 
     def stop(self) -> None:

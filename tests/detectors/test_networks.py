@@ -7,37 +7,17 @@ import sys
 import numpy as np
 import pytest
 
+from tests.detectors.onnx_files import SIDE, export
 from vtlab.detectors.base import COCO_NAMES
-from vtlab.detectors.yolo import YoloOnnx, YoloxOnnx, decode_yolo, layout_of, letterbox
+from vtlab.detectors.exports import letterbox
+from vtlab.detectors.yolo import YoloOnnx, YoloxOnnx, decode_yolo, layout_of
 from vtlab.errors import InputError, MissingDependencyError, VtlabError, WeightsError
 from vtlab.registry import DETECTORS
 
-SIZE = 64
 IMAGE = np.full((32, 64, 3), 200, np.uint8)  # fits into 64 x 64 with 16 rows of border above and below
 # Two objects as centre and size in pixels of the input, their class and score; the first twice.
 OBJECTS = [((20, 30, 10, 12), 1, 0.9), ((21, 30, 10, 12), 1, 0.6), ((45, 40, 8, 8), 2, 0.8)]
 TRUTH = [[15, 8, 25, 20], [41, 20, 49, 28]]
-
-
-def export(path, output, *, names=None, batch=1):
-    """An ONNX file that answers `output` (boxes, columns) whatever it is given."""
-    onnx = pytest.importorskip("onnx")
-    from onnx import TensorProto, helper, numpy_helper
-
-    value = np.asarray(output, np.float32)[None]
-    node = helper.make_node("Constant", [], ["output"], value=numpy_helper.from_array(value))
-    graph = helper.make_graph(
-        [node],
-        "g",
-        [helper.make_tensor_value_info("images", TensorProto.FLOAT, [batch, 3, SIZE, SIZE])],
-        [helper.make_tensor_value_info("output", TensorProto.FLOAT, list(value.shape))],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
-    model.ir_version = 9
-    if names is not None:
-        helper.set_model_props(model, {"names": str(names)})
-    onnx.save(model, str(path))
-    return path
 
 
 def rows(classes: int, n: int = 200) -> np.ndarray:
@@ -61,10 +41,10 @@ def test_every_layout_gives_the_same(tmp_path):
     done = np.array(
         [[*corner, score, number] for corner, (_, number, score) in zip(corners, OBJECTS, strict=True)]
     )
-    names = {0: "a", 1: "b", 2: "c"}
+    names = {"names": {0: "a", 1: "b", 2: "c"}}
     for name, output in {"v5": v5, "v8": v8, "end2end": done}.items():
-        assert layout_of(output) == name
-        path = export(tmp_path / f"{name}.onnx", output, names=names)
+        assert layout_of(output, 3) == name
+        path = export(tmp_path / f"{name}.onnx", output, names)
         check(YoloOnnx(path=path).detect([IMAGE])[0])
         check(YoloOnnx(path=path, layout=name).detect([IMAGE, IMAGE])[1])
     assert YoloOnnx(path=path, classes="c").detect([IMAGE])[0].data["class_name"].tolist() == ["c"]
@@ -78,7 +58,9 @@ def test_names_come_from_the_file_the_caller_or_coco(tmp_path):
         COCO_NAMES[2],
     ]
     three = export(tmp_path / "3.onnx", rows(3))
-    assert YoloOnnx(path=three).detect([IMAGE])[0].data["class_name"].tolist() == ["1", "2"]
+    assert YoloOnnx(path=three, layout="v5").detect([IMAGE])[0].data["class_name"].tolist() == ["1", "2"]
+    with pytest.raises(WeightsError, match="names=... of all its classes"):
+        YoloOnnx(path=three).detect([IMAGE])
     check(YoloOnnx(path=three, names=["a", "b", "c"]).detect([IMAGE])[0])
     with pytest.raises(InputError, match="no class 'dog'"):
         YoloOnnx(path=three, names=["a", "b", "c"], classes="dog")
@@ -116,11 +98,11 @@ def test_wrong_files_and_layouts(tmp_path):
     with pytest.raises(InputError, match="layout"):
         YoloOnnx(path=tmp_path / "bad.onnx", layout="v9")
     with pytest.raises(WeightsError, match="no known YOLO layout"):
-        layout_of(np.zeros((3, 3, 3)))
-    assert decode_yolo(np.zeros((0, 6)), "end2end")[0].shape == (0, 4)
+        layout_of(np.zeros((3, 3, 3)), 1)
+    assert decode_yolo(np.zeros((0, 6)), "end2end").boxes.shape == (0, 4)
 
 
-@pytest.mark.parametrize("name", ["rtdetr", "rtdetr-v2", "d-fine", "ultralytics"])
+@pytest.mark.parametrize("name", ["rtdetr", "rf-detr", "ultralytics"])
 def test_packages_that_are_missing_are_named(name, monkeypatch):
     pytest.importorskip("torch")
     module, given = ("ultralytics", {"path": "x.pt"}) if name == "ultralytics" else ("transformers", {})
@@ -163,10 +145,40 @@ def test_detection_transformers_from_a_local_folder(name, tmp_path):
         DETECTORS.create(name, model=tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["rf-detr", "lw-detr"])
+def test_light_detection_transformers_from_a_local_folder(name, tmp_path):
+    """They look at normalised images, in windows of a plain transformer."""
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    kind = {"rf-detr": "RfDetr", "lw-detr": "LwDetr"}[name]
+    side, patch = (112, 14) if name == "rf-detr" else (64, 16)
+    backbone = getattr(transformers, "RfDetrDinov2Config" if name == "rf-detr" else "LwDetrViTConfig")(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=side, patch_size=patch,
+        out_features=["stage2"], pretrain_image_size=side, num_windows=4, window_block_indices=[0],
+    )  # fmt: skip
+    config = getattr(transformers, f"{kind}Config")(
+        backbone_config=backbone, d_model=32, decoder_layers=1, decoder_self_attention_heads=2,
+        decoder_cross_attention_heads=2, decoder_ffn_dim=32, num_queries=10, group_detr=1, decoder_n_points=2,
+        num_feature_levels=1, projector_scale_factors=[1.0], id2label={0: "cat", 1: "dog"},
+    )  # fmt: skip
+    getattr(transformers, f"{kind}ForObjectDetection")(config).eval().save_pretrained(tmp_path)
+    detector = DETECTORS.create(name, model=tmp_path, size=side, confidence=0.0)
+    image = np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8)
+    np.testing.assert_allclose(
+        detector._prepare(image).mean(),
+        ((image / 255 - [0.485, 0.456, 0.406]) / [0.229, 0.224, 0.225]).mean(),
+        atol=0.05,
+    )
+    (found,) = detector.detect([image])
+    assert 0 < len(found) <= 20
+    assert set(found.data["class_name"]) <= {"cat", "dog"}
+
+
 def test_an_export_for_two_images_at_once_is_told(tmp_path):
     path = export(tmp_path / "two.onnx", np.zeros((50, 8)), batch=2)
     with pytest.raises(WeightsError, match="not an export that takes images one by one"):
-        YoloOnnx(path=path, size=SIZE).detect([IMAGE])
+        YoloOnnx(path=path, size=SIDE).detect([IMAGE])
 
 
 def test_outputs_that_fit_no_layout_are_refused_with_a_word(tmp_path):
@@ -174,7 +186,7 @@ def test_outputs_that_fit_no_layout_are_refused_with_a_word(tmp_path):
     v5 = rows(3)
     outputs = {"v5": v5, "v8": np.concatenate([v5[:, :4], v5[:, 5:]], axis=1).T, "end2end": np.zeros((9, 6))}
     for name, output in outputs.items():
-        path = export(tmp_path / f"{name}.onnx", output, names={0: "a", 1: "b", 2: "c"})
+        path = export(tmp_path / f"{name}.onnx", output, {"names": {0: "a", 1: "b", 2: "c"}})
         for other in outputs.keys() - {name}:
             with pytest.raises(WeightsError, match="layout|classes"):
                 YoloOnnx(path=path, layout=other).detect([IMAGE])

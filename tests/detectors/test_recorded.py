@@ -175,3 +175,24 @@ def test_a_class_that_is_no_whole_number(video):
     detector = CallableDetector(function=lambda image: [[1, 2, 9, 9, 0.9, 1.7]])
     with pytest.raises(VtlabError, match="on frame 3 with the class 1.7"):
         detector.detect_frame(video.frame(3))
+
+
+def test_key_points_and_oriented_boxes_stay_with_their_rows(video, tmp_path):
+    counts = iter([2, 0, 1] * len(video))
+
+    def some(image):
+        n = next(counts)
+        rng = np.random.default_rng(n)
+        data = {
+            "xyxyxyxy": rng.random((n, 4, 2)),
+            "keypoints": rng.random((n, 3, 2)),
+            "keypoint_scores": rng.random((n, 3)),
+        }
+        boxes = np.tile([1.0, 1, 9, 9], (n, 1))
+        return sv.Detections(xyxy=boxes, confidence=np.ones(n), class_id=np.zeros(n, int), data=data)
+
+    back = record(video, some, tmp_path)
+    for index, n in ((0, 2), (1, 0), (2, 1)):
+        rng = np.random.default_rng(n)
+        for name, shape in (("xyxyxyxy", (n, 4, 2)), ("keypoints", (n, 3, 2)), ("keypoint_scores", (n, 3))):
+            np.testing.assert_array_equal(back.at(index).data[name], rng.random(shape))

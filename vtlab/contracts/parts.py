@@ -61,10 +61,19 @@ def _columns_fault(found: sv.Detections, n: int) -> str:
             return f"{name} {brief(values)} for {n} boxes. Remedy: one for each box"
     if scores is not None and n and not ((scores >= 0) & (scores <= 1)).all():
         return f"the score {_first(scores, (scores >= 0) & (scores <= 1))}. Remedy: numbers in [0, 1]"
-    corners = found.data.get("xyxyxyxy")
+    if fault := _shapes_fault(found, n):
+        return fault
+    return _masks_fault(found.mask, n)
+
+
+def _shapes_fault(found: sv.Detections, n: int) -> str:
+    """What is wrong with the oriented boxes and the key points of n detections."""
+    corners, points = found.data.get("xyxyxyxy"), found.data.get("keypoints")
     if corners is not None and (np.shape(corners) != (n, 4, 2) or not np.isfinite(corners).all()):
         return f"xyxyxyxy {brief(corners)} for {n} boxes. Remedy: corners of shape ({n}, 4, 2), finite, in pixels"
-    return _masks_fault(found.mask, n)
+    if points is not None and (np.ndim(points) != 3 or np.shape(points)[::2] != (n, 2)):
+        return f"keypoints {brief(points)} for {n} boxes. Remedy: numbers of shape (N, K, 2)"
+    return ""
 
 
 def _masks_fault(mask: Any, n: int) -> str:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from vtlab.video import Frame
 
+ORIENTED = "xyxyxyxy"
+"""Key under which `supervision.Detections.data` holds the corners (N, 4, 2) of oriented boxes."""
 COCO80 = (
     "person bicycle car motorbike aeroplane bus train truck boat traffic_light fire_hydrant stop_sign "
     "parking_meter bench bird cat dog horse sheep cow elephant bear zebra giraffe backpack umbrella handbag tie "
@@ -29,6 +32,33 @@ COCO80 = (
     "toothbrush"
 )
 COCO_NAMES: tuple[str, ...] = tuple(name.replace("_", " ") for name in COCO80.split())
+
+
+class Fit(NamedTuple):
+    """How an image lies in a network's input: input = image * scale + shift, each (x, y)."""
+
+    scale: tuple[float, float]
+    shift: tuple[float, float] = (0.0, 0.0)
+
+    def back(self, xy: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points (..., 2) of the input in the image's pixels."""
+        return (xy - np.array(self.shift)) / np.array(self.scale)
+
+
+def stretch(image: Image, size: tuple[int, ...]) -> tuple[NDArray[np.float32], Fit]:
+    """Resize an image to `size` (height, width), whatever its proportions: (3, height, width) in [0, 1]."""
+    import cv2
+
+    small = cv2.resize(image, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    picture: NDArray[np.float32] = np.divide(small.transpose(2, 0, 1), 255, dtype=np.float32)
+    return picture, Fit((size[1] / image.shape[1], size[0] / image.shape[0]))
+
+
+def imagenet(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A picture (3, height, width) in [0, 1] minus ImageNet's mean, by its deviation."""
+    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    less, by = (np.array(v, dtype=np.float32)[:, None, None] for v in (mean, deviation))
+    return (picture - less) / by
 
 
 def check_fraction(name: str, value: float, owner: str) -> float:
@@ -101,6 +131,7 @@ def select(
     threshold: float,
     nms: float,
     wanted: NDArray[np.int64] | None,
+    extras: Mapping[str, NDArray[Any]] = MappingProxyType({}),
 ) -> sv.Detections:
     """Filter raw boxes: confidence, classes, non-maximum suppression within each class, cut to the image.
 
@@ -113,31 +144,55 @@ def select(
         threshold: Lowest confidence that stays.
         nms: Highest IoU of two boxes of one class that both stay; 1 keeps all.
         wanted: Classes that stay, or None for all.
+        extras: Arrays with a row for each box, which come along in `data`. Oriented boxes (`ORIENTED`) are compared as such.
 
     Returns:
         What stays; its `metadata` has the largest confidence that there was before as "largest_score", where there was
         one, and the threshold as "confidence".
     """
-    import cv2
-
     boxes, scores = as_boxes(xyxy), np.asarray(confidence, dtype=np.float64).reshape(-1)
     ids = np.asarray(class_id, dtype=np.int64).reshape(-1)
     able = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
     if wanted is not None:
         able &= np.isin(ids, wanted)
-    keep, seen = able & (scores >= threshold), scores[able]
-    boxes, scores, ids = clip_boxes(boxes[keep], size[1], size[0]), scores[keep], ids[keep]
-    solid = (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
-    boxes, scores, ids = boxes[solid], scores[solid], ids[solid]
-    if len(boxes) and nms < 1:
-        xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
-        chosen = cv2.dnn.NMSBoxesBatched(xywh.tolist(), scores.tolist(), ids.tolist(), 0.0, nms)
-        order = np.asarray(chosen, dtype=np.int64).reshape(-1)
-        boxes, scores, ids = boxes[order], scores[order], ids[order]
-    found = make_detections(boxes, scores, ids, names)
+    seen = scores[able]
+    rows = np.flatnonzero(able & (scores >= threshold))
+    cut = clip_boxes(boxes[rows], size[1], size[0])
+    solid = (cut[:, 2:] > cut[:, :2]).all(axis=1)
+    rows, cut = rows[solid], cut[solid]
+    if len(rows) and nms < 1:
+        corners = extras[ORIENTED][rows] if ORIENTED in extras else None
+        order = _suppress(cut, scores[rows], ids[rows], nms, corners)
+        rows, cut = rows[order], cut[order]
+    found = make_detections(cut, scores[rows], ids[rows], names)
+    found.data |= {name: values[rows] for name, values in extras.items()}
     if len(seen):
         found.metadata |= {"largest_score": float(seen.max()), "confidence": threshold}
     return found
+
+
+def _suppress(
+    boxes: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    ids: NDArray[np.int64],
+    nms: float,
+    corners: NDArray[np.float64] | None,
+) -> NDArray[np.int64]:
+    """Rows that stay, best first, where those that overlap a better one of their class by more than `nms` go."""
+    import cv2
+
+    if corners is None:
+        xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1)
+        chosen = cv2.dnn.NMSBoxesBatched(xywh.tolist(), scores.tolist(), ids.tolist(), 0.0, nms)
+        return np.asarray(chosen, dtype=np.int64).reshape(-1)
+    kept: list[NDArray[np.int64]] = []
+    for number in np.unique(ids):
+        mine = np.flatnonzero(ids == number)
+        turned = [cv2.minAreaRect(c) for c in corners[mine].astype(np.float32)]
+        chosen = cv2.dnn.NMSBoxesRotated(turned, scores[mine].tolist(), 0.0, nms)
+        kept.append(mine[np.asarray(chosen, dtype=np.int64).reshape(-1)])
+    rows = np.concatenate(kept)
+    return rows[np.argsort(-scores[rows], kind="stable")]
 
 
 class ByFrame(Detector):

@@ -1,7 +1,8 @@
-"""RT-DETR, RT-DETRv2 and D-FINE through transformers, from the hub or a local folder in its layout.
+"""RT-DETR, RT-DETRv2, D-FINE, LW-DETR and RF-DETR through transformers, from the hub or a local folder in its layout.
 
 Papers: Zhao et al., "DETRs Beat YOLOs on Real-time Object Detection", CVPR 2024, arXiv 2304.08069; Lv et al.,
-"RT-DETRv2", arXiv 2407.17140; Peng et al., "D-FINE", ICLR 2025, arXiv 2410.13842. Code: huggingface/transformers
+"RT-DETRv2", arXiv 2407.17140; Peng et al., "D-FINE", ICLR 2025, arXiv 2410.13842; Chen et al., "LW-DETR", arXiv 2406.03459;
+Robinson et al., "RF-DETR", ICLR 2026, arXiv 2511.09554. Code: huggingface/transformers
 (Apache-2.0). Only the network is taken from there: resizing and decoding are a few lines here and need no torchvision.
 """
 
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.contracts import Detector, Image, check_image
-from vtlab.detectors.base import check_fraction, class_ids, select
+from vtlab.detectors.base import check_fraction, class_ids, imagenet, select, stretch
 from vtlab.errors import InputError, WeightsError, needs
 from vtlab.registry import register_detector
 
@@ -29,6 +30,22 @@ _SHARED: dict[str, Any] = {
 }
 
 
+@register_detector(
+    "rf-detr",
+    summary="RF-DETR (base, COCO): real-time detection transformer on DINOv2.",
+    options={"model": "Roboflow/rf-detr-base", "size": 560, "normalise": True},
+    paper="Robinson et al.: RF-DETR: Neural Architecture Search for Real-Time Detection Transformers, ICLR 2026",
+    paper_url="https://arxiv.org/abs/2511.09554",
+    **_SHARED,
+)
+@register_detector(
+    "lw-detr",
+    summary="LW-DETR (small, COCO): light detection transformer on a plain ViT.",
+    options={"model": "AnnaZhang/lwdetr_small_60e_coco", "normalise": True},
+    paper="Chen et al.: LW-DETR: A Transformer Replacement to YOLO for Real-Time Detection, arXiv 2024",
+    paper_url="https://arxiv.org/abs/2406.03459",
+    **_SHARED,
+)
 @register_detector(
     "d-fine",
     summary="D-FINE (small, COCO): real-time detection transformer with distributions of edges.",
@@ -54,13 +71,15 @@ _SHARED: dict[str, Any] = {
     **_SHARED,
 )
 class DetectionTransformer(Detector):
-    """A detection transformer with one score for each class (RT-DETR, RT-DETRv2, D-FINE).
+    """A detection transformer with one score for each class (RT-DETR, RT-DETRv2, D-FINE, LW-DETR, RF-DETR).
 
     Args:
         model: Name on the hub, or a local folder with config.json and model.safetensors.
         confidence: Lowest confidence that stays.
         classes: Names of the classes that stay; None for all.
         size: Side of the square input in pixels.
+        normalise: Whether the network takes images minus ImageNet's mean by its deviation, as LW-DETR and RF-DETR do,
+            instead of 0 to 1.
         most: Most objects of a frame.
         device: "cpu", "cuda", ... or "auto".
     """
@@ -72,6 +91,7 @@ class DetectionTransformer(Detector):
         confidence: float = 0.4,
         classes: Sequence[str] | str | None = None,
         size: int = 640,
+        normalise: bool = False,
         most: int = 300,
         device: str = "auto",
     ):
@@ -98,7 +118,7 @@ class DetectionTransformer(Detector):
         labels = self._network.config.id2label
         self.names = tuple(str(labels[i]) for i in sorted(labels))
         self._wanted = class_ids(classes, self.names, owner)
-        self._size, self._most, self._owner = int(size), int(most), owner
+        self._size, self._most, self._owner, self._normalise = int(size), int(most), owner, normalise
 
     def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
         """Return the objects of each frame; all frames go through the network together."""
@@ -113,11 +133,9 @@ class DetectionTransformer(Detector):
         return [self._one(*rows) for rows in zip(logits, boxes, frames, strict=True)]
 
     def _prepare(self, image: Image) -> np.ndarray:
-        """Square input (3, size, size) in [0, 1], as these models' processors make it."""
-        import cv2
-
-        small = cv2.resize(image, (self._size, self._size), interpolation=cv2.INTER_LINEAR)
-        return small.transpose(2, 0, 1).astype(np.float32) / 255
+        """Square input (3, size, size), as these models' processors make it."""
+        picture, _ = stretch(image, (self._size, self._size))
+        return imagenet(picture) if self._normalise else picture
 
     def _one(self, logits: np.ndarray, boxes: np.ndarray, image: Image) -> sv.Detections:
         """Best (query, class) pairs; a query may answer with several classes."""

@@ -19,7 +19,7 @@ import numpy as np
 from vtlab import masks as _masks
 from vtlab.contracts import Detector
 from vtlab.contracts.parts import detect
-from vtlab.detectors.base import ByFrame
+from vtlab.detectors.base import ORIENTED, ByFrame
 from vtlab.errors import FormatError, InputError
 from vtlab.files import damage_as, read_parquet, write_whole
 from vtlab.registry import DETECTORS, register_detector
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from vtlab.video import Video
 
-_VERSION = 1
+_VERSION = 2
 
 
 @register_detector(
@@ -39,7 +39,7 @@ _VERSION = 1
     summary="Detections that were recorded before in a Parquet file, by frame.",
 )
 class RecordedDetector(ByFrame):
-    """Reads detections back, with the masks and classes they had.
+    """Reads detections back, with the masks, key points, oriented boxes and classes they had.
 
     Args:
         path: File written by `record`.
@@ -84,6 +84,10 @@ class RecordedDetector(ByFrame):
                 f"{where}, row {row}: a box or confidence that is no number, or frames out of order. "
                 "Remove it and record again."
             )
+        self._extras = {
+            name: np.array(table.column(name).to_pylist(), dtype=np.float64).reshape(-1, *shape)
+            for name, shape in self.meta.get("extras", {}).items()
+        }
         self._mask, self._size = None, (0, 0)
         if "mask" in table.column_names:
             height, width = self.meta["size"]
@@ -109,7 +113,10 @@ class RecordedDetector(ByFrame):
             confidence=self._confidence[low:high].copy(),
             class_id=self._class_id[low:high].astype(np.int64),
             mask=masks,
-            data={"class_name": self._label[low:high].astype(np.str_)},
+            data={
+                "class_name": self._label[low:high].astype(np.str_),
+                **{name: values[low:high].copy() for name, values in self._extras.items()},
+            },
         )
 
 
@@ -198,10 +205,26 @@ def _write(
             for m in (d.mask if d.mask is not None else [None] * len(d))
         ]
         columns["mask"] = pa.array(encoded, pa.binary())
+    extras = _extras(found, len(boxes))
+    columns |= {
+        name: pa.array(list(values.reshape(len(values), -1)), pa.list_(pa.float64()))
+        for name, values in extras.items()
+    }
     header = {**key, "names": list(detector.names), "size": [source.height, source.width]}
     header["source"] = source.to_dict()
+    header["extras"] = {name: values.shape[1:] for name, values in extras.items()}
     table = pa.table(columns).replace_schema_metadata({"vtlab.detections": json.dumps(header)})
     write_whole(path, lambda part: pq.write_table(table, part))
+
+
+def _extras(found: list[tuple[int, sv.Detections]], count: int) -> dict[str, np.ndarray]:
+    """Oriented boxes (N, 4, 2), key points (N, K, 2) and their scores (N, K), where all detections have them."""
+    arrays = {}
+    for name in (ORIENTED, "keypoints", "keypoint_scores"):
+        parts = [np.asarray(d.data[name], np.float64) for _, d in found if len(d) and name in d.data]
+        if parts and sum(map(len, parts)) == count and len({p.shape[1:] for p in parts}) == 1:
+            arrays[name] = np.concatenate(parts)
+    return arrays
 
 
 def _joined(found: list[tuple[int, sv.Detections]], name: str, default: float, dtype: Any) -> Any:

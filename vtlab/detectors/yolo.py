@@ -1,127 +1,58 @@
-"""YOLO exports in ONNX: YOLOv5, v8, v11 and alike with our own decoding, and YOLOX; runs in onnxruntime.
+"""YOLO exports in ONNX: YOLOv5, v8, v11 and alike (boxes, masks, key points, oriented boxes), and YOLOX; decoded here.
 
 Papers: Ge et al., "YOLOX: Exceeding YOLO Series in 2021", arXiv 2107.08430 (code: Megvii-BaseDetection/YOLOX,
 Apache-2.0). YOLOv5, v8 and v11 have no paper; their code and weights (ultralytics) are AGPL-3.0, of which nothing is used
-here: an export is read by the layout of its output.
+here: an export is read by what it says of itself.
 """
 
 from __future__ import annotations
 
-import ast
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Detector, Image, check_image
-from vtlab.detectors.base import COCO_NAMES, check_fraction, class_ids, select
-from vtlab.errors import InputError, WeightsError, needs
-from vtlab.files import damage_as
+from vtlab.contracts import Image, WeightFile
+from vtlab.detectors.base import COCO_NAMES, Fit
+from vtlab.detectors.exports import Array, OnnxDetector, Raw, cells, letterbox
+from vtlab.errors import InputError, WeightsError
 from vtlab.registry import register_detector
 
-if TYPE_CHECKING:
-    import supervision as sv
-
 LAYOUTS = ("v5", "v8", "end2end")
-Raw = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.int64]]
+TASKS = ("detect", "segment", "pose", "obb")
+STRIDES = ((8, 16, 32), (8, 16, 32, 64), (4, 8, 16, 32), (8, 16), (16, 32))
+"""Strides of the maps of YOLO's detectors: the usual ones, those of the larger (P6), finer (P2) and smaller ones."""
 
 
-class _OnnxDetector(Detector, ABC):
-    """What both kinds share: the session, its input size, its classes."""
+class Columns(NamedTuple):
+    """How an output's columns are read.
 
-    def __init__(
-        self,
-        path: str | Path,
-        *,
-        confidence: float,
-        nms: float,
-        classes: Sequence[str] | str | None,
-        names: Sequence[str] | None,
-        size: int,
-        threads: int,
-    ):
-        self._owner = self.card.name
-        self._confidence = check_fraction("confidence", confidence, self._owner)
-        self._nms = check_fraction("nms", nms, self._owner)
-        self._session = _session(Path(path), threads, self._owner)
-        with damage_as(WeightsError, path, "an ONNX file of an image detector"):
-            source = self._session.get_inputs()[0]
-            self._input, shape = source.name, source.shape
-            told = _names_in(self._session)
-        if len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
-            raise WeightsError(
-                f"{str(path)!r} is no image detector: its input has the shape {shape}, not (N, 3, H, W)."
-            )
-        self._size = tuple(n if isinstance(n, int) else size for n in shape[2:])
-        self._batched = not isinstance(shape[0], int)
-        self._given = tuple(names) if names else told
-        self._classes, self._wanted = classes, None
-        self.names: tuple[str, ...] = self._given or ()
-        if self.names:
-            self._wanted = class_ids(classes, self.names, self._owner)
+    Attributes:
+        layout: "v5" (boxes, 5 + classes + further), "v8" (4 + classes + further, boxes) or "end2end" (boxes, 6 + further).
+        task: One of `TASKS`.
+        further: Numbers of a box behind its classes.
+    """
 
-    def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
-        """Return the objects of each frame; all frames go through the network together where the export allows it."""
-        images = [check_image(image, self._owner) for image in frames]
-        if not images:
-            return []
-        prepared = [self._prepare(image) for image in images]
-        batch = np.stack([p[0] for p in prepared])
-        groups = [batch] if self._batched else [batch[i : i + 1] for i in range(len(batch))]
-        with damage_as(
-            WeightsError, self._owner, "an export that takes images one by one, or any number of them"
-        ):
-            output = np.concatenate([self._session.run(None, {self._input: g})[0] for g in groups])
-        if len(output) != len(images):
-            raise WeightsError(
-                f"{self._owner}: {len(images)} images give an output of the shape {output.shape}, which isn't one answer an "
-                "image. Remedy: export the network without non-maximum suppression."
-            )
-        return [self._one(o, p[1], p[2], image) for o, p, image in zip(output, prepared, images, strict=True)]
-
-    def _one(
-        self, output: NDArray[Any], ratio: float, shift: tuple[float, float], image: Image
-    ) -> sv.Detections:
-        boxes, scores, ids = self._decode(output)
-        count = int(self._count(output))
-        if not self.names:
-            self.names = COCO_NAMES if count == len(COCO_NAMES) else tuple(str(i) for i in range(count))
-            self._wanted = class_ids(self._classes, self.names, self._owner)
-        if count != len(self.names):
-            raise WeightsError(
-                f"{self._owner}: the output {output.shape} holds {count} classes, but {len(self.names)} have names "
-                f"({', '.join(self.names[:3])}, ...). Remedy: give the names of all classes, or the layout that fits; "
-                "exports that also give masks or key points can't be read."
-            )
-        boxes = (boxes - np.tile(shift, 2)) / ratio
-        return select(
-            boxes, scores, ids, self.names,
-            size=image.shape[:2], threshold=self._confidence, nms=self._nms, wanted=self._wanted,
-        )  # fmt: skip
-
-    @abstractmethod
-    def _prepare(self, image: Image) -> tuple[NDArray[np.float32], float, tuple[float, float]]: ...
-
-    @abstractmethod
-    def _decode(self, output: NDArray[Any]) -> Raw: ...
-
-    @abstractmethod
-    def _count(self, output: NDArray[Any]) -> int: ...
+    layout: str
+    task: str
+    further: int
 
 
 @register_detector(
     "yolo-onnx",
     family="detector",
-    summary="Any YOLOv5, v8 or v11 export in ONNX, with our own decoding.",
+    summary="Any YOLOv5, v8 or v11 export in ONNX, with our own decoding: boxes, masks, key points, oriented boxes.",
     licence="Apache-2.0 (vtlab); ultralytics' weights AGPL-3.0",
     requires="onnx",
     notice="Weights that ultralytics publishes are AGPL-3.0, and so is what is built on them.",
 )
-class YoloOnnx(_OnnxDetector):
+class YoloOnnx(OnnxDetector):
     """A YOLO export.
+
+    Key points come as `data["keypoints"]` (N, K, 2) with `data["keypoint_scores"]` (N, K), oriented boxes as
+    `data["xyxyxyxy"]` (N, 4, 2), masks as `mask`.
 
     Args:
         path: The .onnx file.
@@ -130,10 +61,17 @@ class YoloOnnx(_OnnxDetector):
         classes: Names of the classes that stay; None for all.
         names: Names of all classes; None: those in the file, else COCO's where there are 80, else numbers.
         size: Side of the input in pixels where the export leaves it open.
-        layout: "v5" (N, boxes, 5 + classes), "v8" (N, 4 + classes, boxes; also v11), "end2end" (N, boxes, 6 with
-            corners, confidence, class), or "auto" by the output's shape.
+        layout: "v5" (N, boxes, 5 + classes), "v8" (N, 4 + classes, boxes; also v11), "end2end" (N, boxes, 6: corners,
+            confidence, class), or "auto": by the file's metadata, the number of its classes and that of its cells.
+        task: "detect", "segment", "pose" or "obb" where the file doesn't say it, or "auto".
+        keypoints: (key points, numbers of each) where the file doesn't say them; "pose" only.
         threads: Threads of onnxruntime; 0 = its choice.
+
+    Raises:
+        WeightsError: The file is of another kind, or what it says doesn't tell its layout; the message says what to give.
     """
+
+    layout = "yolo"
 
     def __init__(
         self,
@@ -145,43 +83,112 @@ class YoloOnnx(_OnnxDetector):
         names: Sequence[str] | None = None,
         size: int = 640,
         layout: str = "auto",
+        task: str = "auto",
+        keypoints: tuple[int, int] | None = None,
         threads: int = 0,
     ):
-        if layout != "auto" and layout not in LAYOUTS:
-            raise InputError(
-                f"yolo-onnx: layout must be 'auto' or one of {', '.join(LAYOUTS)}, got {layout!r}."
-            )
-        self._layout = layout
+        for name, value, known in (("layout", layout, LAYOUTS), ("task", task, TASKS)):
+            if value != "auto" and value not in known:
+                raise InputError(
+                    f"yolo-onnx: {name} must be 'auto' or one of {', '.join(known)}, got {value!r}."
+                )
+        self._given = layout
+        self._columns: Columns | None = None
         super().__init__(
             path, confidence=confidence, nms=nms, classes=classes, names=names, size=size, threads=threads
         )
+        told = self._export.task or ("segment" if len(self._export.outputs) > 1 else "detect")
+        self._task = told if task == "auto" else task
+        if self._task not in TASKS:
+            raise WeightsError(
+                f"yolo-onnx: {str(path)!r} is an export for the task {self._task!r}, not for one of {', '.join(TASKS)}."
+            )
+        self._points = keypoints or self._export.point_shape or (17, 3)
 
-    def _prepare(self, image: Image) -> tuple[NDArray[np.float32], float, tuple[float, float]]:
-        return letterbox(image, self._size, centred=True)
+    def _prepare(self, image: Image) -> tuple[NDArray[np.float32], Fit]:
+        picture, ratio, shift = letterbox(image, self._size, centred=True)
+        return picture, Fit((ratio, ratio), shift)
 
-    def _decode(self, output: NDArray[Any]) -> Raw:
-        return decode_yolo(output, self._kind(output))
+    def _decode(self, outputs: list[NDArray[Any]]) -> Raw:
+        if self._columns is None:
+            self._columns = self._read(outputs)
+        raw = decode_yolo(outputs[0], self._columns)
+        if self._task == "pose" and raw.points is not None:
+            rows = raw.points.reshape(len(raw.boxes), *self._points)
+            raw.points = rows[..., :2]
+            raw.point_scores = np.clip(rows[..., 2], 0, 1) if rows.shape[2] > 2 else np.ones(rows.shape[:2])
+        if self._task == "segment":
+            raw.prototypes = outputs[1]
+        return raw
 
-    def _kind(self, output: NDArray[Any]) -> str:
-        return layout_of(output, len(self.names)) if self._layout == "auto" else self._layout
+    def _read(self, outputs: list[NDArray[Any]]) -> Columns:
+        """How the output's columns are to be read."""
+        if (self._task == "segment") != (len(outputs) > 1):
+            raise WeightsError(
+                f"yolo-onnx: a file for the task {self._task!r} has the outputs {[o.shape for o in outputs]}. Remedy: "
+                "task='segment' for one with prototypes of masks, which come as a second output, else another."
+            )
+        further = {"segment": len(outputs[-1]), "pose": int(np.prod(self._points)), "obb": 1}.get(
+            self._task, 0
+        )
+        layout = self._given
+        if (
+            layout == "auto"
+        ):  # without names only COCO's 80 classes are believed, for columns may also be points or angles
+            classes = len(self.names) or len(COCO_NAMES)
+            layout = layout_of(
+                outputs[0], classes, further=further, size=self._size, finished=self._export.finished
+            )
+        return Columns(layout, self._task, further)
 
-    def _count(self, output: NDArray[Any]) -> int:
-        kind = self._kind(output)
-        many = len(self.names) or len(COCO_NAMES)
-        return {"v5": output.shape[1] - 5, "v8": output.shape[0] - 4, "end2end": many}[kind]
+
+class _Yolox(OnnxDetector):
+    layout = "yolo"
+
+    def __init__(self, path: str | Path, *, decoded: bool, **shared: Any):
+        self._decoded = decoded
+        super().__init__(path, **shared)
+        if self._export.task or len(self._export.outputs) > 1:
+            raise WeightsError(
+                f"{self._owner}: {str(path)!r} is an export of another YOLO (task {self._export.task or 'segment'!r}). "
+                "Remedy: the detector 'yolo-onnx'."
+            )
+
+    def _prepare(self, image: Image) -> tuple[NDArray[np.float32], Fit]:
+        picture, ratio, shift = letterbox(image, self._size, centred=False)
+        return (picture[::-1] * 255).astype(np.float32), Fit((ratio, ratio), shift)  # BGR
+
+    def _decode(self, outputs: list[NDArray[Any]]) -> Raw:
+        rows = outputs[0].astype(np.float64)
+        if rows.ndim != 2 or rows.shape[1] < 6:
+            raise WeightsError(f"An output of the shape {rows.shape} for an image isn't of YOLOX's layout.")
+        if not self._decoded:
+            grid, stride = _grid(self._size, len(rows))
+            rows[:, :2] = (rows[:, :2] + grid) * stride
+            rows[:, 2:4] = np.exp(rows[:, 2:4]) * stride
+        return decode_yolo(rows, Columns("v5", "detect", 0))
 
 
-@register_detector(
-    "yolox-onnx",
-    family="detector",
-    summary="YOLOX's official exports in ONNX.",
-    paper="Ge et al.: YOLOX: Exceeding YOLO Series in 2021, arXiv 2021",
-    paper_url="https://arxiv.org/abs/2107.08430",
-    code="https://github.com/Megvii-BaseDetection/YOLOX",
+_YOLOX: dict[str, Any] = {
+    "family": "detector",
+    "paper": "Ge et al.: YOLOX: Exceeding YOLO Series in 2021, arXiv 2021",
+    "paper_url": "https://arxiv.org/abs/2107.08430",
+    "code": "https://github.com/Megvii-BaseDetection/YOLOX",
+    "licence": "Apache-2.0",
+    "requires": "onnx",
+}
+YOLOX_NANO = WeightFile(
+    "yolox_nano_kazuhito00.onnx",
+    "https://raw.githubusercontent.com/Kazuhito00/YOLOX-ONNX-TFLite-Sample/3d4f1119d069/model/yolox_nano.onnx",
+    sha256="695e750a5d5754bb5a8d5325643b59282191a7e7a564e435a415fd3c578eab14",
+    size=3660092,
     licence="Apache-2.0",
-    requires="onnx",
+    source="https://github.com/Kazuhito00/YOLOX-ONNX-TFLite-Sample",
 )
-class YoloxOnnx(_OnnxDetector):
+
+
+@register_detector("yolox-onnx", summary="YOLOX's official exports in ONNX.", **_YOLOX)
+class YoloxOnnx(_Yolox):
     """A YOLOX export.
 
     Args:
@@ -207,130 +214,153 @@ class YoloxOnnx(_OnnxDetector):
         decoded: bool = False,
         threads: int = 0,
     ):
-        self._decoded = decoded
         super().__init__(
-            path, confidence=confidence, nms=nms, classes=classes, names=names, size=size, threads=threads
-        )
-
-    def _prepare(self, image: Image) -> tuple[NDArray[np.float32], float, tuple[float, float]]:
-        picture, ratio, shift = letterbox(image, self._size, centred=False)
-        return (picture[::-1] * 255).astype(np.float32), ratio, shift  # BGR
-
-    def _decode(self, output: NDArray[Any]) -> Raw:
-        rows = output.astype(np.float64)
-        if not self._decoded:
-            grid, stride = _grid(self._size, len(rows))
-            rows[:, :2] = (rows[:, :2] + grid) * stride
-            rows[:, 2:4] = np.exp(rows[:, 2:4]) * stride
-        return decode_yolo(rows, "v5")
-
-    def _count(self, output: NDArray[Any]) -> int:
-        return output.shape[1] - 5
+            path, decoded=decoded, confidence=confidence, nms=nms, classes=classes, names=names, size=size, threads=threads
+        )  # fmt: skip
 
 
-def letterbox(
-    image: Image, size: tuple[int, ...], *, centred: bool
-) -> tuple[NDArray[np.float32], float, tuple[float, float]]:
-    """Fit an image into `size` (height, width) with grey borders.
+@register_detector(
+    "yolox-nano",
+    summary="YOLOX-nano: 80 COCO classes, 0.9 M parameters, 416 x 416; 4 MB of weights.",
+    weights=[YOLOX_NANO],
+    **_YOLOX,
+)
+class YoloxNano(_Yolox):
+    """YOLOX-nano, trained on COCO.
 
-    Returns:
-        Picture (3, height, width) in [0, 1], ratio new / old, and where the image begins, (x, y) in pixels.
+    Args:
+        weights: An .onnx file of YOLOX to use instead; None = the published one.
+        confidence: Lowest confidence that stays.
+        nms: Highest IoU of two boxes of one class that both stay.
+        classes: Names of the classes that stay; None for all 80.
+        threads: Threads of onnxruntime; 0 = its choice.
     """
-    import cv2
 
-    height, width = image.shape[:2]
-    ratio = min(size[0] / height, size[1] / width)
-    new = max(round(height * ratio), 1), max(round(width * ratio), 1)
-    top, left = ((size[0] - new[0]) // 2, (size[1] - new[1]) // 2) if centred else (0, 0)
-    canvas = np.full((size[0], size[1], 3), 114, np.uint8)
-    canvas[top : top + new[0], left : left + new[1]] = cv2.resize(
-        np.ascontiguousarray(image), (new[1], new[0]), interpolation=cv2.INTER_LINEAR
-    )
-    picture: NDArray[np.float32] = np.divide(canvas.transpose(2, 0, 1), 255, dtype=np.float32)
-    return picture, ratio, (float(left), float(top))
+    names = COCO_NAMES
+
+    def __init__(
+        self,
+        *,
+        weights: str | Path | None = None,
+        confidence: float = 0.3,
+        nms: float = 0.45,
+        classes: Sequence[str] | str | None = None,
+        threads: int = 0,
+    ):
+        from vtlab.weights import fetch
+
+        super().__init__(
+            fetch(YOLOX_NANO) if weights is None else weights, decoded=False,
+            confidence=confidence, nms=nms, classes=classes, names=None, size=416, threads=threads,
+        )  # fmt: skip
 
 
-def layout_of(output: NDArray[Any], classes: int = 0) -> str:
-    """Layout of one image's output, by its shape, what its columns hold, and the number of classes (0 = not known).
+def layout_of(
+    output: NDArray[Any],
+    classes: int,
+    *,
+    further: int = 0,
+    size: Sequence[int] = (),
+    finished: bool | None = None,
+) -> str:
+    """Layout of one image's output by what is known of its file; several that fit are told apart by its cells, then values.
 
-    Six columns are "end2end" where the last one holds whole numbers, the classes; else they are "v5" with one class.
-    Otherwise the side that has room for the classes tells, and where that doesn't, "v8" has more columns than rows.
+    Args:
+        output: (rows, columns)
+        classes: Number of classes.
+        further: Numbers of a box behind its classes.
+        size: (height, width) of the input in pixels.
+        finished: Whether the file says that its boxes are already chosen; None: it says nothing.
 
     Raises:
-        WeightsError: The output has not two dimensions.
+        WeightsError: It has not two dimensions, fits no layout, or may be of several.
     """
+    known = "(boxes, 5 + classes), (4 + classes, boxes), (boxes, 6)"
     if output.ndim != 2:
         raise WeightsError(
-            f"This export's output has the shape {output.shape} for an image, which is no known YOLO layout; known: "
-            "(boxes, 5 + classes), (4 + classes, boxes), (boxes, 6)."
+            f"This export's output has the shape {output.shape} for an image, which is no known YOLO layout; known: {known}."
         )
     rows, columns = output.shape
-    if columns == 6 and (output[:, 5] == np.round(output[:, 5])).all():
-        return "end2end"
-    if classes and (rows == 4 + classes) != (columns == 5 + classes):
-        return "v8" if rows == 4 + classes else "v5"
-    return "v8" if rows < columns else "v5"
+    fits = {
+        "end2end": columns == 6 + further and finished is not False,
+        "v5": columns == 5 + classes + further and not finished,
+        "v8": rows == 4 + classes + further and not finished,
+    }
+    fitting = [name for name, fit in fits.items() if fit]
+    if len(fitting) > 1:
+        counts = [len(cells(size, strides)[0]) for strides in STRIDES] if len(size) else []
+        by_cells = {"v5": rows in [3 * n for n in counts], "v8": columns in counts}
+        fitting = [n for n in fitting if by_cells.get(n)] or fitting
+    if len(fitting) > 1 and "end2end" in fitting:
+        whole = bool((output[:, 5] == np.round(output[:, 5])).all())  # classes, where others have chances
+        fitting = ["end2end"] if whole else [n for n in fitting if n != "end2end"]
+    if len(fitting) == 1:
+        return fitting[0]
+    what = f"may be of the layouts {' and '.join(fitting)}" if fitting else "fits no YOLO layout"
+    raise WeightsError(
+        f"This export's output of the shape {output.shape} for an image {what} with {classes} classes"
+        f"{f' and {further} further numbers' if further else ''}; known: {known}. It may also hold masks, key points or "
+        "angles, which a file without metadata doesn't say. Remedy: names=... of all its classes, or layout=... "
+        f"({', '.join(LAYOUTS)}) and task=... ({', '.join(TASKS)})."
+    )
 
 
-def decode_yolo(output: NDArray[Any], layout: str) -> Raw:
-    """Boxes (n, 4) xyxy in pixels of the input, scores (n,) and classes (n,) of one image's output.
+def decode_yolo(output: NDArray[Any], how: Columns | str) -> Raw:
+    """Read one image's output; boxes are in pixels of the input.
+
+    Args:
+        output: (rows, columns)
+        how: What its columns are; a layout's name stands for boxes and classes alone.
 
     Raises:
-        WeightsError: The output is too small for the layout.
+        WeightsError: The output doesn't fit.
     """
+    layout, task, further = Columns(how, "detect", 0) if isinstance(how, str) else how
     rows = output.astype(np.float64)
     rows = rows.T if layout == "v8" else rows
-    least = {"end2end": 6, "v5": 6, "v8": 5}[layout]
+    least = further + {"end2end": 6, "v5": 6, "v8": 5}[layout]
     if rows.ndim != 2 or rows.shape[1] < least or (layout == "end2end" and rows.shape[1] != least):
         raise WeightsError(
-            f"An output of the shape {output.shape} for an image isn't of the layout {layout!r}."
+            f"An output of the shape {output.shape} for an image isn't of the layout {layout!r} for the task {task!r}, "
+            f"which has {'' if layout == 'end2end' else 'at least '}{least} numbers for a box."
         )
-    if layout == "end2end":
-        return rows[:, :4], rows[:, 4], rows[:, 5].astype(np.int64)
+    behind = rows[:, rows.shape[1] - further :]
     half = rows[:, 2:4] / 2
     boxes = np.concatenate([rows[:, :2] - half, rows[:, :2] + half], axis=1)
-    scores = rows[:, 4:] if layout == "v8" else rows[:, 5:] * rows[:, 4:5]
-    return boxes, scores.max(axis=1), scores.argmax(axis=1)
+    if layout == "end2end":
+        scores, ids, classes = rows[:, 4], rows[:, 5].astype(np.int64), 0
+        boxes = boxes if task == "obb" else rows[:, :4]  # oriented boxes keep centre and size
+    else:
+        each = rows[:, 4 : rows.shape[1] - further]
+        each = each if layout == "v8" else each[:, 1:] * each[:, :1]
+        scores, ids, classes = each.max(axis=1), each.argmax(axis=1), each.shape[1]
+    raw = Raw(boxes, scores, ids, classes)
+    if task == "segment":
+        raw.masks = behind
+    elif task == "pose":
+        raw.points = behind
+    elif task == "obb":
+        raw.corners = turned(rows[:, :4], behind[:, 0])
+        raw.boxes = np.concatenate([raw.corners.min(axis=1), raw.corners.max(axis=1)], axis=1)
+    return raw
 
 
-def _grid(size: tuple[int, ...], count: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def turned(boxes: Array, angles: Array) -> Array:
+    """Corners (n, 4, 2) of boxes (n, 4) as centre and size, turned by angles (n,) from x to y, in radians."""
+    ways = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) / 2
+    local = ways * boxes[:, None, 2:4]
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    x = local[..., 0] * cos - local[..., 1] * sin
+    y = local[..., 0] * sin + local[..., 1] * cos
+    return np.stack([x, y], axis=-1) + boxes[:, None, :2]
+
+
+def _grid(size: tuple[int, ...], count: int) -> tuple[Array, Array]:
     """Cells (n, 2) and strides (n, 1) of YOLOX's three (or four) maps."""
-    for strides in ((8, 16, 32), (8, 16, 32, 64)):
-        cells, steps = [], []
-        for stride in strides:
-            y, x = np.mgrid[: size[0] // stride, : size[1] // stride]
-            cells.append(np.stack([x, y], axis=-1).reshape(-1, 2))
-            steps.append(np.full((x.size, 1), stride))
-        grid = np.concatenate(cells).astype(np.float64)
+    for strides in STRIDES[:2]:
+        grid, steps = cells(size, strides)
         if len(grid) == count:
-            return grid, np.concatenate(steps).astype(np.float64)
+            return grid, steps
     raise WeightsError(
         f"This YOLOX export gives {count} boxes, which fits no grid of an input of {size} pixels."
     )
-
-
-def _session(path: Path, threads: int, owner: str) -> Any:
-    try:
-        import onnxruntime
-    except ImportError:
-        raise needs("onnxruntime", "onnx", f"The detector {owner!r}") from None
-    if not path.is_file():
-        raise WeightsError(f"{owner}: there is no file {str(path)!r}. Give the path of an ONNX export.")
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises classes of its own for every kind of bad file
-        raise WeightsError(f"{owner}: {str(path)!r} can't be loaded as ONNX: {error}") from error
-
-
-def _names_in(session: Any) -> tuple[str, ...]:
-    """Names of the classes that an export carries as text, `{0: 'person', ...}`; empty without."""
-    text = session.get_modelmeta().custom_metadata_map.get("names", "")
-    try:
-        found = ast.literal_eval(text) if text else {}
-    except (ValueError, SyntaxError):
-        return ()
-    if isinstance(found, dict):
-        return tuple(str(found[k]) for k in sorted(found))
-    return tuple(str(x) for x in found) if isinstance(found, (list, tuple)) else ()

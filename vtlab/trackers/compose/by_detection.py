@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from vtlab.video import Frame, Video
 
 _THRESHOLDS = ("confidence", "new", "high", "low")  # settings that scores are held against
+_SEEN = 0.5  # score from which a key point counts as seen
 _HOLD = 300  # frames whose detections are kept at most for tracks that are not confirmed yet
 
 
@@ -198,7 +199,7 @@ class ByDetection(OnlineTracker):
         masks = None if mask is None or not len(keep) else np.asarray(mask)[keep].astype(bool)
         velocity = detections.data.get("velocity")
         boxes, angle = self._boxes(ids, detections, keep)
-        return FrameTracks.of(
+        answer = FrameTracks.of(
             ids,
             boxes,
             scores,
@@ -209,6 +210,7 @@ class ByDetection(OnlineTracker):
             velocities=None if velocity is None else np.asarray(velocity)[keep],
             angle=angle,
         )
+        return _with_points(answer, detections, keep)
 
     def _boxes(
         self, ids: NDArray[np.int64], detections: sv.Detections, keep: NDArray[np.int64]
@@ -242,6 +244,24 @@ class ByDetection(OnlineTracker):
             votes[name] = votes.get(name, 0.0) + score
             labels.append(max(votes, key=votes.__getitem__))
         return labels
+
+
+def _with_points(answer: FrameTracks, detections: sv.Detections, keep: NDArray[np.int64]) -> FrameTracks:
+    """The answer with the key points (N, K, 2) that the detector found on its objects, each seen from `_SEEN` on."""
+    if "keypoints" not in detections.data or not len(keep):
+        return answer
+    points = np.asarray(detections.data["keypoints"], dtype=np.float64)[keep]
+    count, each = points.shape[:2]
+    scores = detections.data.get("keypoint_scores")
+    sure = np.ones((count, each)) if scores is None else np.asarray(scores, dtype=np.float64)[keep]
+    return replace(
+        answer,
+        point_owners=np.repeat(answer.object_ids, each),
+        point_ids=np.tile(np.arange(each, dtype=np.int64), count),
+        points=points.reshape(-1, 2),
+        point_visible=sure.ravel() >= _SEEN,
+        point_scores=sure.ravel(),
+    )
 
 
 def _register() -> None:

@@ -160,6 +160,12 @@ class Registry:
         cards = (card for card, _ in self._entries.values())
         return sorted((c for c in cards if family in (None, c.family)), key=lambda c: c.name)
 
+    @property
+    def is_vtlabs(self) -> bool:
+        """Whether all parts are vtlab's own: none of another package, of a file or of a notebook."""
+        self._scan()
+        return all(cls.__module__.startswith(f"{self.package}.") for _, cls in self._entries.values())
+
     def card(self, spec: Any) -> Card:
         """Card of a name, a `file.py:Class`, a class or an instance."""
         return self._resolve(spec)[0]

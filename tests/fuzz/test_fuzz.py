@@ -35,7 +35,7 @@ def test_no_reader_crashes_hangs_or_raises_what_is_not_vtlabs():
     campaign = Campaign()
     try:
         names = campaign.names()
-        rows = [campaign.run(name, 200, seconds=min(1.2, 20 / len(names))) for name in names]
+        rows = [campaign.run(name, 200, seconds=min(1.2, 12 / len(names))) for name in names]
     finally:
         campaign.close()
     assert {n for n, form in FORMATS.items() if form.ready} <= {row.name for row in rows}

@@ -12,6 +12,7 @@ import typer
 
 from vtlab.cli.options import Json, Params, params_of
 from vtlab.cli.output import escape, print_facts, print_json, stdout
+from vtlab.cli.shelf import facts_of
 from vtlab.errors import InputError, near
 
 LISTS = ("trackers", "detectors", "associators", "segmenters", "formats")
@@ -36,24 +37,25 @@ def list_(
     """
     if what not in LISTS:
         raise InputError(f"There is no list of {what!r}. {near(what, LISTS)}")
-    found = _parts(what)
-    chosen = [part for part in found if family in (None, part.family)]
-    if not chosen:
-        raise InputError(
-            f"No {what} of the family {family!r}. {near(str(family), {f.family for f in found})}"
-        )
-    (_formats if what == "formats" else _cards)(chosen, as_json, what.capitalize())
-
-
-def _parts(what: str) -> list[Any]:
-    """The records of a list."""
+    found: list[dict[str, Any]]
     if what == "formats":
         from vtlab.formats import FORMATS
 
-        return list(FORMATS.values())
-    from vtlab.registry import REGISTRIES
-
-    return {f"{r.kind}s": r for r in REGISTRIES}[what].cards()
+        found = [
+            {"name": f.name, "also": list(f.rules), "family": f.family, "on disk": f.summary}
+            for f in FORMATS.values()
+        ]
+    else:
+        found = facts_of(what, card_facts)
+    chosen = [part for part in found if family in (None, part["family"])]
+    if not chosen:
+        raise InputError(
+            f"No {what} of the family {family!r}. {near(str(family), {f['family'] for f in found})}"
+        )
+    if as_json:
+        print_json(chosen)
+    else:
+        (_formats if what == "formats" else _cards)(chosen, what.capitalize())
 
 
 def info(
@@ -233,10 +235,7 @@ def _of_video(subject: str) -> dict[str, Any]:
     return facts | {"frames": len(video), "seconds": round(video.duration, 3), "digest": video.digest()}
 
 
-def _cards(cards: list[Any], as_json: bool, title: str) -> None:
-    if as_json:
-        print_json([card_facts(c) for c in cards])
-        return
+def _cards(cards: list[dict[str, Any]], title: str) -> None:
     from rich.table import Table
 
     console = stdout()
@@ -244,26 +243,20 @@ def _cards(cards: list[Any], as_json: bool, title: str) -> None:
     wide = console.width >= 110
     for name in ("name", "family", "prompts", "licence", "needs", *(("what it is",) if wide else ())):
         table.add_column(name, no_wrap=name in ("name", "family"))
-    for c in sorted(cards, key=lambda c: (c.family, c.name)):
-        needs = [f"vtlab[{c.requires}]" if c.requires else "", "weights" if c.weights else ""]
+    for c in sorted(cards, key=lambda c: (c["family"], c["name"])):
+        needs = [f"vtlab[{c['requires']}]" if c["requires"] else "", "weights" if c["weights"] else ""]
         row = [
-            c.name,
-            c.family,
-            " ".join(card_facts(c)["accepts"]),
-            c.licence.split(" (")[0],
+            c["name"],
+            c["family"],
+            " ".join(c["accepts"]),
+            c["licence"].split(" (")[0],
             escape(" ".join(filter(None, needs))),
         ]
-        table.add_row(*row, *([escape(c.summary)] if wide else []))
+        table.add_row(*row, *([escape(c["summary"])] if wide else []))
     console.print(table)
 
 
-def _formats(formats: list[Any], as_json: bool, title: str) -> None:
-    rows = [
-        {"name": f.name, "also": list(f.rules), "family": f.family, "on disk": f.summary} for f in formats
-    ]
-    if as_json:
-        print_json(rows)
-        return
+def _formats(rows: list[dict[str, Any]], title: str) -> None:
     from rich.table import Table
 
     table = Table("name", "also", "family", "on disk", title=f"{title} ({len(rows)})")

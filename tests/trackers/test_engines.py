@@ -9,6 +9,8 @@ import sys
 import pytest
 
 from tests.blocked import without
+from vtlab.registry import TRACKERS
+from vtlab.testing.contract import NotAsked, lacking, make
 
 SCRIPT = """
 import vtlab
@@ -38,3 +40,26 @@ def test_without_pytorch(blocked, engine, shared_weights):
     assert done.returncode == 0, done.stderr[-3000:]
     files = ["nanotrackv2_backbone.onnx", "nanotrackv2_head.onnx"]
     assert done.stdout.split() == [engine, engine, *files, "1"]
+
+
+def test_what_is_lacking_is_the_chosen_engines(monkeypatch, tmp_path):
+    """Each engine has its own files; weights of one's own need none."""
+    monkeypatch.setenv("VTLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("VTLAB_WEIGHTS", str(tmp_path))
+    card, cls = TRACKERS.card("nanotrack-v2"), TRACKERS.find("nanotrack-v2")
+    for engine, missing in (
+        ("torch", "nanotrackv2.pth"),
+        ("onnxruntime", "nanotrackv2_backbone.onnx"),
+        ("opencv", "nanotrackv2_backbone.onnx"),
+    ):
+        assert lacking(card, cls, {"engine": engine}) == f"weights {missing} are not here"
+        with pytest.raises(NotAsked, match=missing):
+            make(TRACKERS, "nanotrack-v2", {"engine": engine})
+    for name in ("backbone", "head"):
+        (tmp_path / f"nanotrackv2_{name}.onnx").write_bytes(b"")
+    assert lacking(card, cls, {"engine": "torch"})
+    assert not lacking(card, cls, {"engine": "opencv"})
+    assert not lacking(card, cls, {"engine": "torch", "weights": tmp_path / "own.pth"})
+    assert "nanotrackv1" in lacking(TRACKERS.card("nanotrack-v1"), cls)
+    other = TRACKERS.card("fear-xs")
+    assert lacking(other, TRACKERS.find("fear-xs"), {"visible_above": 0.4}) == lacking(other) != ""

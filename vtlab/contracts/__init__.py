@@ -154,6 +154,16 @@ class Part:
     forms: tuple[Form, ...] = ()
     loads: Sequence[WeightFile] | None = None
 
+    @classmethod
+    def wants(cls, card: Card, params: Mapping[str, Any]) -> Sequence[WeightFile]:
+        """The official files that a part made with these parameters loads, found without making it.
+
+        Args:
+            card: Of the name under which it is made.
+            params: Parameters of the constructor; they win over the card's options.
+        """
+        return () if params.get("weights") is not None else card.weights
+
 
 class SingleObjectTracker(Part, ABC):
     """Follows one object. Constructor parameters are keyword-only and documented with their units."""

@@ -14,9 +14,10 @@ import unittest
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal, overload
 
-from vtlab.contracts import Card
+from vtlab.contracts import Card, Part
 from vtlab.errors import MissingDependencyError, VtlabError, WeightsError
 from vtlab.registry import Registry
 from vtlab.weights import locate
@@ -128,7 +129,8 @@ class Contract(Sequence[Check]):
 def make(registry: Registry, spec: Any, params: Mapping[str, Any]) -> Any:
     """Make a part by its registry; NotAsked where its weights, packages or necessary parameters are missing."""
     card, cls = registry.card(spec), registry.find(spec)
-    if not params and (reason := lacking(card)):
+    told = not params or "wants" in vars(cls)  # of other parts, a parameter may stand in for a file
+    if told and (reason := lacking(card, cls, params)):
         raise NotAsked(reason)
     known = {*card.options, *params}
     for name, parameter in inspect.signature(cls).parameters.items():
@@ -141,11 +143,18 @@ def make(registry: Registry, spec: Any, params: Mapping[str, Any]) -> Any:
         raise NotAsked(str(error)) from None
 
 
-def lacking(card: Card) -> str:
-    """What a part lacks on this machine, "" if nothing; found without making it."""
+def lacking(card: Card, cls: type = Part, params: Mapping[str, Any] = MappingProxyType({})) -> str:
+    """What a part lacks on this machine, "" if nothing; found without making it.
+
+    Args:
+        card: Of the part.
+        cls: Its class, which knows what files its parameters ask for.
+        params: Parameters with which it is to be made.
+    """
     if card.requires and importlib.util.find_spec(_MODULES.get(card.requires, card.requires)) is None:
         return f"needs vtlab[{card.requires}]"
-    missing = [w.name for w in card.weights if locate(w) is None]
+    wants = getattr(cls, "wants", Part.wants)  # segmenters may be any class that segments
+    missing = [w.name for w in wants(card, params) if locate(w) is None]
     return f"weights {missing[0]} are not here" if missing else ""
 
 

@@ -77,7 +77,7 @@ class TrackerPart:
             raise NotAsked("takes no figures")
 
     def _ready(self) -> None:
-        if "weights" not in self.params and (reason := lacking(self.card)):
+        if reason := lacking(self.card, self.cls, self.params):
             raise NotAsked(reason)
 
 

@@ -17,7 +17,7 @@ from vtlab.session import Session
 from vtlab.studio import Corrector, annotate
 from vtlab.studio.annotator_state import AnnotatorState
 from vtlab.studio.labels import NO_LABEL, Labels
-from vtlab.testing.scenes import moving_square
+from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
 
@@ -368,6 +368,17 @@ def test_two_objects_that_are_due_at_once_change_each_on_its_own_frames():
     made.act({"do": "box", "xyxy": [72, 20, 99, 60], "at": {"frame": 3, "object_id": 2}})
     made.wait(20)
     assert made.session.state.checked == {1: ((1, 4),), 2: ((10, 12),)}
+
+
+def test_the_mask_that_a_tracker_made_of_a_box_is_shown_on_its_frame():
+    made = Corrector(Session(VIDEO, "flow"), autosave=False, segmenter=None)
+    x1, y1, x2, y2 = square_box(0)
+    act(made, "box", xyxy=[x1, y1, x2, y2])
+    assert made.mask == b""
+    act(made, "track", direction="forward")
+    act(made, "go", frame=0)
+    assert made.mask != b""
+    assert made.tracks.masks_at(0)[1].any()
 
 
 def test_all_of_a_frame_is_taken_as_right_and_tracked():

@@ -167,18 +167,18 @@ class AnnotatorState(Handling):
 
     def overlay(self) -> NDArray[np.uint8] | None:
         """Masks of the present frame as one RGBA image (H, W, 4); None if there are none."""
-        found = [
-            (p, p.mask(self.video.height, self.video.width))
-            for p in self.at(self.frame)
-            if isinstance(p, MaskPrompt)
-        ]
-        found = [(p, m) for p, m in found if p.object_id not in self.hidden]
+        found = [(p, m) for p, m in self._masks(self.at(self.frame)) if p.object_id not in self.hidden]
         if not found:
             return None
         image = np.zeros((self.video.height, self.video.width, 4), np.uint8)
         for p, m in found:
             image[self._drawn(p, m)] = (*self._colour(p.object_id), 130)
         return image
+
+    def _masks(self, figures: list[Prompt]) -> list[tuple[Prompt, NDArray[np.bool_]]]:
+        """Figures of a frame that have a mask, with it."""
+        size = self.video.height, self.video.width
+        return [(p, p.mask(*size)) for p in figures if isinstance(p, MaskPrompt)]
 
     def _drawn(self, p: Prompt, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Pixels of a figure's mask that are painted."""

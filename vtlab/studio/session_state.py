@@ -132,6 +132,16 @@ class SessionState(AnnotatorState):
         found = [p for p in self.at(frame) if isinstance(p, MaskPrompt) and p.object_id == object_id]
         return found[0].mask(self.video.height, self.video.width) if found else None
 
+    def _masks(self, figures: list[Prompt]) -> list[tuple[Prompt, NDArray[np.bool_]]]:
+        """Those of mask figures, and what the tracker made of boxes and clicks."""
+        found, said = super()._masks(figures), self.session.state.keys
+        own = {p.object_id for p, _ in found}
+        made = self.tracks.masks_at(self.frame) if self.tracks.rle is not None else {}
+        others = [
+            p for p in figures if p.object_id not in own and self._key(p) in said and p.object_id in made
+        ]
+        return [*found, *((p, made[p.object_id]) for p in {p.object_id: p for p in others}.values())]
+
     def _work_view(self) -> dict[str, Any]:
         said = self.session.described(self.selected, self.frame)
         said.pop(OCCLUDED, None)

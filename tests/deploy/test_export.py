@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,15 +13,18 @@ onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'v
 pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'vtlab[onnx]'")
 from torch import nn  # noqa: E402
 
+from vtlab.datasets.synthetic import synthetic  # noqa: E402
 from vtlab.deploy import export as module  # noqa: E402
 from vtlab.deploy.export import export  # noqa: E402
 from vtlab.errors import InputError, RegistryError, VtlabError  # noqa: E402
 from vtlab.nets import mcitrack, mixformer, mixformer_cvt, mixformer_vit, sutrack, transt  # noqa: E402
 from vtlab.nets.layers import CornerHead, fold_batch_norms  # noqa: E402
+from vtlab.prompts import BoxPrompt  # noqa: E402
 from vtlab.trackers.boxes.mcitrack import MCITrack  # noqa: E402
 from vtlab.trackers.boxes.mixformer import MixFormer  # noqa: E402
 from vtlab.trackers.boxes.sutrack import SUTrack  # noqa: E402
 from vtlab.trackers.boxes.transt import TransT  # noqa: E402
+from vtlab.trackers.loop import track  # noqa: E402
 
 
 def narrow(kind):
@@ -67,6 +73,25 @@ def test_the_file_computes_what_pytorch_computes(tmp_path, monkeypatch, kind):
     assert properties["images"].startswith("RGB / 255")
     if kind == "mixformer-cvt-offline":
         assert list(made.outputs) == ["boxes"]
+
+
+def test_the_example_of_the_docs_follows_as_the_tracker_does(tmp_path, monkeypatch):
+    """docs/tasks/deploy.md: the file, numpy, OpenCV and ONNX Runtime alone give the boxes of `vtlab.track`."""
+    tracker = narrow("transt")
+    monkeypatch.setattr("vtlab.trackers.boxes.transt.load", lambda *_, **__: tracker._network)
+    clip = synthetic(seed=3, objects=1, seconds=0.4, size=(320, 180))
+    box = next(p.xyxy for p in clip.prompts if isinstance(p, BoxPrompt))
+    mine = track(clip.video, BoxPrompt(box), TransT(fusion_layers=2, device="cpu"), progress=False)
+    file = export("transt", tmp_path / "transt.onnx", check=False).path
+    page = (Path(__file__).parents[2] / "docs/tasks/deploy.md").read_text(encoding="utf-8")
+    code = next(c for c in re.findall(r"```python\n(.*?)```", page, re.S) if "def follow" in c)
+    assert "vtlab" not in code
+    names: dict[str, object] = {}
+    exec(code, names)
+    found = np.array(list(names["follow"](str(file), (f.image for f in clip.video.frames()), box)))
+    corners = mine.to_frame()[["x1", "y1", "x2", "y2"]].to_numpy()[1:]
+    assert len(found) == len(clip.video) - 1
+    np.testing.assert_allclose(found, corners, atol=1e-2)
 
 
 def test_a_file_that_computes_something_else_is_removed(tmp_path, monkeypatch):

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 _NO_ROWS = np.empty(0, np.int64)
-_ALL = slice(None)
 _FEW = 48  # pairs up to which numbers are faster than arrays
 _CROWD = 5000  # pairs from which only overlapping ones are looked at, where that gives the same
 _OTHER_CLASS = (
@@ -143,7 +142,7 @@ class KalmanAssociator(Associator):
             InputError: The frame's time is not finite or turns round; oriented boxes come after upright ones.
         """
         self._clock.tick(frame.timestamp, frame.index)
-        if len(detections) and self._turned is not True:
+        if self._turned is not True and len(detections) and (self._turned is None or is_turned(detections)):
             self._choose(is_turned(detections), frame)
         self._before_predict()
         if self.rules.still:
@@ -290,8 +289,8 @@ class KalmanAssociator(Associator):
             r, c = self._match_sparse(stage, scene, rows, columns)
         elif (
             pairs <= _FEW
-            and not (self._turned or stage.fuse or scene.class_ids is not None)
             and self._plain(stage)
+            and not (self._turned or stage.fuse or self.settings.class_aware)
         ):
             r, c = self._match_few(stage, scene, rows, columns)
         else:
@@ -363,7 +362,9 @@ class KalmanAssociator(Associator):
             self._correct(rows, scene.boxes.take(matched, axis=0), scene, matched)
             life.observe(rows, now, None if scene.class_ids is None else scene.class_ids[matched])
             shown = self._shown(rows)
-            ids[matched[shown]] = life.number(rows[shown])
+            ids[matched if shown is None else matched[shown]] = (
+                life.id.take(rows) if shown is None else life.number(rows[shown])
+            )
             if self.settings.backfill:
                 self._remember(scene, matched, rows)
         if len(matched) < len(life):
@@ -380,13 +381,13 @@ class KalmanAssociator(Associator):
             self._frames += 1
         return ids
 
-    def _shown(self, rows: Rows) -> NDArray[np.bool_] | slice:
-        """Which of these matched tracks are shown, and numbered if they are not yet."""
+    def _shown(self, rows: Rows) -> NDArray[np.bool_] | None:
+        """Which of these matched tracks are shown, and numbered if they are not yet; None: all, and all have numbers."""
         life = self._life
         if not self.rules.needs_streak:
             numbered: NDArray[np.bool_] = life.id.take(rows) > 0
             if np.count_nonzero(numbered) == len(numbered):
-                return _ALL
+                return None
             return numbered | (life.hits.take(rows) >= life.min_hits)
         if self._frames < self.rules.warmup + (not self.rules.official):
             return np.ones(len(rows), dtype=bool)

@@ -234,7 +234,9 @@ class BoxFilter:
     def advance(self, state: Array, steps: float = 1.0) -> None:
         """Predict the (5, N, 4) array `state` in place."""
         x, v, var, cov, vel = state[0], state[1], state[2], state[3], state[4]  # faster than to unpack
-        drift, drift_velocity = self._variances(1, len(x)), self._variances(2, len(x))
+        n = len(x)
+        _, drift, drift_velocity = self._variances(n)
+        drift, drift_velocity = drift[:n], drift_velocity[:n]
         if self.motion.scaled:
             unit = self._unit(x)
             drift, drift_velocity = drift * unit, drift_velocity * unit
@@ -263,7 +265,7 @@ class BoxFilter:
     def correct(self, state: Array, measured: Array, scores: Array | None = None) -> None:
         """Update the (5, K, 4) array `state` in place by measurements (K, 4) in the model's coordinates."""
         x, v, var, cov, vel = state[0], state[1], state[2], state[3], state[4]
-        noise = self._variances(0, len(x))
+        noise = self._variances(len(x))[0][: len(x)]
         if self.motion.scaled:
             noise = noise * self._unit(x)
         if scores is not None:
@@ -391,12 +393,12 @@ class BoxFilter:
             np.concatenate([self._to(boxes[:, :4]), boxes[:, 4:]], axis=1) if self.turned else self._to(boxes)
         )
 
-    def _variances(self, kind: int, n: int) -> Array:
-        """Variances (n, 4): of detections (0), of what coordinates (1) or velocities (2) gain; full arrays add faster."""
+    def _variances(self, n: int) -> list[Array]:
+        """Variances (at least n, 4) of detections, and of what coordinates and velocities gain: full arrays add faster."""
         if n > len(self._noise[0]):
             rows = np.ones((2 * n, 1))
             self._noise = [rows * self._measured, rows * self._drift[0], rows * self._drift[1]]
-        return self._noise[kind][:n]
+        return self._noise
 
     def _unit(self, x: Array) -> Array | float:
         """Squared size that the noise is proportional to."""

@@ -138,11 +138,14 @@ class Lifecycle:
     def alive(self, now: float) -> NDArray[np.int64] | None:
         """Rows of the tracks that go on, or None when all do."""
         lost = self.misses.nonzero()[0]  # a few as a rule, and none that is seen now is overdue
-        gone = self.last.take(lost) < now - self.lost_seconds - _TOLERANCE
-        if self.drop_tentative:
-            gone |= self.id.take(lost) <= 0
-        if not np.count_nonzero(gone):
+        last, ids, oldest = self.last.take(lost), self.id.take(lost), now - self.lost_seconds - _TOLERANCE
+        if min(last.tolist(), default=now) >= oldest and not (
+            self.drop_tentative and min(ids.tolist(), default=1) <= 0
+        ):
             return None
+        gone = last < oldest
+        if self.drop_tentative:
+            gone |= ids <= 0
         stays = np.ones(len(self), dtype=bool)
         stays[lost[gone]] = False
         return stays.nonzero()[0]

@@ -15,10 +15,10 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10
-.PHONY: help demo test test-all judges conformance fuzz lab experiments lint docs bench wheels release clean
+.PHONY: help demo test test-all judges conformance fuzz lab experiments lint docs bench bench-compare bench-store wheels release clean
 
 help:  ## list the commands
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ifeq ($(UV),0)
 INSTALL := $(BIN)/python -m pip install -q -c constraints.txt
@@ -86,8 +86,25 @@ docs: $(V)/.ok-$(DOCS_EXTRAS)  ## build the documentation into site/
 	$(BIN)/python .ci/render_notebooks.py
 	$(BIN)/mkdocs build -q --strict
 
-bench: $(V)/.ok-$(BENCH_EXTRAS)  ## run the benchmarks, print their ratios
-	$(BIN)/python -m benchmarks
+# Peers that vtlab is measured against overwrite its OpenCV: they have an environment of their own, and one that can't be
+# installed is a row that says so.
+PEERS := .venv-bench
+$(PEERS)/.ok: benchmarks/peers.txt
+	@test -x $(PEERS)/bin/python || $(PY) -m venv $(PEERS)
+	@sed -e 's/ *\#.*//' -e '/^$$/d' $< | while read -r peer; do \
+		$(PEERS)/bin/python -m pip install -q $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS)) "$$peer" \
+			|| echo "$$peer can't be installed: its rows say so."; \
+	done
+	@touch $@
+
+bench: $(V)/.ok-$(BENCH_EXTRAS) $(PEERS)/.ok  ## every row beside its peer, in one run
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks table
+
+bench-compare: $(V)/.ok-$(BENCH_EXTRAS) $(PEERS)/.ok  ## the same, and what changed since the stored run
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks table --compare
+
+bench-store: $(V)/.ok-$(BENCH_EXTRAS) $(PEERS)/.ok  ## keep the run, write what README and docs say of speed
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks table --store
 
 # Versions or paths of the interpreters that the wheel is tried with; a version that isn't on this machine is left out.
 PYTHONS ?= 3.11 3.12 3.13
@@ -100,4 +117,4 @@ release: $(V)/.ok-$(DOCS_EXTRAS)  ## build, check, install the wheel alone and w
 	$(BIN)/mkdocs build -q -d site/$$($(BIN)/python -c "import vtlab; print(vtlab.__version__)")
 
 clean:  ## remove the environment and everything that was made
-	rm -rf $(V) site runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(V) $(PEERS) site runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

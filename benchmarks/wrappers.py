@@ -3,7 +3,7 @@
     python -m benchmarks wrappers [--objects 1]
 
 cv2 is given BGR frames, as OpenCV's own capture gives them; vtlab's frames are RGB and are turned once, outside a step.
-The two run by turns, frame by frame, so that both meet the same machine. Target: 1.05.
+The two run by turns, frame by frame, so that both meet the same machine; CPU time. Target: 1.05.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def textured(width: int, height: int, n: int) -> list[np.ndarray]:
 
 
 def measure(method: str, size: tuple[int, int], objects: int) -> tuple[float, float]:
-    """Median milliseconds of a step through vtlab and of cv2's own, `objects` trackers in each."""
+    """Median CPU milliseconds of a step through vtlab and of cv2's own, `objects` trackers in each."""
     width, height = size
     frames = textured(width, height, FRAMES)
     box = np.array([width // 4, height // 4, width // 4 + width // 8, height // 4 + height // 6], float)
@@ -60,18 +60,18 @@ def measure(method: str, size: tuple[int, int], objects: int) -> tuple[float, fl
     for k, image in enumerate(frames):
         frame, bgr = Frame(k, k / 30, image), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         frame.prepare(ours.forms)
-        begin = time.perf_counter()
+        begin = time.process_time()
         if k:
             ours.step(frame)
         else:
             ours.init(frame, Prompts(BoxPrompt(b, object_id=i) for i, b in enumerate(boxes, 1)))
-        middle = time.perf_counter()
+        middle = time.process_time()
         for tracker, b in zip(theirs, boxes, strict=True):
             if k:
                 tracker.update(bgr)
             else:
                 tracker.init(bgr, [round(v) for v in (*b[:2], *(b[2:] - b[:2]))])
-        end = time.perf_counter()
+        end = time.process_time()
         if k >= SKIPPED:
             spent[0].append(middle - begin)
             spent[1].append(end - middle)

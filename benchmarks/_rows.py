@@ -1,0 +1,288 @@
+"""The rows of the table: what vtlab is measured at, the peer, and the goal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import statistics
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._measure import BARE, Cost, Row, clocked, cpu_of
+
+SHARED = Path(os.environ.get("VTLAB_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+_BYTETRACK = {
+    "ioutrack (Rust)": ("benchmarks._association_peers:ioutrack", ("stream.npz",)),
+    "visiontrack-cpp (C++)": ("benchmarks._association_peers:visiontrack", ("stream.npz",)),
+    "edgefirst-tracker (Rust)": ("benchmarks._association_peers:edgefirst", ("stream.npz",)),
+}
+
+
+def association(method: str, scene: str) -> Callable[[Path], Cost]:
+    """Microseconds a frame of an associator's updates; the stream is laid down for the peers."""
+
+    def make(folder: Path) -> Cost:
+        from vtlab.testing import streams
+
+        if scene == "crowd":
+            stream = streams.crowd()
+        elif (SHARED / "mot").is_dir():
+            names = streams.DETECTIONS if scene == "real" else [scene]
+            stream = [d for name in names for d in streams.real(SHARED / "mot", name)]
+        else:
+            stream = streams.walkers(600, 16)
+        boxes, scores = zip(*((d.xyxy, d.confidence) for d in stream), strict=True)
+        np.savez(
+            folder / "stream.npz",
+            boxes=np.concatenate(boxes),
+            scores=np.concatenate(scores),
+            counts=[len(b) for b in boxes],
+        )
+        return lambda: streams.ours(method, stream)[1] * 1e6 / len(stream)
+
+    return make
+
+
+def around(folder: Path) -> Cost:
+    """Milliseconds a frame of `track` by given detections beyond the associator's own updates."""
+    import vtlab
+    from vtlab.detectors.public import PublicDetections
+    from vtlab.testing import streams
+    from vtlab.trackers.compose.by_detection import ByDetection
+
+    name = "MOT17-04-DPM"
+    detections = str(SHARED / "mot" / name / "det/det.txt")
+    stream = streams.real(SHARED / "mot", name)
+    video = vtlab.open_video(np.zeros((len(stream), 2, 2, 3), np.uint8), fps=30)
+
+    def cost() -> float:
+        tracker = ByDetection(PublicDetections(path=detections), "bytetrack")
+        begin = time.process_time()
+        vtlab.track(video, tracker=tracker, progress=False)
+        return (time.process_time() - begin - streams.ours("bytetrack", stream)[1]) * 1e3 / len(stream)
+
+    return cost
+
+
+def wrapper(method: str, size: tuple[int, int]) -> Callable[[Path], tuple[Cost, Mapping[str, Cost]]]:
+    """Milliseconds of a step of OpenCV's tracker through vtlab, and of cv2 called directly over the same frames."""
+
+    def make(folder: Path) -> tuple[Cost, Mapping[str, Cost]]:
+        from benchmarks import wrappers
+
+        last: list[float] = []
+
+        def ours() -> float:
+            mine, theirs = wrappers.measure(method, size, 1)
+            last[:] = [theirs]
+            return mine
+
+        return ours, {"cv2": lambda: last[0]}
+
+    return make
+
+
+def command(*words: str) -> Callable[[Path], Cost]:
+    """CPU seconds of a command of vtlab beyond those of a bare interpreter."""
+
+    def make(folder: Path) -> Cost:
+        bare = statistics.median(cpu_of(BARE) for _ in range(5))
+        return lambda: cpu_of([sys.executable, *words]) - bare
+
+    return make
+
+
+def mot17(folder: Path) -> None:
+    """The MOT17 sequences of the shared data with Lif_T's published output, as TrackEval lays them out."""
+    results = folder / "trackers/it/data"
+    results.mkdir(parents=True)
+    with zipfile.ZipFile(SHARED / "mot/results/Lif_T_MOT17-train.zip") as archive:
+        for source in sorted((SHARED / "mot").glob("MOT17-*")):
+            shutil.copytree(source, folder / "gt" / source.name, ignore=shutil.ignore_patterns("det"))
+            (results / f"{source.name}.txt").write_bytes(archive.read(f"Lif_T/{source.name}.txt"))
+
+
+def metrics(folder: Path) -> Cost:
+    """CPU seconds of HOTA, CLEAR and Identity from files to numbers, in a process that is warm."""
+    from benchmarks.metrics import by_vtlab
+
+    mot17(folder)
+    return clocked(lambda: by_vtlab(folder, "MOT17"))
+
+
+def evaluate(folder: Path) -> Cost:
+    """CPU seconds of the whole command, start of the interpreter and all."""
+    mot17(folder)
+    words = ["--truth", folder / "gt", "--tracks", folder / "trackers/it/data", "--as", "mot17"]
+    return lambda: cpu_of([sys.executable, "-m", "vtlab", "evaluate", *map(str, words)])
+
+
+def table(what: str) -> Callable[[Path], Cost]:
+    """CPU seconds of something done with `Tracks` of a million rows, or with many objects."""
+
+    def make(folder: Path) -> Cost:
+        from vtlab.sequence import first_prompts
+        from vtlab.tracks import Tracks
+
+        def tracks(frames: int, objects: int, first: int = 1) -> Tracks:
+            rng = np.random.default_rng(0)
+            corner = rng.random((frames * objects, 2)) * 1000
+            return Tracks.of(
+                np.repeat(np.arange(frames), objects),
+                np.tile(np.arange(first, first + objects), frames),
+                np.concatenate([corner, corner + 20], axis=1),
+                0.9,
+            )
+
+        file = folder / "tracks.parquet"
+        if what.startswith("prompts"):
+            many = tracks(1000, 200) if what == "prompts of 200" else tracks(100, 10_000)
+            return clocked(lambda: first_prompts(many))
+        if what == "concat":
+            parts = [tracks(1000, 500), tracks(1000, 500, 501)]
+            return clocked(lambda: Tracks.concat(parts))
+        million = tracks(1000, 1000)
+        million.save(file)
+        return clocked(lambda: Tracks.load(file) if what == "load" else million.save(file))
+
+    return make
+
+
+def loop(folder: Path) -> Cost:
+    """Milliseconds a frame that `track` adds to a tracker's own steps."""
+    import vtlab
+    from benchmarks import overhead
+
+    video = vtlab.open_video(np.zeros((overhead.FRAMES, 32, 32, 3), np.uint8))
+    video.digest()
+    prompts = vtlab.Prompts(
+        vtlab.BoxPrompt((1, 1, 9, 9), object_id=i) for i in range(1, overhead.OBJECTS + 1)
+    )
+    return lambda: overhead.looped(video, prompts) - overhead.bare(video, prompts)
+
+
+def tenth(folder: Path) -> tuple[Cost, Mapping[str, Cost]]:
+    """CPU milliseconds for every tenth frame of a 720p file, and OpenCV's: grab all, retrieve every tenth."""
+    import cv2
+
+    from vtlab.datasets.synthetic import synthetic
+    from vtlab.video import open_video, write_video
+
+    path = folder / "clip.mp4"
+    scene = synthetic(seed=1, seconds=200 / 30, size=(1280, 720))
+    write_video(path, (f.image for f in scene.video.frames()), fps=30)
+
+    def ours() -> None:
+        with open_video(path, cache_bytes=0) as video:
+            for frame in video[::10].frames():
+                assert frame.image.shape == (720, 1280, 3)
+
+    def theirs() -> None:
+        capture = cv2.VideoCapture(str(path))
+        for k in range(200):
+            assert capture.grab()
+            if k % 10 == 0:
+                capture.retrieve()
+        capture.release()
+
+    return clocked(ours, 1000 / 20), {"OpenCV": clocked(theirs, 1000 / 20)}
+
+
+ROWS = (
+    Row(
+        "sparse",
+        "ByteTrack, 14 boxes a frame (MOT17-02, FRCNN)",
+        "µs a frame",
+        association("bytetrack", "MOT17-02-FRCNN"),
+        _BYTETRACK,
+        1e6 / 600,
+        at_most=1e6 / 15_000,
+    ),
+    Row(
+        "crowd",
+        "ByteTrack, a crowd of 214 boxes",
+        "µs a frame",
+        association("bytetrack", "crowd"),
+        _BYTETRACK,
+        1e6 / 60,
+        at_most=1e6 / 2_500,
+    ),
+    Row(
+        "ocsort",
+        "OC-SORT, nine streams of real detections in a row",
+        "µs a frame",
+        association("ocsort", "real"),
+        {"trackers": ("benchmarks._association_peers:roboflow", ("stream.npz", "ocsort"))},
+        1e6 / 5937,
+        ratio=6.0,
+    ),
+    Row("around", "`track` by detection around the associator, MOT17-04", "ms a frame", around, at_most=0.3),
+    Row("loop", "the loop of `track` around a tracker's steps", "ms a frame", loop, at_most=0.15),
+    *(
+        Row(
+            f"{method}-{size[1]}",
+            f"{method} of OpenCV, {size[0]} x {size[1]}",
+            "ms a step",
+            wrapper(method, size),
+            ratio=round(1 / 1.05, 3),
+        )
+        for method in ("mosse", "medianflow", "kcf")
+        for size in ((576, 432), (1280, 720), (1920, 1080))
+    ),
+    Row(
+        "metrics",
+        "HOTA, CLEAR and Identity of five MOT17 sequences",
+        "CPU s",
+        metrics,
+        {
+            "TrackEval": ("benchmarks.metrics:by_trackeval", (".", "MOT17")),
+            "motrics (Rust)": ("benchmarks.metrics:by_motrics", (".", "MOT17")),
+        },
+        ratio=8.0,
+    ),
+    Row(
+        "evaluate",
+        "`vtlab evaluate` as a whole command, five MOT17 sequences",
+        "CPU s",
+        evaluate,
+        {"motrics (Rust)": ("benchmarks._peer:whole", ("benchmarks.metrics:by_motrics", ".", "MOT17"))},
+        at_most=0.9,
+    ),
+    Row(
+        "help",
+        "`vtlab --help` beyond a bare interpreter",
+        "CPU s",
+        command("-m", "vtlab", "--help"),
+        at_most=0.1,
+    ),
+    Row(
+        "trackers",
+        "`vtlab trackers` beyond a bare interpreter",
+        "CPU s",
+        command("-m", "vtlab", "trackers"),
+        at_most=0.2,
+    ),
+    Row(
+        "prompts-200",
+        "first prompts of 200 objects x 1,000 frames",
+        "CPU s",
+        table("prompts of 200"),
+        at_most=0.2,
+    ),
+    Row(
+        "prompts-10000",
+        "first prompts of 10,000 objects x 100 frames",
+        "CPU s",
+        table("prompts of 10,000"),
+        at_most=0.2,
+    ),
+    Row("load", "`Tracks.load`, a million rows", "CPU s", table("load"), at_most=0.15),
+    Row("save", "`Tracks.save`, a million rows", "CPU s", table("save"), at_most=0.2),
+    Row("concat", "`Tracks.concat`, two times half a million rows", "CPU s", table("concat"), at_most=0.1),
+    Row("tenth", "every tenth frame, 1280 x 720", "CPU ms a frame", tenth, ratio=1.0),
+)

@@ -14,7 +14,7 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,8 +43,8 @@ def changed(now: Mapping[str, Any], then: Mapping[str, Any] | None) -> str:
     return f"within noise ({factor:.2f} x{against})"
 
 
-def run(names: list[str], compare: bool) -> dict[str, Any]:
-    """Measure rows, print each as it ends."""
+def run(names: list[str], compare: bool, keep: Callable[[dict[str, Any]], None]) -> None:
+    """Measure rows, print each as it ends and hand on what there is by then."""
     before, rows = measure.stored()["rows"], {}
     for row in ROWS:
         if names and row.key not in names:
@@ -54,10 +54,8 @@ def run(names: list[str], compare: bool) -> dict[str, Any]:
             try:
                 found = measure.measure(row, Path(folder))
             except Exception as error:
-                print(
-                    f"{row.what}\n    could not be measured: {type(error).__name__}: {error}"[:400],
-                    flush=True,
-                )
+                why = f"{type(error).__name__}: {error}"[:300]
+                print(f"{row.what}\n    could not be measured: {why}", flush=True)
                 continue
         rows[row.key] = found
         print(f"{row.what}   {measure.goal(found)}   ({time.monotonic() - begin:.0f} s)")
@@ -66,7 +64,7 @@ def run(names: list[str], compare: bool) -> dict[str, Any]:
         if compare:
             print(f"    {changed(found, before.get(row.key))}")
         print(end="", flush=True)
-    return {"about": measure.about(), "rows": rows}
+        keep(dict(rows))
 
 
 def main() -> None:
@@ -92,19 +90,15 @@ def main() -> None:
     print(f"{about['machine']}; commit {about['commit']}; load {about['load']}", flush=True)
     if about["load"][0] > 1:
         print("The machine is busy: costs are too high; ratios, taken by turns, hold better.", flush=True)
-    found = run(asked.rows, asked.compare)
-    if asked.store:
-        kept = measure.stored()
-        found["about"]["load"] = about["load"]
-        text = claims.encoded(
-            {
-                "about": found["about"],
-                "rows": {**kept["rows"], **found["rows"]} if asked.rows else found["rows"],
-            }
-        )
-        write_whole(measure.STORED, lambda part: part.write_text(text))
-        claims.write()
-        print(f"Stored in {measure.STORED.name}; the docs' claims are written.")
+    kept = measure.stored()["rows"] if asked.rows else {}
+
+    def keep(rows: dict[str, Any]) -> None:
+        if asked.store:  # after each row, so that a run that is cut short leaves what it has
+            text = claims.encoded({"about": about, "rows": {**kept, **rows}})
+            write_whole(measure.STORED, lambda part: part.write_text(text, encoding="utf-8"))
+            claims.write()
+
+    run(asked.rows, asked.compare, keep)
 
 
 if __name__ == "__main__":

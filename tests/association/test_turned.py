@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from vtlab.association.parts import turned
 from vtlab.association.parts.similarity import buffered, diou, giou, iou, overlapping, paired_iou
 from vtlab.detectors.callable import CallableDetector
+from vtlab.detectors.recorded import record
 from vtlab.errors import AnswerError, InputError
 from vtlab.registry import ASSOCIATORS
 from vtlab.testing.streams import detections, frame, walkers
 from vtlab.trackers.compose.by_detection import ByDetection
 from vtlab.trackers.loop import track
+from vtlab.video import open_video
 
 LIGHT = {"botsort-reid": {"embedder": "histogram"}, "supervisely-botsort": {"with_reid": False}}
 """Parameters that need no weights, for associators that would."""
@@ -171,3 +173,13 @@ def test_corners_of_another_shape_are_named():
             ByDetection(CallableDetector(function=found), "sort"),
             progress=False,
         )
+
+
+def test_corners_are_recorded_and_come_back(tmp_path):
+    boxes = [[10, 10, 60, 30, 0.4]], [[12, 10, 62, 30, -0.4]]
+    seen = iter([oriented(boxes[0]), sv.Detections.empty(), oriented(boxes[1])])
+    detector = CallableDetector(function=lambda image: next(seen))
+    made = record(open_video(np.zeros((3, 90, 90, 3), np.uint8)), detector, tmp_path)
+    for index, box in ((0, boxes[0]), (2, boxes[1])):
+        np.testing.assert_allclose(turned.of_detections(made.at(index)), box, atol=1e-9)
+    assert len(made.at(1)) == 0

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
+from array import array
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from vtlab.trackers.memory import cuda
 from vtlab.weights.device import find_device
+
+if TYPE_CHECKING:
+    from vtlab.video import Frame
 
 
 def now() -> float:
@@ -33,3 +40,22 @@ def device_used(params: Mapping[str, Any], memory: Mapping[str, Any]) -> str:
         return "cuda"
     named = params.get("device")
     return find_device(str(named)).type if named and "torch" in sys.modules else "cpu"
+
+
+class Times:
+    """When the frames were taken that a tracker was given: 16 bytes a frame."""
+
+    def __init__(self) -> None:
+        self._index, self._seconds = array("q"), array("d")
+
+    def add(self, frame: Frame) -> None:
+        """Take note of a frame."""
+        self._index.append(frame.index)
+        self._seconds.append(frame.timestamp)
+
+    def seconds(self) -> NDArray[np.float64]:
+        """(F,) time of each frame up to the last one given, NaN for those that were not."""
+        index = np.array(self._index, dtype=np.int64)
+        seconds = np.full(int(index.max(initial=-1)) + 1, np.nan)
+        seconds[index] = self._seconds
+        return seconds

@@ -24,7 +24,7 @@ from vtlab.errors import AnswerError, InputError, Interrupted, PromptError, Trac
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import as_prompts, check_prompts
 from vtlab.registry import TRACKERS
-from vtlab.trackers.clock import device_used, now
+from vtlab.trackers.clock import Times, device_used, now
 from vtlab.trackers.create import create_tracker
 from vtlab.trackers.load import Load
 from vtlab.trackers.memory import Memory, Unmeasured
@@ -39,6 +39,7 @@ from vtlab.trackers.passes import (
     read_frames,
 )
 from vtlab.tracks import FrameTracks, Maker, Record, Source, Tracks, TracksBuilder
+from vtlab.tracks.motion import with_velocity
 from vtlab.video import Frame, StreamVideo, Video, open_video
 
 Report = Callable[[int, int], None]
@@ -259,6 +260,7 @@ class _Work:
         self._builder = TracksBuilder(self._size)
         self._final: Tracks | None = None
         self._seconds: list[float] = []
+        self._times = Times()
         self._cancelled = False
         self._read = 0
         self._reading = 0.0  # seconds in which frames were decoded: no work of the tracker
@@ -344,6 +346,7 @@ class _Work:
                 self._cancelled = True
                 return
             self._read += 1
+            self._times.add(frame)
             yield frame
 
     def _online(self, tracker: OnlineTracker, frames: Iterator[Frame], part: Pass) -> Answers:
@@ -401,7 +404,8 @@ class _Work:
             timing=self._timing(device_used(self._job.tracker.params, memory)),
             wall_seconds=round(self.spent + ahead, 6),
         )
-        return replace(tracks, record=record, step_seconds=np.array(self._seconds))
+        tracks = replace(tracks, record=record, step_seconds=np.array(self._seconds))
+        return with_velocity(tracks, self._times.seconds())
 
     def _timing(self, device: str) -> dict[str, Any]:
         offline = isinstance(self._job.tracker, OfflineTracker)

@@ -109,6 +109,7 @@ def test_compare_prints_the_table_and_the_answer(clip, tmp_path):
         (("track", "none.mp4", "-b", "1,1,9,9"), 1, "none.mp4' does not exist"),
         (("track", "{clip}", "-t", "cssrt", "-b", "1,1,9,9"), 1, "Did you mean 'csrt'"),
         (("track", "{clip}", "-b", "1,1,9"), 1, "expected 4 numbers"),
+        (("track", "{clip}", "--text", "dog"), 1, "'csrt' can't take TextPrompt: it takes BoxPrompt"),
         (("track", "{clip}", "-b", "1,1,9,9", "-o", "t.txt"), 1, "is the ending of boxes"),
         (("track", "{clip}", "-b", "1,1,9,9", "-P", "x"), 1, "expected NAME=VALUE"),
         (("track",), 2, "Missing argument"),
@@ -439,3 +440,15 @@ def test_commands_at_their_old_places_work_with_a_warning(tmp_path):
     assert "\n  lab " in overview
     assert not any(f"\n  {name} " in overview for name in ("align", "demo", "reproduce", "run"))
     assert "--jobs" in vtlab("run", "--help").stdout
+
+
+def test_texts_are_counted_on_after_boxes():
+    from vtlab.cli.options import prompts_of
+    from vtlab.prompts import BoxPrompt, TextPrompt
+
+    found = prompts_of(None, ["1,1,9,9"], None, 3, ["yellow taxi", "dog"])
+    assert list(found) == [
+        BoxPrompt((1, 1, 9, 9), frame=3),
+        TextPrompt("yellow taxi", object_id=2, frame=3),
+        TextPrompt("dog", object_id=3, frame=3),
+    ]

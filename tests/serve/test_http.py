@@ -21,7 +21,7 @@ import pytest
 pytest.importorskip("starlette", reason="needs vtlab[serve]")
 pytest.importorskip("uvicorn", reason="needs vtlab[serve]")
 
-from vtlab.prompts import BoxPrompt, MaskPrompt, Prompts
+from vtlab.prompts import BoxPrompt, MaskPrompt, Prompts, TextPrompt
 from vtlab.serve import wire
 from vtlab.serve.door import Call
 from vtlab.serve.fetch import open_bytes
@@ -87,6 +87,13 @@ def test_a_video_is_tracked_and_its_tracks_downloaded(client, video):
     assert status == 400
     assert "nothing" in told["error"]
     assert client.ask("GET", f"/jobs/{last['id']}/download?format=/etc/passwd.py:X")[0] == 400
+
+
+def test_a_text_is_refused_by_name(client, video):
+    prompts = json.loads(Prompts(TextPrompt("dog")).to_json())
+    status, told = create(client, video, prompts=prompts)
+    assert status == 400
+    assert "can't take TextPrompt ('dog')" in told["error"]
 
 
 def test_an_address_is_fetched_and_masks_come_as_runs(client, stream):

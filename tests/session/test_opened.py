@@ -1,4 +1,4 @@
-"""Tracks made elsewhere: opened as predictions, repaired, tracked again, exported."""
+"""Tracks made elsewhere: opened as predictions, repaired, tracked again, exported; what a session doesn't take."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.drifts import Drifts
-from vtlab.errors import FormatError, InputError, RegistryError, VtlabWarning
+from vtlab.errors import FormatError, InputError, PromptError, RegistryError, VtlabWarning
 from vtlab.formats import find_format, read_tracks
-from vtlab.prompts import BoxPrompt
+from vtlab.prompts import BoxPrompt, TextPrompt
 from vtlab.session import Session, file
 from vtlab.testing.scenes import moving_square, square_box
 from vtlab.tracks import Source, Tracks
@@ -138,3 +138,10 @@ def test_a_file_makes_no_address_be_asked(tmp_path):
     with pytest.raises(FormatError, match="isn't asked because a file says so"):
         Session.load(path)
     assert Session.load(path, VIDEO).tracker == "ncc"
+
+
+@pytest.mark.parametrize("tracker", ["ncc", "bytetrack", "sam3-text"])
+def test_a_text_is_no_key_figure(tracker):
+    made = Session(VIDEO, tracker=tracker)
+    with pytest.raises(PromptError, match=r"A session can't take TextPrompt .'dog'"):
+        made.add(TextPrompt("dog"))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtlab.errors import PromptError
-from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts, SkeletonPrompt
+from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, Prompts, SkeletonPrompt, TextPrompt
 from vtlab.segmenters import create_segmenter
 from vtlab.studio.annotator_state import UNDO_STEPS, AnnotatorState, Skeleton
 from vtlab.testing.scenes import moving_square, square_box
@@ -18,6 +18,11 @@ from vtlab.video import open_video
 
 VIDEO = open_video(moving_square())
 ARM = Skeleton(("hand", "elbow", "shoulder"), ((0, 1), (1, 2)))
+
+
+def test_a_text_is_no_figure_to_draw():
+    with pytest.raises(PromptError, match=r"The annotator can't take TextPrompt .'dog'"):
+        AnnotatorState(VIDEO, prompts=Prompts(TextPrompt("dog")))
 
 
 @pytest.fixture

@@ -134,7 +134,7 @@ def test_what_a_tracker_holds_out_stands_on_the_card(tmp_path):
     for ending in ("html", "md", "json"):
         text = found.save(tmp_path / f"card.{ending}").read_text(encoding="utf-8")
         assert "good holds to 8 fps" in text
-    assert "8 fps [10 fps, 5 fps]" in found.to_html()
+    assert "8 fps [10, 5]" in found.to_html()
     assert json.loads(found.to_json())["breaking"][0]["fails"] == 5
     with pytest.raises(InputError, match="breaking: there is no tracker 'good' here"):
         vtlab.decide(told({"fair": FAIR, "poor": POOR}), breaking=[point])
@@ -332,6 +332,9 @@ def test_the_card_on_the_command_line(tmp_path):
     assert done.exit_code == 0, done.output
     assert "Take poor" in done.stderr
     card = json.loads((tmp_path / "card.json").read_text())
-    assert card["limits"] == {"budget_ms": 10, "memory_mb": None, "licence": "commercial", "device": None}
+    assert {k: v for k, v in card["limits"].items() if v is not None} == {
+        "budget_ms": 10,
+        "licence": "commercial",
+    }
     refused = CliRunner().invoke(app, given)
     assert "are limits for a choice: name its --card" in str(refused.exception)

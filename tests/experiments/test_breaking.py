@@ -183,7 +183,7 @@ def test_the_point_is_where_the_mean_and_the_ends_of_its_interval_fall():
     spread = (-0.1, -0.05, 0.0, 0.0, 0.05, 0.1)
     found = point_of("a", "frame_rate", rows((0.9, 0.7, 0.55, 0.3), spread), 0.5)
     assert (found.holds, found.low, found.high, found.fails) == (10, 15, 10, 5)
-    assert found.text == "10 fps [15 fps, 10 fps]"
+    assert found.text == "10 fps [15, 10]"
     assert "6 pieces of 1 clip, which say nothing of other clips" in found.ground
     wide = point_of("a", "frame_rate", rows((0.9, 0.7, 0.55, 0.45), spread), 0.5)
     assert (wide.holds, wide.high, wide.fails) == (10, 5, 5)
@@ -236,7 +236,8 @@ def test_a_card_says_it_in_a_sentence():
     )
     assert "as it is" in wording([point("frame_rate", math.nan, None)])
     table = board(points).frame
-    assert table.loc["csrt", "frame_rate"] == "8 fps [8 fps, 8 fps]"
+    assert table.loc["frame rate", "csrt"] == "8 fps [8, 8]"
+    assert table.loc["occlusion", "csrt"] == "25% occlusion [25%, 25%]"
     assert wording([]) == ""
 
 

@@ -5,6 +5,7 @@ Where the numbers come from is told in `vtlab.experiments.breaking`; this is wha
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import isnan, nan
@@ -52,7 +53,14 @@ class BreakingPoint:
         """The level with its interval, for a table."""
         last = "" if self.fails is not None or self._nothing(self.holds) else " (last step)"
         told = f"{self._level(self.holds)}{last}"
-        return f"{told} [{self._level(self.low)}, {self._level(self.high)}]" if self.interval else told
+        return f"{told} [{self._short(self.low)}, {self._short(self.high)}]" if self.interval else told
+
+    def _short(self, level: float | None) -> str:
+        """A level without its words."""
+        number = re.search(r"\{.*?\}", self.form)
+        return (
+            self._level(level) if level is None or isnan(level) or number is None else number[0].format(level)
+        )
 
     def _level(self, level: float | None) -> str:
         return "as it is" if level is None else "–" if isnan(level) else self.form.format(level)
@@ -88,18 +96,18 @@ def _listed(parts: Sequence[str]) -> str:
 
 
 def board(points: Sequence[BreakingPoint]) -> Board:
-    """A row for each tracker, a column for each condition."""
+    """A row for each condition, a column for each tracker."""
     import pandas as pd
 
-    conditions = list(dict.fromkeys(p.condition for p in points))
+    trackers = list(dict.fromkeys(p.tracker for p in points))
     rows: dict[str, dict[str, str]] = {}
     for p in points:
-        rows.setdefault(p.tracker, dict.fromkeys(conditions, ""))[p.condition] = p.text
-    frame: pd.DataFrame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("tracker")
+        rows.setdefault(p.condition.replace("_", " "), dict.fromkeys(trackers, ""))[p.tracker] = p.text
+    frame: pd.DataFrame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("condition")
     first = points[0]
     caption = (
         f"The last step at which the mean overlap is at least {first.quality:g} (and at all milder ones); in brackets the "
         "last step at which the lower and the upper end of its 95 % interval is, step by step. “As it is”: on the untouched "
-        f"clip only; –: not even there. {first.ground}."
+        f"clip only; –: not even there. Means {first.ground}."
     )
     return Board(frame, "Breaking points", caption)

@@ -6,6 +6,7 @@ A list of values is a grid: `{csrt: {padding: [2, 3]}}` are two trackers. A list
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from vtlab.datasets import open_dataset
+from vtlab.datasets.catalog import CATALOG
 from vtlab.datasets.corruptions import CORRUPTIONS, corrupt
 from vtlab.datasets.samples import sample
 from vtlab.datasets.synthetic import synthetic
@@ -51,6 +53,13 @@ class Clip(Reference):
         found = _opened(self.kind, _frozen(self.options), self.name)
         return found if self.worse is None else _worse(found, *self.worse)
 
+    @property
+    def video(self) -> str:
+        """Path of its video, a file or a folder of images, as far as it lies on a disk."""
+        if self.kind == "clip":
+            return str(dict(self.options)["clip"])
+        return str(_opened(self.kind, _frozen(self.options), self.name).video.source)
+
     def facts(self) -> Any:
         """What its content is."""
         worse = None
@@ -82,6 +91,11 @@ class Method(Reference):
         """(name, parameters), as `compare` takes them."""
         return iter((self.name, dict(self.parameters)))
 
+    def on(self, clip: Clip) -> Method:
+        """The method on a clip: "{video}" in its parameters is the path of the clip's video."""
+        made = _beside(self.parameters, clip)
+        return self if made == self.parameters else replace(self, parameters=made)
+
     def lent(self) -> AbstractContextManager[Any]:
         """The tracker for `track`, while a `with` block runs; its weights stay loaded in this process."""
         return _POOL.lend(self.name, self.parameters)
@@ -92,6 +106,15 @@ class Method(Reference):
 
 
 _POOL = Pool()
+
+
+def _beside(value: Any, clip: Clip) -> Any:
+    """A parameter, in which "{video}" is the path of a clip's video."""
+    if isinstance(value, Mapping):
+        return {k: _beside(v, clip) for k, v in value.items()}
+    if isinstance(value, str) and "{video}" in value:
+        return os.path.normpath(value.replace("{video}", clip.video))
+    return value
 
 
 @lru_cache(maxsize=4)
@@ -197,7 +220,7 @@ def _synthetic(options: dict[str, Any], name: str, where: str) -> list[Clip]:
 
 def _sequences(entry: dict[str, Any], folder: Path, where: str) -> list[Clip]:
     only, limit = entry.pop("only", None), entry.pop("limit", None)
-    entry["dataset"] = str(_path(entry["dataset"], folder, where))
+    entry["dataset"] = str(_benchmark(entry["dataset"], folder, where))
     known = _dataset("dataset", _frozen(tuple(entry.items()))).names
     chosen = list(known) if only is None else only if isinstance(only, list) else [only]
     for name in chosen:
@@ -206,6 +229,22 @@ def _sequences(entry: dict[str, Any], folder: Path, where: str) -> list[Clip]:
                 f"{where}: {entry['dataset']} has no sequence {name!r}. {near(str(name), known)}"
             )
     return [Clip(n, "dataset", (*entry.items(), ("only", n))) for n in chosen[:limit]]
+
+
+def _benchmark(text: Any, folder: Path, where: str) -> Path:
+    """The folder of a data set; where there is none, the message says how a benchmark of that name is got."""
+    known = CATALOG.get(Path(str(text)).name)
+    try:
+        return _path(text, folder, where)
+    except ExperimentError as error:
+        if known is None:
+            raise
+        got = (
+            f"`vtlab data fetch {known.name}`"
+            if known.files
+            else f"get it from {known.page} ({known.access})"
+        )
+        raise ExperimentError(f"{error} Remedy: {got}, or write in `dataset` where your copy lies.") from None
 
 
 def _clip(entry: dict[str, Any], folder: Path, where: str) -> Clip:

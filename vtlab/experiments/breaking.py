@@ -205,7 +205,7 @@ def points(store: Store, quality: float | None = None) -> list[BreakingPoint]:
     rows = store.results()
     found = []
     for tracker in rows["tracker"].unique():
-        for name in rows["ladder"].unique():
+        for name in (n for n in LADDERS if n in set(rows["ladder"])):
             mine = rows[(rows["tracker"] == tracker) & (rows["ladder"] == name)]
             if len(mine):
                 found.append(point_of(str(tracker), str(name), mine, asked))
@@ -301,7 +301,7 @@ def _figure(rows: pd.DataFrame, quality: float) -> Figure:
     """A plot for each ladder: overlap by step, with its interval."""
     from vtlab.show.sheet import Sheet
 
-    names = [str(n) for n in rows["ladder"].unique()]
+    names = [n for n in LADDERS if n in set(rows["ladder"])]
     across = min(len(names), 4)
     down = -(-len(names) // across)
     sheet = Sheet(figsize=(max(2.9 * across, 4), 2.3 * down + 0.5), layout="constrained")

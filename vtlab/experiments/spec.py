@@ -316,7 +316,7 @@ class _Plan:
         shown, arguments = dict(told), {**self._values("fixed"), **{k: told[k] for k in self._values("grid")}}
         if "tracker" in told:
             shown["tracker"] = told["tracker"].label
-            arguments["tracker"] = told["tracker"]
+            arguments["tracker"] = told["tracker"].on(told["data"]) if "data" in told else told["tracker"]
         if "perturbation" in told:
             label, name, options = told["perturbation"]
             shown["perturbation"] = label

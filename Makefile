@@ -15,7 +15,7 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10
-.PHONY: help demo test test-all judges conformance fuzz lab experiments lint docs bench bench-compare bench-store wheels release clean
+.PHONY: help demo test test-all slurm judges conformance fuzz lab experiments lint docs bench bench-compare bench-store wheels release clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,7 +43,10 @@ test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-all: $(V)/.ok-$(TEST_EXTRAS)  ## the same with the slow tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not judge"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not judge and not slurm"
+
+slurm: $(V)/.ok-$(TEST_EXTRAS)  ## run a grid on a real SLURM of one node (Debian: apt install slurm-wlm munge)
+	$(BIN)/python -m pytest tests/experiments/test_slurm.py -m slurm -rs
 
 # The real clients, each in an environment of its own: they bring packages that overwrite vtlab's. JUDGES chooses some.
 JUDGES ?= $(basename $(notdir $(wildcard tests/judges/requirements/*.txt)))

@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 
@@ -22,6 +23,7 @@ from vtlab.engine.outcome import Outcome
 from vtlab.engine.store import Archive
 from vtlab.errors import ExperimentError, WriteError
 from vtlab.experiments import Store, leaderboard, load_experiment, run_experiment
+from vtlab.files import locked
 from vtlab.tracks import Tracks
 
 TRIALS = """
@@ -50,6 +52,12 @@ def nasty(what):
     if what == "raise":
         raise ValueError("can not")
     return {"value": 1.0}
+
+def device(n):
+    began = time.time()
+    time.sleep(0.05)
+    seen = float(os.environ["CUDA_VISIBLE_DEVICES"])
+    return {"device": seen, "process": os.getpid(), "began": began, "ended": time.time()}
 
 def warm(n):
     global MADE
@@ -240,6 +248,66 @@ def test_a_scheduler_that_runs_already(lab):
         address = cluster.scheduler_address
         store = run_experiment(load_experiment(spec, lab), lab / "runs", cluster=address)
     assert len(store.results()) == 2
+
+
+def test_what_runs_when_a_run_is_stopped_is_no_failure(lab):
+    """Ctrl-C with several jobs: the cells at work were kept as killed, and left out of the next run."""
+    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    (lab / "e.yaml").write_text(
+        yaml.safe_dump({"trial": "trials_of_engine.py:nasty", "grid": {"what": ["hang", "hang2"]}})
+    )
+    (lab / "trials_of_engine.py").write_text(TRIALS.replace('what == "hang"', 'what in ("hang", "hang2")'))
+    # A shell in the background has Ctrl-C ignored, and children inherit that.
+    code = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)" + RUN
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(lab / "e.yaml"), "2"], stderr=subprocess.PIPE, start_new_session=True
+    )
+    try:
+        deadline = time.monotonic() + 120
+        while sum("before" in f.read_text() for f in lab.glob("runs/e/staging/*/files/log.txt")) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=120)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
+    assert b"KeyboardInterrupt" in said
+    store = Store.of(load_experiment(lab / "e.yaml"), lab / "runs/e")
+    assert store.failed() == []
+
+
+def test_a_gpu_is_lent_to_one_cell_at_a_time(lab, monkeypatch):
+    """Devices 3 and 7 of a machine, three workers: cells that ask for one wait for it, each sees its own alone."""
+    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,7")
+    spec = {"name": "gpu", "trial": "trials_of_engine.py:device", "grid": {"n": list(range(6))}}
+    limits = {"limits": {"gpus": 1}}
+    rows = run_experiment(load_experiment({**spec, **limits}, lab), lab / "runs", jobs=3).results()
+    assert set(rows["device"]) == {3.0, 7.0}
+    assert rows["process"].nunique() == 2
+    for _, mine in rows.sort_values("began").groupby("device"):
+        assert (mine["began"].to_numpy()[1:] >= mine["ended"].to_numpy()[:-1]).all()
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    with pytest.raises(ExperimentError, match="n=0: its limits ask for a GPU, and no worker has one"):
+        run_experiment(load_experiment({**spec, **limits}, lab), lab / "none", jobs=2)
+
+
+def test_waiting_for_the_machine_is_no_part_of_a_cells_time(lab, monkeypatch):
+    """A cell that runs alone was stopped while it waited for others."""
+    monkeypatch.setenv("VTLAB_CACHE", str(lab / "cache"))
+    spec = {"name": "late", "trial": "trials_of_engine.py:count", "grid": {"n": [1]}}
+    spec["limits"] = {"alone": True, "seconds": 1.5}
+    with locked(lab / "cache/locks/machine.lock", shared=True):
+        running = threading.Thread(
+            target=run_experiment, args=(load_experiment(spec, lab), lab / "runs"), daemon=True
+        )
+        running.start()
+        while not list(lab.glob("runs/late/staging/*/files/log.txt")):
+            time.sleep(0.02)
+        time.sleep(2.0)
+    running.join(timeout=60)
+    (row,) = Archive(lab / "runs/late").table("provenance").to_pylist()
+    assert row["seconds"] < 1.5
 
 
 def test_clusters_that_are_none(tmp_path):

@@ -8,6 +8,7 @@ was its standard output; what a task prints goes to that task's log.
 from __future__ import annotations
 
 import faulthandler
+import math
 import os
 import pickle
 import queue
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from vtlab.engine.store import Archive
-from vtlab.engine.task import LOG, Status, Task, execute, failed, warm_up
+from vtlab.engine.task import BEGINS, LOG, WAITS, Status, Task, execute, failed, warm_up
 from vtlab.errors import ExperimentError
 
 _PERIOD = 0.1
@@ -31,6 +32,12 @@ _PERIOD = 0.1
 _START = 120.0
 """Seconds that a new process may take to import vtlab; they are no part of a task's time."""
 _HEAD = struct.Struct("<Q")
+_READY = "ready"
+"""What a process says when it can take tasks."""
+
+
+class GuardClosedError(Exception):
+    """A guard was closed while it watched a task."""
 
 
 class Guard:
@@ -50,23 +57,25 @@ class Guard:
 
         Raises:
             ExperimentError: The task can't be sent to another process, or none can be started.
+            GuardClosedError: It was closed meanwhile, as where a run is stopped: that is no fault of the task.
             WriteError: The store can't be written.
         """
         data = _packed(task)
         archive = Archive(folder, recover=False)
         work = archive.begin(task.key, run)
         self._start()
-        began = time.monotonic()
         try:
             self._send(pickle.dumps((data, str(folder), str(work), run)))
-            kind, found = self._watch(task, began)
+            kind, found, seconds = self._watch(task)
         except BaseException:
             self.close()  # Ctrl-C: what it does is not waited for
             raise
         if kind == "answer":
             return found  # type: ignore[no-any-return]
+        if self._process is None:
+            raise GuardClosedError(f"{task.name}: who watched it has ended.")
         self.close()
-        record = {"kind": kind, "reason": found, "seconds": time.monotonic() - began, "run": run}
+        record = {"kind": kind, "reason": found, "seconds": seconds, "run": run}
         return failed(archive, task, work, record)
 
     def close(self) -> None:
@@ -101,7 +110,7 @@ class Guard:
             ready = self._answers.get(timeout=_START)
         except queue.Empty:
             ready = None
-        if ready != "ready":
+        if ready != _READY:
             self.close()
             raise ExperimentError(
                 f"A process for cells could not be started ({sys.executable} -m vtlab.engine.guard); what it said is above."
@@ -114,26 +123,39 @@ class Guard:
                 pipe.write(_HEAD.pack(len(data)) + data)
                 pipe.flush()
 
-    def _watch(self, task: Task, began: float) -> tuple[str, Any]:
-        """("answer", its status), or what went wrong and why in words."""
-        limits = task.limits
+    def _watch(self, task: Task) -> tuple[str, Any, float]:
+        """("answer", its status), or what went wrong and why in words; and the seconds that it took.
+
+        While it waits until the machine is its own (or until another needs it no longer), its time stands still.
+        """
+        began = time.monotonic()
         while True:
-            left = (
-                _PERIOD if limits.seconds is None else min(_PERIOD, began + limits.seconds - time.monotonic())
-            )
+            left = _PERIOD if task.limits.seconds is None else began + task.limits.seconds - time.monotonic()
             try:
-                answer = self._answers.get(timeout=max(left, 0.0))
+                answer = self._answers.get(timeout=min(max(left, 0.0), _PERIOD))
             except queue.Empty:
-                if limits.seconds is not None and time.monotonic() - began >= limits.seconds:
-                    return "timeout", f"It took longer than {limits.seconds:g} s and was stopped."
-                used = self._memory() if limits.memory_mb is not None else 0.0
-                if limits.memory_mb is not None and used > limits.memory_mb:
-                    return (
-                        "memory",
-                        f"It held {used:.0f} MB, more than {limits.memory_mb:g} MB, and was stopped.",
-                    )
+                taken = max(time.monotonic() - began, 0.0)
+                broken = self._broken(task, taken)
+                if broken is not None:
+                    return (*broken, taken)
                 continue
-            return ("answer", answer) if isinstance(answer, Status) else ("killed", self._death())
+            if answer in (WAITS, BEGINS):
+                began = time.monotonic() if answer == BEGINS else math.inf
+                continue
+            taken = max(time.monotonic() - began, 0.0)
+            return (
+                ("answer", answer, taken) if isinstance(answer, Status) else ("killed", self._death(), taken)
+            )
+
+    def _broken(self, task: Task, taken: float) -> tuple[str, str] | None:
+        """Which limit a task has broken, and how; None if it keeps them."""
+        limits = task.limits
+        if limits.seconds is not None and taken >= limits.seconds:
+            return "timeout", f"It took longer than {limits.seconds:g} s and was stopped."
+        used = self._memory() if limits.memory_mb is not None else 0.0
+        if limits.memory_mb is not None and used > limits.memory_mb:
+            return "memory", f"It held {used:.0f} MB, more than {limits.memory_mb:g} MB, and was stopped."
+        return None
 
     def _memory(self) -> float:
         """Resident megabytes of the process and of what it started."""
@@ -212,14 +234,15 @@ def serve() -> None:
         answers.flush()
 
     warm_up()
-    answer("ready")
+    answer(_READY)
     while head := tasks.read(_HEAD.size):
         packed, folder, work, run = pickle.loads(tasks.read(_HEAD.unpack(head)[0]))  # noqa: S301 (of our own parent)
         log = os.open(Path(work) / "files" / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
-        status = execute(pickle.loads(packed), Path(folder), Path(work), run)  # noqa: S301
+        task = pickle.loads(packed)  # noqa: S301
+        status = execute(task, Path(folder), Path(work), run, answer)
         sys.stdout.flush()
         sys.stderr.flush()
         os.dup2(said, 1)

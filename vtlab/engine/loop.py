@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -26,13 +27,12 @@ Retry = Literal["", "failed", "all"]
 
 
 class Executor(Protocol):
-    """Where tasks are executed. A context manager.
+    """Where tasks are executed. A context manager."""
 
-    Attributes:
-        slots: Tasks that it takes at once.
-    """
-
-    slots: int
+    @property
+    def slots(self) -> int:
+        """Tasks that it takes at once, asked for again before each."""
+        ...
 
     def __enter__(self) -> Self:
         """Make it ready."""
@@ -174,8 +174,8 @@ class _Loop:
             self._archive.recover(lambda name: not claims.alive(name))
             self._again = {t.key for t in ahead} if retry == "all" else set()
             with self._executor:
-                self._work(crowd, claims, self._executor.slots)
-                self._work(quiet, claims, 1)
+                self._work(crowd, claims)
+                self._work(quiet, claims, most=1)
         return self._progress
 
     def _ahead(self, retry: Retry) -> list[Task]:
@@ -190,8 +190,9 @@ class _Loop:
         progress.kept = progress.total - progress.found - len(ahead)
         return ahead
 
-    def _work(self, ahead: deque[Task], claims: Claims, slots: int) -> None:
+    def _work(self, ahead: deque[Task], claims: Claims, most: int = sys.maxsize) -> None:
         while ahead or self._running or self._elsewhere:
+            slots = min(self._executor.slots, most)
             while ahead and len(self._running) < slots:
                 self._begin(ahead.popleft(), claims)
             if self._running:

@@ -32,6 +32,8 @@ from vtlab.registry import load_file
 
 State = Literal["done", "failed", "full"]
 _WITHIN = "VTLAB_WITHIN_A_CELL"
+WAITS, BEGINS = "waits", "begins"
+"""What a task tells of itself before it waits for others to end, and when it begins."""
 LOG = "log.txt"
 """What a cell printed, among its files."""
 
@@ -127,7 +129,9 @@ def _called(found: Any, target: str) -> Callable[..., Any]:
     return found  # type: ignore[no-any-return]
 
 
-def execute(task: Task, folder: Path, work: Path, run: str) -> Status:
+def execute(
+    task: Task, folder: Path, work: Path, run: str, tell: Callable[[str], None] = lambda word: None
+) -> Status:
     """Run a task and keep its result in the store, or why it failed.
 
     Args:
@@ -135,6 +139,7 @@ def execute(task: Task, folder: Path, work: Path, run: str) -> Status:
         folder: Of the store.
         work: The cell's own folder, as `Archive.begin` made it.
         run: Name of the run.
+        tell: Called with `WAITS` before it waits until the machine is its own, and with `BEGINS` when it begins.
     """
     archive = _archive(folder)
     started, cpu = time.perf_counter(), time.process_time()
@@ -148,8 +153,11 @@ def execute(task: Task, folder: Path, work: Path, run: str) -> Status:
     }
     outcome, problem = Outcome(), ""
     try:
+        tell(WAITS)
         with _conditions(task) as alone:
             record["alone"] = alone
+            started, cpu = time.perf_counter(), time.process_time()  # waiting is no part of its time
+            tell(BEGINS)
             outcome = as_outcome(_call(task, work / "files"))
         problem = outcome.problem
     except Exception as error:
@@ -240,6 +248,7 @@ def _held_to(cores: tuple[int, ...]) -> set[int]:
 def warm_up() -> None:
     """Load and look up what every task needs, so that the first one's time is its own."""
     import cv2  # noqa: F401
+    import pandas as pd  # noqa: F401 (pyarrow loads it as it makes its first table)
     import pyarrow.parquet  # noqa: F401
 
     package_digest()

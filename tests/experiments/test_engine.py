@@ -402,3 +402,29 @@ def test_a_limit_leaves_the_rest_for_the_next_run(lab):
     assert store.failed() == []
     assert leaderboard(store.results()).index.tolist() == ["b", "a"]
     assert json.loads(store.archive.table("provenance").to_pylist()[0]["axes"]).keys() == {"n"}
+
+
+def test_many_results_are_read_once_and_what_changed_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("vtlab.engine.gathered.WORTH", 5)
+    archive = Archive(tmp_path / "e")
+
+    def keep(key, value):
+        archive.finish(key, archive.begin(key, "run"), Outcome({"value": value}), {"name": key})
+
+    for n in range(8):
+        keep(f"c{n}", float(n))
+    first = archive.table("metrics")
+    assert first["value"].to_pylist() == [float(n) for n in range(8)]
+    with monkeypatch.context() as blind:
+        blind.setattr("vtlab.engine.store.read_parquet", None)  # nothing is read one by one
+        assert archive.table("metrics").equals(first)
+        assert archive.table("metrics", {"c3", "c1"})["value"].to_pylist() == [1.0, 3.0]
+    archive.drop(["c2"])
+    assert archive.table("metrics")["value"].to_pylist() == [0.0, 1.0, 3.0, 4.0, 5.0, 6.0, 7.0]
+    (tmp_path / "e/metrics/cell=c5/part-0.parquet").unlink()
+    shutil.copy(
+        tmp_path / "e/metrics/cell=c7/part-0.parquet", tmp_path / "e/metrics/cell=c5/part-0.parquet"
+    )
+    assert archive.table("metrics")["value"].to_pylist() == [0.0, 1.0, 3.0, 4.0, 7.0, 6.0, 7.0]
+    (tmp_path / "e/.metrics.gathered.parquet").write_bytes(b"no table")
+    assert len(archive.table("metrics")) == 7

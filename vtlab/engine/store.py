@@ -6,6 +6,7 @@
              provenance/cell=<key>/part-0.parquet   one row: its being there says that the result is
              files/<key>/                          what else a cell left: its log, an executed notebook, a video
              failed/<key>/                         why a cell failed, its log, what it had until then
+             .<table>.gathered.parquet             of many results the rows of a table once more, joined (`gathered`)
              cells.parquet                         the cells of the present specification: `cell` (key) and what varied
 
 Each table is one for pandas, pyarrow and DuckDB: `pandas.read_parquet("<folder>/metrics")`. A result is written beside
@@ -24,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vtlab.engine import gathered
 from vtlab.engine.outcome import Outcome, by_name, metric_rows, schema, timeline_rows
 from vtlab.errors import ExperimentError, WriteError
 from vtlab.files import check_folder, locked, read_json, read_parquet, write_whole
@@ -111,12 +113,12 @@ class Archive:
         import pyarrow as pa
 
         chosen = sorted(self.done() if keys is None else self.done() & set(keys))
+        if name in gathered.TABLES:
+            return gathered.rows_of(self.folder, name, chosen, schema(name), lambda file: _read(file, name))
         parts = []
         for key in chosen:
             for file in sorted((self.folder / name / f"cell={key}").glob("part-*.parquet")):
-                found = read_parquet(file, f"a table of {name}")
-                if name != "tracks":
-                    found = _of_kind(found, name, file)
+                found = read_parquet(file, "a table of tracks") if name == "tracks" else _read(file, name)
                 told = pa.array([key] * len(found), pa.string())
                 parts.append(found.append_column("cell", told).replace_schema_metadata())
         if not parts:
@@ -198,6 +200,8 @@ class Archive:
         """Remove results and failures; returns the bytes that came free."""
         freed = 0
         with self.held():
+            for name in gathered.TABLES:
+                gathered.place(self.folder, name).unlink(missing_ok=True)
             for key in keys:
                 # Backwards, so that a result whose removal is broken off is none.
                 for place in [*(self.folder / t / f"cell={key}" for t in reversed(TABLES)), self.files(key)]:
@@ -292,11 +296,11 @@ def _write_tables(work: Path, outcome: Outcome, record: Mapping[str, Any]) -> No
     _write(work, "provenance", {f.name: [record.get(f.name)] for f in schema("provenance")})
 
 
-def _of_kind(found: pa.Table, name: str, file: Path) -> pa.Table:
+def _read(file: Path, name: str) -> pa.Table:
     """A table with the columns of its kind, in their order; raises `ExperimentError` for another."""
     import pyarrow as pa
 
-    wanted = schema(name)
+    found, wanted = read_parquet(file, f"a table of {name}"), schema(name)
     try:
         return found.select(wanted.names).cast(wanted)
     except (KeyError, ValueError, pa.ArrowException) as error:

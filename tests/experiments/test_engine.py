@@ -422,9 +422,7 @@ def test_many_results_are_read_once_and_what_changed_is_read_again(tmp_path, mon
     archive.drop(["c2"])
     assert archive.table("metrics")["value"].to_pylist() == [0.0, 1.0, 3.0, 4.0, 5.0, 6.0, 7.0]
     (tmp_path / "e/metrics/cell=c5/part-0.parquet").unlink()
-    shutil.copy(
-        tmp_path / "e/metrics/cell=c7/part-0.parquet", tmp_path / "e/metrics/cell=c5/part-0.parquet"
-    )
+    shutil.copy(tmp_path / "e/metrics/cell=c7/part-0.parquet", tmp_path / "e/metrics/cell=c5/part-0.parquet")
     assert archive.table("metrics")["value"].to_pylist() == [0.0, 1.0, 3.0, 4.0, 7.0, 6.0, 7.0]
     (tmp_path / "e/.metrics.gathered.parquet").write_bytes(b"no table")
     assert len(archive.table("metrics")) == 7

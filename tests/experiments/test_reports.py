@@ -10,9 +10,12 @@ import yaml
 from typer.testing import CliRunner
 
 from vtlab.cli import app
+from vtlab.datasets.synthetic import synthetic
 from vtlab.errors import ExperimentError
 from vtlab.experiments import Store, leaderboard, load_experiment, run_experiment
-from vtlab.experiments.report import changes
+from vtlab.experiments.report import boards, changes
+from vtlab.metrics import combine, score, statistics
+from vtlab.registry import load_file
 
 TRIAL = """
 def score(clip, level, *, shift=0.0, broken=-1):
@@ -152,3 +155,45 @@ def test_parameters_of_a_tracker_are_one_line_and_a_column(lab):
     board = leaderboard(rows)
     assert sorted(board["search"]) == [1.5, 2.5]
     assert sorted(board.index) == ["ncc search=1.5", "ncc search=2.5"]
+
+
+FOUND = """
+import numpy as np
+from vtlab.comparison.cells import outcome_of
+from vtlab.comparison.proxies import Run
+
+def found(sequence, who):
+    return outcome_of(Run(who, sequence.name, "mot", answers(sequence, who), "", True), sequence, None, timed=False)
+
+def answers(sequence, who):
+    lost = int(sequence.name[-1]) / 10 + 0.2 * (who == "bad")
+    truth = sequence.truth.seen()
+    return truth.take(np.random.default_rng(len(truth)).random(len(truth)) > lost)
+"""
+
+
+def test_hota_is_of_all_sequences_joined_as_a_comparison_has_it(lab):
+    """It was the mean of the sequences' HOTA, which is another number than TrackEval's."""
+    (lab / "trials_of_mot.py").write_text(FOUND)
+    made = {"seconds": 0.3, "points": 0, "size": (96, 64)}
+    data = [{"synthetic": {**made, "size": [[96, 64]], "seed": n, "objects": 1 + n}} for n in range(5)]
+    spec = {"name": "mot", "data": data, "trial": "trials_of_mot.py:found", "grid": {"who": ["good", "bad"]}}
+    store = run_experiment(load_experiment(spec, lab), lab / "runs")
+    assert store.failed() == []
+    board = leaderboard(store.results())
+    clips = [synthetic(seed=n, objects=1 + n, name=f"synthetic-{n}", **made) for n in range(5)]
+    answers = load_file(str(lab / "trials_of_mot.py:answers"), "trial")
+    parts = {w: [score(answers(c, w), c, "mot") for c in clips] for w in ("good", "bad")}
+    for who, mine in parts.items():
+        whole = combine(mine)
+        for metric in ("HOTA", "DetA", "AssA", "MOTA", "IDF1", "IDSW", "CLR_FN"):
+            assert board.loc[who, metric] == pytest.approx(whole[metric])
+        assert abs(whole["HOTA"] - sum(p.values()["HOTA"] for p in mine) / 5) > 0.005
+    ranks = statistics.leaderboard(parts, "HOTA")
+    for mine, theirs in (("ci_low", "low"), ("ci_high", "high"), ("p", "p")):
+        assert board[mine].to_dict() == pytest.approx(ranks[theirs].to_dict(), nan_ok=True)
+    assert board["letters"].to_dict() == ranks["letters"].to_dict()
+    (shown,) = boards(store)
+    assert "HOTA, sequences joined ↑" in shown.headings
+    assert "as TrackEval does" in shown.caption
+    assert "success_auc, mean over sequences ↑" in boards(run(lab))[0].headings

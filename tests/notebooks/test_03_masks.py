@@ -16,8 +16,7 @@ NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "03_masks.ipynb"
 @pytest.mark.notebook
 def test_it_runs(tmp_path):
     small = {
-        "TRACKERS": ["flow", "xmem"],
-        "SIDES": [],
+        "TRACKERS": [["flow", {"side": 160}], "xmem"],
         "SECONDS": 0.4,
         "SIZE": [320, 180],
         "OUT": str(tmp_path / "out"),
@@ -31,4 +30,5 @@ def test_it_runs(tmp_path):
     assert {"J", "F", "J&F", "J_decay", "F_decay"} <= set(by_object)
     assert {"table.csv", "scores.parquet", "masks.png", "report.html"} <= kept
     table = pd.read_csv(tmp_path / "out" / "table.csv")
+    assert set(table["tracker"]) == {"flow side=160", "xmem"}
     assert table["J&F"].max() > 0.6

@@ -23,6 +23,6 @@ def test_annotate_track_correct(tmp_path):
 
 @pytest.mark.notebook
 def test_own_tracker(tmp_path):
-    small = {"TRACKERS": ["my-csrt", "ncc"], "SECONDS": 0.3, "OUT": str(tmp_path / "out")}
+    small = {"TRACKERS": [["my-csrt", {"padding": 2.0}], "ncc"], "SECONDS": 0.3, "OUT": str(tmp_path / "out")}
     run_notebook(FOLDER / "08_own_tracker.ipynb", tmp_path / "done.ipynb", small)
-    assert set(pd.read_csv(tmp_path / "out" / "table.csv")["tracker"]) == {"my-csrt", "ncc"}
+    assert set(pd.read_csv(tmp_path / "out" / "table.csv")["tracker"]) == {"my-csrt padding=2.0", "ncc"}

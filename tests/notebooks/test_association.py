@@ -21,9 +21,15 @@ def execute(name: str, folder: Path, parameters: dict) -> set[str]:
 
 @pytest.mark.notebook
 def test_multi_object(tmp_path):
-    small = {"TRACKERS": ["sort", "bytetrack"], "SECONDS": 1.0, "OBJECTS": 3, "FOLLOWER": "ncc"}
+    small = {
+        "TRACKERS": ["sort", ["bytetrack", {"high": 0.7}]],
+        "SECONDS": 1.0,
+        "OBJECTS": 3,
+        "FOLLOWER": "ncc",
+    }
     kept = execute("02_multi_object.ipynb", tmp_path, small)
     assert {"comparison.png", "labels.parquet", "side_by_side.mp4"} <= kept
+    assert "bytetrack high=0.7" in (tmp_path / "out" / "table.csv").read_text()
 
 
 @pytest.mark.notebook

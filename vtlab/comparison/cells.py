@@ -13,6 +13,8 @@ from vtlab.sequence import Sequence
 from vtlab.trackers.measure import speed
 from vtlab.tracks import Tracks
 
+COUNTS = "counts"
+"""In place of an object's id: numbers of such rows are what the run adds to metrics of several sequences joined."""
 UNTIMED = ("memory_mb",)
 """What a run that shares its process or the machine can't say: its weights may have been there before."""
 
@@ -49,13 +51,9 @@ def outcome_of(run: Run, sequence: Sequence, rule: str | None, *, timed: bool) -
 
 
 def _scores(tracks: Tracks, sequence: Sequence, run: Run, rule: str | None) -> list[dict[str, Any]]:
-    found = table([score(tracks, sequence, run.family, rule)], [run.tracker])
-    return [
-        {
-            **{str(k): v for k, v in row.items()},
-            "family": run.family,
-            "rule": row["rule"],
-            "sequence": run.sequence,
-        }
-        for row in found.to_dict("records")
-    ]
+    part = score(tracks, sequence, run.family, rule)
+    found = table([part], [run.tracker])
+    about = {"family": run.family, "rule": part.protocol.name, "sequence": run.sequence}
+    numbers = FAMILIES[run.family].numbers
+    kept = [] if numbers is None else [{**about, **numbers(part.counts), "object_id": COUNTS}]
+    return kept + [{**{str(k): v for k, v in row.items()}, **about} for row in found.to_dict("records")]

@@ -78,7 +78,7 @@ def compare(
     """
     if budget_ms is not None and not budget_ms > 0:
         raise InputError(f"budget_ms must be above 0 milliseconds a frame, got {budget_ms!r}.")
-    specs = _specs(trackers)
+    specs = specs_of(trackers)
     cards = {label: TRACKERS.card(spec) for label, (spec, _) in specs.items()}
     sequences = _sequences(video, prompts, truth)
     runs: list[Run] = []
@@ -122,7 +122,19 @@ def _joined(sequences: list[Sequence], runs: list[Run], rule: Any, budget_ms: fl
     return Comparison(tuple(s for s in sequences if s.name in done), tuple(runs), rule, budget_ms)
 
 
-def _specs(trackers: Iterable[Any] | Mapping[str, Any]) -> dict[str, tuple[Any, dict[str, Any]]]:
+def specs_of(
+    trackers: Iterable[Any] | Mapping[str, Any], **also: Any
+) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Label -> (tracker, parameters) of trackers as `compare` takes them, such as a notebook's `TRACKERS`.
+
+    Args:
+        trackers: Names, or [name, {parameter: value}], ...; the label of one with parameters names them.
+        also: Further parameters of each, such as one detector for all.
+
+    Raises:
+        InputError: None is given, or a label twice.
+        RegistryError: A name that is not known.
+    """
     if isinstance(trackers, str):
         trackers = [trackers]
     if not isinstance(trackers, Iterable):
@@ -140,7 +152,7 @@ def _specs(trackers: Iterable[Any] | Mapping[str, Any]) -> dict[str, tuple[Any, 
             raise InputError(
                 f"Tracker {name!r} is given twice. Give labels: {{'label': (name, parameters), ...}}."
             )
-        specs[name] = (spec, dict(params))
+        specs[name] = (spec, {**also, **params})
     if not specs:
         raise InputError(f"No tracker was given. Known: {', '.join(TRACKERS.names())}.")
     return specs

@@ -7,12 +7,13 @@ on it: it may be removed at any time, and is made again.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, WriteError
 from vtlab.files import read_parquet, write_whole
@@ -50,10 +51,9 @@ def rows_of(
     stamps = {key: stamp for key, file in files.items() if (stamp := _stamp(file))}
     whole = pa.schema([*schema, pa.field("cell", pa.string()), pa.field(_STAMP, pa.string())])
     old = _old(place(folder, name), whole)
-    cells, known = old["cell"].to_pylist(), old[_STAMP].to_pylist()
-    fits = np.array([stamps.get(c) == s for c, s in zip(cells, known, strict=True)], bool)
-    there = {c for c, fit in zip(cells, fits.tolist(), strict=True) if fit}
-    parts = [old.filter(pa.array(fits))]
+    known = dict(zip(*_pairs(old), strict=True))
+    there = {c for c, s in known.items() if stamps.get(c) == s}
+    parts = [_only(old, there)]
     fresh = [key for key in stamps if key not in there]
     for key in fresh:
         found = read(files[key]).cast(schema)
@@ -61,11 +61,35 @@ def rows_of(
             found = found.append_column(column, pa.array([text] * len(found), pa.string()))
         parts.append(found.cast(whole))
     table = pa.concat_tables(parts)
-    table = table.take(pa.array(np.argsort(np.array(table["cell"].to_pylist(), object), kind="stable")))
+    codes, names = _codes(table)
+    rank = np.empty(len(names), np.int64)
+    rank[np.argsort(np.array(names, object), kind="stable")] = np.arange(len(names))
+    table = table.take(pa.array(np.argsort(rank[codes], kind="stable")))
     if len(fresh) >= WORTH:
-        others = np.array([c not in stamps for c in cells], bool)
-        _write(place(folder, name), pa.concat_tables([table, old.filter(pa.array(others))]))
+        _write(place(folder, name), pa.concat_tables([table, _only(old, known.keys() - stamps.keys())]))
     return table.drop_columns([_STAMP])
+
+
+def _codes(table: pa.Table) -> tuple[NDArray[np.int64], list[str]]:
+    """For each row the place of its cell among the names of cells."""
+    found = table["cell"].combine_chunks().dictionary_encode()
+    return found.indices.to_numpy(zero_copy_only=False).astype(np.int64), found.dictionary.to_pylist()
+
+
+def _pairs(table: pa.Table) -> tuple[list[str], list[str]]:
+    """The cells of a table, and the stamp of each."""
+    codes, names = _codes(table)
+    _, first = np.unique(codes, return_index=True)
+    return names, table[_STAMP].take(first).to_pylist()
+
+
+def _only(table: pa.Table, cells: Collection[str]) -> pa.Table:
+    """The rows of some cells."""
+    import pyarrow as pa
+
+    codes, names = _codes(table)
+    wanted = np.array([name in cells for name in names], bool)
+    return table.filter(pa.array(wanted[codes]))
 
 
 def _stamp(file: Path) -> str:

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from vtlab.comparison.choice import deciding_metric
 from vtlab.metrics import statistics
+from vtlab.metrics.evaluation import Part, combine
 from vtlab.metrics.families import FAMILIES
 from vtlab.metrics.records import METRICS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_CASE = "what it ran on"
-CAPTION = (
+_CASE, _COUNTS = "what it ran on", "what it adds"
+MEANS = (
     "Means over the sequences' means over their cells, whatever else varies there; sd of cells: how far they differ, no "
-    "error of the mean. ci: 95 % jackknife-t interval over sequences (five or more; those of one scene count once). "
+    "error of the mean. "
+)
+JOINED = (
+    "All sequences and their cells joined: counts of matches are added before anything is divided, as TrackEval does for "
+    "its COMBINED row; times are means; sd of cells: how far single cells differ, no error of this number. "
+)
+CAPTION = (
+    "ci: 95 % jackknife-t interval over sequences (five or more; those of one scene count once). "
     "Who share a letter are not told apart; p, against the first, is adjusted for all pairs (sign flips of the "
     "sequences' differences)."
 )
-"""How the numbers of a leaderboard are to be read."""
+"""How the numbers of a leaderboard are to be read, after `MEANS` or `JOINED`."""
 
 
 def leaderboard(results: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
@@ -37,7 +45,8 @@ def leaderboard(results: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
 
     Returns:
         DataFrame indexed by tracker: family, cells, of, parameters that varied, metrics; beside the family's main metric
-        `_std` (a standard deviation between cells), `ci_low`, `ci_high`, `letters` and `p` (see `CAPTION`).
+        `_std` (a standard deviation between cells), `ci_low`, `ci_high`, `letters` and `p` (see `CAPTION`). Its `attrs` name
+        the families (`joined`) whose metrics are of all sequences joined, such as HOTA; those of others are means.
     """
     import pandas as pd
 
@@ -46,10 +55,24 @@ def leaderboard(results: pd.DataFrame, by: Sequence[str] = ()) -> pd.DataFrame:
     names = results["tracker"].astype(str)
     for column in told:
         names = names.where(results[column].astype(str) == "none", names + " " + results[column].astype(str))
-    rows = results.assign(tracker=names)
+    rows = results.assign(tracker=names, **{_COUNTS: _counts_of(results)})
     rows.attrs = {**results.attrs, "parameters": [c for c in parameters if c not in told]}
-    parts = [_of_family(part, str(family)) for family, part in rows.groupby("family", sort=False)]
-    return pd.concat(parts).reset_index().set_index("tracker")
+    parts = {str(f): _of_family(part, str(f)) for f, part in rows.groupby("family", sort=False)}
+    joined = tuple(f for f, part in parts.items() if part.attrs.get("joined"))
+    for part in parts.values():
+        part.attrs = {}
+    table = pd.concat(parts.values()).reset_index().set_index("tracker")
+    table.attrs["joined"] = joined
+    return table
+
+
+def _counts_of(results: pd.DataFrame) -> list[Any]:
+    """What each row adds to metrics of several sequences joined; None where that is not known."""
+    known = results.attrs.get("counts", {})
+    if not known or "key" not in results or "sequence" not in results:
+        return [None] * len(results)
+    places = zip(results["key"], results["tracker"], results["sequence"], strict=True)
+    return [known.get((str(k), str(t), str(s))) for k, t, s in places]
 
 
 def _of_family(rows: pd.DataFrame, family: str) -> pd.DataFrame:
@@ -79,15 +102,22 @@ def _ranked(table: pd.DataFrame, rows: pd.DataFrame, main: str, total: int) -> p
     """The table in order, with what is known of its main metric."""
     group = rows.groupby(["family", "tracker"], sort=False)
     names = table.index.get_level_values("tracker")
-    values = by_scene(rows, main, [n for n, k in zip(names, table["cells"], strict=True) if k == total])
+    whole = [str(n) for n, k in zip(names, table["cells"], strict=True) if k == total]
     added: dict[str, Any] = {f"{main}_std": group[main].std()}
-    if values:
-        found = statistics.of_values(values, METRICS[main])
-        for name, mine in values.items():
-            table.loc[names == name, main] = float(np.mean(list(mine.values())))
-        few = len(next(iter(values.values())))
+    parts = _parts(rows[rows[main].notna()])
+    values = {} if parts else by_scene(rows, main, whole)
+    for name, mine in parts.items():
+        for metric, value in combine(mine).items():
+            if metric in table:
+                table.loc[names == name, metric] = value
+    for name, of_scene in values.items():
+        table.loc[names == name, main] = float(np.mean(list(of_scene.values())))
+    table.attrs["joined"] = bool(parts)
+    found = _ranks({n: parts[n] for n in whole if n in parts}, values, main)
+    if found is not None:
+        few = found.attrs["clusters"]
         shown = [("ci_low", "low"), ("ci_high", "high")] if few >= statistics.FEWEST else []
-        shown += [("letters", "letters"), ("p", "p")] if few > 1 and len(values) > 1 else []
+        shown += [("letters", "letters"), ("p", "p")] if few > 1 and len(found) > 1 else []
         added |= {column: found[source].reindex(names).to_numpy() for column, source in shown}
     for place, (name, column) in enumerate(added.items(), list(table.columns).index(main) + 1):
         table.insert(place, name, column)
@@ -97,6 +127,33 @@ def _ranked(table: pd.DataFrame, rows: pd.DataFrame, main: str, total: int) -> p
         key=lambda i: (table["cells"].iloc[i] < total, -worth.fillna(-np.inf).iloc[i], str(names[i])),
     )
     return table.iloc[order]
+
+
+def _parts(rows: pd.DataFrame) -> dict[str, list[Part]]:
+    """Tracker -> a part for each sequence, in which the counts of its cells are joined; empty unless all rows have some."""
+    if not len(rows) or rows[_COUNTS].map(lambda c: c is None).any():
+        return {}
+    found: dict[str, list[Part]] = {}
+    for place, mine in rows.groupby(["tracker", "sequence"]):
+        tracker, sequence = map(str, place)  # type: ignore[call-overload]
+        part = Part(
+            str(mine["family"].iloc[0]),
+            None,
+            sum(mine[_COUNTS].iloc[1:], mine[_COUNTS].iloc[0]),
+            {},
+            sequence,
+        )
+        found.setdefault(tracker, []).append(part)
+    return found
+
+
+def _ranks(
+    parts: Mapping[str, list[Part]], values: Mapping[str, Mapping[str, float]], main: str
+) -> pd.DataFrame | None:
+    """Interval, letters and p of trackers that have all cells: of their joined counts, or of means over scenes."""
+    if parts and len({tuple(p.sequence for p in mine) for mine in parts.values()}) == 1:
+        return statistics.leaderboard(parts, main)
+    return statistics.of_values(values, METRICS[main]) if values else None
 
 
 def by_scene(rows: pd.DataFrame, metric: str, trackers: Sequence[str]) -> dict[str, dict[str, float]]:

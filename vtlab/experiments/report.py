@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +15,12 @@ from vtlab import provenance
 from vtlab.comparison.choice import deciding_metric
 from vtlab.engine.task import load_target
 from vtlab.errors import ExperimentError
-from vtlab.experiments.board import CAPTION, by_scene, leaderboard
+from vtlab.experiments.board import CAPTION, JOINED, MEANS, by_scene, leaderboard
 from vtlab.experiments.curves import Section
 from vtlab.experiments.store import Store
 from vtlab.metrics import statistics
 from vtlab.metrics.families import FAMILIES
+from vtlab.metrics.records import METRICS
 from vtlab.show.board import Board
 from vtlab.show.page import Page
 
@@ -53,7 +54,11 @@ def _leaderboards(store: Store, by: Sequence[str]) -> list[Board]:
         main = deciding_metric(rows, str(family)) if known else None
         lacking = tuple(rows.index[rows["cells"] < rows["of"]]) if "of" in rows else ()
         title = FAMILIES[str(family)].title if known else store.folder.name
-        found.append(Board(rows, title, CAPTION, main, unranked=lacking))
+        joined = str(family) in table.attrs["joined"]
+        heading = f"{main}, sequences joined" if joined else f"{main}, mean over sequences"
+        told = {main: replace(METRICS[main], title=heading)} if main else {}
+        caption = (JOINED if joined else MEANS) + CAPTION
+        found.append(Board(rows, title, caption, main, unranked=lacking, known=told))
     return found
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from vtlab.comparison.cells import COUNTS
 from vtlab.engine.store import Archive, Failed
 from vtlab.errors import ExperimentError
 from vtlab.experiments.spec import Cell, Experiment
 from vtlab.files import parse_json
+from vtlab.metrics.families import FAMILIES
 from vtlab.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -104,6 +107,7 @@ class Store:
             .to_pandas()
             .rename(columns={"cell": "key"})
         )
+        counts = _counts(long[long["object_id"] == COUNTS])
         long = long[long["object_id"] == "all"]
         if not len(long):
             raise ExperimentError(f"{self.folder}: no cell has finished, so there are no results.")
@@ -116,6 +120,7 @@ class Store:
         settings = {name for cells in (self.cells or {}).values() for c in cells for name in c.settings}
         joined.attrs["parameters"] = [c for c in axes.columns if c != "key"]
         joined.attrs["settings"] = [c for c in axes.columns if c.removeprefix("tracker.") in settings]
+        joined.attrs["counts"] = counts
         first = ["tracker", "sequence", "family"]
         return joined[[*first, *(c for c in joined.columns if c not in (*first, "key")), "key"]].reset_index(
             drop=True
@@ -150,6 +155,35 @@ class Store:
         ]
         table = pd.DataFrame(rows).astype(object).where(lambda t: t.notna(), None)
         self.archive.list_cells({str(name): column.tolist() for name, column in table.items()})
+
+
+class Counts(dict[tuple[str, str, str], Any]):
+    """(key, tracker, sequence) -> what that run adds to metrics of several sequences joined.
+
+    Tables carry it on, which copy and compare what they carry: it is the same as itself alone, and never copied.
+    """
+
+    def __deepcopy__(self, memo: Any) -> Counts:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _counts(rows: pd.DataFrame) -> Counts:
+    """Counts of rows of a store, of those that are whole."""
+    found = Counts()
+    for place, mine in rows.groupby(["key", "tracker", "sequence", "family"], sort=False):
+        key, tracker, sequence, family = map(str, place)  # type: ignore[call-overload]
+        of_numbers = FAMILIES[family].of_numbers if family in FAMILIES else None
+        if of_numbers is not None:
+            with suppress(KeyError):  # of another version: then there are none
+                found[key, tracker, sequence] = of_numbers(
+                    dict(zip(mine["metric"], mine["value"], strict=True))
+                )
+    return found
 
 
 def _flat(axes: Mapping[str, Any], beside: Mapping[str, Any] | None = None) -> dict[str, Any]:

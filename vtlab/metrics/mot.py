@@ -10,7 +10,7 @@ Papers: Luiten et al., "HOTA", IJCV 2021; Bernardin and Stiefelhagen, "CLEAR MOT
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -77,6 +77,28 @@ class Counts:
 
     def __add__(self, other: Counts) -> Counts:
         return Counts(**{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)})
+
+    def numbers(self) -> dict[str, float]:
+        """Every count by name, those of an array as NAME.0, NAME.1, ...; `of_numbers` makes counts of them again."""
+        found: dict[str, float] = {}
+        for f in fields(self):
+            value = getattr(self, f.name)
+            array = isinstance(value, np.ndarray)
+            found |= (
+                {f"{f.name}.{i}": float(x) for i, x in enumerate(value)} if array else {f.name: float(value)}
+            )
+        return found
+
+    @classmethod
+    def of_numbers(cls, numbers: Mapping[str, float]) -> Counts:
+        """Counts of what `numbers` told of others; raises KeyError where one is missing."""
+        arrays = {f.name: isinstance(getattr(cls(), f.name), np.ndarray) for f in fields(cls)}
+        n = len(ALPHAS)
+        given: dict[str, Any] = {
+            name: np.array([numbers[f"{name}.{i}"] for i in range(n)]) if array else numbers[name]
+            for name, array in arrays.items()
+        }
+        return cls(**given)
 
     def hota_curves(self) -> dict[str, Array]:
         """Return HOTA and its parts at each of `ALPHAS`."""

@@ -60,6 +60,8 @@ class Family:
         timeline_label: What a timeline shows, for an axis.
         combiner: From counts of sequences to a function of their positions (repeats allowed), where joining them once
             makes thousands of selections cheap; None = `combine` anew.
+        numbers: From counts to name -> number, as a store keeps them; None where they are not kept.
+        of_numbers: From such numbers to counts again; raises KeyError where one is missing.
         repeated: From the counts of several runs on one sequence to those of the sequence; None: there are no such runs.
         claims: Whether tracks and truth look like this family's, where none is named; the last that does wins.
         classes: Counts of each label of truth; None where the family is not scored by class.
@@ -82,6 +84,8 @@ class Family:
     judge: Callable[[Case, Any], Judged]
     timeline_label: str
     combiner: Callable[[Sequence[Any]], Select] | None = None
+    numbers: Callable[[Any], dict[str, float]] | None = None
+    of_numbers: Callable[[Mapping[str, float]], Any] | None = None
     repeated: Callable[[Sequence[Any]], Any] | None = None
     claims: Callable[[Tracks, Tracks], bool] | None = None
     classes: Callable[[Case, Any], dict[str, Any]] | None = None

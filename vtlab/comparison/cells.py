@@ -53,7 +53,12 @@ def outcome_of(run: Run, sequence: Sequence, rule: str | None, *, timed: bool) -
 def _scores(tracks: Tracks, sequence: Sequence, run: Run, rule: str | None) -> list[dict[str, Any]]:
     part = score(tracks, sequence, run.family, rule)
     found = table([part], [run.tracker])
-    about = {"family": run.family, "rule": part.protocol.name, "sequence": run.sequence}
+    about = {
+        "tracker": run.tracker,
+        "family": run.family,
+        "rule": part.protocol.name,
+        "sequence": run.sequence,
+    }
     numbers = FAMILIES[run.family].numbers
     kept = [] if numbers is None else [{**about, **numbers(part.counts), "object_id": COUNTS}]
     return kept + [{**{str(k): v for k, v in row.items()}, **about} for row in found.to_dict("records")]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 
+import IPython.display
 import pandas as pd
 import pytest
 import yaml
@@ -12,10 +14,11 @@ from typer.testing import CliRunner
 from vtlab.cli import app
 from vtlab.datasets.synthetic import synthetic
 from vtlab.errors import ExperimentError
-from vtlab.experiments import Store, leaderboard, load_experiment, run_experiment
+from vtlab.experiments import Store, leaderboard, live, load_experiment, run_experiment
 from vtlab.experiments.report import boards, changes
 from vtlab.metrics import combine, score, statistics
 from vtlab.registry import load_file
+from vtlab.video import open_video
 
 TRIAL = """
 def score(clip, level, *, shift=0.0, broken=-1):
@@ -197,3 +200,48 @@ def test_hota_is_of_all_sequences_joined_as_a_comparison_has_it(lab):
     assert "HOTA, sequences joined ↑" in shown.headings
     assert "as TrackEval does" in shown.caption
     assert "success_auc, mean over sequences ↑" in boards(run(lab))[0].headings
+
+
+def test_a_run_is_followed_by_a_live_table_in_a_notebook_and_a_bar_in_a_terminal(lab, monkeypatch, capsys):
+    shown = []
+
+    class Handle:
+        def update(self, bundle, raw):
+            shown.append(bundle)
+
+    def display(bundle, raw, display_id):
+        shown.append(bundle)
+        return Handle()
+
+    monkeypatch.setattr(IPython.display, "display", display)
+    monkeypatch.setattr(live, "in_a_notebook", lambda: True)
+    monkeypatch.setattr(live, "LEAST", 0.0)
+    monkeypatch.setattr(live, "SHARE", 0)
+    (lab / "trials_of_reports.py").write_text(TRIAL)
+    spec = {"name": "live", "trial": "trials_of_reports.py:score", "grid": {"clip": [0, 1, 2], "level": [0]}}
+    experiment = load_experiment({**spec, "fixed": {"broken": 1}}, lab)
+    run_experiment(experiment, lab / "runs", progress=True)
+    texts = [bundle["text/plain"] for bundle in shown]
+    assert texts[0] == "0 of 3 cells done."
+    assert "1 of 3 cells done; at work: clip=1, level=0." in texts
+    assert texts[-1] == "2 of 3 cells done, 1 failed."
+    assert "like-good" in shown[-1]["text/html"]
+    monkeypatch.setattr(live, "in_a_notebook", lambda: False)
+    run_experiment(experiment, lab / "runs", progress=True)
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_plain_cells_are_seen_side_by_side(lab):
+    size = {"seconds": 0.2, "objects": 1, "points": 0, "size": [[96, 64]]}
+    spec = {"data": [{"synthetic": {**size, "seed": [0, 1]}}], "trackers": ["identity", "ncc"]}
+    (lab / "plain.yaml").write_text(yaml.safe_dump(spec))
+    run_experiment(lab / "plain.yaml")
+    page = lab / "out" / "r.html"
+    ran = CliRunner().invoke(app, ["lab", "show", str(lab / "plain.yaml"), "--html", str(page), "--videos"])
+    assert ran.exit_code == 0, ran.output
+    links = set(re.findall(r"<a href='([^']+mp4)'>side by side</a>", page.read_text()))
+    assert len(links) == 2  # one for each clip, in which both trackers are
+    for link in links:
+        video = open_video(page.parent / link)
+        assert len(video) == 6
+        assert video.width >= 2 * 96

@@ -30,7 +30,7 @@ def outputs(monkeypatch):
         return Handle(len(texts) - 1)
 
     monkeypatch.setattr(IPython.display, "display", display)
-    monkeypatch.setattr(bars, "_in_a_notebook", lambda: True)
+    monkeypatch.setattr(bars, "in_a_notebook", lambda: True)
     return texts
 
 

@@ -126,7 +126,7 @@ def _check_retry(retry: str) -> None:
 @contextmanager
 def _watched(name: str, what: str = "cell") -> Iterator[Callable[[Progress], Any]]:
     with progress_bar(name, what) as bar:
-        yield lambda progress: bar(progress.ended, progress.total)
+        yield lambda told: bar(told.ended, told.total, "; ".join(list(told.running)[:4]))
 
 
 def status(spec: Spec, out: Out = None, as_json: Json = False) -> None:
@@ -164,16 +164,21 @@ def show(
     by: Annotated[list[str] | None, typer.Option("--by", help="Tell rows apart by this axis too.")] = None,
     html: Annotated[Path | None, typer.Option("--html", help="Write the report as one page.")] = None,
     markdown: Annotated[Path | None, typer.Option("--markdown", help="Write the tables as Markdown.")] = None,
+    videos: Annotated[
+        bool, typer.Option("--videos", help="For the page: a video of each clip, its trackers side by side.")
+    ] = False,
     latex: Annotated[Path | None, typer.Option("--latex", help="Write the tables for a paper.")] = None,
     as_json: Json = False,
 ) -> None:
     """Show the leaderboard of an experiment, and write its report."""
     from vtlab.experiments import report
+    from vtlab.experiments.videos import side_by_side
     from vtlab.files import write_whole
 
     store, told = _store(spec, out), tuple(by or ())
     if html is not None:
-        report.page(store, told, beside=html).write(html)
+        made = side_by_side(store) if videos else {}
+        report.page(store, told, beside=html, videos=made).write(html)
     for path, form in ((markdown, "to_markdown"), (latex, "to_latex")):
         if path is not None:
             write_whole(path, "\n".join(getattr(board, form)() for board in report.boards(store, told)))

@@ -53,7 +53,7 @@ def _strict(value: Any) -> Any:
 
 @contextmanager
 def progress_bar(name: str, unit: str = "frame") -> Iterator[Any]:
-    """A progress bar: gives a function to be called with (done, in all)."""
+    """A progress bar: gives a function to be called with (done, in all), and with what is at work."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (
@@ -65,7 +65,12 @@ def progress_bar(name: str, unit: str = "frame") -> Iterator[Any]:
     )
     with Progress(*columns, console=stderr(), transient=True) as bar:
         task = bar.add_task(escape(name), total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+        def update(done: int, total: int, doing: str = "") -> None:
+            told = escape(f"{name}: {doing}" if doing else name)
+            bar.update(task, completed=done, total=total or None, description=told)
+
+        yield update
 
 
 def print_facts(title: str, facts: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,13 +62,20 @@ def _leaderboards(store: Store, by: Sequence[str]) -> list[Board]:
     return found
 
 
-def page(store: Store, by: Sequence[str] = (), *, beside: Path | None = None) -> Page:
+def page(
+    store: Store,
+    by: Sequence[str] = (),
+    *,
+    beside: Path | None = None,
+    videos: Mapping[str, Path] | None = None,
+) -> Page:
     """The report of an experiment.
 
     Args:
         store: Of its results.
         by: As in `leaderboard`.
         beside: File that the page goes to, from which links go.
+        videos: Key of a cell -> a video in which its tracker is seen beside the others (`videos.side_by_side`).
     """
     rows = store.archive.table("provenance", store.keys()).to_pylist()
     failures = store.failures()
@@ -95,7 +102,11 @@ def page(store: Store, by: Sequence[str] = (), *, beside: Path | None = None) ->
         _List(
             "Cells",
             [
-                (r["name"], f"{r['seconds']:.1f} s", _links(store.archive.files(r["cell"]), start))
+                (
+                    r["name"],
+                    f"{r['seconds']:.1f} s",
+                    _links(store.archive.files(r["cell"]), start, (videos or {}).get(r["cell"])),
+                )
                 for r in rows
             ],
         )
@@ -118,9 +129,10 @@ def page(store: Store, by: Sequence[str] = (), *, beside: Path | None = None) ->
     )
 
 
-def _links(folder: Path, start: Path) -> list[tuple[str, str]]:
-    """(name, address) of what a cell left that is worth a look."""
-    return [(n, os.path.relpath(folder / n, start)) for n in _SHOWN if (folder / n).is_file()]
+def _links(folder: Path, start: Path, video: Path | None = None) -> list[tuple[str, str]]:
+    """(name, address) of what a cell left that is worth a look, and of the video that it is in."""
+    found = [(n, os.path.relpath(folder / n, start)) for n in _SHOWN if (folder / n).is_file()]
+    return found if video is None else [("side by side", os.path.relpath(video, start)), *found]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from vtlab.contracts import OnResult
 from vtlab.engine.loop import Executor, OneByOne, Progress, Retry, run_tasks
 from vtlab.engine.store import Archive
 from vtlab.errors import ExperimentError
+from vtlab.experiments.live import Live
 from vtlab.experiments.spec import Experiment, load_experiment
 from vtlab.experiments.store import Store
 
@@ -25,7 +27,7 @@ def run_experiment(
     cluster: Any = None,
     limit: int | None = None,
     retry: Retry = "",
-    progress: Callable[[Progress], None] | None = None,
+    progress: bool | Callable[[Progress], None] | None = None,
     on_result: OnResult | None = None,
 ) -> Store:
     """Execute every cell of an experiment that has no result yet.
@@ -42,7 +44,8 @@ def run_experiment(
             scheduler.
         limit: Cells to execute at most.
         retry: "failed" tries failed cells again, "all" executes every cell anew.
-        progress: Called with a `Progress` whenever a cell begins or ends.
+        progress: True shows how far it is (in a notebook by a table of what is known so far, in a terminal by a bar); a
+            function is called with a `Progress` whenever a cell begins or ends.
         on_result: Is told each row of each result as it comes, with its cell's tracks and files.
 
     Returns:
@@ -59,15 +62,15 @@ def run_experiment(
     folder = Path(out) if out is not None else experiment.folder / "runs"
     archive = Archive(folder / experiment.name)
     store = Store.of(experiment, archive.folder)
-    watch = _Watch(store, progress, on_result)
-    run_tasks(
-        experiment.tasks(),
-        archive,
-        executor(jobs, cluster),
-        retry=retry,
-        limit=limit,
-        report=watch,
-    )
+    with Live(store) if progress is True else nullcontext(progress or None) as told:
+        run_tasks(
+            experiment.tasks(),
+            archive,
+            executor(jobs, cluster),
+            retry=retry,
+            limit=limit,
+            report=_Watch(store, told, on_result),
+        )
     store.note()
     return store
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 def bar(**options: Any) -> tqdm[Any]:
     """A bar of tqdm, with tqdm's options. A notebook saved later shows nothing of it: no widget, no last state."""
-    return _CellBar(file=io.StringIO(), ncols=90, **options) if _in_a_notebook() else tqdm(**options)
+    return _CellBar(file=io.StringIO(), ncols=90, **options) if in_a_notebook() else tqdm(**options)
 
 
 class _CellBar(tqdm):  # type: ignore[type-arg]
@@ -35,7 +35,8 @@ class _CellBar(tqdm):  # type: ignore[type-arg]
             self._handle.update({"text/plain": ""}, raw=True)
 
 
-def _in_a_notebook() -> bool:
+def in_a_notebook() -> bool:
+    """Whether this runs in the kernel of a notebook."""
     try:
         from IPython.core.getipython import get_ipython
     except ImportError:

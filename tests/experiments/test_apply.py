@@ -122,6 +122,19 @@ def test_a_detector_and_no_prompts(footage, tmp_path):
     assert (tmp_path / "labels" / "pipeline" / "first.parquet").is_file()
 
 
+@pytest.mark.parametrize("tracker", ["auto", "assistant"])
+def test_auto_track_and_the_assistant_label_videos_at_once(footage, tracker, tmp_path):
+    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    pipeline = {"tracker": "auto", "prompts": str(footage / "prompts")}
+    if tracker == "assistant":
+        pipeline |= {"tracker": {"assistant": {"follower": "ncc"}}, "detector": {"motion": {}}}
+    found = apply_pipeline(pipeline, [footage / "clips"], tmp_path, jobs=2)
+    assert found.summary["state"].tolist() == ["done", "done"], found.summary["reason"].tolist()
+    assert found.summary["frames"].tolist() == [9, 9]
+    assert [(tmp_path / file).is_file() for file in found.summary["labels"]] == [True, True]
+    assert "2 of 2 videos labelled, 0 failed" in found.board.caption
+
+
 def test_the_command_prints_the_summary(footage, tmp_path):
     spec = tmp_path / "mine.yaml"
     spec.write_text(f"tracker: ncc\nprompts: {footage / 'prompts'}/{{name}}.json\n")

@@ -13,6 +13,8 @@ from typer.testing import CliRunner
 
 from vtlab.cli import app
 from vtlab.datasets.synthetic import synthetic
+from vtlab.engine.outcome import Outcome
+from vtlab.engine.store import Archive
 from vtlab.errors import ExperimentError
 from vtlab.experiments import Store, leaderboard, live, load_experiment, run_experiment
 from vtlab.experiments.report import boards, changes
@@ -245,3 +247,33 @@ def test_plain_cells_are_seen_side_by_side(lab):
         video = open_video(page.parent / link)
         assert len(video) == 6
         assert video.width >= 2 * 96
+
+
+def test_what_changed_since_a_day(tmp_path):
+    """Results of an older version stay beside the new ones of the same cells; what is younger than the day is "after"."""
+    archive = Archive(tmp_path / "e")
+    for day, better in (("2026-11-01", 0.0), ("2026-11-20", 0.1)):
+        for clip in range(8):
+            rows = [
+                {
+                    "tracker": t,
+                    "family": "sot",
+                    "sequence": f"clip-{clip}",
+                    "success_auc": 0.4 + clip / 100 + more,
+                }
+                for t, more in (("better", better), ("same", 0.0), ("noisy", better * (-1) ** clip / 10))
+            ]
+            record = {"axes": json.dumps({"clip": clip}), "created": f"{day}T12:00:00+00:00"}
+            key = f"c{day[-2:]}{clip}"
+            archive.finish(key, archive.begin(key, "run"), Outcome(rows), record)
+    ask = ["lab", "diff", str(tmp_path / "e"), "--json", "--since"]
+    told = json.loads(CliRunner().invoke(app, [*ask, "2026-11-10"]).stdout)
+    assert {row["tracker"]: row["verdict"] for row in told} == {
+        "better": "better",
+        "same": "the same",
+        "noisy": "within noise",
+    }
+    assert told[0]["change"] == pytest.approx(0.1)
+    later = json.loads(CliRunner().invoke(app, [*ask, "2026-11-21"]).stdout)
+    assert {row["verdict"] for row in later} == {"the same"}  # nothing is younger
+    assert "no result is older" in str(CliRunner().invoke(app, [*ask, "2026-10-01"]).exception)

@@ -56,7 +56,7 @@ def _scores(tracks: Tracks, sequence: Sequence, run: Run, rule: str | None) -> l
     about = {
         "tracker": run.tracker,
         "family": run.family,
-        "rule": part.protocol.name,
+        "rule": part.rule.name,
         "sequence": run.sequence,
     }
     numbers = FAMILIES[run.family].numbers

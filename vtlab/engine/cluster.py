@@ -29,6 +29,8 @@ _ANSWER = 60.0
 _KEPT = "What had finished is kept; the same command goes on from there."
 _LOOK = 5.0
 """Seconds between two looks at which workers there are."""
+_QUIET = {"dashboard": False, "dashboard_address": ":0"}
+"""Options of a scheduler that nobody looks at: without a port of its own two runs would quarrel about dask's default."""
 _GUARDS: dict[tuple[str, int], Guard] = {}
 """(address of a worker, its thread) -> the process in which its cells run."""
 _SLURM = ("queue", "account", "cores", "memory", "walltime", "jobs", "gpus", "interface", "log_directory", "prologue",
@@ -157,7 +159,8 @@ class Cluster:
             own = {"GPU": 1} if i < len(devices) else {}
             options = {"nthreads": 1, "memory_limit": 0, "dashboard": False, "name": name, "resources": own}
             workers[name] = {"cls": Worker, "options": options}
-        scheduler = {"cls": Scheduler, "options": {"dashboard": False, "host": "127.0.0.1", "port": 0}}
+        options = {**_QUIET, "host": "127.0.0.1", "port": 0}
+        scheduler = {"cls": Scheduler, "options": options}
         return SpecCluster(workers=workers, scheduler=scheduler, silence_logs=50)
 
 
@@ -247,7 +250,7 @@ def _slurm(told: dict[str, Any], jobs: int) -> Any:
         worker_extra_args=["--resources", "GPU=1"] if devices else [],
         job_script_prologue=prologue,
         job_extra_directives=directives,
-        scheduler_options={"dashboard": False},
+        scheduler_options=dict(_QUIET),
         **options,
     )
     _check_job(cluster.job_script())

@@ -14,7 +14,7 @@ import time
 import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -221,7 +221,11 @@ def _conditions(task: Task) -> Iterator[str]:
         return
     before = _held_to(task.limits.cores)
     try:
-        with locked(cache_folder("locks") / "machine.lock", shared=not task.limits.alone):
+        with ExitStack() as held:
+            # Who waits to be alone keeps the gate, so that those who may share don't come in one after the other before it.
+            with locked(cache_folder("locks") / "gate.lock"):
+                lock = cache_folder("locks") / "machine.lock"
+                held.enter_context(locked(lock, shared=not task.limits.alone))
             os.environ[_WITHIN] = "1"
             yield f"alone on cores {', '.join(map(str, sorted(_held_to(()))))}" if task.limits.alone else ""
     finally:

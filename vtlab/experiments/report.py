@@ -27,6 +27,7 @@ from vtlab.show.page import Page
 if TYPE_CHECKING:
     import pandas as pd
 
+_ALIKE = "the same"
 _SHOWN = ("notebook.ipynb", "report.html", "side_by_side.mp4", "log.txt")
 
 
@@ -184,7 +185,7 @@ def changes(before: pd.DataFrame, after: pd.DataFrame) -> pd.DataFrame:
                 means = float(np.mean([a[s] for s in both])), float(np.mean([b[s] for s in both]))
                 rows.append({"tracker": tracker, "family": family, "metric": metric, "before": means[0], "after": means[1],
                              "change": told.difference, "low": told.low, "high": told.high, "p": told.p,
-                             "scenes": len(both)})  # fmt: skip
+                             "scenes": len(both), "verdict": _ALIKE if all(a[s] == b[s] for s in both) else ""})  # fmt: skip
     if not rows:
         raise ExperimentError(
             "The two have no tracker and sequence in common, so there is nothing to compare."
@@ -203,9 +204,7 @@ def _adjust(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         better = row["change"] > 0
         sure = np.isfinite(row["p"]) and row["p"] <= 0.05
-        row["verdict"] = (
-            ("better" if better else "worse") if sure else "within noise" if row["change"] else "the same"
-        )
+        row["verdict"] = row["verdict"] or (("better" if better else "worse") if sure else "within noise")
 
 
 def since(store: Store, day: str) -> tuple[pd.DataFrame, pd.DataFrame]:

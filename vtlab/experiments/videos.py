@@ -32,7 +32,7 @@ def side_by_side(store: Store, *, width: int = 320) -> dict[str, Path]:
     Raises:
         WriteError: A video can't be written.
     """
-    found = {}
+    found: dict[str, Path] = {}
     for cells in _groups(store):
         file = store.folder / "videos" / f"{key_of({'cells': [c.key for c in cells], 'width': width})}.mp4"
         if not file.is_file():

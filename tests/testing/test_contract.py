@@ -56,7 +56,7 @@ def test_each_fault_is_named_where_it_shows(own):
 def test_what_can_not_be_asked_is_skipped_and_says_why():
     results = found(check_tracker("transt", weights="nowhere.pth"))
     assert results["tracks a video of one frame"][0] == "fail"
-    with pytest.raises(NotAsked, match="takes no prompts"):
+    with pytest.raises(NotAsked, match="takes no figures"):
         next(c for c in TRACKER if "before its prompt" in c.name)("sort")
     with pytest.raises(RegistryError, match="Unknown tracker 'nonesuch'"):
         check_tracker("nonesuch")

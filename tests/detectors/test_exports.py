@@ -352,3 +352,15 @@ def test_yunet_is_opencvs(shared):
     np.testing.assert_allclose(
         found.data["keypoints"].reshape(len(faces), 10), faces[:, 4:14] / fit.scale[0], atol=0.01
     )
+
+
+def test_yolox_is_not_read_as_another_yolo(tmp_path):
+    """It has the columns of v5, whose boxes would be wrong in silence."""
+    rows = np.zeros((336, 85), np.float32)
+    rows[5, :5], rows[5, 84] = (*CENTRE, 1), 0.9
+    path = export(tmp_path / "x.onnx", rows, size=(128, 128))
+    with pytest.raises(WeightsError, match="Remedy: the detector 'yolox-onnx'; or layout='v5'"):
+        YoloOnnx(path=path).detect([IMAGE])
+    assert YoloOnnx(path=path, layout="v5", confidence=0.5).detect([IMAGE[:, :32]])[0].data["class_name"] == [
+        COCO_NAMES[79]
+    ]

@@ -139,7 +139,17 @@ class YoloOnnx(OnnxDetector):
             layout = layout_of(
                 outputs[0], classes, further=further, size=self._size, finished=self._export.finished
             )
+            self._refuse_yolox(layout, len(outputs[0]))
         return Columns(layout, self._task, further)
+
+    def _refuse_yolox(self, layout: str, boxes: int) -> None:
+        """YOLOX has v5's columns, but one box for each cell, and its files say nothing of themselves."""
+        alone = layout == "v5" and not self._export.metadata
+        if alone and boxes in [len(cells(self._size, strides)[0]) for strides in STRIDES[:2]]:
+            raise WeightsError(
+                f"yolo-onnx: {str(self._export.path)!r} gives {boxes} boxes, one for each cell of its input, as YOLOX does. "
+                "Remedy: the detector 'yolox-onnx'; or layout='v5' for an export whose boxes are in pixels."
+            )
 
 
 class _Yolox(OnnxDetector):

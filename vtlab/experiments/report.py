@@ -27,6 +27,7 @@ from vtlab.show.page import Page
 if TYPE_CHECKING:
     import pandas as pd
 
+_COSTS = ("fps", "latency_p95_ms", "memory_mb")
 _ALIKE = "the same"
 _SHOWN = ("notebook.ipynb", "report.html", "side_by_side.mp4", "log.txt")
 
@@ -51,6 +52,7 @@ def _leaderboards(store: Store, by: Sequence[str]) -> list[Board]:
     found = []
     for family, mine in table.groupby("family", sort=False):
         rows = mine.drop(columns="family").dropna(axis=1, how="all")
+        rows = rows[_shown(rows, str(family))] if str(family) in FAMILIES else rows
         known = str(family) in FAMILIES
         main = deciding_metric(rows, str(family)) if known else None
         lacking = tuple(rows.index[rows["cells"] < rows["of"]]) if "of" in rows else ()
@@ -61,6 +63,18 @@ def _leaderboards(store: Store, by: Sequence[str]) -> list[Board]:
         caption = (JOINED if joined else MEANS) + CAPTION
         found.append(Board(rows, title, caption, main, unranked=lacking, known=told))
     return found
+
+
+def _shown(rows: pd.DataFrame, family: str) -> list[str]:
+    """Columns of a leaderboard that a page shows, the main metric first; the others are in `leaderboard` and the store."""
+    known, main = FAMILIES[family], deciding_metric(rows, family)
+    of_main = [main, f"{main}_std", "ci_low", "ci_high", "letters", "p"] if main else []
+    wanted = [*of_main, *known.columns, *_COSTS]
+    own = [
+        c for c in rows if c not in METRICS and c not in of_main
+    ]  # what varied, and numbers of a trial of one's own
+    first = [c for c in rows if c in ("cells", "of") or c in own]
+    return list(dict.fromkeys([*first, *(c for c in wanted if c in rows)]))
 
 
 def page(

@@ -27,6 +27,8 @@ MOST_ROWS = 20
 """Rows of a table that a page shows at once."""
 _MARKS = {"✓": "#067a57", "✗": "#b3400e"}
 """Colours of texts that begin so: a limit that is kept, or broken."""
+_LONG_HEADING = 9
+"""Letters of a column's heading from which on it may take several lines of a page."""
 _OF_MAIN = ("ci_low", "ci_high", "clips_low", "clips_high")
 _LATEX = {
     **{c: "\\" + c for c in "&%$#_{}"},
@@ -294,6 +296,7 @@ def _table(head: str, rows: Iterable[list[Cell]]) -> str:
 def _html(tag: str, cell: Cell) -> str:
     style = "text-align:right" if cell.number else "text-align:left"
     style += ";font-weight:700" if cell.strong else ""
+    style += ";white-space:normal" if tag == "th" and len(cell.text) > _LONG_HEADING else ""
     style += ";min-width:14rem;font-size:85%" if len(cell.text) > 40 else ""
     style += f";color:{_MARKS[cell.text[0]]}" if cell.text[:1] in _MARKS else ""
     return f"<{tag} style='{style}'>{html.escape(cell.text)}</{tag}>"

@@ -146,6 +146,7 @@ h1 { font-size: 1.7rem; margin-bottom: .2rem } h2 { font-size: 1.2rem; margin-to
 .sub, .note, figcaption { color: var(--faint); font-size: .88rem }
 .answer { background: var(--soft); border-radius: 8px; padding: .9rem 1rem .9rem 2rem }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
+.board th, .board td { padding: .3rem .45rem } .board th { vertical-align: bottom }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line) }
 th, td:first-child { white-space: nowrap }
 .gallery { display: flex; flex-wrap: wrap; gap: .4rem 1rem }

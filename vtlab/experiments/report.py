@@ -70,11 +70,10 @@ def _shown(rows: pd.DataFrame, family: str) -> list[str]:
     known, main = FAMILIES[family], deciding_metric(rows, family)
     of_main = [main, f"{main}_std", "ci_low", "ci_high", "letters", "p"] if main else []
     wanted = [*of_main, *known.columns, *_COSTS]
-    own = [
-        c for c in rows if c not in METRICS and c not in of_main
-    ]  # what varied, and numbers of a trial of one's own
-    first = [c for c in rows if c in ("cells", "of") or c in own]
-    return list(dict.fromkeys([*first, *(c for c in wanted if c in rows)]))
+    told = [str(c) for c in rows]
+    # What varied, and numbers of a trial of one's own.
+    first = [c for c in told if c in ("cells", "of") or (c not in METRICS and c not in of_main)]
+    return list(dict.fromkeys([*first, *(c for c in wanted if c in told)]))
 
 
 def page(

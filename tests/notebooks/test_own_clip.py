@@ -46,6 +46,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "10_metrics": {"TRACKERS": ["ncc", "identity"], "DETECTOR": "motion"},
     "11_verdict": {"TRACKERS": ["ncc", "identity"]},
     "12_serve": {"TRACKERS": ["ncc", "flow"], "FRAMES": 3},
+    "13_experiments": {"TRACKERS": ["ncc"], "LADDERS": ["frame_rate"], "FRAMES": 400},
 }
 
 
@@ -138,7 +139,8 @@ SLOW = {
     "00_quickstart",
     "06_association_ablation",
     "09_batch",
-}  # reports, twenty variants, a kernel for each video
+    "13_experiments",
+}  # reports, twenty variants, a kernel for each video, processes of an engine
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES])

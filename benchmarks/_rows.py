@@ -262,9 +262,9 @@ ROWS = (
     ),
     Row(
         "trackers",
-        "`vtlab trackers` beyond a bare interpreter",
+        "`vtlab list trackers` beyond a bare interpreter",
         "CPU s",
-        command("-m", "vtlab", "trackers"),
+        command("-m", "vtlab", "list", "trackers"),
         at_most=0.2,
     ),
     Row(

@@ -101,6 +101,23 @@ def births(tracks: Tracks, truth: Tracks, rate: float) -> tuple[float, float]:
     return float(np.median(waits)) if waits else float("nan"), twice / max(matched, 1)
 
 
+def losses(tracks: Tracks, truth: Tracks) -> float:
+    """Part of the frames of objects found once that are uncovered afterwards, though truth has them."""
+    lost = seen = 0
+    for object_id in truth.object_ids.tolist():
+        mine = truth.of_object(int(object_id))
+        hit = np.array(
+            [
+                bool((box_iou(box[None], tracks.at(int(f)).seen().boxes) >= 0.5).any())
+                for f, box in zip(mine.frame, mine.boxes, strict=True)
+            ]
+        )
+        if hit.any():
+            after = hit[int(hit.argmax()) :]
+            lost, seen = lost + int((~after).sum()), seen + len(after)
+    return lost / max(seen, 1)
+
+
 def thinned(video: Video, tracker: ByDetection, every: float) -> Tracks:
     """Plain tracking by detection that looks only every `every` seconds, its gaps filled along lines."""
     builder = TracksBuilder((video.height, video.width))
@@ -116,7 +133,7 @@ def assistant(
 ) -> Table:
     """The assistant beside plain tracking by detection with the same detector, at a look every half second and at all."""
     table = Table(title=title)
-    for column in ("way", *METRICS, "birth s", "duplicates %", "looks", "ms a frame"):
+    for column in ("way", *METRICS, "birth s", "lost %", "duplicates %", "looks", "ms a frame"):
         table.add_column(column, justify="left" if column == "way" else "right")
     sparse = max(round(0.5 * video.fps), 1)
     every = sparse / video.fps
@@ -142,8 +159,10 @@ def assistant(
         cost = (time.process_time() - started) / len(video) * 1e3
         values = score(tracks, truth, "mot", rule_name).values()
         latency, duplicates = births(tracks, truth, video.fps)
+        gone = losses(tracks, truth)
         cells = [f"{values[m]:.0f}" if m == "IDSW" else f"{100 * values[m]:.1f}" for m in METRICS]
-        table.add_row(label, *cells, f"{latency:.2f}", f"{100 * duplicates:.1f}", str(looks), f"{cost:.0f}")
+        cells += [f"{latency:.2f}", f"{100 * gone:.1f}", f"{100 * duplicates:.1f}"]
+        table.add_row(label, *cells, str(looks), f"{cost:.0f}")
     return table
 
 

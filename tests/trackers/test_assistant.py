@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import supervision as sv
 
+from vtlab.comparison import compare
+from vtlab.datasets.synthetic import synthetic
 from vtlab.detectors.callable import CallableDetector
+from vtlab.detectors.noisy_truth import NoisyTruth
 from vtlab.errors import InputError, PromptError
 from vtlab.prompts import BoxPrompt, PointPrompt
+from vtlab.trackers.compose.assistant import combinations
 from vtlab.trackers.create import create_tracker
 from vtlab.trackers.loop import track
 
@@ -156,6 +162,34 @@ def test_several_detectors_are_joined():
         progress=False,
     )
     assert tracks.labels == {1: "red", 2: "blue"}
+
+
+def test_findings_of_several_are_fused_and_named():
+    """Two that miss in opposite directions are right in the mean; who saw it is in the report."""
+    wide = Looks(lambda image: by_colour(image)[:1] + np.array([[2, 0, 2, 0, 0, 0]]))
+    back = Looks(lambda image: by_colour(image)[:1] - np.array([[2, 0, 2, 0, 0, 0]]))
+    video, path = scene({"red": [(30, 20)] * 12}), [(30, 20)] * 12
+    made = assistant([wide, back])
+    fused = track(video, None, made, progress=False)
+    alone = track(video, None, assistant(wide), progress=False)
+    true = np.array([path[5][0], path[5][1]])
+    assert np.abs(fused.at(5).boxes[0, :2] - true).max() < np.abs(alone.at(5).boxes[0, :2] - true).max() - 1
+    assert "+" in str(made.report()["reason"].iloc[0])
+    with pytest.raises(InputError, match="trust=.*for each of 2"):
+        assistant([wide, back], trust=[1])
+
+
+def test_each_combination_of_detectors_is_compared():
+    truth = synthetic(seed=2, objects=3, seconds=1.0, size=(240, 136), difficulty="easy")
+    good, bad = (NoisyTruth(truth=truth.truth, miss=m, jitter=0.02, seed=1) for m in (0.0, 0.8))
+    good.card, bad.card = (replace(good.card, name=n) for n in ("good", "bad"))
+    trackers = combinations([good, bad], follower="identity", every=0.1)
+    assert list(trackers) == ["good", "bad", "good+bad"]
+    found = compare([truth], trackers, progress=False).table["HOTA"]
+    assert found["good"] > found["bad"]
+    assert found["good+bad"] > found["bad"]
+    with pytest.raises(InputError, match="of different names"):
+        combinations(["hog", "hog"])
 
 
 def test_masks_of_a_mask_follower_are_kept():

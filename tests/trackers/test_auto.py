@@ -36,7 +36,13 @@ def test_mixed_geometries_in_one_run():
     assert tracks.masks_at(N - 1).keys() == {2}
     assert len(tracks.of_object(3).points) == 2 * N
     methods = {e["object_id"]: e["reason"] for e in tracks.meta["events"] if e["event"] == "method"}
-    assert methods == {1: "box: ncc", 2: "mask: flow", 3: "points: lucas-kanade", 4: "skeleton: lucas-kanade"}
+    by = " (by the fixed table)"
+    assert methods == {
+        1: f"box: ncc{by}",
+        2: f"mask: flow{by}",
+        3: f"points: lucas-kanade{by}",
+        4: f"skeleton: lucas-kanade{by}",
+    }
     alone = vtlab.track(moving_square(N), prompts[0], "ncc", progress=False)
     np.testing.assert_array_equal(tracks.of_object(1).boxes, alone.boxes)
 

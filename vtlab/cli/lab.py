@@ -260,5 +260,32 @@ def _failures(store: Store) -> None:
         stderr().print(f"[red]failed[/] {escape(line)}", highlight=False, soft_wrap=True)
 
 
-for _command in (run, status, show, diff, gc):
+def learn(
+    spec: Spec,
+    out: Out = None,
+    *,
+    to: Annotated[Path, typer.Option("--to", help="Where to write the evidence.")] = Path("evidence.json"),
+    as_json: Json = False,
+) -> None:
+    """Learn from an experiment's results which tracker suits which object; Auto Track takes the file that is written.
+
+    The results must be of trackers of boxes on clips with truth. What the advice would have cost on scenes that it was not
+    told of is printed beside always taking one tracker.
+
+    [bold]Example[/]
+
+      vtlab lab learn experiments/evidence.yaml --to evidence.json
+
+      vtlab track street.mp4 -t auto -P evidence=evidence.json --box 210,95,280,260
+    """
+    from vtlab.experiments.learn import learn as learned
+    from vtlab.experiments.learn import told
+
+    found = learned(_store(spec, out))
+    found.save(to)
+    facts = dict(told(found))
+    print_json(facts) if as_json else print_facts(str(to), facts)
+
+
+for _command in (run, status, show, diff, gc, learn):
     lab.command(_command.__name__)(_command)

@@ -1,10 +1,11 @@
 """Auto Track: each prompt's geometry chooses the method; mixed geometries run together.
 
-The table of methods is a parameter. What a method lacks on this machine (weights, a package) lets the next one of
-its row take over, with a notice. Objects that leave are noticed and end instead of drifting; the rules are those of
-Supervisely's Auto Track (area against its median; a gate on a constant-velocity Kalman filter), with thresholds in the
-open. Its gate has fixed pixels and ends 46 of 496 true tracks of seven MOT sequences and three of OTB; here the gate
-grows with the object, as in SORT, which ends 5.
+The table of methods is a parameter. Handed evidence (`vtlab lab learn`), it takes for each box what was worth most on
+objects like it, says how much and what comes next, and goes by the table where the evidence can't tell (`evidence.py`).
+What a method lacks on this machine (weights, a package) lets the next one of its row take over, with a notice. Objects that
+leave are noticed and end instead of drifting; the rules are those of Supervisely's Auto Track (area against its median; a
+gate on a constant-velocity Kalman filter), with thresholds in the open. Its gate has fixed pixels and ends 46 of 496 true
+tracks of seven MOT sequences and three of OTB; here the gate grows with the object, as in SORT, which ends 5.
 
 An oriented box is followed through its upright extent where the method knows only boxes: it keeps its angle and its
 proportions, and its corners are the object's points.
@@ -12,12 +13,14 @@ proportions, and its corners are the object's points.
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import warnings
 from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +31,10 @@ from vtlab.geometry import box_area, box_centers
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.prompts.shapes import corners_within
 from vtlab.registry import TRACKERS, register
+from vtlab.trackers.compose.evidence import AHEAD, Advice, Evidence, features_of
 from vtlab.trackers.create import create_tracker
 from vtlab.tracks import FrameTracks
+from vtlab.weights import locate
 
 if TYPE_CHECKING:
     from vtlab.video import Frame
@@ -48,6 +53,8 @@ TABLE: dict[str, tuple[str, ...]] = {
     "skeleton": _POINTS,
 }
 """Geometry -> methods, the preferred first; the last of each needs no download."""
+SHIPPED = Path(__file__).with_name("evidence.json")
+"""Evidence of our own runs, small; its `about` says of what (docs/box_trackers.md)."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +92,22 @@ class Auto(OfflineTracker):
 
     Args:
         table: Geometry -> methods in order of preference; geometries left out keep the default (`TABLE`).
+        evidence: What trackers of boxes were worth on other objects, as `vtlab lab learn` writes it: a file, or "shipped"
+            for the small table that comes with vtlab. None: boxes go by the table, too.
+        budget_ms: Most milliseconds a frame and object of what is chosen by evidence, as they were measured there.
         leaving: Rules for objects that leave, as `Leaving` or a mapping of its fields; None = objects never end.
 
     Raises:
-        InputError: An unknown geometry or method in the table, or an unknown field in `leaving`.
+        InputError: An unknown geometry or method in the table, or an unknown field in `leaving`; a file that is no
+            evidence; a budget without evidence.
     """
 
     def __init__(
         self,
         *,
         table: Mapping[str, Sequence[str]] | None = None,
+        evidence: str | Path | None = None,
+        budget_ms: float | None = None,
         leaving: Leaving | Mapping[str, float] | None = Leaving(),
     ):
         for geometry, names in (table or {}).items():
@@ -112,6 +125,15 @@ class Auto(OfflineTracker):
             raise InputError(
                 f"auto: leaving: {error}; it has {', '.join(Leaving.__dataclass_fields__)}."
             ) from None
+        if budget_ms is not None and (evidence is None or not budget_ms > 0):
+            raise InputError(
+                f"auto: budget_ms={budget_ms!r} needs evidence, and is above 0: it says what trackers cost."
+            )
+        self.budget_ms = budget_ms
+        self.evidence = (
+            None if evidence is None else Evidence.load(SHIPPED if evidence == "shipped" else evidence)
+        )
+        self.advice: dict[int, Advice] = {}
         self.events: list[dict[str, Any]] = []
         self._made: list[Tracker] = []
 
@@ -119,7 +141,19 @@ class Auto(OfflineTracker):
         self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
     ) -> Iterator[tuple[int, FrameTracks]]:
         """Run every group over the same frames, a window apart at most, and join their answers."""
-        self.events = []
+        self.events, self.advice = [], {}
+        if self.evidence is not None:
+            given = set(prompts.frames)
+            for frame in frames:
+                if frame.index in given:
+                    break
+                n_frames -= 1
+                yield frame.index, FrameTracks.empty()
+            else:
+                return
+            ahead = [frame, *itertools.islice(frames, AHEAD)]
+            frames = itertools.chain(ahead, frames)
+            self._ask(self.evidence, ahead, prompts, n_frames)
         groups = self._groups(prompts)
         watch = Watch(self.leaving, prompts, self.events) if self.leaving else None
         # The copies of the stream hold as many frames as the slowest method's window.
@@ -139,13 +173,15 @@ class Auto(OfflineTracker):
         self._made = []
 
     def _groups(self, prompts: Prompts) -> list[tuple[Tracker, Prompts]]:
-        by_geometry: dict[str, list[Prompt]] = {}
+        alike: dict[tuple[str, str], list[Prompt]] = {}
         for object_id in prompts.object_ids:
             mine = list(prompts.of(object_id))
-            by_geometry.setdefault(_geometry(mine), []).extend(mine)
+            advised = self.advice[object_id].tracker if object_id in self.advice else ""
+            alike.setdefault((_geometry(mine), advised), []).extend(mine)
         chosen: dict[str, tuple[Tracker, list[Prompt]]] = {}
-        for geometry, mine in by_geometry.items():
-            name, tracker = self._choose(geometry, {n: t for n, (t, _) in chosen.items()})
+        for (geometry, advised), mine in alike.items():
+            row = [*filter(None, [advised]), *self.table[geometry]]
+            name, tracker = self._choose(geometry, row, {n: t for n, (t, _) in chosen.items()})
             fits = [p for p in mine if type(p) in tracker.card.accepts]
             chosen.setdefault(name, (tracker, []))[1].extend(fits)
             for object_id in sorted({p.object_id for p in fits}):
@@ -155,14 +191,57 @@ class Auto(OfflineTracker):
                         "frame": first,
                         "object_id": object_id,
                         "event": "method",
-                        "reason": f"{geometry}: {name}",
+                        "reason": f"{geometry}: {name}{self._why(name, object_id)}",
                     }
                 )
         return [(tracker, Prompts(mine)) for tracker, mine in chosen.values()]
 
-    def _choose(self, geometry: str, made: Mapping[str, Tracker]) -> tuple[str, Tracker]:
+    def _ask(self, evidence: Evidence, ahead: Sequence[Frame], prompts: Prompts, n_frames: int) -> None:
+        """What the evidence says of the boxes that are prompted on the first of these frames."""
+        images, took = [f.image for f in ahead], abs(ahead[-1].timestamp - ahead[0].timestamp)
+        fps = (len(ahead) - 1) / took if took > 0 else 25.0
+        now = prompts.by_frame()[ahead[0].index]
+        together = len({p.object_id for p in now if isinstance(p, BoxPrompt)})
+        usual = next((name for name in self.table["box"] if _here(name)), None)
+        for object_id in prompts.object_ids:
+            first = next((p for p in now if p.object_id == object_id), None)
+            if not isinstance(first, BoxPrompt) or _geometry(list(prompts.of(object_id))) != "box":
+                continue
+            seen = features_of(
+                images,
+                first.box(*images[0].shape[:2]),
+                fps=fps,
+                seconds=max(n_frames, 1) / fps,
+                together=together,
+            )
+            among = [name for name in evidence.quality if name in TRACKERS.names() and _here(name)]
+            self.advice[object_id] = evidence.advise(seen, among, instead_of=usual, budget_ms=self.budget_ms)
+
+    def _why(self, name: str, object_id: int) -> str:
+        """The reason of a choice beside its geometry, in words."""
+        if self.evidence is None:
+            return " (by the fixed table)"
+        advice = self.advice.get(object_id)
+        if advice is None:
+            return " (by the fixed table: the evidence is of boxes that are prompted first)"
+        if advice.tracker != name:
+            return (
+                f" (by the fixed table; the evidence {advice.reason})"
+                if not advice.tracker
+                else " (by the fixed table)"
+            )
+        low, high = (f"{v:.2f}" for v in (advice.low, advice.high))
+        after = (
+            f"; next {advice.runner_up} {advice.table[advice.runner_up][0]:.2f}" if advice.runner_up else ""
+        )
+        told = f"{self.evidence.metric} {advice.expected:.2f} [{low}, {high}]"
+        return f" (by evidence: {told} expected, {advice.reason}{after})"
+
+    def _choose(
+        self, geometry: str, names: Sequence[str], made: Mapping[str, Tracker]
+    ) -> tuple[str, Tracker]:
         lacking = []
-        for name in self.table[geometry]:
+        for name in names:
             if name in made:
                 return name, made[name]
             try:
@@ -181,6 +260,13 @@ class Auto(OfflineTracker):
         raise WeightsError(
             f"auto: no method for {geometry} can run here: {'; '.join(lacking) or 'the row is empty'}."
         )
+
+
+def _here(name: str) -> bool:
+    """True if the files and the package of a method are on this machine."""
+    card, method = TRACKERS.card(name), cast("type[Tracker]", TRACKERS.find(name))
+    there = not card.requires or importlib.util.find_spec(card.requires) is not None
+    return there and all(locate(w) is not None for w in method.wants(card, {}))
 
 
 def _geometry(prompts: Sequence[Prompt]) -> str:

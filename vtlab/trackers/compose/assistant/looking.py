@@ -10,6 +10,7 @@ import numpy as np
 
 from vtlab.contracts import Detector
 from vtlab.contracts.parts import detect
+from vtlab.detectors.fusion import fuse
 from vtlab.geometry import paired_iou
 from vtlab.trackers.compose.assistant.objects import Array
 
@@ -32,11 +33,12 @@ class Looker:
 
     Args:
         detectors: They look at every frame, in this order.
-        duplicate: IoU from which two findings are one.
+        duplicate: IoU from which two findings are one, whatever their labels.
+        trust: How much each detector counts where several are fused; all alike by default.
     """
 
-    def __init__(self, detectors: Sequence[Detector], duplicate: float):
-        self._detectors, self._duplicate = detectors, duplicate
+    def __init__(self, detectors: Sequence[Detector], duplicate: float, trust: Sequence[float] | None = None):
+        self._detectors, self._duplicate, self._trust = detectors, duplicate, trust
 
     def reset(self) -> None:
         """Forget earlier frames."""
@@ -44,26 +46,32 @@ class Looker:
             detector.reset()
 
     def look(self, frame: Frame) -> Seen:
-        """Findings of all detectors; of two that overlap above `duplicate` the surer stays."""
-        rows: list[tuple[float, Array, str | None, str]] = []
-        for detector in self._detectors:
-            found = detect(detector, frame)
-            scores = np.ones(len(found)) if found.confidence is None else found.confidence
-            labels = found.data.get("class_name", [None] * len(found))
-            rows += [
-                (
-                    float(s),
-                    np.asarray(b, dtype=np.float64),
-                    None if x is None else str(x),
-                    detector.card.name,
-                )
-                for s, b, x in zip(scores, found.xyxy, labels, strict=True)
-                if np.isfinite(b).all() and (b[2:] > b[:2]).all()
-            ]
-        rows.sort(key=lambda r: -r[0])
-        kept: list[tuple[float, Array, str | None, str]] = []
-        for row in rows:
-            if not kept or paired_iou(np.array([k[1] for k in kept]), row[1]).max() < self._duplicate:
-                kept.append(row)
-        boxes = np.array([r[1] for r in kept]).reshape(-1, 4)
-        return Seen(boxes, np.array([r[0] for r in kept]), [r[2] for r in kept], [r[3] for r in kept])
+        """Findings of all detectors, those of one label fused; of two that overlap above `duplicate` the surer stays.
+
+        The score of a fused finding is its surest: detectors know different things, and one alone may be right.
+        """
+        seen = [self._of(detector, frame) for detector in self._detectors]
+        names = [d.card.name for d in self._detectors]
+        if len(seen) > 1:
+            fused = fuse(*zip(*seen, strict=True), trust=self._trust, score="max")
+            boxes, scores, labels = fused.boxes, fused.scores, fused.labels
+            by = ["+".join(names[d] for d in which) for which in fused.by]
+        else:
+            boxes, scores, labels = seen[0]
+            by = names * len(boxes)
+        kept: list[int] = []
+        for i in np.argsort(-scores, kind="stable").tolist():
+            if not kept or paired_iou(boxes[kept], boxes[i]).max() < self._duplicate:
+                kept.append(i)
+        return Seen(boxes[kept], scores[kept], [labels[i] for i in kept], [by[i] for i in kept])
+
+    @staticmethod
+    def _of(detector: Detector, frame: Frame) -> tuple[Array, Array, list[str | None]]:
+        """Boxes, scores and labels of one detector; a box without area is none."""
+        found = detect(detector, frame)
+        boxes = np.asarray(found.xyxy, np.float64).reshape(-1, 4)
+        scores = np.ones(len(found)) if found.confidence is None else np.asarray(found.confidence, np.float64)
+        labels = found.data.get("class_name", [None] * len(found))
+        real = np.isfinite(boxes).all(axis=1) & (boxes[:, 2:] > boxes[:, :2]).all(axis=1)
+        told = [None if labels[i] is None else str(labels[i]) for i in np.flatnonzero(real)]
+        return boxes[real], scores[real], told

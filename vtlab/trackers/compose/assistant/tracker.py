@@ -57,7 +57,10 @@ class Assistant(OfflineTracker):
     """The labelling assistant.
 
     Args:
-        detector: A detector (see `ByDetection`) or a list of several, whose findings are joined.
+        detector: A detector (see `ByDetection`) or a list of several, whose findings are joined by weighted box fusion
+            (`vtlab.detectors.fusion`). Which of them pay on a clip, few labels tell: `compare` takes each of
+            `combinations`, and `vtlab.verdict` asks for the labels.
+        trust: Of several detectors how much each counts; all alike by default.
         follower: Name, class or `file.py:Class` of an online tracker that takes boxes (or masks); one is made for each
             object.
         detector_params: Parameters of the detector's constructor (of one detector).
@@ -85,6 +88,7 @@ class Assistant(OfflineTracker):
         self,
         *,
         detector: Any = "auto",
+        trust: Sequence[float] | None = None,
         follower: Any = "kcf",
         detector_params: Mapping[str, Any] | None = None,
         follower_params: Mapping[str, Any] | None = None,
@@ -107,7 +111,11 @@ class Assistant(OfflineTracker):
             raise InputError(
                 "Assistant: detector_params goes with exactly one detector; give instances of several."
             )
-        self._looker = Looker([make_detector(d, detector_params) for d in several], float(duplicate))
+        if trust is not None and (len(trust) != len(several) or not all(t > 0 for t in trust)):
+            raise InputError(
+                f"Assistant: trust={trust!r}: a number above 0 for each of {len(several)} detectors."
+            )
+        self._looker = Looker([make_detector(d, detector_params) for d in several], float(duplicate), trust)
         self._followers = Followers(lambda: create_tracker(follower, **(follower_params or {})))
         self._every, self._confirm, self._new, self._same = float(every), confirm, float(new), float(same)
         self._refresh, self._duplicate, self._lost_looks = float(refresh), float(duplicate), lost_looks

@@ -32,7 +32,7 @@ def row(cards: list[Card]) -> str:
         ", ".join([f"[{card.name}]({link})" if link else card.name, *(c.name for c in cards[1:])]),
         TITLES[card.family],
         ", ".join(sorted(k.kind for k in card.accepts))
-        or " ".join(["none", *(f"(or {k.kind})" for k in card.optional)]),
+        or " ".join(["none", *(f"(or {k})" for k in sorted(k.kind for k in card.optional))]),
         " ".join(
             filter(None, [f"`[{card.requires}]`" if card.requires else "", "weights" if card.weights else ""])
         ),

@@ -135,6 +135,14 @@ def test_auto_track_and_the_assistant_label_videos_at_once(footage, tracker, tmp
     assert "2 of 2 videos labelled, 0 failed" in found.board.caption
 
 
+def test_the_assistant_needs_no_prompts(footage, tmp_path):
+    """It finds objects by itself, so that a folder of clips is labelled over night with nothing drawn."""
+    pipeline = {"tracker": {"assistant": {"follower": "ncc", "every": 0.0}}, "detector": "motion"}
+    found = apply_pipeline(pipeline, [footage / "clips" / "first.mp4"], tmp_path)
+    assert found.summary["state"].tolist() == ["done"], found.summary["reason"].tolist()
+    assert found.summary["frames"].tolist() == [9]
+
+
 def test_the_command_prints_the_summary(footage, tmp_path):
     spec = tmp_path / "mine.yaml"
     spec.write_text(f"tracker: ncc\nprompts: {footage / 'prompts'}/{{name}}.json\n")

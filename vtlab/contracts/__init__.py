@@ -120,6 +120,11 @@ class Card:
     instead: tuple[WeightFile, ...] = ()
     optional: frozenset[type[Prompt]] = frozenset()
 
+    @property
+    def takes(self) -> frozenset[type[Prompt]]:
+        """Every kind of prompt that it makes use of, needed or not."""
+        return self.accepts | self.optional
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:

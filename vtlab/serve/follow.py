@@ -102,7 +102,7 @@ def choose(prompt: Prompt, trackers: Sequence[Any]) -> Any:
     """
     gives = _EMITS[type(prompt)]
     cards = [(name, TRACKERS.card(name)) for name in trackers]
-    able = [(name, card) for name, card in cards if type(prompt) in card.accepts and gives in card.emits]
+    able = [(name, card) for name, card in cards if type(prompt) in card.takes and gives in card.emits]
     for name, card in able:
         if card.family in _HOME[gives]:
             return name
@@ -114,7 +114,7 @@ def choose(prompt: Prompt, trackers: Sequence[Any]) -> Any:
 
 
 def _told(card: Card) -> str:
-    kinds = ", ".join(sorted(k.kind for k in card.accepts if _EMITS[k] in card.emits))
+    kinds = ", ".join(sorted(k.kind for k in card.takes if _EMITS.get(k) in card.emits))
     return f"{card.name!r} follows {kinds or 'what a detector finds'}"
 
 

@@ -170,7 +170,7 @@ class Http(Door):
         known = {TRACKERS.card(t).name: t for t in self.core.trackers}
         if name is not None and name not in known:
             raise RefusedError(f"tracker {str(name)[:60]!r} is none of this server's: {', '.join(known)}.")
-        fits = [t for t in known.values() if prompts.kinds <= TRACKERS.card(t).accepts]
+        fits = [t for t in known.values() if prompts.kinds <= TRACKERS.card(t).takes]
         chosen = known[name] if name is not None else (fits or [self.core.trackers[0]])[0]
         check_prompts(TRACKERS.card(chosen), prompts)
         return chosen

@@ -91,7 +91,7 @@ class SessionState(AnnotatorState):
     @property
     def tools(self) -> list[str]:
         """Tools that make what the session's tracker can take."""
-        takes = TRACKERS.card(self.session.tracker).accepts
+        takes = TRACKERS.card(self.session.tracker).takes
         found = ["box"] if BoxPrompt in takes else []
         if MaskPrompt in takes:
             found += [*(["click"] if self.segmenter is not None else []), "polygon", "brush", "eraser"]

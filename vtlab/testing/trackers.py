@@ -54,7 +54,7 @@ class TrackerPart:
 
     def prompts(self, frame: int = 0, object_ids: tuple[int, ...] = (3,)) -> Prompts:
         """A prompt for each object, of the kind that suits the tracker best, on the square."""
-        emits, accepts = self.card.emits, self.card.accepts
+        emits, accepts = self.card.emits, self.card.takes
         best: tuple[type[Prompt], ...] = (BoxPrompt,)
         if "masks" in emits:
             best = (MaskPrompt, BoxPrompt)
@@ -62,14 +62,14 @@ class TrackerPart:
             best = (PointPrompt,)
         kinds = (*best, BoxPrompt, MaskPrompt, ClickPrompt, PointPrompt, SkeletonPrompt)
         kind = next((k for k in kinds if k in accepts), None)
-        if kind is None and TextPrompt in accepts:
+        if kind is None and TextPrompt in self.card.accepts:
             return Prompts(TextPrompt("square", frame=frame))
         return Prompts([] if kind is None else [square_prompt(kind, i, frame) for i in object_ids])
 
     @property
     def follows_figures(self) -> bool:
         """It follows the objects of its prompts, under their ids; a text names none."""
-        return bool(self.card.accepts - {TextPrompt})
+        return bool(self.card.takes - {TextPrompt})
 
     def needs_prompts(self) -> None:
         """The check asks something of prompts."""

@@ -49,7 +49,8 @@ _MEMORY = 0.8  # part of its old vector that an object keeps at each look
     "assistant",
     family="multi",
     summary="Labels a video: a detector discovers objects, a tracker follows them, people's prompts are kept.",
-    accepts=[BoxPrompt, MaskPrompt],
+    accepts=[],
+    optional=[BoxPrompt, MaskPrompt],
     emits=["boxes"],
     licence="Apache-2.0",
 )

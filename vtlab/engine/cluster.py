@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import queue
 import subprocess
-import tempfile
 import threading
 import time
 from contextlib import ExitStack, suppress
@@ -260,16 +259,15 @@ def _slurm(told: dict[str, Any], jobs: int) -> Any:
 
 def _check_job(script: str) -> None:
     """Raise `ExperimentError` where SLURM would refuse a job: dask would ask again and again, and nobody would come."""
-    with tempfile.TemporaryDirectory(prefix="vtlab-") as folder:
-        file = Path(folder) / "job.sh"
-        file.write_text(script, encoding="utf-8")
-        asked = ["sbatch", "--test-only", str(file)]
-        try:
-            found = subprocess.run(asked, capture_output=True, text=True, timeout=_ANSWER, check=False)
-        except (OSError, subprocess.TimeoutExpired) as error:
-            raise ExperimentError(
-                f"SLURM can't be asked: {error}. Remedy: run this where sbatch works."
-            ) from None
+    asked = ["sbatch", "--test-only"]  # the script on its standard input
+    try:
+        found = subprocess.run(
+            asked, input=script, capture_output=True, text=True, timeout=_ANSWER, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ExperimentError(
+            f"SLURM can't be asked: {error}. Remedy: run this where sbatch works."
+        ) from None
     if found.returncode:
         wanted = "; ".join(line[8:] for line in script.splitlines() if line.startswith("#SBATCH "))
         raise ExperimentError(

@@ -32,7 +32,7 @@ from vtlab.trackers.memory import give_back
 
 FRAMES, START, STOP, LIMIT = 1000, 200, 1000, 5.0
 HEIGHT, WIDTH = 48, 64
-UPSTREAM = ("sam2.1-tiny", "sam2.1-tiny-transformers", "edgetam", "cutie-small")
+UPSTREAM = ("sam2.1-tiny", "sam2.1-tiny-transformers", "edgetam", "sam3", "cutie-small")
 LEFTS = (2, 23, 44)
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _PARALLEL_BYTES = 40_000_000
+"""Bytes of results from which processes pay: below, starting them takes longer than scoring."""
 _Results = dict[str, tuple[Path, ...]]
 
 

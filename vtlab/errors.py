@@ -94,6 +94,7 @@ class VtlabWarning(UserWarning):
 
 
 _MANY = 20
+"""Names from which on only those like the one given are listed."""
 
 
 def near(name: str, known: Iterable[str]) -> str:

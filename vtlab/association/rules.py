@@ -48,6 +48,7 @@ class CommonSettings:
 
 
 _LOWEST = {"lost_seconds": 0, "min_hits": 1}
+"""Of settings that count from elsewhere than 0."""
 _AT_MOST_ONE = ("high", "low", "new", "threshold", "second_threshold", "tentative_threshold")
 """Confidences and overlaps: more than 1 is none, as a value in per cent."""
 

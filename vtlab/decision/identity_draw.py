@@ -17,6 +17,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Box = tuple[float, float, float, float]
 OVERLAP = 0.5
+"""Overlap from which a box is of the object, as CLEAR and Identity have it by default."""
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,13 @@ Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 _OVERLAPS = np.linspace(0, 1, 21)
+"""Thresholds of OTB's success curve (Wu et al., 2013)."""
 _NEAR = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Distances in pixels of TAP-Vid (Doersch et al., 2022)."""
 _PRECISE = 20.0
+"""Pixels of OTB's precision (Wu et al., 2013)."""
 _POINTS = 1 << 32
+"""Object and point in one number: ids of points are below it."""
 
 
 Absent = Literal["judged", "excluded", "missed"]

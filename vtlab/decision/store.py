@@ -21,7 +21,9 @@ from vtlab.tracks import Tracks
 from vtlab.tracks.points import PointRows
 
 VERSION = 1
+"""Of the layout; a later one is refused, not guessed at."""
 _MOST_FRAMES = 1 << 31
+"""No video has more: a number beyond is damage."""
 
 
 def write(verdict: Verdict, path: Path) -> Path:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 OPSET = 17
+"""Of ONNX: the first with LayerNormalization (ONNX 1.12, 2022), no later, so that older runtimes read it."""
 TOLERANCE = 1e-3
 """Largest difference between ONNX Runtime and PyTorch, relative to the largest value of an output (at least 1)."""
 

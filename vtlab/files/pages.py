@@ -16,6 +16,7 @@ from typing import Any
 
 _MOST_DEPTH, _MOST_INDEX = 32, 4 * 2**20
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
+"""Types of Thrift's compact protocol (its specification, 2017)."""
 _TAIL = 8
 """Bytes behind the index: its length, and the magic number."""
 

@@ -26,6 +26,7 @@ from vtlab.tracks import Tracks
 from vtlab.video import image_files
 
 _FPS = 5.0
+"""Of the labels: frames of a video of 30 a second, every sixth (Yu et al., CVPR 2020)."""
 
 
 @dataclass(frozen=True, kw_only=True)

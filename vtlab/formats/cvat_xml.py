@@ -25,6 +25,7 @@ PART = "part"
 GAP = "gap"
 """Value of the attribute `vtlab` of an outside figure that only ends a run of figures: there is no row for it."""
 _DEPTH, _TEXT, _BLOCK = 16, 1 << 20, 1 << 20
+"""Elements within each other, characters of a text and bytes at once: CVAT writes far less; a bomb asks for more."""
 _SHAPES = ("box", "polygon", "polyline", "points", "mask", "ellipse", "cuboid", "skeleton")
 
 

@@ -49,6 +49,7 @@ from vtlab.video import Video
 MOST_BYTES = 1 << 30
 """Of one file; the truth of TAO and of YouTube-VIS is below it."""
 _WHOLE = 1 << 53
+"""Up to it every whole number is itself as a double, which is how JavaScript reads JSON."""
 _KEYS = frozenset({"id", "video_id", "video", "image_id", "track_id", "category_id", "instance_id"})
 """Entries by which objects name each other."""
 

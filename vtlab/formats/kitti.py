@@ -48,6 +48,7 @@ _LABELS = {name.lower(): name for name in _TYPES}
 _NONE = "-1 -1 -1 -1000 -1000 -1000 -10"
 _LENGTHS = "evaluate_tracking.seqmap.training"
 _FPS = 10.0
+"""Frames a second of the cameras (Geiger et al., CVPR 2012)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -41,7 +41,9 @@ from vtlab.tracks import Tracks
 from vtlab.video import image_files, open_picture
 
 _VOID = (254, 255)
+"""Indices of pixels that count for nobody."""
 _FPS = 24.0
+"""Frames a second of DAVIS, whose images tell no times (Perazzi et al., CVPR 2016)."""
 _ANNOTATIONS, _IMAGES = "Annotations", "JPEGImages"
 _RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
 _MODES = ("P", "L", "1")

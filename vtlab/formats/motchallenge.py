@@ -50,6 +50,7 @@ CLASSES: dict[int, str] = {
 """Class ids of MOT16, MOT17 and MOT20 and vtlab's labels for them."""
 
 _LABELS = np.array([CLASSES.get(i) for i in range(len(CLASSES) + 2)], dtype=object)
+"""Label by class number; 0 and one beyond the last have none."""
 
 
 def read_mot(

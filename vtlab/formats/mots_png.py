@@ -44,6 +44,7 @@ from vtlab.tracks import Tracks
 from vtlab.video import image_files, open_picture
 
 _CLASSES = {1: "car", 2: "pedestrian"}
+"""Of the thousands of a value; the rest is the instance (MOTS tools, Voigtlaender et al., CVPR 2019)."""
 _IGNORED, _INSTANCES = 10_000, "instances"
 
 

@@ -23,6 +23,7 @@ CENTRE = 0.5
 """Pixels from a pixel's upper left corner to its centre."""
 MOST_POINTS = 40_000_000
 _LONGEST = 10**9
+"""Names of individuals that are whole numbers below it are ids."""
 
 
 @dataclass

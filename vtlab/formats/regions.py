@@ -29,7 +29,9 @@ from vtlab.tracks import PointRows, Tracks
 
 UNKNOWN, GIVEN, FAILED = 0, 1, 2
 _LONGEST, _MOST = 255 * 255, 1 << 16
+"""The longest run that the toolkit writes, and what its 16 bits hold."""
 _MOST_BYTES = 1 << 30
+"""Of a trajectory: hours of masks; more is damage."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ def _binary_region(file: _Bytes, where: str) -> Region:
 
 
 _KINDS = {0: "I", 1: "ffff", 4: "ff"}
+"""The toolkit's numbers of kinds of region, and how their values are packed."""
 
 
 def tracks_of(regions: list[Region], size: tuple[int, int] | None, source: str, path: Path) -> Tracks:

@@ -42,6 +42,7 @@ from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import IdMap, Record, Source, Tracks
 
 _FPS = 24.0
+"""Frames a second of the videos; every fourth is labelled (Ravi et al., 2024)."""
 _ENDS = re.compile("_(manual|auto)$")
 
 

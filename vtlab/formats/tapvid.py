@@ -46,6 +46,7 @@ from vtlab.tracks import PointRows, Tracks
 from vtlab.video import FrameSource, Image, Video, check_picture, open_video
 
 _STRIDE = 5
+"""Frames between queries of the strided mode (Doersch et al., NeurIPS 2022)."""
 
 
 def _latin1(text: str, encoding: str) -> bytes:

@@ -16,7 +16,9 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 _ROUNDS = 4
+"""Rounds in which sure pairs are taken out; what is left after them is little, and another round finds less."""
 _SEARCHED = 6
+"""Rows up to which trying all choices is quicker than a matrix."""
 _BY_HAND = 64
 
 

@@ -44,7 +44,9 @@ CAUSES = {
 """What each cause in the table of events means."""
 _OF_IDENTITY = ("association", "reid", "camera compensation")
 _COVERED = 0.3
+"""Share of a box under others from which a loss is put down to occlusion; a convention of ours."""
 _NEAR = 0.1
+"""Overlap below which an answer has nothing to do with an object (TIDE: Bolya et al., ECCV 2020)."""
 
 
 @renamed(protocol="rule")

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _ALL_ORDERS = 5
+"""Settings up to which all orders are run: 120 of five."""
 _RANDOM_ORDERS = 60
+"""Orders drawn beyond it: the shares still add up exactly."""
 
 
 @dataclass(frozen=True, repr=False)

@@ -27,6 +27,7 @@ Ints = NDArray[np.int64]
 THRESHOLDS: Array = np.arange(0.5, 0.96, 0.05)
 """Track overlaps at which precision is averaged."""
 _RECALLS = np.linspace(0, 1, 101)
+"""COCO's 101 recalls, which TAO's Track-mAP takes over (Dave et al., ECCV 2020)."""
 _EPS = np.finfo(np.float64).eps
 GROUPS: dict[str, tuple[str, float, float]] = {
     "all": ("area", -np.inf, np.inf),

@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 NOTHING, GIVEN, FAILED = 0, 1, 2
 _REGION = -1
+"""A region's code beside the toolkit's own."""
 BURN_IN = 10
 """Frames from a start on that do not count for accuracy."""
 

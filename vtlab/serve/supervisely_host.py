@@ -13,6 +13,7 @@ from vtlab.serve.sources import HostFrames, decoded
 from vtlab.video import Video
 
 _MOST_JSON = 32 * 2**20
+"""Bytes of an answer: figures of a long video fit."""
 _ADDED = 100  # figures of a request
 _FIELDS = ("id", "objectId", "geometry", "geometryType", "meta")
 

@@ -22,6 +22,7 @@ from vtlab.serve.jobs import Job, RefusedError
 _HEADERS = ("authorization", "x-vtlab-token")
 _UPLOADS = 4  # requests with files that are read at once
 _FIELD = 4 * 2**20
+"""Bytes of a field of a form: prompts, not pictures."""
 LOGGER = logging.getLogger("vtlab.serve")
 
 

@@ -11,6 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from vtlab.session.state import State
 
 UNDO_STEPS = 200
+"""States share what did not change, so that many cost little."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

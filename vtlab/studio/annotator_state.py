@@ -29,6 +29,7 @@ from vtlab.video import Video
 Key = tuple[int, int, str]
 P = TypeVar("P", bound=Prompt)
 UNDO_STEPS = 100
+"""Steps that are kept; each holds the whole, small prompt set."""
 REGIONS = ("box", "click", "mask")  # ways to say where an object is; of one object on one frame, one counts
 
 

@@ -13,6 +13,7 @@ from vtlab.tracks import FrameTracks, Tracks
 from vtlab.tracks.builder import TracksBuilder
 
 REPORT_SECONDS = 0.2
+"""Seconds between two messages to the browser: smooth to the eye, and the connection is not flooded."""
 
 
 class Background:

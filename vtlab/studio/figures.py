@@ -21,6 +21,7 @@ from vtlab.studio.still import StillWidget
 from vtlab.video import Image
 
 JPEG_QUALITY = 92
+"""Of frames that are sent: edges stay clear, at a fraction of PNG's size."""
 COLOURS = ["#{:02x}{:02x}{:02x}".format(*c) for c in draw.PALETTE]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from vtlab.tracks.record import Record
 
 _MOST = 2**63 - 1
+"""Largest number of 64 bits, which Parquet and numpy hold."""
 
 
 class IdMap:

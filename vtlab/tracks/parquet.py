@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vtlab.tracks.table import Tracks
 
 _VERSION, _READ = 2, (1, 2)
+"""Of the layout that is written, and those that are read."""
 
 
 def write(tracks: Tracks, path: str | Path, also: Mapping[str, str] | None = None) -> Path:

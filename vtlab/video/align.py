@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SURE = 5.0
 """Evidence, in units of the copy's noise over 15 frames, from which on a frame's place is certain."""
 _NEAR, _HALF = 6, 7
+"""Frames by which the like of a frame may be off and still lie beside it; frames on either side that evidence is
+summed over, 15 in all.
+"""
 _MOST_BLOCKS = 150
 """Stretches of 15 frames whose like is looked for in all of the other video; of a longer one evenly spread."""
 _BAD = 4.0

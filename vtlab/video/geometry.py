@@ -10,6 +10,7 @@ import numpy as np
 from vtlab.video.base import Image
 
 _SIDE = 192
+"""Side in pixels of the pictures in which crops and turns are looked for."""
 _OFF = 0.01
 """Of the picture's side: what a scaled copy may be off by (half pixels, cells of a codec)."""
 

@@ -16,6 +16,7 @@ Bytes = NDArray[np.uint8]
 HASH_BYTES, SIDE = 32, 16
 """Bytes of a perceptual hash; pixels of a thumbnail's side."""
 _FINE = 4 * SIDE
+"""Side from which thumbnail and hash are both made, four pixels to a cell."""
 _FLAT = 1.5
 """Grey levels of contrast (standard deviation) below which a frame looks like nothing."""
 

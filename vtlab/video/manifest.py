@@ -29,9 +29,11 @@ from vtlab.video.stream import StreamVideo
 EXACT_BYTES = 16
 """Of an exact digest."""
 _BATCH = 64
+"""Frames that are hashed at once, while decoding goes on."""
 _KEPT = 64
 """Frames from which on a manifest is kept in the cache."""
 _VERSION = 1
+"""Of the layout; an other one is made again."""
 _COLUMNS = {"exact": EXACT_BYTES, "hash": HASH_BYTES, "thumbnail": SIDE * SIDE}
 
 Report = Callable[[int, int], object]

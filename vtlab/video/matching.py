@@ -21,7 +21,9 @@ Floats = NDArray[np.float32]
 TURN = 0.5
 """Cost of a step other than by one frame in both, in units of noise."""
 _MOST_CELLS = 40_000_000
+"""Pairs of frames that are compared in full (160 MB); beyond it a coarse path comes first."""
 _BAND = 2048
+"""Frames of a around the coarse path that are compared."""
 _ROWS = 256
 _FLAT = 40.0
 """Norm of a thumbnail (2.5 grey levels of contrast) up to which it looks like nothing."""

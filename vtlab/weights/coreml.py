@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 from vtlab.errors import WeightsError
 
 _MOST_BYTES = 1 << 28
+"""Of a model on a phone; more is none."""
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+"""Kinds of field on the wire (Protocol Buffers, encoding)."""
 _NETWORK, _LAYER, _CONVOLUTION = 500, 1, 100  # fields of the model, the network, the layer
 _NAME = 1
+"""Number of a layer's name in Core ML's NeuralNetworkLayer."""
 _OUTPUTS, _INPUTS, _GROUPS, _KERNEL, _STRIDE, _WEIGHTS, _BIAS = 1, 2, 10, 20, 30, 90, 91  # of the convolution
 _FLOATS, _HALVES = 1, 2  # of the weights
 

@@ -28,6 +28,7 @@ _DRIVE = ("drive.google.com", "docs.google.com")
 _HUB = re.compile(r"https://huggingface\.co/(?P<repo>[^/]+/[^/]+)/resolve/(?P<revision>[^/]+)/(?P<path>.+)")
 _HUB_PAGE = re.compile(r"https://huggingface\.co/[^/]+/[^/]+/?")
 _TIMEOUT, _RETRIES, _LARGEST = 20.0, 3, 16 * 2**30
+"""Seconds without a byte, tries, and bytes where the card tells no size."""
 
 
 def way(file: WeightFile) -> str:

@@ -20,6 +20,7 @@ from vtlab.provenance import now, versions
 from vtlab.weights.places import cache_folder, plain
 
 _BLOCK = 2**20
+"""Bytes at once: a checkpoint is never held whole."""
 _SHIPPED = Path(__file__).with_name("lock.json")
 FIELDS = ("address", "size", "sha256", "date", "vtlab", "strict", "outputs")
 """What an entry of a lock says: where the file came from, its bytes, when and by which version, whether all its

@@ -17,7 +17,9 @@ from vtlab.contracts import WeightFile
 from vtlab.errors import WeightsError
 
 _BLOCK = 2**20
+"""Bytes at once; the progress bar moves by it."""
 _ATTEMPTS = 4
+"""Tries, each going on where the last one stopped."""
 _TIMEOUT = 20.0  # seconds without an answer
 _LONGEST = 6 * 3600.0  # seconds for a whole download; a slower one is taken up again by the next call
 _LARGEST = 16 * 2**30  # bytes; a bound where the source states no size

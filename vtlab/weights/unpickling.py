@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import torch
 
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+"""First pickle of files that torch wrote before version 1.6 (torch/serialization.py)."""
 _MAX_PICKLE = 256 * 2**20  # bytes; the object graph of a checkpoint without its tensors takes a few MiB
 _MAX_HEADER = 100 * 2**20  # bytes; the limit of the safetensors library itself
 _STORAGES = {

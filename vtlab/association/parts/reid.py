@@ -28,7 +28,9 @@ OSNET = WeightFile(
     source="https://github.com/KaiyangZhou/deep-person-reid",
 )
 _MEAN, _STD = np.array([0.485, 0.456, 0.406], np.float32), np.array([0.229, 0.224, 0.225], np.float32)
+"""ImageNet's mean and deviation, with which OSNet was trained (torchreid)."""
 _BATCH = 32
+"""Crops at once: a crowd fits memory."""
 
 
 class HistogramEmbedder:

@@ -28,6 +28,7 @@ PACKAGES = {
     "sam2.1-tiny": ("torch", "sam2", "hydra"),
     "sam2.1-tiny-transformers": ("torch", "transformers"),
     "edgetam": ("torch", "transformers"),
+    "sam3": ("torch", "transformers"),
     "xmem": ("torch",),
     "cutie-small": ("torch", "cutie", "omegaconf"),
 }
@@ -61,6 +62,8 @@ def options(method: str, folder: Path) -> dict[str, Any]:
         torch.save({"model": sam2("sam2.1-tiny", SIDE).state_dict()}, path)
         return {"weights": path, "image_size": SIDE, "device": "cpu"}
     path = folder / method
+    if method == "sam3":
+        return {"weights": sam3(path), "device": "cpu"}
     transformers(method).save_pretrained(path)
     return {"weights": path, "device": "cpu"}
 

@@ -32,9 +32,15 @@ if TYPE_CHECKING:
     import torch
 
 SIZE, AROUND = 125, 3.0
+"""Side of the crop, and its width in sizes of the box (DCFNet_pytorch/track/DCFNet.py, which the next three are of,
+too).
+"""
 SCALES = 1.0275 ** np.arange(-1.0, 2.0)
+"""Of the three windows that are tried."""
 PENALTIES = np.array([0.9925, 1.0, 0.9925])
+"""What a change of scale costs."""
 MEAN_BGR = (104.0, 117.0, 123.0)
+"""Of the training images."""
 SMALLEST, LARGEST, LEAST = 0.2, 5.0, 4.0
 """Limits of the size, as factors of the first, and pixels."""
 _SOURCE = "https://github.com/foolwood/DCFNet_pytorch"

@@ -34,6 +34,7 @@ TEMPLATE, SEARCH, STRIDE, CELLS = 128, 256, 16, 16
 TEMPLATE_AROUND, SEARCH_AROUND = 0.2, 2.0
 """What is cut around the box, as a fraction of its width and height on each side."""
 MIN_SIDE = 3
+"""Pixels below which a box does not shrink (`clamp_bbox` of the official code)."""
 PENALTY, WINDOW, RATE = 0.062, 0.38, 0.765  # of the smoothing
 _SOURCE = "https://github.com/PinataFarms/FEARTracker"
 _WEIGHTS = WeightFile(

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from vtlab.nets.mcitrack import MCITrackConfig, State
 
 SEARCH_FACTOR, TEMPLATE_FACTOR = 4.0, 2.0
+"""Widths of search region and template in sizes of the box."""
 _FOLDER = "https://drive.google.com/drive/folders/1x6hTaBpF8dO_G8TsBn9z-or7FtKBF1mb"
 _SOURCE = "https://github.com/kangben258/MCITrack"
 _WEIGHTS = {

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
     from vtlab.nets.mixformer import Memory
 
 TEMPLATE_FACTOR = 2.0
+"""Width of the template in sizes of the box."""
 _UPDATE_ABOVE = 0.5
+"""Score from which an answer may become the online template (lib/test/tracker/mixformer_online.py)."""
 
 _FOLDER = "https://drive.google.com/drive/folders/1wyeIs3ytYkmAtTXoVlLMkJ4aSTq5CBHq"
 _SOURCE = "https://github.com/MCG-NJU/MixFormer"

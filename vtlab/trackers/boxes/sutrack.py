@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from vtlab.nets.mcitrack import MCITrackConfig
 
 SEARCH_FACTOR, TEMPLATE_FACTOR = 4.0, 2.0
+"""Widths of search region and template in sizes of the box."""
 _PAGE = "https://huggingface.co/xche32/SUTrack"
 _SOURCE = "https://github.com/chenxin-dlut/SUTrack"
 # The official code looks for SUTRACK_ep0180.pth.tar in a folder of the variant's name; nobody states the hub's names.

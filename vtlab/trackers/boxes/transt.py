@@ -38,7 +38,9 @@ if TYPE_CHECKING:
     import torch
 
 TEMPLATE, SEARCH = 128, 256
+"""Sides of the crops in pixels."""
 TEMPLATE_CONTEXT, SEARCH_CONTEXT = 1.0, 3.0
+"""Context that is added to width and height, in halves of their sum (pysot_toolkit/trackers/tracker.py)."""
 
 _FOLDER = "https://drive.google.com/drive/folders/1GVQV1GoW-ttDJRRqaVAtLUtubtgLhWCE"
 _SOURCE = "https://github.com/chenxin-dlut/TransT"

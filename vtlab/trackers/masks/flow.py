@@ -55,6 +55,7 @@ FULL_VIEW, VANISHED = 0.7, 0.12
 """Shares of an object's usual area from which it counts as fully seen, and below which as gone."""
 
 _EPS = np.float32(1e-6)
+"""Keeps colours that were never seen possible, and sums from 0."""
 
 
 @dataclass

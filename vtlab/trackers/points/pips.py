@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 FRAMES = 8
 HAND_OVER = 0.9
+"""Visibility at which a window hands a point over, lowered by `STEP_DOWN` until a frame has it (chain_demo.py)."""
 STEP_DOWN = 0.02
 VISIBLE_ABOVE = 0.5
 """The customary rule of TAP-Vid; the official chain gives no visibility of its own."""

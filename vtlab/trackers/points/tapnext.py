@@ -40,6 +40,7 @@ RASTER = (256, 256)
 
 _SOURCE = "https://github.com/google-deepmind/tapnet"
 _LARGEST = 4 * 2**30
+"""Bytes that a checkpoint may unpack to."""
 
 
 class Variant(NamedTuple):

@@ -26,6 +26,7 @@ from vtlab.nets.xmem import STRIDE, ImageFeatures, XMem, aggregate, precise
 from vtlab.trackers.masks.long_term import MemorySettings
 
 INITIAL_LIFE = 1e-7
+"""So that use over life is finite on the first frame (inference/kv_memory_store.py)."""
 
 
 @dataclass

@@ -55,6 +55,7 @@ _CARD: dict[str, Any] = {
     "notice": "CoTracker3's checkpoints are CC-BY-NC 4.0: results made with them may not be used commercially.",
 }
 OFFLINE_WINDOW, ONLINE_WINDOW = 60, 16
+"""Frames of the windows that the networks were trained with."""
 OFFLINE_VISIBLE, ONLINE_VISIBLE = 0.9, 0.6
 """The official rules: offline on the probability of being seen, online on that times the confidence."""
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.blocked import without
 from vtlab.registry import TRACKERS
-from vtlab.testing.contract import NotAsked, lacking, make
+from vtlab.testing.contract import NotAsked, make
+from vtlab.weights.here import lacking
 
 SCRIPT = """
 import vtlab

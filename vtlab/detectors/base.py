@@ -54,10 +54,14 @@ def stretch(image: Image, size: tuple[int, ...]) -> tuple[NDArray[np.float32], F
     return picture, Fit((size[1] / image.shape[1], size[0] / image.shape[0]))
 
 
-def imagenet(picture: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A picture (3, height, width) in [0, 1] minus ImageNet's mean, by its deviation."""
-    mean, deviation = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    less, by = (np.array(v, dtype=np.float32)[:, None, None] for v in (mean, deviation))
+Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Mean and deviation of red, green and blue in [0, 1], over what a network was trained on."""
+IMAGENET: Statistics = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def standardised(picture: NDArray[np.float32], statistics: Statistics = IMAGENET) -> NDArray[np.float32]:
+    """A picture (3, height, width) in [0, 1] minus the mean, by the deviation."""
+    less, by = (np.array(v, dtype=np.float32)[:, None, None] for v in statistics)
     return (picture - less) / by
 
 

@@ -10,24 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vtlab.contracts import Detector, Image, check_image
-from vtlab.detectors.base import check_fraction, class_ids, imagenet, select, stretch
-from vtlab.errors import InputError, WeightsError, needs
+from vtlab.detectors import hub
+from vtlab.detectors.base import check_fraction, class_ids, select, standardised, stretch
+from vtlab.errors import InputError
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:
     import supervision as sv
-
-_SHARED: dict[str, Any] = {
-    "family": "detector",
-    "code": "https://github.com/huggingface/transformers",
-    "licence": "Apache-2.0",
-    "requires": "transformers",
-}
 
 
 @register_detector(
@@ -36,7 +30,7 @@ _SHARED: dict[str, Any] = {
     options={"model": "Roboflow/rf-detr-base", "size": 560, "normalise": True},
     paper="Robinson et al.: RF-DETR: Neural Architecture Search for Real-Time Detection Transformers, ICLR 2026",
     paper_url="https://arxiv.org/abs/2511.09554",
-    **_SHARED,
+    **hub.CARD,
 )
 @register_detector(
     "lw-detr",
@@ -44,7 +38,7 @@ _SHARED: dict[str, Any] = {
     options={"model": "AnnaZhang/lwdetr_small_60e_coco", "normalise": True},
     paper="Chen et al.: LW-DETR: A Transformer Replacement to YOLO for Real-Time Detection, arXiv 2024",
     paper_url="https://arxiv.org/abs/2406.03459",
-    **_SHARED,
+    **hub.CARD,
 )
 @register_detector(
     "d-fine",
@@ -52,7 +46,7 @@ _SHARED: dict[str, Any] = {
     options={"model": "ustc-community/dfine-small-coco"},
     paper="Peng et al.: D-FINE: Redefine Regression Task of DETRs as Fine-grained Distribution Refinement, ICLR 2025",
     paper_url="https://arxiv.org/abs/2410.13842",
-    **_SHARED,
+    **hub.CARD,
 )
 @register_detector(
     "rtdetr-v2",
@@ -60,7 +54,7 @@ _SHARED: dict[str, Any] = {
     options={"model": "PekingU/rtdetr_v2_r18vd"},
     paper="Lv et al.: RT-DETRv2: Improved Baseline with Bag-of-Freebies, arXiv 2024",
     paper_url="https://arxiv.org/abs/2407.17140",
-    **_SHARED,
+    **hub.CARD,
 )
 @register_detector(
     "rtdetr",
@@ -68,7 +62,7 @@ _SHARED: dict[str, Any] = {
     options={"model": "PekingU/rtdetr_r18vd"},
     paper="Zhao et al.: DETRs Beat YOLOs on Real-time Object Detection, CVPR 2024",
     paper_url="https://arxiv.org/abs/2304.08069",
-    **_SHARED,
+    **hub.CARD,
 )
 class DetectionTransformer(Detector):
     """A detection transformer with one score for each class (RT-DETR, RT-DETRv2, D-FINE, LW-DETR, RF-DETR).
@@ -101,20 +95,7 @@ class DetectionTransformer(Detector):
             raise InputError(
                 f"{owner}: size must be at least 32 and most at least 1, got {size!r} and {most!r}."
             )
-        try:
-            import torch
-            from transformers import AutoModelForObjectDetection
-        except ImportError as error:
-            raise needs(error.name or "transformers", "transformers", f"The detector {owner!r}") from None
-        self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        try:
-            network: Any = AutoModelForObjectDetection.from_pretrained(str(model), use_safetensors=True)
-        except (OSError, ValueError, KeyError) as error:
-            raise WeightsError(
-                f"{owner}: {str(model)!r} can't be loaded: {error}. Give a hub name that this machine can reach, or a local "
-                "folder with config.json and model.safetensors."
-            ) from error
-        self._network = network.eval().to(self._device)
+        self._network, _, self._device = hub.load(owner, model, "ObjectDetection", device)
         labels = self._network.config.id2label
         self.names = tuple(str(labels[i]) for i in sorted(labels))
         self._wanted = class_ids(classes, self.names, owner)
@@ -135,7 +116,7 @@ class DetectionTransformer(Detector):
     def _prepare(self, image: Image) -> np.ndarray:
         """Square input (3, size, size), as these models' processors make it."""
         picture, _ = stretch(image, (self._size, self._size))
-        return imagenet(picture) if self._normalise else picture
+        return standardised(picture) if self._normalise else picture
 
     def _one(self, logits: np.ndarray, boxes: np.ndarray, image: Image) -> sv.Detections:
         """Best (query, class) pairs; a query may answer with several classes."""

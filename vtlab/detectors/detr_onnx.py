@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import Image
-from vtlab.detectors.base import Fit, imagenet, stretch
+from vtlab.detectors.base import Fit, standardised, stretch
 from vtlab.detectors.exports import OnnxDetector, Raw
 from vtlab.errors import WeightsError
 from vtlab.registry import register_detector
@@ -104,7 +104,7 @@ class DetrOnnx(OnnxDetector):
 
     def _prepare(self, image: Image) -> tuple[NDArray[np.float32], Fit]:
         picture, fit = stretch(image, self._size)
-        return imagenet(picture) if self._normalise else picture, Fit((1.0, 1.0)) if self._ready else fit
+        return standardised(picture) if self._normalise else picture, Fit((1.0, 1.0)) if self._ready else fit
 
     def _decode(self, outputs: list[NDArray[Any]]) -> Raw:
         found = dict(zip(self._order, outputs, strict=True))

@@ -22,22 +22,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import Detector, Image, check_image
-from vtlab.detectors.base import check_fraction, select
-from vtlab.errors import InputError, PromptError, WeightsError, needs
+from vtlab.detectors import hub
+from vtlab.detectors.base import IMAGENET, Statistics, check_fraction, select, standardised
+from vtlab.errors import InputError, PromptError
 from vtlab.registry import register_detector
 
 if TYPE_CHECKING:
     import supervision as sv
     import torch
 
-_SHARED: dict[str, Any] = {
-    "family": "detector",
-    "code": "https://github.com/huggingface/transformers",
-    "licence": "Apache-2.0",
-    "requires": "transformers",
-}
-_CLIP = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
-_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_CLIP: Statistics = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 Found = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Scores (N, texts) and boxes (N, 4) xyxy in pixels of one frame."""
 
@@ -76,23 +70,9 @@ class ReadsText(Detector):
         self._nms = check_fraction("nms", nms, owner)
         if most < 1:
             raise InputError(f"{owner}: most must be at least 1, got {most!r}.")
-        try:
-            import torch
-            from transformers import AutoModelForZeroShotObjectDetection, AutoTokenizer
-        except ImportError as error:
-            raise needs(error.name or "transformers", "transformers", f"The detector {owner!r}") from None
-        self._device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-        try:
-            network: Any = AutoModelForZeroShotObjectDetection.from_pretrained(
-                str(model), use_safetensors=True
-            )
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(str(model))
-        except (OSError, ValueError, KeyError) as error:
-            raise WeightsError(
-                f"{owner}: {str(model)!r} can't be loaded: {error}. Give a hub name that this machine can reach, or a local "
-                "folder with config.json, model.safetensors and the tokenizer's files."
-            ) from error
-        self._network = network.eval().to(self._device)
+        self._network, self._tokenizer, self._device = hub.load(
+            owner, model, "ZeroShotObjectDetection", device, reads=True
+        )
         self._most, self._owner = int(most), owner
         self._fixed = (texts,) if isinstance(texts, str) else tuple(texts or ())
         self.names = ()
@@ -162,12 +142,11 @@ class ReadsText(Detector):
     def _find(self, image: Image) -> Found:
         """What the network says of an image for the texts."""
 
-    def _tensor(self, image: Image, statistics: tuple[tuple[float, ...], tuple[float, ...]]) -> torch.Tensor:
+    def _tensor(self, image: Image, statistics: Statistics) -> torch.Tensor:
         """An image as the network's input (1, 3, H, W), normalised."""
         import torch
 
-        mean, std = (np.array(s, np.float32) for s in statistics)
-        values = ((image.astype(np.float32) / 255 - mean) / std).transpose(2, 0, 1)
+        values = standardised(np.asarray(image.transpose(2, 0, 1) / 255, np.float32), statistics)
         return torch.from_numpy(np.ascontiguousarray(values)).to(self._device)[None]
 
 
@@ -177,7 +156,7 @@ class ReadsText(Detector):
     options={"model": "google/owlv2-base-patch16-ensemble"},
     paper="Minderer et al.: Scaling Open-Vocabulary Object Detection, NeurIPS 2023",
     paper_url="https://arxiv.org/abs/2306.09683",
-    **_SHARED,
+    **hub.CARD,
 )
 class Owlv2(ReadsText):
     """OWLv2: each patch of the image is held against each text. Arguments: see `ReadsText`."""
@@ -215,7 +194,7 @@ class Owlv2(ReadsText):
     options={"model": "IDEA-Research/grounding-dino-tiny", "confidence": 0.3},
     paper="Liu et al.: Grounding DINO: Marrying DINO with Grounded Pre-Training for Open-Set Object Detection, ECCV 2024",
     paper_url="https://arxiv.org/abs/2303.05499",
-    **_SHARED,
+    **hub.CARD,
 )
 class GroundingDino(ReadsText):
     """Grounding DINO: image and texts are read together. Arguments: see `ReadsText`."""
@@ -252,7 +231,7 @@ class GroundingDino(ReadsText):
         scaled: Any = cv2.resize(
             image, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_LINEAR
         )
-        out = self._network(pixel_values=self._tensor(scaled, _IMAGENET), **self._given)
+        out = self._network(pixel_values=self._tensor(scaled, IMAGENET), **self._given)
         tokens = out.logits[0].float().sigmoid().cpu().numpy().astype(np.float64)
         scores = np.stack([tokens[:, rows].max(axis=1, initial=0.0) for rows in self._rows], axis=1)
         return scores, _edges(out.pred_boxes[0]) * (width, height, width, height)

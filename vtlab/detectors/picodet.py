@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.contracts import Image, WeightFile
-from vtlab.detectors.base import Fit, imagenet, stretch
+from vtlab.detectors.base import Fit, standardised, stretch
 from vtlab.detectors.exports import OnnxDetector, Raw, cells
 from vtlab.errors import WeightsError
 from vtlab.registry import register_detector
@@ -74,7 +74,7 @@ class PicoDet(OnnxDetector):
 
     def _prepare(self, image: Image) -> tuple[NDArray[np.float32], Fit]:
         picture, fit = stretch(image, self._size)
-        return imagenet(picture), fit
+        return standardised(picture), fit
 
     def _decode(self, outputs: list[NDArray[Any]]) -> Raw:
         half = len(outputs) // 2

@@ -43,23 +43,21 @@ def learn(store: Store) -> Evidence:
         raise ExperimentError(
             f"{store.folder}: no finished cell is of a tracker on a clip, so there is nothing to learn."
         )
-    rows = rows[rows["family"] == _FAMILY]
+    by_cell = dict(iter(rows[rows["family"] == _FAMILY].groupby("cell")))
     seen: dict[tuple[str, str], dict[str, np.ndarray]] = {}
     worth: dict[tuple[str, str, str], dict[str, list[float]]] = {}
     cost: dict[str, list[float]] = {}
-    scenes: dict[str, str] = {}
     for key, cell in cells.items():
         clip, name = cell.parameters["sequence"], cell.parameters["tracker"].name
-        mine = rows[rows["cell"] == key]
-        if not len(mine):
+        if key not in by_cell:
             continue
+        mine = by_cell[key]
         place = (clip.name, repr(clip.worse))
         if place not in seen:
             seen[place] = _objects(clip.open())
         for row in mine[mine["metric"] == main].itertuples():
             if row.object_id in seen[place]:
                 worth.setdefault((*place, row.object_id), {}).setdefault(name, []).append(float(row.value))
-        scenes[repr(place)] = clip.name
         took = mine.loc[(mine["metric"] == "latency_ms") & (mine["object_id"] == "all"), "value"]
         cost.setdefault(name, []).extend(float(v) / max(len(seen[place]), 1) for v in took if np.isfinite(v))
     if not worth:

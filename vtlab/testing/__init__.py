@@ -14,11 +14,12 @@ from __future__ import annotations
 from typing import Any
 
 from vtlab.testing.associators import ASSOCIATOR
-from vtlab.testing.contract import Check, Contract, NotAsked, Result, lacking
+from vtlab.testing.contract import Check, Contract, NotAsked, Result
 from vtlab.testing.detectors import DETECTOR
 from vtlab.testing.formats import FORMAT
 from vtlab.testing.segmenters import SEGMENTER
 from vtlab.testing.trackers import TRACKER
+from vtlab.weights.here import lacking
 
 CONTRACTS = {
     "tracker": TRACKER,

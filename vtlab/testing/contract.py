@@ -7,22 +7,17 @@ def test_my_tracker(check):
 
 from __future__ import annotations
 
-import importlib.util
 import inspect
 import re
 import unittest
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any, Literal, overload
 
-from vtlab.contracts import Card, Part
 from vtlab.errors import MissingDependencyError, VtlabError, WeightsError
 from vtlab.registry import Registry
-from vtlab.weights import locate
-
-_MODULES = {"onnx": "onnxruntime", "notebook": "anywidget", "mot": "motmetrics", "cluster": "distributed"}
+from vtlab.weights.here import lacking
 
 
 class NotAsked(unittest.SkipTest):
@@ -141,21 +136,6 @@ def make(registry: Registry, spec: Any, params: Mapping[str, Any]) -> Any:
         return registry.create(spec, **params)
     except (WeightsError, MissingDependencyError) as error:
         raise NotAsked(str(error)) from None
-
-
-def lacking(card: Card, cls: type = Part, params: Mapping[str, Any] = MappingProxyType({})) -> str:
-    """What a part lacks on this machine, "" if nothing; found without making it.
-
-    Args:
-        card: Of the part.
-        cls: Its class, which knows what files its parameters ask for.
-        params: Parameters with which it is to be made.
-    """
-    if card.requires and importlib.util.find_spec(_MODULES.get(card.requires, card.requires)) is None:
-        return f"needs vtlab[{card.requires}]"
-    wants = getattr(cls, "wants", Part.wants)  # segmenters may be any class that segments
-    missing = [w.name for w in wants(card, params) if locate(w) is None]
-    return f"weights {missing[0]} are not here" if missing else ""
 
 
 def _shortened(text: str) -> str:

@@ -21,12 +21,13 @@ from vtlab.prompts import (
     TextPrompt,
 )
 from vtlab.registry import TRACKERS
-from vtlab.testing.contract import Contract, NotAsked, lacking
+from vtlab.testing.contract import Contract, NotAsked
 from vtlab.testing.scenes import moving_square, square_box
 from vtlab.trackers.create import create_tracker
 from vtlab.trackers.loop import track
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
+from vtlab.weights.here import lacking
 
 STOP = 8
 """Frames of the scene that most checks track."""

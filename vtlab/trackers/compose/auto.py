@@ -13,14 +13,13 @@ proportions, and its corners are the object's points.
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import warnings
 from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +33,7 @@ from vtlab.registry import TRACKERS, register
 from vtlab.trackers.compose.evidence import AHEAD, Advice, Evidence, features_of
 from vtlab.trackers.create import create_tracker
 from vtlab.tracks import FrameTracks
-from vtlab.weights import locate
+from vtlab.weights.here import lacking
 
 if TYPE_CHECKING:
     from vtlab.video import Frame
@@ -203,6 +202,7 @@ class Auto(OfflineTracker):
         now = prompts.by_frame()[ahead[0].index]
         together = len({p.object_id for p in now if isinstance(p, BoxPrompt)})
         usual = next((name for name in self.table["box"] if _here(name)), None)
+        among = [name for name in evidence.quality if name in TRACKERS.names() and _here(name)]
         for object_id in prompts.object_ids:
             first = next((p for p in now if p.object_id == object_id), None)
             if not isinstance(first, BoxPrompt) or _geometry(list(prompts.of(object_id))) != "box":
@@ -214,7 +214,6 @@ class Auto(OfflineTracker):
                 seconds=max(n_frames, 1) / fps,
                 together=together,
             )
-            among = [name for name in evidence.quality if name in TRACKERS.names() and _here(name)]
             self.advice[object_id] = evidence.advise(seen, among, instead_of=usual, budget_ms=self.budget_ms)
 
     def _why(self, name: str, object_id: int) -> str:
@@ -264,9 +263,7 @@ class Auto(OfflineTracker):
 
 def _here(name: str) -> bool:
     """True if the files and the package of a method are on this machine."""
-    card, method = TRACKERS.card(name), cast("type[Tracker]", TRACKERS.find(name))
-    there = not card.requires or importlib.util.find_spec(card.requires) is not None
-    return there and all(locate(w) is not None for w in method.wants(card, {}))
+    return not lacking(TRACKERS.card(name), TRACKERS.find(name))
 
 
 def _geometry(prompts: Sequence[Prompt]) -> str:

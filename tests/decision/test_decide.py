@@ -32,13 +32,13 @@ TRUTH = np.array([[10.0 + 0.1 * i, 10, 30 + 0.1 * i, 30] for i in range(N)])
 
 
 def run(name, off, ms, mb=10.0, **timing):
-    """A run of a registered tracker that is `off` pixels off, with steps of `ms`, on this machine unless told otherwise."""
+    """A run of a registered tracker that is `off` pixels off (a number, or one a frame), with steps of `ms`."""
     steps = np.broadcast_to(np.asarray(ms, float), (N,)) / 1000
     hardware = timing.pop("hardware", provenance.hardware())
     return Tracks.of(
         np.arange(N),
         1,
-        TRUTH + np.array([off, 0, off, 0]),
+        TRUTH + np.outer(np.broadcast_to(off, (N,)), [1, 0, 1, 0]),
         step_seconds=steps,
         meta=Record(
             tracker=Maker(name=name, family="sot", params={}, weights={"net.pth": "ab" * 32}),
@@ -202,6 +202,22 @@ def test_while_labels_are_needed_nothing_is_chosen_unless_one_is_left():
     nobody = vtlab.decide(asked, budget_ms=0.1)
     assert nobody.chosen is None
     assert "No tracker keeps the limits (0.1 ms on 95 of 100 frames)" in nobody.sentence
+
+
+def test_while_nothing_is_shown_it_says_who_is_ahead_of_those_that_keep_the_limits():
+    rng = np.random.default_rng(0)
+    off = rng.gamma(1, [[2], [2.5], [9]], (3, N))
+    dear, cheap, poor = run("csrt", off[0], 30), run("kcf", off[1], 5), run("mosse", off[2], 1)
+    asked = vtlab.verdict({"dear": dear, "cheap": cheap, "poor": poor}, within=0.001)
+    assert "Ahead so far" not in asked.sentence  # no label, no level
+    while asked.labelled < 10:
+        asked.add(labels([asked.next()[0][1]]))
+    assert asked.state == "label"
+    of = asked.table["value"]
+    assert f"isn't shown yet: {of.index[0]} ({of.iloc[0]:.1%} [" in asked.sentence
+    assert f"isn't shown yet: {of.index[0]} (" in vtlab.decide(asked).sentence
+    kept = of.drop("dear").index[0]
+    assert f"isn't shown yet: {kept} ({of[kept]:.1%} [" in vtlab.decide(asked, budget_ms=9).sentence
 
 
 def test_labels_have_their_price_in_words():

@@ -11,7 +11,7 @@ import numpy as np
 
 from vtlab.comparison import Comparison
 from vtlab.decision.answer import Verdict
-from vtlab.decision.wording import grounds
+from vtlab.decision.wording import grounds, sentence
 from vtlab.errors import InputError
 from vtlab.metrics.records import apart
 from vtlab.metrics.statistics import FEWEST
@@ -53,7 +53,6 @@ class Grades(ABC):
         level: Confidence of intervals and statements.
         ground: On what it rests, in words.
         unfinished: Tracker -> why it can't be chosen.
-        open: Why nothing can be said of quality yet; "" if something can.
         more: What further labels would bring; "" if nothing.
     """
 
@@ -65,8 +64,11 @@ class Grades(ABC):
     level: float
     ground: str
     unfinished: Mapping[str, str]
-    open: str
     more: str
+
+    @abstractmethod
+    def open(self, names: Sequence[str]) -> str:
+        """Why none of some trackers can be chosen by quality yet, and who is ahead; "" if something can be said."""
 
     @abstractmethod
     def front(self, names: Sequence[str]) -> list[str]:
@@ -93,8 +95,11 @@ class ByVerdict(Grades):
         share = f"{verdict.labelled} of {verdict.frames} frames of {where}"
         self.ground = f"against {grounds(verdict)} on {share}, seed {question.seed}"
         self.unfinished = {}
-        self.open = verdict.sentence if verdict.state == "label" else ""
         self.more = self._more()
+
+    def open(self, names: Sequence[str]) -> str:
+        """The verdict's own sentence, as long as it asks for labels."""
+        return sentence(self._verdict, names) if self._verdict.state == "label" else ""
 
     def front(self, names: Sequence[str]) -> list[str]:
         """Those whom the verdict names and those shown to be good enough, too; else those that none of the others beats."""
@@ -133,7 +138,7 @@ class ByVerdict(Grades):
 class ByTruth(Grades):
     """Quality by full truth: a comparison's table and its tests over clips."""
 
-    open = more = ""
+    more = ""
 
     def __init__(self, comparison: Comparison, family: str | None = None, within: float = 0.02):
         choice = comparison.choice(family)
@@ -165,6 +170,10 @@ class ByTruth(Grades):
             for t, c in self._candidates.items()
             if not c.whole
         }
+
+    def open(self, names: Sequence[str]) -> str:
+        """Nothing: the truth is known."""
+        return ""
 
     def front(self, names: Sequence[str]) -> list[str]:
         """The highest, and those that tests over the clips do not tell apart from it."""

@@ -126,7 +126,7 @@ class Decision:
         if not self.kept:
             few = [f"{o.label}: {_missed(o)}" for o in self.options]
             return f"No tracker keeps the limits ({self.limits.text}). {'; '.join(few)}."
-        return f"No choice yet among {', '.join(self.kept)}. {self.grades.open}"
+        return f"No choice yet among {', '.join(self.kept)}. {self.grades.open(self.kept)}"
 
     @property
     def holds(self) -> list[str]:
@@ -294,7 +294,7 @@ def _pick(kept: list[Option], grades: Grades) -> str | None:
     top = max(_worth(o) for o in front)
     near = [o for o in front if _worth(o) >= top - grades.within]
     best = min(near, key=lambda o: (o.cost.price, -_worth(o), o.label))
-    return None if grades.open and not grades.sure(best.label, names) else best.label
+    return None if grades.open(names) and not grades.sure(best.label, names) else best.label
 
 
 def _worth(option: Option) -> float:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vtlab.decision.standing import highest
 from vtlab.metrics.records import apart
 
 if TYPE_CHECKING:
@@ -19,8 +21,13 @@ LIMITS = (
 """What every reader must know of a verdict."""
 
 
-def sentence(verdict: Verdict) -> str:
-    """The answer in one sentence, with what more labels would bring where it is open to more."""
+def sentence(verdict: Verdict, among: Sequence[str] | None = None) -> str:
+    """The answer in one sentence, with what more labels would bring where it is open to more.
+
+    Args:
+        verdict: Of which.
+        among: Of whom to say who is ahead while nothing is shown; by default of all.
+    """
     q, k = verdict.question, len(verdict.trackers)
     where = "this video" if len(verdict.clips) == 1 else f"these {len(verdict.clips)} clips"
     ground = f"on {where} against {grounds(verdict)} ({verdict.labelled} of {verdict.frames} frames labelled)"
@@ -43,7 +50,8 @@ def sentence(verdict: Verdict) -> str:
         f"{ground}.",
         "exact": f"{names} {have} the highest {what} of the {k} {ground}: every frame is labelled, nothing is estimated.",
     }
-    return texts[verdict.state] + _cost(verdict) + own
+    lead = _ahead(verdict, among or verdict.trackers) if verdict.state == "label" else ""
+    return texts[verdict.state] + lead + _cost(verdict) + own
 
 
 _LEFT_OUT = {
@@ -74,6 +82,20 @@ def _is_truth(verdict: Verdict, name: str) -> bool:
     return given.looked == verdict.known[name].looked and np.array_equal(
         given.tracks.boxes, known.boxes, equal_nan=True
     )
+
+
+def _ahead(verdict: Verdict, among: Sequence[str]) -> str:
+    """Who of some trackers is highest while nothing is shown; "" where no level is known yet.
+
+    Whoever has to go on at once takes that one, and knows what it is worth.
+    """
+    of = np.array([verdict.trackers.index(name) for name in among])
+    value, low, high = verdict.levels().T
+    if not len(of) or np.isnan(value[of]).any():
+        return ""
+    top = highest(of, value)
+    names, i = [verdict.trackers[i] for i in top], top[0]
+    return f" Ahead so far, which isn't shown yet: {_joined(names)} ({value[i]:.1%} [{low[i]:.1%}, {high[i]:.1%}])."
 
 
 def _cost(verdict: Verdict) -> str:

@@ -174,7 +174,7 @@ def labelling(folder: Path, dataset: FormatDataset, names: list[str]) -> Iterato
         yield assistant(
             title, dataset[name].video, dataset.truth(name), detector, rule_name=rule(name), new=0.6
         )
-    for seed in (1, 2, 3):
+    for seed in (1, 2, 3, 4):
         clip = synthetic(seed=seed, seconds=8.0, objects=6, difficulty="hard", size=(480, 272))
         detector = NoisyTruth(truth=clip.truth, miss=0.2, jitter=0.04, false=0.5, seed=seed)
         yield assistant(

@@ -6,7 +6,8 @@ memory (swapped-out pages count too) by least squares, from frame 200 to 1,000, 
 there to the end; the peak, to which the loading of a checkpoint adds for vtlab but not for SAM 2's predictor; and slope
 and peak of the upstream loop on the same clip with the same network: the package's video predictor for SAM 2, which keeps
 all frames and all outputs; the library's own session for transformers; the package's inference core for Cutie, whose memory
-is bounded too. XMem's official code is no package. A run that is interrupted shows how far it came.
+is bounded too. XMem's official code is no package. `sam3-text` gets words instead of objects, and its network finds what
+its random weights find, at most three at a time. A run that is interrupted shows how far it came.
 
     python -m benchmarks.memory_vos [frames] [method ...]
 """
@@ -27,12 +28,13 @@ import psutil
 from rich.console import Console
 from rich.table import Table
 
-from vtlab.testing.seeded.masks import PACKAGES, SIDE, lacking, options, sam2, sam2_predictor, shrink
+from vtlab.testing.seeded.masks import PACKAGES, SIDE, lacking, options, sam2, sam2_predictor, sam3, shrink
 from vtlab.trackers.memory import give_back
 
 FRAMES, START, STOP, LIMIT = 1000, 200, 1000, 5.0
 HEIGHT, WIDTH = 48, 64
-UPSTREAM = ("sam2.1-tiny", "sam2.1-tiny-transformers", "edgetam", "sam3", "cutie-small")
+METHODS = (*PACKAGES, "sam3-text")
+UPSTREAM = ("sam2.1-tiny", "sam2.1-tiny-transformers", "edgetam", "sam3", "sam3-text", "cutie-small")
 LEFTS = (2, 23, 44)
 
 
@@ -60,6 +62,24 @@ def vtlab_steps(method: str, params: dict[str, Any], change: Callable[[Any], Non
         now = Frame(t, t / 25, frame(t))
         answer = tracker.step(now, prompts.at(t)) if t else tracker.init(now, prompts.at(t))
         assert len(answer) == 1 + min(t // 20, 2)
+        yield
+        t += 1
+
+
+def text_steps(folder: Path, upstream: bool) -> Iterator[None]:
+    """`sam3-text` frame by frame; upstream, with the library's session left as its streaming mode leaves it."""
+    import vtlab
+    from vtlab.prompts import Prompts, TextPrompt
+    from vtlab.video import Frame
+
+    loose = {"confidence": 0.2, "new": 0.22, "most": len(LEFTS)}  # random weights are never sure
+    tracker = vtlab.create_tracker("sam3-text", weights=sam3(folder / "sam3"), device="cpu", **loose)
+    if upstream:
+        tracker._forget = tracker._give_up = lambda *_: None
+    prompts, t = Prompts(TextPrompt("yellow taxi")), 0
+    while True:
+        now = Frame(t, t / 25, frame(t))
+        tracker.step(now) if t else tracker.init(now, prompts)
         yield
         t += 1
 
@@ -105,6 +125,8 @@ def run(method: str, frames: int, folder: Path, upstream: bool) -> np.ndarray:
     """Bytes held after each frame."""
     if upstream and method == "sam2.1-tiny":
         steps = sam2_steps(frames, folder)
+    elif method == "sam3-text":
+        steps = text_steps(folder, upstream)
     elif upstream and method == "cutie-small":
         steps = cutie_steps(options(method, folder))
     else:
@@ -160,7 +182,7 @@ def main() -> None:
     arguments = sys.argv[1:]
     numbers = [int(a) for a in arguments if a.isdigit()]
     frames = numbers[0] if numbers else FRAMES
-    chosen = [a for a in arguments if a in PACKAGES] or list(PACKAGES)
+    chosen = [a for a in arguments if a in METHODS] or list(METHODS)
     if "--child" in arguments:
         with tempfile.TemporaryDirectory() as folder:
             print(json.dumps(run(chosen[0], frames, Path(folder), "--upstream" in arguments).tolist()))
@@ -169,8 +191,9 @@ def main() -> None:
     for column in ("method", "frames", f"{START}-{STOP}", f"{STOP}-end", "peak", "upstream", "its peak", ""):
         table.add_column(column, justify="right")
     for method in chosen:
-        if lacking(method):
-            table.add_row(method, *["-"] * 6, f"{lacking(method)} is not installed")
+        missing = lacking("sam3" if method == "sam3-text" else method)
+        if missing:
+            table.add_row(method, *["-"] * 6, f"{missing} is not installed")
             continue
         ours = measure(method, frames, False)
         theirs = measure(method, min(frames, FRAMES), True) if method in UPSTREAM else None

@@ -3,9 +3,11 @@
 Same weights (seeded), same clip, same device, one process; the two take turns, and of each frame the best of ten
 rounds counts, since each round repeats the same work and machines are shared. Frames are prepared beforehand for both,
 so inference alone is timed; on a CPU by CPU time. Targets: vtlab is not slower with one object and at least 1.5 times
-as fast with 16.
+as fast with 16. A last column is vtlab in bfloat16, as its option `dtype` has it, with the least and the mean IoU of its
+masks with those of float32 (random weights: their logits lie nearer to 0 than a trained network's). The processor's or the
+card's own bfloat16 makes it fast, such as `avx512_bf16`; without, it is slower than float32.
 
-    python -m benchmarks.vos_speed [image_size] [variant]
+    python -m benchmarks.vos_speed [image_size] [variant] [objects ...]
 """
 
 from __future__ import annotations
@@ -73,9 +75,11 @@ def predictor_state(predictor: Any, images: torch.Tensor) -> dict[str, Any]:
 
 
 @torch.inference_mode()
-def run_vtlab(network: Any, images: torch.Tensor, objects: int) -> np.ndarray:
-    """Seconds for each frame by vtlab's inference."""
-    size = images.shape[-1]
+def run_vtlab(
+    network: Any, images: torch.Tensor, objects: int, dtype: torch.dtype = torch.float32
+) -> tuple[np.ndarray, list[torch.Tensor]]:
+    """Seconds for each frame by vtlab's inference, and its masks, (objects, S, S) a frame."""
+    size, masks = images.shape[-1], []
     core = Inference(network)
     times = [clock(images)]
     for t, image in enumerate(images):
@@ -85,11 +89,25 @@ def run_vtlab(network: Any, images: torch.Tensor, objects: int) -> np.ndarray:
             given = {
                 k + 1: Given(c, torch.tensor([2, 3], device=image.device)) for k, c in enumerate(corners)
             }
-        for result in core.step(image, given).values():
-            full = result.logits[None, None]
-            torch.nn.functional.interpolate(full, (size, size), mode="bilinear", align_corners=False)
+        with torch.autocast(images.device.type, dtype, enabled=dtype != torch.float32):
+            results = core.step(image, given).values()
+        found = [
+            torch.nn.functional.interpolate(
+                r.logits[None, None].float(), (size, size), mode="bilinear", align_corners=False
+            )
+            for r in results
+        ]
         times.append(clock(images))
-    return np.diff(times)
+        masks.append(torch.cat(found)[:, 0] > 0)
+    return np.diff(times), masks
+
+
+def agreement(a: list[torch.Tensor], b: list[torch.Tensor]) -> tuple[float, float]:
+    """Least and mean IoU of masks; 1 where both are empty."""
+    p, q = torch.cat(a).flatten(1), torch.cat(b).flatten(1)
+    union = (p | q).sum(dim=1)
+    ious = torch.where(union > 0, (p & q).sum(dim=1) / union.clamp(min=1), 1.0)
+    return float(ious.min()), float(ious.mean())
 
 
 def clock(images: torch.Tensor) -> float:
@@ -102,23 +120,28 @@ def clock(images: torch.Tensor) -> float:
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    size = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdigit() else 128
-    variant = sys.argv[2] if len(sys.argv) > 2 else "sam2.1-tiny"
+    numbers = [int(a) for a in sys.argv[1:] if a.isdigit()]
+    size, counts = (numbers or [128])[0], numbers[1:] or OBJECTS
+    variant = next((a for a in sys.argv[1:] if not a.isdigit()), "sam2.1-tiny")
     device = find_device("auto")
     network = sam2(variant, size).to(device)
     predictor, images = sam2_predictor(variant, network).to(device), clip(FRAMES, size).to(device)
     table = Table(
         title=f"{variant}, {size} px, {device}, {torch.get_num_threads()} thread(s): frames per second"
     )
-    for column in ("objects", "package", "vtlab", "ratio"):
+    for column in ("objects", "package", "vtlab", "ratio", "bfloat16", "its ratio", "IoU least, mean"):
         table.add_column(column, justify="right")
-    for objects in OBJECTS:
-        rounds = [
-            (run_upstream(predictor, images, objects), run_vtlab(network, images, objects))
-            for _ in range(ROUNDS)
-        ]
-        theirs, ours = FRAMES / np.min(rounds, axis=0).sum(axis=1)
-        table.add_row(str(objects), f"{theirs:.2f}", f"{ours:.2f}", f"{ours / theirs:.2f}")
+    for objects in counts:
+        taken = []
+        for _ in range(ROUNDS):
+            theirs = run_upstream(predictor, images, objects)
+            ours, masks = run_vtlab(network, images, objects)
+            half, others = run_vtlab(network, images, objects, torch.bfloat16)
+            taken.append((theirs, ours, half))
+        fps = FRAMES / np.min(taken, axis=0).sum(axis=1)
+        least, mean = agreement(masks, others)
+        rates = [f"{fps[0]:.2f}", f"{fps[1]:.2f}", f"{fps[1] / fps[0]:.2f}", f"{fps[2]:.2f}"]
+        table.add_row(str(objects), *rates, f"{fps[2] / fps[0]:.2f}", f"{least:.3f}, {mean:.3f}")
     Console().print(table)
 
 

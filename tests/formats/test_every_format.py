@@ -15,6 +15,7 @@ from vtlab.benchmark import evaluate_folders
 from vtlab.datasets import open_dataset
 from vtlab.errors import FormatError, InputError, RegistryError, TracksError
 from vtlab.formats import FORMATS, find_format
+from vtlab.prompts import BoxPrompt
 from vtlab.sequence import Sequence
 from vtlab.testing import CONTRACTS, FORMAT, check_format
 from vtlab.testing.formats import SIZE, added, example
@@ -94,6 +95,22 @@ def test_masks_are_converted_to_davis_without_loss(name, tmp_path):
     formats.write_tracks(example(FORMATS[name]), tmp_path / "own", "vtlab", sequence="walk")
     done = formats.convert(tmp_path / "own", tmp_path / "out", "davis")
     assert {row.kind for row in done.losses} == FORMATS[name].holds & {"labels"}
+
+
+def test_a_velocity_that_every_run_fills_in_is_no_loss_and_one_that_was_set_is(square_video):
+    """It is the way since the frame before by its time, so that it can be computed again."""
+    tracks = vtlab.track(square_video, BoxPrompt((20, 16, 44, 40)), "ncc", progress=False)
+    assert np.abs(tracks.velocity[1:]).max() > 0
+    assert "velocity" not in FORMATS["motchallenge"].losses(tracks)
+    own = tracks.velocity.copy()
+    own[3] = own[3] @ [[0, 1], [-1, 0]] + 1
+    (row,) = [
+        v
+        for v in FORMATS["motchallenge"].losses(tracks.replace(velocity=own)).values()
+        if v.kind == "velocity"
+    ]
+    assert (row.count, row.place) == (1, "object 1, frame 3")
+    assert "velocity" in FORMATS["motchallenge"].losses(tracks.replace(velocity=5 * tracks.velocity))
 
 
 def test_losses_of_a_conversion_are_said(tmp_path):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from vtlab.masks import Runs
 from vtlab.tracks import Tracks
 from vtlab.tracks.columns import COLUMNS, EXTRAS
+from vtlab.tracks.motion import velocities
 
 Rows = NDArray[np.bool_]
 Numbers = NDArray[np.float64]
@@ -237,6 +238,25 @@ def _filled(name: str, tracks: Tracks) -> Rows:
     return np.asarray((~np.isnan(flat) if fill != fill else flat != fill).any(axis=1))
 
 
+def _own_velocity(tracks: Tracks) -> Rows:
+    """Rows whose velocity somebody said: not those that are the way since the thing was last seen, by the time it took.
+
+    Every run fills such in, and they can be computed again. The clip's mean frame rate stands for its times, so frames
+    may be up to four times as far apart or as close.
+    """
+    filled, source = _filled("velocity", tracks), tracks.record.source
+    if tracks.velocity is None or source is None or not source.fps:
+        return filled
+    steps = velocities(tracks, np.arange(tracks.frame.max(initial=0) + 1) / source.fps)
+    (length, of_step), dot = (
+        (np.hypot(*v.T) for v in (tracks.velocity, steps)),
+        (tracks.velocity * steps).sum(1),
+    )
+    alike = dot >= (1 - 1e-9) * length * of_step  # the same direction
+    alike &= (length <= 4 * of_step) & (of_step <= 4 * length)
+    return filled & ~alike
+
+
 def _say(name: str, tracks: Tracks, row: int) -> object:
     value = column(tracks, name)[row]
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
@@ -319,10 +339,8 @@ FEATURES: Mapping[str, Feature] = {
     "seconds": Feature("{} times of steps", lambda t: len(t.step_seconds)),
     "maker": Feature("the record of the tracker", lambda t: int(t.record.tracker is not None)),
     "source": Feature("who said {} rows", lambda t: t.source != "manual", lambda t, row: t.source[row]),
-    **{
-        name: _told_by(f"{{}} rows with {name}", name, partial(_filled, name))
-        for name in ("velocity", *EXTRAS)
-    },
+    "velocity": _told_by("{} rows with velocity", "velocity", _own_velocity),
+    **{name: _told_by(f"{{}} rows with {name}", name, partial(_filled, name)) for name in EXTRAS},
 }
 """What tracks may hold and a format may not, by kind."""
 

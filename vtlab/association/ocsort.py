@@ -124,9 +124,11 @@ class OcSort(ImageAssociator):
 
     def _new_columns(self, boxes: Array, scene: Scene | None, chosen: Rows) -> dict[str, NDArray[Any]]:
         n = len(boxes)
+        # last observation; the authors' code has none of a track that began with the frame before
+        last = np.full(boxes.shape, -1.0) if self.settings.official else boxes.copy()
         return super()._new_columns(boxes, scene, chosen) | {
-            # last observation; the authors' code has none of a track that began with the frame before
-            "last": np.full(boxes.shape, -1.0) if self.settings.official else boxes.copy(),
+            "last": last,
+            "place": _centres(last),
             "frozen": np.zeros((n, 5, boxes.shape[1])),  # filter as predicted for the first frame of a loss
             "direction": np.zeros(n, dtype=complex),  # unit vector x + iy of the motion; 0 = not known
             # centres x + iy after the first, by frame modulo lookback; NaN = not seen then
@@ -143,7 +145,8 @@ class OcSort(ImageAssociator):
     def _after_predict(self, scene: Scene) -> None:
         """Find the centre of each track `lookback` frames ago, or the oldest one since, or its last one."""
         super()._after_predict(scene)
-        previous, history = _centres(self._columns["last"]), self._columns["history"]
+        self._places = _centres(scene.boxes)
+        previous, history = self._columns["place"].copy(), self._columns["history"]
         for back in range(2, self.settings.lookback + 1):
             then = history[:, (self._age - back) % self.settings.lookback]
             np.copyto(previous, then, where=then == then)
@@ -156,7 +159,7 @@ class OcSort(ImageAssociator):
         similarity, _ = super()._pairs(stage, scene, rows, columns)
         value = None
         if stage.name == "momentum" and self.settings.momentum:
-            value = self._agreement(rows, scene.boxes.take(columns, axis=0))
+            value = self._agreement(rows, columns)
             value *= scene.scores.take(columns) * (self.settings.momentum / np.pi)
             value += similarity
         if stage.name == "momentum" and self._embedder is not None:
@@ -179,9 +182,9 @@ class OcSort(ImageAssociator):
         trust = np.clip((scene.scores[chosen] - self.rules.high) / max(1 - self.rules.high, 1e-9), 0, 1)
         return self.settings.memory + (1 - self.settings.memory) * (1 - trust)
 
-    def _agreement(self, rows: Rows, boxes: Array) -> Array:
+    def _agreement(self, rows: Rows, columns: Rows) -> Array:
         """Angle (N, M), in [-pi / 2, pi / 2], by which the way to each box agrees with the tracks' directions."""
-        way = _centres(boxes) - self._previous.take(rows)[:, None]
+        way = self._places.take(columns) - self._previous.take(rows)[:, None]
         length = np.abs(way)
         length += 1e-6  # which also keeps the cosine below 1
         way *= self._columns["direction"].take(rows).conj()[:, None]
@@ -206,7 +209,7 @@ class OcSort(ImageAssociator):
                     misses[back],
                 )
         self._filter.update(rows, boxes)
-        centres = _centres(boxes)
+        centres = self._places.take(chosen)
         way = centres - self._previous.take(rows)
         length = np.abs(way)
         length += 1e-6
@@ -214,7 +217,7 @@ class OcSort(ImageAssociator):
         way /= length
         columns["direction"][rows] = way
         columns["history"][rows, self._age % self.settings.lookback] = centres
-        columns["last"][rows] = boxes
+        columns["last"][rows], columns["place"][rows] = boxes, centres
         if self._embedder is not None:
             self._learn(rows, scene, chosen)
 
@@ -222,6 +225,7 @@ class OcSort(ImageAssociator):
         super()._warp(affine)
         columns = self._columns
         columns["last"] = _moved(columns["last"], affine)
+        columns["place"] = _centres(columns["last"])
         (xx, xy, dx), (yx, yy, dy) = affine.tolist()
 
         def turned(points: Any) -> Any:

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 Rows = NDArray[np.int64]
 _DENSE = 60_000  # entries up to which a dense matrix is faster than a sparse graph
+_ROUNDING = 1e-9  # by which a pair must be worth more, so that rounding settles no tie
 
 
 @cache
@@ -82,7 +83,8 @@ def assign_sparse(
 ) -> tuple[Rows, Rows]:
     """`assign` for pairs instead of a matrix; pairs that are not given have similarity 0. The same matches.
 
-    A pair whose row and column are in no other pair is matched at once; the rest is solved together.
+    A pair worth more than all the others of its row and its column together is in every best matching, for whatever took
+    its place would lose by that; such pairs (most, as a rule) are matched at once, the rest is solved together.
 
     Args:
         rows: (K,) rows of the pairs, no pair twice.
@@ -97,13 +99,15 @@ def assign_sparse(
         value = similarity - threshold
         use = (value > 0).nonzero()[0]
         rows, columns, similarity, value = rows[use], columns[use], similarity[use], value[use]
-    alone = (np.bincount(rows, minlength=shape[0])[rows] == 1) & (
-        np.bincount(columns, minlength=shape[1])[columns] == 1
-    )
-    tied = (~alone).nonzero()[0]
-    chosen = alone
-    if len(tied):
-        chosen[tied[_best(rows[tied], columns[tied], value[tied])]] = True
+    n, m = shape
+    together = np.bincount(rows, value, n).take(rows)
+    together += np.bincount(columns, value, m).take(columns)
+    chosen = 3 * value > together + _ROUNDING
+    taken_row, taken_column = np.zeros(n, bool), np.zeros(m, bool)
+    taken_row[rows[chosen]] = taken_column[columns[chosen]] = True
+    rest = (~(taken_row.take(rows) | taken_column.take(columns))).nonzero()[0]
+    if len(rest):
+        chosen[rest] = _best(rows.take(rest), columns.take(rest), value.take(rest))
     chosen &= similarity >= threshold
     return rows[chosen], columns[chosen]
 
@@ -126,12 +130,16 @@ def assign_few(
     return np.array([rows[k] for k in good], np.int64), np.array([columns[k] for k in good], np.int64)
 
 
+def _renumbered(values: Rows) -> tuple[int, Rows]:
+    """How many different values there are, and which of them, in their order, each is."""
+    place = (np.bincount(values) > 0).cumsum()
+    return int(place[-1]), (place - 1).take(values)
+
+
 def _best(rows: Rows, columns: Rows, value: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which of these pairs (K,) make the largest sum."""
     linear_sum_assignment = _solver()
-    r, row_of = np.unique(rows, return_inverse=True)
-    c, column_of = np.unique(columns, return_inverse=True)
-    n, m = len(r), len(c)
+    (n, row_of), (m, column_of) = _renumbered(rows), _renumbered(columns)
     partner = np.full(n, -1)
     if n * m <= _DENSE:
         matrix = np.zeros((n, m))

@@ -11,7 +11,7 @@ Realtime Tracking with a Deep Association Metric", ICIP 2017 (xyah); Aharon et a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,7 @@ Array = NDArray[np.float64]
 Quad = tuple[float, float, float, float]
 _ANGLE = (1e-3, 1e-5, 1e-2, 2e-2, 1e-3)
 """Variances of an angle, radians: gained in a step, its velocity's, a detection's, after the first one, its velocity's."""
-_ONE = np.ones(())  # an array is taken faster than a number
+_ONE, _HALF = np.ones(()), np.full((), 0.5)  # an array is taken faster than a number
 _LEAST = 1e-3  # pixels: widths and heights stay at least this
 
 
@@ -101,60 +101,59 @@ MOTIONS: dict[str, MotionModel] = {
 }
 
 
-def _identity(boxes: Array) -> Array:
-    return boxes
-
-
-def _centre_and(
-    boxes: Array, third: Callable[[Array, Array], Array], fourth: Callable[[Array, Array], Array]
-) -> Array:
-    out = np.empty(boxes.shape)
-    low, high = boxes[:, :2], boxes[:, 2:]
-    out[:, :2] = (low + high) / 2
+def _to_xywh(c: Array) -> None:
+    low, high = c[:2], c[2:]
     size = high - low
-    width, height = size[:, 0], size[:, 1]
-    out[:, 2], out[:, 3] = third(width, height), fourth(width, height)
-    return out
+    low += high
+    low *= _HALF
+    high[:] = size
 
 
-def _to_xywh(boxes: Array) -> Array:
-    return np.concatenate([(boxes[:, :2] + boxes[:, 2:]) / 2, boxes[:, 2:] - boxes[:, :2]], axis=1)
+def _to_xyah(c: Array) -> None:
+    _to_xywh(c)
+    np.divide(c[2], c[3], out=c[2])
 
 
-def _to_xyah(boxes: Array) -> Array:
-    return _centre_and(boxes, lambda w, h: w / h, lambda w, h: h)
+def _to_xysr(c: Array) -> None:
+    low, high = c[:2], c[2:]
+    width, height = high - low
+    low += high
+    low *= _HALF
+    np.multiply(width, height, out=c[2])
+    np.divide(width, height, out=c[3])
 
 
-def _to_xysr(boxes: Array) -> Array:
-    return _centre_and(boxes, lambda w, h: w * h, lambda w, h: w / h)
+def _from_xywh(c: Array) -> None:
+    centre, size = c[:2], c[2:]
+    half = size * _HALF
+    np.add(centre, half, out=size)
+    centre -= half
 
 
-def _from_xywh(x: Array) -> Array:
-    half = x[:, 2:] / 2
-    return np.concatenate([x[:, :2] - half, x[:, :2] + half], axis=1)
+def _from_xyah(c: Array) -> None:
+    np.multiply(c[2], c[3], out=c[2])
+    _from_xywh(c)
 
 
-def _from_xyah(x: Array) -> Array:
-    half = x[:, 2:] / 2
-    half[:, 0] *= x[:, 3]
-    return np.concatenate([x[:, :2] - half, x[:, :2] + half], axis=1)
+def _from_xysr(c: Array) -> None:
+    area, ratio = c[2:]
+    width = np.sqrt(area * ratio)
+    np.divide(area, width, out=ratio)
+    area[:] = width
+    _from_xywh(c)
 
 
-def _from_xysr(x: Array) -> Array:
-    out = np.empty(x.shape)
-    low, half = out[:, :2], out[:, 2:]
-    area, width = x[:, 2], half[:, 0]
-    np.multiply(area, x[:, 3], out=width)
-    np.sqrt(width, out=width)
-    np.divide(area, width, out=half[:, 1])
-    half *= 0.5
-    np.subtract(x[:, :2], half, out=low)
-    half += x[:, :2]
-    return out
+_TO = {"xyxy": None, "xywh": _to_xywh, "xyah": _to_xyah, "xysr": _to_xysr}
+_FROM = {"xyxy": None, "xywh": _from_xywh, "xyah": _from_xyah, "xysr": _from_xysr}
 
 
-_TO = {"xyxy": _identity, "xywh": _to_xywh, "xyah": _to_xyah, "xysr": _to_xysr}
-_FROM = {"xyxy": _identity, "xywh": _from_xywh, "xyah": _from_xyah, "xysr": _from_xysr}
+def _converted(boxes: Array, convert: Callable[[Array], None] | None) -> Array:
+    """Boxes (N, 4) or, turned, (N, 5) in other coordinates, made in place of columns (4, N) that lie in a row each."""
+    if convert is None:
+        return boxes
+    columns = boxes.T.astype(np.float64, order="C")  # a copy
+    convert(columns[:4])
+    return columns.T.copy()
 
 
 class BoxFilter:
@@ -184,6 +183,8 @@ class BoxFilter:
         )
         self._drift = np.array([drift, drift_velocity])[:, None]
         self._measured = np.array(measured)
+        least = [-np.inf, -np.inf, 0.0 if motion.coordinates == "xysr" else -np.inf, -np.inf, -np.inf]
+        self._fixed = [*zip(measured, drift, drift_velocity, least, strict=False)]
         self._first = np.array([first, first_velocity])[:, None]
         self.state = np.empty((5, 0, 4 + turned))
         self._noise = [np.empty((0, 4 + turned))] * 3
@@ -193,8 +194,7 @@ class BoxFilter:
 
     def boxes(self) -> Array:
         """Boxes (N, 4) xyxy of all tracks as they are now believed to be; turned (N, 5) with the angle."""
-        x = self.state[0]
-        return np.concatenate([self._from(x[:, :4]), x[:, 4:]], axis=1) if self.turned else self._from(x)
+        return _converted(self.state[0], self._from)
 
     def velocities(self) -> Array:
         """Velocities (N, 2) of the centres, in pixels per step."""
@@ -227,7 +227,7 @@ class BoxFilter:
         """
         part = self.state.take(rows, axis=1)
         if self.turned:
-            boxes = like(boxes, np.concatenate([self._from(part[0, :, :4]), part[0, :, 4:]], axis=1))
+            boxes = like(boxes, _converted(part[0], self._from))
         self.correct(part, self.to_measurement(boxes), scores)
         self.state[:, rows] = part
 
@@ -281,23 +281,6 @@ class BoxFilter:
         cov *= rest
         self._clamp(x)
 
-    def replay(self, state: Array, observed: Array, counts: NDArray[np.int64]) -> None:
-        """Correct and predict the (5, K, 4) array `state` in place along observations, ending with a correction.
-
-        Args:
-            state: (5, K, 4) filters as predicted for the first observation.
-            observed: (T, K, 4) in the model's coordinates, one step apart.
-            counts: (K,) how many of them each track takes, in falling order, the first T.
-        """
-        if not self.motion.scaled:
-            self._replay_fixed(state, observed, counts)
-            return
-        running = np.searchsorted(-counts, -np.arange(len(observed) + 1), side="left").tolist()
-        for i, seen in enumerate(observed):
-            n, goes_on = running[i : i + 2]
-            self.correct(state[:, :n], seen[:n])
-            self.advance(state[:, :goes_on])
-
     def retrace(
         self, rows: NDArray[np.int64], state: Array, last: Array, boxes: Array, gaps: NDArray[np.int64]
     ) -> None:
@@ -310,44 +293,59 @@ class BoxFilter:
             boxes: (K, 4) boxes at which they were found again.
             gaps: (K,) frames from the one to the other.
         """
-        order = (-gaps).argsort(kind="stable")  # the longest first, so that those still running are a slice
-        rows, gaps = rows[order], gaps[order]
-        last, boxes, state = last.take(order, axis=0), boxes.take(order, axis=0), state.take(order, axis=1)
         if self.turned:
-            last = like(last, np.concatenate([self._from(state[0, :, :4]), state[0, :, 4:]], axis=1))
+            last = like(last, _converted(state[0], self._from))
             boxes = like(boxes, last)
         step = (boxes - last) / gaps[:, None]
-        line = last + np.arange(1, int(gaps[0]) + 1)[:, None, None] * step
+        line = last + np.arange(1, int(gaps.max()) + 1)[:, None, None] * step
         observed = self.to_measurement(line.reshape(-1, line.shape[2])).reshape(line.shape)
-        self.replay(state, observed, gaps)
-        self.state[:, rows] = state
+        follow = self._follow_together if self.motion.scaled else self._follow_each
+        self.state[:, rows] = follow(state, observed, gaps)
 
-    def _replay_fixed(self, state: Array, observed: Array, counts: NDArray[np.int64]) -> None:
-        """`replay` where the noise doesn't depend on the box: few tracks at a time, so numbers are faster than arrays."""
-        drift, measured = self._drift[:, 0].T.tolist(), self._measured.tolist()
-        area = 2 if self.motion.coordinates == "xysr" else -1
+    def _follow_together(self, state: Array, observed: Array, counts: NDArray[np.int64]) -> Array:
+        """The filters (5, K, 4), predicted for the first of their `counts` (K,) observations, after the last of them."""
+        order = (-counts).argsort(kind="stable")  # the longest first, so that those still running are a slice
+        state, counts = state.take(order, axis=1), counts[order]
+        running = np.searchsorted(-counts, -np.arange(len(observed) + 1), side="left").tolist()
+        for i, seen in enumerate(observed.take(order, axis=1)):
+            n, goes_on = running[i : i + 2]
+            self.correct(state[:, :n], seen[:n])
+            self.advance(state[:, :goes_on])
+        return state.take(order.argsort(), axis=1)
+
+    def _follow_each(self, state: Array, observed: Array, counts: NDArray[np.int64]) -> Array:
+        """The same where the noise doesn't depend on the box: few tracks at a time, so numbers are faster than arrays."""
+        after = np.empty_like(state)
         for k, count in enumerate(counts.tolist()):
-            for c, (noise, (gain, gain_velocity)) in enumerate(zip(measured, drift, strict=True)):
-                x, v, var, cov, vel = state[:, k, c].tolist()
-                for step, z in enumerate(observed[:count, k, c].tolist()):
-                    if step:
-                        var += cov
-                        x += v
-                        cov += vel
-                        var += cov
-                        var += gain
-                        vel += gain_velocity
-                        if c == area and x <= 0:  # as in `advance`
-                            x, v = x - v, 0.0
-                    total = var + noise
-                    a, b = var / total, cov / total
-                    error = z - x
-                    x += a * error
-                    v += b * error
-                    vel -= b * cov
-                    var *= 1.0 - a
-                    cov *= 1.0 - a
-                state[:, k, c] = x, v, var, cov, vel
+            filters, seen = zip(*state[:, k].tolist(), strict=True), zip(*observed[:count, k].tolist(), strict=True)
+            after[:, k] = [*zip(*map(self._follow, self._fixed, filters, seen), strict=True)]
+        return after
+
+    @staticmethod
+    def _follow(noise: Sequence[float], one: Sequence[float], seen: Sequence[float]) -> Sequence[float]:
+        """Correct and predict the filter `one` of one coordinate along what was seen of it, as `correct` and `advance`."""
+        measured, drift, drift_velocity, least = noise
+        x, v, var, cov, vel = one
+        for step, z in enumerate(seen):
+            if step:
+                var += cov
+                x += v
+                cov += vel
+                var += cov
+                var += drift
+                vel += drift_velocity
+                if x <= least:  # an area; the step is taken back
+                    x, v = x - v, 0.0
+            total = var + measured
+            a, b = var / total, cov / total
+            error = z - x
+            x += a * error
+            v += b * error
+            vel -= b * cov
+            rest = 1.0 - a
+            var *= rest
+            cov *= rest
+        return x, v, var, cov, vel
 
     def gate(self, boxes: Array, *, position_only: bool = False) -> Array:
         """Squared Mahalanobis distance (N, M) of each track to each box (M, 4); chi-square with 4 (or 2) degrees."""
@@ -389,9 +387,7 @@ class BoxFilter:
 
     def to_measurement(self, boxes: Array) -> Array:
         """Boxes (K, 4) xyxy, or turned (K, 5), in the model's coordinates."""
-        return (
-            np.concatenate([self._to(boxes[:, :4]), boxes[:, 4:]], axis=1) if self.turned else self._to(boxes)
-        )
+        return _converted(boxes, self._to)
 
     def _variances(self, n: int) -> list[Array]:
         """Variances (at least n, 4) of detections, and of what coordinates and velocities gain: full arrays add faster."""

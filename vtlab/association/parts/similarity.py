@@ -123,24 +123,25 @@ def overlapping(a: Array, b: Array) -> tuple[Rows, Rows, Array]:
         rows, columns, inter = rows[hit], columns[hit], inter[hit]
         return rows, columns, inter / (_areas(a)[rows] + _areas(b)[columns] - inter)
     order = b[:, 0].argsort()
-    left = b[:, 0].take(order)
-    first = left.searchsorted(a[:, 0] - (b[:, 2] - b[:, 0]).max())
+    p, q = a.T.copy(), b.take(order, axis=0).T.copy()  # columns that lie in a row each
+    first = q[0].searchsorted(p[0] - (q[2] - q[0]).max())
     # Boxes whose left edge lets them reach into the row's x-range; a filter of corners may predict an inverted box.
-    counts = np.maximum(left.searchsorted(a[:, 2]) - first, 0)
+    counts = np.maximum(q[0].searchsorted(p[2]) - first, 0)
     ends = counts.cumsum()
     rows = np.arange(len(a)).repeat(counts)
-    columns = order.take(np.arange(ends[-1]) + (first - ends + counts).repeat(counts))
-    p, q = a.take(rows, axis=0).T, b.take(columns, axis=0).T
-    height = np.minimum(p[3], q[3]) - np.maximum(p[1], q[1])
-    width = np.minimum(p[2], q[2]) - np.maximum(p[0], q[0])
-    hit = ((height > 0) & (width > 0)).nonzero()[0]
+    columns = np.arange(ends[-1]) + (first - ends + counts).repeat(counts)
+    height = np.minimum(p[3].take(rows), q[3].take(columns)) - np.maximum(p[1].take(rows), q[1].take(columns))
+    hit = (height > 0).nonzero()[0]
+    rows, columns, height = rows.take(hit), columns.take(hit), height.take(hit)
+    width = np.minimum(p[2].take(rows), q[2].take(columns)) - np.maximum(p[0].take(rows), q[0].take(columns))
+    hit = (width > 0).nonzero()[0]
     rows, columns = rows.take(hit), columns.take(hit)
     inter = height.take(hit) * width.take(hit)
-    union = ((a[:, 2] - a[:, 0]) * (a[:, 3] - a[:, 1])).take(rows)
-    union += ((b[:, 2] - b[:, 0]) * (b[:, 3] - b[:, 1])).take(columns)
+    union = ((p[2] - p[0]) * (p[3] - p[1])).take(rows)
+    union += ((q[2] - q[0]) * (q[3] - q[1])).take(columns)
     union -= inter
     inter /= union
-    return rows, columns, inter
+    return rows, order.take(columns), inter
 
 
 def _hull(a: Array, b: Array) -> tuple[Array, Array]:

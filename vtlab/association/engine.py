@@ -142,8 +142,8 @@ class KalmanAssociator(Associator):
             InputError: The frame's time is not finite or turns round; oriented boxes come after upright ones.
         """
         self._clock.tick(frame.timestamp, frame.index)
-        if self._turned is not True and len(detections) and (self._turned is None or is_turned(detections)):
-            self._choose(is_turned(detections), frame)
+        if self._turned is not True:
+            self._choose(detections, frame)
         self._before_predict()
         if self.rules.still:
             lost = (self._life.misses > 0).nonzero()[0]
@@ -157,7 +157,7 @@ class KalmanAssociator(Associator):
             self._filter.state[:, waiting] = kept
         scene = self._read(detections, frame)
         self._after_predict(scene)
-        if len(scene.boxes) and len(self._filter):
+        if len(scene.boxes) and len(scene.free):
             scene.predicted = self._filter.boxes()
             for stage in self.rules.stages:
                 self._run(stage, scene)
@@ -218,7 +218,11 @@ class KalmanAssociator(Associator):
 
     # -- steps ------------------------------------------------------------------------------------------------
 
-    def _choose(self, turned: bool, frame: Frame) -> None:
+    def _choose(self, detections: sv.Detections, frame: Frame) -> None:
+        """Take note of the first detections, whether they are oriented boxes: all are what these are."""
+        turned = is_turned(detections)
+        if turned is self._turned or not len(detections):
+            return
         if self._turned is None and turned:
             self._empty(turned=True)
         elif turned:
@@ -241,15 +245,15 @@ class KalmanAssociator(Associator):
             class_ids = detections.class_id.astype(np.int64)
         usable = None
         flat, corners = boxes.ravel(), boxes.T.copy()
-        upright = np.count_nonzero(corners[2:4] > corners[:2])  # several times as fast as `all`
-        if upright < 2 * len(boxes) or not isfinite(flat.dot(flat)) or self.rules.min_area:
+        upright = _every((corners[2:4] > corners[:2]).ravel())
+        if not upright or not isfinite(flat.dot(flat)) or self.rules.min_area:
             size = boxes[:, 2:4] - boxes[:, :2]
             good = np.isfinite(boxes).all(axis=1) & (size > 0).all(axis=1)
             good &= size[:, 0] * size[:, 1] >= self.rules.min_area
             usable = good.nonzero()[0]
             boxes, scores = boxes[usable], scores[usable]
             class_ids = None if class_ids is None else class_ids[usable]
-        if self._turned and len(boxes) and len(self._filter):
+        if self._turned and len(boxes) and len(self._life):
             boxes = self._as_tracks_say(boxes)
         track_of = np.empty(len(boxes), dtype=np.int64)
         track_of.fill(-1)
@@ -339,14 +343,16 @@ class KalmanAssociator(Associator):
 
     def _detections(self, stage: Stage, scene: Scene) -> Rows:
         if stage.detections == "low":
-            if np.count_nonzero(scene.high) == len(scene.high):
+            if _every(scene.high):
                 return _NO_ROWS
             chosen = scene.scores > self.rules.low
             chosen &= ~scene.high
         else:
             chosen = scene.high if stage.detections == "high" else scene.track_of < 0
         columns = chosen.nonzero()[0]
-        return columns[scene.track_of.take(columns) < 0] if scene.begun and len(columns) else columns
+        if scene.begun and len(columns):
+            columns = columns[(scene.track_of.take(columns) < 0).nonzero()[0]]
+        return columns
 
     def _settle(self, scene: Scene) -> Rows:
         """Correct, number, remove and begin tracks; return the ids (n,) of the detections."""
@@ -361,13 +367,10 @@ class KalmanAssociator(Associator):
                 self._doomed = np.union1d(self._doomed, life.serial[rows[life.overdue(now)[rows]]])
             self._correct(rows, scene.boxes.take(matched, axis=0), scene, matched)
             life.observe(rows, now, None if scene.class_ids is None else scene.class_ids[matched])
-            shown = self._shown(rows)
-            ids[matched if shown is None else matched[shown]] = (
-                life.id.take(rows) if shown is None else life.number(rows[shown])
-            )
+            self._number(ids, matched, rows)
             if self.settings.backfill:
                 self._remember(scene, matched, rows)
-        if len(matched) < len(life):
+        if len(matched) < len(scene.free):
             alive = life.alive(now)
             if alive is not None:
                 self._keep(alive)
@@ -381,21 +384,27 @@ class KalmanAssociator(Associator):
             self._frames += 1
         return ids
 
-    def _shown(self, rows: Rows) -> NDArray[np.bool_] | None:
-        """Which of these matched tracks are shown, and numbered if they are not yet; None: all, and all have numbers."""
+    def _number(self, ids: Rows, matched: Rows, rows: Rows) -> None:
+        """Put in place the ids of the matched tracks that are shown, and number those that are not yet."""
         life = self._life
+        given = life.id.take(rows)
+        numbered = given > 0
+        every = _every(numbered)
         if not self.rules.needs_streak:
-            numbered: NDArray[np.bool_] = life.id.take(rows) > 0
-            if np.count_nonzero(numbered) == len(numbered):
-                return None
-            return numbered | (life.hits.take(rows) >= life.min_hits)
-        if self._frames < self.rules.warmup + (not self.rules.official):
-            return np.ones(len(rows), dtype=bool)
-        return life.streak[rows] >= life.min_hits
+            if every:
+                ids[matched] = given
+                return
+            chosen = numbered | (life.hits.take(rows) >= life.min_hits)
+        elif self._frames < self.rules.warmup + (not self.rules.official):
+            chosen = np.ones(len(rows), dtype=bool)
+        else:
+            chosen = life.streak.take(rows) >= life.min_hits
+        shown = chosen.nonzero()[0]
+        ids[matched[shown]] = given[shown] if every else life.number(rows[shown])
 
     def _begin(self, scene: Scene, ids: Rows) -> None:
         fresh = (scene.track_of < 0).nonzero()[0]
-        fresh = fresh[scene.scores.take(fresh) >= self._begins]
+        fresh = fresh[(scene.scores.take(fresh) >= self._begins).nonzero()[0]]
         if not len(fresh):
             return
         start = len(self._life)
@@ -472,6 +481,11 @@ class KalmanAssociator(Associator):
             steps = 1.0 if self.settings.fps is None else self._clock.elapsed * self.settings.fps
             velocity[seen] = self._filter.velocities()[at[seen]] * (steps / self._clock.elapsed)
         return velocity
+
+
+def _every(mask: NDArray[np.bool_]) -> bool:
+    """Whether all are true: of few `nonzero` tells it four times as fast as `all`."""
+    return len(mask.nonzero()[0]) == len(mask)
 
 
 def _boxes_of(stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array]:

@@ -58,12 +58,12 @@ def assign(
     if rule == "gain":
         gain = similarity - threshold
         rows, columns = linear_sum_assignment(np.maximum(gain, 0.0), maximize=True)
-        good = gain[rows, columns] > 0
+        good = (gain[rows, columns] > 0).nonzero()[0]  # twice as fast as to choose by a mask
     elif rule == "clear" and _is_clear(candidate := similarity > threshold):
         return candidate.nonzero()  # type: ignore[return-value]
     else:
         rows, columns = linear_sum_assignment(similarity if value is None else value, maximize=True)
-        good = similarity[rows, columns] >= threshold
+        good = (similarity[rows, columns] >= threshold).nonzero()[0]
     return rows[good], columns[good]
 
 

@@ -317,7 +317,10 @@ class BoxFilter:
         """The same where the noise doesn't depend on the box: few tracks at a time, so numbers are faster than arrays."""
         after = np.empty_like(state)
         for k, count in enumerate(counts.tolist()):
-            filters, seen = zip(*state[:, k].tolist(), strict=True), zip(*observed[:count, k].tolist(), strict=True)
+            filters, seen = (
+                zip(*state[:, k].tolist(), strict=True),
+                zip(*observed[:count, k].tolist(), strict=True),
+            )
             after[:, k] = [*zip(*map(self._follow, self._fixed, filters, seen), strict=True)]
         return after
 

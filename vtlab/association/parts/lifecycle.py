@@ -103,7 +103,7 @@ class Lifecycle:
     def observe(self, rows: Rows, now: float, class_ids: NDArray[np.int64] | None = None) -> None:
         """Take note that tracks have a detection on this frame."""
         if not self.drop_tentative:  # otherwise a tentative track has no gaps, and its hits are its streak
-            self.streak[self.misses > 1] = 0
+            self.streak[(self.misses > 1).nonzero()[0]] = 0
             self.streak[rows] += 1
         self.hits[rows] += 1
         self.misses[rows] = 0
@@ -118,7 +118,7 @@ class Lifecycle:
             The numbers (K,) of all of them.
         """
         ids = self.id.take(rows)
-        if np.count_nonzero(ids > 0) == len(ids):
+        if not len((ids <= 0).nonzero()[0]):
             return ids
         fresh = (ids == 0).nonzero()[0]
         ids[fresh] = np.arange(self._next_id, self._next_id + len(fresh))

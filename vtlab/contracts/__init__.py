@@ -241,23 +241,36 @@ Tracker = OnlineTracker | OfflineTracker
 
 
 @dataclass(frozen=True)
-class ExportGraph:
-    """One step of a tracker's whole network, as it is exported.
+class ExportPart:
+    """One call of a tracker's network, as it is exported; rows of every tensor are objects.
 
     Attributes:
-        network: The network with its weights.
-        step: Called with the network and the inputs in order; returns the outputs in order.
+        call: Called with the network and the inputs in order; returns the outputs in order.
         inputs: Makes example inputs, by name and in order, for a number of objects.
         outputs: Names of the outputs.
         axes: Names of the dynamic axes of each input and output.
-        metadata: What a user needs to know to feed the file.
     """
 
-    network: torch.nn.Module
-    step: Callable[..., tuple[torch.Tensor, ...]]
+    call: Callable[..., tuple[torch.Tensor, ...]]
     inputs: Callable[[int], dict[str, torch.Tensor]]
     outputs: tuple[str, ...]
     axes: Mapping[str, Mapping[int, str]]
+
+
+@dataclass(frozen=True)
+class ExportGraph:
+    """A tracker's network as it is exported: what is computed once for a template, and what on every frame.
+
+    Attributes:
+        network: The network with its weights.
+        template: Its call for a template.
+        step: Its call for a frame.
+        metadata: What a user needs to know to feed the files.
+    """
+
+    network: torch.nn.Module
+    template: ExportPart
+    step: ExportPart
     metadata: Mapping[str, str]
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 _OPTIONAL = (
     ("torch", "torch", "native networks (TransT, MixFormer, XMem, TAPIR, ...)"),
     ("onnxruntime", "onnx", "exported networks (YOLO, OSNet)"),
+    ("openvino", "openvino", "exported trackers by OpenVINO"),
     ("motmetrics", "mot", "py-motmetrics' summary"),
     ("papermill", "notebook", "notebooks and batch runs"),
     ("anywidget", "notebook", "widgets"),

@@ -1,18 +1,18 @@
-"""Export of box trackers' networks to ONNX, with a dynamic batch, checked against PyTorch by ONNX Runtime.
+"""Export of box trackers' networks to ONNX: a template file and a step file, checked against PyTorch by ONNX Runtime.
 
     from vtlab.deploy.export import export
-    export("transt", "transt.onnx")
-    export("mixformer-cvt", "mixformer.onnx", weights="mixformer_cvt_online_22k.pth.tar")
+    export("transt", "transt")
+    export("mixformer-cvt", "mixformer", weights="mixformer_cvt_online_22k.pth.tar")
 
-One file holds one step of the whole network: template and search crops in, boxes and scores out; rows of the
-batch are objects. Images are RGB, divided by 255 and normalised by ImageNet's mean and standard deviation. What
-surrounds the network (cropping, window, choice of the box, updates) is in the tracker's file. The file's metadata
-names the tracker, the crops' sizes and the factors of their windows.
+What a template contributes is computed once, by `template.onnx`, and goes into `step.onnx` with each frame's crop; rows of
+the batch are objects. What surrounds the network (cropping, window, choice of the box, updates) is in the tracker's file,
+and its constants in the metadata of both files. `vtlab.trackers.boxes.engines` runs them as a tracker.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,10 +21,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vtlab.contracts import Exportable, ExportGraph
+from vtlab.contracts import Exportable, ExportGraph, ExportPart
 from vtlab.errors import InputError, VtlabError, near, needs
 from vtlab.files import write_whole
 from vtlab.registry import TRACKERS
+from vtlab.trackers.boxes.engines import FORMAT, PARTS, Signature, read_signature
 
 if TYPE_CHECKING:
     import torch
@@ -38,61 +39,80 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class Exported:
-    """An ONNX file and how it was checked.
+    """A folder with an exported network, and how it was checked.
 
     Attributes:
-        path: The file.
-        inputs: Name of each input to its shape; dynamic axes are names.
-        outputs: As `inputs`.
+        folder: Holds `template.onnx` and `step.onnx`.
+        parts: What each file, "template" and "step", says of itself.
         difference: Largest absolute difference from PyTorch that was met, for each output; empty if unchecked.
     """
 
-    path: Path
-    inputs: dict[str, tuple[int | str, ...]]
-    outputs: dict[str, tuple[int | str, ...]]
+    folder: Path
+    parts: dict[str, Signature]
     difference: dict[str, float]
 
 
 def export(
-    tracker: str, path: str | Path, *, check: bool = True, opset: int = OPSET, **params: Any
+    tracker: str, folder: str | Path, *, check: bool = True, opset: int = OPSET, **params: Any
 ) -> Exported:
-    """Write a box tracker's network to an ONNX file and check it.
+    """Write a box tracker's network to two ONNX files and check them.
 
     Args:
-        tracker: Name of a tracker that is `contracts.Exportable`, such as a TransT, MixFormer or MCITrack variant.
-        path: File to write, replaced when it exists.
-        check: Whether to run the file by ONNX Runtime on batches of 1 and 3 objects and compare with PyTorch.
+        tracker: Name of a tracker that is `contracts.Exportable`, such as a NanoTrack, TransT or MixFormer variant.
+        folder: Folder to write `template.onnx` and `step.onnx` to, made where it is not there; theirs are replaced.
+        check: Whether to run the files by ONNX Runtime on batches of 1 and 3 objects and compare with PyTorch.
         opset: Version of the ONNX operators, 14 or later.
         params: Parameters of the tracker, such as `weights`.
 
     Returns:
-        The file's inputs and outputs, and the difference from PyTorch.
+        The files' inputs and outputs, and the difference from PyTorch.
 
     Raises:
         InputError: The tracker can't be exported, or an option is out of range.
         WeightsError: The checkpoint is missing, damaged or of another variant.
         MissingDependencyError: onnx or onnxruntime is not installed.
-        VtlabError: The exported file computes something else than PyTorch; it is removed.
+        VtlabError: An exported file computes something else than PyTorch; it is removed.
     """
     for package in ("onnx", "onnxruntime") if check else ("onnx",):
         with _required(package):
             __import__(package)
     if opset < 14:
         raise InputError(f"opset must be at least 14, got {opset}.")
-    path = Path(path)
-    if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"Can't write the ONNX file {path}: give a file in a folder that exists.")
+    folder = Path(folder)
+    if folder.suffix == ".onnx" or folder.is_file() or not folder.parent.is_dir():
+        raise InputError(
+            f"Can't write to {folder}: an export is two files, {' and '.join(PARTS.values())}. Remedy: give a folder, in "
+            "one that exists."
+        )
     graph = _graph(tracker, params)
+    graph = replace(graph, metadata={**graph.metadata, "pair": _digest(graph)})
     difference: dict[str, float] = {}
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        for name, file in PARTS.items():
+            part: ExportPart = getattr(graph, name)
 
-    def fill(part: Path) -> None:
-        _write(graph, part, opset)
-        if check:
-            difference.update(_check(graph, part))
+            def fill(path: Path, part: ExportPart = part, name: str = name) -> None:
+                _write(graph, part, path, {**graph.metadata, "part": name}, opset)
+                if check:
+                    difference.update(_check(graph, part, path))
 
-    write_whole(path, fill)
-    inputs, outputs = _shapes(path)
-    return Exported(path, inputs, outputs, difference)
+            write_whole(folder / file, fill)
+    except BaseException:
+        if made and not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    return Exported(folder, {n: read_signature(folder / f) for n, f in PARTS.items()}, difference)
+
+
+def _digest(graph: ExportGraph) -> str:
+    """What both files of one export say, and no others: a hash of metadata and weights."""
+    total = hashlib.sha256(repr(sorted(graph.metadata.items())).encode())
+    for name, value in graph.network.state_dict().items():
+        total.update(name.encode())
+        total.update(value.contiguous().numpy().tobytes())
+    return total.hexdigest()[:16]
 
 
 @contextlib.contextmanager
@@ -117,34 +137,34 @@ def _graph(tracker: str, params: Mapping[str, Any]) -> ExportGraph:
             f"An export is always made on the CPU in float32: leave out {', '.join(sorted(changed))}."
         )
     graph: ExportGraph = TRACKERS.create(tracker, **cls.export_params, **params).export_graph()
-    facts = {"tracker": card.name, "licence": card.licence, "images": "RGB / 255, ImageNet mean and std"}
-    return replace(graph, metadata={**graph.metadata, **facts})
+    facts = {"format": FORMAT, "tracker": card.name, "licence": card.licence}
+    return replace(graph, metadata={"network": card.name, **graph.metadata, **facts})
 
 
-def _module(graph: ExportGraph) -> torch.nn.Module:
-    """The graph's step as a module that holds the network."""
+def _module(graph: ExportGraph, part: ExportPart) -> torch.nn.Module:
+    """A part as a module that holds the network."""
     import torch
 
-    class Step(torch.nn.Module):
+    class Part(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.network = graph.network
 
         def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            return graph.step(self.network, *inputs)
+            return part.call(self.network, *inputs)
 
-    return Step().eval()
+    return Part().eval()
 
 
-def _write(graph: ExportGraph, path: Path, opset: int) -> None:
+def _write(graph: ExportGraph, part: ExportPart, path: Path, facts: Mapping[str, str], opset: int) -> None:
     import onnx
     import torch
 
-    module, example = _module(graph), graph.inputs(2)
     with warnings.catch_warnings(), torch.inference_mode():
         warnings.simplefilter(
             "ignore"
         )  # sizes become constants, as they should: only the named axes are dynamic
+        module, example = _module(graph, part), part.inputs(2)
         torch.onnx.export(
             module,
             tuple(example.values()),
@@ -152,31 +172,31 @@ def _write(graph: ExportGraph, path: Path, opset: int) -> None:
             dynamo=False,
             opset_version=opset,
             input_names=list(example),
-            output_names=list(graph.outputs),
-            dynamic_axes=graph.axes,
+            output_names=list(part.outputs),
+            dynamic_axes=part.axes,
         )
         answers = module(*example.values())
     model = onnx.load(path)
     for output, answer in zip(model.graph.output, answers, strict=True):
         for axis, size in enumerate(answer.shape):  # the exporter invents names for sizes that it can't infer
-            if axis not in graph.axes[output.name]:
+            if axis not in part.axes[output.name]:
                 output.type.tensor_type.shape.dim[axis].dim_value = size
-    onnx.helper.set_model_props(model, dict(graph.metadata))
+    onnx.helper.set_model_props(model, dict(facts))
     onnx.save(model, path)
 
 
-def _check(graph: ExportGraph, path: Path) -> dict[str, float]:
+def _check(graph: ExportGraph, part: ExportPart, path: Path) -> dict[str, float]:
     import onnxruntime
     import torch
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    module, difference = _module(graph), dict.fromkeys(graph.outputs, 0.0)
+    module, difference = _module(graph, part), dict.fromkeys(part.outputs, 0.0)
     for batch in (1, 3):
-        inputs = graph.inputs(batch)
         with torch.inference_mode():
+            inputs = part.inputs(batch)
             expected = module(*inputs.values())
         found = session.run(None, {name: value.numpy() for name, value in inputs.items()})
-        for name, got, want in zip(graph.outputs, found, expected, strict=True):
+        for name, got, want in zip(part.outputs, found, expected, strict=True):
             worst = _difference(got, want.numpy())
             difference[name] = max(difference[name], worst)
             if not worst <= TOLERANCE * max(1.0, float(want.abs().max())):
@@ -189,16 +209,3 @@ def _check(graph: ExportGraph, path: Path) -> dict[str, float]:
 
 def _difference(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.abs(a - b).max()) if a.shape == b.shape else float("inf")
-
-
-def _shapes(path: Path) -> tuple[dict[str, tuple[int | str, ...]], dict[str, tuple[int | str, ...]]]:
-    import onnx
-
-    graph = onnx.load(path, load_external_data=False).graph
-
-    def shapes(values: Any) -> dict[str, tuple[int | str, ...]]:
-        return {
-            v.name: tuple(d.dim_param or d.dim_value for d in v.type.tensor_type.shape.dim) for v in values
-        }
-
-    return shapes(graph.input), shapes(graph.output)

@@ -51,7 +51,9 @@ class Memory:
         if self.present is None:
             return None
         tokens = self.keys[block].shape[2] // self.present.shape[1]
-        kept = self.present.repeat_interleave(tokens, dim=1)
+        kept = (
+            self.present[:, :, None].expand(-1, -1, tokens).flatten(1)
+        )  # as shapes, which an export keeps open
         return F.pad(kept, (0, queries), value=True)[:, None, None]
 
     def split(self) -> list[Memory]:

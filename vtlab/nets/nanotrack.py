@@ -202,6 +202,17 @@ class DepthwiseCorrelation(nn.Module):
     def forward(self, kernel: Tensor, search: Tensor) -> Tensor:
         """Map kernels (B, C, 4, 4) and search features (B, C, 16, 16) to (B, C, 15, 15)."""
         x: Tensor = self.conv_search(search)
+        if (
+            torch.onnx.is_in_onnx_export()
+        ):  # whose convolutions have a fixed number of groups, and so of objects
+            wide = F.pad(x, (1, 1, 1, 1))
+            return torch.stack(
+                [
+                    wide[:, :, i : i + 15, j : j + 15] * kernel[:, :, i, j, None, None]
+                    for i in range(4)
+                    for j in range(4)
+                ]
+            ).sum(dim=0)
         rows = x.reshape(1, -1, *x.shape[2:])
         found = F.conv2d(rows, kernel.reshape(-1, 1, 4, 4), padding=1, groups=rows.shape[1])
         return found.reshape(*x.shape[:2], *found.shape[2:])

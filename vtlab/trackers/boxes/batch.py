@@ -9,18 +9,20 @@ from __future__ import annotations
 import math
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.contracts import Image, OnlineTracker, check_image
+from vtlab.contracts import Exportable, Image, OnlineTracker, check_image
 from vtlab.errors import InputError, PromptError, VtlabWarning
 from vtlab.nets.loading import place
 from vtlab.prompts import Prompt, Prompts
 from vtlab.trackers.boxes.crops import network_input
+from vtlab.trackers.boxes.engines import NATIVE, PAIR, Pair
 from vtlab.tracks import FrameTracks
 
 if TYPE_CHECKING:
@@ -166,7 +168,32 @@ class BatchedTracker(OnlineTracker, Generic[T]):
 
 
 class NetworkTracker(BatchedTracker[T]):
-    """Batched tracker by a network of PyTorch, which its constructor makes ready by `_place`."""
+    """Batched tracker by a network of PyTorch, or by its exported files; its constructor makes either ready by `_place`.
+
+    Trackers that can be exported ask by `_ask_template` and `_ask_step` only.
+    """
+
+    export_params: ClassVar[Mapping[str, Any]] = {**Exportable.export_params, "engine": NATIVE}
+    _pair: Pair | None = None
+    _name = ""  # of the network, as its exported files say it
+
+    def _ready(
+        self, make: Callable[[], Any], *, engine: str, weights: str | Path | None, network: str, **how: Any
+    ) -> None:
+        """Make the network and keep it (`engine` "torch"), or keep its exported files in its place.
+
+        Args:
+            make: Makes the loaded network.
+            engine: "torch", "onnxruntime", "openvino" or "tensorrt".
+            weights: For other engines than "torch" the folder that `vtlab export` wrote.
+            network: Name of the network, such as "transt".
+            how: Device, dtype, channels_last and compile, as `vtlab.nets.loading.place` takes them.
+        """
+        self._name = network
+        if engine == NATIVE:
+            self._place(make(), **how)
+        else:
+            self._place_pair(weights, engine, **how)
 
     def _place(self, network: Any, *, channels_last: bool, **where: Any) -> None:
         """Keep a loaded network, ready for inference; see `vtlab.nets.loading.place` for the arguments."""
@@ -174,6 +201,44 @@ class NetworkTracker(BatchedTracker[T]):
             network, channels_last=channels_last, full_precision=network.full_precision, **where
         )
         self._channels_last = channels_last
+
+    def _place_pair(self, weights: str | Path | None, engine: str, *, dtype: str, **where: Any) -> None:
+        """Keep exported files in the network's place; `where` are the device, and what only PyTorch knows.
+
+        Raises:
+            InputError: An unknown engine, one without files, or an option that it doesn't have.
+            WeightsError: The files are not this network's.
+            MissingDependencyError: The engine is not installed.
+        """
+        import torch
+
+        allowed = ("auto", "cuda" if engine == "tensorrt" else "cpu")
+        if where["device"] not in allowed or where.get("compile"):
+            raise InputError(
+                f"`device` and `compile` are for the engine {NATIVE!r}; {engine} runs on {allowed[1]!r}, got "
+                f"{ {k: v for k, v in where.items() if k in ('device', 'compile')} }. Remedy: leave them out."
+            )
+        self._pair = Pair(weights, engine, network=self._name, dtype=dtype)
+        self._network, self._device, self._dtype = None, torch.device("cpu"), torch.float32
+        self._channels_last, self.loads = False, PAIR
+
+    @staticmethod
+    def template_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """Ask a network what it keeps of templates: the call that is exported as the template file."""
+        raise NotImplementedError
+
+    @staticmethod
+    def step_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """Ask a network about a frame: the call that is exported as the step file."""
+        raise NotImplementedError
+
+    def _ask_template(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return (
+            self.template_of(self._network, *inputs) if self._pair is None else self._pair.template(*inputs)
+        )
+
+    def _ask_step(self, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        return self.step_of(self._network, *inputs) if self._pair is None else self._pair.step(*inputs)
 
     def _images(self, crops: Sequence[Image]) -> torch.Tensor:
         return network_input(

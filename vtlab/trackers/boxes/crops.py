@@ -287,10 +287,3 @@ def _sample(image: Image, window: tuple[int, int, int, int], size: int, colour: 
     maps = (x.astype(np.float32), y.astype(np.float32))
     out = cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=colour)
     return np.asarray(out, dtype=np.uint8)
-
-
-def noise(*shape: int) -> torch.Tensor:
-    """Normal random numbers, always the same for a shape: example inputs of an exported network."""
-    import torch
-
-    return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))

@@ -19,13 +19,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Image, WeightFile
+from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.geometry import xywh_to_xyxy, xyxy_to_xywh
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
 from vtlab.trackers.boxes.batch import NetworkTracker, Target
-from vtlab.trackers.boxes.crops import Boxes, change_penalty, hann_window, stretch
+from vtlab.trackers.boxes.crops import (
+    Boxes,
+    change_penalty,
+    hann_window,
+    stretch,
+)
+from vtlab.trackers.boxes.graphs import NO_UPDATE, siamese
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +74,7 @@ class _Target(Target):
     requires="torch",
     weights=(_WEIGHTS,),
 )
-class Fear(NetworkTracker[_Target]):
+class Fear(NetworkTracker[_Target], Exportable):
     """FEAR-XS for any number of objects in one batch.
 
     The score is the sigmoid of the class map at the chosen cell, in [0, 1].
@@ -78,6 +84,8 @@ class Fear(NetworkTracker[_Target]):
             `vtlab.nets.fear.FearXS`.
         smooth: Whether changes of size are penalised and smoothed, as the official code can and by default does not.
         visible_above: Score from which an object counts as seen.
+        engine: "torch", or "onnxruntime", "openvino", "tensorrt": what runs the exported files in the folder `weights`
+            (docs/tasks/deploy.md).
         device: PyTorch device, or "auto".
         dtype: "float32", "float16" or "bfloat16".
         channels_last: Whether convolutions run on channels-last memory.
@@ -95,6 +103,7 @@ class Fear(NetworkTracker[_Target]):
         weights: str | Path | None = None,
         smooth: bool = False,
         visible_above: float = 0.5,
+        engine: str = "torch",
         device: str = "auto",
         dtype: str = "float32",
         channels_last: bool = True,
@@ -104,14 +113,34 @@ class Fear(NetworkTracker[_Target]):
         from vtlab.nets import fear
 
         super().__init__(visible_above=visible_above, batch=batch)
-        network = load(
-            fear.FearXS, weights, _WEIGHTS, what="fear-xs", variant_of=fear.variant_of, read=fear.read
+        self._ready(
+            lambda: load(
+                fear.FearXS, weights, _WEIGHTS, what="fear-xs", variant_of=fear.variant_of, read=fear.read
+            ),
+            engine=engine,
+            weights=weights,
+            network="fear-xs",
+            device=device,
+            dtype=dtype,
+            channels_last=channels_last,
+            compile=compile,
         )
-        self._place(network, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
         self.smooth = smooth
         points = STRIDE * (np.arange(CELLS) - CELLS // 2) + SEARCH // 2
         self._points = np.stack([np.tile(points, CELLS), np.repeat(points, CELLS)]).astype(np.float64)
         self._hann = hann_window(CELLS).ravel()
+
+    @staticmethod
+    def template_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """template (B, 3, 128, 128) -> tokens (B, 64, 256)."""
+        return (network.template(*inputs),)
+
+    @staticmethod
+    def step_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """search (B, 3, 256, 256), tokens -> scores (B, 256), distances (B, 4, 256)."""
+        search, tokens = inputs
+        logits, distances = network(tokens, search)
+        return logits.float().sigmoid().flatten(1), distances.flatten(2)
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         import torch
@@ -120,8 +149,8 @@ class Fear(NetworkTracker[_Target]):
         around = _around(_whole(xyxy_to_xywh(boxes), image), TEMPLATE_AROUND)
         crops = [stretch(image, _ints(w), TEMPLATE, fill=np.rint(fill)) for w in around]
         with torch.inference_mode():
-            templates = self._network.template(self._images(crops)).unbind()
-        return [_Target(box, template=t, fill=fill) for box, t in zip(boxes, templates, strict=True)]
+            (templates,) = self._ask_template(self._images(crops))
+        return [_Target(box, template=t, fill=fill) for box, t in zip(boxes, templates.unbind(), strict=True)]
 
     def _follow(self, image: Image, targets: Sequence[_Target]) -> tuple[Boxes, NDArray[np.float64]]:
         import torch
@@ -134,9 +163,8 @@ class Fear(NetworkTracker[_Target]):
         ]
         with torch.inference_mode():
             templates = torch.stack([t.template for t in targets])
-            logits, distances = self._network(templates, self._images(crops))
-            score = logits.float().sigmoid().flatten(1).cpu().numpy()
-            sides = distances.flatten(2).cpu().numpy().astype(np.float64)
+            scores, distances = self._ask_step(self._images(crops), templates)
+            score, sides = scores.cpu().numpy(), distances.cpu().numpy().astype(np.float64)
         low, high = self._points - sides[:, :2], self._points + sides[:, 2:]
         scale = around[:, 2:] / SEARCH
         best, size = self._choose(score, high - low, last[:, 2:] / scale)
@@ -152,6 +180,34 @@ class Fear(NetworkTracker[_Target]):
         found[finite] = _whole(found[finite], image)
         found[~finite] = np.nan
         return np.asarray(xywh_to_xyxy(found)), score[rows, best].astype(np.float64)
+
+    def export_graph(self) -> ExportGraph:
+        """See `template_of` and `step_of`."""
+        calls = (self.template_of, self.step_of)
+        share = (
+            "left - share w, top - share h, (1 + 2 share) w, (1 + 2 share) h of the box, cut to whole numbers"
+        )
+        return ExportGraph(
+            self._network,
+            *siamese(self._network, calls, (TEMPLATE, SEARCH), "tokens", ("scores", "distances")),
+            {
+                "network": self._name,
+                "crop": f"a rectangle, stretched: {share}",
+                "template_share": str(TEMPLATE_AROUND),
+                "search_share": str(SEARCH_AROUND),
+                "template_size": str(TEMPLATE),
+                "search_size": str(SEARCH),
+                "outside": "mean colour of the first frame, rounded",
+                "images": "RGB, 0 to 255; the file normalises",
+                "window": f"Hann 16 x 16 {WINDOW:g}, penalty {PENALTY:g}, rate {RATE:g}"
+                if self.smooth
+                else "none",
+                "box": f"distances to left, top, right, bottom from point {STRIDE} (cell - {CELLS // 2}) + {SEARCH // 2} of "
+                "the best cell (column, row), pixels of the crop; left, top and size rounded in the image",
+                "limits": f"whole pixels inside the image, sides {MIN_SIDE} px or more; the prompt's box too",
+                "update": NO_UPDATE,
+            },
+        )
 
     def _images(self, crops: Sequence[Image]) -> torch.Tensor:
         import torch

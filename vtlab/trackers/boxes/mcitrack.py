@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
+from vtlab.contracts import Exportable, ExportGraph, ExportPart, Image, WeightFile
 from vtlab.errors import InputError, near
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
@@ -33,10 +33,10 @@ from vtlab.trackers.boxes.crops import (
     crop,
     decode_centre,
     hann_window,
-    noise,
     search_crops,
     template_fractions,
 )
+from vtlab.trackers.boxes.graphs import AREA, CENTRE_BOX, CENTRE_WINDOW, TEMPLATE_BOX, noise, placed_template
 
 if TYPE_CHECKING:
     import torch
@@ -117,6 +117,8 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         memory: Templates in the memory at most.
         visible_above: Score from which the object counts as seen.
         batch: Objects in one pass through the network.
+        engine: "torch", or "onnxruntime", "openvino", "tensorrt": what runs the exported files in the folder `weights`
+            (docs/tasks/deploy.md).
         device: PyTorch device, or "auto".
         dtype: "float32", "float16" or "bfloat16".
         channels_last: Whether convolutions run on channels-last memory.
@@ -138,6 +140,7 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         memory: int = 500,
         visible_above: float = 0.5,
         batch: int = 16,
+        engine: str = "torch",
         device: str = "auto",
         dtype: str = "float32",
         channels_last: bool = False,
@@ -154,16 +157,36 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             )
         self.update_above, self.keep_state_above = update_above, keep_state_above
         self.update_every, self.memory = update_every, memory
-        network = load(
-            lambda: mcitrack.MCITrack(mcitrack.CONFIGS[variant]),
-            weights,
-            _WEIGHTS[variant],
-            what=f"mcitrack-{variant}",
-            variant_of=mcitrack.variant_of,
+        self._config: MCITrackConfig = mcitrack.CONFIGS[variant]
+        self._ready(
+            lambda: load(
+                lambda: mcitrack.MCITrack(self._config),
+                weights,
+                _WEIGHTS[variant],
+                what=f"mcitrack-{variant}",
+                variant_of=mcitrack.variant_of,
+            ),
+            engine=engine,
+            weights=weights,
+            network=f"mcitrack-{variant}",
+            device=device,
+            dtype=dtype,
+            channels_last=channels_last,
+            compile=compile,
         )
-        self._place(network, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
-        self._config: MCITrackConfig = self._network.config
         self._window = self._tensor(hann_window(self._config.search_cells, ends=False)).flatten()
+
+    @staticmethod
+    def template_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """template (B, 3, T, T), template_box (B, 4) -> tokens (B, (T / 16)^2, D)."""
+        return (network.embed_templates(*inputs),)
+
+    @staticmethod
+    def step_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """search (B, 3, S, S), tokens (B, n (T / 16)^2, D), the state's four tensors or none -> maps, the new state."""
+        search, tokens, *state = inputs
+        *maps, new = network(search, tokens, state or None)
+        return (*maps, *new)
 
     def _start(self, image: Image, boxes: Boxes) -> list[Followed]:
         templates = [self._template(image, box) for box in boxes]
@@ -180,8 +203,8 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         previous = np.stack([t.box for t in targets])
         crops, sides = search_crops(image, previous, SEARCH_FACTOR, self._config.search)
         with torch.inference_mode():
-            score, size, offset, state = self._network(
-                self._images(crops), self._tokens(targets), self._state(targets)
+            score, size, offset, *state = self._ask_step(
+                self._images(crops), self._tokens(targets), *self._state(targets)
             )
             predicted, scores = decode_centre(score, size, offset, self._window)
             finite = (
@@ -218,7 +241,7 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         for begin in range(0, len(new), self.batch):
             part = new[begin : begin + self.batch]
             with torch.inference_mode():
-                tokens = self._network.embed_templates(
+                (tokens,) = self._ask_template(
                     self._images([t.image for t in part]), self._tensor([t.box for t in part])
                 )
             for template, row in zip(part, tokens, strict=True):
@@ -233,49 +256,59 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         rows = torch.stack([cast("torch.Tensor", t.tokens) for t in used])
         return rows.unflatten(0, (len(targets), -1)).flatten(1, 2)
 
-    def _state(self, targets: Sequence[Followed]) -> State | None:
+    def _state(self, targets: Sequence[Followed]) -> State:
+        """The targets' states as one batch; none where all begin, which spares PyTorch work, and files take zeros for."""
         import torch
 
         known = next((t.state for t in targets if t.state is not None), None)
         if known is None:
-            return None
+            return [] if self._pair is None else self._zeros(len(targets))
         zeros = [torch.zeros_like(rows) for rows in known]
         return [torch.stack([(t.state or zeros)[i] for t in targets]) for i in range(len(known))]
 
-    def export_graph(self) -> ExportGraph:
-        """search, templates (B, 5, 3, T, T), template_boxes (B, 5, 4), state_0 .. state_3 -> maps and new states."""
+    def _zeros(self, count: int) -> State:
         import torch
 
         from vtlab.nets.mcitrack import N_LAYERS, N_STATES
 
-        config = self._network.config
+        shape = (count, self._config.search_cells**2, 2 * self._config.dim, N_STATES)
+        return [torch.zeros(shape) for _ in range(N_LAYERS)]
 
-        def step(
-            network: Any, search: torch.Tensor, templates: torch.Tensor, boxes: torch.Tensor, *state: Any
-        ) -> tuple[torch.Tensor, ...]:
-            tokens = network.embed_templates(templates.flatten(0, 1), boxes.flatten(0, 1))
-            joined = tokens.reshape(-1, config.templates * config.template_cells**2, config.dim)
-            *maps, new = network(search, joined, list(state))
-            return (*maps, *new)
+    def export_graph(self) -> ExportGraph:
+        """See `template_of` and `step_of`."""
+        network, config = self._network, self._config
+        states = len(self._zeros(0))
 
-        def inputs(n: int) -> dict[str, torch.Tensor]:
-            box = torch.tensor([0.25, 0.27, 0.5, 0.45])
+        def step_inputs(n: int) -> dict[str, torch.Tensor]:
             return {
                 "search": noise(n, 3, config.search, config.search),
-                "templates": noise(n, config.templates, 3, config.template, config.template),
-                "template_boxes": box.expand(n, config.templates, 4).contiguous(),
-                **{
-                    f"state_{i}": noise(n, config.search_cells**2, 2 * config.dim, N_STATES)
-                    for i in range(N_LAYERS)
-                },
+                "tokens": noise(n, config.templates * config.template_cells**2, config.dim),
+                **{f"state_{i}": noise(*rows.shape) for i, rows in enumerate(self._zeros(n))},
             }
 
-        outputs = ("score", "size", "offset", *(f"new_state_{i}" for i in range(N_LAYERS)))
+        outputs = ("score", "size", "offset", *(f"new_state_{i}" for i in range(states)))
         return ExportGraph(
-            self._network,
-            step,
-            inputs,
-            outputs,
-            {name: {0: "objects"} for name in (*inputs(1), *outputs)},
-            {"template_factor": str(TEMPLATE_FACTOR), "search_factor": str(SEARCH_FACTOR)},
+            network,
+            placed_template(self.template_of, config.template),
+            ExportPart(
+                self.step_of,
+                step_inputs,
+                outputs,
+                {name: {0: "objects"} for name in (*step_inputs(1), *outputs)},
+            ),
+            {
+                **AREA,
+                "network": self._name,
+                "template_factor": str(TEMPLATE_FACTOR),
+                "search_factor": str(SEARCH_FACTOR),
+                "template_size": str(config.template),
+                "search_size": str(config.search),
+                "window": CENTRE_WINDOW,
+                "box": CENTRE_BOX,
+                "template_box": TEMPLATE_BOX,
+                "templates": f"tokens of {config.templates} templates one after the other, the prompt's first",
+                "update": "state_*: zeros at first and after a score below "
+                f"{self.keep_state_above:g}, else the last new_state_*; templates from a memory of frames with score > "
+                f"{self.update_above:g}, each {self.update_every:.3g} s",
+            },
         )

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
+from vtlab.contracts import Exportable, ExportGraph, ExportPart, Image, WeightFile
 from vtlab.errors import InputError, near
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
@@ -30,9 +30,9 @@ from vtlab.trackers.boxes.crops import (
     area_window,
     boxes_in_image,
     crop,
-    noise,
     search_crops,
 )
+from vtlab.trackers.boxes.graphs import AREA, noise
 
 if TYPE_CHECKING:
     import torch
@@ -208,6 +208,8 @@ class MixFormer(NetworkTracker[_Target], Exportable):
         online_size: Most templates in use beside the initial one; always 1 without score module.
         score_decay: Factor of the best template's score on each frame (official: 1, GOT-10k 0.98).
         visible_above: Score from which an object counts as seen.
+        engine: "torch", or "onnxruntime", "openvino", "tensorrt": what runs the exported files in the folder `weights`
+            (docs/tasks/deploy.md).
         device: "auto", "cpu", "cuda", ...
         dtype: "float32", "float16" or "bfloat16"; the score module always runs in float32.
         channels_last: Run convolutions on channels-last tensors, which is faster and changes nothing else.
@@ -232,6 +234,7 @@ class MixFormer(NetworkTracker[_Target], Exportable):
         online_size: int = 2,
         score_decay: float = 1.0,
         visible_above: float = 0.5,
+        engine: str = "torch",
         device: str = "auto",
         dtype: str = "float32",
         channels_last: bool = True,
@@ -256,16 +259,38 @@ class MixFormer(NetworkTracker[_Target], Exportable):
         self.search_factor = factor
         self.update_every, self.score_decay = update_every, score_decay
         self.online_size = online_size if online else 1
-        network = load(
-            lambda: make_network(backbone, size, online),
-            weights,
-            _FILES[checkpoint],
-            what=f"mixformer-{backbone}{'-large' if size == 'large' else ''}{'' if online else '-offline'}",
-            variant_of=variant_of,
+        self.online = online
+        name = f"mixformer-{backbone}{'-large' if size == 'large' else ''}{'' if online else '-offline'}"
+        self._ready(
+            lambda: load(
+                lambda: make_network(backbone, size, online),
+                weights,
+                _FILES[checkpoint],
+                what=name,
+                variant_of=variant_of,
+            ),
+            engine=engine,
+            weights=weights,
+            network=name,
+            device=device,
+            dtype=dtype,
+            channels_last=channels_last,
+            compile=compile,
         )
-        self._place(network, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
         self._template_size, self._search_size = crop_sizes(backbone, size)
         self._merged: tuple[list[Memory], Memory] | None = None
+
+    @staticmethod
+    def template_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """templates (B, T, 3, S, S) -> what they contribute: see `vtlab.nets.mixformer.Memory`."""
+        return _kept(network.memorize(*inputs), network.online)
+
+    @staticmethod
+    def step_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """search (B, 3, S', S'), present (B, T) or None, the templates' part -> boxes (B, 4) and, online, scores (B,)."""
+        search, present, *kept = inputs
+        boxes, logits = network(_memory_of(kept, present), search)
+        return (boxes,) if logits is None else (boxes, logits.sigmoid())
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         crops = [self._template(image, box) for box in boxes]
@@ -281,8 +306,13 @@ class MixFormer(NetworkTracker[_Target], Exportable):
         previous = np.stack([t.box for t in targets])
         crops, sides = search_crops(image, previous, self.search_factor, self._search_size)
         with torch.inference_mode():
-            predicted, logits = self._network(self._memory(targets), self._images(crops))
-            scores = torch.ones(len(targets)) if logits is None else logits.sigmoid()
+            memory = self._memory(targets)
+            present = memory.present
+            if present is None and self._pair is not None:
+                present = torch.ones(len(targets), 1 + len(targets[0].online), dtype=torch.bool)
+            kept = _kept(memory, self.online)
+            predicted, *scored = self._ask_step(self._images(crops), present, *kept)
+            scores = scored[0] if scored else torch.ones(len(targets))
         boxes = boxes_in_image(image, predicted.cpu().numpy(), previous, sides)
         return boxes, scores.cpu().numpy().astype(np.float64)
 
@@ -290,7 +320,7 @@ class MixFormer(NetworkTracker[_Target], Exportable):
         changed = []
         for target, score in zip(targets, scores.tolist(), strict=True):
             due = target.due(self._now, self.update_every)
-            if self._network.online:
+            if self.online:
                 target.best_score *= self.score_decay
                 if score > max(_UPDATE_ABOVE, target.best_score):
                     target.best, target.best_score = self._template(image, target.box), score
@@ -329,7 +359,7 @@ class MixFormer(NetworkTracker[_Target], Exportable):
                 part = rows[begin : begin + self.batch]
                 images = self._images([c for i in part for c in templates[i]])
                 with torch.inference_mode():
-                    memory = self._network.memorize(images.unflatten(0, (len(part), count)))
+                    memory = _memory_of(self._ask_template(images.unflatten(0, (len(part), count))))
                 found.update(zip(part, memory.split(), strict=True))
         return [found[i] for i in range(len(templates))]
 
@@ -344,23 +374,67 @@ class MixFormer(NetworkTracker[_Target], Exportable):
         return self._merged[1]
 
     def export_graph(self) -> ExportGraph:
-        """templates (B, T, 3, S, S), search (B, 3, S', S') -> boxes (B, 4) and, online, scores (B,)."""
+        """See `template_of` and `step_of`; what templates contribute is first, key_0, ..., value_0, ..."""
+        import torch
 
-        def step(network: Any, templates: torch.Tensor, search: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            boxes, logits = network(network.memorize(templates), search)
-            return (boxes,) if logits is None else (boxes, logits.sigmoid())
+        network, size, side = self._network, self._template_size, self._search_size
+        with torch.inference_mode():
+            blocks = len(network.memorize(noise(1, 2, 3, size, size)).keys)
+        grows = {0: "objects", 1: "templates"}
+        kept: dict[str, dict[int, str]] = {"first": {0: "objects"}} if self.online else {}
+        kept |= {
+            f"{kind}_{i}": {0: "objects", 2: f"tokens_{i}"}
+            for kind in ("key", "value")
+            for i in range(blocks)
+        }
 
-        size, side = self._template_size, self._search_size
-        outputs = ("boxes", "scores") if self._network.online else ("boxes",)
+        def inputs(n: int) -> dict[str, torch.Tensor]:
+            return {"templates": noise(n, 1 + n, 3, size, size)}
+
+        def step_inputs(n: int) -> dict[str, torch.Tensor]:
+            found = self.template_of(network, *inputs(n).values())
+            present = torch.ones(n, 1 + n, dtype=torch.bool)
+            present[0, n] = n < 2  # one row of a batch lacks a template
+            return {
+                "search": noise(n, 3, side, side),
+                "present": present,
+                **dict(zip(kept, found, strict=True)),
+            }
+
+        outputs = ("boxes", "scores") if self.online else ("boxes",)
         axes = {name: {0: "objects"} for name in ("search", *outputs)}
+        update = f"score > {_UPDATE_ABOVE:g}" if self.online else "the newest frame"
         return ExportGraph(
-            self._network,
-            step,
-            lambda n: {"templates": noise(n, 1 + n, 3, size, size), "search": noise(n, 3, side, side)},
-            outputs,
-            {**axes, "templates": {0: "objects", 1: "templates"}},
-            {"template_factor": str(TEMPLATE_FACTOR), "search_factor": str(self.search_factor)},
+            network,
+            ExportPart(self.template_of, inputs, tuple(kept), {"templates": grows, **kept}),
+            ExportPart(self.step_of, step_inputs, outputs, {**axes, "present": grows, **kept}),
+            {
+                **AREA,
+                "network": self._name,
+                "template_factor": str(TEMPLATE_FACTOR),
+                "search_factor": str(self.search_factor),
+                "template_size": str(size),
+                "search_size": str(side),
+                "window": "none",
+                "box": "centre x, y, width, height as fractions of the crop",
+                "templates": "any number of one size, at least 2, the prompt's first (twice at the start); present: true "
+                "for each that is there",
+                "update": f"up to {self.online_size} beside the first, the best ({update}) of {self.update_every:.3g} s",
+            },
         )
+
+
+def _kept(memory: Memory, online: bool) -> tuple[torch.Tensor, ...]:
+    """A memory as plain tensors: the first template's features, which the score module alone looks at, keys, values."""
+    return (*((memory.template,) if online else ()), *memory.keys, *memory.values)
+
+
+def _memory_of(kept: Sequence[torch.Tensor], present: torch.Tensor | None = None) -> Memory:
+    """The memory that `_kept` gave as tensors; one without score module has its first key for a template, to count rows."""
+    from vtlab.nets.mixformer import Memory
+
+    blocks, rest = len(kept) // 2, kept[len(kept) % 2 :]
+    return Memory(tuple(rest[:blocks]), tuple(rest[blocks:]), kept[0], present)
 
 
 def make_network(backbone: str, size: str, online: bool) -> Any:

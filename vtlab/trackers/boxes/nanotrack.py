@@ -28,7 +28,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Card, Image, WeightFile
+from vtlab.contracts import Card, Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError, WeightsError, near, needs
 from vtlab.geometry import cxcywh_to_xyxy, xyxy_to_cxcywh
 from vtlab.prompts import BoxPrompt
@@ -43,10 +43,14 @@ from vtlab.trackers.boxes.crops import (
     crop,
     hann_window,
 )
+from vtlab.trackers.boxes.engines import PAIR, Pair
+from vtlab.trackers.boxes.graphs import CENTRE_LIMITS, MEAN_FILL, NO_UPDATE, siamese
 
 EXEMPLAR, INSTANCE, STRIDE = 127, 255, 16
 ENGINES = ("torch", "onnxruntime", "opencv")
-"""What can run the networks, the first choice first."""
+"""What can run the official files, the first choice first."""
+EXPORTED = ("onnxruntime", "openvino", "tensorrt")
+"""What can run those of `vtlab export`."""
 _SOURCE = "https://github.com/HonglinChu/SiamTrackers"
 _RAW = "https://raw.githubusercontent.com/HonglinChu/SiamTrackers"
 
@@ -172,9 +176,27 @@ class _Torch:
             what=f"nanotrack-v{version}",
             variant_of=nanotrack.variant_of,
         )
-        self._network, self._device, _ = place(
+        self.network, self._device, _ = place(
             network, device=device, dtype="float32", channels_last=True, compile=compile
         )
+
+    @staticmethod
+    def template_of(network: Any, *inputs: Any) -> tuple[Any, ...]:
+        """template (B, 3, 127, 127) -> kernels; rows are templates."""
+        return tuple(network.template(*inputs))
+
+    @staticmethod
+    def step_of(network: Any, *inputs: Any) -> tuple[Any, ...]:
+        """search (B, 3, 255, 255), kernels -> logits (B, 2, cells), distances (B, 4, cells)."""
+        search, *kernels = inputs
+        logits, distances = network(kernels, search)
+        return logits.flatten(2), distances.flatten(2)
+
+    def _ask_template(self, images: Any) -> tuple[Any, ...]:
+        return self.template_of(self.network, images)
+
+    def _ask_step(self, images: Any, *kernels: Any) -> tuple[Any, ...]:
+        return self.step_of(self.network, images, *kernels)
 
     def _images(self, crops: Sequence[Image]) -> Any:
         import torch
@@ -186,7 +208,7 @@ class _Torch:
         import torch
 
         with torch.inference_mode():
-            kernels = self._network.template(self._images(crops))
+            kernels = self._ask_template(self._images(crops))
         return list(zip(*(k.unbind() for k in kernels), strict=True))
 
     def maps(self, templates: Sequence[Any], crops: Sequence[Image]) -> tuple[NDArray[np.float32], ...]:
@@ -194,8 +216,24 @@ class _Torch:
 
         with torch.inference_mode():
             kernels = [torch.stack(rows) for rows in zip(*templates, strict=True)]
-            logits, distances = self._network(kernels, self._images(crops))
-            return logits.flatten(2).cpu().numpy(), distances.flatten(2).cpu().numpy()
+            logits, distances = self._ask_step(self._images(crops), *kernels)
+            return logits.cpu().numpy(), distances.cpu().numpy()
+
+
+class _Exported(_Torch):
+    """The files of `vtlab export` in the native network's place."""
+
+    def __init__(self, version: int, folder: str | Path | None, engine: str, dtype: str):
+        import torch
+
+        self._pair = Pair(folder, engine, network=f"nanotrack-v{version}", dtype=dtype)
+        self.network, self._device = None, torch.device("cpu")
+
+    def _ask_template(self, images: Any) -> tuple[Any, ...]:
+        return self._pair.template(images)
+
+    def _ask_step(self, images: Any, *kernels: Any) -> tuple[Any, ...]:
+        return self._pair.step(images, *kernels)
 
 
 class _OpenCV:
@@ -270,7 +308,7 @@ class _OnnxRuntime(_OpenCV):
     summary="NanoTrack v3: 0.56 M parameters, trained on six datasets; the best of the three.",
     **_card(3),
 )
-class NanoTrack(BatchedTracker[_Target]):
+class NanoTrack(BatchedTracker[_Target], Exportable):
     """NanoTrack for any number of objects on one network.
 
     The score is the probability of foreground at the chosen cell, in [0, 1]. It seldom falls when the object is lost:
@@ -281,13 +319,15 @@ class NanoTrack(BatchedTracker[_Target]):
         engine: "torch" (the native network, a batch, on a GPU if there is one), "onnxruntime" or "opencv" (both on the
             CPU). The names `nanotrack-v1` to `-v3` stand for the first of these that is installed here. On a CPU
             "onnxruntime" is the fastest for up to about four objects, "torch" for more.
-        weights: Checkpoint file of PyTorch to use instead of the official one, such as one that was trained further;
-            for the engine "torch".
+            With `weights` "onnxruntime", "openvino" and "tensorrt" run exported files (docs/tasks/deploy.md).
+        weights: Checkpoint file of PyTorch to use instead of the official one, such as one that was trained further; for
+            another engine the folder that `vtlab export` wrote.
         penalty: Weight of changes of scale and aspect ratio; None = the official value of the version.
         window: Influence of the Hann window, 0 to 1; None = the official value.
         rate: Learning rate of the box's size; None = the official value.
         visible_above: Score from which the object counts as seen.
         device: PyTorch device, or "auto"; for the engine "torch".
+        dtype: "float32"; by exported files also what their engine has: "bfloat16" (OpenVINO), "float16" (TensorRT).
         compile: Whether `torch.compile` compiles the network; for the engine "torch".
         batch: Most objects in one pass of the network.
 
@@ -310,6 +350,7 @@ class NanoTrack(BatchedTracker[_Target]):
         rate: float | None = None,
         visible_above: float = 0.5,
         device: str = "auto",
+        dtype: str = "float32",
         compile: bool = False,
         batch: int = 64,
     ):
@@ -317,16 +358,22 @@ class NanoTrack(BatchedTracker[_Target]):
         if version not in self._TUNED:
             raise InputError(f"NanoTrack has versions 1, 2 and 3; got {version!r}.")
         _check_engine(version, engine, weights, elsewhere=device != "auto" or compile)
+        exported = engine != "torch" and (weights is not None or engine not in ENGINES)
+        if dtype != "float32" and not exported:
+            raise InputError(f"NanoTrack runs in float32, but for exported files; got dtype={dtype!r}.")
         tuned = self._TUNED[version]
         self.penalty = tuned[0] if penalty is None else penalty
         self.window = tuned[1] if window is None else window
         self.rate = tuned[2] if rate is None else rate
-        self.loads = _files(version, engine)
-        self.engine: _Engine = (
-            _Torch(version, weights, device=device, compile=compile)
-            if engine == "torch"
-            else {"onnxruntime": _OnnxRuntime, "opencv": _OpenCV}[engine](version)
-        )
+        self.version = version
+        self.loads = PAIR if exported else _files(version, engine)
+        self.engine: _Engine
+        if exported:
+            self.engine = _Exported(version, weights, engine, dtype)
+        elif engine == "torch":
+            self.engine = _Torch(version, weights, device=device, compile=compile)
+        else:
+            self.engine = {"onnxruntime": _OnnxRuntime, "opencv": _OpenCV}[engine](version)
         cells = 15 if version == 3 else 16
         self._hann = hann_window(cells).ravel()
         offsets = STRIDE * (np.arange(cells) - cells // 2)
@@ -340,6 +387,38 @@ class NanoTrack(BatchedTracker[_Target]):
         if params.get("weights") is not None or not known:
             return ()
         return _files(how["version"], how["engine"])
+
+    export_params: ClassVar = {"engine": "torch", "device": "cpu", "dtype": "float32", "compile": False}
+
+    def export_graph(self) -> ExportGraph:
+        """See `template_of` and `step_of` of the native network."""
+        native = self.engine
+        if not isinstance(native, _Torch):
+            raise InputError(
+                f"NanoTrack v{self.version} by {type(native).__name__[1:]} has no network to export."
+            )
+        calls, cells = (native.template_of, native.step_of), 15 if self.version == 3 else 16
+        return ExportGraph(
+            native.network,
+            *siamese(native.network, calls, (EXEMPLAR, INSTANCE), "kernel", ("logits", "distances")),
+            {
+                "network": f"nanotrack-v{self.version}",
+                "crop": "p = (w + h) / 2; s = sqrt((w + p) (h + p)); side = round(factor s), half to even; "
+                "left = floor(x - 0.5 - side / 2)",
+                "template_factor": "1",
+                "search_factor": f"{INSTANCE} / {EXEMPLAR}",
+                "template_size": str(EXEMPLAR),
+                "search_size": str(INSTANCE),
+                "outside": MEAN_FILL,
+                "images": "BGR, 0 to 255",
+                "window": f"score = softmax(logits)[1]; {1 - self.window:g} q score + {self.window:g} Hann {cells} x "
+                f"{cells} with its zero ends; q = exp(-{self.penalty:g} (c(s) c(w / h) - 1)), c = max(new / old, old / new)",
+                "box": f"distances to left, top, right, bottom from point {STRIDE} (cell - {cells // 2}) around the centre, "
+                f"of the best cell (column, row), pixels of the crop; times s / {EXEMPLAR} in the image",
+                "limits": CENTRE_LIMITS,
+                "update": f"size += {self.rate:g} q score (found size - size); {NO_UPDATE}",
+            },
+        )
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         fill = image.mean(axis=(0, 1))
@@ -393,13 +472,13 @@ class NanoTrack(BatchedTracker[_Target]):
 
 
 def _check_engine(version: int, engine: str, weights: str | Path | None, *, elsewhere: bool) -> None:
-    if engine not in ENGINES:
-        raise InputError(f"Unknown engine {engine!r} of NanoTrack. {near(engine, ENGINES)}")
+    if engine not in (*ENGINES, *EXPORTED):
+        raise InputError(f"Unknown engine {engine!r} of NanoTrack. {near(engine, [*ENGINES, *EXPORTED])}")
     if engine == "torch" and version not in _TORCH:
         raise InputError(
             f"NanoTrack v{version} has ONNX files only. Remedy: engine='onnxruntime' or 'opencv'."
         )
-    if engine != "torch" and (weights is not None or elsewhere):
+    if engine != "torch" and (elsewhere or (weights is not None and engine == "opencv")):
         raise InputError(
             f"NanoTrack's `weights`, `device` and `compile` are for the engine 'torch', got engine={engine!r}. Remedy: "
             "engine='torch' (v2 and v3; pip install 'vtlab[torch]'), or leave them out."

@@ -14,12 +14,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
+from vtlab.contracts import Exportable, ExportGraph, ExportPart, Image, WeightFile
 from vtlab.errors import InputError, near
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
@@ -32,10 +32,10 @@ from vtlab.trackers.boxes.crops import (
     crop,
     decode_centre,
     hann_window,
-    noise,
     search_crops,
     template_fractions,
 )
+from vtlab.trackers.boxes.graphs import AREA, CENTRE_BOX, CENTRE_WINDOW, TEMPLATE_BOX, noise, placed_template
 
 if TYPE_CHECKING:
     import torch
@@ -88,6 +88,8 @@ class SUTrack(NetworkTracker[_Target], Exportable):
         templates: Templates of an object; None = the variant's, 1 or 2.
         visible_above: Score from which the object counts as seen.
         batch: Objects in one pass through the network.
+        engine: "torch", or "onnxruntime", "openvino", "tensorrt": what runs the exported files in the folder `weights`
+            (docs/tasks/deploy.md).
         device: PyTorch device, or "auto".
         dtype: "float32", "float16" or "bfloat16".
         channels_last: Whether convolutions run on channels-last memory.
@@ -108,6 +110,7 @@ class SUTrack(NetworkTracker[_Target], Exportable):
         templates: int | None = None,
         visible_above: float = 0.5,
         batch: int = 16,
+        engine: str = "torch",
         device: str = "auto",
         dtype: str = "float32",
         channels_last: bool = False,
@@ -123,19 +126,38 @@ class SUTrack(NetworkTracker[_Target], Exportable):
                 f"update_every must be above 0 s and templates at least 1, got {update_every!r} and {templates!r}."
             )
         self.update_above, self.update_every = update_above, update_every
-        network = load(
-            lambda: sutrack.SUTrack(sutrack.CONFIGS[variant]),
-            weights,
-            _WEIGHTS[variant],
-            what=f"sutrack-{variant}",
-            variant_of=sutrack.variant_of,
-            read=sutrack.read,
+        self._config: MCITrackConfig = sutrack.CONFIGS[variant]
+        self._ready(
+            lambda: load(
+                lambda: sutrack.SUTrack(self._config),
+                weights,
+                _WEIGHTS[variant],
+                what=f"sutrack-{variant}",
+                variant_of=sutrack.variant_of,
+                read=sutrack.read,
+            ),
+            engine=engine,
+            weights=weights,
+            network=f"sutrack-{variant}",
+            device=device,
+            dtype=dtype,
+            channels_last=channels_last,
+            compile=compile,
         )
-        self._place(network, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
-        self._config: MCITrackConfig = self._network.config
         self.templates = templates or self._config.templates
         window = hann_window(self._config.search_cells, ends=False)
         self._window = self._tensor(window).flatten()
+
+    @staticmethod
+    def template_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """template (B, 3, T, T), template_box (B, 4) -> tokens (B, (T / 16)^2, D)."""
+        return (network.embed_templates(*inputs),)
+
+    @staticmethod
+    def step_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """search (B, 3, S, S), tokens (B, n (T / 16)^2, D) of n templates -> score, size and offset maps."""
+        maps: tuple[torch.Tensor, ...] = network(*inputs)
+        return maps
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         return [
@@ -150,7 +172,7 @@ class SUTrack(NetworkTracker[_Target], Exportable):
         crops, sides = search_crops(image, previous, SEARCH_FACTOR, self._config.search)
         with torch.inference_mode():
             tokens = torch.stack([torch.cat(t.templates) for t in targets])
-            score, size, offset = self._network(self._images(crops), tokens)
+            score, size, offset = self._ask_step(self._images(crops), tokens)
             predicted, scores = decode_centre(score, size, offset, self._window)
         boxes = boxes_in_image(image, predicted.float().cpu().numpy(), previous, sides)
         return boxes, scores.cpu().numpy().astype(np.float64)
@@ -177,39 +199,42 @@ class SUTrack(NetworkTracker[_Target], Exportable):
             crops = [crop(image, w, size, cut_last=True) for w in windows]
             inside = [template_fractions(box, w, size) for box, w in zip(part, windows, strict=True)]
             with torch.inference_mode():
-                tokens = self._network.embed_templates(self._images(crops), self._tensor(inside))
-            found += [row.clone() for row in cast("torch.Tensor", tokens)]
+                (tokens,) = self._ask_template(self._images(crops), self._tensor(inside))
+            found += [row.clone() for row in tokens]
         return found
 
     def export_graph(self) -> ExportGraph:
-        """search (B, 3, S, S), templates (B, n, 3, T, T), template_boxes (B, n, 4) -> score, size and offset maps."""
-        import torch
+        """See `template_of` and `step_of`."""
+        network, config, n = self._network, self._config, self.templates
 
-        config, n = self._network.config, self.templates
-
-        def step(
-            network: Any, search: torch.Tensor, templates: torch.Tensor, boxes: torch.Tensor
-        ) -> tuple[torch.Tensor, ...]:
-            tokens = network.embed_templates(templates.flatten(0, 1), boxes.flatten(0, 1))
-            maps: tuple[torch.Tensor, ...] = network(
-                search, tokens.reshape(-1, n * config.template_cells**2, config.dim)
-            )
-            return maps
-
-        def inputs(count: int) -> dict[str, torch.Tensor]:
-            box = torch.tensor([0.25, 0.27, 0.5, 0.45])
+        def step_inputs(count: int) -> dict[str, torch.Tensor]:
             return {
                 "search": noise(count, 3, config.search, config.search),
-                "templates": noise(count, n, 3, config.template, config.template),
-                "template_boxes": box.expand(count, n, 4).contiguous(),
+                "tokens": noise(count, n * config.template_cells**2, config.dim),
             }
 
         outputs = ("score", "size", "offset")
         return ExportGraph(
-            self._network,
-            step,
-            inputs,
-            outputs,
-            {name: {0: "objects"} for name in (*inputs(1), *outputs)},
-            {"template_factor": str(TEMPLATE_FACTOR), "search_factor": str(SEARCH_FACTOR)},
+            network,
+            placed_template(self.template_of, config.template),
+            ExportPart(
+                self.step_of,
+                step_inputs,
+                outputs,
+                {name: {0: "objects"} for name in (*step_inputs(1), *outputs)},
+            ),
+            {
+                **AREA,
+                "network": self._name,
+                "template_factor": str(TEMPLATE_FACTOR),
+                "search_factor": str(SEARCH_FACTOR),
+                "template_size": str(config.template),
+                "search_size": str(config.search),
+                "window": CENTRE_WINDOW,
+                "box": CENTRE_BOX,
+                "template_box": TEMPLATE_BOX,
+                "templates": f"tokens of {n} templates one after the other, the prompt's first",
+                "update": f"the last template each {self.update_every:.3g} s, where score > {self.update_above:g}; "
+                "none with one template",
+            },
         )

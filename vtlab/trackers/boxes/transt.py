@@ -31,8 +31,8 @@ from vtlab.trackers.boxes.crops import (
     crop,
     hann_window,
     limit_center,
-    noise,
 )
+from vtlab.trackers.boxes.graphs import CENTRE_LIMITS, IMAGENET, MEAN_FILL, NO_UPDATE, siamese
 
 if TYPE_CHECKING:
     import torch
@@ -97,6 +97,8 @@ class TransT(NetworkTracker[_Target], Exportable):
         window: Influence of the Hann window on the choice of the token, 0 to 1.
         visible_above: Score from which an object counts as seen.
         device: "auto", "cpu", "cuda", ...
+        engine: "torch", or "onnxruntime", "openvino", "tensorrt": what runs the exported files in the folder `weights`
+            (docs/tasks/deploy.md).
         dtype: "float32", "float16" or "bfloat16"; the two heads always run in float32.
         channels_last: Run the backbone on channels-last tensors, which is faster and changes nothing else.
         compile: Compile the network with `torch.compile` (slow first frame, again for each number of objects).
@@ -114,6 +116,7 @@ class TransT(NetworkTracker[_Target], Exportable):
         weights: str | Path | None = None,
         window: float = 0.49,
         visible_above: float = 0.5,
+        engine: str = "torch",
         device: str = "auto",
         dtype: str = "float32",
         channels_last: bool = True,
@@ -125,16 +128,37 @@ class TransT(NetworkTracker[_Target], Exportable):
         from vtlab.nets import transt
 
         super().__init__(visible_above=visible_above, batch=batch)
-        network = load(
-            lambda: transt.TransT(fusion_layers),
-            weights,
-            _FILES[fusion_layers],
-            what="transt" if fusion_layers == 4 else f"transt-n{fusion_layers}",
-            variant_of=transt.variant_of,
+        name = "transt" if fusion_layers == 4 else f"transt-n{fusion_layers}"
+        self._ready(
+            lambda: load(
+                lambda: transt.TransT(fusion_layers),
+                weights,
+                _FILES[fusion_layers],
+                what=name,
+                variant_of=transt.variant_of,
+            ),
+            engine=engine,
+            weights=weights,
+            network=name,
+            device=device,
+            dtype=dtype,
+            channels_last=channels_last,
+            compile=compile,
         )
-        self._place(network, device=device, dtype=dtype, channels_last=channels_last, compile=compile)
         self.window = window
-        self._hann = hann_window(SEARCH // self._network.stride).ravel()
+        self._hann = hann_window(SEARCH // transt.TransT.stride).ravel()
+
+    @staticmethod
+    def template_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """template (B, 3, 128, 128) -> tokens (B, 256, C)."""
+        return (network.template(*inputs),)
+
+    @staticmethod
+    def step_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:
+        """search (B, 3, 256, 256), tokens -> scores (B, 1024), boxes (B, 1024, 4)."""
+        search, tokens = inputs
+        logits, boxes = network(tokens, search)
+        return logits.softmax(dim=2)[..., 0], boxes
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         import torch
@@ -142,7 +166,7 @@ class TransT(NetworkTracker[_Target], Exportable):
         fill = image.mean(axis=(0, 1))
         crops = [crop(image, context_window(box, TEMPLATE_CONTEXT), TEMPLATE, fill=fill) for box in boxes]
         with torch.inference_mode():
-            tokens = self._network.template(self._images(crops))
+            (tokens,) = self._ask_template(self._images(crops))
         return [
             _Target(box, template=row, fill=fill) for box, row in zip(boxes, tokens.unbind(), strict=True)
         ]
@@ -154,8 +178,8 @@ class TransT(NetworkTracker[_Target], Exportable):
         crops = [crop(image, w, SEARCH, fill=t.fill) for w, t in zip(windows, targets, strict=True)]
         with torch.inference_mode():
             templates = torch.stack([t.template for t in targets])
-            logits, predicted = self._network(templates, self._images(crops))
-            score = logits.softmax(dim=2)[..., 0].cpu().numpy()
+            scores, predicted = self._ask_step(self._images(crops), templates)
+            score = scores.cpu().numpy()
         best = np.argmax(score * (1 - self.window) + self._hann * self.window, axis=1)
         rows = np.arange(len(targets))
         boxes = boxes_from_crops(
@@ -165,18 +189,23 @@ class TransT(NetworkTracker[_Target], Exportable):
         return limit_center(boxes, width, height), score[rows, best].astype(np.float64)
 
     def export_graph(self) -> ExportGraph:
-        """template (B, 3, 128, 128), search (B, 3, 256, 256) -> scores (B, 1024), boxes (B, 1024, 4)."""
-
-        def step(network: Any, template: torch.Tensor, search: torch.Tensor) -> tuple[torch.Tensor, ...]:
-            logits, boxes = network(network.template(template), search)
-            return logits.softmax(dim=2)[..., 0], boxes
-
-        names = ("template", "search", "scores", "boxes")
+        """See `template_of` and `step_of`."""
+        calls = (self.template_of, self.step_of)
         return ExportGraph(
             self._network,
-            step,
-            lambda n: {"template": noise(n, 3, TEMPLATE, TEMPLATE), "search": noise(n, 3, SEARCH, SEARCH)},
-            ("scores", "boxes"),
-            {name: {0: "objects"} for name in names},
-            {"template_context": str(TEMPLATE_CONTEXT), "search_context": str(SEARCH_CONTEXT)},
+            *siamese(self._network, calls, (TEMPLATE, SEARCH), "tokens", ("scores", "boxes")),
+            {
+                "network": self._name,
+                "crop": "p = context (w + h) / 2; side = ceil(sqrt((w + p) (h + p))); left = floor(x - side / 2)",
+                "template_context": str(TEMPLATE_CONTEXT),
+                "search_context": str(SEARCH_CONTEXT),
+                "template_size": str(TEMPLATE),
+                "search_size": str(SEARCH),
+                "outside": MEAN_FILL,
+                "images": IMAGENET,
+                "window": f"{1 - self.window:g} score + {self.window:g} Hann 32 x 32 with its zero ends",
+                "box": "of the best cell: centre x, y, width, height as fractions of the crop",
+                "limits": CENTRE_LIMITS,
+                "update": NO_UPDATE,
+            },
         )

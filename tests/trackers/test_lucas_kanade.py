@@ -282,3 +282,18 @@ def test_of_several_kinds_of_prompt_a_comparison_gives_the_points(square_video):
     chosen, note = fitting_prompts(tracker_card("lucas-kanade"), Prompts(given), open_video(square_video))
     assert list(chosen) == [given[2], given[3]]
     assert note == ""
+
+
+@pytest.mark.parametrize(("away", "found"), [(8, True), (11, False)])
+def test_a_lost_point_does_not_come_back_where_the_likeness_still_grows(away, found):
+    """What it looks for lies beyond the eight pixels around it; the place nearest to that is somebody else's."""
+    y, x = np.mgrid[:100, :160]
+
+    def dot(at):
+        light = 60 + 180 * np.exp(-((x + 0.5 - at) ** 2 + (y + 0.5 - 50.5) ** 2) / 200)
+        return np.repeat(light.astype(np.uint8)[..., None], 3, axis=2)
+
+    video = np.stack([dot(70.5), np.full((100, 160, 3), 60, np.uint8), dot(70.5 + away)])
+    points = follow(video, PointPrompt(((74.5, 54.5),))).points
+    assert points.visible.tolist() == [True, False, found]
+    np.testing.assert_allclose(points.xy[2], (74.5 + away * found, 54.5), atol=0.5)

@@ -183,21 +183,23 @@ class LucasKanade(OnlineTracker):
     def _find_again(self, now: Gray, xy: Array, seen: NDArray[np.bool_], score: Array) -> None:
         """Look, in place, for what lost points in the frame looked like: first where they are, then around.
 
-        Not on the frame where they are lost: near by there is always something that looks alike.
+        Not on the frame where they are lost: near by there is always something that looks alike. Nor where the likeness
+        still grows beyond the reach: the place is then the border's, not the point's (so a camel's legs were lost).
         """
         import cv2
 
         lost = np.flatnonzero(~seen & ~self._seen & _inside(xy, now))
-        for row, around in zip(lost, patches(now, xy[lost], _PATCH + 2 * _REACH), strict=True):
+        middle = _REACH + 1  # a pixel more than the reach all around, to see what grows beyond
+        for row, around in zip(lost, patches(now, xy[lost], _PATCH + 2 * middle), strict=True):
             if np.ptp(self._patches[row]) == 0:
                 continue
             match = cv2.matchTemplate(around, self._patches[row], cv2.TM_CCOEFF_NORMED)
-            best, x, y = float(match[_REACH, _REACH]), _REACH, _REACH
+            best, x, y = float(match[middle, middle]), middle, middle
             if best < self._return_similarity:
                 _, best, _, (x, y) = cv2.minMaxLoc(match)
             score[row] = min(max(best, 0.0), 1.0)
-            if best >= self._return_similarity:
-                xy[row] += (x - _REACH, y - _REACH)
+            if best >= self._return_similarity and {x, y}.isdisjoint((0, 2 * middle)):
+                xy[row] += (x - middle, y - middle)
                 seen[row] = True
 
 

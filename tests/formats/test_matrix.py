@@ -19,8 +19,8 @@ HEAD = """# Formats
 What each format keeps of truth, by the ledger of a conversion of tracks that have everything: `yes` all of it, `part` some
 (the ledger says which rows and why), nothing where it keeps none. `vtlab convert IN OUT --to NAME` prints the ledger of your
 own tracks and writes it beside the output; `--strict` refuses any loss. This table is written by
-`VTLAB_GOLDEN=1 pytest tests/formats/test_matrix.py`. Velocities count as lost where a tracker or you said them; those that every run
-fills in, the way since the frame before by its time, can be computed again and are no loss.
+`VTLAB_GOLDEN=1 pytest tests/formats/test_matrix.py`. Velocities count as lost where a tracker or you said them; those that
+every run fills in, the way since the frame before by its time, can be computed again and are no loss.
 
 `Tracks.save` and `Tracks.load` go by the ending of a file's name: .parquet and .json hold everything, .csv is for
 spreadsheets, .xml is CVAT's, and so on; `tracks.save("walk.txt", "motchallenge")` names the format where several have

@@ -101,7 +101,8 @@ class SAM2Tracker(MaskTracker):
             object that is surest of it.
         max_prompted: Most recent prompted frames of an object that are read and kept; None = all of them.
         device: "auto", "cpu", "cuda", ...
-        dtype: "float32", or "bfloat16" or "float16" by autocast.
+        dtype: "float32", or "bfloat16" or "float16" by autocast. On a processor bfloat16 needs instructions of its own
+            (avx512_bf16, AMX) to be faster.
         compile: Compile the networks with `torch.compile` (slow first frames, again for each number of objects).
         batch: Most objects in one pass of the network.
 

@@ -193,6 +193,17 @@ def tenth(folder: Path) -> tuple[Cost, Mapping[str, Cost]]:
     return clocked(ours, 1000 / 20), {"OpenCV": clocked(theirs, 1000 / 20)}
 
 
+def exported(method: str) -> Callable[[Path], tuple[Cost, Mapping[str, Cost]]]:
+    """CPU milliseconds of an exported step, of template and step on each frame as before, and of PyTorch."""
+
+    def make(folder: Path) -> tuple[Cost, Mapping[str, Cost]]:
+        from benchmarks.exported import costs
+
+        return costs(method, folder)
+
+    return make
+
+
 ROWS = (
     Row(
         "sparse",
@@ -284,5 +295,9 @@ ROWS = (
     Row("load", "`Tracks.load`, a million rows", "CPU s", table("load"), at_most=0.15),
     Row("save", "`Tracks.save`, a million rows", "CPU s", table("save"), at_most=0.2),
     Row("concat", "`Tracks.concat`, two times half a million rows", "CPU s", table("concat"), at_most=0.1),
+    *(
+        Row(f"step-{m}", f"exported step of {m} by ONNX Runtime, one object", "CPU ms a frame", exported(m))
+        for m in ("nanotrack-v3", "transt")
+    ),
     Row("tenth", "every tenth frame, 1280 x 720", "CPU ms a frame", tenth, ratio=1.0),
 )

@@ -12,79 +12,10 @@ import vtlab  # noqa: E402
 from vtlab.errors import InputError, PromptError, TrackingError, WeightsError  # noqa: E402
 from vtlab.prompts import Prompts, TextPrompt  # noqa: E402
 from vtlab.registry import DETECTORS  # noqa: E402
+from vtlab.testing.seeded.detectors import grounding_dino, owlv2  # noqa: E402
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (40, 60, 3)).astype(np.uint8)
-SMALL = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
 LOOSE = {"confidence": 0.01, "device": "cpu"}
-
-
-def save_tokenizer(folder, words: dict[str, int], begin: str, end: str) -> None:
-    from tokenizers import Tokenizer, models, pre_tokenizers, processors
-
-    tokenizer = Tokenizer(models.WordLevel(words, unk_token="<unknown>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{begin} $A {end}", special_tokens=[(begin, words[begin]), (end, words[end])]
-    )
-    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=next(iter(words)))
-    fast.save_pretrained(folder)
-
-
-def owlv2(folder):
-    words = ("<pad>", "<unknown>", "<begin>", "yellow", "taxi", "dog", "<end>")
-    config = transformers.Owlv2Config(
-        text_config={
-            **SMALL,
-            "vocab_size": 7,
-            "max_position_embeddings": 16,
-            "pad_token_id": 0,
-            "bos_token_id": 2,
-            "eos_token_id": 6,
-        },
-        vision_config={**SMALL, "image_size": 64, "patch_size": 16},
-        projection_dim=32,
-    )
-    torch.manual_seed(3)
-    transformers.Owlv2ForObjectDetection(config).eval().save_pretrained(folder)
-    save_tokenizer(folder, {w: k for k, w in enumerate(words)}, "<begin>", "<end>")
-
-
-def grounding_dino(folder):
-    words = {
-        "[PAD]": 0,
-        "<unknown>": 1,
-        "yellow": 2,
-        "taxi": 3,
-        "dog": 4,
-        ".": 1012,
-        "[CLS]": 101,
-        "[SEP]": 102,
-    }
-    heads = {
-        f"{part}_{name}": 2 for part in ("encoder", "decoder") for name in ("attention_heads", "n_points")
-    }
-    config = transformers.GroundingDinoConfig(
-        backbone_config={
-            "model_type": "swin",
-            "image_size": 64,
-            "embed_dim": 16,
-            "depths": [1, 1, 1, 1],
-            "num_heads": [1, 1, 2, 2],
-            "window_size": 2,
-            "out_features": ["stage2", "stage3", "stage4"],
-        },
-        text_config={"model_type": "bert", **SMALL, "vocab_size": 1100, "max_position_embeddings": 256},
-        num_queries=5,
-        encoder_layers=1,
-        decoder_layers=2,
-        encoder_ffn_dim=32,
-        decoder_ffn_dim=32,
-        d_model=32,
-        **heads,
-    )
-    torch.manual_seed(3)
-    transformers.GroundingDinoForObjectDetection(config).eval().save_pretrained(folder)
-    save_tokenizer(folder, words, "[CLS]", "[SEP]")
 
 
 @pytest.fixture(scope="module")

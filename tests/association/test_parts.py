@@ -287,3 +287,12 @@ def test_sparse_assignment_of_a_large_crowd_equals_the_dense_one(monkeypatch):
     got = assign_sparse(rows, columns, values, (300, 300), 0.1, rule="all")
     want = assign(iou(a, b), 0.1)
     assert set(zip(*got, strict=True)) == set(zip(*want, strict=True))
+
+
+def test_what_is_worth_as_much_as_its_rivals_together_is_left_to_the_solver():
+    """Two tracks and two detections: 0.6 is less than 0.4 + 0.4; a third pair stands alone."""
+    rows, columns = np.array([0, 0, 1, 2]), np.array([0, 1, 0, 2])
+    got = assign_sparse(rows, columns, np.array([0.6, 0.4, 0.4, 0.3]), (3, 3), 0.2, rule="all")
+    assert set(zip(*(x.tolist() for x in got), strict=True)) == {(0, 1), (1, 0), (2, 2)}
+    got = assign_sparse(rows, columns, np.array([0.9, 0.4, 0.4, 0.3]), (3, 3), 0.2, rule="all")
+    assert set(zip(*(x.tolist() for x in got), strict=True)) == {(0, 0), (2, 2)}

@@ -62,6 +62,8 @@ class ImageAssociator(KalmanAssociator):
             self._camera.reset()
 
     def _after_predict(self, scene: Scene) -> None:
+        if self._camera is None and self._embedder is None:
+            return
         strong = scene.high.nonzero()[0]
         if self._camera is not None:
             affine = self._camera.estimate(scene.frame, scene.extents.take(strong, axis=0))

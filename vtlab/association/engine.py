@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 _NO_ROWS = np.empty(0, np.int64)
+_ONE = np.ones((), np.int64)  # an array is taken faster than a number
 _FEW = 48  # pairs up to which numbers are faster than arrays
 _CROWD = 5000  # pairs from which only overlapping ones are looked at, where that gives the same
 _OTHER_CLASS = (
@@ -148,7 +149,8 @@ class KalmanAssociator(Associator):
         if self.rules.still:
             lost = (self._life.misses > 0).nonzero()[0]
             self._filter.state[1, lost[:, None], list(self.rules.still)] = 0.0
-        self._life.misses += 1
+        misses = self._life.misses
+        misses += _ONE
         steps = 1.0 if self.settings.fps is None else self._clock.elapsed * self.settings.fps
         waiting = self._life.id <= 0 if self.rules.official and not self.rules.needs_streak else None
         kept = None if waiting is None else self._filter.state[:, waiting]
@@ -387,20 +389,19 @@ class KalmanAssociator(Associator):
     def _number(self, ids: Rows, matched: Rows, rows: Rows) -> None:
         """Put in place the ids of the matched tracks that are shown, and number those that are not yet."""
         life = self._life
-        given = life.id.take(rows)
-        numbered = given > 0
-        every = _every(numbered)
-        if not self.rules.needs_streak:
-            if every:
+        if self.rules.needs_streak:
+            chosen = life.streak.take(rows) >= life.min_hits
+            if self._frames < self.rules.warmup + (not self.rules.official):
+                chosen.fill(True)
+        else:
+            given = life.id.take(rows)
+            chosen = given > 0
+            if _every(chosen):
                 ids[matched] = given
                 return
-            chosen = numbered | (life.hits.take(rows) >= life.min_hits)
-        elif self._frames < self.rules.warmup + (not self.rules.official):
-            chosen = np.ones(len(rows), dtype=bool)
-        else:
-            chosen = life.streak.take(rows) >= life.min_hits
+            chosen |= life.hits.take(rows) >= life.min_hits
         shown = chosen.nonzero()[0]
-        ids[matched[shown]] = given[shown] if every else life.number(rows[shown])
+        ids[matched[shown]] = life.number(rows[shown])
 
     def _begin(self, scene: Scene, ids: Rows) -> None:
         fresh = (scene.track_of < 0).nonzero()[0]

@@ -216,7 +216,7 @@ class OcSort(ImageAssociator):
         way *= self._life.hits.take(rows) > 1
         way /= length
         columns["direction"][rows] = way
-        columns["history"][rows, self._age % self.settings.lookback] = centres
+        columns["history"][:, self._age % self.settings.lookback][rows] = centres
         columns["last"][rows], columns["place"][rows] = boxes, centres
         if self._embedder is not None:
             self._learn(rows, scene, chosen)

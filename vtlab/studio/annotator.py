@@ -23,7 +23,7 @@ from vtlab.studio.figures import FigureWidget
 from vtlab.studio.label_state import LabelState
 from vtlab.studio.pairs_state import PairState
 from vtlab.studio.queue import Queue
-from vtlab.studio.scripts import FIGURES, joined
+from vtlab.studio.scripts import script, styles
 from vtlab.studio.work import older_work_file, work_file
 from vtlab.video import StreamVideo, Video, open_video
 
@@ -33,7 +33,7 @@ __all__ = ["PromptAnnotator", "annotate"]
 class PromptAnnotator(FigureWidget):
     """Widget for making prompts; `annotate` makes one."""
 
-    _esm, _css = joined(*FIGURES, "work.js"), joined("annotator.css", "notice.css", "work.css")
+    _esm, _css = script("work.js"), styles("annotator.css", "notice.css", "work.css")
 
     @property
     def prompts(self) -> Prompts:

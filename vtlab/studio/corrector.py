@@ -15,7 +15,7 @@ from vtlab.segmenters import create_segmenter
 from vtlab.session import Session
 from vtlab.studio.corrector_state import CorrectorState
 from vtlab.studio.figures import FigureWidget
-from vtlab.studio.scripts import FIGURES, joined
+from vtlab.studio.scripts import script, styles
 from vtlab.studio.work import work_file
 from vtlab.tracks import Tracks
 
@@ -47,7 +47,7 @@ class Corrector(FigureWidget):
             or of another video.
     """
 
-    _esm, _css = joined(*FIGURES, "work.js"), joined("annotator.css", "notice.css", "work.css")
+    _esm, _css = script("work.js"), styles("annotator.css", "notice.css", "work.css")
 
     def __init__(
         self,

@@ -16,7 +16,7 @@ from vtlab.errors import InputError, VtlabError
 from vtlab.show import draw
 from vtlab.studio.annotator_state import AnnotatorState
 from vtlab.studio.link import Link, placed, with_free_id
-from vtlab.studio.scripts import FIGURES, joined
+from vtlab.studio.scripts import script, styles
 from vtlab.studio.still import StillWidget
 from vtlab.video import Image
 
@@ -32,8 +32,8 @@ class FigureWidget(StillWidget):
         state: What is shown: it has `video`, `frame`, `view()`, `overlay()` and `act(edit)`.
     """
 
-    _esm = joined(*FIGURES)
-    _css = joined("annotator.css", "notice.css")
+    _esm = script("annotator.js")
+    _css = styles("annotator.css", "notice.css")
     image = traitlets.Bytes(b"").tag(sync=True)
     mask = traitlets.Bytes(b"").tag(sync=True)
     view = traitlets.Dict().tag(sync=True)

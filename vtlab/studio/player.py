@@ -11,7 +11,7 @@ from vtlab.errors import VtlabError
 from vtlab.show import draw
 from vtlab.studio.link import Link
 from vtlab.studio.player_data import PlayerData
-from vtlab.studio.scripts import joined
+from vtlab.studio.scripts import script, styles
 from vtlab.studio.still import StillWidget
 from vtlab.tracks import Tracks
 from vtlab.video import Image, open_video
@@ -33,8 +33,8 @@ class TrackPlayer(StillWidget):
         frame: The frame shown; set it to go there.
     """
 
-    _esm = joined("parts.js", "link.js", "player.js")
-    _css = joined("player.css", "notice.css")
+    _esm = script("player.js")
+    _css = styles("player.css", "notice.css")
     info = traitlets.Dict().tag(sync=True)
     frame = traitlets.Int(0).tag(sync=True)
 

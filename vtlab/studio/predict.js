@@ -1,11 +1,19 @@
-// What an edit will change in the view, drawn until the kernel's answer is there. Masks come from the kernel alone: of them
-// the clicks, the stroke or the outline is seen. Needs DRAWS of the widget.
+// @ts-check
+// What an edit will change in the view, drawn until the kernel's answer is there. Masks come from the kernel
+// alone: of them the clicks, the stroke or the outline is seen.
 
-const REGIONS = ["box", "click", "mask"];
+import { DRAWS } from "./edits.js";
 
-const PREDICTIONS = {
-  select(v, e) { v.selected = e.object_id; },
-  label(v, e) { const o = v.objects.find(o => o.id === e.object_id); if (o) o.label = e.text.trim(); },
+export const REGIONS = ["box", "click", "mask"];
+
+export const PREDICTIONS = {
+  select(v, e) {
+    v.selected = e.object_id;
+  },
+  label(v, e) {
+    const o = v.objects.find(o => o.id === e.object_id);
+    if (o) o.label = e.text.trim();
+  },
   show(v, e) {
     const o = v.objects.find(o => o.id === e.object_id);
     if (o) o.shown = e.shown;
@@ -15,44 +23,83 @@ const PREDICTIONS = {
     if (e.everywhere) v.objects = v.objects.filter(o => o.id !== e.object_id || o.id === v.selected);
     if (e.everywhere || at.frame === v.frame) drop(v, e.object_id, e.kind && [e.kind]);
   },
-  absent: gone, gone,
+  absent: gone,
+  gone,
   ...onFrame({
-    box: (v, e, id) => { drop(v, id, has(v, id, "click") ? ["box"] : REGIONS); v.figures.push({ id, kind: "box", xyxy: e.xyxy, angle: e.angle ?? 0 }); },
+    box: (v, e, id) => {
+      drop(v, id, has(v, id, "click") ? ["box"] : REGIONS);
+      v.figures.push({ id, kind: "box", xyxy: e.xyxy, angle: e.angle ?? 0 });
+    },
     click: (v, e, id) => {
       const old = has(v, id, "click");
       drop(v, id, ["click"]);
-      v.figures.push({ id, kind: "click", points: [...(old?.points ?? []), [e.x, e.y]], positive: [...(old?.positive ?? []), e.positive] });
+      v.figures.push({
+        id,
+        kind: "click",
+        points: [...(old?.points ?? []), [e.x, e.y]],
+        positive: [...(old?.positive ?? []), e.positive],
+      });
     },
-    polygon: (v, e, id) => { v.figures.push({ id, kind: "outline", points: [...e.points, e.points[0]] }); },
-    paint: (v, e, id) => { v.figures.push({ id, kind: "stroke", points: e.path, radius: e.radius, erase: e.erase }); },
-    points: (v, e, id) => { drop(v, id, ["point"]); if (e.points.length) v.figures.push({ id, kind: "point", points: e.points, shape: e.shape }); },
+    polygon: (v, e, id) => {
+      v.figures = v.figures.map(f => (f.id === id && f.kind === "mask" ? { ...f, polygon: e.points } : f));
+      v.figures.push({ id, kind: "outline", points: [...e.points, e.points[0]] });
+    },
+    paint: (v, e, id) => {
+      v.figures.push({ id, kind: "stroke", points: e.path, radius: e.radius, erase: e.erase });
+    },
+    points: (v, e, id) => {
+      drop(v, id, ["point"]);
+      if (e.points.length) v.figures.push({ id, kind: "point", points: e.points, shape: e.shape });
+    },
     add_point: (v, e, id) => {
       const old = has(v, id, "point");
       drop(v, id, ["point"]);
-      v.figures.push({ shape: "points", ...old, id, kind: "point", points: [...(old?.points ?? []), [e.x, e.y]] });
+      v.figures.push({
+        shape: "points",
+        ...old,
+        id,
+        kind: "point",
+        points: [...(old?.points ?? []), [e.x, e.y]],
+      });
     },
     nodes: (v, e, id) => skeleton(v, id, e.points, e.occluded),
-    add_node: (v, e, id) => { const old = has(v, id, "skeleton"); skeleton(v, id, [...(old?.points ?? []), [e.x, e.y]], old?.occluded); },
+    add_node: (v, e, id) => {
+      const old = has(v, id, "skeleton");
+      skeleton(v, id, [...(old?.points ?? []), [e.x, e.y]], old?.occluded);
+    },
   }),
 };
 
-function onFrame(rules) { // figures of the frame that is shown
-  return Object.fromEntries(Object.entries(rules).map(([name, rule]) => [name, (v, e, at) => {
-    v.selected = at.object_id;
-    if (at.frame === v.frame) rule(v, e, at.object_id);
-  }]));
+export function onFrame(rules) {
+  // figures of the frame that is shown
+  return Object.fromEntries(
+    Object.entries(rules).map(([name, rule]) => [
+      name,
+      (v, e, at) => {
+        v.selected = at.object_id;
+        if (at.frame === v.frame) rule(v, e, at.object_id);
+      },
+    ]),
+  );
 }
-function has(v, id, kind) { return v.figures.find(f => f.id === id && f.kind === kind); }
-function drop(v, id, kinds = null) { v.figures = v.figures.filter(f => f.id !== id || (kinds && !kinds.includes(f.kind))); }
-function gone(v, e, at) { if (at?.frame === v.frame) drop(v, e.object_id); }
-function skeleton(v, id, points, occluded = []) {
-  const names = v.skeleton?.names ?? [], edges = (v.skeleton?.edges ?? []).filter(e => Math.max(...e) < points.length);
+export function has(v, id, kind) {
+  return v.figures.find(f => f.id === id && f.kind === kind);
+}
+export function drop(v, id, kinds = null) {
+  v.figures = v.figures.filter(f => f.id !== id || (kinds && !kinds.includes(f.kind)));
+}
+export function gone(v, e, at) {
+  if (at?.frame === v.frame) drop(v, e.object_id);
+}
+export function skeleton(v, id, points, occluded = []) {
+  const names = v.skeleton?.names ?? [],
+    edges = (v.skeleton?.edges ?? []).filter(e => Math.max(...e) < points.length);
   drop(v, id, ["skeleton"]);
   v.figures.push({ id, kind: "skeleton", points, names: names.slice(0, points.length), edges, occluded });
 }
 
 // The view once the edits are carried out; the view given stays as it is.
-function predicted(view, edits) {
+export function predicted(view, edits) {
   if (!edits.length) return view;
   const v = { ...view, objects: view.objects.map(o => ({ ...o })), figures: [...view.figures] };
   for (const { at, ...edit } of edits) {
@@ -61,7 +108,15 @@ function predicted(view, edits) {
     rule(v, edit, at);
     let o = v.objects.find(o => o.id === v.selected);
     if (!o) {
-      v.objects.push(o = { id: v.selected, label: "", colour: v.palette[(v.selected - 1) % v.palette.length], shown: true, frames: [] });
+      v.objects.push(
+        (o = {
+          id: v.selected,
+          label: "",
+          colour: v.palette[(v.selected - 1) % v.palette.length],
+          shown: true,
+          frames: [],
+        }),
+      );
       v.objects.sort((a, b) => a.id - b.id);
     }
     if (DRAWS.has(edit.do) && !o.frames.includes(at.frame)) o.frames = [...o.frames, at.frame];

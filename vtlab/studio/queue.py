@@ -6,7 +6,7 @@ from vtlab.show.intervals import CSS
 from vtlab.studio.figures import FigureWidget
 from vtlab.studio.label_state import LabelState
 from vtlab.studio.pairs_state import PairState
-from vtlab.studio.scripts import FIGURES, joined
+from vtlab.studio.scripts import script, styles
 
 
 class Queue(FigureWidget):
@@ -15,8 +15,8 @@ class Queue(FigureWidget):
     Every answer goes to what asks at once, which writes its file: after a restart the queue goes on where it was.
     """
 
-    _esm = joined(*FIGURES, "queue.js")
-    _css = joined("annotator.css", "notice.css", "queue.css") + CSS
+    _esm = script("queue.js")
+    _css = styles("annotator.css", "notice.css", "queue.css") + CSS
 
     def __init__(self, state: LabelState | PairState):
         self._queue = state

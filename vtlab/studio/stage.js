@@ -1,12 +1,23 @@
+// @ts-check
 // The stage: a frame and the figures on it. Coordinates are those of the full-size frame; only `Stage.at` and
 // `Stage.draw` know of zoom and device pixels.
 
-const EDGES = [[0, 0], [1, 0], [2, 0], [2, 1], [2, 2], [1, 2], [0, 2], [0, 1]]; // handles: column, row of 0..2
+import { make } from "./dom.js";
+import { clamp, corners, handles, knob } from "./geometry.js";
+import { dashes, dot, hatch, mark, marked, path, ring, square, words } from "./paint.js";
 
-class Stage {
+export class Stage {
   constructor(onchange) {
     this.canvas = make("canvas", { class: "vt-canvas", role: "img" });
-    this.zoom = 1; this.centre = null; this.image = this.mask = this.view = null;
+    this.zoom = 1;
+    this.centre = null;
+    this.image = this.mask = this.view = null;
+    this.filter = "none"; // of the picture, as CSS has it
+    this.opacity = 1; // of the masks
+    /** @type {((g: CanvasRenderingContext2D) => void) | null} draws on top of it all */
+    this.after = null;
+    /** @type {{id: number, x: number, y: number, width: number}[]} where names stand, in CSS pixels */
+    this.captions = [];
     this.onchange = onchange;
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.canvas);
@@ -14,64 +25,88 @@ class Stage {
 
   resize() {
     const ratio = window.devicePixelRatio || 1;
-    const w = Math.round(this.canvas.clientWidth * ratio), h = Math.round(this.canvas.clientHeight * ratio);
-    if (w !== this.canvas.width || h !== this.canvas.height) { this.canvas.width = w; this.canvas.height = h; }
+    const w = Math.round(this.canvas.clientWidth * ratio),
+      h = Math.round(this.canvas.clientHeight * ratio);
+    if (w !== this.canvas.width || h !== this.canvas.height) {
+      this.canvas.width = w;
+      this.canvas.height = h;
+    }
     this.onchange();
   }
 
-  get size() { return [this.view?.width ?? 1, this.view?.height ?? 1]; }
-  get scale() { // CSS pixels per pixel of the frame
+  get size() {
+    return [this.view?.width ?? 1, this.view?.height ?? 1];
+  }
+  get scale() {
+    // CSS pixels per pixel of the frame
     const [w, h] = this.size;
     return this.zoom * (Math.min(this.canvas.clientWidth / w, this.canvas.clientHeight / h) || 1);
   }
-  get origin() { // where the frame's upper left corner lies, in CSS pixels of the canvas
+  get origin() {
+    // where the frame's upper left corner lies, in CSS pixels of the canvas
     const [cx, cy] = this.centre ?? this.size.map(v => v / 2);
     return [this.canvas.clientWidth / 2 - cx * this.scale, this.canvas.clientHeight / 2 - cy * this.scale];
   }
 
   at(event, inside = true) {
-    const r = this.canvas.getBoundingClientRect(), [ox, oy] = this.origin, [w, h] = this.size;
+    const r = this.canvas.getBoundingClientRect(),
+      [ox, oy] = this.origin,
+      [w, h] = this.size;
     const x = ((event.clientX - r.left) * (this.canvas.clientWidth / r.width) - ox) / this.scale;
     const y = ((event.clientY - r.top) * (this.canvas.clientHeight / r.height) - oy) / this.scale;
     return inside ? [clamp(x, 0, w), clamp(y, 0, h)] : [x, y];
   }
 
   zoomBy(factor, anchor = null) {
-    const old = this.scale, centre = this.centre ?? this.size.map(v => v / 2);
+    const old = this.scale,
+      centre = this.centre ?? this.size.map(v => v / 2);
     this.zoom = clamp(this.zoom * factor, 1, 40);
     if (this.zoom === 1) this.centre = null;
     else {
-      const p = anchor ?? centre, k = old / this.scale;
+      const p = anchor ?? centre,
+        k = old / this.scale;
       this.moveTo([p[0] + (centre[0] - p[0]) * k, p[1] + (centre[1] - p[1]) * k]);
     }
     this.onchange();
   }
-  moveTo(centre) { this.centre = centre.map((v, i) => clamp(v, 0, this.size[i])); }
+  moveTo(centre) {
+    this.centre = centre.map((v, i) => clamp(v, 0, this.size[i]));
+  }
 
   draw(draft, brush) {
-    const g = this.canvas.getContext("2d"), ratio = this.canvas.width / (this.canvas.clientWidth || 1), [ox, oy] = this.origin, s = this.scale;
+    const g = this.canvas.getContext("2d"),
+      ratio = this.canvas.width / (this.canvas.clientWidth || 1),
+      [ox, oy] = this.origin,
+      s = this.scale;
     g.setTransform(1, 0, 0, 1, 0, 0);
     g.clearRect(0, 0, this.canvas.width, this.canvas.height);
     this.captions = [];
     if (!this.view) return;
     g.setTransform(ratio * s, 0, 0, ratio * s, ratio * ox, ratio * oy);
     g.imageSmoothingEnabled = s < 2;
-    g.filter = this.filter ?? "none";
-    if (this.image) g.drawImage(this.image, 0, 0, ...this.size);
-    g.filter = "none"; g.globalAlpha = this.opacity ?? 1;
-    if (this.mask) g.drawImage(this.mask, 0, 0, ...this.size);
+    g.filter = this.filter;
+    if (this.image) g.drawImage(this.image, 0, 0, this.size[0], this.size[1]);
+    g.filter = "none";
+    g.globalAlpha = this.opacity;
+    if (this.mask) g.drawImage(this.mask, 0, 0, this.size[0], this.size[1]);
     g.globalAlpha = 1;
     g.setTransform(ratio, 0, 0, ratio, ratio * ox, ratio * oy); // lines keep their width at any zoom
-    const redrawn = f => draft && f.id === draft.id && f.kind === draft.kind && !["stroke", "outline"].includes(f.kind);
+    const redrawn = f =>
+      draft && f.id === draft.id && f.kind === draft.kind && !["stroke", "outline"].includes(f.kind);
     const chosen = f => f.id === this.view.selected; // on top of the others
-    for (const figure of [...this.view.figures].sort((a, b) => chosen(a) - chosen(b))) if (!redrawn(figure)) this.figure(g, s, figure);
+    for (const figure of [...this.view.figures].sort((a, b) => Number(chosen(a)) - Number(chosen(b))))
+      if (!redrawn(figure)) this.figure(g, s, figure);
     if (draft) this.figure(g, s, draft);
-    if (brush) { ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#000", 3); ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#fff", 1); }
+    if (brush) {
+      ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#000", 3);
+      ring(g, brush.at[0] * s, brush.at[1] * s, brush.radius * s, "#fff", 1);
+    }
     this.after?.(g);
   }
 
   figure(g, s, f) {
-    const colour = this.view.objects.find(o => o.id === f.id)?.colour ?? "#fff", chosen = f.id === this.view.selected;
+    const colour = this.view.objects.find(o => o.id === f.id)?.colour ?? "#fff",
+      chosen = f.id === this.view.selected;
     const at = p => [p[0] * s, p[1] * s];
     g.setLineDash(f.dashed ? [6, 4] : []);
     if (f.stale && f.kind === "box") hatch(g, corners(f).map(at), colour);
@@ -86,95 +121,52 @@ class Stage {
         for (const p of handles(f).map(at)) square(g, p, colour);
         dot(g, k[1], "#fff", 5);
       }
-    } else if (f.kind === "mask") { if (!this.view.figures.some(o => o.id === f.id && o.kind === "box")) this.caption(g, f, at(f.at), colour); }
-    else if (f.kind === "click") f.points.forEach((p, i) => mark(g, at(p), f.positive[i]));
-    else if (f.kind === "stroke") path(g, f.points.map(at), false, f.erase ? "rgba(0,0,0,.45)" : colour + "99", 2 * f.radius * s);
-    else if (f.kind === "outline") { path(g, f.points.map(at), false, colour, 2); f.points.forEach(p => dot(g, at(p), colour, 4)); }
-    else this.dots(g, f, at, colour);
+    } else if (f.kind === "mask") {
+      if (!this.view.figures.some(o => o.id === f.id && o.kind === "box"))
+        this.caption(g, f, at(f.at), colour);
+    } else if (f.kind === "click") f.points.forEach((p, i) => mark(g, at(p), f.positive[i]));
+    else if (f.kind === "stroke")
+      path(g, f.points.map(at), false, f.erase ? "rgba(0,0,0,.45)" : colour + "99", 2 * f.radius * s);
+    else if (f.kind === "outline") {
+      path(g, f.points.map(at), false, colour, 2);
+      f.points.forEach(p => dot(g, at(p), colour, 4));
+    } else this.dots(g, f, at, colour);
     g.setLineDash([]);
   }
 
   dots(g, f, at, colour) {
-    const edges = f.edges ?? (f.shape === "points" ? [] : f.points.map((_, i) => [i, i + 1]).slice(0, f.shape === "polygon" ? undefined : -1));
-    for (const [a, b] of edges) if (f.points[a] && f.points[b % f.points.length]) path(g, [at(f.points[a]), at(f.points[b % f.points.length])], false, colour, 2);
+    const edges =
+      f.edges ??
+      (f.shape === "points"
+        ? []
+        : f.points.map((_, i) => [i, i + 1]).slice(0, f.shape === "polygon" ? undefined : -1));
+    for (const [a, b] of edges)
+      if (f.points[a] && f.points[b % f.points.length])
+        path(g, [at(f.points[a]), at(f.points[b % f.points.length])], false, colour, 2);
     f.points.forEach((p, i) => dot(g, at(p), colour, 4.5, f.occluded?.[i]));
-    if (f.names && f.id === this.view.selected) f.points.forEach((p, i) => words(g, f.names[i], at(p)[0] + 8, at(p)[1] - 6, colour));
+    if (f.names && f.id === this.view.selected)
+      f.points.forEach((p, i) => words(g, f.names[i], at(p)[0] + 8, at(p)[1] - 6, colour));
     else if (f.points.length) this.caption(g, f, at(f.points[0]), colour);
   }
 
+  /**
+   * @param {CanvasRenderingContext2D} g
+   * @param {import("./types.js").Figure & {note?: string}} f
+   * @param {number[]} place in CSS pixels
+   * @param {string} colour
+   */
   caption(g, f, [x, y], colour) {
     const label = this.view.objects.find(o => o.id === f.id)?.label;
-    const middle = Math.max(y - 9, 9 - this.origin[1]), width = words(g, [f.id, label, f.note].filter(Boolean).join(" "), x, middle, colour); // not above the canvas
+    const middle = Math.max(y - 9, 9 - this.origin[1]),
+      // not above the canvas
+      width = words(g, [f.id, label, f.note].filter(Boolean).join(" "), x, middle, colour);
     this.captions.push({ id: f.id, x: x - 1, y: middle - 8, width });
   }
 
-  named([x, y]) { // id of the object whose caption lies at a place of the frame
-    const s = this.scale, on = c => x * s >= c.x && x * s <= c.x + c.width && y * s >= c.y && y * s <= c.y + 16;
+  named([x, y]) {
+    // id of the object whose caption lies at a place of the frame
+    const s = this.scale,
+      on = c => x * s >= c.x && x * s <= c.x + c.width && y * s >= c.y && y * s <= c.y + 16;
     return this.captions.findLast(on)?.id;
   }
 }
-
-function path(g, points, closed, colour, width) {
-  g.beginPath();
-  points.forEach((p, i) => (i ? g.lineTo(...p) : g.moveTo(...p)));
-  if (points.length === 1) g.lineTo(...points[0]);
-  if (closed) g.closePath();
-  g.lineJoin = g.lineCap = "round";
-  if (width < 6) { g.strokeStyle = "rgba(0,0,0,.55)"; g.lineWidth = width + 1.5; g.stroke(); }
-  g.strokeStyle = colour; g.lineWidth = width; g.stroke();
-}
-function marked(g, points, id) { // dashes along the outline, by which objects of one colour differ
-  g.save();
-  g.setLineDash(dashes(id)); g.lineWidth = 1.75; g.lineCap = "butt"; g.strokeStyle = dashColour(id);
-  g.beginPath(); points.forEach((p, i) => (i ? g.lineTo(...p) : g.moveTo(...p))); g.closePath(); g.stroke();
-  g.restore();
-}
-// Slanted lines over a box that waits to be tracked again; masks come with theirs.
-function hatch(g, points, colour) {
-  const xs = points.map(p => p[0]), ys = points.map(p => p[1]), x1 = Math.min(...xs), x2 = Math.max(...xs), y1 = Math.min(...ys), y2 = Math.max(...ys);
-  g.save();
-  g.beginPath();
-  points.forEach((p, i) => (i ? g.lineTo(...p) : g.moveTo(...p)));
-  g.closePath(); g.clip(); g.setLineDash([]); g.beginPath();
-  for (let x = x1 - (y2 - y1); x < x2; x += 12) { g.moveTo(x, y2); g.lineTo(x + y2 - y1, y1); }
-  g.lineWidth = 3; g.strokeStyle = "rgba(0,0,0,.4)"; g.stroke(); // seen on an object of the same colour, too
-  g.lineWidth = 1.25; g.strokeStyle = colour; g.stroke();
-  g.restore();
-}
-function ring(g, x, y, r, colour, width) { g.beginPath(); g.arc(x, y, Math.max(r, 1), 0, 7); g.strokeStyle = colour; g.lineWidth = width; g.stroke(); }
-function dot(g, [x, y], colour, r, hollow = false) {
-  g.beginPath(); g.arc(x, y, r, 0, 7); g.fillStyle = hollow ? "rgba(0,0,0,.5)" : colour; g.fill();
-  g.lineWidth = 1.5; g.strokeStyle = hollow ? colour : "rgba(0,0,0,.8)"; g.stroke();
-}
-function square(g, [x, y], colour) {
-  g.setLineDash([]); g.fillStyle = "#fff"; g.strokeStyle = "#000"; g.lineWidth = 1;
-  g.fillRect(x - 3.5, y - 3.5, 7, 7); g.strokeRect(x - 3.5, y - 3.5, 7, 7);
-}
-function mark(g, [x, y], positive) {
-  dot(g, [x, y], positive ? "#009e73" : "#d55e00", 7);
-  g.beginPath(); g.moveTo(x - 3.5, y); g.lineTo(x + 3.5, y);
-  if (positive) { g.moveTo(x, y - 3.5); g.lineTo(x, y + 3.5); }
-  g.strokeStyle = "#fff"; g.lineWidth = 2; g.stroke();
-}
-const middle = b => [(b[0] + b[2]) / 2, (b[1] + b[3]) / 2];
-function turn(p, [cx, cy], angle) {
-  const c = Math.cos(angle), s = Math.sin(angle), x = p[0] - cx, y = p[1] - cy;
-  return [cx + c * x - s * y, cy + s * x + c * y];
-}
-function corners({ xyxy: [x1, y1, x2, y2], angle = 0 }) {
-  const m = middle([x1, y1, x2, y2]);
-  return [[x1, y1], [x2, y1], [x2, y2], [x1, y2]].map(p => turn(p, m, angle));
-}
-function handles({ xyxy: b, angle = 0 }) {
-  const xs = [b[0], (b[0] + b[2]) / 2, b[2]], ys = [b[1], (b[1] + b[3]) / 2, b[3]];
-  return EDGES.map(([i, j]) => turn([xs[i], ys[j]], middle(b), angle));
-}
-
-// Line from the middle of an edge to the knob that turns the box: above it, or where there is room.
-function knob({ xyxy: b, angle = 0 }, scale, [w, h]) {
-  const m = middle(b), far = 24 / scale;
-  const ways = [[m[0], b[1], 0, -far], [m[0], b[3], 0, far], [b[2], m[1], far, 0], [b[0], m[1], -far, 0], [m[0], b[1], 0, far]];
-  const lines = ways.map(([x, y, dx, dy]) => [turn([x, y], m, angle), turn([x + dx, y + dy], m, angle)]);
-  return lines.find(([, [x, y]]) => x > 0 && y > 0 && x < w && y < h) ?? lines[4];
-}
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 
 import numpy as np
 import pandas as pd
@@ -56,6 +57,11 @@ def test_a_page_of_plain_data(tmp_path):
 def test_the_same_plots_are_the_same_text():
     first, second = (Page("t", figures=charts([PANEL])).to_html() for _ in range(2))
     assert first == second
+
+
+def test_a_lone_plot_has_the_whole_width():
+    rule = re.search(r"\.plots \{(.*)\}", Page("t").to_html())[1]
+    assert "repeat(auto-fit," in rule  # auto-fill would keep room for plots that aren't there
 
 
 def test_a_page_of_nothing_has_its_title_only():

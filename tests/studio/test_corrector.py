@@ -421,3 +421,13 @@ def test_progress_is_seen_and_the_stop_button_keeps_what_is_done(show):
     hand.shown.settle()
     assert not made.tracks.of_object(1).at(1).visible.any()
     assert hand.shown.errors == []
+
+
+@pytest.mark.browser
+def test_a_label_is_read_whole_beside_its_note(show):
+    hand = Hand(show(corrector(box(10, label="pedestrian"))))
+    hand.page.wait_for_function("document.querySelector('.vt-note').textContent === 'manual'")
+    wide = hand.page.evaluate(
+        "(({ scrollWidth, clientWidth }) => [scrollWidth, clientWidth])(document.querySelector('.vt-row input'))"
+    )
+    assert wide[0] <= wide[1]

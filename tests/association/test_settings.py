@@ -9,7 +9,7 @@ import pytest
 
 import vtlab
 from vtlab.association.engine import KalmanAssociator
-from vtlab.association.rules import CommonSettings, Rules, Stage
+from vtlab.association.recipe import CommonSettings, Recipe, Stage
 from vtlab.cli.parts import part_facts
 from vtlab.detectors.callable import CallableDetector
 from vtlab.errors import InputError, RegistryError
@@ -46,9 +46,9 @@ class Toy(KalmanAssociator):
     Settings = ToySettings
     settings: ToySettings
 
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         threshold = self.settings.strict
-        return Rules(stages=[Stage("all", "any", threshold)], motion="xyxy", high=0.5, low=0.5, new=0.5)
+        return Recipe(stages=[Stage("all", "any", threshold)], motion="xyxy", high=0.5, low=0.5, new=0.5)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
 from vtlab.association.parts.cmc import CameraMotion
 from vtlab.association.parts.reid import Vectors, make_embedder, unit
 from vtlab.association.parts.similarity import cosine, gallery_cosine
-from vtlab.association.rules import CommonSettings
+from vtlab.association.recipe import CommonSettings
 from vtlab.contracts.parts import embed
 
 

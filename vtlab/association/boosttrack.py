@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
 from vtlab.association.parts.kalman import MotionModel
 from vtlab.association.parts.similarity import buffered, iou, paired_iou, pieces
-from vtlab.association.rules import CommonSettings, Rules, Stage
+from vtlab.association.recipe import CommonSettings, Recipe, Stage
 from vtlab.registry import register_associator
 
 _MOTION = MotionModel(  # the noise does not follow the box's size
@@ -102,9 +102,9 @@ class BoostTrack(KalmanAssociator):
     Settings = BoostTrackSettings
     settings: BoostTrackSettings
 
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         s = self.settings
-        return Rules(
+        return Recipe(
             stages=[Stage("all", "high", s.threshold, name="boost")],
             motion=_MOTION,
             high=s.high,

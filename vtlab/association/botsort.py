@@ -20,7 +20,7 @@ from vtlab.association.appearance import ImageAssociator, ImageSettings
 from vtlab.association.engine import Array, Rows, Scene
 from vtlab.association.parts.reid import OSNET
 from vtlab.association.parts.similarity import iou
-from vtlab.association.rules import Rules, Stage, expected_of
+from vtlab.association.recipe import Recipe, Stage, expected_of
 from vtlab.errors import InputError
 from vtlab.registry import register_associator
 
@@ -118,7 +118,7 @@ class BotSort(ImageAssociator):
     Settings: ClassVar[type[Any]] = BotSortSettings
     settings: BotSortSettings
 
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         s = self.settings
         rule, overlap, duplicates = s.rule, "iou", s.duplicates
         if s.official:
@@ -126,7 +126,7 @@ class BotSort(ImageAssociator):
         shared: dict[str, Any] = {"rule": rule, "overlap": overlap}
         name = "" if s.embedder is None else "appearance"
         first = {**shared, "fuse": s.fuse, "buffer": float(s.buffer), "name": name}
-        return Rules(
+        return Recipe(
             stages=[
                 Stage("numbered", "high", s.threshold, **first),
                 Stage("recent", "low", s.second_threshold, buffer=float(s.second_buffer), **shared),

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vtlab.association.engine import KalmanAssociator
-from vtlab.association.rules import CommonSettings, Rules, Stage
+from vtlab.association.recipe import CommonSettings, Recipe, Stage
 from vtlab.registry import register_associator
 
 
@@ -63,7 +63,7 @@ class ByteTrack(KalmanAssociator):
     Settings = ByteTrackSettings
     settings: ByteTrackSettings
 
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         s = self.settings
         stages = [
             Stage("all", "high", s.threshold, s.overlap, fuse=s.fuse),
@@ -76,7 +76,7 @@ class ByteTrack(KalmanAssociator):
                 Stage("recent", "low", s.second_threshold, **strict),
                 Stage("tentative", "high", 0.3, fuse=True, **strict),
             ]
-        return Rules(
+        return Recipe(
             stages=stages,
             motion=s.motion,
             high=s.high,

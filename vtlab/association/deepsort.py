@@ -15,7 +15,7 @@ import numpy as np
 
 from vtlab.association.appearance import ImageAssociator, ImageSettings
 from vtlab.association.engine import Array, Rows, Scene
-from vtlab.association.rules import Rules, Stage
+from vtlab.association.recipe import Recipe, Stage
 from vtlab.registry import register_associator
 
 _GATE = 9.4877  # chi-square, 4 degrees of freedom, 0.95
@@ -92,9 +92,9 @@ class DeepSort(ImageAssociator):
         self.gallery, least = self.settings.gallery, self.settings.appearance
         self._least = self._embedder.threshold if least is None else least
 
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         s = self.settings
-        return Rules(
+        return Recipe(
             stages=[
                 Stage("numbered", "high", 0.0, rule="gain", name="appearance"),
                 Stage("recent", "high", s.threshold, rule="gain", name="overlap"),

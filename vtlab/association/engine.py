@@ -1,6 +1,6 @@
 """The engine of all associators: predict, match in stages, correct, end and begin tracks.
 
-A method is a dataclass of settings and the rules that follow from them (`_rules`), stages of matching above all; what is
+A method is a dataclass of settings and the recipe that follows from them (`_recipe`), stages of matching above all; what is
 special to it (momentum, re-update, appearance) overrides one of the hooks `_pairs`, `_correct`, `_new_columns`,
 `_before_predict`, `_after_predict`.
 """
@@ -21,7 +21,7 @@ from vtlab.association.parts.kalman import BoxFilter
 from vtlab.association.parts.lifecycle import Clock, Lifecycle
 from vtlab.association.parts.similarity import buffered, iou, overlap, overlapping, overlapping_of_few
 from vtlab.association.parts.turned import extents, is_turned, like, of_detections
-from vtlab.association.rules import CommonSettings, Rules, Stage
+from vtlab.association.recipe import CommonSettings, Recipe, Stage
 from vtlab.contracts import Associator
 from vtlab.errors import InputError
 
@@ -78,7 +78,7 @@ class Scene:
 
 
 class KalmanAssociator(Associator):
-    """Base of the associators. A method names its settings, and says in `_rules` what follows from them.
+    """Base of the associators. A method names its settings, and says in `_recipe` what follows from them.
 
     Args:
         settings: Values of the attributes of the method's `Settings`, by name.
@@ -102,13 +102,13 @@ class KalmanAssociator(Associator):
         self.settings = self._read_settings(**settings)
         self._name = type(self).__name__
         self._prepare()
-        rules = self.rules = self._rules()
-        self._overlaps = {stage.overlap: overlap(stage.overlap) for stage in rules.stages}
-        self._begins = max(float(rules.high), float(rules.new))
+        recipe = self.recipe = self._recipe()
+        self._overlaps = {stage.overlap: overlap(stage.overlap) for stage in recipe.stages}
+        self._begins = max(float(recipe.high), float(recipe.new))
         self._life = Lifecycle(
             lost_seconds=self.settings.lost_seconds,
             min_hits=self.settings.min_hits,
-            drop_tentative=rules.drop_tentative,
+            drop_tentative=recipe.drop_tentative,
             owner=self._name,
         )
         self._clock = Clock(self._name)
@@ -127,7 +127,7 @@ class KalmanAssociator(Associator):
 
     def _empty(self, *, turned: bool) -> None:
         """Begin without tracks, of upright boxes or of oriented ones."""
-        self._filter = BoxFilter(self.rules.motion, turned)
+        self._filter = BoxFilter(self.recipe.motion, turned)
         self._columns: dict[str, NDArray[Any]] = self._new_columns(
             np.empty((0, 4 + turned)), None, np.empty(0, np.int64)
         )
@@ -146,13 +146,13 @@ class KalmanAssociator(Associator):
         if self._turned is not True:
             self._choose(detections, frame)
         self._before_predict()
-        if self.rules.still:
+        if self.recipe.still:
             lost = (self._life.misses > 0).nonzero()[0]
-            self._filter.state[1, lost[:, None], list(self.rules.still)] = 0.0
+            self._filter.state[1, lost[:, None], list(self.recipe.still)] = 0.0
         misses = self._life.misses
         misses += _ONE
         steps = 1.0 if self.settings.fps is None else self._clock.elapsed * self.settings.fps
-        waiting = self._life.id <= 0 if self.rules.official and not self.rules.needs_streak else None
+        waiting = self._life.id <= 0 if self.recipe.official and not self.recipe.needs_streak else None
         kept = None if waiting is None else self._filter.state[:, waiting]
         self._filter.predict(steps)
         if waiting is not None:
@@ -161,7 +161,7 @@ class KalmanAssociator(Associator):
         self._after_predict(scene)
         if len(scene.boxes) and len(scene.free):
             scene.predicted = self._filter.boxes()
-            for stage in self.rules.stages:
+            for stage in self.recipe.stages:
                 self._run(stage, scene)
         ids = self._settle(scene)
         if scene.usable is not None:
@@ -185,7 +185,7 @@ class KalmanAssociator(Associator):
         """Make what the settings name (an embedder, say), once, before anything else."""
 
     @abstractmethod
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         """What follows from `settings` for the engine."""
 
     def _before_predict(self) -> None:
@@ -248,10 +248,10 @@ class KalmanAssociator(Associator):
         usable = None
         flat, corners = boxes.ravel(), boxes.T.copy()
         upright = _every((corners[2:4] > corners[:2]).ravel())
-        if not upright or not isfinite(flat.dot(flat)) or self.rules.min_area:
+        if not upright or not isfinite(flat.dot(flat)) or self.recipe.min_area:
             size = boxes[:, 2:4] - boxes[:, :2]
             good = np.isfinite(boxes).all(axis=1) & (size > 0).all(axis=1)
-            good &= size[:, 0] * size[:, 1] >= self.rules.min_area
+            good &= size[:, 0] * size[:, 1] >= self.recipe.min_area
             usable = good.nonzero()[0]
             boxes, scores = boxes[usable], scores[usable]
             class_ids = None if class_ids is None else class_ids[usable]
@@ -266,7 +266,7 @@ class KalmanAssociator(Associator):
             boxes,
             scores,
             class_ids,
-            scores >= self.rules.high,
+            scores >= self.recipe.high,
             track_of,
             boxes[:0],
             free,
@@ -347,7 +347,7 @@ class KalmanAssociator(Associator):
         if stage.detections == "low":
             if _every(scene.high):
                 return _NO_ROWS
-            chosen = scene.scores > self.rules.low
+            chosen = scene.scores > self.recipe.low
             chosen &= ~scene.high
         else:
             chosen = scene.high if stage.detections == "high" else scene.track_of < 0
@@ -365,7 +365,7 @@ class KalmanAssociator(Associator):
         matched = (scene.track_of >= 0).nonzero()[0]
         if len(matched):
             rows = scene.track_of[matched]
-            if self.rules.official and not self.rules.needs_streak:
+            if self.recipe.official and not self.recipe.needs_streak:
                 self._doomed = np.union1d(self._doomed, life.serial[rows[life.overdue(now)[rows]]])
             self._correct(rows, scene.boxes.take(matched, axis=0), scene, matched)
             life.observe(rows, now, None if scene.class_ids is None else scene.class_ids[matched])
@@ -380,18 +380,18 @@ class KalmanAssociator(Associator):
                 self._keep((~np.isin(life.serial, self._doomed) | (life.misses == 0)).nonzero()[0])
         if len(matched) < len(ids):
             self._begin(scene, ids)
-        if self.rules.duplicates < 1:
+        if self.recipe.duplicates < 1:
             self._drop_duplicates(ids)
-        if self._frames or len(scene.detections) or self.rules.official:
+        if self._frames or len(scene.detections) or self.recipe.official:
             self._frames += 1
         return ids
 
     def _number(self, ids: Rows, matched: Rows, rows: Rows) -> None:
         """Put in place the ids of the matched tracks that are shown, and number those that are not yet."""
         life = self._life
-        if self.rules.needs_streak:
+        if self.recipe.needs_streak:
             chosen = life.streak.take(rows) >= life.min_hits
-            if self._frames < self.rules.warmup + (not self.rules.official):
+            if self._frames < self.recipe.warmup + (not self.recipe.official):
                 chosen.fill(True)
         else:
             given = life.id.take(rows)
@@ -411,16 +411,16 @@ class KalmanAssociator(Associator):
         start = len(self._life)
         classes = None if scene.class_ids is None else scene.class_ids[fresh]
         boxes = scene.boxes.take(fresh, axis=0)
-        self._life.add(len(fresh), self._clock.now, classes, streak=0 if self.rules.needs_streak else 1)
+        self._life.add(len(fresh), self._clock.now, classes, streak=0 if self.recipe.needs_streak else 1)
         self._filter.add(boxes)
         for name, column in self._new_columns(boxes, scene, fresh).items():
             self._columns[name] = np.concatenate([self._columns[name], column])
         rows = np.arange(start, start + len(fresh))
-        if self.rules.needs_streak:
-            at_once = self.rules.official and self._frames < self.rules.warmup
+        if self.recipe.needs_streak:
+            at_once = self.recipe.official and self._frames < self.recipe.warmup
         else:
-            at_once = self._life.min_hits == 1 or (self.rules.instant_start and self._frames == 0)
-        if at_once or self.rules.show_tentative:
+            at_once = self._life.min_hits == 1 or (self.recipe.instant_start and self._frames == 0)
+        if at_once or self.recipe.show_tentative:
             self._life.number(rows) if at_once else self._life.show(rows)
             ids[fresh] = np.abs(self._life.id[rows])
         elif self.settings.backfill:
@@ -442,8 +442,8 @@ class KalmanAssociator(Associator):
         if not len(seen) or not len(lost):
             return
         boxes, lived = self._filter.boxes(), life.last - life.begun
-        compare = self._overlaps[self.rules.stages[0].overlap]
-        a, b = (compare(boxes[seen], boxes[lost]) > self.rules.duplicates).nonzero()
+        compare = self._overlaps[self.recipe.stages[0].overlap]
+        a, b = (compare(boxes[seen], boxes[lost]) > self.recipe.duplicates).nonzero()
         longer = lived[seen[a]] > lived[lost[b]] + 1e-9
         hidden = seen[a[~longer]]
         gone = np.union1d(lost[b[longer]], hidden)

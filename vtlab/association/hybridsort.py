@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
 from vtlab.association.parts.similarity import iou, pieces
-from vtlab.association.rules import CommonSettings, Rules, Stage
+from vtlab.association.recipe import CommonSettings, Recipe, Stage
 from vtlab.registry import register_associator
 
 _LINKS = 3  # frames back over which directions are taken together
@@ -75,9 +75,9 @@ class HybridSort(KalmanAssociator):
     Settings = HybridSortSettings
     settings: HybridSortSettings
 
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         s = self.settings
-        return Rules(
+        return Recipe(
             stages=[
                 Stage("all", "high", s.threshold, name="first", rule="clear" if s.official else "all"),
                 Stage("all", "low", s.threshold, name="weak"),

@@ -22,7 +22,7 @@ from vtlab.association.appearance import ImageAssociator, ImageSettings
 from vtlab.association.engine import Array, Rows, Scene
 from vtlab.association.parts.kalman import BoxFilter
 from vtlab.association.parts.similarity import iou
-from vtlab.association.rules import Rules, Stage
+from vtlab.association.recipe import Recipe, Stage
 from vtlab.registry import register_associator
 
 
@@ -97,7 +97,7 @@ class OcSort(ImageAssociator):
     Settings = OcSortSettings
     settings: OcSortSettings
 
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         s = self.settings
         rule = "clear" if s.official else "all"
         stages = [Stage("all", "high", s.threshold, s.overlap, name="momentum", rule=rule)]
@@ -105,7 +105,7 @@ class OcSort(ImageAssociator):
             stages.append(Stage("all", "low", s.threshold))
         if s.recovery:
             stages.append(Stage("all", "high", s.threshold, name="recovery"))
-        return Rules(
+        return Recipe(
             stages=stages,
             motion=s.motion,
             high=s.high,
@@ -179,7 +179,7 @@ class OcSort(ImageAssociator):
 
     def _keep_of(self, scene: Scene, chosen: Rows) -> Array:
         """The surer a detection, the more it teaches (dynamic appearance)."""
-        trust = np.clip((scene.scores[chosen] - self.rules.high) / max(1 - self.rules.high, 1e-9), 0, 1)
+        trust = np.clip((scene.scores[chosen] - self.recipe.high) / max(1 - self.recipe.high, 1e-9), 0, 1)
         return self.settings.memory + (1 - self.settings.memory) * (1 - trust)
 
     def _agreement(self, rows: Rows, columns: Rows) -> Array:
@@ -235,7 +235,7 @@ class OcSort(ImageAssociator):
         direction = turned(columns["direction"])  # stays of length 1 (or 0)
         length = np.abs(direction) / np.abs(columns["direction"]).clip(1e-9)
         columns["direction"] = direction / length.clip(1e-9)
-        lost = BoxFilter(self.rules.motion, self._filter.turned)
+        lost = BoxFilter(self.recipe.motion, self._filter.turned)
         lost.state = np.ascontiguousarray(columns["frozen"].transpose(1, 0, 2))
         lost.warp(affine)
         columns["frozen"] = lost.state.transpose(1, 0, 2)

@@ -16,7 +16,7 @@ import numpy as np
 from vtlab.association.engine import Array, KalmanAssociator, Rows, Scene
 from vtlab.association.parts.kalman import MotionModel
 from vtlab.association.parts.similarity import iou, pieces
-from vtlab.association.rules import CommonSettings, Rules, Stage
+from vtlab.association.recipe import CommonSettings, Recipe, Stage
 from vtlab.registry import register_associator
 
 _NONE = (0.0, 0.0, 0.0, 0.0)
@@ -87,11 +87,11 @@ class SfSort(KalmanAssociator):
     Settings = SfSortSettings
     settings: SfSortSettings
 
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         s = self.settings
         # `_pairs` gives what a pair has above its threshold, which may change from frame to frame.
         stages = [Stage("all", part, 0.0, rule="gain", name=part) for part in ("high", "low")]
-        return Rules(stages=stages, motion=_STILL, high=s.high, low=s.low, new=s.new)
+        return Recipe(stages=stages, motion=_STILL, high=s.high, low=s.low, new=s.new)
 
     def reset(self) -> None:
         """Forget all tracks; ids start at 1 again."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vtlab.association.engine import KalmanAssociator
-from vtlab.association.rules import CommonSettings, Rules, Stage
+from vtlab.association.recipe import CommonSettings, Recipe, Stage
 from vtlab.registry import register_associator
 
 
@@ -56,10 +56,10 @@ class Sort(KalmanAssociator):
     Settings = SortSettings
     settings: SortSettings
 
-    def _rules(self) -> Rules:
+    def _recipe(self) -> Recipe:
         s = self.settings
         streak = s.needs_streak or s.official
-        return Rules(
+        return Recipe(
             stages=[Stage("all", "any", s.threshold, s.overlap, rule="clear" if s.official else "all")],
             motion=s.motion,
             high=float("-inf"),

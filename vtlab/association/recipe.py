@@ -72,7 +72,7 @@ def expected_of(name: str, kind: str, value: Any) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rules:
+class Recipe:
     """How the engine works for a method; derived from the method's settings.
 
     Attributes:

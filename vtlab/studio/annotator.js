@@ -121,9 +121,6 @@ export class Annotator {
     this.predict();
   }
 
-  // -- looks
-  // ---------------------------------------------------------------------------------------------------
-
   build(el) {
     const canvas = this.stage.canvas;
     this.buttons = {};
@@ -309,9 +306,6 @@ export class Annotator {
     this.help.replaceChildren(table);
     this.help.hidden = !this.help.hidden;
   }
-
-  // -- hands
-  // ---------------------------------------------------------------------------------------------------
 
   choose(name) {
     this.tool = name;

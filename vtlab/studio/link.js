@@ -175,7 +175,7 @@ export class Link {
     navigator.clipboard?.writeText(text).catch(() => {});
   }
 
-  // -- the browser's storage: what a tab leaves that was closed, or a cell that was run again, the next view
+  // The browser's storage: what a tab leaves that was closed, or a cell that was run again, the next view
   // takes up
 
   get key() {

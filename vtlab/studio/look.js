@@ -151,9 +151,6 @@ export class Look {
     words(g, text, x + 10 > w - 90 ? x - 90 : x + 10, y + 16 > h - 10 ? y - 14 : y + 16, "#fff");
   }
 
-  // -- several objects, classes, attributes
-  // ---------------------------------------------------------------------
-
   thumbs(found) {
     this.strip.hidden = !found;
     this.pictures.setAttribute("aria-pressed", String(Boolean(found)));
@@ -180,7 +177,4 @@ export class Look {
     );
     if (!found.length) this.strip.replaceChildren(make("span", { class: "vt-count" }, "No key figure yet."));
   }
-
-  // -- hands
-  // -----------------------------------------------------------------------------------------------------
 }

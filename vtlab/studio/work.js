@@ -56,9 +56,6 @@ PANELS.work = class {
     this.annotator.send(edit);
   }
 
-  // -- the look of the picture, and playing
-  // ---------------------------------------------------------------------
-
   buildSide() {
     const a = this.annotator,
       side = a.list.parentElement,

@@ -40,6 +40,8 @@ class Counting(Detector):
 
 def square(image):
     ys, xs = np.nonzero(image[..., 0] == 250)
+    if not len(ys):  # it stays registered, so the contract's tests may ask it about a blank frame
+        return sv.Detections.empty()
     box = np.array([[xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]], dtype=float)
     return sv.Detections(
         xyxy=box, mask=(image[..., 0] == 250)[None], class_id=np.array([1]), confidence=np.array([0.5])

@@ -84,6 +84,7 @@ def test_the_parts_are_found():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(2400)  # some five seconds a part, and there are dozens
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="each part is taken out in a process that is forked")
 @pytest.mark.parametrize("room", ["trackers", "formats", "serve"])
 def test_the_rest_works_without(room, tmp_path):

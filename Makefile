@@ -15,7 +15,7 @@ BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
 .DEFAULT_GOAL := help
 MINUTES ?= 10
-.PHONY: help demo test test-all slurm judges conformance fuzz lab experiments lint format-scripts docs bench bench-compare bench-store wheels release clean
+.PHONY: help demo env test test-all slurm judges conformance fuzz lab experiments lint format-scripts docs bench bench-compare bench-store wheels release clean
 
 help:  ## list the commands
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,8 @@ $(V)/.ok-%: pyproject.toml constraints.txt
 
 demo: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, run the demo notebook, leave a report to open
 	$(BIN)/python -m vtlab lab demo
+
+env: $(V)/.ok-$(TEST_EXTRAS)  ## set up the environment of the tests and no more
 
 test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile

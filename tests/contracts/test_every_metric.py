@@ -27,11 +27,16 @@ def rows(seed=None, n=N):
 
 def make(family, seed=None, n=N):
     frame, owner, box = rows(seed, n)
-    if family == "points":
-        points = PointRows.of(frame, owner, 0, box[:, :2])
-        return Tracks.of(frame, owner, points=points, size=SIZE)
-    if family != "vos":
+    if family in ("sot", "mot"):
         return Tracks.of(frame, owner, box, size=SIZE)
+    if family != "vos":  # any other is asked about boxes with two points each
+        points = PointRows.of(
+            np.tile(frame, 2),
+            np.tile(owner, 2),
+            np.repeat([0, 1], len(frame)),
+            np.concatenate([box[:, :2], box[:, 2:]]),
+        )
+        return Tracks.of(frame, owner, box, points=points, size=SIZE)
     keep = owner == 1
     masks = []
     for x1, y1, x2, y2 in box[keep].round().astype(int):

@@ -11,7 +11,7 @@ from typing import Any
 from vtlab.comparison.proxies import Run
 from vtlab.contracts import Card
 from vtlab.errors import TrackingError, VtlabError, VtlabWarning
-from vtlab.metrics.families import FAMILIES
+from vtlab.metrics.families import FAMILIES, judging
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import figures_taken, fitting_prompts, prompts_from
 from vtlab.sequence import Sequence
@@ -95,9 +95,12 @@ def _collected() -> Iterator[list[str]]:
 
 
 def family_of(card: Card, sequence: Sequence) -> str:
-    """The family by whose metrics a tracker is judged: its own, or for a composition that of what it gives."""
+    """The family by whose metrics a tracker is judged: its own, or for a composition that of what it gives; another's where
+    truth asks for a rule of it (key points of skeletons, answered by trackers of points).
+    """
     if card.family in FAMILIES:
-        return card.family
+        told = None if sequence.truth is None else sequence.truth.record.rule
+        return judging(card.family, (told, sequence.benchmark))
     if "masks" in card.emits and sequence.truth is not None and sequence.truth.rle is not None:
         return "vos"
     return "mot"

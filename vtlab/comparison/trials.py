@@ -19,6 +19,7 @@ from vtlab.comparison.proxies import Run
 from vtlab.comparison.saved import Plan
 from vtlab.comparison.trial import Trial
 from vtlab.errors import InputError, Interrupted, renamed
+from vtlab.metrics.families import judging
 from vtlab.prompts.fit import as_prompts
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
@@ -119,6 +120,8 @@ def compare(
 
 def _joined(sequences: list[Sequence], runs: list[Run], rule: Any, budget_ms: float | None) -> Comparison:
     done = {run.sequence for run in runs}
+    asked = rule.values() if isinstance(rule, Mapping) else (rule,)
+    runs = [replace(run, family=judging(run.family, asked)) for run in runs]
     return Comparison(tuple(s for s in sequences if s.name in done), tuple(runs), rule, budget_ms)
 
 

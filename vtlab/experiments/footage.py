@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.comparison import trial
 from vtlab.errors import ExperimentError
 from vtlab.metrics.families import FAMILIES
 from vtlab.prompts import Prompts
@@ -79,14 +80,13 @@ class Shown(FrameSource):
 
 
 def family_of(tracker: str, sequence: Sequence) -> str:
-    """The family by which a tracker is judged on a sequence; its own, or for a composition that of the truth.
+    """The family by which a tracker is judged on a sequence.
 
     Raises:
         ExperimentError: The sequence has no truth, without which none of these experiments says anything.
     """
-    own, truth = TRACKERS.card(tracker).family, needs_truth(sequence)
-    masks = "masks" in TRACKERS.card(tracker).emits and truth.rle is not None
-    return own if own in FAMILIES else "vos" if masks else "mot"
+    needs_truth(sequence)
+    return trial.family_of(TRACKERS.card(tracker), sequence)
 
 
 class _Held(FrameSource):

@@ -104,7 +104,7 @@ class Parquet(Format):
         truth = sequence.truth
         if truth.record.source is not None and truth.record.source.digest is None:  # the video's own numbers
             truth = truth.replace(record=truth.record.replace(source=None))
-        noted = {**truth.meta, "rule": sequence.benchmark, "frames": len(sequence)}
+        noted = {**truth.meta, "rule": sequence.benchmark or truth.record.rule or "", "frames": len(sequence)}
         written = [truth.replace(meta=noted).save(path)]
         if len(sequence.prompts):
             written.append(sequence.prompts.save(path.with_suffix(_PROMPTS)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from vtlab.errors import InputError, VtlabWarning, renamed
-from vtlab.metrics.families import FAMILIES, Case, Truth, find_family
+from vtlab.metrics.families import FAMILIES, Case, Truth, find_family, judging
 from vtlab.metrics.families.base import Select
 from vtlab.metrics.rules import Rule
 from vtlab.tracks import Tracks
@@ -63,7 +63,8 @@ def evaluate(
         tracks: What a tracker answered.
         truth: Ground-truth `Tracks`, or a `Sequence` that has them.
         family: `sot` (boxes, matched by object id), `mot` (boxes or masks, matched by overlap), `vos` (masks by
-            id) or `points`; default: the family of the tracker that made the tracks, else what they hold.
+            id), `points` or `skeletons` (key points); default: the family of the tracker that made the tracks, or the one
+            whose rule is asked for, by the argument or by truth, else what they hold.
         rule: Name of the benchmark's rule (`vtlab.metrics.rules`); default: the rule that truth was read with or its
             sequence asks for, where that is one of the family, else the family's default.
         by_class: For `mot`: also score each label of truth alone, and both ways to join labels: "class average" (each
@@ -93,7 +94,8 @@ def score(
     The arguments and errors are those of `evaluate`.
     """
     case = Case.of(tracks, truth)
-    judge = find_family(infer_family(tracks, case.truth, case.rules) if family is None else family)
+    asked = () if rule is None else (rule if isinstance(rule, str) else rule.name,)
+    judge = find_family(infer_family(tracks, case.truth, (*asked, *case.rules)) if family is None else family)
     by = judge.rule_of(case, rule)
     if by_class and judge.classes is None:
         able = " or ".join(repr(f.code) for f in FAMILIES.values() if f.classes is not None)
@@ -160,12 +162,12 @@ def infer_family(tracks: Tracks, truth: Tracks, rules: Sequence[str] = ()) -> st
     Args:
         tracks: What a tracker answered.
         truth: Ground truth.
-        rules: Names of the rules that it and its benchmark ask for.
+        rules: Names of the rules that are asked for, the first before the next; that of truth comes last.
     """
     maker = tracks.record.tracker
     if maker is not None and maker.family in FAMILIES:
-        return maker.family
-    for rule in (truth.record.rule, *rules):
+        return judging(maker.family, (*rules, truth.record.rule))
+    for rule in (*rules, truth.record.rule):
         having = [f.code for f in FAMILIES.values() if rule in f.rules]
         if len(having) == 1:
             return having[0]

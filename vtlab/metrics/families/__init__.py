@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Iterable
 from typing import Any
 
 from vtlab.errors import InputError, near
@@ -48,6 +49,18 @@ def find_rule(family: str, name: str | Rule | None = None) -> Any:
     return find_family(family).rule(name)
 
 
+def judging(own: str, rules: Iterable[str | None]) -> str:
+    """The family by whose metrics a tracker of the family `own` is judged.
+
+    Args:
+        own: The tracker's.
+        rules: Names of the rules that truth and its benchmark ask for: the first that `own` or a family that
+            takes its trackers knows decides; without one it is `own`.
+    """
+    able = [find_family(own), *(f for f in FAMILIES.values() if own in f.trackers)]
+    return next((f.code for rule in rules for f in able if rule in f.rules), own)
+
+
 for _module in pkgutil.iter_modules(__path__):
     if _module.name != "base":
         register(importlib.import_module(f"{__name__}.{_module.name}").FAMILY)
@@ -60,6 +73,7 @@ __all__ = [
     "Truth",
     "find_family",
     "find_rule",
+    "judging",
     "register",
     "truth_of",
 ]

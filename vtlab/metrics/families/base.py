@@ -47,7 +47,7 @@ class Family:
     """Everything that reports, leaderboards, players and stores know of a family of metrics.
 
     Attributes:
-        code: `sot`, `mot`, `vos`, `points`, or the field's own.
+        code: `sot`, `mot`, `vos`, `points`, `skeletons`, or the field's own.
         title: Heading in reports; `short` in narrow tables.
         main: The metric that ranks; `own`: those that rank in its place where a benchmark's rule measures them.
         columns: Metrics shown in a comparison; `listed` in a benchmark's table, `main` first in both.
@@ -67,6 +67,7 @@ class Family:
         classes: Counts of each label of truth; None where the family is not scored by class.
         join_classes: From label -> counts of sequences to label or way of joining -> metric -> value.
         curves: Curves that can be drawn.
+        trackers: Families of trackers that it judges in place of theirs where truth asks for one of its rules.
         order: Place in tables.
     """
 
@@ -92,6 +93,7 @@ class Family:
     join_classes: Callable[[Mapping[str, Sequence[Any]]], dict[str, dict[str, float]]] | None = None
     curves: tuple[Curve, ...] = ()
     own: tuple[str, ...] = ()
+    trackers: tuple[str, ...] = ()
     order: int = 100
 
     def main_of(self, measured: Sequence[Mapping[str, float]]) -> str:

@@ -1,7 +1,8 @@
 """Compare trackers on videos: one call, one table, the pictures, the report.
 
-Every tracker runs alone, one after the other, so that its time and memory are its own; the video is decoded once
-and kept where it fits into `memory_budget`, else decoded again for each tracker. A tracker that can't run (weights
+Every tracker runs alone, one after the other, so that its time and memory are its own. A video that several passes
+read is decoded once and kept where it fits into `memory_budget`, else decoded again for each pass; for a single pass
+nothing is kept, and the frames of one sequence are let go before those of the next. A tracker that can't run (weights
 missing, a package missing, a failure) has a row that says why; the others are not disturbed.
 """
 
@@ -62,7 +63,8 @@ def compare(
             tracker that stands still is the most consistent), so it is made only where it is asked for.
         budget_ms: Milliseconds that a tracker may take on 95 of 100 frames to be chosen (1000 / 25 for 25 frames a
             second); None = any.
-        memory_budget: Bytes of decoded frames that may be kept so that a video is decoded once.
+        memory_budget: Bytes of decoded frames that may be kept at any time so that a video is decoded once, 1 GiB by
+            default: those of one sequence, where they all fit and more than one pass reads them.
         progress: Show progress bars, or nothing, or call a function with one line for each run.
         out: Folder in which each run is kept as it ends (docs/experiments.md says how). Given again, what is there is not
             run again, as long as tracker, parameters, weights, video, prompts and vtlab are what they were.
@@ -92,7 +94,8 @@ def compare(
 
     try:
         for sequence in sequences:
-            footage = _decoded(sequence.video, memory_budget)
+            passes = len(specs) * (2 if forward_backward else 1)
+            footage = _decoded(sequence.video, memory_budget, passes)
             for label, (spec, params) in specs.items():
                 if callable(progress):
                     progress(f"{label} on {sequence.name}")
@@ -108,6 +111,7 @@ def compare(
                     progress is True,
                 )
                 runs.append(job.run())
+            del footage, job  # before the next sequence is decoded
     except KeyboardInterrupt as error:
         wanted = len(sequences) * len(specs)
         text = f"compare was interrupted; {len(runs)} of {wanted} runs had finished"
@@ -205,13 +209,13 @@ class _Kept(FrameSource):
         return self._digest
 
 
-def _decoded(video: Video, budget: int) -> Video:
-    """The video with its frames decoded once if they fit into `budget` bytes, else as it is."""
+def _decoded(video: Video, budget: int, passes: int) -> Video:
+    """The video with its frames decoded once, if several passes read them and they fit into `budget`, else as it is."""
     n = count_frames(video)
     if n < 0:
         raise InputError(
             f"{video.name!r} is a stream, which can be read only once. Record it to a file to compare."
         )
-    if n * video.width * video.height * 3 > budget:
+    if passes == 1 or n * video.width * video.height * 3 > budget:
         return video
-    return Video(_Kept(video))
+    return Video(_Kept(video), cache_bytes=0)  # kept once: a cache would hold them twice

@@ -193,6 +193,31 @@ def tenth(folder: Path) -> tuple[Cost, Mapping[str, Cost]]:
     return clocked(ours, 1000 / 20), {"OpenCV": clocked(theirs, 1000 / 20)}
 
 
+def side_by_side(folder: Path) -> Cost:
+    """CPU milliseconds a frame of the video of four panels of a 720p clip, reading and encoding and all."""
+    import vtlab
+    from vtlab.datasets.synthetic import synthetic
+
+    scene = synthetic(seed=1, seconds=1, size=(1280, 720))
+    clip = folder / "clip.mp4"
+    vtlab.video.write_video(clip, (f.image for f in scene.video.frames()), fps=30)
+    four = {f"tracker {k}": "identity" for k in range(4)}
+    found = vtlab.compare(clip, four, prompts=scene.prompts, progress=False)
+    return clocked(lambda: found.save_video(folder / "side.mp4"), 1000 / len(scene.video))
+
+
+def edited(what: str) -> Callable[[Path], Cost]:
+    """CPU seconds of an edit of a session of 100 objects x 10,000 frames: a `click`, all `tracks` after it, a `swap`."""
+
+    def make(folder: Path) -> Cost:
+        from benchmarks import waiting
+
+        work = {name.split(",")[0]: do for name, do, _, _ in waiting.session(folder, Path.cwd())}[what]
+        return clocked(work)
+
+    return make
+
+
 def exported(method: str) -> Callable[[Path], tuple[Cost, Mapping[str, Cost]]]:
     """CPU milliseconds of an exported step, of template and step on each frame as before, and of PyTorch."""
 
@@ -298,6 +323,23 @@ ROWS = (
     *(
         Row(f"step-{m}", f"exported step of {m} by ONNX Runtime, one object", "CPU ms a frame", exported(m))
         for m in ("nanotrack-v3", "transt")
+    ),
+    Row(
+        "side", "side-by-side video, four panels of 1280 x 720", "CPU ms a frame", side_by_side, at_most=15.0
+    ),
+    *(
+        Row(
+            f"session-{key}",
+            f"Session of 100 objects x 10,000 frames: {what}",
+            "CPU s",
+            edited(what),
+            at_most=most,
+        )
+        for key, what, most in (
+            ("click", "click", 0.01),
+            ("tracks", "click and all tracks", 0.03),
+            ("swap", "swap", 0.1),
+        )
     ),
     Row("tenth", "every tenth frame, 1280 x 720", "CPU ms a frame", tenth, ratio=1.0),
 )

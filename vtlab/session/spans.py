@@ -28,7 +28,18 @@ def frames_of(spans: Spans) -> NDArray[np.int64]:
 
 def joined(spans: Spans, frames: Any) -> Spans:
     """Spans with frames added."""
-    return spans_of(np.concatenate([frames_of(spans), np.asarray(frames, dtype=np.int64)]))
+    return united(spans, spans_of(frames))
+
+
+def united(one: Spans, other: Spans) -> Spans:
+    """The spans that hold the frames of both; the work is that of the spans, however many frames they hold."""
+    found: list[tuple[int, int]] = []
+    for a, b in sorted(one + other):
+        if found and a <= found[-1][1]:
+            found[-1] = found[-1][0], max(b, found[-1][1])
+        elif a < b:
+            found.append((a, b))
+    return tuple(found)
 
 
 def cut(spans: Spans, low: int, high: int) -> Spans:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from vtlab.errors import PromptError
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.session.attributes import About, Changes, renamed, taken
-from vtlab.session.spans import Spans, cut, frames_of, holds, joined
+from vtlab.session.spans import Spans, cut, frames_of, holds, joined, united
 from vtlab.trackers.loop import Direction
 from vtlab.tracks import PointRows, Tracks
 from vtlab.tracks.order import settled
@@ -322,7 +322,7 @@ def _renamed_marks(marks: Mapping[int, Spans], new: Renaming) -> dict[int, Spans
         early, late = cut(spans, new.start, sys.maxsize), cut(spans, 0, new.start)
         for owner, mine in ((i, early), (new.ids.get(i, i), late)):
             if mine:
-                found[owner] = joined(found[owner], frames_of(mine)) if owner in found else mine
+                found[owner] = united(found[owner], mine) if owner in found else mine
     return found
 
 

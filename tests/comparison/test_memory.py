@@ -59,14 +59,20 @@ class Still(SingleObjectTracker):
         return Observation(self.box)
 
 
+@pytest.fixture(autouse=True)
+def unsettled(monkeypatch):
+    """No waiting for the process's own memory to settle: frames are counted, not bytes."""
+    monkeypatch.setattr("vtlab.comparison.trial.settle", lambda card: None)
+
+
 @pytest.mark.parametrize(
     ("trackers", "sequences", "budget", "kept"),
     [
         (1, 1, 1 << 30, 0),
         (1, 3, 1 << 30, 0),
-        (5, 1, N * FRAME, N),
-        (5, 3, N * FRAME, N),
-        (5, 1, N * FRAME - 1, 0),
+        (2, 1, N * FRAME, N),
+        (2, 3, N * FRAME, N),
+        (2, 1, N * FRAME - 1, 0),
     ],
 )
 def test_frames_alive_never_exceed_the_budget(trackers, sequences, budget, kept):

@@ -16,7 +16,7 @@ from vtlab.serve.doors import DOORS
 PACKAGE = Path(vtlab.__file__).parent
 NEEDED = {
     "trackers/boxes/ncc.py", "trackers/compose/identity.py",  # by the script below
-    "trackers/compose/by_detection.py", "trackers/compose/per_object.py",  # shapes of the loop, which every method uses
+    "trackers/compose/by_detection.py",  # a shape of the loop, which every associator uses
     "formats/parquet.py",  # vtlab's own
 }  # fmt: skip
 doors = [where.partition(":")[0].split(".")[-1] for where in DOORS.values()]
@@ -26,7 +26,11 @@ PARTS = sorted(
         *(
             p
             for p in (PACKAGE / "trackers").glob("*/*")
-            if p.suffix == ".py" or (p / "__init__.py").is_file()
+            if any(
+                "@register(" in f.read_text()
+                for f in (p.glob("*.py") if p.is_dir() else [p])
+                if f.suffix == ".py"
+            )
         ),
         *(p for p in (PACKAGE / "formats").glob("*.py") if re.search(r"^FORMATS? = ", p.read_text(), re.M)),
         *(PACKAGE / "serve" / f"{name}.py" for name in ("classes", "cvat", "dataloop", *doors)),

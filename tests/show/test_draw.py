@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from vtlab.prompts import BoxPrompt
-from vtlab.show.draw import overlay
-from vtlab.tracks import Tracks
+from vtlab.show.draw import overlay, resized
+from vtlab.tracks import PointRows, Tracks
 
 IMAGE = np.full((180, 300, 3), 60, np.uint8)
 
@@ -32,3 +32,28 @@ def test_a_hidden_object_is_drawn_with_dashes():
     assert 0.3 < len(top) / 100 < 0.9
     whole, dashed = (len(drawn([60, 60, 160, 100], angle=[0.4], visible=seen)) for seen in (True, False))
     assert 0.3 < dashed / whole < 0.9
+
+
+def test_what_is_drawn_on_a_shrunk_image_lies_where_it_lies_on_the_whole_one():
+    mask = np.zeros((80, 120), bool)
+    mask[20:60, 40:100] = True
+    boxes = Tracks.of([0, 1], [1, 1], np.tile([[40.0, 20, 100, 60]], (2, 1)), size=(80, 120))
+    masks = Tracks.of([0, 1], [1, 1], masks=[mask, mask], size=(80, 120))
+    points = Tracks.of([0], 1, points=PointRows.of([0], 1, 0, [[80.0, 40.0]]), size=(80, 120))
+    for tracks in (boxes, masks, points):
+        ends = []
+        for scale in (1.0, 0.5):
+            image = np.zeros((int(80 * scale), int(120 * scale), 3), np.uint8)
+            ys, xs = np.nonzero(
+                overlay(image, tracks, 0, trail=2, labels=False, weight=1, scale=scale).any(axis=2)
+            )
+            ends.append(np.array([xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]) / scale)
+        assert np.abs(ends[0] - ends[1]).max() <= 4, ends  # a line's width and a point's radius don't shrink
+
+
+def test_pictures_are_shrunk_to_their_means():
+    image = np.random.default_rng(0).integers(0, 255, (72, 128, 3), dtype=np.uint8)
+    small = resized(image, 30)
+    assert small.shape == (17, 30, 3)
+    assert np.abs(small.mean(axis=(0, 1)) - image.mean(axis=(0, 1))).max() < 2
+    assert resized(image, 128) is image

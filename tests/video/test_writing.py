@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
@@ -99,3 +101,24 @@ def test_full_disk(tmp_path: Path) -> None:
     assert "out.mp4' can't be written" in run.stdout
     assert "Remedy: free space" in run.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_the_encoder_says_comes_through_and_no_thread_is_left(tmp_path: Path) -> None:
+    before = threading.active_count()
+    with pytest.raises(VideoError, match="Frame 7 has size"):
+        write_video(
+            tmp_path / "a.mp4", (np.zeros((32, 32 + 2 * (i == 7), 3), np.uint8) for i in range(9)), 30
+        )
+    reused = np.zeros((32, 32, 3), np.uint8)
+
+    def one_buffer() -> Iterator[np.ndarray]:
+        for i in range(9):
+            reused[:] = 25 * i
+            yield reused
+
+    write_video(tmp_path / "b.mp4", one_buffer(), 30)
+    means = [float(f.image.mean()) for f in open_video(tmp_path / "b.mp4").frames()]
+    np.testing.assert_allclose(
+        means, 25 * np.arange(9), atol=3
+    )  # a frame is taken before the next one is asked for
+    assert threading.active_count() == before

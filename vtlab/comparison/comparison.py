@@ -458,7 +458,10 @@ class Comparison:
         width: int,
         trail: int = 15,
     ) -> Image:
-        panels = []
+        panels, whole = [], image.shape[1]
+        image = draw.resized(
+            image, width
+        )  # before the drawing: once a frame, and lines and letters keep their size
         for r in self.of_sequence(sequence.name):
             if r.tracks is None or family not in (None, r.family):
                 continue
@@ -470,8 +473,9 @@ class Comparison:
                 title=r.tracker,
                 labels=r.family == "mot",
                 trail=trail,
+                scale=image.shape[1] / whole,
             )
-            panels.append(draw.resized(drawn, width))
+            panels.append(drawn)
         if not panels:
             raise InputError("There is nothing to show: no tracker ran. The notes in the table say why.")
         return draw.side_by_side(panels)

@@ -124,7 +124,7 @@ def compare(
 
 def _joined(sequences: list[Sequence], runs: list[Run], rule: Any, budget_ms: float | None) -> Comparison:
     done = {run.sequence for run in runs}
-    asked = rule.values() if isinstance(rule, Mapping) else (rule,)
+    asked = [r for r in (rule.values() if isinstance(rule, Mapping) else (rule,)) if isinstance(r, str)]
     runs = [replace(run, family=judging(run.family, asked)) for run in runs]
     return Comparison(tuple(s for s in sequences if s.name in done), tuple(runs), rule, budget_ms)
 

@@ -94,7 +94,7 @@ def score(
     The arguments and errors are those of `evaluate`.
     """
     case = Case.of(tracks, truth)
-    asked = () if rule is None else (rule if isinstance(rule, str) else rule.name,)
+    asked = (rule.name,) if isinstance(rule, Rule) else (rule,) if isinstance(rule, str) else ()
     judge = find_family(infer_family(tracks, case.truth, (*asked, *case.rules)) if family is None else family)
     by = judge.rule_of(case, rule)
     if by_class and judge.classes is None:

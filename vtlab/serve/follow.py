@@ -15,7 +15,7 @@ from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Promp
 from vtlab.prompts.shapes import as_given, corners_within
 from vtlab.registry import TRACKERS
 from vtlab.serve.jobs import Job, Jobs, Limits, RefusedError
-from vtlab.trackers.compose.auto import Leaving, Watch
+from vtlab.trackers.compose.leaving import Leaving, Watch
 from vtlab.trackers.loop import stream
 from vtlab.trackers.pool import Pool
 from vtlab.tracks import FrameTracks, IdMap

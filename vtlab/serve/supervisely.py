@@ -26,7 +26,7 @@ from vtlab.serve.supervisely_absent import absent
 from vtlab.serve.supervisely_detection import Detection, settings
 from vtlab.serve.supervisely_figures import SAMPLES, Shape, to_geometry, to_prompt, waiting_row
 from vtlab.serve.supervisely_host import Host, Teller
-from vtlab.trackers.compose.auto import Leaving
+from vtlab.trackers.compose.leaving import Leaving
 from vtlab.video import Video
 
 _STAGES = {

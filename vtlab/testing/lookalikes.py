@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.trackers.masks.sam2.memory import MemoryRule, Seen
+if TYPE_CHECKING:
+    from vtlab.trackers.masks.sam2.memory import MemoryRule
 
 HEIGHT, WIDTH, RADIUS, FRAMES = 48, 96, 5, 120
 _SHARPNESS, _NOISE, _ALIKE = 0.8, 0.05, 1.1
@@ -58,6 +60,8 @@ def world(seed: int) -> World:
 
 def followed(clip: World, rule: MemoryRule) -> NDArray[np.bool_]:
     """Frames (T,) on which the rule has the target where it is seen, and says nothing where it is hidden."""
+    from vtlab.trackers.masks.sam2.memory import Seen
+
     rule.prompt(0)
     memories: dict[int, tuple[NDArray[np.float64], Sequence[NDArray[np.float64]]]] = {}
     memories[0] = (clip.looks[0, 0], [])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,9 @@ import numpy as np
 from vtlab.errors import InputError, VideoError
 from vtlab.files import check_place, write_whole
 from vtlab.video.base import Image
+
+MOST_WAITING = 4
+"""Frames made and not yet encoded: enough for both threads to stay busy where frames cost differently, 25 MB of 1080p."""
 
 
 def write_video(
@@ -67,15 +72,20 @@ def _options(quality: int, keyframes: int, bit_rate: int | None) -> dict[str, st
 
 
 def _encode(part: Path, frames: Iterable[Image], fps: float, options: dict[str, str]) -> None:
-    """Encode `frames` into the file `part`."""
+    """Encode `frames` into the file `part`, in a thread of its own while the next ones are made."""
     import av
+
+    def mux(frame: Any, stream: Any) -> None:
+        container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="itu709")))
 
     rate = Fraction(fps).limit_denominator(1001)
     count, size, stream = 0, (0, 0), None
     with (
         part.open("wb") as file,
         av.open(file, "w", format="mp4", options={"movflags": "faststart"}) as container,
+        ThreadPoolExecutor(1, "vtlab-encode") as encoder,
     ):
+        waiting: deque[Future[None]] = deque()
         for count, image in enumerate(frames, start=1):
             image = _even(_check_image(image, count - 1))
             if stream is None:
@@ -86,7 +96,11 @@ def _encode(part: Path, frames: Iterable[Image], fps: float, options: dict[str, 
                     f"Frame {count - 1} has size {image.shape[:2]} (height, width), the first had {size}."
                 )
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-            container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="itu709")))
+            waiting.append(encoder.submit(mux, frame, stream))
+            if len(waiting) > MOST_WAITING:
+                waiting.popleft().result()  # an error of the encoder comes through here, and the memory is bounded
+        while waiting:
+            waiting.popleft().result()
         if stream is not None:
             container.mux(stream.encode())
     if not count:

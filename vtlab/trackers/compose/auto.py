@@ -3,9 +3,7 @@
 The table of methods is a parameter. Handed evidence (`vtlab lab learn`), it takes for each box what was worth most on
 objects like it, says how much and what comes next, and goes by the table where the evidence can't tell (`evidence.py`).
 What a method lacks on this machine (weights, a package) lets the next one of its row take over, with a notice. Objects that
-leave are noticed and end instead of drifting; the rules are those of Supervisely's Auto Track (area against its median; a
-gate on a constant-velocity Kalman filter), with thresholds in the open. Its gate has fixed pixels and ends 46 of 496 true
-tracks of seven MOT sequences and three of OTB; here the gate grows with the object, as in SORT, which ends 5.
+leave are noticed and end instead of drifting (`leaving.py`).
 
 An oriented box is followed through its upright extent where the method knows only boxes: it keeps its angle and its
 proportions, and its corners are the object's points.
@@ -15,22 +13,20 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from bisect import insort
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from vtlab.contracts import OfflineTracker, OnlineTracker, Tracker
 from vtlab.errors import InputError, MissingDependencyError, VtlabWarning, WeightsError, near
-from vtlab.geometry import box_area, box_centers
 from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Prompt, Prompts, SkeletonPrompt
 from vtlab.prompts.shapes import corners_within
 from vtlab.registry import TRACKERS, register
 from vtlab.trackers.compose.evidence import AHEAD, Advice, Evidence, features_of
+from vtlab.trackers.compose.leaving import Leaving, Watch
 from vtlab.trackers.create import create_tracker
 from vtlab.tracks import FrameTracks
 from vtlab.weights.here import lacking
@@ -52,28 +48,9 @@ TABLE: dict[str, tuple[str, ...]] = {
     "skeleton": _POINTS,
 }
 """Geometry -> methods, the preferred first; the last of each needs no download."""
+_LEAVING = Leaving()
 SHIPPED = Path(__file__).with_name("evidence.json")
 """Evidence of our own runs, small; its `about` says of what (docs/box_trackers.md)."""
-
-
-@dataclass(frozen=True)
-class Leaving:
-    """When an object has left.
-
-    Attributes:
-        area: Box area below this fraction of its median so far; 0 = never.
-        gate: Distance of the centre from its prediction in standard deviations, which grow with the object's size;
-            infinity = never.
-        score: Score below this; 0 = never. Scores of different methods don't compare, so it is off by default.
-        patience: Seconds for which a rule must hold without a break.
-        settle: Answers that an object needs before the rules apply to it.
-    """
-
-    area: float = 0.2
-    gate: float = 5.0
-    score: float = 0.0
-    patience: float = 0.2
-    settle: int = 5
 
 
 @register(
@@ -107,7 +84,7 @@ class Auto(OfflineTracker):
         table: Mapping[str, Sequence[str]] | None = None,
         evidence: str | Path | None = None,
         budget_ms: float | None = None,
-        leaving: Leaving | Mapping[str, float] | None = Leaving(),
+        leaving: Leaving | Mapping[str, float] | None = _LEAVING,
     ):
         for geometry, names in (table or {}).items():
             if geometry not in TABLE:
@@ -331,107 +308,3 @@ def _oriented(
                 point_scores=np.concatenate([answer.point_scores, four.point_scores]),
             )
         yield frame, answer
-
-
-class Watch:
-    """Ends objects that have left; a later prompt brings them back.
-
-    Args:
-        rules: When an object has left.
-        prompts: What the tracker was given.
-        events: A list to which it adds who left, when and why.
-    """
-
-    def __init__(self, rules: Leaving, prompts: Prompts, events: list[dict[str, Any]]):
-        self._rules, self._events = rules, events
-        self._prompted = {(p.object_id, p.frame) for p in prompts}
-        self._objects: dict[int, _Seen] = {}
-        self._gone: set[int] = set()
-
-    def check(self, frame: Frame, answer: FrameTracks) -> FrameTracks:
-        """The answer without the objects that are gone; one that leaves now is there, not visible."""
-        visible = answer.visible.copy()
-        keep = np.ones(len(answer), bool)
-        for row, object_id in enumerate(answer.object_ids.tolist()):
-            if (object_id, frame.index) in self._prompted:
-                self._gone.discard(object_id)
-                self._objects[object_id] = _Seen(self._rules)
-            if object_id in self._gone:
-                keep[row] = False
-                continue
-            seen = self._objects.setdefault(object_id, _Seen(self._rules))
-            reason = seen.left(answer.boxes[row], float(answer.scores[row]), frame.timestamp)
-            if reason:
-                visible[row] = False
-                self._gone.add(object_id)
-                self._events.append(
-                    {"frame": frame.index, "object_id": object_id, "event": "left", "reason": reason}
-                )
-        return replace(answer, visible=visible).take(keep)
-
-
-class _Seen:
-    """What was seen of one object: areas, and a constant-velocity Kalman filter of its centre (pixels, frames).
-
-    The filter's standard deviations are fractions of the object's size (the root of its median area), with a floor.
-    """
-
-    POSITION, VELOCITY, MEASURED = (
-        (0.05, 1.0),
-        (0.02, 0.5),
-        (0.05, 3.0),
-    )  # fraction of the size, least in pixels
-
-    def __init__(self, rules: Leaving):
-        self._rules = rules
-        self._areas: list[float] = []  # sorted
-        self._state: NDArray[np.float64] | None = None
-        self._spread = np.empty((2, 2))
-        self._since: dict[str, float] = {}
-
-    def left(self, box: NDArray[np.float64], score: float, time: float) -> str:
-        """The rule that says that the object has left, "" if none does."""
-        broken = {"score": score < self._rules.score}
-        if np.isfinite(box).all():
-            broken |= {"area": self._small(float(box_area(box))), "motion": self._jumps(box_centers(box))}
-        for name, holds in broken.items():
-            if not holds:
-                self._since.pop(name, None)
-            elif abs(time - self._since.setdefault(name, time)) > self._rules.patience - 1e-6:
-                return {
-                    "score": f"score below {self._rules.score:g}",
-                    "area": f"area below {self._rules.area:g} of its median",
-                    "motion": f"centre beyond {self._rules.gate:g} standard deviations of its motion",
-                }[name]
-        return ""
-
-    def _median(self) -> float:
-        return self._areas[len(self._areas) // 2]
-
-    def _small(self, area: float) -> bool:
-        small = len(self._areas) >= self._rules.settle and area < self._rules.area * self._median()
-        insort(self._areas, area)
-        return small
-
-    def _jumps(self, centre: NDArray[np.float64]) -> bool:
-        """Predict, compare, and take the centre in unless it lies beyond the gate."""
-        size = float(np.sqrt(self._median()))
-        position, velocity, measured = (
-            max(part * size, least) for part, least in (self.POSITION, self.VELOCITY, self.MEASURED)
-        )
-        if self._state is None:
-            self._state = np.stack([centre, np.zeros(2)])
-            self._spread = np.diag([measured**2, max(size / 2, 10.0) ** 2])
-            return False
-        move = np.array([[1.0, 1.0], [0.0, 1.0]])
-        self._state = move @ self._state
-        self._spread = move @ self._spread @ move.T + np.diag([position**2, velocity**2])
-        expected = self._spread[0, 0] + measured**2
-        away = centre - self._state[0]
-        settled = len(self._areas) > self._rules.settle
-        if settled and float(np.abs(away).max()) > self._rules.gate * np.sqrt(expected):
-            return True
-        gain = self._spread[:, 0] / expected
-        self._state = self._state + gain[:, None] * away[None]
-        self._spread = self._spread - np.outer(gain, self._spread[0])
-        return False

@@ -32,7 +32,7 @@ from vtlab.prompts import Prompts, TextPrompt
 from vtlab.registry import register
 from vtlab.segmenters.base import shrink
 from vtlab.trackers.masks.base import MAX_OBJECTS, masks_of_logits
-from vtlab.trackers.masks.sam2.on_transformers import SAM3_CARD, around_half, forget_outputs, sam3_file
+from vtlab.trackers.masks.sessions import SAM3_CARD, around_half, forget_outputs, sam3_file
 from vtlab.tracks import FrameTracks
 from vtlab.weights.device import find_device
 

@@ -7,7 +7,7 @@ import pytest
 
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from vtlab.testing.scenes import moving_square, square_box
-from vtlab.trackers.loop import track
+from vtlab.trackers.loop import stream, track
 from vtlab.tracks import PointRows, Tracks
 from vtlab.tracks.motion import velocities
 from vtlab.video import open_video
@@ -61,3 +61,31 @@ def test_every_family_says_it_by_default(tracker):
     assert tracks.velocity is not None
     np.testing.assert_allclose(np.nanmean(tracks.velocity, axis=0), [30, 15], atol=6)
     assert {"vx", "vy"} <= set(tracks.to_frame().columns)
+
+
+@pytest.mark.parametrize("tracker", ["ncc", "lucas-kanade", "flow"])
+def test_a_stream_says_them_as_they_come(tracker):
+    prompt = {
+        "ncc": BoxPrompt(square_box(0)),
+        "lucas-kanade": PointPrompt(tuple(zip(*[iter(square_box(0))] * 2, strict=True))),
+        "flow": MaskPrompt.of(np.pad(np.ones((20, 20), bool), ((20, 56), (20, 88)))),
+    }[tracker]
+    video = open_video(moving_square(), fps=10)
+    with stream(video, prompt, tracker) as run:
+        said = np.concatenate([answer.velocities for _, answer in run])
+        np.testing.assert_allclose(said, run.tracks.velocity, atol=1e-9)
+    assert np.isnan(said[0]).all()
+    assert np.isfinite(said[1:]).any()
+
+
+def test_a_stream_in_both_directions_measures_no_way_across_its_turn():
+    video = open_video(moving_square(), fps=10)
+    with stream(video, BoxPrompt(square_box(5), frame=5), "identity", direction="both") as run:
+        said = {}
+        for frame, answer in run:
+            said.setdefault(frame, []).append(answer.velocities)
+    still = np.concatenate([v for answers in said.values() for v in answers])
+    assert set(still[np.isfinite(still)].tolist()) == {0.0}  # identity never moves
+    with stream(video, BoxPrompt(square_box(9), frame=9), "ncc", direction="backward") as run:
+        back = np.concatenate([answer.velocities for _, answer in run])
+    np.testing.assert_allclose(np.nanmedian(back, axis=0), [30, 15], atol=12)

@@ -53,6 +53,11 @@ class Times:
         self._index.append(frame.index)
         self._seconds.append(frame.timestamp)
 
+    def of(self, index: int) -> float:
+        """Time of a frame that was given lately; NaN for one that wasn't."""
+        at = next((k for k in range(len(self._index) - 1, -1, -1) if self._index[k] == index), None)
+        return np.nan if at is None else self._seconds[at]
+
     def seconds(self) -> NDArray[np.float64]:
         """(F,) time of each frame up to the last one given, NaN for those that were not."""
         index = np.array(self._index, dtype=np.int64)

@@ -39,7 +39,7 @@ from vtlab.trackers.passes import (
     read_frames,
 )
 from vtlab.tracks import FrameTracks, Maker, Record, Source, Tracks, TracksBuilder
-from vtlab.tracks.motion import with_velocity
+from vtlab.tracks.motion import Moving, with_velocity
 from vtlab.video import Frame, StreamVideo, Video, open_video
 
 Report = Callable[[int, int], None]
@@ -107,7 +107,7 @@ def track(
     )
     with run, _reporter(progress, run.name, run.total) as report:
         try:
-            for done, _ in enumerate(run, 1):
+            for done, _ in enumerate(iter(run.advance, None), 1):
                 report(done)
         except (VtlabError, Interrupted):
             raise
@@ -138,8 +138,8 @@ def stream(
     out the memory, whose measurement takes milliseconds, for runs that are many and short.
 
     Returns:
-        An iterator of (frame index, `FrameTracks`); its `tracks` are what was tracked so far, at the end the same as
-        `track` returns, and its `close` ends it early.
+        An iterator of (frame index, `FrameTracks` with velocities); its `tracks` are what was tracked so far, at the end
+        the same as `track` returns, and its `close` ends it early.
 
     Raises:
         PromptError: Prompts that don't fit the video or the tracker; raised before anything is loaded.
@@ -188,6 +188,7 @@ class Stream:
         self._held, self._work = held, work
         self._steps = work.run(held)  # knows nothing of this object: dropping it ends the work at once
         self.name, self.total = work.name, sum(p.total for p in work.passes)
+        self._moving = Moving()
 
     @property
     def frame(self) -> int | None:
@@ -203,7 +204,12 @@ class Stream:
         return self
 
     def __next__(self) -> tuple[int, FrameTracks]:
-        """Go to the next frame and return its (index, answer).
+        """Go to the next frame and return its (index, answer), with velocities; for errors see `advance`."""
+        index, answer = self.advance()
+        return index, self._moving.told(answer, self._work.times.of(index))
+
+    def advance(self) -> tuple[int, FrameTracks]:
+        """The same without velocities, which `tracks` gets at the end: for who doesn't look at each answer.
 
         Raises:
             TrackingError: The tracker failed; the error holds the tracks until then.
@@ -260,7 +266,7 @@ class _Work:
         self._builder = TracksBuilder(self._size)
         self._final: Tracks | None = None
         self._seconds: list[float] = []
-        self._times = Times()
+        self.times = Times()
         self._cancelled = False
         self._read = 0
         self._reading = 0.0  # seconds in which frames were decoded: no work of the tracker
@@ -346,7 +352,7 @@ class _Work:
                 self._cancelled = True
                 return
             self._read += 1
-            self._times.add(frame)
+            self.times.add(frame)
             yield frame
 
     def _online(self, tracker: OnlineTracker, frames: Iterator[Frame], part: Pass) -> Answers:
@@ -405,7 +411,7 @@ class _Work:
             wall_seconds=round(self.spent + ahead, 6),
         )
         tracks = replace(tracks, record=record, step_seconds=np.array(self._seconds))
-        return with_velocity(tracks, self._times.seconds())
+        return with_velocity(tracks, self.times.seconds())
 
     def _timing(self, device: str) -> dict[str, Any]:
         offline = isinstance(self._job.tracker, OfflineTracker)

@@ -1,12 +1,17 @@
-"""Velocities of tracks whose tracker says none: how far a thing went since it was last seen, by the time that it took."""
+"""Velocities of tracks whose tracker says none: how far a thing went since it was last seen, by the time that it took.
+
+`velocities` finds them for a whole table, `Moving` for answers as they come.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vtlab.tracks.frame import FrameTracks
 from vtlab.tracks.points import PointRows
 from vtlab.tracks.table import Tracks
 
@@ -36,6 +41,61 @@ def velocities(tracks: Tracks, seconds: Array) -> Array:
     if len(tracks.points):
         _by_points(found, tracks, tracks.points, seconds)
     return found
+
+
+class Moving:
+    """Velocities of a stream's answers, each since its object was seen before in the order of the answers.
+
+    Going forward they are those of `velocities`; going backward, what was seen before lies later in time.
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[int | tuple[int, int], tuple[Array, float]] = {}
+        self._time = np.nan
+        self._ahead: bool | None = None
+
+    def told(self, answer: FrameTracks, time: float) -> FrameTracks:
+        """The answer with velocities (N, 2) in pixels per second; as it is where the tracker says them itself.
+
+        Args:
+            answer: Of one frame.
+            time: Of that frame, in seconds.
+        """
+        if answer.velocities is not None:
+            return answer
+        if (
+            time > self._time
+        ) != self._ahead:  # the other direction of a run in both: what it saw is no place before
+            self._places, self._ahead = {}, not self._ahead
+        self._time = time
+        boxes, ids = answer.boxes, answer.object_ids.tolist()
+        found = self._steps(ids, (boxes[:, :2] + boxes[:, 2:]) / 2, answer.visible, time)
+        if len(answer.points):
+            owners = answer.point_owners
+            keys = list(zip(owners.tolist(), answer.point_ids.tolist(), strict=True))
+            moved = self._steps(keys, answer.points, answer.point_visible, time)
+            for row, object_id in enumerate(ids):
+                mine = moved[owners == object_id]
+                if len(mine):
+                    mine = mine[np.isfinite(mine[:, 0])]
+                    found[row] = mine.mean(axis=0) if len(mine) else np.nan
+        return replace(answer, velocities=found)
+
+    def _steps(
+        self,
+        keys: Sequence[int] | Sequence[tuple[int, int]],
+        places: Array,
+        seen: NDArray[np.bool_],
+        time: float,
+    ) -> Array:
+        """Velocity (N, 2) of each since it was seen before; what is seen now is kept."""
+        found = np.full(places.shape, np.nan)
+        for i in np.flatnonzero(seen & np.isfinite(places).all(axis=1)).tolist():
+            place, since = self._places.get(keys[i], (places[i], time))
+            if since != time:
+                found[i] = (places[i] - place) / (time - since)
+            self._places[keys[i]] = places[i], time
+        return found
 
 
 def _by_points(found: Array, tracks: Tracks, points: PointRows, seconds: Array) -> None:

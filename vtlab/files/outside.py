@@ -199,13 +199,14 @@ def read_parquet(path: str | Path, expected: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    with damage_as(FormatError, path, expected):
-        with pq.ParquetFile(path) as file:
+    # One handle for both readers: somebody may put a newer file in place between them.
+    with damage_as(FormatError, path, expected), open(path, "rb") as handle:
+        with pq.ParquetFile(handle) as file:
             schema, counted = file.schema_arrow, file.metadata
             _check_rows(path, counted)
             _check_pages(path)
             texts = [f.name for f in schema if _is_text(f.type)]
-        with pq.ParquetFile(path, read_dictionary=texts) as file:
+        with pq.ParquetFile(handle, read_dictionary=texts) as file:
             table = file.read(use_threads=False)
         _check_bytes(path, sum(_unpacked(c) for c in table.columns))
         table.validate(full=True)

@@ -107,12 +107,14 @@ class Pair:
     """
 
     def __init__(self, folder: str | Path | None, engine: str, *, network: str, dtype: str = "float32"):
-        check_engine(engine, dtype)
-        if folder is None:
+        if (
+            folder is None and engine in _OPEN
+        ):  # before what is missing here: with it there would be nothing to run yet
             raise InputError(
                 f"engine={engine!r} runs exported files. Remedy: `vtlab export TRACKER FOLDER`, then weights=FOLDER."
             )
-        self._paths = {part: Path(folder) / name for part, name in PARTS.items()}
+        check_engine(engine, dtype)
+        self._paths = {part: Path(folder or "") / name for part, name in PARTS.items()}
         self._signatures = {part: read_signature(path) for part, path in self._paths.items()}
         for part, signature in self._signatures.items():
             _check_facts(self._paths[part], signature.facts, part, network)

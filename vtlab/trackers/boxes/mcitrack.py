@@ -174,6 +174,8 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             channels_last=channels_last,
             compile=compile,
         )
+        if self._pair is None:
+            self._config = self._network.config
         self._window = self._tensor(hann_window(self._config.search_cells, ends=False)).flatten()
 
     @staticmethod

@@ -144,6 +144,8 @@ class SUTrack(NetworkTracker[_Target], Exportable):
             channels_last=channels_last,
             compile=compile,
         )
+        if self._pair is None:
+            self._config = self._network.config
         self.templates = templates or self._config.templates
         window = hann_window(self._config.search_cells, ends=False)
         self._window = self._tensor(window).flatten()

@@ -7,10 +7,11 @@ import pytest
 
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt
 from vtlab.testing.scenes import moving_square, square_box
+from vtlab.trackers.clock import Times
 from vtlab.trackers.loop import stream, track
 from vtlab.tracks import PointRows, Tracks
 from vtlab.tracks.motion import velocities
-from vtlab.video import open_video
+from vtlab.video import Frame, open_video
 
 TIMES = np.array([0.0, 0.1, 0.3, 0.4])
 
@@ -89,3 +90,17 @@ def test_a_stream_in_both_directions_measures_no_way_across_its_turn():
     with stream(video, BoxPrompt(square_box(9), frame=9), "ncc", direction="backward") as run:
         back = np.concatenate([answer.velocities for _, answer in run])
     np.testing.assert_allclose(np.nanmedian(back, axis=0), [30, 15], atol=12)
+    assert np.isfinite(back[1:]).all()  # the first step backward has its way, too
+
+
+def test_times_of_frames_are_found_in_any_order_of_reading():
+    times = Times()
+    assert np.isnan(times.of(0))
+    for index in (5, 6, 8, 9, 4, 3):  # forward with a gap, then backward from the start
+        times.add(Frame(index, index / 10, np.zeros((2, 2, 3), np.uint8)))
+        assert times.of(index) == index / 10
+    ahead = Times()
+    for index in (5, 6, 8, 9):
+        ahead.add(Frame(index, index / 10, np.zeros((2, 2, 3), np.uint8)))
+    found = [ahead.of(index) for index in (5, 6, 7, 8, 9)]  # a tracker that reads ahead answers later
+    np.testing.assert_array_equal(found, [0.5, 0.6, np.nan, 0.8, 0.9])

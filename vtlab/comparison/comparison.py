@@ -459,9 +459,8 @@ class Comparison:
         trail: int = 15,
     ) -> Image:
         panels, whole = [], image.shape[1]
-        image = draw.resized(
-            image, width
-        )  # before the drawing: once a frame, and lines and letters keep their size
+        # Before the drawing: once a frame, and lines and letters keep their size.
+        image = draw.resized(image, width)
         for r in self.of_sequence(sequence.name):
             if r.tracks is None or family not in (None, r.family):
                 continue

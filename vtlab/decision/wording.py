@@ -91,7 +91,7 @@ def _ahead(verdict: Verdict, among: Sequence[str]) -> str:
     """
     of = np.array([verdict.trackers.index(name) for name in among])
     value, low, high = verdict.levels().T
-    if not len(of) or np.isnan(value[of]).any():
+    if np.isnan(value[of]).any():
         return ""
     top = highest(of, value)
     names, i = [verdict.trackers[i] for i in top], top[0]

@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from vtlab.errors import FormatError, VtlabError
 from vtlab.files.pages import chunks
@@ -199,12 +199,12 @@ def read_parquet(path: str | Path, expected: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # One handle for both readers: somebody may put a newer file in place between them.
+    # One handle for all readers: somebody may put a newer file in place between them.
     with damage_as(FormatError, path, expected), open(path, "rb") as handle:
         with pq.ParquetFile(handle) as file:
             schema, counted = file.schema_arrow, file.metadata
             _check_rows(path, counted)
-            _check_pages(path)
+            _check_pages(path, handle)
             texts = [f.name for f in schema if _is_text(f.type)]
         with pq.ParquetFile(handle, read_dictionary=texts) as file:
             table = file.read(use_threads=False)
@@ -230,10 +230,10 @@ def _check_rows(path: str | Path, counted: Any) -> None:
     _check_bytes(path, max(groups, 8 * counted.num_rows * counted.num_columns))
 
 
-def _check_pages(path: str | Path) -> None:
+def _check_pages(path: str | Path, handle: BinaryIO) -> None:
     """Refuse what the pages unpack to; a text in a list counts as the longest that its dictionary can hold."""
     size = listed = 0
-    for chunk in chunks(path):
+    for chunk in chunks(handle):
         inside = len(chunk.path) > 1
         most = chunk.dictionary if inside and chunk.text else 8
         size += max(chunk.size, most * chunk.values)

@@ -11,8 +11,7 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _MOST_DEPTH, _MOST_INDEX = 32, 4 * 2**20
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
@@ -40,9 +39,9 @@ class Chunk:
     dictionary: int
 
 
-def chunks(path: str | Path) -> Iterator[Chunk]:
-    """What the pages of each column say; raises `ValueError` where index or pages contradict the format."""
-    with Path(path).open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+def chunks(file: BinaryIO) -> Iterator[Chunk]:
+    """What the pages of each column of an open file say; raises `ValueError` where they contradict the format."""
+    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         end = len(data) - _TAIL
         if end < 0 or data[-4:] != b"PAR1":
             raise ValueError("no Parquet file, or one that is encrypted")

@@ -54,9 +54,13 @@ class Times:
         self._seconds.append(frame.timestamp)
 
     def of(self, index: int) -> float:
-        """Time of a frame that was given lately; NaN for one that wasn't."""
-        at = next((k for k in range(len(self._index) - 1, -1, -1) if self._index[k] == index), None)
-        return np.nan if at is None else self._seconds[at]
+        """Time of a frame that was given since the direction last turned; NaN for one that wasn't."""
+        if not self._index:
+            return np.nan
+        # Frames come in their order: without gaps, as they mostly do, the first place that is looked at is the one.
+        first = max(len(self._index) - 1 - abs(self._index[-1] - index), 0)
+        places = range(first, len(self._index))
+        return next((self._seconds[k] for k in places if self._index[k] == index), np.nan)
 
     def seconds(self) -> NDArray[np.float64]:
         """(F,) time of each frame up to the last one given, NaN for those that were not."""

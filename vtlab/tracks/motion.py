@@ -63,10 +63,12 @@ class Moving:
         """
         if answer.velocities is not None:
             return answer
-        if (
-            time > self._time
-        ) != self._ahead:  # the other direction of a run in both: what it saw is no place before
-            self._places, self._ahead = {}, not self._ahead
+        if np.isfinite(self._time) and time != self._time:
+            ahead = bool(time > self._time)
+            # A run in both directions turns: what it saw last was long ago.
+            if self._ahead not in (None, ahead):
+                self._places = {}
+            self._ahead = ahead
         self._time = time
         boxes, ids = answer.boxes, answer.object_ids.tolist()
         found = self._steps(ids, (boxes[:, :2] + boxes[:, 2:]) / 2, answer.visible, time)

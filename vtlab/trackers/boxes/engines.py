@@ -107,14 +107,13 @@ class Pair:
     """
 
     def __init__(self, folder: str | Path | None, engine: str, *, network: str, dtype: str = "float32"):
-        if (
-            folder is None and engine in _OPEN
-        ):  # before what is missing here: with it there would be nothing to run yet
+        _check_name(engine)
+        if folder is None:  # said before what is missing here: with it there would be nothing to run yet
             raise InputError(
                 f"engine={engine!r} runs exported files. Remedy: `vtlab export TRACKER FOLDER`, then weights=FOLDER."
             )
         check_engine(engine, dtype)
-        self._paths = {part: Path(folder or "") / name for part, name in PARTS.items()}
+        self._paths = {part: Path(folder) / name for part, name in PARTS.items()}
         self._signatures = {part: read_signature(path) for part, path in self._paths.items()}
         for part, signature in self._signatures.items():
             _check_facts(self._paths[part], signature.facts, part, network)
@@ -157,8 +156,7 @@ def check_engine(engine: str, dtype: str = "float32") -> None:
         InputError: An unknown engine, or a type that it, or this processor, doesn't compute in.
         MissingDependencyError: It is not installed.
     """
-    if engine not in DTYPES:
-        raise InputError(f"Unknown engine {engine!r}. {near(str(engine), [NATIVE, *DTYPES])}")
+    _check_name(engine)
     if dtype not in DTYPES[engine]:
         raise InputError(f"{engine} computes in {' or '.join(DTYPES[engine])}, got dtype={dtype!r}.")
     if engine == "openvino":
@@ -169,6 +167,11 @@ def check_engine(engine: str, dtype: str = "float32") -> None:
         _tensorrt_runtime()
     else:
         _runtime()
+
+
+def _check_name(engine: str) -> None:
+    if engine not in DTYPES:
+        raise InputError(f"Unknown engine {engine!r}. {near(str(engine), [NATIVE, *DTYPES])}")
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int | str, ...]) -> bool:

@@ -25,12 +25,7 @@ from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
 from vtlab.registry import register
 from vtlab.trackers.boxes.batch import NetworkTracker, Target
-from vtlab.trackers.boxes.crops import (
-    Boxes,
-    change_penalty,
-    hann_window,
-    stretch,
-)
+from vtlab.trackers.boxes.crops import Boxes, change_penalty, hann_window, stretch
 from vtlab.trackers.boxes.graphs import NO_UPDATE, siamese
 
 if TYPE_CHECKING:

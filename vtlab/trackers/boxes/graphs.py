@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vtlab.contracts import ExportPart
+from vtlab.contracts import ExportGraph, ExportPart
 
 if TYPE_CHECKING:
     import torch
@@ -60,16 +60,47 @@ def siamese(
     )
 
 
-def placed_template(call: Call, size: int) -> ExportPart:
-    """The exported template of MCITrack and SUTrack: template (B, 3, T, T), template_box (B, 4) -> tokens."""
-    import torch
+def by_centre(
+    network: Any,
+    calls: tuple[Call, Call],
+    step_inputs: Callable[[int], dict[str, torch.Tensor]],
+    states: Sequence[str],
+    facts: Mapping[str, str],
+) -> ExportGraph:
+    """The graph of MCITrack and SUTrack: templates with the boxes in them -> tokens; search crop, tokens -> maps of a box.
+
+    Args:
+        network: The network; its `config` has the sizes.
+        calls: template (B, 3, T, T), template_box (B, 4) -> tokens; `step_inputs` -> score, size, offset, `states`.
+        step_inputs: Makes example inputs of the step.
+        states: Names of what the step gives besides the maps.
+        facts: What else the metadata says.
+    """
+    size = network.config.template
 
     def inputs(n: int) -> dict[str, torch.Tensor]:
+        import torch
+
         box = torch.tensor([0.25, 0.27, 0.5, 0.45]).expand(n, 4).contiguous()
         return {"template": noise(n, 3, size, size), "template_box": box}
 
-    names = ("template", "template_box", "tokens")
-    return ExportPart(call, inputs, names[2:], dict.fromkeys(names, OBJECTS))
+    outputs = ("score", "size", "offset", *states)
+    return ExportGraph(
+        network,
+        ExportPart(
+            calls[0], inputs, ("tokens",), dict.fromkeys(("template", "template_box", "tokens"), OBJECTS)
+        ),
+        ExportPart(calls[1], step_inputs, outputs, dict.fromkeys((*step_inputs(1), *outputs), OBJECTS)),
+        {
+            **AREA,
+            "template_size": str(size),
+            "search_size": str(network.config.search),
+            "window": CENTRE_WINDOW,
+            "box": CENTRE_BOX,
+            "template_box": TEMPLATE_BOX,
+            **facts,
+        },
+    )
 
 
 def noise(*shape: int) -> torch.Tensor:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from vtlab.contracts import Exportable, ExportGraph, ExportPart, Image, WeightFile
+from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError, near
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
@@ -36,7 +36,7 @@ from vtlab.trackers.boxes.crops import (
     search_crops,
     template_fractions,
 )
-from vtlab.trackers.boxes.graphs import AREA, CENTRE_BOX, CENTRE_WINDOW, TEMPLATE_BOX, noise, placed_template
+from vtlab.trackers.boxes.graphs import by_centre, noise
 
 if TYPE_CHECKING:
     import torch
@@ -157,10 +157,9 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             )
         self.update_above, self.keep_state_above = update_above, keep_state_above
         self.update_every, self.memory = update_every, memory
-        self._config: MCITrackConfig = mcitrack.CONFIGS[variant]
         self._ready(
             lambda: load(
-                lambda: mcitrack.MCITrack(self._config),
+                lambda: mcitrack.MCITrack(mcitrack.CONFIGS[variant]),
                 weights,
                 _WEIGHTS[variant],
                 what=f"mcitrack-{variant}",
@@ -174,8 +173,8 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             channels_last=channels_last,
             compile=compile,
         )
-        if self._pair is None:
-            self._config = self._network.config
+        native = self._pair is None
+        self._config: MCITrackConfig = self._network.config if native else mcitrack.CONFIGS[variant]
         self._window = self._tensor(hann_window(self._config.search_cells, ends=False)).flatten()
 
     @staticmethod
@@ -279,7 +278,6 @@ class MCITrack(NetworkTracker[Followed], Exportable):
     def export_graph(self) -> ExportGraph:
         """See `template_of` and `step_of`."""
         network, config = self._network, self._config
-        states = len(self._zeros(0))
 
         def step_inputs(n: int) -> dict[str, torch.Tensor]:
             return {
@@ -288,26 +286,15 @@ class MCITrack(NetworkTracker[Followed], Exportable):
                 **{f"state_{i}": noise(*rows.shape) for i, rows in enumerate(self._zeros(n))},
             }
 
-        outputs = ("score", "size", "offset", *(f"new_state_{i}" for i in range(states)))
-        return ExportGraph(
+        return by_centre(
             network,
-            placed_template(self.template_of, config.template),
-            ExportPart(
-                self.step_of,
-                step_inputs,
-                outputs,
-                {name: {0: "objects"} for name in (*step_inputs(1), *outputs)},
-            ),
+            (self.template_of, self.step_of),
+            step_inputs,
+            [f"new_state_{i}" for i in range(len(self._zeros(0)))],
             {
-                **AREA,
                 "network": self._name,
                 "template_factor": str(TEMPLATE_FACTOR),
                 "search_factor": str(SEARCH_FACTOR),
-                "template_size": str(config.template),
-                "search_size": str(config.search),
-                "window": CENTRE_WINDOW,
-                "box": CENTRE_BOX,
-                "template_box": TEMPLATE_BOX,
                 "templates": f"tokens of {config.templates} templates one after the other, the prompt's first",
                 "update": "state_*: zeros at first and after a score below "
                 f"{self.keep_state_above:g}, else the last new_state_*; templates from a memory of frames with score > "

@@ -43,13 +43,13 @@ from vtlab.trackers.boxes.crops import (
     crop,
     hann_window,
 )
-from vtlab.trackers.boxes.engines import PAIR, Pair
+from vtlab.trackers.boxes.engines import DTYPES, PAIR, Pair
 from vtlab.trackers.boxes.graphs import CENTRE_LIMITS, MEAN_FILL, NO_UPDATE, siamese
 
 EXEMPLAR, INSTANCE, STRIDE = 127, 255, 16
 ENGINES = ("torch", "onnxruntime", "opencv")
 """What can run the official files, the first choice first."""
-EXPORTED = ("onnxruntime", "openvino", "tensorrt")
+EXPORTED = tuple(DTYPES)
 """What can run those of `vtlab export`."""
 _SOURCE = "https://github.com/HonglinChu/SiamTrackers"
 _RAW = "https://raw.githubusercontent.com/HonglinChu/SiamTrackers"

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.contracts import Exportable, ExportGraph, ExportPart, Image, WeightFile
+from vtlab.contracts import Exportable, ExportGraph, Image, WeightFile
 from vtlab.errors import InputError, near
 from vtlab.nets.loading import load
 from vtlab.prompts import BoxPrompt
@@ -35,7 +35,7 @@ from vtlab.trackers.boxes.crops import (
     search_crops,
     template_fractions,
 )
-from vtlab.trackers.boxes.graphs import AREA, CENTRE_BOX, CENTRE_WINDOW, TEMPLATE_BOX, noise, placed_template
+from vtlab.trackers.boxes.graphs import by_centre, noise
 
 if TYPE_CHECKING:
     import torch
@@ -126,10 +126,9 @@ class SUTrack(NetworkTracker[_Target], Exportable):
                 f"update_every must be above 0 s and templates at least 1, got {update_every!r} and {templates!r}."
             )
         self.update_above, self.update_every = update_above, update_every
-        self._config: MCITrackConfig = sutrack.CONFIGS[variant]
         self._ready(
             lambda: load(
-                lambda: sutrack.SUTrack(self._config),
+                lambda: sutrack.SUTrack(sutrack.CONFIGS[variant]),
                 weights,
                 _WEIGHTS[variant],
                 what=f"sutrack-{variant}",
@@ -144,8 +143,8 @@ class SUTrack(NetworkTracker[_Target], Exportable):
             channels_last=channels_last,
             compile=compile,
         )
-        if self._pair is None:
-            self._config = self._network.config
+        native = self._pair is None
+        self._config: MCITrackConfig = self._network.config if native else sutrack.CONFIGS[variant]
         self.templates = templates or self._config.templates
         window = hann_window(self._config.search_cells, ends=False)
         self._window = self._tensor(window).flatten()
@@ -215,26 +214,15 @@ class SUTrack(NetworkTracker[_Target], Exportable):
                 "tokens": noise(count, n * config.template_cells**2, config.dim),
             }
 
-        outputs = ("score", "size", "offset")
-        return ExportGraph(
+        return by_centre(
             network,
-            placed_template(self.template_of, config.template),
-            ExportPart(
-                self.step_of,
-                step_inputs,
-                outputs,
-                {name: {0: "objects"} for name in (*step_inputs(1), *outputs)},
-            ),
+            (self.template_of, self.step_of),
+            step_inputs,
+            (),
             {
-                **AREA,
                 "network": self._name,
                 "template_factor": str(TEMPLATE_FACTOR),
                 "search_factor": str(SEARCH_FACTOR),
-                "template_size": str(config.template),
-                "search_size": str(config.search),
-                "window": CENTRE_WINDOW,
-                "box": CENTRE_BOX,
-                "template_box": TEMPLATE_BOX,
                 "templates": f"tokens of {n} templates one after the other, the prompt's first",
                 "update": f"the last template each {self.update_every:.3g} s, where score > {self.update_above:g}; "
                 "none with one template",

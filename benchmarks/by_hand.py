@@ -63,8 +63,6 @@ class Person:
         page.wait_for_selector(".vt-annotator[data-ready]", timeout=180_000)
         page.locator(".vt-annotator").scroll_into_view_if_needed()
 
-    # -- what a robot needs (`vtlab.experiments.robot.Hand`)
-
     @property
     def tracks(self) -> Tracks:
         """What the corrector saved."""
@@ -92,8 +90,6 @@ class Person:
             self.page.keyboard.up("Alt")
         self.until(lambda: frame in self.key_frames(object_id))
         self.settle()
-
-    # -- hands
 
     def press(self, key: str, *, counts: bool = True) -> None:
         """Press a key."""
@@ -126,8 +122,6 @@ class Person:
         """Whether a drag that begins there would change or move the box."""
         (x1, y1), (x2, y2), (x, y) = self.at(*box[:2]), self.at(*box[2:]), self.at(*p)
         return x1 - GRIP < x < x2 + GRIP and y1 - 3 * GRIP < y < y2 + GRIP
-
-    # -- eyes
 
     def now(self) -> dict[str, Any]:
         """What the corrector shows."""

@@ -90,9 +90,6 @@ def race(
     return {name: statistics.median(t) for name, t in times.items()}
 
 
-# -- multi-object ---------------------------------------------------------------------------------------------------
-
-
 def write_sequence(root: Path, name: str, size: Size, seed: int) -> None:
     """Pedestrians that walk, and an answer with noise, gaps, false boxes and switched identities."""
     rng = np.random.default_rng(seed)
@@ -321,9 +318,6 @@ def growth(repeats: int) -> list[Row]:
     return found
 
 
-# -- masks ----------------------------------------------------------------------------------------------------------
-
-
 def mask_video(frames: int = 40, objects: int = 3) -> tuple[np.ndarray, np.ndarray]:
     """Blobs of about a twentieth of a 480p frame, and answers that differ at their rims: (objects, frames, H, W)."""
     rng = np.random.default_rng(0)
@@ -359,9 +353,6 @@ def masks(repeats: int) -> list[Row]:
 
         tools["davis2017-evaluation"] = official
     return rows("J&F at 854 x 480, 3 objects, 40 frames", race(tools, repeats), {"davis2017-evaluation": "8"})
-
-
-# -- single object --------------------------------------------------------------------------------------------------
 
 
 def boxes(repeats: int) -> list[Row]:

@@ -127,10 +127,19 @@ def test_modules_make_no_circle():
 
 
 def test_files_are_short_and_the_root_is_small():
-    sources = [p for d in ("vtlab", "tests", "benchmarks", ".ci") for p in (PROJECT / d).rglob("*.py")]
-    lines = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in sources}
+    lines = {p: len(p.read_text(encoding="utf-8").splitlines()) for p in _sources()}
     report({f"long {p.relative_to(PROJECT).as_posix()}" for p, n in lines.items() if n > MOST_LINES})
     assert len([p for p in ROOT.glob("*.py") if p.name != "__init__.py"]) <= MOST_ROOT_MODULES
+
+
+def _sources() -> list[Path]:
+    return [p for d in ("vtlab", "tests", "benchmarks", ".ci") for p in (PROJECT / d).rglob("*.py")]
+
+
+def test_no_rulers_stand_between_sections():
+    """A file that needs them is two files."""
+    rulers = [str(p) for p in _sources() if re.search(r"(?m)^ *# ?[-=#]{2,}", p.read_text(encoding="utf-8"))]
+    assert not rulers
 
 
 def test_no_room_has_the_name_of_a_public_verb():

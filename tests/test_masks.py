@@ -33,9 +33,6 @@ def images(group: dict) -> list[np.ndarray]:
     return [np.unpackbits(p, count=height * width).reshape(height, width) == 1 for p in packed]
 
 
-# -- beside pycocotools ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("group", GOLDEN, ids=lambda g: "x".join(map(str, g["size"])))
 def test_equals_pycocotools_byte_for_byte(group):
     height, width = group["size"]
@@ -60,9 +57,6 @@ def test_any_mask_equals_pycocotools(mask):
     assert masks.encode(mask) == code["counts"]
     np.testing.assert_array_equal(masks.decode(code["counts"], *mask.shape), mask)
     assert masks.area(code["counts"], *mask.shape) == mask.sum()
-
-
-# -- operations on runs ---------------------------------------------------------------------------------------------
 
 
 @given(arrays(bool, several), st.data())
@@ -116,8 +110,6 @@ def test_no_masks():
     assert masks.encode(np.empty((0, 4))) == b"0"
     assert masks.decode(b"0", 0, 4).shape == (0, 4)
 
-
-# -- damaged --------------------------------------------------------------------------------------------------------
 
 GOOD = masks.encode(np.pad(np.ones((50, 60), bool), ((10, 36), (20, 80))))  # of 96 x 160 pixels
 
@@ -215,8 +207,6 @@ def test_masks_of_numbers_that_mean_something_else():
     with pytest.raises(InputError, match="shape"):
         masks.encode(np.zeros((2, 2, 2)))
 
-
-# -- every road from outside ----------------------------------------------------------------------------------------
 
 SHORT = masks.encode(np.ones((50, 60), bool))
 HOSTILE = [

@@ -35,9 +35,6 @@ def moved(tracks, **columns):
     return tracks.replace(**columns)
 
 
-# -- without truth ------------------------------------------------------------------------------------------------------
-
-
 def nobody(found):
     """Nothing may be said to be better: no best, no order, no bold number, a reason, and what would decide it."""
     choice = found.choice("sot")
@@ -155,9 +152,6 @@ def test_a_report_without_truth_names_no_winner(tmp_path):
     assert "it can&#x27;t be decided which of the two trackers is right" in page
     assert "what is seen ranks nobody" in page
     assert "is best" not in page
-
-
-# -- with truth -----------------------------------------------------------------------------------------------------------
 
 
 def test_on_one_clip_the_highest_value_is_named_and_a_cheap_one_close_to_it():

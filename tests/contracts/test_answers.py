@@ -303,9 +303,6 @@ def test_a_detector_answers_each_image(answer):
         detect(Odd(), FRAME)
 
 
-# -- functions as parts -----------------------------------------------------------------------------------------
-
-
 def find_two(image):
     return BOXES
 
@@ -378,9 +375,6 @@ def test_a_class_without_a_card_is_told_its_decorator():
 def test_a_part_without_its_parameter_says_which(name, parameter):
     with pytest.raises(RegistryError, match=f"detector '{name}' needs the parameter '{parameter}'.*Remedy"):
         vtlab.create_tracker("bytetrack", detector=name)
-
-
-# -- files -------------------------------------------------------------------------------------------------------
 
 
 def test_a_file_imports_what_lies_beside_it(tmp_path):

@@ -116,9 +116,6 @@ def test_an_object_that_is_looked_for_is_in_the_picture():
     assert pair.key in v.said
 
 
-# -- the one rule of identity, for what trackers answered ------------------------------------------------------------
-
-
 def of_file(digest: str, looks: int | None, frames: int = N) -> Source:
     marks = None
     if looks is not None:

@@ -44,9 +44,6 @@ def run(v, gone=GONE):
     return v
 
 
-# -- the ratio ---------------------------------------------------------------------------------------------------------
-
-
 def scene(n: int = 400, seed: int = 0):
     """Three trackers beside a standing box, worse in the middle; and how much of each frame counts."""
     rng = np.random.default_rng(seed)
@@ -150,9 +147,6 @@ def test_nothing_is_said_before_ten_labels_count():
     assert np.isinf(made.margin(0.05)).all()
 
 
-# -- the verdict ------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("absent", ["judged", "excluded", "missed"])
 def test_absent_frames_count_as_they_are_asked_to(absent):
     """All frames labelled: the exact value is worked out by hand."""
@@ -213,9 +207,6 @@ def test_labels_without_any_object_decide_nothing():
     assert "Not decided" in v.sentence
 
 
-# -- truth that comes with a comparison --------------------------------------------------------------------------------
-
-
 def comparison(truth: Tracks | None, benchmark: str = "", mine=None) -> Comparison:
     video = open_video(np.zeros((N, 240, 240, 3), np.uint8))
     sequence = Sequence("s", video, truth, Prompts([BoxPrompt(tuple(HOME))]), benchmark=benchmark)
@@ -272,9 +263,6 @@ def test_truth_with_regions_that_do_not_count_is_not_used():
     v = vtlab.verdict(Comparison((masked,), runs))
     assert v.state == "label"
     assert any("is not used" in note for note in v.notes)
-
-
-# -- proven levels and what labels cost --------------------------------------------------------------------------------
 
 
 def levels_of(quality, population, labels: int, seed: int):

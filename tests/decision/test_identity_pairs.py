@@ -251,9 +251,6 @@ def test_an_object_that_is_not_there_is_looked_for_elsewhere():
     assert q.reached >= 0
 
 
-# -- the draw ---------------------------------------------------------------------------------------------------------
-
-
 def boxes_of(tracks: Tracks) -> Boxes:
     return Boxes.of(clips_of({"a": tracks}, least=1).clips, "a")
 
@@ -310,9 +307,6 @@ def test_frames_without_the_object_are_not_asked_again():
         frames = [p.second.frame for p in q._walk(0, i)[0] if p.second is not None]
         assert len(frames) == len(set(frames))
     assert q.table.loc["a", "value"] == 1, "only on its own frame is it to be seen, where it is followed"
-
-
-# -- differences ------------------------------------------------------------------------------------------------------
 
 
 def test_trackers_that_answer_alike_are_asked_once_and_do_not_differ():

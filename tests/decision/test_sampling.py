@@ -298,9 +298,6 @@ def test_equal_trackers_are_rarely_told_apart():
     assert max(called) <= MOST, called
 
 
-# -- mutants: ways of doing it wrong that look right on one video; the checks above must catch each ----------------
-
-
 def test_looking_all_the_time_is_caught():
     every = list(range(10, 81, 5))
     assert false_winners(*tie("white", 2000), every, lambda alpha, *_: 2 * alpha) > MOST

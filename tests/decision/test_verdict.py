@@ -325,9 +325,6 @@ def test_several_videos_count_the_same():
     assert "these 2 clips" in v.sentence
 
 
-# -- the file ---------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("within", [0.0, 0.004])
 def test_a_verdict_that_is_taken_up_goes_on_as_in_one_go(tmp_path, within):
     file = tmp_path / "street.verdict.json"

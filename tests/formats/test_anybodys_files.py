@@ -129,9 +129,6 @@ def test_names_with_a_colon_stay(tmp_path, layout):
     assert found == {("my:tracker", name), ("my_tracker", name)}
 
 
-# -- families and rules -------------------------------------------------------------------------------------------
-
-
 def test_truth_read_as_tracks_carries_its_rule(shared):
     folder = shared / "data/mot/MOT17-05-DPM"
     truth = read_mot(folder / "gt/gt.txt", "truth")
@@ -145,9 +142,6 @@ def test_truth_read_as_tracks_carries_its_rule(shared):
         same_ids = vtlab.evaluate(answer, of_sequence)
     assert set(same_ids.rule) == {"mot17"}
     assert "HOTA" in set(same_ids.metric)
-
-
-# -- clips ----------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -181,9 +175,6 @@ def test_truth_of_the_whole_scores_tracks_of_a_part(video, cut):
         vtlab.evaluate(answer, Tracks.of(frames, 1, BOXES[: len(clip)]), "sot")
     with pytest.raises(InputError, match="Tracks of frames .* can't be used on frames 0 to 7 of street"):
         vtlab.evaluate(Sequence("s", video, Tracks.of(np.arange(N), 1, BOXES)).truth, answer, "sot")
-
-
-# -- masks ----------------------------------------------------------------------------------------------------------
 
 
 def masks(folder, *values, shift=0, names="{:05d}.png"):

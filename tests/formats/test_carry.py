@@ -164,9 +164,6 @@ def test_what_is_not_certain_is_said_and_what_is_no_copy_is_refused(made, tmp_pa
         carry(rows(open_video(made["a"])), found)
 
 
-# -- the command ------------------------------------------------------------------------------------------------------
-
-
 def run(*arguments: object, code: int = 0) -> str:
     from vtlab.cli import app
 

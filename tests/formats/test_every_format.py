@@ -175,9 +175,6 @@ def test_a_format_is_one_file_that_nothing_needs():
     assert not wrong, wrong
 
 
-# -- faults of the past, each by its kind -----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("name", [n for n in NAMES if FORMATS[n].pixel_base == 1])
 def test_truth_of_our_own_writer_is_counted_from_one(name, tmp_path):
     """OTB truth by the package's own writer gave success 0.831 from disk and 0.952 in memory."""

@@ -162,8 +162,6 @@ def test_a_file_of_posetrack_that_is_wrong(changes, told, tmp_path):
     assert str(path) in str(raised.value)
 
 
-# -- DeepLabCut -------------------------------------------------------------------------------------------------------
-
 SINGLE = """scorer,,,me,me,me,me
 bodyparts,,,nose,nose,tail,tail
 coords,,,x,y,x,y
@@ -250,9 +248,6 @@ def test_heads_of_deeplabcut_that_are_wrong(tmp_path):
     }.items():
         with pytest.raises(FormatError, match=told):
             read_tracks(dlc(tmp_path, text, "walk.csv"), "deeplabcut")
-
-
-# -- SLEAP ------------------------------------------------------------------------------------------------------------
 
 
 def test_projects_of_sleap_name_the_extra(tmp_path, monkeypatch):

@@ -31,9 +31,6 @@ def images(folder: Path, count: int, first: int = 1, digits: int = 4, suffix: st
         cv2.imwrite(str(folder / f"{first + index:0{digits}d}{suffix}"), image)
 
 
-# -- MOTChallenge ---------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def mot(tmp_path: Path) -> Path:
     folder = tmp_path / "MOT17-99-DPM"
@@ -120,9 +117,6 @@ def test_real_mot(shared: Path) -> None:
     assert open_mot(shared / "data" / "mot", select="MOT17").truth("MOT17-02-DPM").meta["frames"] == 600
 
 
-# -- OTB ------------------------------------------------------------------------------------------------------
-
-
 def test_otb(tmp_path: Path) -> None:
     images(tmp_path / "Ball" / "img", 4)
     (tmp_path / "Ball" / "groundtruth_rect.txt").write_text(
@@ -170,9 +164,6 @@ def test_real_otb(shared: Path) -> None:
     assert dataset["Crossing"].truth.boxes[0].tolist() == [204, 150, 221, 200]
     assert dataset["Basketball"].video.shape == (200, 432, 576, 3)
     assert "motion blur" in dataset["DragonBaby"].attributes
-
-
-# -- DAVIS ----------------------------------------------------------------------------------------------------
 
 
 def palette_image(array: np.ndarray, path: Path) -> None:
@@ -250,9 +241,6 @@ def test_real_davis(shared: Path) -> None:
     assert len(sequence.truth) == 40
     first = cv2.imread(str(shared / "data/vos/Annotations/480p/car-shadow/00000.png"), 0) > 0
     assert masks.iou(sequence.truth.mask(0), first) == 1
-
-
-# -- TAP-Vid --------------------------------------------------------------------------------------------------
 
 
 def tapvid_entry(jpeg: bool = False) -> dict[str, object]:

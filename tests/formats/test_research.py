@@ -33,9 +33,6 @@ def dump(path, data):
     return path
 
 
-# -- YouTube-VIS ------------------------------------------------------------------------------------------------------
-
-
 def youtube_vis():
     videos = [
         {
@@ -142,9 +139,6 @@ def test_json_that_is_none_is_told(content, tmp_path):
 def raise_none(found):
     if not found:
         raise InputError("nothing is there")
-
-
-# -- TAO and BURST ----------------------------------------------------------------------------------------------------
 
 
 def tao():
@@ -408,9 +402,6 @@ def test_sav_as_published(tmp_path):
         dump(file, data | {key: value})
         with pytest.raises(FormatError, match=message):
             form.read_sequence(place, images=False)
-
-
-# -- YOLO -------------------------------------------------------------------------------------------------------------
 
 
 def test_yolo_as_ultralytics_tracks(tmp_path):

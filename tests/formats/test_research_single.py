@@ -28,9 +28,6 @@ def dump(path, data):
     return path
 
 
-# -- VOT --------------------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -112,9 +109,6 @@ def test_times_of_got10k_that_do_not_fit_are_told(tmp_path):
     path.with_name("s_time.txt").write_text("a\nb\n")
     with pytest.raises(FormatError, match="s_time.txt: not seconds"):
         form.read_tracks(path)
-
-
-# -- kin of OTB -------------------------------------------------------------------------------------------------------
 
 
 def test_uav123_takes_a_part_of_the_images(tmp_path):

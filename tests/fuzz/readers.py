@@ -47,9 +47,6 @@ def frames(n: int = 6) -> np.ndarray:
     )
 
 
-# -- pictures ---------------------------------------------------------------------------------------------------------
-
-
 def make_videos(folder: Path) -> None:
     import av
 
@@ -88,9 +85,6 @@ def read_image(folder: Path, path: Path) -> None:
     for image in vtlab.open_video(path):
         assert image.dtype == np.uint8
     vtlab.open_video(folder)
-
-
-# -- prompts, tracks, detections --------------------------------------------------------------------------------------
 
 
 def make_prompts(folder: Path) -> None:
@@ -244,9 +238,6 @@ def read_tapvid_video(folder: Path, path: Path) -> None:
         use(sequence.truth)
 
 
-# -- what vtlab itself keeps ------------------------------------------------------------------------------------------
-
-
 def make_session(folder: Path) -> None:
     import vtlab
     from vtlab.prompts import BoxPrompt
@@ -391,9 +382,6 @@ def read_archive(folder: Path, path: Path) -> None:
     from vtlab.benchmark import evaluate_folders
 
     len(evaluate_folders(folder / "in/truth", folder / "a.zip", "otb").table)
-
-
-# -- experiments, networks --------------------------------------------------------------------------------------------
 
 
 def make_experiment(folder: Path) -> None:

@@ -76,9 +76,6 @@ def test_the_harness_sees_crashes_hangs_memory_and_foreign_errors(tmp_path, monk
     assert found == {k: [k] if k else [] for k in ("", "crashes", "hangs", "greedy", "foreign")}
 
 
-# -- bombs ------------------------------------------------------------------------------------------------------------
-
-
 LAUGHS = "a: &a [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{c}: &{c} [{', '.join([f'*{before}'] * 10)}]\n" for before, c in itertools.pairwise("abcdefghi")
 )
@@ -442,8 +439,6 @@ def test_a_byte_order_mark_before_json_and_yaml(tmp_path):
     with pytest.raises(ExperimentError, match=r"no such notebook"):
         load_experiment(tmp_path / "e.yaml")
 
-
-# -- spreadsheets -----------------------------------------------------------------------------------------------------
 
 RUN = ["=1+1", "+1", "-2+3", "@SUM(A1)", "\t=1", "'=1", "''=x", "'quoted", "plain", '=A("x","y")', "a=b"]
 

@@ -23,9 +23,6 @@ def one(shift=0.0, n=N, **kwargs):
     return Tracks.of(np.arange(n), 1, box, size=(240, 320), **kwargs)
 
 
-# -- explain --------------------------------------------------------------------------------------------------------
-
-
 def test_explanation_adds_up_and_names_the_rules():
     truth = one(visible=np.arange(N) % 4 != 3)
     answer = one(np.linspace(0, 40, N))
@@ -53,9 +50,6 @@ def test_explanation_messages():
         explanation.explain(one(), one(), "otb", "pysot", metric="HOTA")
     with pytest.raises(InputError, match="2 tracks for 1 sequences"):
         explanation.explain([one(), one()], one(), "otb", "pysot")
-
-
-# -- calibration ----------------------------------------------------------------------------------------------------
 
 
 def test_calibration_by_hand():
@@ -117,9 +111,6 @@ def test_calibration_of_tracks():
     assert found.eaurc == pytest.approx(0)
 
 
-# -- quality --------------------------------------------------------------------------------------------------------
-
-
 def test_quality_of_boxes_masks_and_points():
     half = one(20)
     assert quality.of_truth(half, one(), "sot").quality.to_numpy() == pytest.approx(20 / 60)
@@ -146,9 +137,6 @@ def test_quality_of_boxes_masks_and_points():
     # 6 px are within 8 and 16 px of the five thresholds; frame 0 is the query's.
     assert quality.of_truth(pointed(6), pointed(0), "points").quality.tolist() == [pytest.approx(0.7), 1]
     assert quality.of_answers(pointed(6), pointed(0), "points").quality.tolist() == [1, pytest.approx(0.4), 1]
-
-
-# -- attributes -----------------------------------------------------------------------------------------------------
 
 
 def test_attributes_by_hand():
@@ -197,9 +185,6 @@ def test_breakdown():
     assert found.loc["fast", "without"] == pytest.approx(1)
     assert found.loc["fast", "rows"] == 20
     assert np.isnan(found.loc["small", "with"])
-
-
-# -- py-motmetrics --------------------------------------------------------------------------------------------------
 
 
 def crowd(seed, noise=0.0):

@@ -38,9 +38,6 @@ def pooled(truth, found, name="s"):
     ]
 
 
-# -- by hand ----------------------------------------------------------------------------------------------------------
-
-
 def test_an_interval_of_a_mean_is_students():
     values = [0.5, 0.6, 0.7, 0.8, 0.9]
     found = statistics.intervals(runs(values))["AJ"]
@@ -109,9 +106,6 @@ def test_what_one_clip_may_be_is_wider_than_where_the_mean_lies():
     assert np.isnan(statistics.spread(runs([0.1, 0.5]), "AJ")).all()
 
 
-# -- letters ----------------------------------------------------------------------------------------------------------
-
-
 def test_trackers_that_are_not_told_apart_share_a_letter():
     rng = np.random.default_rng(0)
     base = rng.uniform(0.3, 0.9, 20)
@@ -177,9 +171,6 @@ def test_seed_makes_it_repeatable_and_errors_say_why():
         statistics.leaderboard({"a": a, "b": b[:3]}, "AJ")
     with pytest.raises(InputError, match="no metric 'HOTA'"):
         statistics.paired(a, b, "HOTA")
-
-
-# -- simulations ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["leaderboard", "won", "side_by_side", "spreads"])

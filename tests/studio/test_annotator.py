@@ -53,9 +53,6 @@ def clicks(annotator) -> list[bool]:
     return next(f for f in annotator.view["figures"] if f["kind"] == "click")["positive"]
 
 
-# -- in a browser ----------------------------------------------------------------------------------------------
-
-
 @pytest.mark.browser
 @pytest.mark.parametrize("scale", [1.0, 2.0])
 @pytest.mark.parametrize("zoom", [1, 2])
@@ -280,9 +277,6 @@ def test_the_focus_is_seen_on_every_control(show, clip):
         assert outline == "solid", name
         seen.add(name)
     assert {"Box (b)", "Zoom in (+)", "Frame", "Frame number", "Label of object 1"} <= seen
-
-
-# -- without one -----------------------------------------------------------------------------------------------
 
 
 def test_without_a_front_end_the_saved_prompts_are_there(clip, tmp_path, monkeypatch):

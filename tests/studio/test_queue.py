@@ -268,9 +268,6 @@ def test_the_footage_must_be_known(clip):
         vtlab.annotate(vtlab.verdict(answers()), labels=["car"])
 
 
-# -- identities ------------------------------------------------------------------------------------------------
-
-
 def people() -> Tracks:
     """Two objects whose identities swap in the middle."""
     a, b = drift(0.1, 1), drift(0.1, 2, 2, HOME + 100)

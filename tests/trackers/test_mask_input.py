@@ -59,9 +59,6 @@ def test_every_tracker_of_masks_takes_the_same_prompts():
         assert TRACKERS.find(card.name).memory_policy
 
 
-# -- prompts ------------------------------------------------------------------------------------------------------
-
-
 def test_an_empty_mask(tracker):
     with pytest.raises(PromptError, match="mask is empty. Mark at least one pixel"):
         track(tracker, MaskPrompt.of(np.zeros((60, 90), bool)))
@@ -110,9 +107,6 @@ def test_the_256th_object_comes_late_and_what_is_done_is_kept(tracker):
     assert caught.value.tracks.frames.tolist() == [0, 1]
 
 
-# -- frames -------------------------------------------------------------------------------------------------------
-
-
 def test_a_video_whose_size_changes(tracker):
     tracker.init(Frame(0, 0.0, VIDEO[0]), Prompts(MaskPrompt.of(SQUARE)))
     with pytest.raises(InputError, match="Frame 1 is 60 x 60 px, those before were 90 x 60. .*cut the video"):
@@ -152,9 +146,6 @@ def test_a_1_pixel_object_on_a_4k_portrait_frame(made):
             tracker.size = params["size"]
     assert tracks.frames.tolist() == [0, 1]
     assert tracks.mask(0)[3000, 7]
-
-
-# -- objects ------------------------------------------------------------------------------------------------------
 
 
 def test_masks_never_overlap_and_boxes_scores_and_visible_fit_them(tracker):
@@ -223,9 +214,6 @@ def test_nothing_is_left_of_a_removed_object(tracker):
 
     np.testing.assert_array_equal(run(1), run(2))
     assert tracker._ids == [5, 1]
-
-
-# -- weights ------------------------------------------------------------------------------------------------------
 
 
 class RangeHandler(http.server.SimpleHTTPRequestHandler):

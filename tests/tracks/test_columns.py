@@ -160,9 +160,6 @@ def test_what_is_no_column_is_refused(changes, message):
         Tracks.of([0], [1], [[0, 0, 1, 1]], **changes)
 
 
-# -- the record -----------------------------------------------------------------------------------------------
-
-
 def test_the_record_is_typed_and_its_dict_is_what_was_given():
     meta = {
         "tracker": {"name": "ncc", "params": {"scale": 2}, "note": "mine"},
@@ -225,8 +222,6 @@ def test_a_file_of_a_later_version_is_refused(tmp_path):
     with pytest.raises(FormatError, match="version 3, this vtlab reads version 1 to 2"):
         Tracks.load(path)
 
-
-# -- frames ---------------------------------------------------------------------------------------------------
 
 VIDEO = open_video(np.zeros((40, 6, 8, 3), np.uint8))
 

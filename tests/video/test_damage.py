@@ -102,9 +102,6 @@ def test_any_damage_gives_frames_or_our_own_error(tmp_path: Path, name: str) -> 
                 assert frame.image.shape == (HEIGHT, WIDTH, 3)
 
 
-# -- errors --------------------------------------------------------------------------------------------------
-
-
 def _text(path: Path) -> Path:
     path.write_text("this is no video, whatever its name says\n" * 50)
     return path

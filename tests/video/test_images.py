@@ -23,8 +23,6 @@ def _strict():
         yield
 
 
-# -- several pictures in one file ----------------------------------------------------------------------------
-
 ANIMATED = {
     "a.webp": {"duration": 40, "lossless": True},
     "a.png": {"duration": 40},
@@ -102,9 +100,6 @@ def test_folder_of_stacks(tmp_path: Path) -> None:
     Image.fromarray(picture(12)).save(tmp_path / "s3.tif")
     with pytest.warns(VtlabWarning, match=r"mixes files of one picture .*s0\.tif holds 4"):
         assert len(open_video(tmp_path)) == 13
-
-
-# -- orientation, depth, colours -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -198,9 +193,6 @@ def test_cut_images_are_errors(tmp_path: Path, name: str) -> None:
         (tmp_path / name).write_bytes(data[: int(len(data) * share)])
         with pytest.raises(VideoError, match=rf"{name}.*Remedy"):
             open_video(tmp_path / name)[0]
-
-
-# -- names ---------------------------------------------------------------------------------------------------
 
 
 def _fill(folder: Path, names: list[str]) -> Path:

@@ -142,9 +142,6 @@ def test_columns_of_another_length_are_refused(tmp_path):
         Manifest.load(tmp_path / "missing.parquet")
 
 
-# -- marks ------------------------------------------------------------------------------------------------------------
-
-
 def test_marks_travel_small():
     marks = Marks.of_manifest(Manifest.of(open_video(scene("crowd", 200)), progress=False, cache=False))
     data = marks.to_dict()
@@ -193,9 +190,6 @@ def test_of_a_long_clip_evenly_spread_marks_travel(monkeypatch):
     monkeypatch.setattr(marks, "MOST_MARKS", 100)
     found = Marks.of_hashes({i: i.to_bytes(32, "big") for i in range(250)})
     assert found.frames.tolist() == list(range(0, 250, 3))
-
-
-# -- the first difference ---------------------------------------------------------------------------------------------
 
 
 def known(images: np.ndarray, frames: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:

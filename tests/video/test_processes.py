@@ -186,9 +186,6 @@ def test_data_loader_with_workers(clip: Path, start: str) -> None:
     _run(LOADED.format(start=start), clip)
 
 
-# -- changed while open --------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("by_rename", [True, False])
 def test_a_replaced_file_is_noticed(tmp_path: Path, by_rename: bool) -> None:
     path = encode(tmp_path / "a.mp4", 40, g="12")

@@ -119,9 +119,6 @@ def test_clock_that_goes_on_later_keeps_its_gap(tmp_path: Path) -> None:
     assert video.fps == 25
 
 
-# -- frame rates ---------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("pause", [600, 10_000, 3_600_000])
 def test_a_pause_does_not_change_the_rate(tmp_path: Path, pause: int) -> None:
     times = [40 * i + (pause if i >= 20 else 0) for i in range(60)]
@@ -138,9 +135,6 @@ def test_rates_of_time_stamps() -> None:
     assert usual_rate(np.cumsum([0, *([1 / 60 * 2, 1 / 60 * 3] * 40)])) == pytest.approx(24)
     assert usual_rate(np.array([0.0, 5.0, 10.0, 15.0])) == pytest.approx(0.2)
     assert usual_rate(np.zeros(5)) is usual_rate(np.zeros(1)) is None
-
-
-# -- which stream --------------------------------------------------------------------------------------------
 
 
 def _with_cover(path: Path, frames: int, sound: bool = False) -> Path:
@@ -277,9 +271,6 @@ def test_a_chosen_video_in_a_forked_child_and_a_session(two: Path, tmp_path: Pat
     assert Tracks.load(tmp_path / "t.parquet").size == (96, 96)
 
 
-# -- names ---------------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     "name", ["2024-01-01T12:30:05.mp4", "http:clip.mp4", "concat:a|b.mp4", "subfile,,a.mp4", "50%d.mp4"]
 )
@@ -293,9 +284,6 @@ def test_names_are_never_addresses(
     monkeypatch.chdir("/")
     assert number(video[7]) == 7
     assert number(next(video.frames(50)).image) == 50
-
-
-# -- the cases as reported -----------------------------------------------------------------------------------
 
 
 def _number(frame: np.ndarray) -> int:

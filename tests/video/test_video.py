@@ -222,9 +222,6 @@ def test_frame_rate_can_be_given(clip: Path) -> None:
         open_video(clip, fps=0)
 
 
-# -- images and arrays ---------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Twelve images numbered without leading zeros, with a text file beside them."""
@@ -282,9 +279,6 @@ def test_a_source_of_ones_own() -> None:
     assert [number(image) for image in Video(Painted())[::-1]] == list(range(7, -1, -1))
 
 
-# -- streams -------------------------------------------------------------------------------------------------
-
-
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -336,9 +330,6 @@ def test_stream_errors_name_the_address_and_keep_the_password(served: str) -> No
         open_video("gopher://example.org/a.mp4")
 
 
-# -- cost ----------------------------------------------------------------------------------------------------
-
-
 def test_importing_is_light() -> None:
     code = "import sys, vtlab.video; print({'av', 'cv2', 'PIL', 'torch', 'pandas', 'supervision'} & set(sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -361,9 +352,6 @@ def _target(descriptor: str) -> str:
         return os.readlink(f"/proc/self/fd/{descriptor}")
     except OSError:
         return ""
-
-
-# -- real videos ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.shared

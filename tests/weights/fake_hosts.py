@@ -75,8 +75,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._redirect("/moved/net.pth")
         return self._page(404, "nothing here")
 
-    # -- Google Drive --
-
     def _folder(self, folder: str) -> None:
         if "private" in self.server.habits:
             return self._page(404, "not found")
@@ -96,8 +94,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._page(200, "<html><title>Sign in</title></html>")
         return self._page(200, CONFIRM)
 
-    # -- the hub --
-
     def _hub(self, body: bool) -> None:
         known = self.headers.get("Authorization") == f"Bearer {TOKEN}"
         if "gated" in self.server.habits and not known:
@@ -107,8 +103,6 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if "/absent" in self.path:
             return self._page(404, "", {"X-Error-Code": "EntryNotFound"})
         return self._file(body, {"X-Repo-Commit": "0" * 40, "ETag": f'"{SHA}"'})
-
-    # -- bytes --
 
     def _file(self, body: bool, headers: dict[str, str] | None = None) -> None:
         if self.server.habits & {"401", "403", "429"}:

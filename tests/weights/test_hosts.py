@@ -59,9 +59,6 @@ def leftovers(tmp_path: Path) -> set[str]:
     return {p.name for p in folder.iterdir()} - {".lock"}
 
 
-# -- Google Drive -------------------------------------------------------------------------------------------
-
-
 def test_drive_folder_confirmation_page_and_a_broken_connection(drive: Hosts, tmp_path: Path) -> None:
     drive.breaks = 1
     assert weights.fetch(DRIVE, progress=False).read_bytes() == DATA
@@ -119,9 +116,6 @@ def test_without_gdown_the_extra_and_three_steps_are_named(server: Hosts, monkey
         weights.fetch(DRIVE)
 
 
-# -- Hugging Face hub ---------------------------------------------------------------------------------------
-
-
 def test_hub_and_its_own_cache_offline(hub: Hosts, tmp_path: Path, monkeypatch) -> None:
     path = weights.fetch(HUB, progress=False)
     assert path.read_bytes() == DATA
@@ -168,9 +162,6 @@ def test_without_the_hubs_library_the_address_is_asked(server: Hosts, monkeypatc
     assert asked == [HUB.url]
 
 
-# -- plain hosts and mirrors --------------------------------------------------------------------------------
-
-
 def test_redirects_and_refusals(server: Hosts) -> None:
     moved = WeightFile("net.pth", f"{server.url}/redirect/net.pth", None, len(DATA))
     assert weights.fetch(moved, progress=False).read_bytes() == DATA
@@ -211,9 +202,6 @@ def test_a_mirror_gives_what_lies_in_a_folder(server: Hosts, monkeypatch) -> Non
     monkeypatch.setenv("VTLAB_MIRROR", f"{server.url}/mirror")
     unnamed = WeightFile("net.pth", FOLDER + ROOT)
     assert weights.fetch(unnamed, progress=False).read_bytes() == DATA
-
-
-# -- all cards ----------------------------------------------------------------------------------------------
 
 
 def test_every_card_is_fetched_by_one_command_or_by_a_page_with_three_steps(tmp_path: Path) -> None:

@@ -174,8 +174,6 @@ class KalmanAssociator(Associator):
         """Indices of the frames that tentative tracks may still claim (`backfill`)."""
         return {index for seen in self._tentative.values() for index, _ in seen}
 
-    # -- hooks ------------------------------------------------------------------------------------------------
-
     def _read_settings(self, **settings: Any) -> CommonSettings:
         """The settings by which the method works, of what users give."""
         given: CommonSettings = self.Settings(**settings)
@@ -217,8 +215,6 @@ class KalmanAssociator(Associator):
     def _correct(self, rows: Rows, boxes: Array, scene: Scene, chosen: Rows) -> None:
         """Correct the tracks `rows` by their detections, rows `chosen` of the scene."""
         self._filter.update(rows, boxes)
-
-    # -- steps ------------------------------------------------------------------------------------------------
 
     def _choose(self, detections: sv.Detections, frame: Frame) -> None:
         """Take note of the first detections, whether they are oriented boxes: all are what these are."""

@@ -77,8 +77,6 @@ class Comparison:
         """The benchmark rule that was asked for a family; None = that of the sequence, or the family's default."""
         return self.rule.get(family) if isinstance(self.rule, Mapping) else self.rule
 
-    # -- numbers ----------------------------------------------------------------------------------------------
-
     @cached_property
     def _judged(self) -> list[tuple[Run, Part | str]]:
         """Every run on a sequence with truth, with its score, or why it can't be scored against that truth.
@@ -282,8 +280,6 @@ class Comparison:
         main = deciding_metric(frame, family)
         return Board(frame, FAMILIES[family].title, " ".join(caption), main, unranked=tuple(self._unfinished))
 
-    # -- the decision -----------------------------------------------------------------------------------------
-
     def choice(self, family: str | None = None) -> Choice:
         """Who is best of a family (the first one by default), as far as that is known, and why."""
         family = family or self.families[0]
@@ -328,8 +324,6 @@ class Comparison:
         """
         choice = self.choice(family)
         return None if choice.best is None else choice.best.label
-
-    # -- pictures ---------------------------------------------------------------------------------------------
 
     def plot(self) -> Figure:
         """The figure of a comparison: for each family its quality, its quality against latency, its timeline."""
@@ -422,8 +416,6 @@ class Comparison:
                 f"{', '.join(s.name for s in self.sequences)}."
             )
         return self.sequences[index]
-
-    # -- how it is made ---------------------------------------------------------------------------------------
 
     def _row(self, label: str) -> dict[str, Any]:
         runs = [r for r in self.runs if r.tracker == label]

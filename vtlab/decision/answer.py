@@ -76,8 +76,6 @@ class Verdict:
         self._rest = np.flatnonzero(~self._answered)
         self._draw(order)
 
-    # -- the frames ------------------------------------------------------------------------------------------
-
     def _measure_population(self) -> Population:
         parts, weights, k = [], [], len(self.trackers)
         for clip in self.clips.values():
@@ -167,8 +165,6 @@ class Verdict:
         done = [place for place in done if place in self._position]
         keep = np.random.default_rng([self.question.seed, 1]).permutation(len(done))[:AGAIN]
         return [done[i] for i in sorted(keep) if done[i][1] not in self.second[done[i][0]].looked]
-
-    # -- labels ----------------------------------------------------------------------------------------------
 
     def add(
         self,
@@ -267,8 +263,6 @@ class Verdict:
             position = self._rest[i]
             counted = self._quality[:, position] * self._count[position]
             race.add(None if self._unsure[position] else counted)
-
-    # -- the answer ------------------------------------------------------------------------------------------
 
     def disagreement(self) -> tuple[list[Place], Floats]:
         """Every frame that counts, and how much the trackers differ on it, 0 to 1."""

@@ -15,7 +15,7 @@ from vtlab.comparison import Comparison
 from vtlab.decision import conditions, store
 from vtlab.errors import InputError
 from vtlab.files import write_whole
-from vtlab.metrics.records import figures
+from vtlab.metrics.records import added, figures
 from vtlab.prompts import Prompts
 from vtlab.show.board import Board
 from vtlab.show.page import Page
@@ -142,9 +142,6 @@ def disturbed(decision: Decision) -> list[str]:
     return [f"Times disturbed by other work: {told}."] if told else []
 
 
-# -- what is needed to make it again --------------------------------------------------------------------------------
-
-
 def repeat(subject: Verdict | Comparison, limits: Limits, options: Sequence[Option]) -> dict[str, Any]:
     """Code, versions, machine, footage, prompts, trackers with the hashes of their weights, and the labels."""
     parts = _of_comparison(subject) if isinstance(subject, Comparison) else _of_verdict(subject)
@@ -235,11 +232,8 @@ def _digest(tracks: Tracks) -> str:
     return state.hexdigest()
 
 
-# -- text -----------------------------------------------------------------------------------------------------------
-
-
 def _texts(row: pd.Series) -> dict[str, str]:
-    growth = f"\u00a0({row['memory_slope']:+.2g})" if isfinite(row["memory_slope"]) else ""
+    growth = f"\u00a0({added(row['memory_slope'])})" if isfinite(row["memory_slope"]) else ""
     keeps = row["keeps"] if row["keeps"] == "yes" else f"{row['keeps']}: {row['why']}"
     late = isnan(row["p50_ms"]) and isfinite(row["latency_ms"])
     return {

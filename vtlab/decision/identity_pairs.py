@@ -105,8 +105,6 @@ class IdentityPairs:
         """Numbers of answers of each tracker at which something is said; in between nothing is."""
         return [n for n in levels(self.budget) if n >= FIRST]
 
-    # -- the questions ----------------------------------------------------------------------------------------
-
     def next(self) -> list[Pair]:
         """Questions that are open before the next look, mixed over the trackers; empty when the budget is spent.
 
@@ -228,8 +226,6 @@ class IdentityPairs:
                     if pair.key == key:
                         return pair, i
         raise InputError(f"There is no question {key!r} by now; answer those that next() gives.")
-
-    # -- what the answers say ----------------------------------------------------------------------------------
 
     def _at(self, n: int, error: float) -> NDArray[np.float64]:
         """(K, 3) value and bounds of each tracker after n draws; each bound fails with a chance of `error`."""
@@ -367,8 +363,6 @@ class IdentityPairs:
 
     def __repr__(self) -> str:
         return f"IdentityPairs({', '.join(self.trackers)}: {self.sentence})"
-
-    # -- the file -----------------------------------------------------------------------------------------------
 
     @property
     def key(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from vtlab import provenance
 from vtlab.contracts import Card
 from vtlab.decision.question import number
 from vtlab.errors import InputError, RegistryError
-from vtlab.metrics.records import figures
+from vtlab.metrics.records import added, figures
 from vtlab.registry import ASSOCIATORS, DETECTORS, SEGMENTERS, TRACKERS
 from vtlab.trackers.measure import ENOUGH, Timing
 from vtlab.trackers.memory import WARM, grown_mb, growth_mb, slope_mb
@@ -228,7 +228,7 @@ def _of_memory(cost: Cost, limit: float) -> Check:
         )
     if cost.slope_mb > 0.5:
         frames = 1000 * (limit - cost.memory_mb) / cost.slope_mb
-        told += f", growing by {cost.slope_mb:.2g} MB in 1,000 frames: at the limit after about {frames:,.0f}"
+        told += f", growing by {figures(cost.slope_mb)} MB in 1,000 frames: at the limit after about {frames:,.0f}"
     return Check("memory", True, told)
 
 
@@ -254,7 +254,7 @@ def _of_growth(cost: Cost, limit: float) -> Check:
     if not isfinite(value):
         return Check("growth", None, f"{2 * WARM} frames are needed to tell its growth")
     kept = True if high <= limit else False if low > limit else None
-    told = f"{value:+.2g} MB in 1,000 frames, between {low:+.2g} and {high:+.2g}"
+    told = f"{added(value)} MB in 1,000 frames, between {added(low)} and {added(high)}"
     return Check("growth", kept, told, "" if kept else f"{figures(high)} MB more in 1,000 frames")
 
 
@@ -273,9 +273,6 @@ def _elsewhere(record: Record) -> str:
     if not there or all(there.get(k) == here.get(k) for k in keys):
         return ""
     return ", ".join(str(there[k]) for k in ("gpu", "processor") if k in there) or "unknown"
-
-
-# -- licences ------------------------------------------------------------------------------------------------------
 
 
 def licence_of(records: Sequence[Record]) -> tuple[str, bool | None]:

@@ -160,8 +160,6 @@ class Decision:
             return f"It takes {' and '.join(ways)} to let {option.label}{gain} in."
         return f"{option.label}{gain} is out: {_missed(option)}."
 
-    # -- the card ------------------------------------------------------------------------------------------------
-
     def to_html(self) -> str:
         """The card as one HTML page that needs no network."""
         return card.page(self).to_html()

@@ -81,8 +81,6 @@ class Archive:
         if recover:
             self.recover()
 
-    # -- what is there ----------------------------------------------------------------------------------------
-
     def done(self) -> frozenset[str]:
         """Keys of all results."""
         return frozenset(self._keys("provenance"))
@@ -135,8 +133,6 @@ class Archive:
             if folder.is_dir():
                 return {_named(file): Tracks.load(file) for file in sorted(folder.glob("part-*.parquet"))}
         return {}
-
-    # -- writing ----------------------------------------------------------------------------------------------
 
     def begin(self, key: str, run: str) -> Path:
         """Make the folder that a cell works in; what it leaves in its `files` is kept with the result."""
@@ -216,8 +212,6 @@ class Archive:
 
         table = pa.table(dict(rows))
         write_whole(self.folder / "cells.parquet", lambda part: pq.write_table(table, part))
-
-    # -- keeping it whole -------------------------------------------------------------------------------------
 
     @contextmanager
     def held(self) -> Iterator[bool]:

@@ -167,9 +167,6 @@ def _worse(sequence: Sequence, name: str, options: Any, seed: int) -> Sequence:
     return replace(corrupt(sequence, name, given.get("severity", 3), seed=seed), name=sequence.name)
 
 
-# -- reading a specification ------------------------------------------------------------------------------------------
-
-
 def clips(entries: Any, folder: Path, where: str) -> list[Clip]:
     """The clips of a specification's `data`.
 

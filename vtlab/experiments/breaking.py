@@ -191,9 +191,6 @@ class _Runs:
         return [float(part.mean()) if len(part) else nan for part in parts]
 
 
-# -- what follows from it ---------------------------------------------------------------------------------------------
-
-
 def points(store: Store, quality: float | None = None) -> list[BreakingPoint]:
     """The breaking point of each tracker on each ladder.
 

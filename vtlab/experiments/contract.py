@@ -6,7 +6,7 @@ for. Each cell must run alone (`limits: {alone: true}`), since it measures time.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Sequence as Several
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,7 @@ from vtlab.errors import ExperimentError, InputError
 from vtlab.experiments import curves
 from vtlab.experiments.axes import Method
 from vtlab.experiments.footage import Shown, held, moved
-from vtlab.metrics.records import figures
+from vtlab.metrics.records import added, figures
 from vtlab.prompts.fit import fitting_prompts
 from vtlab.registry import TRACKERS
 from vtlab.sequence import Sequence
@@ -112,9 +112,6 @@ def to_and_fro(video: Video, frames: int) -> Video:
     )
 
 
-# -- what a report shows ----------------------------------------------------------------------------------------------
-
-
 def limits_of(store: Store) -> Limits:
     """The limits that the specification's `report` gives.
 
@@ -182,7 +179,7 @@ def _listed(tracker: str, cost: Cost, found: Several[Check]) -> dict[str, str]:
         text = _ranged(cost.timing.percentile_ms(share), *cost.timing.bounds_ms(share))
         row[f"{name} ms"] = _marked(text, kept, limit_of.get(name, ""))
     row["memory MB"] = _marked(figures(cost.memory_mb), kept, "memory")
-    row["growth MB"] = _marked(_ranged(*cost.growth, form="{:+.2g}"), kept, "growth")
+    row["growth MB"] = _marked(_ranged(*cost.growth, said=added), kept, "growth")
     row["ms an object"] = _marked(figures(object_ms(cost.by_objects)), kept, "objects")
     row["why"] = "; ".join(c.why for c in found if not c.kept)
     return row
@@ -195,9 +192,9 @@ def _marked(text: str, kept: Mapping[str, bool | None], limit: str) -> str:
     return f"{_MARKS[kept[limit]]} {text}" if limit in kept else text
 
 
-def _ranged(value: float, low: float, high: float, form: str = "") -> str:
+def _ranged(value: float, low: float, high: float, said: Callable[[float], str] = figures) -> str:
     def told(number: float) -> str:
-        return "?" if not np.isfinite(number) else form.format(number) if form else figures(number)
+        return said(number) if np.isfinite(number) else "?"
 
     if not np.isfinite(value):
         return "–"

@@ -257,9 +257,6 @@ def _row(found: Labelled, goals: Several[float], budgets: Several[float]) -> dic
     return row
 
 
-# -- what a report shows ----------------------------------------------------------------------------------------------
-
-
 def sections(store: Store) -> list[curves.Section]:
     """The part of the report: seconds and figures at each goal, and the curve."""
     rows = store.results()

@@ -179,9 +179,6 @@ def _refuse_larger(path: Path, most: int, kind: type[VtlabError]) -> None:
         raise kind(f"{path}: {size} bytes, at most {most} are read of such a file.")
 
 
-# -- Parquet ----------------------------------------------------------------------------------------------------------
-
-
 def read_parquet(path: str | Path, expected: str) -> pa.Table:
     """Read a Parquet file whose content fits bounds that are checked before anything is unpacked.
 
@@ -261,9 +258,6 @@ def _unpacked(column: pa.ChunkedArray) -> int:
         return int(column.nbytes)
     sizes = [pc.sum(pc.take(pc.binary_length(c.dictionary), c.indices)).as_py() for c in column.chunks]
     return sum(size or 0 for size in sizes)
-
-
-# -- YAML -------------------------------------------------------------------------------------------------------------
 
 
 def read_yaml(text: str, where: object, kind: type[VtlabError] = FormatError) -> Any:

@@ -118,8 +118,6 @@ class Format(ABC):
     repeats: bool = False
     package: str = ""
 
-    # -- finding ----------------------------------------------------------------------------------------------
-
     @abstractmethod
     def places(self, root: Path) -> Iterable[Place]:
         """Every sequence at or below `root`; `find` checks and orders them."""
@@ -179,8 +177,6 @@ class Format(ABC):
     @abstractmethod
     def sniff(self, path: Path) -> bool:
         """Whether `path` looks like this format and no other."""
-
-    # -- reading and writing ----------------------------------------------------------------------------------
 
     @abstractmethod
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
@@ -256,9 +252,6 @@ class Format(ABC):
     def first(self) -> int:
         """Number of the first frame in results."""
         return self.frame_base if self.first_frame is None else self.first_frame
-
-
-# -- helpers of the formats -----------------------------------------------------------------------------------
 
 
 def absolute(path: Path) -> Path:

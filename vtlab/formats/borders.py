@@ -20,9 +20,6 @@ Array = NDArray[np.float64]
 _CORNERS = 64  # of an ellipse
 
 
-# -- boxes --------------------------------------------------------------------------------------------------------
-
-
 def from_inclusive(boxes: ArrayLike) -> Array:
     """Edges of (..., 4) boxes given by their first and last column and row: [0, 0, 9, 9] is ten pixels wide."""
     return np.asarray(boxes, np.float64) + np.array([0, 0, 1, 1])
@@ -57,9 +54,6 @@ def crop_boxes(boxes: ArrayLike, size: tuple[int, int]) -> Array:
     cut = np.clip(np.asarray(boxes, np.float64), 0.0, (size[1], size[0], size[1], size[0]))
     gone = (cut[..., 2:] <= cut[..., :2]).any(axis=-1, keepdims=True)
     return np.where(gone, np.nan, cut)
-
-
-# -- turned boxes -------------------------------------------------------------------------------------------------
 
 
 def corners(boxes: ArrayLike, angle: ArrayLike) -> Array:
@@ -103,9 +97,6 @@ def from_pivot(boxes: ArrayLike, angle: ArrayLike) -> Array:
     return np.where(a[..., None] == 0, b, moved)
 
 
-# -- masks --------------------------------------------------------------------------------------------------------
-
-
 def to_crop(mask: masks.Mask) -> tuple[int, int, masks.Mask]:
     """Left, top, and the part of a mask (H, W) that holds all its pixels; raises `InputError` for one without any."""
     box = masks.to_box(mask)
@@ -134,9 +125,6 @@ def row_runs(mask: masks.Mask) -> list[int]:
 def from_row_runs(runs: Sequence[int], height: int, width: int) -> masks.Mask:
     """The mask whose runs along the rows these are; raises `InputError` unless they fill it."""
     return masks.decode(masks.from_runs(np.asarray(runs), height, width, "rows"), height, width)
-
-
-# -- outlines -----------------------------------------------------------------------------------------------------
 
 
 def rings_of(mask: masks.Mask) -> tuple[Array, ...]:

@@ -141,9 +141,6 @@ def _some(frames: Ints) -> str:
     return told + (f", ... {frames[-1]}" if len(frames) > 6 else "")
 
 
-# -- tracks -----------------------------------------------------------------------------------------------------------
-
-
 def _tracks(tracks: Tracks, rows: Ints, there: Ints, ways: _Ways) -> tuple[Tracks, tuple[Loss, ...]]:
     losses = lost("seconds", tracks)
     columns: dict[str, Any] = {name: values[rows] for name, values in tracks.columns().items()}
@@ -219,9 +216,6 @@ def _record(tracks: Tracks, ways: _Ways) -> Any:
         events=events,
         extra={**record.extra, "carried_from": told},
     )
-
-
-# -- prompts ----------------------------------------------------------------------------------------------------------
 
 
 def _prompts(prompts: Prompts, rows: Ints, there: Ints, ways: _Ways) -> Prompts:

@@ -91,9 +91,6 @@ def _is_annotations(path: Path) -> bool:
     return b"<annotations" in beginning(path, 4096)
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
 def read_cvat(path: str | Path) -> Tracks:
     """Read a file of CVAT for video.
 

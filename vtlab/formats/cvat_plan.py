@@ -30,8 +30,6 @@ class Plan(OneFigure):
         source = tracks.record.source
         self.start, self.step = (0, 1) if source is None or source.span[1] < 1 else source.span
 
-    # -- what is written how ----------------------------------------------------------------------------------
-
     def _numbered(self) -> dict[int, int]:
         """Object id -> number of its track: the host's where they are such numbers, else its own."""
         ids, hosts = self.ids, IdMap.of(self.given.record)
@@ -102,8 +100,6 @@ class Plan(OneFigure):
         return {
             n: v for n, v in told.items() if n in declared and not declared[n][0] and _kept(v, declared[n][1])
         }
-
-    # -- the ledger -------------------------------------------------------------------------------------------
 
     def losses(self) -> dict[str, Loss]:
         """What these tracks say that the file doesn't, beyond what no file of CVAT can say."""

@@ -115,8 +115,6 @@ class Reader:
             raise self._wrong(f"not XML ({expat.errors.messages.get(error.code, error.code)})") from None
         return self.task
 
-    # -- events -----------------------------------------------------------------------------------------------
-
     def _wrong(self, what: str) -> FormatError:
         return FormatError(f"{self.path}, line {self._parser.CurrentLineNumber}: {what}.")
 
@@ -205,8 +203,6 @@ class Reader:
         elif tag == "svg":
             self._label.nodes, self._label.lines = _svg(text)
 
-    # -- the task ---------------------------------------------------------------------------------------------
-
     def _frames(self) -> None:
         """Take what the task says of its frames."""
         meta, task = self._meta, self.task
@@ -253,8 +249,6 @@ class Reader:
         if not found or any(len(p) != 4 or not abs(p[1]) + abs(p[2]) < 1e9 for p in found):
             raise self._wrong(f"points should be x,y;x,y and so on, got {text[:40]!r}")
         return found  # type: ignore[return-value]
-
-    # -- figures ----------------------------------------------------------------------------------------------
 
     def _figure(self, shape: dict[str, str]) -> None:
         track, task = self._track, self.task

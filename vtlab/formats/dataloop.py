@@ -105,9 +105,6 @@ def _looks(path: Path) -> bool:
     )
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
 def read_dataloop(path: str | Path) -> Tracks:
     """Read the annotations of a video; every frame of it counts as looked at.
 
@@ -295,8 +292,6 @@ class _Annotation:
             figure.label, figure.score = self.label, self.score
             figure.attributes = told if isinstance(told, dict) and told else None
         return [*found.values()]
-
-    # -- geometry -----------------------------------------------------------------------------------------------------
 
     def _shape(self, figure: Figure, data: Any, number: int) -> None:
         where = f"{self.where}, frame {figure.frame}"

@@ -76,8 +76,6 @@ class Plan(OneFigure):
         chain = [[k, k + 1] for k in range(int(counts.max()) - 1)]
         return "polyline" if lines and [list(pair) for pair in lines] == chain else "pose"
 
-    # -- runs -----------------------------------------------------------------------------------------------------
-
     def _cut(self) -> tuple[list[Rows], NDArray[np.bool_], NDArray[np.bool_]]:
         """Runs of rows that are one annotation, (N,) which rows begin one, and which lie in one that a machine made."""
         tracks, order = self.given, self.order[self.written[self.order]]
@@ -131,8 +129,6 @@ class Plan(OneFigure):
 
     def _own(self, row: int) -> Any:
         return self.points.take(np.arange(self.spans[row], self.spans[row + 1]))
-
-    # -- what is written ------------------------------------------------------------------------------------------
 
     def item(self, name: str) -> dict[str, Any]:
         """The video."""
@@ -272,8 +268,6 @@ class Plan(OneFigure):
             return _picture(mask)
         at = [self._at(place) for place in range(self.spans[row], self.spans[row + 1])]
         return at[0] if kind == "point" else [at]
-
-    # -- the ledger -----------------------------------------------------------------------------------------------
 
     def losses(self) -> dict[str, Loss]:
         """What these tracks say that the file doesn't, beyond what no file of Dataloop can say."""

@@ -112,9 +112,6 @@ def _looks(path: Path) -> bool:
     )
 
 
-# -- writing ----------------------------------------------------------------------------------------------------------
-
-
 def _single(plan: PosePlan) -> bool:
     """Whether the file is one of a single animal, which has no name in it."""
     return list(plan.hosts.values()) in ([], ["1"])
@@ -142,9 +139,6 @@ def _rows(plan: PosePlan, looked: NDArray[np.int64], truth: bool) -> Iterator[tu
                 values = [*(p.xy[k] - CENTRE).tolist(), float(p.score[k])]
                 cells[at : at + width] = values[:width]
         yield frame, cells
-
-
-# -- reading ----------------------------------------------------------------------------------------------------------
 
 
 def _read(path: Path, source: str) -> Tracks:

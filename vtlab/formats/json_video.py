@@ -218,9 +218,6 @@ class ListedVideos(JsonVideo):
         return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
 
 
-# -- content of a file ------------------------------------------------------------------------------------------------
-
-
 @lru_cache(maxsize=2)
 def _opened(path: Path, changed: int) -> Any:
     return read_json(path, "JSON", most=MOST_BYTES)
@@ -392,9 +389,6 @@ def tracks_of_masks(
             source=source,
             size=size,
         )
-
-
-# -- names and numbers ------------------------------------------------------------------------------------------------
 
 
 def categories(data: Mapping[str, Any], path: Path) -> dict[int, str]:

@@ -136,9 +136,6 @@ def label_config(labels: Iterable[str], fps: float = FPS) -> str:
     )
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
 def _looks(path: Path) -> bool:
     head = beginning(path)
     dataloop = b'"snapshots_"' in head or b'"mimetype"' in head

@@ -141,9 +141,6 @@ def _moved(
     return lost("rounding", tracks, told.format("{}", off.max(initial=0.0)), bad) if bad.any() else {}
 
 
-# -- what tracks may hold -----------------------------------------------------------------------------------------
-
-
 def given(column: NDArray[np.object_] | None, rows: int) -> Rows:
     """(rows,) where a column of objects is not None."""
     return np.zeros(rows, bool) if column is None else np.array([x is not None for x in column], bool)

@@ -138,9 +138,6 @@ def _rings(ignored: Tracks, row: int) -> list[NDArray[np.float64]]:
     return [np.array([(x1, y1), (x2, y1), (x2, y2), (x1, y2)])]
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
 class _File:
     """A file of one sequence, checked."""
 
@@ -278,9 +275,6 @@ def _kinds(data: Mapping[str, Any], path: Path) -> tuple[dict[int, str], tuple[s
     if not all(p and all(v % 1 == 0 and 1 <= v <= len(names) for v in p) for p in pairs):
         raise FormatError(f"{path}, 'categories': 'skeleton' should be pairs of points, counted from 1.")
     return js.categories(data, path), tuple(names), [[int(a) - 1, int(b) - 1] for a, b in pairs]
-
-
-# -- writing ----------------------------------------------------------------------------------------------------------
 
 
 class _Plan(Planned):

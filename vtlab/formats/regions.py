@@ -95,9 +95,6 @@ def region_of(values: Any, where: str) -> Region:
     return found
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
 def _region(text: str, where: str) -> Region:
     mask = text.startswith("m")
     try:
@@ -251,9 +248,6 @@ def _values(path: Path, name: str, count: int) -> NDArray[np.float64] | None:
     if len(values) != count or np.isinf(values).any():
         raise FormatError(f"{file}: expected {count} finite numbers, one a line, got {len(values)}.")
     return values
-
-
-# -- writing ----------------------------------------------------------------------------------------------------------
 
 
 def regions_of(tracks: Tracks) -> list[Region]:

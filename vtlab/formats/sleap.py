@@ -110,9 +110,6 @@ def _looks(path: Path) -> bool:
     return beginning(path, 8) == b"\x89HDF\r\n\x1a\n"
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
 @lru_cache(maxsize=2)
 def _kept(path: Path, changed: int) -> Any:
     """A project; its tables are counted before anything of them is unpacked."""
@@ -207,9 +204,6 @@ def _pose(one: Any, owner: str, frame: int, poses: Poses, number: dict[str, int]
     score = float(np.clip(one.score, 0, 1)) if machine else 1.0
     if len(table):
         poses.add(frame, owner, table, "tracked" if machine else "manual", score)
-
-
-# -- writing ----------------------------------------------------------------------------------------------------------
 
 
 def _labels(tracks: Tracks, name: str, kind: Kind) -> Any:

@@ -140,9 +140,6 @@ def _add_to_project(root: Path, plan: Plan, annotation: Mapping[str, Any]) -> No
     write_whole(root / _IDS, json.dumps(ids) + "\n")
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
 def _list(entry: Any, name: str, where: object) -> list[Any]:
     """A list of objects of an entry; [] where there is none."""
     found = entry.get(name) if isinstance(entry, Mapping) else None

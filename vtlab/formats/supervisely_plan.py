@@ -102,8 +102,6 @@ class Plan(Planned):
             "nodes": {str(k): {"loc": xy, **({} if seen else {"disabled": True})} for k, xy, seen in told}
         }
 
-    # -- tags -------------------------------------------------------------------------------------------------
-
     def tags(self, object_id: int) -> list[dict[str, Any]]:
         """Attributes of an object, and those of its rows as ranges of frames."""
         fixed = (self.given.record.objects or {}).get(str(object_id)) or {}
@@ -123,8 +121,6 @@ class Plan(Planned):
                     ranges.append([frame, frame])
         found += [{"name": n, **_said(v), "frameRange": r} for (n, v), ranges in told.items() for r in ranges]
         return [tag | {"key": key_of("tag", object_id, n)} for n, tag in enumerate(found)]
-
-    # -- the file ---------------------------------------------------------------------------------------------
 
     def annotation(self, name: str) -> dict[str, Any]:
         """The annotation of the video."""
@@ -214,8 +210,6 @@ class Plan(Planned):
         if kind != "line" or object_id not in self.ids:
             return []
         return [list(p) for p in (self.given.record.edges or {}).get(str(object_id)) or ()]
-
-    # -- the ledger -------------------------------------------------------------------------------------------
 
     def losses(self) -> dict[str, Loss]:
         """What these tracks say that the files don't, beyond what no annotation of Supervisely can say."""

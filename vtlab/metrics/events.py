@@ -178,8 +178,6 @@ class _Scene:
             pairs, truth_box, answer_box, match, similarity, previous, size or true.size or tracks.size
         )
 
-    # -- events -----------------------------------------------------------------------------------------------
-
     def identity_rows(self) -> list[tuple[Any, ...]]:
         """Identity switches with their causes."""
         now, before = mot.switches(self.pairs, self.match)
@@ -259,8 +257,6 @@ class _Scene:
                 return "out of view"
         return "localisation" if self.best_similarity[row] >= _NEAR else "missed detection"
 
-    # -- measures ---------------------------------------------------------------------------------------------
-
     @cached_property
     def coverage(self) -> Array:
         """Part of each true box that lies under the true box that covers it most and reaches further down."""
@@ -313,8 +309,6 @@ class _Scene:
         track = self.pairs.truth.track
         order = np.argsort(track, kind="stable")
         return np.split(order, np.flatnonzero(np.diff(track[order])) + 1) if len(order) else []
-
-    # -- oracles ----------------------------------------------------------------------------------------------
 
     def score_against(self, answer: _Answer) -> pairing.Pairs:
         """Pair truth with a repaired answer."""

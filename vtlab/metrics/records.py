@@ -109,6 +109,13 @@ def figures(value: float) -> str:
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
+def added(value: float) -> str:
+    """What was added, with its sign and two figures, never as a power of ten; a dash where it isn't known."""
+    if not math.isfinite(value):
+        return "–"
+    return f"{value:+.0f}" if abs(value) >= 10 else f"{value:+.2g}"
+
+
 def apart(value: float) -> str:
     """A distance of two fractions as a sentence has it, where the fractions are printed as per cent."""
     shown = f"{100 * value:.3g}"

@@ -143,8 +143,6 @@ class Http(Door):
         header = {"Content-Disposition": f'attachment; filename="{shown}"'}
         return Answer(body, kind="application/octet-stream", headers=header)
 
-    # -- parts of requests ------------------------------------------------------------------------------------
-
     def _job(self, call: Call) -> Job:
         job = self.core.jobs.get(call.path.get("job"))
         if job.about.get("door") != self.name:

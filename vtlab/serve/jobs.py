@@ -111,8 +111,6 @@ class Job:
         self._changed = threading.Condition()
         self._watchers: list[Callable[[], None]] = []
 
-    # -- for its work -----------------------------------------------------------------------------------------
-
     def put(self, *rows: Any, steps: int = 0) -> None:
         """Add results and count steps; raises `StopJob` where the job should end."""
         with self._changed:
@@ -139,8 +137,6 @@ class Job:
             )
         if self.cancel.is_set():
             raise StopJob
-
-    # -- for those who asked ----------------------------------------------------------------------------------
 
     @property
     def ended(self) -> bool:
@@ -181,8 +177,6 @@ class Job:
     def _tell(self) -> None:
         for told in tuple(self._watchers):
             told()
-
-    # -- for the queue ----------------------------------------------------------------------------------------
 
     def run(self) -> None:
         """Do the work in this thread."""

@@ -92,8 +92,6 @@ class Supervisely(Door):
         """See `Door`."""
         return frozenset({"POST /track-api-files"})
 
-    # -- what it is -------------------------------------------------------------------------------------------
-
     def geometries(self) -> list[str]:
         """Geometries that a tracker of this server follows."""
         found = []
@@ -156,8 +154,6 @@ class Supervisely(Door):
             "task_type": "tracking",
             "deploy_params": {},
         }
-
-    # -- results written to the host --------------------------------------------------------------------------
 
     def track(self, call: Call) -> dict[str, Any]:
         """Follow figures of the host's, write what is found there."""
@@ -287,8 +283,6 @@ class Supervisely(Door):
             if teller.progress((frame, frame), job.done, job.total, tracked):
                 job.stop()
 
-    # -- results in the answer --------------------------------------------------------------------------------
-
     def track_api(self, call: Call) -> Later:
         """Follow geometries through a video of the host's: a row for each frame, an entry for each geometry."""
         context = _context(call, ("videoId", "frameIndex", "frames", "input_geometries"))
@@ -348,8 +342,6 @@ class Supervisely(Door):
         ):
             job.put([given.written(found, size) for found in answers], steps=1)
 
-    # -- what waits -------------------------------------------------------------------------------------------
-
     def pop(self, call: Call) -> dict[str, Any]:
         """Results that wait, of `frameRange` if it is given, once; and how it stands."""
         context, job = self._job(call)
@@ -408,8 +400,6 @@ class Supervisely(Door):
             raise RefusedError("The context lacks 'inference_request_uuid'.")
         return context, self.core.jobs.get(name)
 
-    # -- a detector -------------------------------------------------------------------------------------------
-
     def tracking_by_detection(self, call: Call) -> dict[str, Any]:
         """Find and follow objects by themselves, write them to the host."""
         body = fields_of(call.body, "The request")
@@ -432,8 +422,6 @@ class Supervisely(Door):
 
         self.core.jobs.submit(client, work, 1, track_id=str(state.get("trackId")), door=self.name)
         return {"message": "Track task started."}
-
-    # -- parts of requests ------------------------------------------------------------------------------------
 
     def _host(self, call: Call) -> tuple[Host, str]:
         """The host that a request names, if it may be asked; and who asks, by the token."""

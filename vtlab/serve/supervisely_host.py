@@ -42,8 +42,6 @@ class Host:
         """Close the connection."""
         self._link.close()
 
-    # -- what it has ------------------------------------------------------------------------------------------
-
     def video(self, video_id: int, limit: int) -> Video:
         """A video whose frames are fetched as they are needed; of at most `limit` frames."""
         info = self.call("videos.info", {"id": video_id, "forceMetadataForLinks": True})
@@ -72,8 +70,6 @@ class Host:
         if not isinstance(found, Mapping) or "geometry" not in found:
             raise HostError(f"The server knows no figure {figure_id}.")
         return found
-
-    # -- what it is told --------------------------------------------------------------------------------------
 
     def add(self, video_id: int, figures: Sequence[Mapping[str, Any]]) -> None:
         """Write figures."""

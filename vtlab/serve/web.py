@@ -102,8 +102,6 @@ class _Desk:
         self._rates = Rates(core.limits.rate)
         self._uploading = asyncio.Semaphore(_UPLOADS)
 
-    # -- who may come in --------------------------------------------------------------------------------------
-
     def admitted(self, scope: Mapping[str, Any]) -> dict[str, Any]:
         """The request without the token in its path; raises `RefusedError` for whoever shows none, or asks too much."""
         self._rates.check(_client(scope))
@@ -130,8 +128,6 @@ class _Desk:
     async def health(self, _: Any) -> Any:
         """That it lives, and how many jobs wait or work."""
         return _json({"status": "ok", "jobs": self._core.jobs.count})
-
-    # -- reading ----------------------------------------------------------------------------------------------
 
     def answering(self, door: Door, handler: Handler, upload: bool) -> Callable[[Any], Awaitable[Any]]:
         """The endpoint of a handler."""
@@ -209,8 +205,6 @@ class _Desk:
     def _call(request: Any, **more: Any) -> Call:
         path, query = dict(request.path_params), dict(request.query_params)
         return Call(client=_client(request.scope), path=path, query=query, **more)
-
-    # -- sending ----------------------------------------------------------------------------------------------
 
     @staticmethod
     def _sent(found: Any) -> Any:
@@ -293,9 +287,6 @@ async def _lines(lines: Lines) -> AsyncIterator[bytes]:
                 await changed.wait()
                 changed.clear()
     yield as_json(lines.last(lines.job)) + b"\n"
-
-
-# -- running it ---------------------------------------------------------------------------------------------------
 
 
 def is_loopback(host: str) -> bool:

@@ -40,8 +40,6 @@ class Edits(History):
         """Frames on which a person said something of the object, ascending."""
         return self._state.key_frames(object_id)
 
-    # -- what a person says -----------------------------------------------------------------------------------
-
     def add(self, prompts: Any) -> None:
         """Add key figures: of new objects, or corrections of known ones (see `correct`).
 
@@ -232,8 +230,6 @@ class Edits(History):
         self._frame(start)
         spans = joined(self._state.checked.get(object_id, ()), np.arange(start, max(stop, start + 1)))
         self._commit(checked={**self._state.checked, object_id: spans})
-
-    # -- identities -------------------------------------------------------------------------------------------
 
     @alone
     def swap(self, first: int, second: int, frame: int) -> None:

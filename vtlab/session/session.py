@@ -134,8 +134,6 @@ class Session(Edits):
             f"{len(s.predicted)} predicted rows)"
         )
 
-    # -- tracking ---------------------------------------------------------------------------------------------
-
     def retrack(
         self,
         start: int | None = None,

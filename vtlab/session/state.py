@@ -266,8 +266,6 @@ class State:
             )
         return Prompts(forward if ahead else ()), Prompts(backward if back else ())
 
-    # -- rows --------------------------------------------------------------------------------------------------
-
     def rows_at(self, pairs: Iterable[tuple[int, int]]) -> dict[tuple[int, int], int]:
         """(object id, frame) -> its row among the predictions, for those that have one."""
         rows, found = self.predicted, {}

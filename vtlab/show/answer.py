@@ -148,8 +148,6 @@ class Choice:
         parts = [f"{self.title}: {self._rank(self.top)}{self._cheap()}{self._budget()}."]
         return " ".join([*parts, *self._unfinished(), *self.seen])
 
-    # -- pieces -------------------------------------------------------------------------------------------------
-
     def _unknown(self) -> str:
         if not self.ran:
             return f"no {self.family!r} tracker could be judged; the notes in the table say why."

@@ -86,8 +86,6 @@ class AnnotatorState(Handling):
         self.selected = start.object_ids[0] if len(start) else 1
         self.message = self._news = ""
 
-    # -- what there is ----------------------------------------------------------------------------------------
-
     @property
     def prompts(self) -> Prompts:
         """All figures as prompts. Clicks and the box around them are means: where they gave a mask, it alone counts."""
@@ -184,8 +182,6 @@ class AnnotatorState(Handling):
     def _drawn(self, p: Prompt, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Pixels of a figure's mask that are painted."""
         return mask
-
-    # -- edits ------------------------------------------------------------------------------------------------
 
     def act(self, edit: Mapping[str, Any]) -> None:
         """Carry out an edit sent by the browser: {"do": name, ...}; a refused one leaves its reason in `message`."""
@@ -359,8 +355,6 @@ class AnnotatorState(Handling):
         if self._redo:
             self._undo.append(self._now)
             self._step_to(self._redo.pop())
-
-    # -- how ---------------------------------------------------------------------------------------------------
 
     def _here(self) -> dict[str, Any]:
         return {"object_id": self.selected, "frame": self.frame}

@@ -107,8 +107,6 @@ class CorrectorState(SessionState):
         self._watched_from: int | None = None
         self._shown: State | None = None
 
-    # -- what there is ----------------------------------------------------------------------------------------
-
     @property
     def file(self) -> Path | None:
         """File that follows every change."""
@@ -136,8 +134,6 @@ class CorrectorState(SessionState):
         left = len(self.doubts)
         self._shown = self.session.state
         return {**super().view(), "undo": undo, "redo": redo, "tracking": tracking, "doubts": left}
-
-    # -- edits ------------------------------------------------------------------------------------------------
 
     def catch_up(self) -> bool:
         """Whether the session changed since it was shown, by another widget on it or from a cell."""
@@ -304,8 +300,6 @@ class CorrectorState(SessionState):
             )
         self.session.interpolate(None if everything else [self.selected])
 
-    # -- review -----------------------------------------------------------------------------------------------
-
     def doubt(self, step: int) -> None:
         """Show the next (1) or the previous (-1) doubtful place, and select its object."""
         here, places = (self.frame, self.selected), self.doubts
@@ -333,8 +327,6 @@ class CorrectorState(SessionState):
         first, end = min(d.first for d in places), max(d.end for d in places)
         self.session.looks_right(self.selected, first, end)
         self.doubt(1)
-
-    # -- tracking ---------------------------------------------------------------------------------------------
 
     def track(self, direction: Direction, everything: bool = False) -> None:
         """Track in the background: forward or backward from this frame, or all of it both ways (`Session.retrack`).
@@ -467,8 +459,6 @@ class CorrectorState(SessionState):
         if self._work.running and seen is not None and self._watched_from is not None:
             self.frame = seen[0]
         self.changed()
-
-    # -- how ---------------------------------------------------------------------------------------------------
 
     def propagate(self, object_id: int, frame: int) -> None:
         """Copy an object's figures from this frame to another one; in between they lie on the way, too."""

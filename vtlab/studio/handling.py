@@ -49,8 +49,6 @@ class Handling(ABC):
         self._thumbnails = False
         self._cut_out: dict[tuple[int, tuple[int, ...]], str] = {}
 
-    # -- what the rest of the state has ------------------------------------------------------------------------
-
     @property
     @abstractmethod
     def names(self) -> Mapping[int, str]:
@@ -76,8 +74,6 @@ class Handling(ABC):
     @abstractmethod
     def _one_step(self) -> AbstractContextManager[None]:
         """What is done within it is one step of undo."""
-
-    # -- edits -------------------------------------------------------------------------------------------------
 
     def lock(self, object_id: int, locked: bool) -> None:
         """Protect an object from edits, or no longer."""
@@ -129,8 +125,6 @@ class Handling(ABC):
     def thumbnails(self, shown: bool) -> None:
         """Show pictures of the selected object's key figures, or no longer."""
         self._thumbnails = bool(shown)
-
-    # -- how ---------------------------------------------------------------------------------------------------
 
     def _refused(self, name: str, values: Mapping[str, Any]) -> str:
         """Why a locked object keeps an edit from being made; "" where none does."""

@@ -88,8 +88,6 @@ class LabelState(QueueState):
         )
         return Skeleton(tuple(f"point {i + 1}" for i in range(count)))
 
-    # -- what there is ----------------------------------------------------------------------------------------
-
     @property
     def tools(self) -> list[str]:
         """Tools whose figures the verdict's measure can use."""
@@ -203,8 +201,6 @@ class LabelState(QueueState):
         return {
             "sentence": v.sentence, "chart": shown, "notes": v.notes, "choices": choices,
         }  # fmt: skip
-
-    # -- the way through --------------------------------------------------------------------------------------
 
     def _left(self) -> list[Asked]:
         labels = self.verdict.labels

@@ -113,8 +113,6 @@ class PairState(QueueState):
         super().__init__(next(iter(self._footage.values())))
         self._ask()
 
-    # -- what there is ----------------------------------------------------------------------------------------
-
     @property
     def tools(self) -> list[str]:
         """A box, where an object is looked for."""
@@ -156,8 +154,6 @@ class PairState(QueueState):
         return {
             "sentence": self.pairs.sentence, "chart": shown, "notes": [], "choices": choices,
         }  # fmt: skip
-
-    # -- the way through --------------------------------------------------------------------------------------
 
     def _ask(self) -> None:
         """Open the next question of this round, or show the answer where it is over."""

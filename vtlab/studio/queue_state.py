@@ -68,8 +68,6 @@ class QueueState(AnnotatorState):
         self._paces: list[float] = []
         self._since = time.monotonic()
 
-    # -- what a queue says ------------------------------------------------------------------------------------
-
     @property
     @abstractmethod
     def place(self) -> int:
@@ -106,8 +104,6 @@ class QueueState(AnnotatorState):
         pace = statistics.median(known)
         minutes = questions * pace / 60
         return "less than a minute left" if minutes < 0.75 else f"about {round(minutes)} min left"
-
-    # -- edits ------------------------------------------------------------------------------------------------
 
     def act(self, edit: Mapping[str, Any]) -> None:
         """Carry out an edit; figures are drawn on the frame that is asked, and on no other."""

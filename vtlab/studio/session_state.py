@@ -63,8 +63,6 @@ class SessionState(AnnotatorState):
         if skeletons and self.skeleton is None:
             self.skeleton = Skeleton(skeletons[0].names, skeletons[0].edges)
 
-    # -- what there is ----------------------------------------------------------------------------------------
-
     @property
     def prompts(self) -> Prompts:
         """The session's key figures."""

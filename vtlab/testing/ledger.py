@@ -119,9 +119,6 @@ def _more(random: np.random.Generator, frame: int, host: int, shape: str) -> dic
     }
 
 
-# -- the check --------------------------------------------------------------------------------------------------------
-
-
 class _Seen:
     """Differences found, each with the kinds of loss that explain it."""
 

@@ -12,7 +12,7 @@ import numpy as np
 from vtlab import provenance
 from vtlab.contracts import Card
 from vtlab.errors import InputError
-from vtlab.metrics.records import figures
+from vtlab.metrics.records import added, figures
 from vtlab.prompts import Prompts
 from vtlab.prompts.fit import as_prompts, fitting_prompts
 from vtlab.registry import TRACKERS
@@ -268,11 +268,11 @@ def _of_time(made: Profile) -> list[str]:
 def _of_growth(made: Profile) -> list[str]:
     told = [f"Memory {figures(made.memory_mb)} MB at its peak"]
     told[0] += (
-        f", {made.slope_mb:+.2g} MB for 1,000 further frames."
+        f", {added(made.slope_mb)} MB for 1,000 further frames."
         if isfinite(made.slope_mb)
         else f"; whether it grows is not told below {FEWEST} frames."
     )
     if len(made.by_objects) > 1:
         listed = ", ".join(f"{n}: {figures(ms)} ms" for n, ms in made.by_objects.items())
-        told.append(f"By objects {listed}; each further one costs {made.object_ms:.2g} ms.")
+        told.append(f"By objects {listed}; each further one costs {figures(made.object_ms)} ms.")
     return told

@@ -70,9 +70,6 @@ def _reader(path: Path) -> Callable[[Path], dict[str, Any]] | None:
     return _read_csv if head.startswith(b"frame,object_id,") else None
 
 
-# -- JSON -------------------------------------------------------------------------------------------------------------
-
-
 def _write_json(tracks: Tracks, path: Path) -> Path:
     """Everything that the tracks have, a column a line."""
     about = {
@@ -153,9 +150,6 @@ def _column(name: str, given: Any) -> Any:
 
 def _nan(value: Any) -> Any:
     return np.nan if value is None else value
-
-
-# -- CSV --------------------------------------------------------------------------------------------------------------
 
 
 def _write_csv(tracks: Tracks, path: Path) -> Path:

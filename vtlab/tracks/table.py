@@ -112,8 +112,6 @@ class Tracks(Columns):
         """Tracks without rows."""
         return cls.of([], [], np.empty((0, 4)), **kwargs)
 
-    # -- size and views ---------------------------------------------------------------------------------------
-
     def __repr__(self) -> str:
         what = [f"{len(self)} rows", f"{len(self.object_ids)} objects"]
         if len(self):
@@ -254,8 +252,6 @@ class Tracks(Columns):
         )
         return settled(joined, ("frame", "object_id", "points"))
 
-    # -- frames -----------------------------------------------------------------------------------------------
-
     def annotated_frames(self, n_frames: int, dense: bool) -> NDArray[np.int64]:
         """Frames below `n_frames` that somebody looked at, ascending: what a metric may count.
 
@@ -320,8 +316,6 @@ class Tracks(Columns):
         )
         return settled(replace(kept, record=told), ("frame", "points"))
 
-    # -- other forms ------------------------------------------------------------------------------------------
-
     def to_frame(self) -> pd.DataFrame:
         """A DataFrame with the columns frame, object_id, label, x1, y1, x2, y2, score, visible, source, and what else
         there is of vx, vy, angle, occluded, outside, key, time, attributes (as JSON text)."""
@@ -375,8 +369,6 @@ class Tracks(Columns):
         import vtlab
 
         return vtlab.TrackPlayer(video, self, truth=truth, width=width)
-
-    # -- at rest ----------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path, layout: Any = None) -> Path:
         """Write one file (whole or not at all) and return its path; the ending of its name says in which form.

@@ -168,8 +168,6 @@ class Video(Forked):
         self._lock = threading.Lock()
         self.watch_forks()
 
-    # -- what it is ------------------------------------------------------------------------------------------
-
     @property
     def name(self) -> str:
         """Short name, for tables and files: the file's or folder's name without suffix."""
@@ -251,8 +249,6 @@ class Video(Forked):
     def __repr__(self) -> str:
         size, seconds = f"{self.width}x{self.height}", f"{self.duration:.2f} s"
         return f"Video({self.name!r}, {len(self)} frames, {size}, {self.fps:.4g} fps, {seconds})"
-
-    # -- reading ---------------------------------------------------------------------------------------------
 
     @overload
     def __getitem__(self, key: int) -> Image: ...
@@ -350,8 +346,6 @@ class Video(Forked):
     def _no_such_frame(self, index: int) -> str:
         known = f"frames 0 to {len(self) - 1}" if len(self) else "no frames"
         return f"Frame {index} does not exist: {self.name!r} has {known}."
-
-    # -- closing ---------------------------------------------------------------------------------------------
 
     def _check_open(self) -> None:
         if self._closed:

@@ -151,9 +151,6 @@ def _column(table: Any, name: str, size: int) -> Bytes:
     return np.frombuffer(b"".join(values), np.uint8).reshape(-1, size)
 
 
-# -- reading a video --------------------------------------------------------------------------------------------------
-
-
 def _read_all(video: Video, progress: bool | Report) -> Manifest:
     parts: list[tuple[Bytes, Bytes, Bytes]] = []
     with _reported(progress, video) as images:
@@ -198,9 +195,6 @@ def _counted(video: Video, report: Report) -> Iterator[Image]:
     for done, image in enumerate(video, start=1):
         yield image
         report(done, len(video))
-
-
-# -- the cache --------------------------------------------------------------------------------------------------------
 
 
 def _place(video: Video) -> Path:

@@ -151,9 +151,6 @@ def download(file: WeightFile, folder: Path, *, put: Path | None = None, progres
     return target
 
 
-# -- what is known --------------------------------------------------------------------------------------------
-
-
 def _declared() -> dict[str, tuple[WeightFile, tuple[str, ...]]]:
     """File name -> file and the parts that declare it."""
     from vtlab.registry import REGISTRIES
@@ -177,9 +174,6 @@ def _resolve(file: WeightFile | str) -> WeightFile:
     if file not in files:
         raise WeightsError(f"Unknown weights {file!r}. {near(file, files)}")
     return files[file]
-
-
-# -- checking and downloading ---------------------------------------------------------------------------------
 
 
 def _check(file: WeightFile, path: Path) -> None:

@@ -72,9 +72,6 @@ def bring(file: WeightFile, part: Path, put: Path, progress: bool) -> str:
     return file.url
 
 
-# -- a mirror ---------------------------------------------------------------------------------------------------
-
-
 def _mirrored(file: WeightFile) -> WeightFile | None:
     """The file at the mirror that `VTLAB_MIRROR` names, None where it names none.
 
@@ -102,9 +99,6 @@ def _from_mirror(mirror: WeightFile, part: Path, put: Path, progress: bool) -> b
             f"{mirror.name}: from the mirror {mirror.url}; nobody publishes its sha256, so the mirror is trusted."
         )
     return True
-
-
-# -- Google Drive -----------------------------------------------------------------------------------------------
 
 
 def _is_folder(file: WeightFile) -> bool:
@@ -221,9 +215,6 @@ def _drive_explained(file: WeightFile, put: Path, aside: Path) -> Iterator[None]
             shutil.rmtree(aside, ignore_errors=True)
         known = (meaning for sign, meaning in _DRIVE_SAYS if sign in said.lower())
         raise unreachable(file, put, next(known, f"Google Drive or gdown says: {said[:300]}")) from error
-
-
-# -- Hugging Face hub -------------------------------------------------------------------------------------------
 
 
 def _from_hub(file: WeightFile, part: Path, put: Path, progress: bool) -> bool:

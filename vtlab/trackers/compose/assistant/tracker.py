@@ -145,8 +145,6 @@ class Assistant(OfflineTracker):
         self._time = 0.0
         self._count = 0  # of frames so far
 
-    # -- the tracker --------------------------------------------------------------------------------------------
-
     def run(
         self, frames: Iterator[Frame], prompts: Prompts, n_frames: int
     ) -> Iterator[tuple[int, FrameTracks]]:
@@ -233,8 +231,6 @@ class Assistant(OfflineTracker):
         if isinstance(prompt, MaskPrompt):
             known.mask = prompt.mask(height, width)
         self._note(known, frame, event, "person")
-
-    # -- looking ------------------------------------------------------------------------------------------------
 
     def _look(self, frame: Frame) -> None:
         self.looks += 1
@@ -328,8 +324,6 @@ class Assistant(OfflineTracker):
             vector = unit(_MEMORY * np.asarray(item.vector)[None] + (1 - _MEMORY) * vector)
         item.vector = vector[0]
 
-    # -- losing -------------------------------------------------------------------------------------------------
-
     def _tidy(self, frame: Frame) -> None:
         """Drop what was not confirmed, lose what the looks miss, remove duplicates."""
         for item in list(self._live):
@@ -369,8 +363,6 @@ class Assistant(OfflineTracker):
     def _drop(self, item: Object) -> None:
         self._live = [o for o in self._live if o is not item]
         self._followers.stop(item)
-
-    # -- reporting ----------------------------------------------------------------------------------------------
 
     def _note(self, item: Object, frame: Frame, event: str, reason: str) -> None:
         self._write(item, (frame.index, frame.timestamp), event, reason)

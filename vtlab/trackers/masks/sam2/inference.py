@@ -166,8 +166,6 @@ class Inference:
         for object_id in object_ids:
             del self.objects[object_id]
 
-    # -- memory ----------------------------------------------------------------------------------------------
-
     def _store(self, ids: Sequence[int], memory: Tensor, pointers: Tensor, *, prompted: bool) -> None:
         for k, object_id in enumerate(ids):
             target = self.objects[object_id]
@@ -265,8 +263,6 @@ class Inference:
             cells = torch.zeros((1, network.mem_dim, *frame.size), device=frame.tokens.device)
             self._position = network.memory_encoder.position_encoding(cells).flatten(2)[0].T
         return self._position
-
-    # -- network ---------------------------------------------------------------------------------------------
 
     def _decode(
         self,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from tests.video.clips import HEIGHT, VARIANTS, WIDTH, decode_all, encode, number, picture
 from vtlab.errors import InputError, VideoError
-from vtlab.video import CACHE_BYTES, Frame, FrameSource, Video, open_video
+from vtlab.video import CACHE_BYTES, Frame, FrameSource, Video, decode, open_video
 from vtlab.video.files import FileSource
 
 
@@ -51,6 +51,30 @@ def test_any_order_of_reading(clip: Path, order: list[int], step: int, start: in
         assert [number(video[index]) for index in order] == order
         expected = list(range(start, 60 if step > 0 else -1, step))
         assert [number(f.image) for f in video.frames(start, None, step)] == expected
+
+
+@pytest.mark.parametrize("name", ["b.mp4", "interlaced.mp4", "open.mkv", "refresh.mp4"])
+def test_what_nobody_needs_is_not_decoded(clips: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """Between every tenth frame pictures are decoded only where others are made from them; the frames are the same."""
+    forms = {
+        "b.mp4": {"g": "30", "bf": "3"},
+        "interlaced.mp4": {"g": "30", "bf": "3", "flags": "+ildct+ilme", "x264-params": "interlaced=1"},
+        "open.mkv": {"g": "15", "bf": "3", "x264-params": "open-gop=1:b-pyramid=normal"},
+        "refresh.mp4": {"g": "20", "bf": "2", "x264-params": "intra-refresh=1"},
+    }
+    path, shown = encode(clips / name, **forms[name]), []
+    plain = decode.frames_of
+    monkeypatch.setattr(decode, "frames_of", lambda packet: shown.extend(made := plain(packet)) or made)
+    with open_video(path, cache_bytes=0) as video:
+        every = list(video)
+        shown.clear()
+        for frame in video.frames(0, None, 10):
+            np.testing.assert_array_equal(frame.image, every[frame.index])
+        assert 6 <= len(shown) < 50
+        for frame in video.frames(7, None, 4):
+            np.testing.assert_array_equal(frame.image, every[frame.index])
+        for index in (59, 26, 13, 55, 58):
+            np.testing.assert_array_equal(video[index], every[index])
 
 
 def test_attributes(clip: Path) -> None:

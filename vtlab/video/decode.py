@@ -7,7 +7,7 @@ returns what sequential decoding returns.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +16,58 @@ from numpy.typing import NDArray
 
 from vtlab.errors import VideoError
 from vtlab.video.forks import Forked, keep_for_ever
-from vtlab.video.listing import FileIndex, decode, demux, frames_of, open_container, reason
+from vtlab.video.listing import FileIndex, demux, frames_of, open_container, reason
 
 if TYPE_CHECKING:
     import av
+    from av.video.stream import VideoStream
 
 Image = NDArray[np.uint8]
 
 _SEEK_DISTANCE = 16
 """Frames that are decoded through rather than sought over."""
+
+_SAYS_WHAT_NOBODY_NEEDS = frozenset({"h264"})
+"""Codecs whose packets say that no other picture is made from theirs, so that leaving them out changes none of the others.
+
+ITU-T H.264, 7.4.1: nal_ref_idc = 0. HEVC says it of pictures of one temporal layer only, and a higher one may need them.
+"""
+
+
+@dataclass
+class _Needed:
+    """Which pictures of a file somebody will ask for.
+
+    Attributes:
+        index: The file's frames.
+        wanted: Those that will be asked for.
+        known: Whether it can be gone by.
+        first: No frame before this one will be asked for any more without a seek.
+    """
+
+    index: FileIndex
+    wanted: range
+    known: bool
+    first: int = 0
+
+    def lacks(self, packet: av.Packet[Any]) -> bool:
+        """Whether nobody will ask for the picture of a packet."""
+        if not self.known or packet.pts is None or packet.is_keyframe or packet.is_corrupt:
+            return False
+        index = self.index.find(packet.pts)
+        return index is not None and (index < self.first or index not in self.wanted)
+
+
+def _decoded(
+    stream: VideoStream, packets: Iterable[av.Packet[Any]], needed: _Needed
+) -> Iterator[av.VideoFrame]:
+    """Decode packets, but for pictures that neither the caller needs nor any other picture."""
+    codec = stream.codec_context
+    says = codec.name in _SAYS_WHAT_NOBODY_NEEDS
+    for packet in packets:
+        if says:
+            codec.skip_frame = "NONREF" if needed.lacks(packet) else "DEFAULT"
+        yield from frames_of(packet)
 
 
 class Decoder(Forked):
@@ -33,10 +76,12 @@ class Decoder(Forked):
     Args:
         path: The file.
         index: Its frames.
+        wanted: The frames that will be asked for, all by default; the others are decoded only where these need them.
     """
 
-    def __init__(self, path: str, index: FileIndex):
+    def __init__(self, path: str, index: FileIndex, wanted: range | None = None):
         self._path, self._index, self._keys = path, index, index.keys
+        self._needed = _Needed(index, range(len(index.pts)) if wanted is None else wanted, not index.numbered)
         self._container: Any = None
         self._stream: Any = None
         self._frames: Iterator[Any] = iter(())
@@ -61,13 +106,14 @@ class Decoder(Forked):
         Raises:
             VideoError: If that frame can't be decoded.
         """
-        frame = None
+        frame, self._needed.first = None, index
         if index >= self._next and not self._worth_seeking(index):
             frame = self._advance(index)
         if frame is None:
-            if not self._seek(index):
-                self._restart()
-            frame = self._advance(index)
+            frame = self._sought(index)
+        if frame is None and self._needed.known:  # the file isn't as it says: from now on nothing is left out
+            self._needed.known = False
+            frame = self._sought(index)
         if frame is None:
             raise VideoError(
                 f"Frame {index} of {self._path!r} can't be decoded: the file is damaged there. Remedy: "
@@ -86,8 +132,13 @@ class Decoder(Forked):
     def _restart(self) -> None:
         self.close()
         self._container, self._stream = open_container(self._path, number=self._index.stream)
-        self._frames = decode(self._container, self._stream)
+        self._frames = _decoded(self._stream, demux(self._container, self._stream), self._needed)
         self._next = self._floor = self._count = 0
+
+    def _sought(self, index: int) -> av.VideoFrame | None:
+        if not self._seek(index):
+            self._restart()
+        return self._advance(index)
 
     def _seek(self, index: int) -> bool:
         """Go to the last key frame at or before `index` from which decoding starts cleanly; False if none does.
@@ -116,7 +167,7 @@ class Decoder(Forked):
         if landed is None or floor is None or floor > index:
             return False
         self._next = self._floor = floor
-        frames = itertools.chain.from_iterable(frames_of(p) for p in itertools.chain([landed], packets))
+        frames = _decoded(self._stream, itertools.chain([landed], packets), self._needed)
         first = next((f for f in frames if (self._identify(f) or 0) >= self._floor), None)
         self._frames = itertools.chain([first] if first is not None else [], frames)
         return first is not None and self._identify(first) == self._floor

@@ -46,12 +46,11 @@ class FileSource(FrameSource, Forked):
         self.source, self.name = path, Path(path).stem
         self._path = os.path.abspath(path)
         self._stamp = Stamp(self._path)
-        self._index = _index(self._path, verify, stream)
-        self._decoder: Decoder | None = self._new_decoder()
+        self._decoder: Decoder | None
+        self._index, self._decoder, first = _index(self._path, verify, stream)
         self.stream = self._index.stream if self._index.other or len(self._index.videos) > 1 else None
         if stream is None:
             _say_which(path, self._index)
-        first = self._decoder.get(0)
         self._layout = Layout.of(first)
         self._frame_bytes = sum(plane.buffer_size for plane in first.planes)
         self.width, self.height = self._layout.size
@@ -110,7 +109,7 @@ class FileSource(FrameSource, Forked):
 
         if not indices:
             return
-        decoder, convert = self._new_decoder(), Converter(self._layout)
+        decoder, convert = self._new_decoder(indices), Converter(self._layout)
         try:
             if indices.step > 0:
                 for index in indices:
@@ -134,10 +133,10 @@ class FileSource(FrameSource, Forked):
             yield indices[:size]
             indices = indices[size:]
 
-    def _new_decoder(self) -> Decoder:
+    def _new_decoder(self, wanted: range | None = None) -> Decoder:
         from vtlab.video.decode import Decoder
 
-        return Decoder(self._path, self._index)
+        return Decoder(self._path, self._index, wanted)
 
     def digest(self) -> str:
         """See `FrameSource`."""
@@ -154,8 +153,12 @@ class FileSource(FrameSource, Forked):
             self._recent.clear()
 
 
-def _index(path: str, verify: bool, stream: int | None) -> FileIndex:
-    """List a file's frames; decode it whole where its packets or its first frame say that it is damaged."""
+def _index(path: str, verify: bool, stream: int | None) -> tuple[FileIndex, Decoder, Any]:
+    """List a file's frames; decode it whole where its packets or its first frame say that it is damaged.
+
+    Returns:
+        The list, a decoder, and the first frame, which it has read.
+    """
     from vtlab.video.decode import Decoder
     from vtlab.video.listing import index_frames, index_packets
 
@@ -163,11 +166,8 @@ def _index(path: str, verify: bool, stream: int | None) -> FileIndex:
     if index is not None:
         decoder = Decoder(path, index)
         try:
-            decoder.get(0)
-            return index
+            return index, decoder, decoder.get(0)
         except VideoError:
-            pass
-        finally:
             decoder.close()
     index = index_frames(path, stream)
     if index.promise:
@@ -177,7 +177,8 @@ def _index(path: str, verify: bool, stream: int | None) -> FileIndex:
             VtlabWarning,
             stacklevel=6,
         )
-    return index
+    decoder = Decoder(path, index)
+    return index, decoder, decoder.get(0)
 
 
 def _say_which(path: str, index: FileIndex) -> None:

@@ -103,11 +103,6 @@ def clip_boxes(boxes: ArrayLike, width: float, height: float) -> Array:
     return np.clip(b, 0.0, np.array([width, height, width, height], dtype=np.float64))
 
 
-def scale_boxes(boxes: ArrayLike, sx: float, sy: float) -> Array:
-    """Return (..., 4) xyxy boxes of an image resized by `sx` and `sy` (new size / old size)."""
-    return numbers(boxes, 4) * np.array([sx, sy, sx, sy], dtype=np.float64)
-
-
 def polygon_to_box(polygon: ArrayLike) -> Array:
     """Tight xyxy extent of a polygon's vertices (K, 2)."""
     p = numbers(polygon, what="a polygon")

@@ -28,13 +28,6 @@ def region_similarity(answer: ArrayLike, truth: ArrayLike, void: ArrayLike | Non
     return measure(answer, truth, void)[0]
 
 
-def boundary_accuracy(
-    answer: ArrayLike, truth: ArrayLike, void: ArrayLike | None = None, tolerance: float = 0.008
-) -> float:
-    """F: harmonic mean of precision and recall of boundary pixels within `tolerance` of the image's diagonal."""
-    return measure(answer, truth, void, tolerance)[1]
-
-
 def measure(
     answer: ArrayLike, truth: ArrayLike, void: ArrayLike | None = None, tolerance: float | None = 0.008
 ) -> tuple[float, float]:

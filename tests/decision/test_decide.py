@@ -88,6 +88,14 @@ def test_without_limits_the_best_is_taken_or_who_comes_close_for_less():
     assert close.sure
 
 
+def test_the_best_of_poor_ones_comes_with_a_warning():
+    lost, worse = run("csrt", 12.0, 30.0), run("kcf", 18.0, 5.0)
+    found = vtlab.decide(told({"lost": lost, "worse": worse}, full=True))
+    assert found.chosen == "lost"
+    assert "below 50%: the best of these need not be good" in found.sentence
+    assert "need not be good" not in vtlab.decide(told({"good": GOOD, "poor": POOR})).sentence
+
+
 def test_a_budget_is_kept_only_by_the_upper_end():
     """19 of 20 frames keep 15 ms, so the 95th percentile does; its bound does not."""
     stalls = np.where(np.arange(N) % 21 == 20, 200.0, 5.0)

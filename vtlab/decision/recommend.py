@@ -22,6 +22,9 @@ from vtlab.trackers.profiling import Profile
 if TYPE_CHECKING:
     import pandas as pd
 
+HALF = 0.5
+"""Quality below which the choice comes with a warning: at an overlap of one half an object counts as found (PASCAL VOC)."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -120,7 +123,7 @@ class Decision:
             how = f"not told apart from {', '.join(rest)}, of whom it is the cheapest that is close to the highest"
             how = how if rest else "the highest"
         asked = f"; limits: {self.limits.text}" if self.limits.text else ""
-        return f"Take {self.chosen}: {one.short}; {how}. Quality is {g.what}, {g.ground}{asked}."
+        return f"Take {self.chosen}: {one.short}; {how}. Quality is {g.what}, {g.ground}{asked}.{_poor(one)}"
 
     def _none(self) -> str:
         if not self.kept:
@@ -297,6 +300,13 @@ def _pick(kept: list[Option], grades: Grades) -> str | None:
 
 def _worth(option: Option) -> float:
     return option.grade.value if isfinite(option.grade.value) else float("-inf")
+
+
+def _poor(option: Option) -> str:
+    """A warning where the best of poor ones may have been taken."""
+    if option.grade.value >= HALF:
+        return ""
+    return f" That is below {HALF:.0%}: the best of these need not be good; look at its video first."
 
 
 def _place(option: Option, first: list[str]) -> int:

@@ -23,9 +23,13 @@ from torch import Tensor, nn
 from vtlab.nets.layers import attend, split_heads, spread
 from vtlab.nets.pips import Encoder
 
+# Sizes of the official checkpoint: its time code has 16 rows of 128 numbers, its first convolution of correlations 405
+# inputs. The number of heads can't be read off a file: it is the official code's.
 WINDOW = 16
 STRIDE = 8
 LEVELS, RADIUS = 5, 4
+# As the official code pads: half before, half behind, and on the normalised image; zeros in the border's place move
+# points by up to 6 px.
 PADDED_TO = 64
 """Sides of an image are filled up to multiples of this many pixels."""
 MIN_SIDE = 2 * PADDED_TO
@@ -34,6 +38,7 @@ WIDTH, HEADS, ROUNDS = 128, 8, 3
 CORRELATIONS = LEVELS * (2 * RADIUS + 1) ** 2
 HELD = 1 << 28
 """Most correlations of a window that are kept over its iterations, 1 GiB; more are computed anew in each."""
+# ImageNet's, on which the ConvNeXt trunk was trained.
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -149,6 +154,7 @@ class Attended(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, T, C) to the same shape."""
+        # Without parameters of its own, and with eps 1e-6, as in the official blocks: 1e-5 moves points by 1e-4 px.
         x = x + self.attn(F.layer_norm(x, (WIDTH,), eps=1e-6))
         return cast(Tensor, x + self.mlp(F.layer_norm(x, (WIDTH,), eps=1e-6)))
 
@@ -165,6 +171,7 @@ class TimeBlock(nn.Module):
         """Map (T, C, h, w) to the same shape."""
         frames = x.permute(0, 2, 3, 1)
         cells = frames.flatten(1, 2).transpose(0, 1)
+        # The scale multiplies the block with its own residual inside; on the branch alone it moves points by 6 px.
         cells = cells + self.layer_scale[:, 0] * self.block(cells)
         return cells.transpose(0, 1).reshape(frames.shape).permute(0, 3, 1, 2)
 
@@ -218,11 +225,15 @@ class Correlations:
     """
 
     def __init__(self, anchor: Tensor, frames: Tensor):
+        # Over the root of the channels as in RAFT (Teed and Deng, ECCV 2020), so that products don't grow with their
+        # number.
         self._anchor = (anchor / math.sqrt(len(anchor))).flatten(1).T
         self._levels = [frames]
         for _ in range(LEVELS - 1):
             last = self._levels[-1]
             side = (last.shape[-2] // 2, last.shape[-1] // 2)
+            # Adaptive, not 2 x 2: on an odd side the last bins overlap, where 2 x 2 would drop a row, and be wrong by
+            # 0.5 px.
             self._levels.append(F.adaptive_avg_pool2d(last, side))
         each = self._anchor.shape[0] * sum(level[0, 0].numel() for level in self._levels)
         self._held = (
@@ -240,6 +251,7 @@ class Correlations:
         found = at.new_empty(*at.shape[:-1], CORRELATIONS)
         each = (2 * RADIUS + 1) ** 2
         for number, level in enumerate(self._levels):
+            # Frame by frame: what is computed anew is never held for more than one frame.
             for t in range(len(at)):
                 volume = self._held[number][t] if self._held else self._volume(level, t)
                 places = at[t].flatten(0, 1) / 2**number
@@ -256,6 +268,7 @@ def _look_up(maps: Tensor, at: Tensor) -> Tensor:
     steps = torch.arange(-RADIUS, RADIUS + 2, device=at.device)
     x = (low[:, :1] + steps).clamp(0, maps.shape[2] - 1).long()
     y = (low[:, 1:] + steps).clamp(0, maps.shape[1] - 1).long()
+    # Offsets in x change slowly, those in y fast: the order in which the encoder's weights lie.
     places = x[:, :, None] + maps.shape[2] * y[:, None, :]
     values = maps.flatten(1).gather(1, places.flatten(1)).view_as(places)
     values = torch.lerp(values[:, :-1], values[:, 1:], part[:, 0])
@@ -289,6 +302,7 @@ class AllTracker(nn.Module):
         self.flow_head = _head(2, 3)
         self.visconf_head = _head(2, 3)
         self.update_block = UpdateBlock()
+        # The time code of the Transformer (Vaswani et al., 2017); the file's own replaces it.
         turns = torch.arange(WINDOW)[:, None] * 10000 ** (-torch.arange(WIDTH // 2) / (WIDTH // 2))
         self.register_buffer("time_emb", torch.cat([turns.sin(), turns.cos()], dim=1)[None])
 
@@ -313,7 +327,9 @@ class AllTracker(nn.Module):
             iterations: Refinements.
         """
         count = len(frames)
+        # A pair is refined with the second frame's code, as in the official code.
         times = self.time_emb[0, 1:2] if count == 1 else self.time_emb[0, :count]
+        # The full network's 256 channels are 128 of the state and 128 of the context; the tiny one's 128 are both.
         feature = anchor[:WIDTH].expand(count, -1, -1, -1)
         context = anchor[-WIDTH:] + times[:, :, None, None].to(anchor.dtype)
         correlations = Correlations(anchor, frames)
@@ -322,6 +338,7 @@ class AllTracker(nn.Module):
         )
         cells = torch.stack([columns, rows], dim=-1).to(anchor.dtype)
         flow, seen = (values.permute(0, 3, 1, 2) for values in start)
+        # The anchor's own frame is predicted like any other: the official code doesn't hold it at no motion.
         for _ in range(iterations):
             looks = correlations.around(cells + flow.permute(0, 2, 3, 1))
             feature = self.update_block(feature, context, looks, (flow, seen))
@@ -342,8 +359,10 @@ class AllTracker(nn.Module):
         for part in spread(len(pixels), (9 + len(maps)) * weight.shape[-1]):
             (x, y), (column, row) = (pixels[part] // STRIDE).T, (pixels[part] % STRIDE).T
             scores = torch.einsum("nkc,tkc->tkn", weight[:, row, column], found.hidden[:, y, x])
+            # RAFT's factor, by which its weights were trained; without it points move by 2 px.
             shares = (0.25 * (scores + bias[:, row, column, 0].T)).softmax(dim=-1)
             cells = maps[:, (y[:, None] + around)[:, :, None], (x[:, None] + around)[:, None]].flatten(2, 3)
+            # Cells become pixels; the official code reads logits by the same function, so they are multiplied, too.
             answers.append(STRIDE * torch.einsum("tkn,tknc->tkc", shares, cells))
         flow, logits = torch.cat(answers, dim=1).chunk(2, dim=-1)
         return flow, logits

@@ -23,6 +23,7 @@ from vtlab.nets.pips import Encoder, sample_at
 
 Size = tuple[int, int]
 
+# Sizes of the official checkpoints; what a file's shapes don't show (stride, heads, radius) is the official code's.
 STRIDE = 4
 LEVELS = 4
 RADIUS = 3
@@ -30,8 +31,10 @@ PATCH = (2 * RADIUS + 1) ** 2
 CHANNELS = 128
 WIDTH, HEADS, ROUNDS = 384, 8, 3
 VIRTUAL = 64
+# Octaves of the sines that say how a point moves, as in NeRF (2020): 84 numbers for two steps in x and y.
 FREQUENCIES = 10
 MOTION = 4 * (1 + 2 * FREQUENCIES)
+# Visibility, confidence, similarities at all levels, motion: 1110, the columns of the checkpoint's first layer.
 TOKEN = 2 + LEVELS * 256 + MOTION
 
 
@@ -81,6 +84,7 @@ class Mlp(nn.Module):
 
 
 def _normal(x: Tensor) -> Tensor:
+    # Without parameters; the contexts' normalisation has its own, and PyTorch's eps of 1e-5.
     return F.layer_norm(x, (WIDTH,), eps=1e-6)
 
 
@@ -145,6 +149,7 @@ class UpdateFormer(nn.Module):
 
     @staticmethod
     def _over_time(block: nn.Module, x: Tensor) -> Tensor:
+        # The hidden layer of the perceptron, four times as wide, before and behind its GELU.
         each = x.shape[1] * 8 * WIDTH
         return torch.cat([block(x[part]) for part in spread(len(x), each)])
 
@@ -173,6 +178,7 @@ class CoTracker3(nn.Module):
 
         Frames do not depend on one another: maps may be cached and computed in chunks exactly.
         """
+        # RGB from -1 to 1, as the encoder of PIPs takes it.
         return unit_length(self.fnet(2 * (images / 255.0) - 1.0))
 
     def templates(self, maps: Tensor, xy: Tensor) -> Tensor:
@@ -200,6 +206,7 @@ class CoTracker3(nn.Module):
         for _ in range(iterations):
             tokens = torch.cat(
                 [
+                    # In the order in which the columns of the first layer lie.
                     visible.T[..., None],
                     confidence.T[..., None],
                     self._correlate(levels, templates, xy),
@@ -215,6 +222,8 @@ class CoTracker3(nn.Module):
     def _time(self, frames: int) -> Tensor:
         if frames == self.time_emb.shape[1]:
             return self.time_emb
+        # Windows of other lengths than trained on stretch the code, as in the official code: what an offline answer is
+        # depends on the length of the clip.
         return F.interpolate(self.time_emb.transpose(1, 2), frames, mode="linear").transpose(1, 2)
 
     def _correlate(self, levels: list[Tensor], templates: Tensor, xy: Tensor) -> Tensor:
@@ -227,6 +236,7 @@ class CoTracker3(nn.Module):
             for level, features in enumerate(levels):
                 near = (xy[:, part] / 2**level)[:, :, None] + offsets
                 around = sample_at(features, near.flatten(1, 2), "border").unflatten(1, (-1, PATCH))
+                # All of the patch with all of the template (LocoTrack, ECCV 2024), not its centre alone; not scaled.
                 volume = torch.einsum("tnpc,nqc->ntpq", around, templates[part, level])
                 encoded.append(self.corr_mlp(volume.flatten(2)))
             parts.append(torch.cat(encoded, dim=-1))
@@ -234,6 +244,7 @@ class CoTracker3(nn.Module):
 
     def _encode_motion(self, xy: Tensor) -> Tensor:
         """Sines and cosines (N, T, 84) of the steps to the next and from the last frame."""
+        # The official signs: this frame less the next, and this frame less the last.
         steps = xy[:-1] - xy[1:]
         to_next, from_last = F.pad(steps, (0, 0, 0, 0, 0, 1)), F.pad(-steps, (0, 0, 0, 0, 1, 0))
         height, width = self.model_resolution
@@ -241,6 +252,7 @@ class CoTracker3(nn.Module):
         u = torch.cat([to_next / size, from_last / size], dim=-1)
         octaves = 2.0 ** torch.arange(FREQUENCIES, device=xy.device, dtype=xy.dtype)
         angles = (u[..., None, :] * octaves[:, None]).flatten(-2)
+        # A sine of x + pi / 2 for the cosine: the official code's, to the last bit.
         waves = [u, torch.sin(angles), torch.sin(angles + 0.5 * math.pi)]
         return torch.cat(waves, dim=-1).transpose(0, 1)
 
@@ -262,6 +274,7 @@ def _offsets(like: Tensor) -> Tensor:
 def _time_embedding(window: int) -> Tensor:
     """Sines and cosines (1, window, 1110) of the frame's number."""
     half = TOKEN // 2
+    # The time code of the Transformer (Vaswani et al., 2017); the file's own replaces it.
     rates = 10000.0 ** -(torch.arange(half, dtype=torch.float64) / half)
     angles = torch.arange(window, dtype=torch.float64)[:, None] * rates
     return torch.cat([angles.sin(), angles.cos()], dim=1)[None].float()

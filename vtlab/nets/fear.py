@@ -24,13 +24,16 @@ from vtlab.weights.coreml import Convolution, read_convolutions
 
 __all__ = ["TEMPLATE_CELLS", "FearXS", "read", "variant_of"]
 
+# As the scaler of the official CoreML file holds them, in float16.
 BIAS = (-123.67500305175781, -116.27999877929688, -103.52999877929688)
 SCALE = (0.01712036, 0.01750183, 0.01742554)
 """An image's channels are (value + bias) * scale."""
+# Channels between backbone and head, as in the official file.
 WIDTH = 256
 TEMPLATE_CELLS = 64
 """Positions of an 8 x 8 template, each of which is a channel of the correlation."""
 
+# FBNet-C up to stride 16, as the official file lists its layers.
 _BLOCKS = (  # inputs, hidden (None: not widened), outputs, kernel, stride
     (16, None, 16, 3, 1),
     (16, 96, 24, 3, 2),
@@ -129,10 +132,12 @@ class FearXS(nn.Module):
         found = self.features(search)
         logits = self.cls_tower(self._correlate(template, self.cls_encode(found), self.cls_fuse))
         distances = self.box_tower(self._correlate(template, self.box_encode(found), self.box_fuse))
+        # In float32: e to the power of more than 11 is too much for float16.
         return logits, distances.float().exp()
 
     @staticmethod
     def _correlate(template: Tensor, search: Tensor, fuse: nn.Module) -> Tensor:
+        # Not normalised: the convolution behind was trained on bare inner products.
         alike = torch.bmm(template, search.flatten(2)).unflatten(2, search.shape[2:])
         fused: Tensor = fuse(torch.cat([search, alike], dim=1))
         return fused
@@ -149,6 +154,7 @@ def read(path: Path) -> dict[str, Tensor]:
     with torch.device("meta"):
         own = [(n, m) for n, m in FearXS().named_modules() if isinstance(m, nn.Conv2d)]
     found = read_convolutions(path)
+    # The file's names are numbers of an export, so convolutions are matched by their order.
     if len(found) != len(own):
         raise WeightsError(
             f"The checkpoint {path} holds {len(found)} convolutions, FEAR-XS has {len(own)}. Remedy: give Tracker.mlmodel "

@@ -48,6 +48,7 @@ def spread(count: int, each: int) -> Iterator[slice]:
 
 def unit_length(maps: Tensor) -> Tensor:
     """Maps (B, C, h, w) with every cell's vector of length 1, as TAPIR and CoTracker3 compare them."""
+    # 1e-12 as in both official codes: an empty cell stays 0.
     return maps * torch.rsqrt((maps * maps).sum(dim=1, keepdim=True).clamp(min=1e-12))
 
 
@@ -105,6 +106,7 @@ def _neighbours(parent: nn.Module) -> Iterator[tuple[str, nn.Module, str, nn.Mod
 @torch.no_grad()
 def _fold(conv: nn.Conv2d, norm: nn.BatchNorm2d | FrozenBatchNorm2d) -> None:
     mean, var = norm.running_mean, norm.running_var
+    # In float64, so that folding moves answers by no more than the last bits of float32.
     scale = norm.weight.double() / (var.double() + norm.eps).sqrt()  # type: ignore[union-attr]
     bias = torch.zeros_like(scale) if conv.bias is None else conv.bias.double()
     folded = (bias - mean.double()) * scale + norm.bias.double()  # type: ignore[union-attr]
@@ -170,9 +172,11 @@ def sine_position(height: int, width: int, channels: int) -> Tensor:
     encodes y, the second x; even channels are sines, odd ones cosines.
     """
     half = channels // 2
+    # A sine and its cosine share a frequency, hence the // 2.
     frequency = 10000 ** (2 * (torch.arange(half) // 2) / half)
     axes = []
     for size in (height, width):
+        # 1e-6 is DETR's; it keeps nothing from 0 here, but belongs to the trained numbers.
         position = torch.arange(1, size + 1, dtype=torch.float32) / (size + 1e-6) * (2 * math.pi)
         angle = position[:, None] / frequency
         axes.append(torch.stack([angle[:, 0::2].sin(), angle[:, 1::2].cos()], dim=2).flatten(1))
@@ -188,6 +192,7 @@ def sincos_position(height: int, width: int, channels: int) -> Tensor:
     second the row; within a half the sines come before the cosines.
     """
     quarter = channels // 4
+    # In float64 as MAE made its tables.
     frequency = 10000 ** (-torch.arange(quarter, dtype=torch.float64) / quarter)
     rows, columns = torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij")
     parts = []
@@ -222,8 +227,10 @@ def _bin_weights(low: Tensor, high: Tensor, cells: int, bins: int) -> Tensor:
     fractions = torch.arange(bins + 1, device=low.device, dtype=low.dtype) / bins
     edges = low[:, None] + (high - low)[:, None] * fractions
     u = (edges[:, :, None] - torch.arange(cells, device=low.device, dtype=low.dtype)).clamp(-1, 1)
+    # Of the hat function max(0, 1 - |t|), from -1 to u.
     integral = torch.where(u < 0, (u + 1) ** 2 / 2, 0.5 + u - u**2 / 2)
     width = ((high - low) / bins)[:, None, None]
+    # The official kernel answers 0 for a box without area, which corners in the wrong order give.
     return torch.where(width > 0, (integral[:, 1:] - integral[:, :-1]) / width.clamp(min=1e-12), 0.0)
 
 
@@ -236,6 +243,7 @@ class CornerHead(nn.Module):
 
     def __init__(self, inputs: int, *, channels: int = 384, frozen: bool):
         super().__init__()
+        # Halved at each step as in STARK; the last convolution gives one number.
         widths = [inputs, channels, channels // 2, channels // 4, channels // 8]
         for corner in ("tl", "br"):
             for i, (a, b) in enumerate(itertools.pairwise(widths), start=1):
@@ -283,6 +291,7 @@ class PyramidCornerHead(CornerHead):
         d = part("conv3", _upsample(b + part("adjust1", x), 2))
         e = _upsample(d, 2) + _upsample(part("adjust2", x), 4)
         g = part("conv5", part("conv4", e))
+        # Each scale votes; those of the side branches end in ReLU, so that they can raise a cell and never lower it.
         return g + _upsample(part("adjust3", b), 4) + _upsample(part("adjust4", d), 2)
 
 
@@ -294,6 +303,7 @@ def _expected_position(logits: Tensor) -> Tensor:
     """Expectation (B, 2) of x and y under the softmax of (B, 1, H, W), in float32, as fractions of the map."""
     height, width = logits.shape[-2:]
     probability = logits.flatten(1).float().softmax(dim=1).unflatten(1, (height, width))
+    # Of a cell's left edge, not its centre: what the official networks were trained to.
     x = torch.arange(width, device=logits.device, dtype=probability.dtype) / width
     y = torch.arange(height, device=logits.device, dtype=probability.dtype) / height
     return torch.stack([probability.sum(dim=1) @ x, probability.sum(dim=2) @ y], dim=1)
@@ -323,5 +333,6 @@ class CenterHead(nn.Module):
             for i in range(1, 6):
                 y = self.get_submodule(f"conv{i}_{branch}")(y)
             maps[branch] = y
+        # The bounds keep the focal loss's logarithm finite in training; the official code leaves them in.
         score, size = (maps[name].sigmoid().clamp(1e-4, 1 - 1e-4) for name in ("ctr", "size"))
         return score, size, maps["offset"]

@@ -27,6 +27,7 @@ __all__ = ["CONFIGS", "MCITrack", "MCITrackConfig", "variant_of"]
 State = list[Tensor]
 """Four tensors (B, search tokens, 2 D, 16): what each state layer remembers of the frames before."""
 
+# Groups of blocks with a state each; as many numbers in it as in Mamba; the eps of Fast-iTPN.
 N_LAYERS = 4
 N_STATES = 16
 EPS = 1e-6
@@ -231,6 +232,7 @@ def _inside_share(boxes: Tensor, size: int) -> Tensor:
     """Share of each 16 x 16 patch's pixels inside a box (M, 4) of fractions: (M, (size / 16)^2, 1)."""
     pixels = torch.arange(size, device=boxes.device, dtype=boxes.dtype)
     low = boxes[:, :2, None] * size
+    # A share, not yes or no: that would change score maps by 9e-4.
     inside = (pixels >= low) & (pixels < low + boxes[:, 2:, None] * size)
     x, y = inside.to(boxes.dtype).unflatten(2, (-1, 16)).mean(dim=3).unbind(dim=1)
     return (y[:, :, None] * x[:, None, :]).flatten(1).unsqueeze(2)
@@ -241,8 +243,10 @@ class Mixer(nn.Module):
 
     def __init__(self, dim: int):
         super().__init__()
+        # Mamba's defaults: twice as wide inside, steps of rank D / 16.
         inner, self.rank = 2 * dim, dim // 16
         self.in_proj = nn.Linear(dim, 2 * inner, bias=False)
+        # Over the tokens of a frame, row by row, so not causal: a causal one changes scores by 0.1.
         self.conv1d = nn.Conv1d(inner, inner, 3, padding=1, groups=inner)
         self.x_proj = nn.Linear(inner, self.rank + 2 * N_STATES, bias=False)
         self.dt_proj = nn.Linear(self.rank, inner)
@@ -282,6 +286,7 @@ class RMSNorm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (B, N, C)."""
         wide = x.float()
+        # Mamba's normalisation: float32 inside, eps 1e-5, not the encoder's 1e-6.
         return (wide * torch.rsqrt(wide.square().mean(dim=-1, keepdim=True) + 1e-5)).to(x.dtype) * self.weight
 
 
@@ -396,6 +401,7 @@ class Neck(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(StateLayer(config.dim) for _ in range(N_LAYERS))
         self.interactions = nn.ModuleList(
+            # Two more extractors behind the last group: ViT-Adapter (ICLR 2023), whose pattern this is.
             Interaction(config.dim, config.search_cells, 2 if i == N_LAYERS - 1 else 0)
             for i in range(N_LAYERS)
         )

@@ -30,6 +30,7 @@ class CvtConfig(NamedTuple):
     depths: tuple[int, int, int]
 
 
+# CvT-21 and CvT-W24 (Wu et al., ICCV 2021), the latter with 12 of its 20 last blocks, as the official files hold them.
 CONFIGS = {
     "base": CvtConfig((64, 192, 384), (1, 3, 6), (1, 4, 16)),
     "large": CvtConfig((192, 768, 1024), (3, 12, 16), (2, 2, 12)),
@@ -55,7 +56,9 @@ class ConvAttention(MixedAttention):
     def __init__(self, channels: int, heads: int):
         super().__init__()
         self.heads = heads
+        # Of all channels, not a head's: what the official networks were trained with.
         self.scale = channels**-0.5
+        # Keys and values at half the resolution, so a quarter of them: CvT's way to cheap attention.
         for name, stride in (("q", 1), ("k", 2), ("v", 2)):
             self.add_module(f"conv_proj_{name}", DepthwiseProjection(channels, stride))
             self.add_module(f"proj_{name}", nn.Linear(channels, channels))
@@ -63,6 +66,7 @@ class ConvAttention(MixedAttention):
 
     def project(self, x: Tensor, maps: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Queries, keys and values (B, heads, N, D) of tokens (B, maps * size * size, C)."""
+        # Each map by itself: a convolution must not look from one template into the next.
         image = to_map(x.reshape(-1, size * size, x.shape[-1]), size, size)
 
         def one(name: str) -> Tensor:
@@ -92,6 +96,7 @@ class Stage(nn.Module):
 
     def __init__(self, inputs: int, channels: int, heads: int, depth: int, *, first: bool):
         super().__init__()
+        # CvT's: patches overlap, which also tells positions, so there is no code of them.
         kernel, stride, padding = (7, 4, 2) if first else (3, 2, 1)
         self.patch_embed = ConvEmbed(inputs, channels, kernel, stride, padding)
         self.blocks = nn.ModuleList(

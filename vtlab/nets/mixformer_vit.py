@@ -33,6 +33,7 @@ class VitConfig(NamedTuple):
     search: int
 
 
+# ViT-B and ViT-L with the crops that they were trained on; their position tables allow no others.
 CONFIGS = {"base": VitConfig(768, 12, 12, 128, 288), "large": VitConfig(1024, 16, 24, 192, 384)}
 PATCH = 16
 
@@ -72,6 +73,7 @@ class MixVit(MixedBackbone):
         super().__init__()
         channels, template, search = config.channels, config.template // PATCH, config.search // PATCH
         self.cls_token = nn.Parameter(torch.zeros(1, 1, channels))
+        # 14 x 14 patches and a class token, of ImageNet's 224 px.
         self.pos_embed = nn.Parameter(torch.zeros(1, 197, channels))
         self.pos_embed_s = nn.Parameter(sincos_position(search, search, channels), requires_grad=False)
         self.pos_embed_t = nn.Parameter(sincos_position(template, template, channels), requires_grad=False)

@@ -47,6 +47,7 @@ class NanoTrackConfig:
 CONFIGS = {2: NanoTrackConfig(8, 48, 16, False), 3: NanoTrackConfig(9, 96, 15, True)}
 """The versions with an official PyTorch checkpoint."""
 
+# Table 2 of the MobileNetV3 paper, small; v2 has the first eight, v3 one more, at stride 1.
 _BLOCKS = (  # kernel, hidden, out, squeeze and excitation, hard-swish, stride
     (3, 16, 16, True, False, 2),
     (3, 72, 24, False, False, 2),
@@ -90,6 +91,8 @@ class InvertedResidual(nn.Module):
             return nn.Hardswish(inplace=True) if swish else nn.ReLU(inplace=True)
 
         wide = (
+            # Where nothing is widened the squeeze stands behind the activation, else before it: the official blocks'
+            # order.
             [depthwise, nn.BatchNorm2d(hidden), act(), weigh]
             if inputs == hidden
             else [
@@ -112,6 +115,7 @@ class InvertedResidual(nn.Module):
 
 def _inner(hidden: int) -> int:
     """Width of the perceptron that weighs `hidden` channels: a quarter of them, in eights."""
+    # Rounding of the MobileNet code: to the nearest eight, and never more than a tenth below.
     inner = max(8, (hidden // 4 + 4) // 8 * 8)
     return inner + 8 if inner < 0.9 * (hidden // 4) else inner
 
@@ -196,15 +200,15 @@ class DepthwiseCorrelation(nn.Module):
 
     def kernel(self, template: Tensor) -> Tensor:
         """Map a template's features (B, C, 8, 8) to (B, C, 4, 4)."""
+        # The middle of the template: less of what is around the object.
         kernel: Tensor = self.conv_kernel(template[:, :, 2:6, 2:6])
         return kernel.contiguous()
 
     def forward(self, kernel: Tensor, search: Tensor) -> Tensor:
         """Map kernels (B, C, 4, 4) and search features (B, C, 16, 16) to (B, C, 15, 15)."""
         x: Tensor = self.conv_search(search)
-        if (
-            torch.onnx.is_in_onnx_export()
-        ):  # whose convolutions have a fixed number of groups, and so of objects
+        # A convolution in an ONNX file has a fixed number of groups, and so of objects.
+        if torch.onnx.is_in_onnx_export():
             wide = F.pad(x, (1, 1, 1, 1))
             return torch.stack(
                 [
@@ -214,6 +218,8 @@ class DepthwiseCorrelation(nn.Module):
                 ]
             ).sum(dim=0)
         rows = x.reshape(1, -1, *x.shape[2:])
+        # One group for each channel of each object: every object has a filter of its own. Padding 1 makes 15 cells, as
+        # many as the other correlation has behind its 2 x 2 convolution.
         found = F.conv2d(rows, kernel.reshape(-1, 1, 4, 4), padding=1, groups=rows.shape[1])
         return found.reshape(*x.shape[:2], *found.shape[2:])
 
@@ -290,6 +296,7 @@ class Head(nn.Module):
             for name in names[2 * i : 2 * i + 2]:
                 x = self.get_submodule(name)(x)
             answers.append(x)
+        # In float32: e to the power of more than 11 is too much for float16.
         return answers[0], answers[1].float().exp()
 
     def _correlate(self, branch: str, kernels: Sequence[Tensor], search: Tensor) -> Tensor:
@@ -325,6 +332,7 @@ class NanoTrack(nn.Module):
         super().__init__()
         self.config = config
         self.backbone = Backbone(config.blocks)
+        # Never called; the file's v2 has 64 channels there, whatever its features have.
         self.neck = Neck(64 if config.channels == 48 else config.channels)
         self.ban_head = Head(config)
 

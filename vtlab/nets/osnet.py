@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# Table of widths of the official model zoo.
 WIDTHS = {
     "x1.0": (64, 256, 384, 512),
     "x0.75": (48, 192, 288, 384),
@@ -66,6 +67,7 @@ class _Gate(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
+        # A sixteenth, as in the paper.
         self.fc1 = nn.Conv2d(channels, channels // 16, 1)
         self.fc2 = nn.Conv2d(channels // 16, channels, 1)
 
@@ -80,6 +82,7 @@ class _Block(nn.Module):
 
     def __init__(self, inside: int, outside: int, *, instance: bool = False):
         super().__init__()
+        # The bottleneck of ResNet.
         middle = outside // 4
         self.conv1 = _Conv(inside, middle)
         self.conv2a = _Light(middle)

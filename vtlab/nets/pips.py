@@ -18,6 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+# The official reference model. Its stride can't be seen in the file: the demos say 4.
 FRAMES = 8
 STRIDE = 4
 LEVELS = 4
@@ -45,6 +46,7 @@ class ResidualBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C_in, h, w) to (B, C, h / stride, w / stride)."""
         y = F.relu(self.norm(self.conv1(x)))
+        # ReLU before the sum as well as behind it: the official block's.
         y = F.relu(self.norm(self.conv2(y)))
         return F.relu((x if self.downsample is None else self.downsample(x)) + y)
 
@@ -61,6 +63,7 @@ class Encoder(nn.Module):
         self.layer2 = nn.Sequential(ResidualBlock(64, 96, 2), ResidualBlock(96, 96, 1))
         self.layer3 = nn.Sequential(ResidualBlock(96, 128, 2), ResidualBlock(128, 128, 1))
         self.layer4 = nn.Sequential(ResidualBlock(128, 128, 2), ResidualBlock(128, 128, 1))
+        # All four stages side by side.
         self.conv2 = nn.Conv2d(64 + 96 + 128 + 128, 256, 3, padding=1)
         self.norm2 = nn.InstanceNorm2d(256)
         self.conv3 = nn.Conv2d(256, CHANNELS, 1)
@@ -109,6 +112,7 @@ class DeltaBlock(nn.Module):
             return nn.Sequential(
                 layer(size, inner, *kernel),
                 nn.GELU(),
+                # Dropout of the training stood here: names of parameters count it.
                 nn.Identity(),
                 layer(inner, size, *kernel),
                 nn.Identity(),
@@ -137,6 +141,7 @@ class DeltaBlock(nn.Module):
 
 def embed(moves: Tensor) -> Tensor:
     """Sines and cosines of linear frequencies, interleaved, of each number in (..., 3), then the numbers: (..., 195)."""
+    # Linear, from 0 to 969 rad per cell, unlike a Transformer's: the official code's.
     frequencies = torch.arange(0, EMBEDDED, 2, device=moves.device, dtype=moves.dtype) * (1000.0 / EMBEDDED)
     angles = moves[..., None] * frequencies
     waves = torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(-3)
@@ -174,6 +179,7 @@ def correlate(maps: list[Tensor], templates: Tensor, xy: Tensor) -> Tensor:
             frames, points, -1, CHANNELS
         )
         rows.append(torch.einsum("snkc,snc->nsk", around, templates))
+    # As RAFT scales inner products.
     return torch.cat(rows, dim=-1) / math.sqrt(CHANNELS)
 
 
@@ -226,6 +232,7 @@ class Pips(nn.Module):
             template = self.look_up(features[0], first[0] * STRIDE)
         points = first.shape[1]
         maps = pyramid(features)
+        # Steps of 8 / 7, not of 1: the official code's.
         time = torch.linspace(0, FRAMES, FRAMES, device=start.device)[:, None, None].expand(-1, points, 1)
         xy, state, answers = first, template.expand(FRAMES, -1, -1), []
         for _ in range(iterations):
@@ -233,6 +240,7 @@ class Pips(nn.Module):
             delta = self.delta_block(state.transpose(0, 1), correlate(maps, state, xy), moves).transpose(0, 1)
             change = self.ffeat_updater(self.norm(delta[..., 2:].reshape(-1, CHANNELS)))
             state = state + change.reshape(FRAMES, points, CHANNELS)
+            # The first frame's position is given: each refinement puts it back.
             xy = torch.cat([first[:1], (xy + delta[..., :2])[1:]])
             answers.append(xy * STRIDE)
         return Refined(torch.stack(answers), self.vis_predictor(state)[..., 0], template)

@@ -24,6 +24,7 @@ CONFIGS = {
 }
 """Variant -> the package's configuration file."""
 
+# Width and blocks of the Hiera trunk, which tell a file's size.
 _TRUNKS = {(96, 12): "tiny", (96, 16): "small", (112, 24): "base-plus", (144, 48): "large"}
 DECODER = {
     "dynamic_multimask_via_stability": True,

@@ -175,12 +175,14 @@ class MemoryAttention(memory_attention.MemoryAttention):
         Returns:
             (h * w, B, C).
         """
+        # The package's own factor.
         tokens = curr + 0.1 * curr_pos if self.pos_enc_at_input else curr
         tokens, place, memory, memory_place = (
             x.transpose(0, 1) for x in (tokens, curr_pos, memory, memory_pos)
         )
         for k, layer in enumerate(self.layers):
             tokens = layer.attend_within(tokens, place)
+            # From the first look at memories on, objects differ.
             if k == 0:
                 tokens = tokens.expand(len(memory), -1, -1)
             tokens = layer.think(layer.attend_to(tokens, memory, place, memory_place, num_obj_ptr_tokens))

@@ -37,7 +37,9 @@ CONFIGS = {
     "l384": MCITrackConfig(dim=768, stem=2, depth=40, search=384, template=192, templates=2),
 }
 """The five official variants by name."""
+# RGB, depth, thermal, event and language; the network learned to tell them apart.
 TASKS = 5
+# The text tower of CLIP ViT-L/14.
 _TEXT, _CLIP_DEPTH = "text_encoder.", 12
 _CLIP = f"{_TEXT}clip."
 
@@ -51,6 +53,8 @@ class SixChannels(PatchEmbed):
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, 3, S, S) to (B, S / 4, S / 4, C)."""
+        # One convolution for both halves, since they see the same image. Zeros for the second half would be another
+        # input: scores change by 0.3.
         weight = self.proj.weight[:, :3] + self.proj.weight[:, 3:]
         return F.conv2d(images, weight, self.proj.bias, stride=4).permute(0, 2, 3, 1)
 
@@ -105,6 +109,7 @@ class SUTrack(TemplateNetwork):
             `config.search_cells`.
         """
         cells = self.config.search_cells
+        # Behind the class token.
         found = self.encode(search, templates)[:, 1 : 1 + cells**2]
         score, size, offset = self.decoder(to_map(found.float(), cells, cells))
         return score, size, offset
@@ -150,10 +155,12 @@ def text_token(tensors: Mapping[str, Tensor]) -> Tensor:
     x = tensors[f"{_CLIP}token_embedding.weight"][0].float() + get("positional_embedding")[0]
     for i in range(_CLIP_DEPTH):
         block = f"transformer.resblocks.{i}"
+        # Queries, keys, values: the last third.
         values = slice(2 * len(x), 3 * len(x))
         weight, bias = get(f"{block}.attn.in_proj_weight")[values], get(f"{block}.attn.in_proj_bias")[values]
         x = x + linear(F.linear(norm(x, f"{block}.ln_1"), weight, bias), f"{block}.attn.out_proj")
         hidden = linear(norm(x, f"{block}.ln_2"), f"{block}.mlp.c_fc")
+        # CLIP's GELU.
         x = x + linear(hidden * torch.sigmoid(1.702 * hidden), f"{block}.mlp.c_proj")
     feature = norm(x, "ln_final") @ get("text_projection")
     weight, bias = (tensors[f"{_TEXT}text_proj.{k}"].float() for k in ("weight", "bias"))

@@ -23,9 +23,11 @@ from vtlab.nets.layers import spread, unit_length
 
 Size = tuple[int, int]
 
+# Sizes of the official checkpoints: channels of the coarse and fine map, width of the mixer, side of a neighbourhood.
 LOWRES, HIRES = 256, 128
 WIDTH, EXPANSION = 512, 4
 PATCH = 7
+# At each resolution, as in training.
 ITERATIONS = 4
 PAST = 2
 """Frames that each causal convolution looks back."""
@@ -85,6 +87,7 @@ class PreActivationBlock(nn.Module):
         """Map (B, inputs, H, W) to (B, outputs, H / stride, W / stride)."""
         active = F.relu(self.bn_0(x))
         skip = x if self.proj_conv is None else self.proj_conv(active)
+        # JAX's padding of strided convolutions, from which the weights come: nothing before, the rest behind.
         y = self.conv_0(F.pad(active, (1, 1, 1, 1) if self.stride == 1 else (0, 2, 0, 2)))
         return cast(Tensor, self.conv_1(F.relu(self.bn_1(y))) + skip)
 
@@ -121,6 +124,7 @@ class ResNet(nn.Module):
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Map (B, 3, H, W) to maps (B, 256, H / 8, W / 8) and (B, 128, H / 4, W / 4)."""
+        # As JAX pads: more behind than before.
         x = self.initial_conv(F.pad(images, (2, 4, 2, 4)))
         maps = []
         for group in self.block_groups:
@@ -191,6 +195,7 @@ def soft_argmax(heat: Tensor, temperature: float, reach: float = 5.0) -> Tensor:
     )
     cells = torch.stack([xs, ys], dim=-1).reshape(-1, 2).to(heat.dtype)
     peaks = cells[weights.argmax(dim=1)]
+    # Softmax over the whole map would be drawn to look-alikes far away; 5 cells are the official reach.
     near = ((cells - peaks[:, None]) ** 2).sum(dim=-1) < reach**2
     weights = weights * near
     return (weights @ cells) / weights.sum(dim=1, keepdim=True).clamp(min=1e-12)
@@ -216,6 +221,7 @@ class MixerBlock(nn.Module):
         super().__init__()
         self.causal = causal
         hidden = EXPANSION * WIDTH
+        # Weights only, as haiku made them.
         self.layer_norm = nn.LayerNorm(WIDTH, bias=False)
         self.mlp1_up = nn.Conv1d(WIDTH, hidden, PAST + 1, groups=WIDTH)
         self.mlp1_up_1 = nn.Conv1d(hidden, hidden, PAST + 1, groups=hidden)
@@ -321,6 +327,7 @@ class Tapir(nn.Module):
     def resolutions(self, size: Size) -> list[Size]:
         """Sizes at which positions are refined for a video of `size` (height, width), the initial one first."""
         first = self.initial_resolution
+        # The longer way counts: log-spaced steps up to the video's own size (`generate_default_resolutions`).
         ratio = max(size[0] / first[0], size[1] / first[1])
         if ratio <= 1:
             return [first]
@@ -351,6 +358,7 @@ class Tapir(nn.Module):
         """First estimate of N points with features (N, 256) on maps (T, 256, h, w), each frame on its own."""
         (points, _), (frames, _, height, width) = vectors.shape, lowres.shape
         parts = []
+        # 16 channels of the first convolution, before and behind its ReLU.
         for part in spread(points, 32 * frames * height * width):
             costs = torch.einsum("nc,tchw->nthw", vectors[part], lowres).flatten(0, 1)
             parts.append(self.torch_cost_volume_track_mods(costs[:, None], self.softmax_temperature))
@@ -385,6 +393,7 @@ class Tapir(nn.Module):
             -1, len(grids.lowres), -1
         )
         rows, columns = self.initial_resolution
+        # The mixer moves points in pixels of the resolution at work, whose finer map has a quarter of its sides.
         pixel = start.xy.new_tensor(
             [columns / (4 * grids.hires.shape[-1]), rows / (4 * grids.hires.shape[-2])]
         )
@@ -395,6 +404,8 @@ class Tapir(nn.Module):
                 self._correlate(m, features[..., :HIRES] if j == 0 else features[..., HIRES:], xy)
                 for j, m in enumerate(maps)
             ]
+            # Where a position would stand the official network reads 0, always: it can't learn where on the image it
+            # is.
             known = [torch.zeros_like(xy), occlusion[..., None], distance[..., None], features, *near]
             update, memory = self.torch_pips_mixer(torch.cat(known, dim=-1), state, step + i)
             xy = xy + update[..., :2] * pixel
@@ -444,6 +455,7 @@ class Tapir(nn.Module):
             first.xy[inside, frames[inside]] = xy[inside]
         estimates, memories = [first], []
         for level in range(1, len(grids)):
+            # Positions carry over from one resolution to the next; the logits begin anew from the first guess.
             start = Estimate(estimates[-1].xy, first.occlusion, first.distance)
             refined, memory = self.refine(
                 start, vectors[level], grids[level], state, (level - 1) * ITERATIONS

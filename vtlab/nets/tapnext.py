@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+# The official size (ViT-B with 8-pixel patches); four taps as in Griffin; positions are read from 256 bins.
 WIDTH = 768
 HEADS = 12
 DEPTH = 12
@@ -40,6 +41,7 @@ class RMSNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last axis of (..., width)."""
+        # 1 + scale: RecurrentGemma's form, whose weights are kept around 0.
         return x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True) + 1e-6) * (self.scale + 1)
 
 
@@ -80,6 +82,7 @@ class BlockDiagonal(nn.Module):
 class RGLRU(nn.Module):
     """Real-gated linear recurrent unit: h_t = a_t h_(t-1) + sqrt(1 - a_t^2) i_t x_t (Griffin, eq. 1-4)."""
 
+    # c of the paper: how fast a gate can forget.
     SHARPNESS = 8.0
 
     def __init__(self, width: int, heads: int):
@@ -96,6 +99,7 @@ class RGLRU(nn.Module):
         a, gain = torch.exp(log_a), torch.sqrt(1 - torch.exp(2 * log_a))
         states = []
         for t in range(x.shape[1]):
+            # On a video's first frame the input counts whole: there is nothing to weigh it against.
             hidden = gated[:, t] if hidden is None else a[:, t] * hidden + gain[:, t] * gated[:, t]
             states.append(hidden)
         return torch.stack(states, dim=1), states[-1]
@@ -180,7 +184,12 @@ class SpatialBlock(nn.Module):
         self.self_attention = nn.MultiheadAttention(width, heads, batch_first=True)
         self.ln_2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = nn.Sequential(
-            nn.Linear(width, 4 * width), nn.GELU(), nn.Identity(), nn.Linear(4 * width, width), nn.Identity()
+            # Identities where torchvision's block has dropout: names of parameters count it.
+            nn.Linear(width, 4 * width),
+            nn.GELU(),
+            nn.Identity(),
+            nn.Linear(4 * width, width),
+            nn.Identity(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -239,6 +248,7 @@ def head(outputs: int) -> nn.Sequential:
 def position_table(size: tuple[int, int]) -> Tensor:
     """Sines and cosines of every pixel index of a raster of `size` (height, width): (1, height * width, 768)."""
     quarter = WIDTH // 4
+    # Over quarter - 1, so that the last frequency is 1 / 10000 exactly: big_vision's table.
     omega = 10000.0 ** (-torch.arange(quarter, dtype=torch.float64) / (quarter - 1))
     y, x = torch.meshgrid(torch.arange(size[0]), torch.arange(size[1]), indexing="ij")
     angles = [axis.reshape(-1, 1) * omega for axis in (x, y)]
@@ -249,6 +259,7 @@ def expected_bins(logits: Tensor, radius: int = 20, sharpness: float = 0.5) -> T
     """Positions (..., 2) from bins (..., 512): the mean bin, among those within `radius` of the best, + 0.5."""
     axes = logits.unflatten(-1, (2, BINS))
     index = torch.arange(BINS, device=logits.device)
+    # Bins around the best alone, at half sharpness: the official read-out.
     near = (index - axes.argmax(dim=-1, keepdim=True)).abs() <= radius
     weight = torch.softmax(axes * sharpness, dim=-1) * near
     return (weight * index).sum(dim=-1) / weight.sum(dim=-1) + 0.5
@@ -261,6 +272,7 @@ def certainty(yx: Tensor, logits: Tensor, radius: int = 8) -> Tensor:
     differ; its numbers are kept.
     """
     probability = torch.softmax(logits.unflatten(-1, (2, BINS)), dim=-1)
+    # The window of 2 radius + 1 bins stays inside the raster.
     first = torch.floor(yx - radius - 0.5).clamp(0, BINS - 2 * radius - 1)
     index = first[..., None] + torch.arange(2 * radius + 1, device=yx.device)
     y, x = probability.gather(-1, index.long()).unbind(-2)
@@ -299,6 +311,7 @@ class TapNext(nn.Module):
         positions: Tensor = self.image_pos_emb
         if grid != self.grid:
             square = positions.transpose(1, 2).unflatten(-1, self.grid)
+            # Other sizes of frames stretch the learned code, as the official 512 px model does.
             positions = (
                 F.interpolate(square, grid, mode="bicubic", align_corners=False).flatten(2).transpose(1, 2)
             )
@@ -310,6 +323,7 @@ class TapNext(nn.Module):
         table = self.query_pos_embed.transpose(1, 2).unflatten(-1, (height, width))
         grid = queries[:, [2, 1]] / queries.new_tensor([width, height]) * 2 - 1
         where = F.grid_sample(table, grid[None, None], align_corners=False)[0, :, 0].T
+        # Before its frame a query is unknown, on it it says where it is, after it it is asked for.
         age = torch.arange(first, first + frames, device=queries.device)[:, None] - queries[:, 0].round()
         tokens = torch.where((age < 0)[..., None], self.unknown_token, self.mask_token[0])
         return torch.where((age == 0)[..., None], self.point_query_token[0] + where, tokens)
@@ -349,6 +363,7 @@ def from_jax(arrays: Arrays) -> dict[str, Tensor]:
         "unknown_token": arrays["backbone/unknown_token"],
         "point_query_token": arrays["backbone/point_query_token"],
         "image_pos_emb": arrays["backbone/pos_embedding"],
+        # One step in time, height, width, in, out.
         "lin_proj.weight": arrays["backbone/embedding/kernel"][0].transpose(3, 2, 0, 1),
         "lin_proj.bias": arrays["backbone/embedding/bias"],
     }
@@ -358,6 +373,7 @@ def from_jax(arrays: Arrays) -> dict[str, Tensor]:
         found |= _jax_temporal(arrays, f"{there}/ssm_block/", f"{here}.ssm_block.")
         found |= _jax_spatial(arrays, f"{there}/vit_block/", f"{here}.vit_block.")
     for part in ("visible_head", "coordinate_head"):
+        # Places of the layers in `head`; GELU has none in the file.
         for i in (0, 3, 6):
             found |= _jax_linear(arrays, f"{part}/layers_{i}", f"{part}.{i}")
         for i in (1, 4):

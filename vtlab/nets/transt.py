@@ -59,6 +59,7 @@ class ResNet50(nn.Module):
         self.bn1 = nn.BatchNorm2d(64)
         self.layer1 = self._stage(64, 64, 3)
         self.layer2 = self._stage(256, 128, 4, stride=2)
+        # Dilated in place of strided, so that features keep stride 8 (paper, section 3.1).
         self.layer3 = self._stage(512, 256, 6, dilation=2)
 
     @staticmethod
@@ -112,6 +113,7 @@ class FusionLayer(nn.Module):
 
     def augment(self, tokens: Tensor, position: Tensor, side: int) -> Tensor:
         """Self attention of one side: 1 = template, 2 = search."""
+        # Positions say where to look, not what is found: values go without, as in DETR.
         placed = tokens + position
         attended = self.get_submodule(f"self_attn{side}")(placed, placed, tokens)
         return cast(Tensor, self.get_submodule(f"norm{side}1")(tokens + attended))
@@ -240,6 +242,7 @@ class TransT(nn.Module):
             width, height in fractions of the search region, for its M = H W / 64 tokens in row-major order.
         """
         features = self.features(search)
+        # Templates are square.
         template_side = round(int(template.shape[1]) ** 0.5)
         fused = self.featurefusion_network(
             template,

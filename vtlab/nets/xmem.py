@@ -19,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 STRIDE = 16
+# Of the official code: keeps the logits of `aggregate` finite.
 PROBABILITY_FLOOR = 1e-7
 
 
@@ -113,12 +114,14 @@ class KeyProjection(nn.Module):
 
     def forward(self, f16: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Map (1, c_in, h, w) to key, shrinkage >= 1 and selection in (0, 1)."""
+        # Shrinkage at least 1 and selection below 1, as in the anisotropic L2 of the paper.
         return self.key_proj(f16), self.d_proj(f16).square() + 1, self.e_proj(f16).sigmoid()
 
 
 def _shared_conv(conv: nn.Conv2d, image: Tensor, objects: Tensor) -> Tensor:
     """`conv` of every object's `[image, object]` channels: (1, A, h, w), (K, B, h, w) -> (K, out, h, w)."""
     split = image.shape[1]
+    # A convolution is linear: the image's share is the same for all objects, so it is computed once.
     shared = F.conv2d(image, conv.weight[:, :split], conv.bias, conv.stride, conv.padding)
     return shared + F.conv2d(objects, conv.weight[:, split:], None, conv.stride, conv.padding)
 
@@ -214,6 +217,7 @@ def _gated_update(values: Tensor, hidden: Tensor) -> Tensor:
     """The recurrent update of XMem (not a standard GRU): the new content does not see the forget gate."""
     forget, update, content = values.chunk(3, dim=1)
     forget, update = forget.sigmoid(), update.sigmoid()
+    # As in the official code, which the checkpoints were trained with.
     return forget * hidden * (1 - update) + update * content.tanh()
 
 
@@ -236,6 +240,7 @@ class HiddenUpdater(nn.Module):
         super().__init__()
         self.g16_conv = nn.Conv2d(512, c_mid, 1)
         self.g8_conv = nn.Conv2d(256, c_mid, 1)
+        # 256 features and the logits.
         self.g4_conv = nn.Conv2d(257, c_mid, 1)
         self.transform = nn.Conv2d(c_mid + c_hidden, 3 * c_hidden, 3, padding=1)
 
@@ -252,6 +257,7 @@ class ValueEncoder(nn.Module):
 
     def __init__(self, c_value: int, c_hidden: int):
         super().__init__()
+        # RGB, this object's mask, the others'.
         self.conv1 = nn.Conv2d(5, 64, 7, 2, 3, bias=False)
         self.bn1 = nn.BatchNorm2d(64)
         self.layer1 = _stage(BasicBlock, 64, 64, blocks=2, stride=1)
@@ -263,6 +269,7 @@ class ValueEncoder(nn.Module):
     def forward(self, image: Tensor, f16: Tensor, masks: Tensor, others: Tensor) -> Tensor:
         """Map (1, 3, H, W), (1, 1024, h, w) and two (K, 1, H, W) to values (K, c_value, h, w)."""
         g = self.bn1(_shared_conv(self.conv1, image, torch.cat([masks, others], dim=1)))
+        # Pooled before ReLU: the same value on a quarter of the cells.
         g = F.relu(F.max_pool2d(g, 3, 2, 1))
         return self.fuser(f16, self.layer3(self.layer2(self.layer1(g))))
 
@@ -354,6 +361,7 @@ class XMem(nn.Module):
             Probabilities (K, H, W) of each object on its own, before `aggregate`, and the hidden state.
         """
         logits, hidden = self.decoder(features, readout, hidden, update_hidden=update_hidden)
+        # In half precision 1 - p would round to 0 for a sure object.
         return precise(logits[:, 0]).sigmoid(), hidden
 
 

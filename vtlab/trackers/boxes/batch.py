@@ -58,6 +58,8 @@ class Timed(Target):
 
     def due(self, now: float, every: float) -> bool:
         """Whether another change became due by `now`, one each `every` seconds; said once for each."""
+        # Containers round time stamps, so a change on the very frame may come a hair early; `abs` because a pass may
+        # run back.
         by_now = math.floor(abs(now - self.started) / every + 1e-3)
         if by_now <= self.changes:
             return False
@@ -109,6 +111,7 @@ class BatchedTracker(OnlineTracker, Generic[T]):
         """Follow every target in one batch; a prompt starts, or starts afresh, its own."""
         image, self._now = check_image(frame.image, type(self).__name__), frame.timestamp
         given = {p.object_id: p for p in prompts}
+        # All prompts are checked before anything moves: a bad one leaves the targets as they were.
         boxes = [_prompted_box(p, image) for p in given.values()]
         scores = self._advance(image, [i for i in self._targets if i not in given])
         if given:
@@ -137,6 +140,7 @@ class BatchedTracker(OnlineTracker, Generic[T]):
         parts = [self._follow(image, targets[k : k + self.batch]) for k in range(0, len(ids), self.batch)]
         boxes, scores = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         good = np.isfinite(boxes).all(axis=1) & np.isfinite(scores)
+        # Moved before they learn: a template is cut at the new box.
         for k in np.flatnonzero(good):
             targets[k].box = boxes[k]
         if not good.all():
@@ -161,6 +165,7 @@ class BatchedTracker(OnlineTracker, Generic[T]):
             ids,
             np.array([t.box for t in targets]).reshape(-1, 4),
             score,
+            # 0 is what a lost object is given, which is never seen, whatever is asked for.
             (score >= self.visible_above) & (score > 0),
             labels=[t.label for t in targets] if any(t.label for t in targets) else None,
             source=["manual" if i in manual else "tracked" for i in ids],

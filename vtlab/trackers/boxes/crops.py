@@ -30,11 +30,14 @@ if TYPE_CHECKING:
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float64]
 
+# What torchvision's and most other backbones were trained with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 BLACK = (0, 0, 0)
+# The official code's bound in both families (`clip_box`, and the clipping of pysot's trackers).
 MIN_SIDE = 10.0
 """No tracker of these families reports a box narrower than this, in pixels."""
+# A copy of this side takes 200 MB; a prompt on a huge still image is no reason to take more.
 MAX_COPY = 8192
 """Longest side, in pixels, of a window that is copied with its border before it is resized."""
 
@@ -57,6 +60,7 @@ def context_window(box: ArrayLike, context: float) -> Window:
         InputError: `box` is not finite or has no area.
     """
     cx, cy, w, h = _cxcywh(box)
+    # The context is what SiamFC (2016) adds so that a little of what is around the object is seen.
     pad = context * (w + h) / 2
     side = math.ceil(math.sqrt((w + pad) * (h + pad)))
     return Window(math.floor(cx - (side + 1) / 2 + 0.5), math.floor(cy - (side + 1) / 2 + 0.5), side)
@@ -72,6 +76,7 @@ def area_window(box: ArrayLike, factor: float) -> Window:
         InputError: `box` is not finite or has no area.
     """
     cx, cy, w, h = _cxcywh(box)
+    # `round` is half to even here and in the official code: half up would move some crops by a pixel.
     side = math.ceil(math.sqrt(w * h) * factor)
     return Window(round(cx - side / 2), round(cy - side / 2), side)
 
@@ -94,6 +99,7 @@ def crop(
     """
     height, width = image.shape[:2]
     right, bottom = window.left + window.side, window.top + window.side
+    # The official code pads one pixel too many there; the networks are asked what they were asked officially.
     x_end = width - 1 if cut_last and right >= width else width
     y_end = height - 1 if cut_last and bottom >= height else height
     return stretch(image[:y_end, :x_end], (*window, window.side), size, fill=fill)
@@ -110,6 +116,7 @@ def stretch(image: Image, window: tuple[int, int, int, int], size: int, *, fill:
     """
     height, width = image.shape[:2]
     left, top, wide, high = window
+    # Cut, not rounded: the official code writes a float mean into a uint8 image.
     colour = tuple(int(v) for v in np.asarray(fill).reshape(3))
     if max(wide, high) > MAX_COPY:
         return _sample(image, window, size, colour)
@@ -122,6 +129,7 @@ def stretch(image: Image, window: tuple[int, int, int, int], size: int, *, fill:
         above, below = int(y0 - top), int(top + high - y1)
         before, after = int(x0 - left), int(left + wide - x1)
         patch = cv2.copyMakeBorder(patch, above, below, before, after, cv2.BORDER_CONSTANT, value=colour)
+    # As the official code skips it; resizing to the same size is exact, and copies all the same.
     if (wide, high) == (size, size):
         return patch.copy()
     return np.asarray(cv2.resize(patch, (size, size), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
@@ -170,6 +178,7 @@ def boxes_from_crops(predicted: ArrayLike, previous: ArrayLike, sides: ArrayLike
         (N, 4) xyxy boxes in pixels. As in the official code the rounding of the window's origin is ignored.
     """
     side = np.asarray(sides, dtype=np.float64)[:, None]
+    # In float64: boxes are the next frame's windows, so errors of float32 would add up.
     pixels = np.asarray(predicted, dtype=np.float64).reshape(-1, 4) * side
     pixels[:, :2] += xyxy_to_cxcywh(as_boxes(previous))[:, :2] - side / 2
     return cxcywh_to_xyxy(pixels)
@@ -177,6 +186,7 @@ def boxes_from_crops(predicted: ArrayLike, previous: ArrayLike, sides: ArrayLike
 
 def context_side(size: NDArray[np.float64]) -> Any:
     """Side in pixels of the square with half of (w + h) around (w, h), or around each of (2, ...) sizes (SiamFC)."""
+    # SiamFC's context of 1/2, of (w + h), whatever context the crop was cut with.
     context = size.sum(axis=0) / 2
     return np.sqrt((size[0] + context) * (size[1] + context))
 
@@ -196,8 +206,10 @@ def change_penalty(
         return np.maximum(ratio, 1 / ratio)
 
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        # Change of size, then of shape: either way off is as bad, hence max(r, 1 / r).
         scale = change(context_side(size.swapaxes(0, 1)) / context_side(last.T)[:, None])
         ratio = change((last[:, :1] / last[:, 1:]) / (size[:, 0] / size[:, 1]))
+        # A size of 0 or none has the penalty 0: it is never chosen.
         return np.nan_to_num(np.exp(-(ratio * scale - 1) * weight))
 
 
@@ -207,6 +219,7 @@ def template_fractions(box: ArrayLike, window: Window, size: int) -> NDArray[np.
     The rule of MCITrack and SUTrack: the target's centre lies at (size - 1) / 2 whatever the window's rounding.
     """
     side = xyxy_to_cxcywh(box)[2:] * (size / window.side)
+    # Over size - 1, as pixels are counted from centre to centre there.
     low = (size - 1) / 2 - side / 2
     return (np.concatenate([low, side]) / (size - 1)).astype(np.float32)
 
@@ -251,6 +264,7 @@ def limit_corners(boxes: ArrayLike, width: int, height: int) -> Boxes:
     """Cut (N, 4) xyxy boxes to the image, keep their sides at 10 px or more (STARK, MixFormer, MCITrack)."""
     limits = np.array([width, height], dtype=np.float64)
     b = as_boxes(boxes)
+    # The margin is kept at both ends, so that a box that left still has its 10 px in the image.
     low = np.clip(b[:, :2], 0, np.maximum(limits - MIN_SIDE, 0))
     high = np.clip(b[:, 2:], MIN_SIDE, np.maximum(limits, MIN_SIDE))
     return np.concatenate([low, low + np.maximum(high - low, MIN_SIDE)], axis=1)
@@ -282,6 +296,7 @@ def _cxcywh(box: ArrayLike) -> tuple[float, float, float, float]:
 
 def _sample(image: Image, window: tuple[int, int, int, int], size: int, colour: tuple[int, ...]) -> Image:
     left, top, wide, high = window
+    # cv2.resize's own places: centres of pixels, half a pixel in.
     steps = np.arange(size) + 0.5
     x, y = np.meshgrid(steps * (wide / size) - 0.5 + left, steps * (high / size) - 0.5 + top)
     maps = (x.astype(np.float32), y.astype(np.float32))

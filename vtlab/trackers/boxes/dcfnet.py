@@ -110,6 +110,7 @@ class DCFNet(NetworkTracker[_Target]):
         self._place(network, device=device, dtype="float32", channels_last=False, compile=False)
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
+        # Limits of the first frame hold for the whole video, as in the official code.
         size = np.array(image.shape[1::-1], dtype=np.float64)
         found = xyxy_to_cxcywh(boxes)
         made = []
@@ -134,10 +135,12 @@ class DCFNet(NetworkTracker[_Target]):
             response = self._network(filters, spectra, self._crops(crops).unflatten(0, (len(targets), -1)))
             flat = response.flatten(2).cpu().numpy()
         rows = np.arange(len(targets))
+        # A change of scale must pay: the peak of an unchanged one counts whole.
         best = np.argmax(flat.max(axis=2) * PENALTIES, axis=1)
         chosen = flat[rows, best]
         peak = np.argmax(chosen, axis=1)
         shift = np.stack([peak % SIZE, peak // SIZE], axis=1)
+        # The response is periodic: its second half stands for moves to the left and up.
         shift = np.where(shift > SIZE // 2, shift - SIZE, shift)
         window = windows[rows, best]
         limits = np.stack([t.limits for t in targets])
@@ -154,6 +157,8 @@ class DCFNet(NetworkTracker[_Target]):
             filters, spectra = self._learned(image, xyxy_to_cxcywh(np.array([t.box for t in part])))
             with torch.inference_mode():
                 for target, a, z in zip(part, filters, spectra, strict=True):
+                    # Filter and spectrum are averaged apart, on every frame: nothing tells a bad frame from a good
+                    # one.
                     target.filter = (1 - self.rate) * target.filter + self.rate * a
                     target.spectrum = (1 - self.rate) * target.spectrum + self.rate * z
 
@@ -176,6 +181,7 @@ class DCFNet(NetworkTracker[_Target]):
 
 def _crop(image: Image, centre: NDArray[np.float64], window: NDArray[np.float64]) -> Image:
     """Stretch the rectangle of size `window` around `centre` to (125, 125, 3); black outside the image."""
+    # Corner pixels on corners, hence SIZE - 1, as in the official code; a rectangle becomes a square.
     scale = (SIZE - 1) / window
     low = centre - window / 2
     warp = np.array([[scale[0], 0, -scale[0] * low[0]], [0, scale[1], -scale[1] * low[1]]])

@@ -31,6 +31,7 @@ from vtlab.trackers.boxes.graphs import NO_UPDATE, siamese
 if TYPE_CHECKING:
     import torch
 
+# siam_tracker.yaml of the official code, as the two pairs below.
 TEMPLATE, SEARCH, STRIDE, CELLS = 128, 256, 16, 16
 TEMPLATE_AROUND, SEARCH_AROUND = 0.2, 2.0
 """What is cut around the box, as a fraction of its width and height on each side."""
@@ -121,6 +122,7 @@ class Fear(NetworkTracker[_Target], Exportable):
             compile=compile,
         )
         self.smooth = smooth
+        # From 0 to 240 in a crop of 256: the official grid is not symmetric.
         points = STRIDE * (np.arange(CELLS) - CELLS // 2) + SEARCH // 2
         self._points = np.stack([np.tile(points, CELLS), np.repeat(points, CELLS)]).astype(np.float64)
         self._hann = hann_window(CELLS).ravel()
@@ -142,6 +144,7 @@ class Fear(NetworkTracker[_Target], Exportable):
 
         fill = image.mean(axis=(0, 1))
         around = _around(_whole(xyxy_to_xywh(boxes), image), TEMPLATE_AROUND)
+        # Rounded half to even, as cv2.copyMakeBorder does with a float colour.
         crops = [stretch(image, _ints(w), TEMPLATE, fill=np.rint(fill)) for w in around]
         with torch.inference_mode():
             (templates,) = self._ask_template(self._images(crops))
@@ -167,6 +170,7 @@ class Fear(NetworkTracker[_Target], Exportable):
         finite = np.isfinite(score).all(axis=1) & np.isfinite(sides).all(axis=(1, 2))
         found = np.concatenate(
             [
+                # The official state is whole pixels, so its errors of rounding are part of the answer.
                 np.rint(low[rows, :, best] * scale + around[:, :2]),
                 np.maximum(np.rint(size * scale), MIN_SIDE),
             ],
@@ -230,6 +234,7 @@ class Fear(NetworkTracker[_Target], Exportable):
 def _around(boxes: NDArray[np.float64], share: float) -> NDArray[np.float64]:
     """Boxes (N, 4) as left, top, width, height with `share` of their sides around, cut to whole numbers."""
     size = boxes[:, 2:]
+    # Towards 0, not down: the official cast to int32.
     return np.trunc(np.concatenate([boxes[:, :2] - share * size, size * (1 + 2 * share)], axis=1))
 
 
@@ -240,6 +245,7 @@ def _whole(boxes: NDArray[np.float64], image: Image) -> NDArray[np.float64]:
     """
     limits = np.array(image.shape[1::-1], dtype=np.float64)
     low = np.clip(np.rint(boxes[:, :2]), 0, limits)
+    # Behind the corner's clip, so a box that leaves on the left keeps its width.
     size = np.trunc(np.clip(low + np.rint(boxes[:, 2:]), 0, limits)) - low
     small = size < MIN_SIDE
     low = np.where(small, np.minimum(low, np.maximum(limits - MIN_SIDE, 0)), low)
@@ -247,5 +253,6 @@ def _whole(boxes: NDArray[np.float64], image: Image) -> NDArray[np.float64]:
 
 
 def _ints(window: NDArray[np.float64]) -> tuple[int, int, int, int]:
+    # A window of a box of 3 px can round to nothing.
     left, top, width, height = (int(v) for v in window)
     return left, top, max(width, 1), max(height, 1)

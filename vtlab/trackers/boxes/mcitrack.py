@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from vtlab.nets.mcitrack import MCITrackConfig, State
 
+# As in the official files of settings, for all five variants.
 SEARCH_FACTOR, TEMPLATE_FACTOR = 4.0, 2.0
 """Widths of search region and template in sizes of the box."""
 _FOLDER = "https://drive.google.com/drive/folders/1x6hTaBpF8dO_G8TsBn9z-or7FtKBF1mb"
@@ -136,6 +137,7 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         weights: str | Path | None = None,
         update_above: float = 0.8,
         keep_state_above: float = 0.88,
+        # Official intervals are frames of LaSOT, 30 a second.
         update_every: float = 70 / 30,
         memory: int = 500,
         visible_above: float = 0.5,
@@ -194,6 +196,7 @@ class MCITrack(NetworkTracker[Followed], Exportable):
         self._embed(templates)
         targets = []
         for box, template in zip(boxes, templates, strict=True):
+            # As the official code begins, so that the tokens are as many from the first frame on.
             copies = [template] * self._config.templates
             targets.append(Followed(box, started=self._now, templates=list(copies), memory=list(copies)))
         return targets
@@ -213,18 +216,23 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             )
         for i, target in enumerate(targets):
             target.proposed = [rows[i] for rows in state] if finite[i] else None
+            # A state that is no number would spoil every frame behind it.
             target.state = target.state if finite[i] else None
         boxes = boxes_in_image(image, predicted.cpu().numpy(), previous, sides)
         return boxes, scores.cpu().numpy().astype(np.float64)
 
     def _learn(self, image: Image, targets: Sequence[Followed], scores: NDArray[np.float64]) -> None:
         for target, score in zip(targets, scores, strict=True):
+            # The official rule: an answer below the bound carries nothing on.
             target.state = target.proposed if score >= self.keep_state_above else None
             target.proposed = None
             if score > self.update_above:
                 target.memory.append(self._template(image, target.box))
+                # The oldest go, copies of the prompt's template among them, as officially; the first in use stays
+                # apart.
                 del target.memory[: -self.memory]
             if target.due(self._now, self.update_every):
+                # Evenly over all that is remembered, the first one always kept.
                 step = len(target.memory) // self._config.templates
                 chosen = [target.memory[step * i] for i in range(1, self._config.templates)]
                 target.templates = [target.templates[0], *chosen]
@@ -232,6 +240,7 @@ class MCITrack(NetworkTracker[Followed], Exportable):
     def _template(self, image: Image, box: ArrayLike) -> Template:
         window, size = area_window(box, TEMPLATE_FACTOR), self._config.template
         fractions = template_fractions(box, window, size)
+        # Tokens follow when the template is first used: most of the memory never is.
         return Template(crop(image, window, size, cut_last=True), fractions)
 
     def _embed(self, templates: Sequence[Template]) -> None:

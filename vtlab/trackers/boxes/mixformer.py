@@ -294,6 +294,7 @@ class MixFormer(NetworkTracker[_Target], Exportable):
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         crops = [self._template(image, box) for box in boxes]
+        # The template twice, as the official code begins: initial, and online.
         memories = self._memories([[c, c] for c in crops])
         return [
             _Target(box, started=self._now, initial=c, memory=m, online=[c], best=c)
@@ -322,6 +323,7 @@ class MixFormer(NetworkTracker[_Target], Exportable):
             due = target.due(self._now, self.update_every)
             if self.online:
                 target.best_score *= self.score_decay
+                # Both bounds: good enough, and better than what is kept.
                 if score > max(_UPDATE_ABOVE, target.best_score):
                     target.best, target.best_score = self._template(image, target.box), score
             elif due:
@@ -343,6 +345,7 @@ class MixFormer(NetworkTracker[_Target], Exportable):
         else:
             target.online[target.slot] = target.best
             target.slot = (target.slot + 1) % self.online_size
+        # So an interval without a good answer puts the prompt's template into its place.
         target.best, target.best_score = target.initial, -1.0
 
     def _template(self, image: Image, box: NDArray[np.float64]) -> Image:
@@ -448,6 +451,7 @@ def make_network(backbone: str, size: str, online: bool) -> Any:
 def crop_sizes(backbone: str, size: str) -> tuple[int, int]:
     """Sides of the template and the search crop of a variant in pixels."""
     if backbone == "cvt":
+        # As the official settings have it, for both sizes of CvT.
         return 128, 320
     from vtlab.nets.mixformer_vit import CONFIGS
 
@@ -456,6 +460,7 @@ def crop_sizes(backbone: str, size: str) -> tuple[int, int]:
 
 def _search_factor(backbone: str, size: str, online: bool) -> float:
     if not online:
+        # The yaml files' values; those with score module have the command lines' of the published LaSOT runs.
         return 5.0 if backbone == "cvt" or size == "large" else 4.5
     return 5.05 if (backbone, size) == ("vit", "base") else 4.55
 

@@ -337,6 +337,7 @@ class NanoTrack(BatchedTracker[_Target], Exportable):
         MissingDependencyError: The engine is not installed.
     """
 
+    # penalty_k, window and lr of the official settings of each version.
     _TUNED: ClassVar = {1: (0.148, 0.462, 0.390), 2: (0.150, 0.490, 0.385), 3: (0.138, 0.455, 0.348)}
 
     def __init__(
@@ -374,6 +375,7 @@ class NanoTrack(BatchedTracker[_Target], Exportable):
             self.engine = _Torch(version, weights, device=device, compile=compile)
         else:
             self.engine = {"onnxruntime": _OnnxRuntime, "opencv": _OpenCV}[engine](version)
+        # v3's maps lose a cell to a 2 x 2 convolution. With 16 the grid is not symmetric: from -128 to 112.
         cells = 15 if version == 3 else 16
         self._hann = hann_window(cells).ravel()
         offsets = STRIDE * (np.arange(cells) - cells // 2)

@@ -63,6 +63,7 @@ class NCC(SingleObjectTracker):
         image = frame.grey
         window, origin = self._window(image)
         response = cv2.matchTemplate(window, self._template, cv2.TM_CCOEFF_NORMED)
+        # A flat patch of the frame has no variance to divide by.
         response[~np.isfinite(response)] = 0.0
         row, column = np.unravel_index(int(response.argmax()), response.shape)
         score = float(np.clip(response[row, column], 0.0, 1.0))
@@ -79,6 +80,7 @@ class NCC(SingleObjectTracker):
     def _window(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         height, width = image.shape
         th, tw = self._template.shape
+        # Grows with each frame that it is not found on, since it moves on unseen.
         reach = int(np.ceil((self.search - 1) / 2 * max(th, tw))) * (1 + self._lost)
         left, top = max(self._corner[0] - reach, 0), max(self._corner[1] - reach, 0)
         right, bottom = min(self._corner[0] + tw + reach, width), min(self._corner[1] + th + reach, height)

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from vtlab.nets.mcitrack import MCITrackConfig
 
+# As in the official files of settings, for all five variants.
 SEARCH_FACTOR, TEMPLATE_FACTOR = 4.0, 2.0
 """Widths of search region and template in sizes of the box."""
 _PAGE = "https://huggingface.co/xche32/SUTrack"
@@ -106,6 +107,7 @@ class SUTrack(NetworkTracker[_Target], Exportable):
         variant: str = "t224",
         weights: str | Path | None = None,
         update_above: float = 0.7,
+        # 25 frames officially, of videos with 30 a second.
         update_every: float = 25 / 30,
         templates: int | None = None,
         visible_above: float = 0.5,
@@ -181,11 +183,13 @@ class SUTrack(NetworkTracker[_Target], Exportable):
     def _learn(self, image: Image, targets: Sequence[_Target], scores: NDArray[np.float64]) -> None:
         chosen = []
         for target, score in zip(targets, scores, strict=True):
+            # `due` first: an interval counts, whatever the score is; its chance passes with a low one.
             if target.due(self._now, self.update_every) and score > self.update_above and self.templates > 1:
                 chosen.append(target)
         if chosen:
             new = self._embed(image, np.stack([t.box for t in chosen]))
             for target, tokens in zip(chosen, new, strict=True):
+                # The prompt's stays for ever, the oldest of the others goes.
                 target.templates = [target.templates[0], *target.templates[2:], tokens]
 
     def _embed(self, image: Image, boxes: Boxes) -> list[torch.Tensor]:

@@ -114,6 +114,7 @@ class TransT(NetworkTracker[_Target], Exportable):
         *,
         fusion_layers: int = 4,
         weights: str | Path | None = None,
+        # Weight of the Hann window in paper and official code.
         window: float = 0.49,
         visible_above: float = 0.5,
         engine: str = "torch",
@@ -163,6 +164,7 @@ class TransT(NetworkTracker[_Target], Exportable):
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         import torch
 
+        # Of the first frame for all that follow, as officially.
         fill = image.mean(axis=(0, 1))
         crops = [crop(image, context_window(box, TEMPLATE_CONTEXT), TEMPLATE, fill=fill) for box in boxes]
         with torch.inference_mode():
@@ -180,6 +182,7 @@ class TransT(NetworkTracker[_Target], Exportable):
             templates = torch.stack([t.template for t in targets])
             scores, predicted = self._ask_step(self._images(crops), templates)
             score = scores.cpu().numpy()
+        # The window picks the cell, the plain score is the answer: a target may be far from the centre and sure.
         best = np.argmax(score * (1 - self.window) + self._hann * self.window, axis=1)
         rows = np.arange(len(targets))
         boxes = boxes_from_crops(

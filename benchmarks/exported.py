@@ -43,10 +43,10 @@ def costs(method: str, folder: Path, engine: str = "onnxruntime") -> tuple[Cost,
 
     given = weights_of(method, folder)
     files = folder / "exported"
-    made = export(method, files, check=False, **given)
+    export(method, files, check=False, **given)
     cls = TRACKERS.find(method)
     graph = TRACKERS.create(method, **cls.export_params, **given).export_graph()
-    pair = Pair(files, engine, network=made.parts["step"].facts["network"])
+    pair = Pair(files, engine, network=graph.metadata["network"], around=graph.metadata)
     with torch.inference_mode():
         template = tuple(graph.template.inputs(1).values())
         step = tuple(graph.step.inputs(1).values())

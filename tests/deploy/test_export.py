@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -41,6 +42,7 @@ from vtlab.nets import (  # noqa: E402
 )
 from vtlab.nets.layers import CornerHead  # noqa: E402
 from vtlab.prompts import BoxPrompt, Prompts  # noqa: E402
+from vtlab.trackers.boxes import engines  # noqa: E402
 from vtlab.trackers.boxes.engines import PARTS  # noqa: E402
 from vtlab.trackers.create import create_tracker  # noqa: E402
 from vtlab.trackers.loop import track  # noqa: E402
@@ -106,15 +108,17 @@ def clip():
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """Folder of a kind's export, made once for all tests."""
+    """Folder of a kind's export, made once for all tests; checked where it has no parameters."""
     found = {}
 
-    def of(kind):
-        if kind not in found:
+    def of(kind, **params):
+        key = kind, *params.items()
+        if key not in found:
             with pytest.MonkeyPatch.context() as patch:
                 shrink(patch, kind)
-                found[kind] = export(kind, tmp_path_factory.mktemp("exported") / kind)
-        return found[kind]
+                folder = tmp_path_factory.mktemp("exported") / kind
+                found[key] = export(kind, folder, check=not params, **params)
+        return found[key]
 
     return of
 
@@ -149,7 +153,7 @@ def test_exported_files_follow_as_the_network_does(exported, monkeypatch, clip, 
         track(clip.video, prompts, kind, progress=False, **settings, **how)
         for how in (
             {"engine": "torch", "device": "cpu"},
-            {"engine": "onnxruntime", "weights": str(exported(kind).folder)},
+            {"engine": "onnxruntime", "weights": str(exported(kind, **settings).folder)},
         )
     )
     mine, theirs = native.to_frame(), deployed.to_frame()
@@ -157,7 +161,9 @@ def test_exported_files_follow_as_the_network_does(exported, monkeypatch, clip, 
     np.testing.assert_allclose(theirs["score"], mine["score"], atol=1e-4)
     maker = deployed.record.tracker
     assert maker.params["engine"] == "onnxruntime"
-    digests = {f: sha256((exported(kind).folder / f).read_bytes()).hexdigest() for f in PARTS.values()}
+    digests = {
+        f: sha256((exported(kind, **settings).folder / f).read_bytes()).hexdigest() for f in PARTS.values()
+    }
     assert maker.weights == digests
 
 
@@ -275,6 +281,52 @@ def test_files_that_are_no_export_of_this_tracker_are_refused(exported, tmp_path
             run_by(folder(str(i), **parts))
     with pytest.raises(WeightsError, match="'nanotrack-v2'.*wanted is the template file of 'transt'"):
         run_by(good, "transt")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_was_made_for_other_constants_is_refused(exported, kind, monkeypatch):
+    """Nothing that the tracker does around its network differs in silence from what the metadata says."""
+    folder, read = exported(kind).folder, engines.read_signature
+    shrink(monkeypatch, kind)
+    told = read(folder / "step.onnx").facts
+    around = told.keys() - {"format", "part", "pair", "tracker", "network", "licence"}
+    assert around >= {
+        "crop",
+        "template_size",
+        "search_size",
+        "outside",
+        "images",
+        "window",
+        "box",
+        "limits",
+        "update",
+    }
+    for name in around:
+
+        def changed(path, name=name):
+            found = read(path)
+            return replace(found, facts={**found.facts, name: "something else"})
+
+        monkeypatch.setattr(engines, "read_signature", changed)
+        said = f"{name} is 'something else' there, {told[name]!r} here"
+        with pytest.raises(WeightsError, match=re.escape(said)) as caught:
+            run_by(folder, kind)
+        assert f"Remedy: run the files by {kind!r}" in str(caught.value)
+
+
+def test_variants_of_one_network_do_not_run_each_others_files(exported, monkeypatch):
+    """They have the same tensors; what differs are the search region and the updates."""
+    shrink(monkeypatch, "mixformer-cvt")
+    folder = exported("mixformer-cvt").folder
+    with pytest.raises(
+        WeightsError, match="search_factor is '4.55' there, '4.5' here; update is 'up to 2 .*'up to 3"
+    ):
+        run_by(folder, "mixformer-cvt-1k")
+    with pytest.raises(WeightsError, match="exported by 'mixformer-cvt'.* of 6.67 s' there, .* of 1 s' here"):
+        run_by(folder, "mixformer-cvt-got")
+    with pytest.raises(WeightsError, match="search_factor is '4.55' there, '4.0' here"):
+        run_by(folder, "mixformer-cvt", search_factor=4)
+    run_by(folder, "mixformer-cvt-1k", search_factor=4.55, online_size=2).close()
 
 
 def _broken(path):

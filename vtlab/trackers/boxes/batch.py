@@ -185,7 +185,7 @@ class NetworkTracker(BatchedTracker[T]):
     def _ready(
         self, make: Callable[[], Any], *, engine: str, weights: str | Path | None, network: str, **how: Any
     ) -> None:
-        """Make the network and keep it (`engine` "torch"), or keep its exported files in its place.
+        """Make the network and keep it (`engine` "torch"), or its exported files in its place; `around` must be known.
 
         Args:
             make: Makes the loaded network.
@@ -212,7 +212,7 @@ class NetworkTracker(BatchedTracker[T]):
 
         Raises:
             InputError: An unknown engine, one without files, or an option that it doesn't have.
-            WeightsError: The files are not this network's.
+            WeightsError: The files are not this network's, or were made for other constants around it.
             MissingDependencyError: The engine is not installed.
         """
         import torch
@@ -223,9 +223,13 @@ class NetworkTracker(BatchedTracker[T]):
                 f"`device` and `compile` are for the engine {NATIVE!r}; {engine} runs on {allowed[1]!r}, got "
                 f"{ {k: v for k, v in where.items() if k in ('device', 'compile')} }. Remedy: leave them out."
             )
-        self._pair = Pair(weights, engine, network=self._name, dtype=dtype)
+        self._pair = Pair(weights, engine, network=self._name, around=self.around(), dtype=dtype)
         self._network, self._device, self._dtype = None, torch.device("cpu"), torch.float32
         self._channels_last, self.loads = False, PAIR
+
+    def around(self) -> dict[str, str]:
+        """What this instance does around its network (crops, window, updates), as the metadata of its export says it."""
+        raise NotImplementedError
 
     @staticmethod
     def template_of(network: Any, *inputs: Any) -> tuple[torch.Tensor, ...]:

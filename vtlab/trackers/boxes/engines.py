@@ -99,14 +99,24 @@ class Pair:
         engine: "onnxruntime", "openvino" or "tensorrt".
         network: Name of the network that the files must hold, such as "transt".
         dtype: What the engine computes in; tensors that go in and come out are float32 all the same.
+        around: What the tracker does around the network, as the metadata of its own export would say it; the files' must
+            say the same, for they were made to be run that way.
 
     Raises:
         InputError: An unknown engine, or a type that it doesn't compute in.
-        WeightsError: A file is missing, damaged, of another network, or the two are not of one export.
+        WeightsError: A file is missing, damaged, of another network or other constants, or the two are not of one export.
         MissingDependencyError: The engine is not installed.
     """
 
-    def __init__(self, folder: str | Path | None, engine: str, *, network: str, dtype: str = "float32"):
+    def __init__(
+        self,
+        folder: str | Path | None,
+        engine: str,
+        *,
+        network: str,
+        around: Mapping[str, str],
+        dtype: str = "float32",
+    ):
         _check_name(engine)
         if folder is None:  # said before what is missing here: with it there would be nothing to run yet
             raise InputError(
@@ -124,6 +134,8 @@ class Pair:
                 f"{' and '.join(map(str, self._paths.values()))} are not of one export: {' and '.join(told)}. "
                 "Remedy: export them again, together."
             )
+        for part, signature in self._signatures.items():
+            _check_around(self._paths[part], signature.facts, around)
         self._run: dict[str, Run] = {part: _OPEN[engine](path, dtype) for part, path in self._paths.items()}
 
     def template(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -191,6 +203,17 @@ def _check_facts(path: Path, facts: Mapping[str, str], part: str, network: str) 
         raise WeightsError(
             f"{path} is the {facts['part']} file of {facts['network']!r} ({facts['tracker']}), wanted is the {part} file of "
             f"{network!r}. Remedy: give the folder of an export of that tracker."
+        )
+
+
+def _check_around(path: Path, facts: Mapping[str, str], around: Mapping[str, str]) -> None:
+    other = [name for name, value in around.items() if facts.get(name) != value]
+    if other:
+        told = "; ".join(f"{n} is {facts.get(n)!r} there, {around[n]!r} here" for n in other)
+        who = facts["tracker"]
+        raise WeightsError(
+            f"{path} was exported by {who!r}, which does other things around its network than this tracker as it is set: "
+            f"{told}. Remedy: run the files by {who!r} with the parameters of its export, or export this tracker with these."
         )
 
 

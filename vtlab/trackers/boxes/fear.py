@@ -109,6 +109,7 @@ class Fear(NetworkTracker[_Target], Exportable):
         from vtlab.nets import fear
 
         super().__init__(visible_above=visible_above, batch=batch)
+        self.smooth = smooth
         self._ready(
             lambda: load(
                 fear.FearXS, weights, _WEIGHTS, what="fear-xs", variant_of=fear.variant_of, read=fear.read
@@ -121,7 +122,6 @@ class Fear(NetworkTracker[_Target], Exportable):
             channels_last=channels_last,
             compile=compile,
         )
-        self.smooth = smooth
         # From 0 to 240 in a crop of 256: the official grid is not symmetric.
         points = STRIDE * (np.arange(CELLS) - CELLS // 2) + SEARCH // 2
         self._points = np.stack([np.tile(points, CELLS), np.repeat(points, CELLS)]).astype(np.float64)
@@ -183,30 +183,33 @@ class Fear(NetworkTracker[_Target], Exportable):
     def export_graph(self) -> ExportGraph:
         """See `template_of` and `step_of`."""
         calls = (self.template_of, self.step_of)
-        share = (
-            "left - share w, top - share h, (1 + 2 share) w, (1 + 2 share) h of the box, cut to whole numbers"
-        )
         return ExportGraph(
             self._network,
             *siamese(self._network, calls, (TEMPLATE, SEARCH), "tokens", ("scores", "distances")),
-            {
-                "network": self._name,
-                "crop": f"a rectangle, stretched: {share}",
-                "template_share": str(TEMPLATE_AROUND),
-                "search_share": str(SEARCH_AROUND),
-                "template_size": str(TEMPLATE),
-                "search_size": str(SEARCH),
-                "outside": "mean colour of the first frame, rounded",
-                "images": "RGB, 0 to 255; the file normalises",
-                "window": f"Hann 16 x 16 {WINDOW:g}, penalty {PENALTY:g}, rate {RATE:g}"
-                if self.smooth
-                else "none",
-                "box": f"distances to left, top, right, bottom from point {STRIDE} (cell - {CELLS // 2}) + {SEARCH // 2} of "
-                "the best cell (column, row), pixels of the crop; left, top and size rounded in the image",
-                "limits": f"whole pixels inside the image, sides {MIN_SIDE} px or more; the prompt's box too",
-                "update": NO_UPDATE,
-            },
+            {"network": self._name, **self.around()},
         )
+
+    def around(self) -> dict[str, str]:
+        """See `NetworkTracker`."""
+        share = (
+            "left - share w, top - share h, (1 + 2 share) w, (1 + 2 share) h of the box, cut to whole numbers"
+        )
+        return {
+            "crop": f"a rectangle, stretched: {share}",
+            "template_share": str(TEMPLATE_AROUND),
+            "search_share": str(SEARCH_AROUND),
+            "template_size": str(TEMPLATE),
+            "search_size": str(SEARCH),
+            "outside": "mean colour of the first frame, rounded",
+            "images": "RGB, 0 to 255; the file normalises",
+            "window": f"Hann 16 x 16 {WINDOW:g}, penalty {PENALTY:g}, rate {RATE:g}"
+            if self.smooth
+            else "none",
+            "box": f"distances to left, top, right, bottom from point {STRIDE} (cell - {CELLS // 2}) + {SEARCH // 2} of "
+            "the best cell (column, row), pixels of the crop; left, top and size rounded in the image",
+            "limits": f"whole pixels inside the image, sides {MIN_SIDE} px or more; the prompt's box too",
+            "update": NO_UPDATE,
+        }
 
     def _images(self, crops: Sequence[Image]) -> torch.Tensor:
         import torch

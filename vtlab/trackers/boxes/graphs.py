@@ -74,7 +74,7 @@ def by_centre(
         calls: template (B, 3, T, T), template_box (B, 4) -> tokens; `step_inputs` -> score, size, offset, `states`.
         step_inputs: Makes example inputs of the step.
         states: Names of what the step gives besides the maps.
-        facts: What else the metadata says.
+        facts: The metadata.
     """
     size = network.config.template
 
@@ -92,16 +92,20 @@ def by_centre(
             calls[0], inputs, ("tokens",), dict.fromkeys(("template", "template_box", "tokens"), OBJECTS)
         ),
         ExportPart(calls[1], step_inputs, outputs, dict.fromkeys((*step_inputs(1), *outputs), OBJECTS)),
-        {
-            **AREA,
-            "template_size": str(size),
-            "search_size": str(network.config.search),
-            "window": CENTRE_WINDOW,
-            "box": CENTRE_BOX,
-            "template_box": TEMPLATE_BOX,
-            **facts,
-        },
+        facts,
     )
+
+
+def around_centre(template: int, search: int) -> dict[str, str]:
+    """What MCITrack and SUTrack share around their networks; the sides of their crops in pixels."""
+    return {
+        **AREA,
+        "template_size": str(template),
+        "search_size": str(search),
+        "window": CENTRE_WINDOW,
+        "box": CENTRE_BOX,
+        "template_box": TEMPLATE_BOX,
+    }
 
 
 def noise(*shape: int) -> torch.Tensor:

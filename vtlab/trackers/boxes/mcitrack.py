@@ -36,7 +36,7 @@ from vtlab.trackers.boxes.crops import (
     search_crops,
     template_fractions,
 )
-from vtlab.trackers.boxes.graphs import by_centre, noise
+from vtlab.trackers.boxes.graphs import around_centre, by_centre, noise
 
 if TYPE_CHECKING:
     import torch
@@ -159,6 +159,7 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             )
         self.update_above, self.keep_state_above = update_above, keep_state_above
         self.update_every, self.memory = update_every, memory
+        self._config: MCITrackConfig = mcitrack.CONFIGS[variant]
         self._ready(
             lambda: load(
                 lambda: mcitrack.MCITrack(mcitrack.CONFIGS[variant]),
@@ -175,8 +176,8 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             channels_last=channels_last,
             compile=compile,
         )
-        native = self._pair is None
-        self._config: MCITrackConfig = self._network.config if native else mcitrack.CONFIGS[variant]
+        if self._pair is None:  # the network that was loaded knows its sizes best
+            self._config = self._network.config
         self._window = self._tensor(hann_window(self._config.search_cells, ends=False)).flatten()
 
     @staticmethod
@@ -300,13 +301,17 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             (self.template_of, self.step_of),
             step_inputs,
             [f"new_state_{i}" for i in range(len(self._zeros(0)))],
-            {
-                "network": self._name,
-                "template_factor": str(TEMPLATE_FACTOR),
-                "search_factor": str(SEARCH_FACTOR),
-                "templates": f"tokens of {config.templates} templates one after the other, the prompt's first",
-                "update": "state_*: zeros at first and after a score below "
-                f"{self.keep_state_above:g}, else the last new_state_*; templates from a memory of frames with score > "
-                f"{self.update_above:g}, each {self.update_every:.3g} s",
-            },
+            {"network": self._name, **self.around()},
         )
+
+    def around(self) -> dict[str, str]:
+        """See `NetworkTracker`."""
+        return {
+            **around_centre(self._config.template, self._config.search),
+            "template_factor": str(TEMPLATE_FACTOR),
+            "search_factor": str(SEARCH_FACTOR),
+            "templates": f"tokens of {self._config.templates} templates one after the other, the prompt's first",
+            "update": "state_*: zeros at first and after a score below "
+            f"{self.keep_state_above:g}, else the last new_state_*; templates from a memory of frames with score > "
+            f"{self.update_above:g}, each {self.update_every:.3g} s",
+        }

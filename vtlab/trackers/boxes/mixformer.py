@@ -256,11 +256,12 @@ class MixFormer(NetworkTracker[_Target], Exportable):
         from vtlab.nets.mixformer import variant_of
 
         super().__init__(visible_above=visible_above, batch=batch)
-        self.search_factor = factor
+        self.search_factor = float(factor)
         self.update_every, self.score_decay = update_every, score_decay
         self.online_size = online_size if online else 1
         self.online = online
         name = f"mixformer-{backbone}{'-large' if size == 'large' else ''}{'' if online else '-offline'}"
+        self._template_size, self._search_size = crop_sizes(backbone, size)
         self._ready(
             lambda: load(
                 lambda: make_network(backbone, size, online),
@@ -277,7 +278,6 @@ class MixFormer(NetworkTracker[_Target], Exportable):
             channels_last=channels_last,
             compile=compile,
         )
-        self._template_size, self._search_size = crop_sizes(backbone, size)
         self._merged: tuple[list[Memory], Memory] | None = None
 
     @staticmethod
@@ -406,25 +406,28 @@ class MixFormer(NetworkTracker[_Target], Exportable):
 
         outputs = ("boxes", "scores") if self.online else ("boxes",)
         axes = {name: {0: "objects"} for name in ("search", *outputs)}
-        update = f"score > {_UPDATE_ABOVE:g}" if self.online else "the newest frame"
         return ExportGraph(
             network,
             ExportPart(self.template_of, inputs, tuple(kept), {"templates": grows, **kept}),
             ExportPart(self.step_of, step_inputs, outputs, {**axes, "present": grows, **kept}),
-            {
-                **AREA,
-                "network": self._name,
-                "template_factor": str(TEMPLATE_FACTOR),
-                "search_factor": str(self.search_factor),
-                "template_size": str(size),
-                "search_size": str(side),
-                "window": "none",
-                "box": "centre x, y, width, height as fractions of the crop",
-                "templates": "any number of one size, at least 2, the prompt's first (twice at the start); present: true "
-                "for each that is there",
-                "update": f"up to {self.online_size} beside the first, the best ({update}) of {self.update_every:.3g} s",
-            },
+            {"network": self._name, **self.around()},
         )
+
+    def around(self) -> dict[str, str]:
+        """See `NetworkTracker`."""
+        update = f"score > {_UPDATE_ABOVE:g}" if self.online else "the newest frame"
+        return {
+            **AREA,
+            "template_factor": str(TEMPLATE_FACTOR),
+            "search_factor": str(self.search_factor),
+            "template_size": str(self._template_size),
+            "search_size": str(self._search_size),
+            "window": "none",
+            "box": "centre x, y, width, height as fractions of the crop",
+            "templates": "any number of one size, at least 2, the prompt's first (twice at the start); present: true "
+            "for each that is there",
+            "update": f"up to {self.online_size} beside the first, the best ({update}) of {self.update_every:.3g} s",
+        }
 
 
 def _kept(memory: Memory, online: bool) -> tuple[torch.Tensor, ...]:

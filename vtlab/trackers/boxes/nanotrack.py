@@ -223,10 +223,10 @@ class _Torch:
 class _Exported(_Torch):
     """The files of `vtlab export` in the native network's place."""
 
-    def __init__(self, version: int, folder: str | Path | None, engine: str, dtype: str):
+    def __init__(self, pair: Pair):
         import torch
 
-        self._pair = Pair(folder, engine, network=f"nanotrack-v{version}", dtype=dtype)
+        self._pair = pair
         self.network, self._device = None, torch.device("cpu")
 
     def _ask_template(self, images: Any) -> tuple[Any, ...]:
@@ -362,15 +362,14 @@ class NanoTrack(BatchedTracker[_Target], Exportable):
         exported = engine != "torch" and (weights is not None or engine not in ENGINES)
         if dtype != "float32" and not exported:
             raise InputError(f"NanoTrack runs in float32, but for exported files; got dtype={dtype!r}.")
-        tuned = self._TUNED[version]
-        self.penalty = tuned[0] if penalty is None else penalty
-        self.window = tuned[1] if window is None else window
-        self.rate = tuned[2] if rate is None else rate
+        tuned = zip((penalty, window, rate), self._TUNED[version], strict=True)
+        self.penalty, self.window, self.rate = (best if own is None else own for own, best in tuned)
         self.version = version
         self.loads = PAIR if exported else _files(version, engine)
         self.engine: _Engine
         if exported:
-            self.engine = _Exported(version, weights, engine, dtype)
+            name = f"nanotrack-v{version}"
+            self.engine = _Exported(Pair(weights, engine, network=name, around=self.around(), dtype=dtype))
         elif engine == "torch":
             self.engine = _Torch(version, weights, device=device, compile=compile)
         else:
@@ -394,33 +393,36 @@ class NanoTrack(BatchedTracker[_Target], Exportable):
 
     def export_graph(self) -> ExportGraph:
         """See `template_of` and `step_of` of the native network."""
-        native = self.engine
-        if not isinstance(native, _Torch):
+        if not isinstance(native := self.engine, _Torch):
             raise InputError(
                 f"NanoTrack v{self.version} by {type(native).__name__[1:]} has no network to export."
             )
-        calls, cells = (native.template_of, native.step_of), 15 if self.version == 3 else 16
+        calls = native.template_of, native.step_of
         return ExportGraph(
             native.network,
             *siamese(native.network, calls, (EXEMPLAR, INSTANCE), "kernel", ("logits", "distances")),
-            {
-                "network": f"nanotrack-v{self.version}",
-                "crop": "p = (w + h) / 2; s = sqrt((w + p) (h + p)); side = round(factor s), half to even; "
-                "left = floor(x - 0.5 - side / 2)",
-                "template_factor": "1",
-                "search_factor": f"{INSTANCE} / {EXEMPLAR}",
-                "template_size": str(EXEMPLAR),
-                "search_size": str(INSTANCE),
-                "outside": MEAN_FILL,
-                "images": "BGR, 0 to 255",
-                "window": f"score = softmax(logits)[1]; {1 - self.window:g} q score + {self.window:g} Hann {cells} x "
-                f"{cells} with its zero ends; q = exp(-{self.penalty:g} (c(s) c(w / h) - 1)), c = max(new / old, old / new)",
-                "box": f"distances to left, top, right, bottom from point {STRIDE} (cell - {cells // 2}) around the centre, "
-                f"of the best cell (column, row), pixels of the crop; times s / {EXEMPLAR} in the image",
-                "limits": CENTRE_LIMITS,
-                "update": f"size += {self.rate:g} q score (found size - size); {NO_UPDATE}",
-            },
+            {"network": f"nanotrack-v{self.version}", **self.around()},
         )
+
+    def around(self) -> dict[str, str]:
+        """What it does around its network, as the metadata of an export says it."""
+        cells = 15 if self.version == 3 else 16
+        return {
+            "crop": "p = (w + h) / 2; s = sqrt((w + p) (h + p)); side = round(factor s), half to even; "
+            "left = floor(x - 0.5 - side / 2)",
+            "template_factor": "1",
+            "search_factor": f"{INSTANCE} / {EXEMPLAR}",
+            "template_size": str(EXEMPLAR),
+            "search_size": str(INSTANCE),
+            "outside": MEAN_FILL,
+            "images": "BGR, 0 to 255",
+            "window": f"score = softmax(logits)[1]; {1 - self.window:g} q score + {self.window:g} Hann {cells} x "
+            f"{cells} with its zero ends; q = exp(-{self.penalty:g} (c(s) c(w / h) - 1)), c = max(new / old, old / new)",
+            "box": f"distances to left, top, right, bottom from point {STRIDE} (cell - {cells // 2}) around the centre, "
+            f"of the best cell (column, row), pixels of the crop; times s / {EXEMPLAR} in the image",
+            "limits": CENTRE_LIMITS,
+            "update": f"size += {self.rate:g} q score (found size - size); {NO_UPDATE}",
+        }
 
     def _start(self, image: Image, boxes: Boxes) -> list[_Target]:
         fill = image.mean(axis=(0, 1))

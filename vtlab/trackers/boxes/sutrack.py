@@ -35,7 +35,7 @@ from vtlab.trackers.boxes.crops import (
     search_crops,
     template_fractions,
 )
-from vtlab.trackers.boxes.graphs import by_centre, noise
+from vtlab.trackers.boxes.graphs import around_centre, by_centre, noise
 
 if TYPE_CHECKING:
     import torch
@@ -128,6 +128,8 @@ class SUTrack(NetworkTracker[_Target], Exportable):
                 f"update_every must be above 0 s and templates at least 1, got {update_every!r} and {templates!r}."
             )
         self.update_above, self.update_every = update_above, update_every
+        self._config: MCITrackConfig = sutrack.CONFIGS[variant]
+        self.templates = templates or self._config.templates
         self._ready(
             lambda: load(
                 lambda: sutrack.SUTrack(sutrack.CONFIGS[variant]),
@@ -145,9 +147,9 @@ class SUTrack(NetworkTracker[_Target], Exportable):
             channels_last=channels_last,
             compile=compile,
         )
-        native = self._pair is None
-        self._config: MCITrackConfig = self._network.config if native else sutrack.CONFIGS[variant]
-        self.templates = templates or self._config.templates
+        if self._pair is None:  # the network that was loaded knows its sizes best
+            self._config = self._network.config
+            self.templates = templates or self._config.templates
         window = hann_window(self._config.search_cells, ends=False)
         self._window = self._tensor(window).flatten()
 
@@ -223,12 +225,16 @@ class SUTrack(NetworkTracker[_Target], Exportable):
             (self.template_of, self.step_of),
             step_inputs,
             (),
-            {
-                "network": self._name,
-                "template_factor": str(TEMPLATE_FACTOR),
-                "search_factor": str(SEARCH_FACTOR),
-                "templates": f"tokens of {n} templates one after the other, the prompt's first",
-                "update": f"the last template each {self.update_every:.3g} s, where score > {self.update_above:g}; "
-                "none with one template",
-            },
+            {"network": self._name, **self.around()},
         )
+
+    def around(self) -> dict[str, str]:
+        """See `NetworkTracker`."""
+        return {
+            **around_centre(self._config.template, self._config.search),
+            "template_factor": str(TEMPLATE_FACTOR),
+            "search_factor": str(SEARCH_FACTOR),
+            "templates": f"tokens of {self.templates} templates one after the other, the prompt's first",
+            "update": f"the last template each {self.update_every:.3g} s, where score > {self.update_above:g}; "
+            "none with one template",
+        }

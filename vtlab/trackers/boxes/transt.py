@@ -129,6 +129,7 @@ class TransT(NetworkTracker[_Target], Exportable):
         from vtlab.nets import transt
 
         super().__init__(visible_above=visible_above, batch=batch)
+        self.window = window
         name = "transt" if fusion_layers == 4 else f"transt-n{fusion_layers}"
         self._ready(
             lambda: load(
@@ -146,7 +147,6 @@ class TransT(NetworkTracker[_Target], Exportable):
             channels_last=channels_last,
             compile=compile,
         )
-        self.window = window
         self._hann = hann_window(SEARCH // transt.TransT.stride).ravel()
 
     @staticmethod
@@ -197,18 +197,21 @@ class TransT(NetworkTracker[_Target], Exportable):
         return ExportGraph(
             self._network,
             *siamese(self._network, calls, (TEMPLATE, SEARCH), "tokens", ("scores", "boxes")),
-            {
-                "network": self._name,
-                "crop": "p = context (w + h) / 2; side = ceil(sqrt((w + p) (h + p))); left = floor(x - side / 2)",
-                "template_context": str(TEMPLATE_CONTEXT),
-                "search_context": str(SEARCH_CONTEXT),
-                "template_size": str(TEMPLATE),
-                "search_size": str(SEARCH),
-                "outside": MEAN_FILL,
-                "images": IMAGENET,
-                "window": f"{1 - self.window:g} score + {self.window:g} Hann 32 x 32 with its zero ends",
-                "box": "of the best cell: centre x, y, width, height as fractions of the crop",
-                "limits": CENTRE_LIMITS,
-                "update": NO_UPDATE,
-            },
+            {"network": self._name, **self.around()},
         )
+
+    def around(self) -> dict[str, str]:
+        """See `NetworkTracker`."""
+        return {
+            "crop": "p = context (w + h) / 2; side = ceil(sqrt((w + p) (h + p))); left = floor(x - side / 2)",
+            "template_context": str(TEMPLATE_CONTEXT),
+            "search_context": str(SEARCH_CONTEXT),
+            "template_size": str(TEMPLATE),
+            "search_size": str(SEARCH),
+            "outside": MEAN_FILL,
+            "images": IMAGENET,
+            "window": f"{1 - self.window:g} score + {self.window:g} Hann 32 x 32 with its zero ends",
+            "box": "of the best cell: centre x, y, width, height as fractions of the crop",
+            "limits": CENTRE_LIMITS,
+            "update": NO_UPDATE,
+        }

@@ -364,7 +364,8 @@ class NanoTrack(BatchedTracker[_Target], Exportable):
             raise InputError(f"NanoTrack runs in float32, but for exported files; got dtype={dtype!r}.")
         tuned = zip((penalty, window, rate), self._TUNED[version], strict=True)
         self.penalty, self.window, self.rate = (best if own is None else own for own, best in tuned)
-        self.version = version
+        # v3's maps lose a cell to a 2 x 2 convolution. With 16 the grid is not symmetric: from -128 to 112.
+        self.version, self._side = version, 15 if version == 3 else 16
         self.loads = PAIR if exported else _files(version, engine)
         self.engine: _Engine
         if exported:
@@ -374,11 +375,9 @@ class NanoTrack(BatchedTracker[_Target], Exportable):
             self.engine = _Torch(version, weights, device=device, compile=compile)
         else:
             self.engine = {"onnxruntime": _OnnxRuntime, "opencv": _OpenCV}[engine](version)
-        # v3's maps lose a cell to a 2 x 2 convolution. With 16 the grid is not symmetric: from -128 to 112.
-        cells = 15 if version == 3 else 16
-        self._hann = hann_window(cells).ravel()
-        offsets = STRIDE * (np.arange(cells) - cells // 2)
-        self._cells = np.stack([np.tile(offsets, cells), np.repeat(offsets, cells)]).astype(np.float64)
+        self._hann = hann_window(self._side).ravel()
+        offsets = STRIDE * (np.arange(self._side) - self._side // 2)
+        self._cells = np.stack(np.meshgrid(offsets, offsets)).reshape(2, -1).astype(np.float64)
 
     @classmethod
     def wants(cls, card: Card, params: Mapping[str, Any]) -> Sequence[WeightFile]:
@@ -394,9 +393,8 @@ class NanoTrack(BatchedTracker[_Target], Exportable):
     def export_graph(self) -> ExportGraph:
         """See `template_of` and `step_of` of the native network."""
         if not isinstance(native := self.engine, _Torch):
-            raise InputError(
-                f"NanoTrack v{self.version} by {type(native).__name__[1:]} has no network to export."
-            )
+            by = type(native).__name__[1:]
+            raise InputError(f"NanoTrack v{self.version} by {by} has no network to export.")
         calls = native.template_of, native.step_of
         return ExportGraph(
             native.network,
@@ -406,7 +404,7 @@ class NanoTrack(BatchedTracker[_Target], Exportable):
 
     def around(self) -> dict[str, str]:
         """What it does around its network, as the metadata of an export says it."""
-        cells = 15 if self.version == 3 else 16
+        n = self._side
         return {
             "crop": "p = (w + h) / 2; s = sqrt((w + p) (h + p)); side = round(factor s), half to even; "
             "left = floor(x - 0.5 - side / 2)",
@@ -416,9 +414,9 @@ class NanoTrack(BatchedTracker[_Target], Exportable):
             "search_size": str(INSTANCE),
             "outside": MEAN_FILL,
             "images": "BGR, 0 to 255",
-            "window": f"score = softmax(logits)[1]; {1 - self.window:g} q score + {self.window:g} Hann {cells} x "
-            f"{cells} with its zero ends; q = exp(-{self.penalty:g} (c(s) c(w / h) - 1)), c = max(new / old, old / new)",
-            "box": f"distances to left, top, right, bottom from point {STRIDE} (cell - {cells // 2}) around the centre, "
+            "window": f"score = softmax(logits)[1]; {1 - self.window:g} q score + {self.window:g} Hann {n} x "
+            f"{n} with its zero ends; q = exp(-{self.penalty:g} (c(s) c(w / h) - 1)), c = max(new / old, old / new)",
+            "box": f"distances to left, top, right, bottom from point {STRIDE} (cell - {n // 2}) around the centre, "
             f"of the best cell (column, row), pixels of the crop; times s / {EXEMPLAR} in the image",
             "limits": CENTRE_LIMITS,
             "update": f"size += {self.rate:g} q score (found size - size); {NO_UPDATE}",

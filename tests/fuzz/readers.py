@@ -29,12 +29,14 @@ class Reader:
         make: Writes good files into a folder.
         read: Reads the files of the folder; `path` is the one that was damaged.
         needs: Packages without which it isn't asked.
+        whole: Whether it reads all files of the folder, whichever was damaged.
     """
 
     name: str
     make: Callable[[Path], Any]
     read: Callable[[Path, Path], Any]
     needs: tuple[str, ...] = ()
+    whole: bool = False
 
     def there(self) -> bool:
         return all(importlib.util.find_spec(n) is not None for n in self.needs)
@@ -215,7 +217,7 @@ def format_reader(form: Any) -> Reader:
             use(form.read_tracks(found.path, sequence))
             use(form.read_tracks(found.path))
 
-    return Reader(form.name, make, read, (form.package,) if form.package else ())
+    return Reader(form.name, make, read, (form.package,) if form.package else (), whole=True)
 
 
 def make_tapvid_video(folder: Path) -> None:

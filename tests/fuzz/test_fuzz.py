@@ -1,4 +1,4 @@
-"""Every reader on some hundred damaged files, and on the bombs that a mutation seldom finds; `make fuzz` goes on."""
+"""Every reader on damaged files, and on the bombs that a mutation seldom finds; `make fuzz` goes on."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ from vtlab.prompts import Prompts
 from vtlab.tracks import Tracks
 
 
-def test_no_reader_crashes_hangs_or_raises_what_is_not_vtlabs():
+@pytest.mark.parametrize("inputs", [25, pytest.param(200, marks=pytest.mark.slow)])
+def test_no_reader_crashes_hangs_or_raises_what_is_not_vtlabs(inputs):
     campaign = Campaign()
     try:
-        names = campaign.names()
-        rows = [campaign.run(name, 200, seconds=min(1.2, 12 / len(names))) for name in names]
+        rows = [campaign.run(name, inputs) for name in campaign.names()]
     finally:
         campaign.close()
     assert {n for n, form in FORMATS.items() if form.ready} <= {row.name for row in rows}
-    assert all(row.inputs for row in rows)
+    assert {row.inputs for row in rows} == {inputs}  # the same ones on a busy machine
     bad = [f"{row.name}: {dict(row.foreign)}" for row in rows if not row.good]
     assert not bad, "\n".join([table(rows), *bad])
 
@@ -135,10 +135,10 @@ def test_a_text_that_stands_in_every_row_is_counted_in_every_row(tmp_path, monke
     import pyarrow.parquet as pq
 
     path, text = tmp_path / "wide.parquet", "x" * 100_000
-    pq.write_table(pa.table({"label": pa.array([text, None] * 5000), "n": np.arange(10_000)}), path)
+    pq.write_table(pa.table({"label": pa.array([text, None] * 500), "n": np.arange(1000)}), path)
     assert read_parquet(path, "a table")["label"][0].as_py() == text
-    monkeypatch.setattr(outside, "MOST_BYTES", 400_000_000)
-    with pytest.raises(FormatError, match=r"wide\.parquet: unpacks to 500\d+ bytes, at most 400000000"):
+    monkeypatch.setattr(outside, "MOST_BYTES", 40_000_000)
+    with pytest.raises(FormatError, match=r"wide\.parquet: unpacks to 50\d+ bytes, at most 40000000"):
         read_parquet(path, "a table")
 
 
@@ -177,7 +177,8 @@ def test_pages_are_counted_as_pyarrow_writes_them(tmp_path, compression, version
             expected = [
                 (g.column(i).path_in_schema, g.column(i).num_values) for g in groups for i in range(5)
             ]
-        found = list(chunks(path))
+        with path.open("rb") as file:
+            found = list(chunks(file))
         assert [".".join(c.path) for c in found] == [name for name, _ in expected]
         for chunk, (_, count) in zip(found, expected, strict=True):
             assert chunk.values == count

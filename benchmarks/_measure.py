@@ -23,10 +23,12 @@ from typing import Any
 HERE = Path(__file__).parent
 STORED = HERE / "results.json"
 PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
-ROUNDS, FEWEST, SECONDS, LIMIT = 9, 3, 25.0, 120.0
+ROUNDS, FEWEST, SECONDS, LIMIT = 9, 3, 12.0, 120.0
 """Rounds of a row, rounds that are always run, seconds after which no round begins, longest wait for one call of a peer."""
 
 Cost = Callable[[], float]
+Beside = Cost | str
+"""A peer in this process: its cost, or what is said in place of one, such as "not installed"."""
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,10 @@ class Row:
         key: Its name on the command line and in claims.
         what: What is measured.
         unit: Unit of the cost.
-        make: Sets up in a folder of its own and returns what runs vtlab once and answers its cost.
-        peers: Name -> "module:function" run in `.venv-bench` with the folder's files, or a cost in this process.
-        files: Arguments of the peers' functions, relative to the folder where they are files of it.
+        make: Sets up in a folder of its own and returns what runs vtlab once and answers its cost, and what stands beside
+            it in this process.
+        peers: Name -> "module:function" run in `.venv-bench`, and its arguments, relative to the folder where they are
+            files of it.
         scale: The cost of a peer's call times this is in `unit`.
         at_most: Goal of vtlab's cost, if there is one.
         ratio: Goal of the ratio to the first peer, if there is one.
@@ -48,7 +51,7 @@ class Row:
     key: str
     what: str
     unit: str
-    make: Callable[[Path], Cost | tuple[Cost, Mapping[str, Cost]]]
+    make: Callable[[Path], Cost | tuple[Cost, Mapping[str, Beside]]]
     peers: Mapping[str, tuple[str, tuple[str, ...]]] | None = None
     scale: float = 1.0
     at_most: float | None = None
@@ -108,8 +111,9 @@ def measure(row: Row, folder: Path) -> dict[str, Any]:
     """Costs of vtlab and of each peer, round by round; what a peer lacks in words."""
     made = row.make(folder)
     ours, here = made if isinstance(made, tuple) else (made, {})
-    costs: dict[str, list[float]] = {"vtlab": [], **{name: [] for name in here}}
-    notes: dict[str, str] = {}
+    beside = {name: cost for name, cost in here.items() if not isinstance(cost, str)}
+    costs: dict[str, list[float]] = {"vtlab": [], **{name: [] for name in beside}}
+    notes = {name: said for name, said in here.items() if isinstance(said, str)}
     peers, begin = Peers(), time.monotonic()
     ours()
     try:
@@ -117,7 +121,7 @@ def measure(row: Row, folder: Path) -> dict[str, Any]:
             if k >= FEWEST and time.monotonic() - begin > SECONDS:
                 break
             costs["vtlab"].append(ours())
-            for name, cost in here.items():
+            for name, cost in beside.items():
                 costs[name].append(cost())
             for name, (call, args) in (row.peers or {}).items():
                 if name in notes:
@@ -178,8 +182,21 @@ def said(found: Mapping[str, Any]) -> Iterator[tuple[str, str, str, str]]:
         yield cost, name, note, ""
         lines += 1
     if not lines:
-        low, high = interval(mine)
-        yield cost, "", "", f"[{number(low)}, {number(high)}]"
+        yield cost, *_beside_goal(found)
+
+
+def _beside_goal(found: Mapping[str, Any]) -> tuple[str, str, str]:
+    """A row without peers stands beside its goal."""
+    mine, at_most = found["costs"]["vtlab"], found["goal"][0]
+    low, high = interval(mine)
+    if at_most is None or low <= 0:
+        return "", "", f"[{number(low)}, {number(high)}]"
+    middle = at_most / statistics.median(mine)
+    return (
+        "the goal",
+        f"{number(at_most)} {found['unit']}",
+        f"{middle:.2f} [{at_most / high:.2f}, {at_most / low:.2f}]",
+    )
 
 
 def goal(found: Mapping[str, Any]) -> str:

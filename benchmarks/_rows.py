@@ -13,9 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import _waits as waits
 from benchmarks._measure import BARE, Cost, Row, clocked, cpu_of
 
 SHARED = Path(os.environ.get("VTLAB_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+waits.given_weights(SHARED)
 _BYTETRACK = {
     "ioutrack (Rust)": ("benchmarks._association_peers:ioutrack", ("stream.npz",)),
     "visiontrack-cpp (C++)": ("benchmarks._association_peers:visiontrack", ("stream.npz",)),
@@ -122,11 +124,12 @@ def evaluate(folder: Path) -> Cost:
     return lambda: cpu_of([sys.executable, "-m", "vtlab", "evaluate", *map(str, words)])
 
 
-def table(what: str) -> Callable[[Path], Cost]:
-    """CPU seconds of something done with `Tracks` of a million rows, or with many objects."""
+def table(what: str) -> Callable[[Path], tuple[Cost, Mapping[str, Cost]]]:
+    """CPU seconds of something done with `Tracks` of a million rows, and with a frame of pandas that has its columns."""
 
-    def make(folder: Path) -> Cost:
-        from vtlab.sequence import first_prompts
+    def make(folder: Path) -> tuple[Cost, Mapping[str, Cost]]:
+        import pandas as pd
+
         from vtlab.tracks import Tracks
 
         def tracks(frames: int, objects: int, first: int = 1) -> Tracks:
@@ -139,16 +142,19 @@ def table(what: str) -> Callable[[Path], Cost]:
                 0.9,
             )
 
-        file = folder / "tracks.parquet"
-        if what.startswith("prompts"):
-            many = tracks(1000, 200) if what == "prompts of 200" else tracks(100, 10_000)
-            return clocked(lambda: first_prompts(many))
+        file, other = folder / "tracks.parquet", folder / "pandas.parquet"
         if what == "concat":
             parts = [tracks(1000, 500), tracks(1000, 500, 501)]
-            return clocked(lambda: Tracks.concat(parts))
+            frames = [p.to_frame() for p in parts]
+            return clocked(lambda: Tracks.concat(parts)), {"pandas": clocked(lambda: pd.concat(frames))}
         million = tracks(1000, 1000)
         million.save(file)
-        return clocked(lambda: Tracks.load(file) if what == "load" else million.save(file))
+        frame = million.to_frame()
+        frame.to_parquet(other, compression="zstd")
+        if what == "load":
+            return clocked(lambda: Tracks.load(file)), {"pandas": clocked(lambda: pd.read_parquet(other))}
+        keep = clocked(lambda: frame.to_parquet(other, compression="zstd"))
+        return clocked(lambda: million.save(file)), {"pandas": keep}
 
     return make
 
@@ -206,18 +212,6 @@ def side_by_side(folder: Path) -> Cost:
     return clocked(lambda: found.save_video(folder / "side.mp4"), 1000 / len(scene.video))
 
 
-def edited(what: str) -> Callable[[Path], Cost]:
-    """CPU seconds of an edit of a session of 100 objects x 10,000 frames: a `click`, all `tracks` after it, a `swap`."""
-
-    def make(folder: Path) -> Cost:
-        from benchmarks import waiting
-
-        work = {name.split(",")[0]: do for name, do, _, _ in waiting.session(folder, Path.cwd())}[what]
-        return clocked(work)
-
-    return make
-
-
 def exported(method: str) -> Callable[[Path], tuple[Cost, Mapping[str, Cost]]]:
     """CPU milliseconds of an exported step, of template and step on each frame as before, and of PyTorch."""
 
@@ -267,7 +261,7 @@ ROWS = (
             wrapper(method, size),
             ratio=round(1 / 1.05, 3),
         )
-        for method in ("mosse", "medianflow", "kcf")
+        for method in ("mosse", "medianflow", "kcf", "nanotrack-v2")
         for size in ((576, 432), (1280, 720), (1920, 1080))
     ),
     Row(
@@ -303,19 +297,20 @@ ROWS = (
         command("-m", "vtlab", "list", "trackers"),
         at_most=0.2,
     ),
-    Row(
-        "prompts-200",
-        "first prompts of 200 objects x 1,000 frames",
-        "CPU s",
-        table("prompts of 200"),
-        at_most=0.2,
-    ),
-    Row(
-        "prompts-10000",
-        "first prompts of 10,000 objects x 100 frames",
-        "CPU s",
-        table("prompts of 10,000"),
-        at_most=0.2,
+    *(
+        Row(
+            f"{key}-{size}",
+            f"{what}, {where}",
+            "CPU s",
+            waits.waited("prompts", f"{what}, {where}"),
+            at_most=0.2,
+        )
+        for size, where in (
+            ("200", "200 objects x 1,000 frames"),
+            ("10000", "10,000 objects x 100 frames"),
+            ("mot17", "MOT17-04"),
+        )
+        for key, what in (("prompts", "first prompts"), ("player", "player's data"))
     ),
     Row("load", "`Tracks.load`, a million rows", "CPU s", table("load"), at_most=0.15),
     Row("save", "`Tracks.save`, a million rows", "CPU s", table("save"), at_most=0.2),
@@ -332,7 +327,7 @@ ROWS = (
             f"session-{key}",
             f"Session of 100 objects x 10,000 frames: {what}",
             "CPU s",
-            edited(what),
+            waits.waited("session", f"{what},"),
             at_most=most,
         )
         for key, what, most in (
@@ -340,6 +335,54 @@ ROWS = (
             ("tracks", "click and all tracks", 0.03),
             ("swap", "swap", 0.1),
         )
+    ),
+    Row(
+        "report",
+        "report of 12 sequences x 5 trackers",
+        "CPU s",
+        waits.waited("report", "report"),
+        at_most=2.0,
+    ),
+    Row(
+        "notebook",
+        "first answer in a notebook: `import vtlab` to an open annotator",
+        "CPU s",
+        waits.waited("annotator", "import vtlab"),
+        at_most=1.5,
+    ),
+    Row(
+        "memory-one",
+        "memory that `compare` of a tracker on 80 frames of 1280 x 720 adds",
+        "MB",
+        waits.compared(1, "identity", 2**30),
+        at_most=20.0,
+    ),
+    Row(
+        "memory-two",
+        "memory that `compare` of two trackers on two such clips adds, memory_budget=128 MiB",
+        "MB",
+        waits.compared(2, "identity,ncc", 2**27),
+        at_most=134.0,
+    ),
+    Row(
+        "nanotrack",
+        "NanoTrack v2's networks by ONNX Runtime, one object",
+        "CPU ms a frame",
+        waits.nanotrack,
+        at_most=2.5,
+    ),
+    Row(
+        "sam2",
+        "SAM 2.1 tiny at 128 px, 16 objects, two threads",
+        "CPU ms a frame",
+        waits.sam2(half=False),
+        ratio=2.5,
+    ),
+    Row(
+        "sam2-bfloat16",
+        "the same in bfloat16",
+        "CPU ms a frame",
+        waits.sam2(half=True),
     ),
     Row("tenth", "every tenth frame, 1280 x 720", "CPU ms a frame", tenth, ratio=1.0),
 )

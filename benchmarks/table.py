@@ -98,7 +98,10 @@ def main() -> None:
             write_whole(measure.STORED, lambda part: part.write_text(text, encoding="utf-8"))
             claims.write()
 
+    begin = time.monotonic()
     run(asked.rows, asked.compare, keep)
+    minutes, seconds = divmod(round(time.monotonic() - begin), 60)
+    print(f"All of it took {minutes}:{seconds:02d}.")
 
 
 if __name__ == "__main__":

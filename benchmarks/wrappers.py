@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,13 +21,16 @@ from vtlab.contracts import OnlineTracker
 from vtlab.prompts import BoxPrompt, Prompts
 from vtlab.trackers.create import create_tracker
 from vtlab.video import Frame
+from vtlab.weights import fetch
 
 SIZES = ((576, 432), (1280, 720), (1920, 1080))
 METHODS = {
     "mosse": "legacy.TrackerMOSSE_create",
     "medianflow": "legacy.TrackerMedianFlow_create",
     "kcf": "TrackerKCF_create",
+    "nanotrack-v2": "TrackerNano_create",
 }
+NANO = "nanotrack-v2"
 FRAMES, SKIPPED = 80, 5
 
 
@@ -44,18 +48,29 @@ def textured(width: int, height: int, n: int) -> list[np.ndarray]:
     return frames
 
 
+def directly(method: str) -> Any:
+    """OpenCV's own tracker; NanoTrack from the files that vtlab runs."""
+    if method == NANO:
+        params = cv2.TrackerNano_Params()
+        params.backbone, params.neckhead = (
+            str(fetch(f"nanotrackv2_{part}.onnx")) for part in ("backbone", "head")
+        )
+        return cv2.TrackerNano_create(params)
+    make = cv2
+    for part in METHODS[method].split("."):
+        make = getattr(make, part)
+    return make()
+
+
 def measure(method: str, size: tuple[int, int], objects: int) -> tuple[float, float]:
     """Median CPU milliseconds of a step through vtlab and of cv2's own, `objects` trackers in each."""
     width, height = size
     frames = textured(width, height, FRAMES)
     box = np.array([width // 4, height // 4, width // 4 + width // 8, height // 4 + height // 6], float)
     boxes = [box + 3 * k for k in range(objects)]
-    ours = create_tracker(method)
+    ours = create_tracker(method, **({"engine": "opencv"} if method == NANO else {}))
     assert isinstance(ours, OnlineTracker)
-    make = cv2
-    for part in METHODS[method].split("."):
-        make = getattr(make, part)
-    theirs = [make() for _ in boxes]
+    theirs = [directly(method) for _ in boxes]
     spent: tuple[list[float], list[float]] = ([], [])
     for k, image in enumerate(frames):
         frame, bgr = Frame(k, k / 30, image), cv2.cvtColor(image, cv2.COLOR_RGB2BGR)

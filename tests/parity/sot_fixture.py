@@ -23,6 +23,12 @@ ACTIVATION, BOX, PIXELS = 1e-4, 2e-5, 0.02  # the NOTES.md of the fixtures
 FPS = 30
 
 
+@cache
+def _frame(folder: Path, n: int) -> Frame:
+    # Kept by its place, not by the fixture, which would live, with all its weights, as long as the process.
+    return Frame(n, n / FPS, cv2.cvtColor(cv2.imread(str(folder / f"{n:05d}.jpg")), cv2.COLOR_BGR2RGB))
+
+
 class SotFixture:
     """One folder of `<shared>/parity`."""
 
@@ -46,12 +52,12 @@ class SotFixture:
         """Give `net` the seeded weights, with the factors of the tracker's runs if asked for."""
         if self._state is None:
             self._state = self._seeded.fill(net.state_dict())
-        state = {name: value.clone() for name, value in self._state.items()}
+        state = dict(self._state)  # not a copy of each: the largest has 200 million parameters
         factors = self.params["weights"]["post_scale_tracker" if tracker else "post_scale"]
         for pattern, factor in factors:
             for name, value in state.items():
                 if re.search(pattern, name) and value.is_floating_point():
-                    value *= factor
+                    state[name] = value * factor
         net.load_state_dict(state, strict=True)
         net.eval()
 
@@ -61,11 +67,9 @@ class SotFixture:
         rng = np.random.Generator(np.random.PCG64(recipe["seed"]))
         return torch.from_numpy(rng.standard_normal(recipe["shape"]).astype(np.float32))
 
-    @cache  # noqa: B019 - a fixture lives as long as its module
     def frame(self, n: int) -> Frame:
         """Frame n of the clip."""
-        image = cv2.cvtColor(cv2.imread(str(self._frames / f"{n:05d}.jpg")), cv2.COLOR_BGR2RGB)
-        return Frame(n, n / FPS, image)
+        return _frame(self._frames, n)
 
     @property
     def box(self) -> np.ndarray:

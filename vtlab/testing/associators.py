@@ -36,6 +36,7 @@ ASSOCIATOR = Contract(AssociatorPart)
 @ASSOCIATOR.check
 def _(part: AssociatorPart) -> None:
     """its ids are dense and begin at one"""
+    # Twice: ids begin anew with each instance, not with the process.
     for _ in range(2):
         seen = [i for ids in run(part.made(), walkers()) for i in ids if i > 0]
         assert seen, "six walkers got no identity in 40 frames"
@@ -55,6 +56,7 @@ def _(part: AssociatorPart) -> None:
     """a reset and a second instance share nothing"""
     one, other = part.made(), part.made()
     first = run(one, walkers())
+    # Runs in between: what is kept in the class or the module would show.
     run(other, walkers(seed=5))
     one.reset()
     assert run(one, walkers()) == first
@@ -74,6 +76,7 @@ def _(part: AssociatorPart) -> None:
         b = np.asarray(mixed.update(shuffled, frame(i)).tracker_id)
         assert ((a > 0) == (b > 0)).all()
         for x, y in zip(a.tolist(), b.tolist(), strict=True):
+            # Ids may be given in another order; who is who must be the same.
             assert renamed.setdefault(x, y) == y
 
 
@@ -103,6 +106,7 @@ def _(part: AssociatorPart) -> None:
         assert len(np.asarray(associator.update(sv.Detections.empty(), frame(i)).tracker_id)) == 0
     box = [[10, 10, 50, 90]]
     later = [associator.update(detections(box), frame(i)).tracker_id for i in range(1000, 1008)]
+    # -1 on the first frames: many methods confirm a track late.
     assert {int(np.asarray(ids)[0]) for ids in later} - {-1} == {1}
 
 
@@ -110,6 +114,7 @@ def _(part: AssociatorPart) -> None:
 def _(part: AssociatorPart) -> None:
     """broken boxes belong to no track"""
     associator = part.made()
+    # Not a number, corners swapped, no area, no end.
     broken = [[np.nan, 0, 10, 10], [50, 50, 20, 20], [5, 5, 5, 9], [0, 0, np.inf, 10]]
     boxes = np.array([*broken, [10, 10, 50, 90], [200, 200, 240, 300]], dtype=float)
     given = detections(boxes, np.array([0.9, 0.9, 0.9, 0.9, np.nan, 0.9]))
@@ -123,6 +128,7 @@ def _(part: AssociatorPart) -> None:
     """takes boxes far outside, missing scores and changing classes"""
     associator = part.made()
     for i in range(6):
+        # Without scores, as public detections often are.
         found = sv.Detections(xyxy=np.array([[-500.0, -500, -450, -400], [1e5, 1e5, 1e5 + 40, 1e5 + 90]]))
         found.class_id = np.array([i % 3, 1])
         ids = np.asarray(associator.update(found, frame(i)).tracker_id)
@@ -133,5 +139,6 @@ def _(part: AssociatorPart) -> None:
 def _(part: AssociatorPart) -> None:
     """backward is the mirror of forward"""
     stream, associator = walkers(), part.made()
+    # Frame numbers fall and time runs back: a method that subtracts them sees a negative step.
     ids = [np.asarray(associator.update(d, frame(100 - i)).tracker_id).tolist() for i, d in enumerate(stream)]
     assert ids == run(part.made(), stream)

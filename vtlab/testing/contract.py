@@ -61,6 +61,7 @@ class Check:
             self.ask(part)
 
     def __str__(self) -> str:
+        # Eight words tell checks apart; they are the names of tests.
         return "-".join(re.findall(r"\w+", self.name)[:8])
 
     def result(self, spec: Any, **params: Any) -> Result:

@@ -86,6 +86,7 @@ def _(part: DetectorPart) -> None:
 @DETECTOR.check
 def _(part: DetectorPart) -> None:
     """finds nothing, or something sound, in a blank image and in a small one"""
+    # One pixel, and a strip, which rounds to no rows at all where images are scaled to a square.
     for size in ((96, 128), (1, 1), (7, 300)):
         blank = np.full((1, *size, 3), 90, np.uint8)
         detected(part.made(), blank)

@@ -79,6 +79,7 @@ def _extent(tracks: Tracks) -> NDArray[np.float64]:
 
 
 def _score(random: np.random.Generator) -> float:
+    # The ends, which formats round to, and three digits, which all of them keep.
     return float(random.choice([0.0, 1.0, round(random.random(), 3)]))
 
 

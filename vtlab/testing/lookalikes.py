@@ -18,7 +18,9 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from vtlab.trackers.masks.sam2.memory import MemoryRule
 
+# Pixels and frames: small, so that many clips are quick.
 HEIGHT, WIDTH, RADIUS, FRAMES = 48, 96, 5, 120
+# How fast likeness falls, the error of the estimated IoU, and how far apart the two look.
 _SHARPNESS, _NOISE, _ALIKE = 0.8, 0.05, 1.1
 
 
@@ -45,14 +47,17 @@ def world(seed: int) -> World:
     t = np.arange(FRAMES)
     phase, pace = rng.uniform(0, 2 * np.pi, 2), rng.uniform(0.07, 0.11, 2)
     x = WIDTH / 2 + (WIDTH / 2 - 10) * np.sin(phase[:, None] + pace[:, None] * t)
+    # 9 px apart with radii of 5: they overlap where they meet.
     y = np.stack([np.full(FRAMES, 20.0), np.full(FRAMES, 29.0)])
     base = rng.normal(size=4)
     other = rng.normal(size=4)
     looks = np.stack([base, base + _ALIKE * other / np.linalg.norm(other)])
+    # Looks change a little from frame to frame, as they do in a video.
     wavering = rng.normal(scale=0.15, size=(FRAMES, 2, 4))
     there = np.ones((FRAMES, 2), bool)
     begin = int(rng.integers(50, 80))
     there[begin : begin + int(rng.integers(8, 16)), 0] = False
+    # The target is known before the look-alike comes.
     there[:15, 1] = False
     noise = rng.normal(scale=_NOISE, size=(FRAMES, 3))
     return World(np.stack([x, y], axis=2).transpose(1, 0, 2), looks + wavering, there, noise)
@@ -68,9 +73,11 @@ def followed(clip: World, rule: MemoryRule) -> NDArray[np.bool_]:
     right = np.ones(FRAMES, bool)
     for t in range(1, FRAMES):
         discs = [_disc(*clip.at[t, k]) & bool(clip.there[t, k]) for k in (0, 1)]
+        # The three candidates of a mask decoder: this, that, or both.
         masks = np.stack([*discs, discs[0] | discs[1]])
         read = [memories[f] for f, _ in rule.memories(t) if f in memories]
         sure = np.array([_alike(clip.looks[t, k], read) if clip.there[t, k] else 0.0 for k in (0, 1)])
+        # Both together is never the surest by itself.
         ious = np.clip(np.append(sure, sure.mean() - 0.1) + clip.noise[t], 0, 1)
         appears = 10 * (float(ious.max()) - 0.45)
         masks &= appears > rule.appears_above

@@ -28,6 +28,7 @@ DETECTIONS = {  # stream -> sequence and file of detections
 METHODS = ("sort", "bytetrack", "ocsort", "botsort", "c-biou")
 
 Stream = list[sv.Detections]
+# Methods without appearance never look at it.
 _BLANK = np.zeros((4, 4, 3), np.uint8)
 
 
@@ -52,12 +53,15 @@ def detections(
 def walkers(n_frames: int = 40, n: int = 6, seed: int = 0, miss: float = 0.1) -> Stream:
     """Objects that walk in straight lines with noise, each missed now and then, in random order."""
     rng = np.random.default_rng(seed)
+    # A few pixels a frame, sizes of pedestrians: what the methods' defaults are made for.
     start, speed = rng.uniform(0, 600, (n, 2)), rng.normal(0, 3, (n, 2))
     size = rng.uniform([20, 50], [40, 90], (n, 2))
     stream = []
     for t in range(n_frames):
         centre = start + speed * t
+        # A pixel of noise at each edge, as detectors jitter.
         boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1) + rng.normal(0, 1, (n, 4))
+        # In random order: no method may rely on the detector's.
         keep = rng.permutation(np.flatnonzero(rng.random(n) > miss))
         stream.append(detections(boxes[keep], rng.uniform(0.3, 1, len(keep))))
     return stream
@@ -129,6 +133,7 @@ def renamed(ids: Iterable[NDArray[Any]]) -> list[int]:
 
 def summary(ids: Iterable[NDArray[Any]]) -> dict[str, int | str]:
     """What the tests keep of a run: rows with an id, number of ids, and a hash of all of them."""
+    # Little-endian of fixed width: the hash is the same on every machine.
     flat = np.array(renamed(ids), dtype="<i4")
     digest = hashlib.sha256(flat.tobytes()).hexdigest()
     return {"rows": int((flat > 0).sum()), "ids": int(max(flat.max(initial=0), 0)), "sha256": digest}

@@ -69,6 +69,7 @@ class ShiftMask(SingleObjectTracker):
     def step(self, frame: Frame) -> Observation:
         """The mask, further right."""
         moved = np.zeros_like(self._mask)
+        # Four pixels, as the square of the hosts' clip moves: a toy follows it exactly.
         moved[:, 4:] = self._mask[:, :-4]
         self._mask = moved
         return Observation(mask=moved, visible=bool(moved.any()))

@@ -85,6 +85,7 @@ class TrackerPart:
 def square_prompt(kind: type[Prompt], object_id: int, frame: int) -> Prompt:
     """A prompt of one kind on the square of `moving_square`."""
     x1, y1, x2, y2 = square_box(frame)
+    # The middle, and a corner of the texture's blocks.
     points = (((x1 + x2) / 2, (y1 + y2) / 2), (x1 + 4, y1 + 4))
     where: dict[str, Any] = {"object_id": object_id, "frame": frame}
     if kind is BoxPrompt:
@@ -183,8 +184,10 @@ def _(part: TrackerPart) -> None:
     moved: NDArray[np.float64] = tracks.boxes - tracks.boxes[:1]
     if len(tracks.points):
         xy = tracks.points.xy.reshape(6, -1, 2)
+        # Flow rounds at its subpixel steps; half a pixel is another pixel.
         assert np.abs(xy - xy[:1]).max() < 0.5, "a point moved by half a pixel"
     else:
+        # Correlation filters answer in cells of a few pixels.
         assert np.abs(moved).max() <= 3.0, f"the box moved by {np.abs(moved).max():.1f} px"
 
 
@@ -208,6 +211,7 @@ def _(part: TrackerPart) -> None:
     tracks = part.run(Prompts(prompts), stop=STOP)
     alone = part.run(part.prompts(0, (1,)), stop=STOP)
     if part.card.deterministic:
+        # Objects share a batch, whose sums may round otherwise.
         np.testing.assert_allclose(tracks.of_object(1).boxes, alone.boxes, atol=1e-3)
     assert tracks.of_object(2).at(4).source[0] == "manual"
 

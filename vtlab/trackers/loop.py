@@ -469,9 +469,8 @@ def _weights(tracker: Tracker) -> dict[str, str | None]:
     if not isinstance(own, (str, Path)):
         return {w.name: weights.digest(w) for w in files}
     given = [Path(own)]
-    if given[
-        0
-    ].is_dir():  # files under their official names, or under those that a hub has in each model's folder
+    # Files under their official names, or under those that a hub has in each model's folder.
+    if given[0].is_dir():
         given = [
             p for p in sorted(given[0].iterdir()) if any(f".{w.name}".endswith(f".{p.name}") for w in files)
         ]

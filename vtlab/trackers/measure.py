@@ -149,6 +149,7 @@ def upper_bound(values: Floats, quantile: float, level: float = 0.95) -> float:
     from scipy.stats import binom
 
     n = len(values)
+    # Without a model of the times, which have long tails: a mean and deviation would promise too much.
     rank = int(binom.ppf(level, n, quantile)) + 1 if n else 1
     return float(np.sort(values)[rank - 1]) if rank <= n else np.nan
 
@@ -174,6 +175,7 @@ def most_missed(k: int, n: int, level: float = 0.95) -> float:
 
 
 def _keeps(ms: Floats, budget_ms: float) -> bool | None:
+    # One miss in few steps already says no; no miss doesn't yet say yes.
     if len(ms) < ENOUGH:
         return None if (ms <= budget_ms).all() else False
     return upper_bound(ms, 0.95) <= budget_ms

@@ -18,6 +18,8 @@ from vtlab.contracts import Card
 
 FEWEST = 20
 """Frames from which on the growth of memory is told."""
+# Caches and buffers are filled in the first 200 frames; 16 means are enough for Student's interval, and long enough
+# that steps of an allocator even out.
 WARM, BATCHES = 200, 16
 """Frames that are left out, and batches of the others, where growth is told with an interval."""
 _PROCESS = Path("/proc/self")
@@ -189,6 +191,7 @@ def give_back() -> None:
 def _reset_peak() -> bool:
     """Let the kernel begin a new peak; False where it can't."""
     try:
+        # 5 resets the peak alone (proc(5)), and leaves pages as they are.
         (_PROCESS / "clear_refs").write_text("5")
     except OSError:
         return False
@@ -201,6 +204,7 @@ def _status(entry: str) -> int:
         found = re.search(rf"{entry}:\s+(\d+) kB", (_PROCESS / "status").read_text())
     except OSError:
         return 0
+    # The kernel's kB are of 1024 bytes.
     return int(found[1]) * 1024 if found else 0
 
 

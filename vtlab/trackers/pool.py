@@ -65,6 +65,7 @@ class Pool:
         """An idle part, or a new one."""
         key = _key(name, params)
         with self._lock:
+            # The newest, so that the longest unused ages and goes.
             number = next((n for n in reversed(self._idle) if self._idle[n][0] == key), None)
             if number is not None:
                 return self._idle.pop(number)[1]
@@ -72,6 +73,8 @@ class Pool:
         part = TRACKERS.create(name, **params)
         grown = psutil.Process().memory_info().rss - before
         files = [found.stat().st_size for w in part.card.weights if (found := locate(w)) is not None]
+        # The larger: weights may be mapped and not read yet. 64 KiB at least, so that trackers without any are
+        # bounded, too.
         return _Made(part, max(grown, sum(files), 2**16))
 
     def put(self, name: Any, params: Mapping[str, Any], made: Iterable[_Made]) -> None:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from vtlab.testing.contract import Contract, NotAsked
 
+# Generous: a loaded machine is slow, and only a broken host waits as long.
 MOST_WAIT = 30.0
 """Seconds for which a test waits at most."""
 TOPICS = (
@@ -35,6 +36,7 @@ end of the file."""
 def square(n: int, height: int = 120, width: int = 160) -> NDArray[np.uint8]:
     """Frame `n` of a clip: a square of 30 px at (20 + 4 n, 30), RGB (height, width, 3)."""
     image = np.full((height, width, 3), 40, np.uint8)
+    # 4 px a frame: fast enough to see who follows, slow enough for every tracker.
     image[30:60, 20 + 4 * n : 50 + 4 * n] = (200, 120, 30)
     return image
 
@@ -53,6 +55,7 @@ def until(holds: Callable[[], Any], what: str, seconds: float = MOST_WAIT) -> An
     ends = time.monotonic() + seconds
     while not (found := holds()):
         assert time.monotonic() < ends, f"waited {seconds:g} s for {what}"
+        # Short against a step of any tracker, so that waiting costs no time.
         time.sleep(0.005)
     return found
 
@@ -210,6 +213,7 @@ class Client:
     def refuses_hostile(self, path: str, name: str) -> None:
         """Assert that what is no JSON, JSON nested 100,000 deep, of another kind, or with NaN as `name` is refused."""
         nan = f'{{"{name}": NaN}}'.encode()
+        # Deeper than a recursive parser's stack.
         for data in (b"[" * 100_000, b"{", b"\xff", nan, b"[]", b"null"):
             status, _ = self.ask("POST", path, data)
             assert 400 <= status < 500, f"{data[:20]!r} is answered with {status}"

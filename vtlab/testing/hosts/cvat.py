@@ -30,6 +30,7 @@ SHAPES: dict[str, list[float]] = {
 _SDK = "cvat_sdk.auto_annotation"
 _KINDS = ("rectangle", "polygon", "polyline", "points", "ellipse", "cuboid", "mask", "skeleton")
 _DAY = "2026-01-01T00:00:00Z"
+# Fields that the client's models want, and that nothing reads.
 _NOTHING = (
     *("owner", "assignee", "project_id", "source_storage", "target_storage", "guide_id", "organization"),
     *("assignee_updated_date", "validation_mode"),

@@ -103,6 +103,7 @@ def bears_empty_frames(agent: Agent) -> None:
 @CVAT.check
 def loses_what_leaves(agent: Agent) -> None:
     """lost: a shape that leaves the frame is None, or inside the frame"""
+    # At the right edge of a frame 160 px wide, toward which the square moves.
     edge = {
         "rectangle": [140.0, 30.0, 160.0, 60.0],
         "points": [155.0, 35.0],

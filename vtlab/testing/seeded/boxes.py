@@ -108,8 +108,10 @@ def save_random(method: str, path: Path) -> None:
 
 
 def _values(name: str, shape: tuple[int, ...]) -> np.ndarray:
+    # By name, not by order: a network that gains a part keeps the values of the others.
     values = np.random.default_rng(zlib.crc32(name.encode())).standard_normal(shape, dtype=np.float32)
     if len(shape) > 1:
+        # Unit gain, so that activations neither vanish nor explode over many layers.
         return values / np.float32(np.sqrt(np.prod(shape[1:])))
     if name.endswith("running_var"):
         return 1 + np.abs(values) / 10

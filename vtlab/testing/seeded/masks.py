@@ -14,6 +14,7 @@ from typing import Any
 SIDE = 64
 """Side in pixels of SAM 2's and EdgeTAM's input: the least for which all of their layers have something to do."""
 
+# Small bounds, so that a dozen frames fill, consolidate and empty the memory.
 MEMORIES = {
     "size": None,
     "memory_every": 2,
@@ -74,6 +75,7 @@ def shrink(network: Any) -> None:
         from torch import nn
 
         trunk = network.image_encoder.trunk
+        # The first block of each stage changes size and width; the others repeat.
         starts = [0, *(k + 1 for k in trunk.stage_ends[:-1])]
         trunk.blocks = nn.ModuleList(trunk.blocks[k] for k in starts)
         trunk.stage_ends = list(range(len(starts)))
@@ -263,5 +265,6 @@ def _randomise(network: Any, appears: str) -> None:
     for name, value in state.items():
         if value.ndim > 1 and value.is_floating_point():
             state[name] = torch.randn(value.shape) / max(value[0].numel(), 1) ** 0.5
+    # By noise alone objects would appear on half of the frames.
     state[appears] = state[appears] + 1.0
     network.load_state_dict(state)

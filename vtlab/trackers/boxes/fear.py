@@ -215,9 +215,8 @@ class Fear(NetworkTracker[_Target], Exportable):
         import torch
 
         pixels = torch.from_numpy(np.stack(crops)).to(self._device)
-        return pixels.permute(0, 3, 1, 2).to(
-            self._dtype
-        )  # the network normalises; a view of pixels is channels-last
+        # The network normalises; a view of pixels is channels-last.
+        return pixels.permute(0, 3, 1, 2).to(self._dtype)
 
     def _choose(
         self, score: NDArray[Any], size: NDArray[np.float64], last: NDArray[np.float64]

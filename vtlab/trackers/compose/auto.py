@@ -175,6 +175,7 @@ class Auto(OfflineTracker):
     def _ask(self, evidence: Evidence, ahead: Sequence[Frame], prompts: Prompts, n_frames: int) -> None:
         """What the evidence says of the boxes that are prompted on the first of these frames."""
         images, took = [f.image for f in ahead], abs(ahead[-1].timestamp - ahead[0].timestamp)
+        # 25 where there is a single frame to tell it from.
         fps = (len(ahead) - 1) / took if took > 0 else 25.0
         now = prompts.by_frame()[ahead[0].index]
         together = len({p.object_id for p in now if isinstance(p, BoxPrompt)})

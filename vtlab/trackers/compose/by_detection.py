@@ -40,9 +40,12 @@ if TYPE_CHECKING:
 
     from vtlab.video import Frame, Video
 
-_THRESHOLDS = ("confidence", "new", "high", "low")  # settings that scores are held against
-_SEEN = 0.5  # score from which a key point counts as seen
-_HOLD = 300  # frames whose detections are kept at most for tracks that are not confirmed yet
+# Settings that scores are held against.
+_THRESHOLDS = ("confidence", "new", "high", "low")
+# Score from which a key point counts as seen: more likely than not.
+_SEEN = 0.5
+# Frames whose detections are kept at most for tracks that are not confirmed yet: ten seconds, a bound on memory.
+_HOLD = 300
 
 
 @dataclass
@@ -125,10 +128,9 @@ class ByDetection(OnlineTracker):
         self._associator.reset()
         self._gone: set[int] = set()
         self._votes: dict[int, dict[str, float]] = {}
-        self._held: dict[
-            int, sv.Detections
-        ] = {}  # detections of frames that tentative tracks may still claim
-        self._turns: dict[int, NDArray[np.float64]] = {}  # each object's last oriented box
+        # Detections of frames that tentative tracks may still claim; each object's last oriented box.
+        self._held: dict[int, sv.Detections] = {}
+        self._turns: dict[int, NDArray[np.float64]] = {}
         self._late = TracksBuilder()
         self._seen = _Seen()
         self._asked: dict[str, str] = {}  # text -> label of what it finds
@@ -220,6 +222,7 @@ class ByDetection(OnlineTracker):
             return detections.xyxy[keep].astype(np.float64), None
         boxes = turned.of_detections(detections)[keep]
         before = [self._turns.get(i, box) for i, box in zip(ids.tolist(), boxes, strict=True)]
+        # One oriented box has several names: the one nearest to the last keeps the angle from jumping.
         boxes = turned.like(boxes, np.reshape(before, (-1, 5)))
         self._turns.update(zip(ids.tolist(), boxes, strict=True))
         return boxes[:, :4], boxes[:, 4]

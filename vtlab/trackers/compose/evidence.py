@@ -245,6 +245,7 @@ class Evidence:
         nearest: dict[str, int] = {}
         for i in np.flatnonzero(kept)[np.argsort(away[kept], kind="stable")].tolist():
             nearest.setdefault(self.scenes[i], i)
+        # The root of their number, as is usual for nearest neighbours; five at least, or single scenes decide.
         count = max(5, round(np.sqrt(len(nearest))))
         return list(nearest.values())[:count], float(away[next(iter(nearest.values()))])
 
@@ -281,6 +282,7 @@ class Evidence:
     def _around(self, name: str, expected: float) -> tuple[float, float]:
         """The interval that holds the quality of a new object with `_CONFIDENCE`."""
         errors = self._errors[name]
+        # Split-conformal: the rank that holds a new error with that chance, whatever their distribution.
         rank = int(np.ceil((len(errors) + 1) * _CONFIDENCE)) - 1
         half = float(errors[min(rank, len(errors) - 1)]) if len(errors) else np.inf
         return max(expected - half, 0.0), min(expected + half, 1.0)
@@ -296,8 +298,10 @@ class Evidence:
             return ""
         if other not in self.quality:
             return f"{other} is not in the evidence"
+        # Differences on the same objects: what is hard for both cancels.
         apart = (self.quality[best] - self.quality[other])[near]
         apart = apart[np.isfinite(apart)]
+        # Two differences have no spread worth a test.
         if len(apart) < 3:
             return f"{best} and {other} ran together on {len(apart)} of such objects"
         level = 1 - 2 * (1 - _CONFIDENCE) / max(choices - 1, 1)  # `student` is two-sided
@@ -328,7 +332,9 @@ def features_of(
     grey = [np.asarray(cv2.cvtColor(i, cv2.COLOR_RGB2GRAY), np.uint8) for i in images]
     inner = grey[0][y1:y2, x1:x2]
     area = float(max(box[2] - box[0], 1.0) * max(box[3] - box[1], 1.0))
+    # Pech-Pacheco et al., ICPR 2000: the usual measure of focus.
     edges = cv2.Laplacian(inner, cv2.CV_64F)
+    # A Sobel sums to 8, hence 1/8 for grey levels a pixel.
     dx, dy = cv2.Sobel(inner, cv2.CV_64F, 1, 0, scale=0.125), cv2.Sobel(inner, cv2.CV_64F, 0, 1, scale=0.125)
     found = (
         np.sqrt(area / (width * height)),
@@ -339,6 +345,7 @@ def features_of(
         np.log2(1.0 + edges.var()),
         _lookalike(grey[0], (x1, y1, x2, y2)),
         np.log2(together),
+        # 0.05 so that what stands still has a logarithm; slower than that counts as still.
         np.log2(0.05 + _speed(grey, (x1, y1, x2, y2)) * fps / np.sqrt(area)),
         np.log2(max(fps, 0.1)),
         np.log2(max(seconds, 0.1)),
@@ -358,6 +365,7 @@ def _inside(box: Array, width: int, height: int) -> tuple[int, int, int, int]:
 def _contrast(image: NDArray[np.uint8], at: tuple[int, int, int, int]) -> float:
     x1, y1, x2, y2 = at
     height, width = image.shape[:2]
+    # Around it as far as half its size, two pixels at least.
     w, h = (x2 - x1) // 2 + 2, (y2 - y1) // 2 + 2
     mask = np.zeros((height, width), np.uint8)
     mask[max(y1 - h, 0) : y2 + h, max(x1 - w, 0) : x2 + w] = 255
@@ -367,6 +375,7 @@ def _contrast(image: NDArray[np.uint8], at: tuple[int, int, int, int]) -> float:
     inside = np.zeros_like(mask)
     inside[y1:y2, x1:x2] = 255
     within, around = (
+        # 8 bins of each colour: coarse, so that small objects fill them.
         np.asarray(cv2.calcHist([image], [0, 1, 2], m, [8, 8, 8], [0, 256] * 3), np.float64)
         for m in (inside, mask)
     )
@@ -393,6 +402,7 @@ def _speed(grey: Sequence[NDArray[np.uint8]], at: tuple[int, int, int, int]) -> 
     x1, y1, x2, y2 = at
     mask = np.zeros(grey[0].shape, np.uint8)
     mask[y1:y2, x1:x2] = 255
+    # A median needs no more corners.
     points = cv2.goodFeaturesToTrack(grey[0], 50, 0.01, 3, mask=mask)
     if points is None or len(grey) < 2:
         return 0.0

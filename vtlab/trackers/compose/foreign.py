@@ -41,7 +41,8 @@ if TYPE_CHECKING:
 
     from vtlab.video import Frame
 
-_SAME = 0.7  # overlap from which on a track's box is that of a detection, where its row isn't told
+# Overlap from which on a track's box is that of a detection, where its row isn't told: filters smooth what they report.
+_SAME = 0.7
 
 
 def _class(target: str, kind: str) -> Any:
@@ -172,9 +173,8 @@ class _Joined(Associator):
 
     def update(self, detections: sv.Detections, frame: Frame) -> sv.Detections:
         """See `Associator`."""
-        found: Any = detections[
-            np.ones(len(detections), bool)
-        ]  # a copy: others may change what they are given
+        # A copy: others may change what they are given.
+        found: Any = detections[np.ones(len(detections), bool)]
         ids = np.full(len(detections), -1)
         for row, theirs in self._rows(found, frame):
             ids[row] = self._ids.setdefault(theirs, len(self._ids) + 1)
@@ -195,8 +195,10 @@ class _Boxmot(_Joined):
         scores = np.ones(n) if detections.confidence is None else detections.confidence
         classes = np.zeros(n) if detections.class_id is None else detections.class_id
         table = np.concatenate([detections.xyxy, scores[:, None], classes[:, None]], axis=1)
+        # Copies: other toolkits draw on what they are given.
         told = self._inner.update(table, frame.bgr.copy())
         tracks = np.asarray(told, np.float64)
+        # BoxMOT's columns: box, id, confidence, class and, in newer versions, the detection's row.
         tracks = tracks.reshape(-1, tracks.shape[-1] if tracks.ndim == 2 else 8)
         if tracks.shape[1] >= 8:
             pairs = [(int(row[7]), int(row[4])) for row in tracks]
@@ -213,6 +215,7 @@ def _matched(tracks: Any, boxes: Any) -> list[tuple[int, int]]:
     while overlap.max() >= _SAME:
         track, row = np.unravel_index(int(overlap.argmax()), overlap.shape)
         found.append((int(row), int(tracks[track, 4])))
+        # Each row and each track once.
         overlap[track], overlap[:, row] = 0, 0
     return found
 

@@ -85,11 +85,8 @@ class _Seen:
     The filter's standard deviations are fractions of the object's size (the root of its median area), with a floor.
     """
 
-    POSITION, VELOCITY, MEASURED = (
-        (0.05, 1.0),
-        (0.02, 0.5),
-        (0.05, 3.0),
-    )  # fraction of the size, least in pixels
+    # Fractions of the size, and least in pixels.
+    POSITION, VELOCITY, MEASURED = (0.05, 1.0), (0.02, 0.5), (0.05, 3.0)
 
     def __init__(self, rules: Leaving):
         self._rules = rules
@@ -106,6 +103,7 @@ class _Seen:
         for name, holds in broken.items():
             if not holds:
                 self._since.pop(name, None)
+            # Less a millionth: rounded time stamps must not cost a frame.
             elif abs(time - self._since.setdefault(name, time)) > self._rules.patience - 1e-6:
                 return {
                     "score": f"score below {self._rules.score:g}",
@@ -130,6 +128,7 @@ class _Seen:
         )
         if self._state is None:
             self._state = np.stack([centre, np.zeros(2)])
+            # At the start a speed of half its size a frame is nothing unusual.
             self._spread = np.diag([measured**2, max(size / 2, 10.0) ** 2])
             return False
         move = np.array([[1.0, 1.0], [0.0, 1.0]])
@@ -138,6 +137,8 @@ class _Seen:
         expected = self._spread[0, 0] + measured**2
         away = centre - self._state[0]
         settled = len(self._areas) > self._rules.settle
+        # By axis, not by ellipse: a bound in standard deviations that a message can name. Not taken in, so a jump
+        # doesn't drag the filter along.
         if settled and float(np.abs(away).max()) > self._rules.gate * np.sqrt(expected):
             return True
         gain = self._spread[:, 0] / expected

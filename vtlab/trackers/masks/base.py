@@ -117,6 +117,7 @@ class MaskTracker(OnlineTracker):
                 "Masks need one size: cut the video where it changes, or scale it."
             )
         hints = hints_of(prompts, height, width)
+        # Counted before anything moves: a prompt too many leaves the objects as they were.
         known = [*self._ids, *(i for i in hints if i not in self._ids)]
         if len(known) > MAX_OBJECTS:
             raise PromptError(
@@ -223,6 +224,7 @@ def scale_mask(mask: Mask, size: tuple[int, int], device: torch.device) -> torch
     import torch.nn.functional as F
 
     x = torch.from_numpy(mask).to(device).float()
+    # Nearest, as the official evaluations scale given masks.
     scaled = F.interpolate(x[None, None], size)[0, 0]
     if not scaled.any():
         row, column = np.argwhere(mask).mean(axis=0)
@@ -251,6 +253,7 @@ def masks_of_logits(
     for k, (low, mask) in enumerate(zip(logits, drawn, strict=True)):
         size = (height, width)
         value = F.interpolate(low[None, None].float(), size, mode="bilinear", align_corners=False)[0, 0]
+        # Infinite logits win every comparison: what a person drew is there.
         if mask is not None and not (value > 0).any():
             value = torch.where(torch.from_numpy(mask).to(value.device), torch.inf, -torch.inf)
         if overlap:
@@ -259,6 +262,7 @@ def masks_of_logits(
             best, owner = value, torch.zeros_like(value, dtype=torch.int16)
         else:
             better = value > best
+            # One object at a time: all K enlarged at once would take K times the frame in float32.
             best, owner = torch.where(better, value, best), owner.masked_fill(better, k)
     if best is not None and owner is not None:
         owner = owner.masked_fill(best <= 0, -1)
@@ -284,6 +288,7 @@ def label_image(p: torch.Tensor, height: int, width: int) -> tuple[NDArray[np.in
         better = value > best
         labels[better] = k
         best = torch.where(better, value, best)
+    # In float64: a float32 sum over a whole frame loses digits.
     n = torch.bincount(labels.flatten().int(), minlength=len(p))[1:].double()
     total = torch.bincount(labels.flatten().int(), best.flatten().double(), minlength=len(p))[1:]
     scores = torch.where(n > 0, total / n.clamp(min=1), p[1:].flatten(1).amax(dim=1).double())

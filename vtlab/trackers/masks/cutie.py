@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import torch
 
 DTYPES = ("float32", "bfloat16", "float16")
+# Pixels of a memory element, as in the package's networks.
 _STRIDE = 16
 _BUFFER = 2000
 """Elements of which long-term memory is emptied at a time, as in the official settings."""

@@ -41,6 +41,7 @@ class MemorySettings:
         max_long_term: Elements in long-term memory, at most.
     """
 
+    # All numbers are XMem's (eval.py), which Cutie keeps.
     every: int = 5
     deep_every: int | None = None
     top_k: int = 30
@@ -87,6 +88,7 @@ class LongTermTracker(MaskTracker):
         *,
         variant: str | None = None,
         weights: str | Path | None = None,
+        # The official evaluation's.
         size: int | None = 480,
         memory_every: int = 5,
         top_k: int = 30,
@@ -106,6 +108,7 @@ class LongTermTracker(MaskTracker):
         if (
             memory_every < 1
             or top_k < 1
+            # From 2: the official code breaks at 1, and there is nothing to consolidate where none leave.
             or not 2 <= min_frames < max_frames
             or not 1 <= prototypes < max_long_term
             or (size is not None and size < 16)
@@ -166,6 +169,7 @@ class LongTermTracker(MaskTracker):
         short = min(height, width)
         if self.size is None or short <= self.size:
             return height, width
+        # Cut, not rounded, as the official evaluation does.
         return int(height / short * self.size), int(width / short * self.size)
 
     def _image(self, image: Any, size: tuple[int, int]) -> torch.Tensor:

@@ -87,6 +87,7 @@ class Sam3TextTracker(OnlineTracker):
         self,
         *,
         weights: str | Path | None = None,
+        # The library's own defaults for `confidence`, `new`.
         confidence: float = 0.5,
         new: float = 0.7,
         lost: float = 5.0,
@@ -178,6 +179,7 @@ class Sam3TextTracker(OnlineTracker):
                 video_height=height, video_width=width, inference_device=self._device, dtype=torch.float32
             )
         number = self._session.add_prompt(prompt.text)
+        # Filled up with the end token, as CLIP's tokenizer does.
         filled = tokens + tokens[-1:] * (MOST_TOKENS - len(tokens))
         mask = [1] * len(tokens) + [0] * (MOST_TOKENS - len(tokens))
         self._session.prompt_input_ids[number] = torch.tensor([filled], device=self._device)
@@ -236,6 +238,7 @@ class Sam3TextTracker(OnlineTracker):
             setattr(session, f"obj_id_to_{name}", {i: v for i, v in table.items() if i in alive})
         for name in ("obj_first_frame_idx", "trk_keep_alive"):
             setattr(session, name, {i: v for i, v in getattr(session, name).items() if i in alive})
+        # As far back as the library counts unmatched and doubled objects.
         most = max(network.hotstart_unmatch_thresh, network.hotstart_dup_thresh, 1)
         session.unmatched_frame_inds = _last(session.unmatched_frame_inds, alive, most)
         session.overlap_pair_to_frame_inds = _last(session.overlap_pair_to_frame_inds, alive, most)

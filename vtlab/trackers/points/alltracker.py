@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from vtlab.video import Frame
 
+# As the network was trained, and as the official code slides it.
 WINDOW, STEP = 16, 8
 LEAST = 65
 """Pixels of the shortest side that a frame can be resized to."""
@@ -146,6 +147,7 @@ class AllTracker(OfflineTracker):
             for one in passes:
                 one.add(maps)
             waiting.append((place, frame))
+            # A frame is left when no pass can still change it.
             while waiting and all(p.final(waiting[0][0]) for p in passes):
                 yield self._answer(figures, passes, *waiting.popleft())
                 passes = [p for p in passes if p.until > place - len(waiting) + 1]
@@ -174,6 +176,7 @@ class AllTracker(OfflineTracker):
     ) -> _Pass:
         """The pass of points `rows` at `xy` (K, 2) on a frame of that size and place, as `_see` saw it."""
         inside = convert_points(xy, frame, self._size, "index")
+        # The network answers for whole pixels; round is half to even, as torch's is.
         pixels = np.clip(np.rint(inside), 0, np.array(self._size[::-1]) - 1)
         return _Pass(
             self._net,
@@ -232,10 +235,8 @@ class _Pass:
         self._pixels = torch.from_numpy(pixels).long().to(anchor.device)
         self._iterations, self._revise = iterations, revise
         self._maps: list[torch.Tensor] = []
-        self._start, self._end = (
-            place,
-            place,
-        )  # of the window that comes, and behind all answers that are final
+        # Of the window that comes, and behind all answers that are final.
+        self._start, self._end = place, place
         self._motion: Any = None
         self._found: dict[int, tuple[Array, Array]] = {}
 
@@ -276,6 +277,7 @@ class _Pass:
             start = self._net.start(len(frames), self._anchor)
             if self._motion is not None:
                 start = type(start)(
+                    # The shared half goes on as it was; new frames begin where the last one ended.
                     *(torch.cat([m[STEP:], m[-1:].expand(STEP, -1, -1, -1)]) for m in self._motion)
                 )
             found = self._net(self._anchor, frames, start, self._iterations)
@@ -283,6 +285,7 @@ class _Pass:
             self._motion = found.motion
         moves, chances = flow.double().cpu().numpy(), logits.sigmoid().double().cpu().numpy()
         for i in range(count):
+            # The benchmark's answer is the last window's, the demo's the first's: they differ by up to 25 px.
             if self._revise or begin + i >= self._end:
                 self._found[begin + i] = moves[i], chances[i]
         self._end = begin + (STEP if self._revise else count)

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 Gray = NDArray[np.uint8]
 
+# Sides in pixels of what a point looked like and of the search for it. Points of one call of OpenCV's `remap`, which
+# takes fewer than 2**15 rows: 1024 patches of 29.
 _PATCH = 11
 _REACH = 8
 _STRIP = 1024
@@ -140,6 +142,7 @@ class LucasKanade(OnlineTracker):
         kept = np.flatnonzero(was)[held]
         xy, seen, score = self._xy.copy(), np.zeros(len(self._xy), dtype=bool), np.zeros(len(self._xy))
         xy[kept], seen[kept], score[kept] = moved[kept], True, np.clip(alike[held], 0.0, 1.0)
+        # Only sure looks are learned: else a point slides off, look by look.
         same = held & (alike >= self._return_similarity)
         self._patches[np.flatnonzero(was)[same]] = looks[same]
         self._carry(xy, seen, np.where(np.isfinite(error)[:, None], moved, np.nan))
@@ -153,6 +156,7 @@ class LucasKanade(OnlineTracker):
         options: dict[str, Any] = {
             "winSize": (self._window, self._window),
             "maxLevel": self._levels,
+            # OpenCV's default bounds: 30 rounds, or moves below a hundredth of a pixel.
             "criteria": (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 30, 0.01),
         }
         nowhere: Any = None
@@ -208,6 +212,7 @@ def patches(gray: Gray, xy: Array, side: int) -> NDArray[np.float32]:
     import cv2
 
     reach = np.arange(side, dtype=np.float32) - side // 2
+    # `remap` counts in 16 bits; further out every pixel is the border's.
     centre = np.clip(xy - 0.5, -(2.0**15), 2.0**15).astype(np.float32)
     found = [np.empty((0, side, side), dtype=np.float32)]
     for start in range(0, len(xy), _STRIP):

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from vtlab.video import Frame
 
+# As the network was trained.
 FRAMES = 8
 HAND_OVER = 0.9
 """Visibility at which a window hands a point over, lowered by `STEP_DOWN` until a frame has it (chain_demo.py)."""
@@ -167,9 +168,11 @@ class _Chain:
         for part in chunks(len(due), self._batch):
             rows = due[part]
             count = len(rows)
+            # Filled up by repeating points, whose answers are dropped.
             filled = np.resize(rows, padded(count))
             index = torch.from_numpy(filled).to(window.device)
             with torch.inference_mode():
+                # Every window starts from one place, without velocity: the official chain's.
                 start = torch.from_numpy(self._xy[0, filled].astype(np.float32)).to(window.device)
                 found = self._net(window, start, self._template[index], self._iterations)
                 xy, seen = (
@@ -203,6 +206,7 @@ def hand_over(seen: NDArray[np.floating]) -> int:
     """
     bar = HAND_OVER
     while bar >= 0:
+        # From frame 2 on: a window must move on by more than a frame, as officially.
         clear = np.flatnonzero(seen[2:] > bar)
         if len(clear):
             return int(clear[-1]) + 2

@@ -39,6 +39,7 @@ RASTER = (256, 256)
 """(height, width) of the network's coordinates, whatever the resolution of its input."""
 
 _SOURCE = "https://github.com/google-deepmind/tapnet"
+# The largest official file has 2.5 GB; more is no checkpoint but a bomb.
 _LARGEST = 4 * 2**30
 """Bytes that a checkpoint may unpack to."""
 
@@ -155,6 +156,7 @@ class TapNext(OfflineTracker):
             size = frame.image.shape[:2]
             if first is None:
                 first = frame.index
+                # Counted from the stream's first frame, also when it runs backward.
                 places = np.abs(figures.frames - first)
                 packed = pack_queries(places, convert_points(figures.xy, size, RASTER, "edge"), "tyx")
             xy, seen = np.empty((len(figures), 2)), np.empty(len(figures))
@@ -166,6 +168,7 @@ class TapNext(OfflineTracker):
 
     def _resized(self, frame: Frame) -> torch.Tensor:
         side = (self._resolution, self._resolution)
+        # From -1 to 1.
         return resize_frames([frame.image], side, "edge").to(self._device) / 127.5 - 1
 
     def _see(self, image: Any, queries: np.ndarray, state: Any) -> tuple[np.ndarray, np.ndarray, Any]:

@@ -60,6 +60,7 @@ def convert_points(xy: ArrayLike, frame: Size, network: Size, rule: Rule, *, bac
         )
     old, new = np.array(frame[::-1], np.float64), np.array(network[::-1], np.float64)
     if rule == "corner":
+        # Corner centres on corner centres: one pixel less on either side.
         before, scale, after = -0.5, (new - 1) / np.maximum(old - 1, 1), 0.0
     elif rule in ("edge", "index"):
         before, scale, after = 0.0, new / old, -0.5 if rule == "index" else 0.0

@@ -10,7 +10,8 @@ import numpy as np
 from vtlab.trackers.compose.assistant.objects import Row
 from vtlab.tracks import FrameTracks
 
-_HOLD = 300  # frames that are held back at most
+# Frames that are held back at most: ten seconds, an upper bound on memory and on how late an answer is.
+_HOLD = 300
 
 
 class Answers:

@@ -46,9 +46,8 @@ class Object:
     follower: OnlineTracker | None = None
     votes: dict[str, float] = field(default_factory=dict)
     anchor: tuple[float, Array] | None = None  # time and box of the last look that saw it
-    speed: Array | None = (
-        None  # (4,), of its centre, twice, pixels per second, between the last two looks that saw it
-    )
+    # (4,), of its centre, twice, pixels per second, between the last two looks that saw it.
+    speed: Array | None = None
     pending: list[Row] = field(default_factory=list)  # its rows since then
     first: int = 0  # count of the oldest frame whose row may still change
 

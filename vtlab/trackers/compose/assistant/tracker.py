@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from vtlab.video import Frame
 
 COLUMNS = ("object_id", "frame", "seconds", "event", "reason", "label")
-_MEMORY = 0.8  # part of its old vector that an object keeps at each look
+# Part of its old vector that an object keeps at each look: one bad crop must not make it another.
+_MEMORY = 0.8
 
 
 @register(
@@ -175,6 +176,7 @@ class Assistant(OfflineTracker):
         for prompt in prompts:
             self._take(prompt, frame)
         waiting = any(o.object_id is None for o in self._live)
+        # At once where something waits for its confirmation, and on the last frame, which nothing confirms later.
         if self._looked is None or waiting or final or self._time - self._looked >= self._every - 1e-9:
             self._looked = self._time
             self._look(frame)
@@ -237,6 +239,7 @@ class Assistant(OfflineTracker):
         seen = self._looker.look(frame)
         boxes = np.array([o.box for o in self._live]).reshape(-1, 4)
         overlap = box_iou(boxes, seen.boxes)
+        # A low bound: a follower that drifted half off is corrected, not doubled.
         rows, columns = assign(overlap, self._same, rule="gain") if overlap.size else (np.empty(0, int),) * 2
         for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
             self._agree(self._live[row], seen, column, float(overlap[row, column]), frame)
@@ -258,6 +261,7 @@ class Assistant(OfflineTracker):
             item.votes[label] = item.votes.get(label, 0.0) + score
         if not item.manual:
             followed, mine = item.box, item.score if item.visible else 0.0
+            # By confidence: detections know where the edges are, followers which object it is.
             weight = score / max(score + mine, 1e-9)
             item.settle(self._time, weight * box + (1 - weight) * followed, followed)
             if overlap < self._refresh or not item.visible:
@@ -285,6 +289,7 @@ class Assistant(OfflineTracker):
         if pool:
             likeness = np.array([o.vector for o in pool]) @ vectors.T
             rows, found = assign(likeness.astype(np.float64), self._appearance, rule="gain")
+            # Lost objects first: a new one is begun only where none comes back.
             taken = {c: pool[r] for r, c in zip(rows.tolist(), found.tolist(), strict=True)}
         for i, column in enumerate(columns):
             if i in taken:
@@ -327,6 +332,7 @@ class Assistant(OfflineTracker):
     def _tidy(self, frame: Frame) -> None:
         """Drop what was not confirmed, lose what the looks miss, remove duplicates."""
         for item in list(self._live):
+            # A new object must be seen by looks in a row.
             if item.object_id is None and item.misses:
                 self._drop(item)
             elif not item.manual and item.misses >= self._lost_looks:

@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from vtlab.trackers.masks.sam2.memory import MemoryRule, Seen
 
+# These and the next two lines: constants of the official code.
 MOST_RECENT, MOST_DISTRACTORS = 3, 3
 """Memories of each kind that are kept when the list is full."""
 INTERVAL = 5
@@ -71,6 +72,7 @@ class DistractorAware(MemoryRule):
         self.pointing: list[int] = []
         self.last_distractor: int | None = None
         self.pending: int | None = None
+        # 10 frames: the official code takes the median of the last 10 areas.
         self._areas: deque[int] = deque(maxlen=10)
         self._empty, self._distracted = True, False
 
@@ -126,6 +128,7 @@ class DistractorAware(MemoryRule):
         assert self.start is not None
         recent = self._of("recent")
         if not recent or (recent[-1].time - self.start) % INTERVAL == 0:
+            # A multiple of the interval stays; the newest frame takes the place of the one before.
             self.frames.append(Remembered(time, "recent"))
         elif self.official:
             recent[-1].time = time
@@ -157,6 +160,7 @@ class DistractorAware(MemoryRule):
         if not self.official:
             return [(t, (time - t) / self.pointer_reach) for t in self.pointing]
         n = len(self.pointing)
+        # The prompt's place is told in frames, the others' in pointers: the official code mixes both.
         ago = [(time - t) if t in self.prompted else n - k for k, t in enumerate(self.pointing)]
         return [(t, a / max(1, n - 1)) for t, a in zip(self.pointing, ago, strict=True)]
 
@@ -169,6 +173,7 @@ def _least_overlap(mask: NDArray[np.bool_], others: list[NDArray[np.bool_]]) -> 
     for other in others:
         rest = other & ~mask
         if rest.any():
+            # 8-connected, as officially: pixels that touch at a corner are one part.
             _, labels, stats, _ = cv2.connectedComponentsWithStats(rest.astype(np.uint8), connectivity=8)
             largest = 1 + int(np.argmax(stats[1:, cv2.CC_STAT_AREA]))
             found.append(_box_iou(_extent(mask), _extent(mask | (labels == largest))))

@@ -29,6 +29,7 @@ from torch import Tensor
 
 from vtlab.trackers.masks.sam2.memory import LastFrames, MemoryRule, Seen
 
+# The package's NO_OBJ_SCORE; below it, the package's own bound on earlier masks.
 NOTHING = -1024.0
 """Logit of the masks of an object that is not there."""
 LOGIT_LIMIT = 32.0
@@ -135,6 +136,7 @@ class Inference:
         if not self.objects and not given:
             return {}
         self._size = size or (image.shape[-2], image.shape[-1])
+        # Once for all objects: it doesn't depend on them.
         frame = _Features(*self.network.see(image[None]))
         results: dict[int, Result] = {}
         fixes: dict[int, tuple[Tensor, Tensor]] = {}
@@ -145,6 +147,7 @@ class Inference:
             fixes |= {
                 i: (conditioned[k : k + 1], heads.low[k : k + 1]) for k, i in enumerate(ids) if i in given
             }
+            # Before the prompts: they start from what was followed, and what a person says is remembered instead.
             rest = [k for k, i in enumerate(ids) if i not in given]
             if rest:
                 which = rest if len(rest) < len(ids) else slice(None)  # a list would make a GPU wait
@@ -236,6 +239,7 @@ class Inference:
         if reached[0][1]:
             pointers, times = self._pointer_tokens([p for _, p in reached])
             memory, place, tokens = torch.cat([memory, pointers]), torch.cat([place, times]), len(pointers)
+        # Objects of a group attend to equally many things, so they are one batch without padding.
         fused = network.memory_attention(frame.tokens, memory, frame.positions, place, tokens)
         return fused.permute(1, 2, 0).unflatten(2, frame.size)
 
@@ -246,6 +250,7 @@ class Inference:
         network = self.network
         dtype = network.maskmem_tpos_enc.dtype
         stacked = torch.stack([torch.stack([p for _, p in own]) for own in pointers], dim=1).to(dtype)
+        # A pointer is as wide as four memory cells, so it is read as four tokens.
         split = network.hidden_dim // network.mem_dim
         tokens = stacked.unflatten(2, (split, network.mem_dim)).transpose(1, 2).flatten(0, 1)
         if not network.add_tpos_enc_to_obj_ptrs:
@@ -261,6 +266,7 @@ class Inference:
         if self._position is None:
             network = self.network
             cells = torch.zeros((1, network.mem_dim, *frame.size), device=frame.tokens.device)
+            # Kept: it depends on nothing but the map's size.
             self._position = network.memory_encoder.position_encoding(cells).flatten(2)[0].T
         return self._position
 
@@ -366,6 +372,7 @@ def _boxes(masks: Tensor) -> NDArray[np.int64]:
 
 
 def _results(ids: Sequence[int], heads: _Heads, appears_above: float = 0.0) -> dict[int, Result]:
+    # There, and its mask is right: two estimates of the network, taken as independent.
     scores = heads.appears[:, 0].float().sigmoid() * heads.ious.float().clamp(0, 1)
     seen = heads.appears[:, 0] > appears_above
     return {i: Result(heads.low[k, 0], scores[k], seen[k]) for k, i in enumerate(ids)}

@@ -104,6 +104,7 @@ class LastFrames(MemoryRule):
     def memories(self, time: int) -> list[tuple[int, int]]:
         """Prompted frames, then the last few, whose row is the frames that have passed since."""
         last = [t for t in self.recent if time - t <= self.conditioning_row]
+        # Row 0 is the newest frame, the last row that of prompted ones, as the codes were trained.
         return [(t, self.conditioning_row) for t in self.prompted] + [(t, time - t - 1) for t in last]
 
     def pointers(self, time: int) -> list[tuple[int, float]]:

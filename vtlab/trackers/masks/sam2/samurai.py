@@ -27,6 +27,7 @@ from vtlab.association.parts.kalman import BoxFilter
 from vtlab.geometry import paired_iou
 from vtlab.trackers.masks.sam2.memory import LastFrames, Seen
 
+# The official settings of all sizes.
 STABLE_FRAMES = 15
 """Good frames in a row after which the filter is believed."""
 STABLE_IOU = 0.3
@@ -74,6 +75,7 @@ class MotionAware(LastFrames):
         if self.filter is None or self.stable == 0:
             self._begin(boxes[taken])
         else:
+            # Predicted on every frame, hidden ones too: it moves on unseen.
             self.filter.predict()
             if self.stable == STABLE_FRAMES:
                 overlaps = _overlaps(self.filter.boxes(), boxes)
@@ -107,10 +109,12 @@ class MotionAware(LastFrames):
         assert self.filter is not None
         if not box.any() and not self.official:
             self._hidden += 1
+            # Not officially: an empty mask would drag the filter to the corner (0, 0) and lose the object.
             self.stable = self.stable if self._hidden < STABLE_FRAMES else 0
             return
         self._hidden = 0
         believed = self.stable == STABLE_FRAMES
+        # The official tests differ at equality: > while the filter settles, not < once it is believed.
         if iou > STABLE_IOU or (believed and iou == STABLE_IOU):
             self.filter.update(np.array([0]), _measured(box))
             self.stable = min(self.stable + 1, STABLE_FRAMES)
@@ -137,6 +141,7 @@ class _Unbounded(BoxFilter):
 def _measured(box: NDArray[np.float64]) -> NDArray[np.float64]:
     """The box (1, 4) that the filter is given; one pixel high at least."""
     x1, y1, x2, y2 = box.tolist()
+    # A height of 0 would make the filter's noise 0, and width over height infinite.
     return np.array([[x1, y1 - 0.5, x2, y2 + 0.5] if y1 == y2 else box])
 
 

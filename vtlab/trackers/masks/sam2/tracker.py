@@ -228,6 +228,7 @@ def _rule(variant: str, memory: str, official: bool) -> Callable[..., MemoryRule
     if memory == "d4sm":
         return partial(DistractorAware, official=official)
     if memory == "samurai":
+        # As in the official settings of each size.
         weight = 0.15 if variant == "sam2.1-large" else 0.25
         return partial(MotionAware, motion_weight=weight, official=official)
     return LastFrames

@@ -165,14 +165,17 @@ class Memory:
         surplus = len(self.long) - (self.settings.max_long_term - self.settings.prototypes)
         if surplus > 0:
             usage = self.long.usage
+            # Strictly above the largest of those that go: ties go, too, as in the official code.
             limit = usage.topk(surplus, largest=False).values.max()
             self.long.keep(torch.nonzero(usage > limit)[:, 0])
 
     def _consolidate(self, cells: int) -> None:
         """Turn the middle of working memory into prototypes in long-term memory."""
+        # The first frame, which a person gave, and the newest ones stay as they are.
         start, stop = cells, len(self.work) - (self.settings.min_frames - 1) * cells
         n, smallest = stop - start, self.settings.min_frames * cells + cells
         key, shrinkage = self.work.key[start:stop], self.work.shrinkage[start:stop]
+        # What was read most is what stands for the rest.
         chosen = self.work.usage[start:stop].topk(min(self.settings.prototypes, n)).indices
         similarity = _similarity(key, shrinkage, key[chosen], self.work.selection[start:stop][chosen])
         values = []
@@ -180,6 +183,7 @@ class Memory:
             whole = len(v) == len(self.work) or len(v) > smallest
             candidates = v[cells : len(v) - (self.settings.min_frames - 1) * cells] if whole else v[:0]
             valid = chosen >= n - len(candidates)
+            # No top-k here: prototypes are means of all that is like them.
             affinity = similarity[valid, n - len(candidates) :].softmax(dim=1)
             values.append((affinity @ candidates.flatten(1)).unflatten(1, v.shape[1:]))
         shrinkage = similarity.softmax(dim=1) @ shrinkage
@@ -240,6 +244,7 @@ class Inference:
         self.hidden: Tensor | None = None
         self.time = -1
         self.last_memory = 0
+        # So that the first frame is deep.
         self.last_deep = -(settings.deep_every or 0)
 
     @torch.inference_mode()
@@ -263,10 +268,12 @@ class Inference:
         if not self.objects and not masks:
             return image.new_ones((1, *size), dtype=exact)
         settings = self.settings
+        # A given mask is always remembered: it is the best that is known.
         remember = (self.time - self.last_memory >= settings.every or bool(masks)) and not last
         if settings.deep_every is None:
             deep = remember
         else:
+            # Apart from memory frames: the official asynchronous mode.
             deep = self.time - self.last_deep >= settings.deep_every and not last
         update_hidden = (settings.deep_every is not None or not deep) and not last
         features = self.network.encode_image(image)
@@ -303,6 +310,7 @@ class Inference:
         new = [i for i in masks if i not in self.objects]
         given = torch.stack(list(masks.values()))
         channels = given.new_zeros((len(self.objects) + len(new), *given.shape[1:]))
+        # Where something is given nothing that was predicted stays; half a pixel counts as given.
         channels[: len(self.objects)] = predicted[1:] * (given.sum(dim=0) <= 0.5)
         self.objects += new
         for object_id, mask in masks.items():

@@ -179,6 +179,7 @@ class Group:
             )
         found, started = start, self._start < begin + frames
         if self._templates is not None and started.any():
+            # A point that has not started has an empty template, but takes part: as officially.
             templates = self._templates * started[:, None, None, None]
             found = self._found = self._net(maps, templates, start, iterations=iterations)
             self._found_at = begin

@@ -56,6 +56,7 @@ _CARD: dict[str, Any] = {
 }
 OFFLINE_WINDOW, ONLINE_WINDOW = 60, 16
 """Frames of the windows that the networks were trained with."""
+# Of the official predictors (cotracker/predictor.py).
 OFFLINE_VISIBLE, ONLINE_VISIBLE = 0.9, 0.6
 """The official rules: offline on the probability of being seen, online on that times the confidence."""
 
@@ -129,6 +130,7 @@ class CoTracker(OfflineTracker):
         from vtlab.trackers.points.cotracker.inference import Network, Settings
 
         file = OFFLINE_WEIGHTS if self._offline else ONLINE_WEIGHTS
+        # 6 x 6 as the official offline predictor adds; the online one adds none unless asked.
         side = (6 if self._offline else 0) if support_grid is None else support_grid
         self._settings = Settings(size, size // 2, not self._offline, iterations, side, points_at_once)
         self._network = Network.load(f"cotracker3-{variant}", trained, checkpoint(weights, file), target)

@@ -1,6 +1,7 @@
 """Files: written whole or not at all, and read so that what came from outside harms nobody."""
 
 from vtlab.files.archive import is_archive, unpack, unpacked
+from vtlab.files.arrow import values_of
 from vtlab.files.digests import file_digest, folder_digest
 from vtlab.files.labels import file_names, label_of
 from vtlab.files.locks import locked
@@ -41,5 +42,6 @@ __all__ = [
     "read_yaml",
     "unpack",
     "unpacked",
+    "values_of",
     "write_whole",
 ]

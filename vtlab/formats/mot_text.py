@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, InputError, VtlabWarning
+from vtlab.files import values_of
 from vtlab.formats.base import MOST_FRAMES
 from vtlab.formats.corners import refuse_corners
 
@@ -167,9 +168,9 @@ def _parse(data: bytes, where: str) -> _Table:
         )
     cells = np.empty((columns, table.num_rows))
     for i in range(columns):
-        cells[i] = table.column(i).to_numpy()
+        cells[i] = values_of(table.column(i))
     if str(table.schema.field(1).type) == "int64":
-        return _Table(cells.T, table.column(1).fill_null(0).to_numpy())
+        return _Table(cells.T, values_of(table.column(1), fill=0))
     exact = np.abs(cells[1]) <= 2**53  # written as 7.0 or 1e3
     return _Table(cells.T, np.where(exact, cells[1], 0).astype(np.int64))
 

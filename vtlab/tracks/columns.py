@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import TracksError
+from vtlab.files import values_of
 
 
 @dataclass(frozen=True)
@@ -109,9 +110,7 @@ class Number(Column):
 
     def from_rest(self, name: str, table: Any) -> Any:
         """See `Column`."""
-        parts = [
-            table.column(key).combine_chunks().to_numpy(zero_copy_only=False) for key in self.stored(name)
-        ]
+        parts = [values_of(table.column(key)) for key in self.stored(name)]
         return np.stack(parts, axis=-1) if self.width else parts[0]
 
     def arrow(self) -> Any:

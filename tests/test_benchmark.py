@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
@@ -44,6 +46,24 @@ def mot_tree(tmp_path):
         lost = [r for r in rows if rng.random() > 0.2 * (1 + (name == "MOT17-91"))]
         mot_file(results / f"lossy/data/{name}.txt", lost)
     return tmp_path
+
+
+def test_the_command_prints_its_table_without_pandas(mot_tree):
+    """Loading it took longer than reading, scoring and printing five sequences of MOT17; so in `Tracks.load`."""
+    code = (
+        "import sys; from vtlab.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as end: assert not end.code\n"
+        "heavy = {'pandas', 'scipy', 'torch', 'cv2', 'matplotlib', 'concurrent.futures.process'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
+    )
+    words = ["evaluate", "--truth", mot_tree / "gt", "--tracks", mot_tree / "trackers", "--as", "mot17"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert not done.returncode, done.stderr
+    assert "HOTA" in done.stdout
+    assert "lossy" in done.stdout
 
 
 def test_trackeval_tree_as_it_lies(mot_tree, tmp_path):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -24,9 +23,10 @@ from vtlab.formats import Format, Place, Result, dangling, find_format
 from vtlab.metrics import evaluation, statistics
 from vtlab.metrics.evaluation import Part
 from vtlab.metrics.families import find_family
+from vtlab.metrics.ranking import Rank, Ranking
 from vtlab.metrics.records import METRICS
 from vtlab.metrics.statistics import Cluster
-from vtlab.show.board import Board
+from vtlab.show.board import Board, Grid
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,12 +85,10 @@ class FolderResult:
 
         rows = []
         for tracker, parts in self.parts.items():
-            named = [(p.sequence, p.values()) for p in parts]
-            if len(parts) > 1:
-                named.append(("all", evaluation.combine(parts)))
             listed = dict.fromkeys((*parts[0].rule.listed, *find_family(parts[0].family).listed))
             rows += [
-                {"tracker": tracker, "sequence": s, **{m: v[m] for m in listed if m in v}} for s, v in named
+                {"tracker": tracker, "sequence": s, **{m: v[m] for m in listed if m in v}}
+                for s, v in _values(parts)
             ]
         return pd.DataFrame(rows).set_index(["tracker", "sequence"])
 
@@ -100,7 +98,7 @@ class FolderResult:
         (`vtlab.metrics.statistics`)."""
         import pandas as pd
 
-        return pd.concat([self._ranked(family) for family in self.families])
+        return pd.concat([self._ranked(family).frame() for family in self.families])
 
     @cached_property
     def boards(self) -> list[Board]:
@@ -110,7 +108,7 @@ class FolderResult:
     @property
     def _read(self) -> list[Board]:
         """The boards for a reader: one decimal where an interval says that two mean nothing; papers and files have two."""
-        return [replace(b, digits=1) if "ci_low" in b.frame else b for b in self.boards]
+        return [replace(b, digits=1) if "ci_low" in b.grid.columns else b for b in self.boards]
 
     def to_rich(self) -> Any:
         """Return the table for a terminal."""
@@ -158,22 +156,14 @@ class FolderResult:
     def _unfinished(self) -> tuple[str, ...]:
         return tuple(t for t, (k, n) in self.finished.items() if k < n)
 
-    def _ranked(self, family: str) -> pd.DataFrame:
+    def _ranked(self, family: str) -> Ranking:
         """Those that finished, ranked; below them the others with their value alone."""
-        import pandas as pd
-
         mine, main = self._of(family), self._main(family)
         whole = {t: parts for t, parts in mine.items() if t not in self._unfinished}
-        found = statistics.leaderboard(whole or mine, main, level=self.level, cluster=self.cluster)
-        rest = {t: evaluation.combine(parts)[main] for t, parts in mine.items() if t not in found.index}
-        if not rest:
-            return found
-        below = pd.DataFrame({"value": rest, "letters": dict.fromkeys(rest, "")}).rename_axis("tracker")
-        joined = pd.concat(
-            [found, below.sort_values("value", ascending=False).reindex(columns=found.columns)]
-        )
-        joined.attrs.update(found.attrs)
-        return joined
+        found = statistics.ranking(whole or mine, main, level=self.level, cluster=self.cluster)
+        rest = {t: evaluation.combine(parts)[main] for t, parts in mine.items() if t not in found.ranks}
+        order = sorted(rest, key=lambda t: -rest[t] if np.isfinite(rest[t]) else np.inf)
+        return replace(found, ranks={**found.ranks, **{t: Rank(rest[t]) for t in order}})
 
     def _board(self, family: str) -> Board:
         mine, record, main = self._of(family), find_family(family), self._main(family)
@@ -181,43 +171,59 @@ class FolderResult:
         ranked = self._ranked(family)
         title = f"{self.layout}: {main} decides"
         caption = f"rule: {name}. {self._how(mine, ranked, main)}"
-        best = [evaluation.combine(mine[str(t)]) for t in ranked.index]
+        best = [evaluation.combine(mine[t]) for t in ranked.ranks]
         shown = record.shown(next(iter(mine.values()))[0].rule)
         shown = tuple(m for m in shown if any(m in values for values in best))
         if len(mine) == 1:
-            frame = self.table.loc[list(mine), list(shown)]
-            return Board(frame, title, caption, digits=2, total=len(frame) > 1)
-        frame = ranked[[]].assign(**{m: [v.get(m, np.nan) for v in best] for m in shown})
-        if ranked.attrs["clusters"] > 1:
-            frame.insert(0, "letters", ranked["letters"])
-        for place, (column, values) in enumerate(self._beside(mine, ranked, main).items(), start=2):
-            frame.insert(place, column, values.reindex(frame.index))
+            rows = [((t, s), v) for t, parts in mine.items() for s, v in _values(parts)]
+            cells = {m: [v.get(m) for _, v in rows] for m in shown}
+            grid = Grid(("tracker", "sequence"), [name for name, _ in rows], cells, frozenset(cells))
+            return Board(grid, title, caption, digits=2, total=len(rows) > 1)
+        values = {m: [v.get(m) for v in best] for m in shown}
+        beside = {
+            column: [found.get(t) for t in ranked.ranks]
+            for column, found in self._beside(mine, ranked, main).items()
+        }
+        texts = {"letters": [r.letters for r in ranked.ranks.values()]} if ranked.clusters > 1 else {}
+        first = {m: values.pop(m) for m in shown[:1]}
+        columns: dict[str, list[Any]] = {**texts, **first, **beside, **values}
         if self._unfinished:
-            frame["finished"] = ["{} of {}".format(*self.finished[str(t)]) for t in frame.index]
-        return Board(frame, title, caption, main=main, digits=2, unranked=self._unfinished)
+            columns["finished"] = ["{} of {}".format(*self.finished[t]) for t in ranked.ranks]
+        grid = Grid(("tracker",), list(ranked.ranks), columns, frozenset(columns) - {"letters", "finished"})
+        return Board(grid, title, caption, main=main, digits=2, unranked=self._unfinished)
 
     def _beside(
-        self, mine: Mapping[str, Sequence[Part]], ranked: pd.DataFrame, main: str
-    ) -> dict[str, pd.Series]:
+        self, mine: Mapping[str, Sequence[Part]], ranked: Ranking, main: str
+    ) -> dict[str, dict[str, float]]:
         """What stands beside the main metric: over a few clips each of them, over more its interval and their spread."""
-        if ranked.attrs["clusters"] < 2:
+        if ranked.clusters < 2:
             return {}
-        if not np.isfinite(ranked["low"]).any():
-            return statistics.side_by_side(mine, main) if ranked.attrs["clusters"] < statistics.FEWEST else {}
-        ends = {"ci_low": ranked["low"], "ci_high": ranked["high"], "p": ranked["p"]}
+        if not any(np.isfinite(r.low) for r in ranked.ranks.values()):
+            return statistics.side_by_side(mine, main) if ranked.clusters < statistics.FEWEST else {}
+        ends = {
+            "ci_low": {t: r.low for t, r in ranked.ranks.items()},
+            "ci_high": {t: r.high for t, r in ranked.ranks.items()},
+            "p": {t: r.p for t, r in ranked.ranks.items()},
+        }
         return ends | statistics.spreads(mine, main)
 
-    def _how(self, mine: Mapping[str, Sequence[Part]], ranked: pd.DataFrame, main: str) -> str:
+    def _how(self, mine: Mapping[str, Sequence[Part]], ranked: Ranking, main: str) -> str:
         """On how many clips the numbers rest, how sure they are, and how they were made."""
-        files, clips = ranked.attrs["sequences"], ranked.attrs["clusters"]
+        files, clips = ranked.sequences, ranked.clusters
         if clips == 1:
             return "1 clip: it says nothing about other clips."
         what = f"{clips} clips." if files == clips else f"{files} files of {clips} scenes."
-        if len(mine) == 1 and np.isfinite(ranked["low"].iloc[0]):
+        top = next(iter(ranked.ranks.values()))
+        if len(mine) == 1 and np.isfinite(top.low):
             text = METRICS[main].text
-            ends = f"[{text(ranked['low'].iloc[0])}, {text(ranked['high'].iloc[0])}]"
-            what += f" {main} {text(ranked['value'].iloc[0])} {ends}."
-        return f"{what} {statistics.how(ranked)}"
+            what += f" {main} {text(top.value)} [{text(top.low)}, {text(top.high)}]."
+        return f"{what} {statistics.how(clips, len(ranked.ranks), ranked.level)}"
+
+
+def _values(parts: Sequence[Part]) -> list[tuple[str, dict[str, float]]]:
+    """Each sequence and its metric -> value; over several, the row `all` joins them."""
+    found = [(p.sequence, p.values()) for p in parts]
+    return [*found, ("all", evaluation.combine(parts))] if len(parts) > 1 else found
 
 
 @renamed(protocol="rule")
@@ -433,6 +439,8 @@ def _run(
     forms, places, results = [form] * len(jobs), [p for p, _ in jobs], [r for _, r in jobs]
     if workers < 2 or len(jobs) < 2:
         return list(map(_score, forms, places, results))
+    from concurrent.futures import ProcessPoolExecutor
+
     with ProcessPoolExecutor(workers) as pool:
         return list(pool.map(_score, forms, places, results))
 

@@ -44,6 +44,26 @@ def test_separators(text):
     assert read_mot_rows(text.encode()).boxes[0].tolist() == [2, 3, 7, 9]
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_values_are_those_of_the_text(seed):
+    """Whatever the columns: each cell as Python reads it, ids with their 64 bits."""
+    rng = np.random.default_rng(seed)
+    n, columns = 50, int(rng.integers(7, 11))
+    ids = (2**62 + rng.permutation(n)).tolist()
+    cells = [
+        [int(rng.integers(1, 9)), ids[i], *rng.uniform(0, 500, columns - 2).round(int(rng.integers(0, 9)))]
+        for i in range(n)
+    ]
+    lines = [",".join(f"{v!r}" if isinstance(v, int) else f"{float(v)!r}" for v in row) for row in cells]
+    rows = read_mot_rows("\r\n".join(lines).encode())
+    assert rows.frame.tolist() == [row[0] - 1 for row in cells]
+    assert rows.object_id.tolist() == ids
+    assert rows.confidence.tolist() == [row[6] for row in cells]
+    corner = np.array([row[2:4] for row in cells]) - 1
+    size = np.array([row[4:6] for row in cells])
+    np.testing.assert_array_equal(rows.boxes, np.concatenate([corner, corner + size], axis=1))
+
+
 def test_empty_file_is_an_empty_answer():
     assert len(read_mot_rows(b"")) == 0
 

@@ -146,7 +146,7 @@ def test_few_clips_are_named_as_few():
     few = {name: parts[:5] for name, parts in {"good": runs([0.95] * 6), **bad}.items()}
     ranks = statistics.leaderboard(few, "AJ")
     assert set(ranks.letters) == {"a"}
-    assert "5 clips cannot separate 4 trackers; 6 are needed" in statistics.how(ranks)
+    assert "5 clips cannot separate 4 trackers; 6 are needed" in statistics.how(5, len(ranks))
 
 
 def test_one_sequence_has_no_letters():

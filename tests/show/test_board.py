@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from vtlab.metrics import METRICS
-from vtlab.show.board import Board
+from vtlab.show.board import Board, Grid
 
 FRAME = pd.DataFrame(
     {
@@ -139,3 +139,31 @@ def test_a_long_table_shows_its_first_rows_and_folds_the_others():
 def test_a_p_shows_on_which_side_of_the_level_it_lies():
     board = Board(pd.DataFrame({"p": [0.0488, 0.0513, 0.0001, np.nan]}, index=list("abcd")))
     assert [row[1].text for row in board.rows()] == ["0.049", "0.051", "<0.001", "\u2013"]
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_cells_make_the_table_of_the_data_frame(seed):
+    """A board of plain cells, which needs no pandas, in every form as the same numbers in a DataFrame."""
+    rng = np.random.default_rng(seed)
+    n, holes = 6, rng.random((6, 4)) < 0.3
+    values = rng.random((n, 4)).round(2)
+    values[holes] = np.nan
+    columns = {
+        "letters": ["a", "ab", "", "b", "b", "c"],
+        "ao": values[:, 0].tolist(),
+        "latency_ms": (99 * values[:, 1]).tolist(),
+        "IDSW": [None if np.isnan(v) else int(9 * v) for v in values[:, 2]],
+        "other": np.floor(9 * values[:, 3]).tolist(),
+    }
+    several = seed % 2
+    index = [(f"t{i}", "all") if several else f"t{i}" for i in range(n)]
+    grid = Grid(("tracker", "sequence")[: 1 + several], index, columns, frozenset(columns) - {"letters"})
+    named = pd.MultiIndex.from_tuples(index, names=grid.names) if several else pd.Index(index, name="tracker")
+    frame = pd.DataFrame(columns, index=named)
+    pd.testing.assert_frame_equal(grid.frame(), frame)
+    told = {"main": "ao", "unranked": ("t0",), "total": seed > 1}
+    one, other = Board(grid, "Title", "How.", **told), Board(frame, "Title", "How.", **told)
+    assert terminal(one) == terminal(other)
+    assert one.to_html() == other.to_html()
+    assert one.to_latex() == other.to_latex()
+    assert one.to_markdown() == other.to_markdown()

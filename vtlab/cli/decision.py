@@ -188,7 +188,7 @@ def _show(found: Verdict, asked: dict[str, list[int]], as_json: bool) -> None:
 
     shown = replace(board(found), caption=" ".join(found.notes))
     if not table["value"].notna().any():
-        shown = replace(shown, frame=shown.frame[["group", "beaten by"]])
+        shown = replace(shown, given=shown.frame[["group", "beaten by"]])
     stdout().print(shown.to_rich())
     stdout().print(found.sentence, highlight=False)
     for name, frames in asked.items():

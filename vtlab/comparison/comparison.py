@@ -197,7 +197,7 @@ class Comparison:
             if deciding_metric(mine, family) is not None:
                 added = self._by_clip(family) if self._clips(family) < FEWEST else self._over_clips(family)
                 for place, (name, values) in enumerate(added.items(), 1):
-                    mine.insert(place, name, values.reindex(mine.index))
+                    mine.insert(place, name, [values.get(t, np.nan) for t in mine.index])
             self._kept[family, None] = mine
         return self._kept[family, None].copy()
 
@@ -236,17 +236,17 @@ class Comparison:
             tables.append(pd.DataFrame(value, present, present).reindex(index=names, columns=names))
         return pd.concat(tables).groupby(level=0, sort=False).mean().loc[names].rename_axis("tracker")
 
-    def _by_clip(self, family: str) -> dict[str, pd.Series]:
+    def _by_clip(self, family: str) -> dict[str, dict[str, float]]:
         """The main metric on each of a few clips, and on how many of them a tracker is highest; nothing on one clip."""
         if self._clips(family) < 2:
             return {}
         return statistics.side_by_side(self.parts(family), self._main(family))
 
-    def _over_clips(self, family: str) -> dict[str, pd.Series]:
+    def _over_clips(self, family: str) -> dict[str, dict[str, Any]]:
         """Interval, letters, adjusted p and spread of the clips for the trackers that finished."""
         found = self.intervals(family)
         added = {
-            column: found[source]
+            column: {str(t): v for t, v in found[source].items()}
             for column, source in (
                 ("ci_low", "low"), ("ci_high", "high"), ("letters", "letters"), ("p", "p")
             )

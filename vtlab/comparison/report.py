@@ -41,7 +41,11 @@ def captions(comparison: Comparison, family: str) -> list[str]:
         told.append("1 clip with truth." if ground.frames else "No truth: what is seen ranks nobody.")
     else:
         told.append(f"{ground.text[0].upper()}{ground.text[1:]}.")
-        told.append(statistics.how(evidence.ranks))
+        told.append(
+            statistics.how(
+                evidence.ranks.attrs["clusters"], len(evidence.ranks), evidence.ranks.attrs["level"]
+            )
+        )
     told.append(
         "Latency and fps are the tracker's own steps, without decoding and without the first; of an offline tracker its "
         "work for a frame and the delay of its answers. Memory is the peak that the run added."

@@ -52,7 +52,7 @@ def _part(chunk: pa.Array, fill: int | None) -> NDArray[Any] | None:
     return np.where(missing, np.nan, values) if fill is None else np.where(missing, dtype.type(fill), values)
 
 
-def _bits(data: pa.Buffer | None, first: int, n: int) -> NDArray[np.bool_]:
+def _bits(data: Any, first: int, n: int) -> NDArray[np.bool_]:
     if not n:
         return np.empty(0, bool)
     packed = np.frombuffer(data, np.uint8)[first // 8 : (first + n + 7) // 8]

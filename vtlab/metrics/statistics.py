@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from vtlab.errors import InputError, near
 from vtlab.metrics.evaluation import Part, combine, combiner
+from vtlab.metrics.ranking import Rank, Ranking
 from vtlab.metrics.records import METRICS, Metric
 
 if TYPE_CHECKING:
@@ -174,24 +175,23 @@ def won(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, int]:
     return {t: int((np.isfinite(v) & (v >= highest - 1e-12)).sum()) for t, v in values.items()}
 
 
-def side_by_side(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, pd.Series]:
-    """Columns of a table over a few clips: the metric on each, and `won` where there are several trackers."""
-    import pandas as pd
-
+def side_by_side(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, dict[str, float]]:
+    """Columns of a table over a few clips: the metric on each, and `won` where there are several trackers; each is
+    tracker -> value."""
     _check_metric((p for mine in parts.values() for p in mine), metric)
-    values = {t: {p.sequence: p.values()[metric] for p in mine} for t, mine in parts.items()}
-    table = pd.DataFrame.from_dict(values, orient="index")
-    added = {"won": pd.Series(won(parts, metric), dtype=float)} if len(table) > 1 else {}
-    return {**{f"{metric} {name}": table[name] for name in table}, **added}
+    found: dict[str, dict[str, float]] = {}
+    for tracker, mine in parts.items():
+        for part in mine:
+            found.setdefault(f"{metric} {part.sequence}", {})[tracker] = part.values()[metric]
+    return found | ({"won": {t: float(n) for t, n in won(parts, metric).items()}} if len(parts) > 1 else {})
 
 
-def spreads(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, pd.Series]:
-    """Columns `clips_low` and `clips_high` of a table over many clips: the range of the middle 80 % of them."""
-    import pandas as pd
-
+def spreads(parts: Mapping[str, Sequence[Part]], metric: str) -> dict[str, dict[str, float]]:
+    """Columns `clips_low` and `clips_high` of a table over many clips: the range of the middle 80 % of them; each is
+    tracker -> value."""
     found = {t: spread(mine, metric) for t, mine in parts.items()}
     return {
-        column: pd.Series({t: ends[i] for t, ends in found.items()}, dtype=float)
+        column: {t: ends[i] for t, ends in found.items()}
         for i, column in enumerate(("clips_low", "clips_high"))
     }
 
@@ -257,10 +257,23 @@ def leaderboard(
     Returns:
         DataFrame indexed by tracker, best first: value, low, high, letters ("" with one cluster or without a value), p
         (adjusted, against the first; NaN for the first itself). Its `attrs` hold `sequences`, `clusters` and `level`. A
-        ranking of the same parts is made once; this is a copy.
+        ranking of the same parts is made once.
     """
+    return ranking(parts, metric, level=level, samples=samples, seed=seed, cluster=cluster).frame()
+
+
+def ranking(
+    parts: Mapping[str, Sequence[Part]],
+    metric: str,
+    *,
+    level: float = 0.95,
+    samples: int = FLIPS,
+    seed: int = 0,
+    cluster: Cluster = scene,
+) -> Ranking:
+    """The numbers of `leaderboard`, which see, without a DataFrame."""
     given = tuple(sorted((name, tuple(mine)) for name, mine in parts.items()))
-    return _leaderboard(given, metric, level, samples, (seed, cluster)).copy()
+    return _ranking(given, metric, level, samples, (seed, cluster))
 
 
 def of_values(
@@ -287,7 +300,7 @@ def of_values(
     for name, share in shares.items():
         value, half = float(share.mean()), float(_half(share[:, None], level)[0])
         found[name] = Interval(value, *_within(value, half, metric), level, len(share), len(share))
-    return _board(found, shares, metric, samples, 0)
+    return _ranked(found, shares, metric, samples, 0).frame()
 
 
 def paired_values(
@@ -318,15 +331,14 @@ def cannot_separate(clusters: int, trackers: int, level: float = 0.95) -> str:
     return f"{clips} cannot separate {trackers} trackers; {needed(level)} are needed"
 
 
-def how(ranks: pd.DataFrame) -> str:
-    """How a leaderboard's columns were made, for a caption."""
-    n, level = ranks.attrs["clusters"], ranks.attrs["level"]
-    few = cannot_separate(n, len(ranks), level)
+def how(clusters: int, trackers: int, level: float = 0.95) -> str:
+    """How the columns of a leaderboard over so many clusters were made, for a caption."""
+    few = cannot_separate(clusters, trackers, level)
     note = f" {few}." if few else ""
-    if n < FEWEST:
+    if clusters < FEWEST:
         return f"Fewer than {FEWEST} clips have no interval; they are listed.{note}"
     text = f"ci: {level:.0%} jackknife-t interval of the mean over clips; clips: the middle 80 % of single clips."
-    if len(ranks) < 2:
+    if trackers < 2:
         return text
     return (
         f"{text} Trackers that share a letter are not told apart; p, against the first, is adjusted for all pairs "
@@ -355,13 +367,13 @@ def letters(order: Sequence[str], differ: Iterable[tuple[str, str]]) -> dict[str
 
 
 @lru_cache(maxsize=32)
-def _leaderboard(
+def _ranking(
     given: tuple[tuple[str, tuple[Part, ...]], ...],
     metric: str,
     level: float,
     flips: int,
     how: tuple[int, Cluster],
-) -> pd.DataFrame:
+) -> Ranking:
     """The ranking of the same parts is asked for by tables, figures and answers alike: it is made once."""
     parts, (seed, cluster) = dict(given), how
     _check_metric((mine[0] for mine in parts.values() if mine), metric)
@@ -369,31 +381,25 @@ def _leaderboard(
     _check_same(list(parts.values()))
     found = {name: intervals(mine, level=level, cluster=cluster)[metric] for name, mine in parts.items()}
     shares = {name: _of_metric(parts[name], metric, cluster)[1] for name in found}
-    return _board(found, shares, record, flips, seed)
+    return _ranked(found, shares, record, flips, seed)
 
 
-def _board(
+def _ranked(
     found: Mapping[str, Interval], shares: Mapping[str, Array], record: Metric, flips: int, seed: int
-) -> pd.DataFrame:
+) -> Ranking:
     """The ranking of intervals, and of what the clusters say of each."""
-    import pandas as pd
-
     level = next((i.level for i in found.values()), 0.95)
     worth = {name: record.worth(i.value) for name, i in found.items()}
     order = sorted(found, key=lambda name: (-worth[name] if np.isfinite(worth[name]) else np.inf, name))
     tested = [name for name in order if np.isfinite(shares[name]).all() and len(shares[name]) > 1]
     p = _adjusted({name: shares[name] for name in tested}, flips, seed)
     marks = letters(tested, [pair for pair, value in p.items() if value <= 1 - level])
-    rows = [
-        (n, i.value, i.low, i.high, marks.get(n, ""), p.get((order[0], n), np.nan))
+    ranks = {
+        n: Rank(i.value, i.low, i.high, marks.get(n, ""), p.get((order[0], n), np.nan))
         for n, i in ((n, found[n]) for n in order)
-    ]
-    board = pd.DataFrame(rows, columns=["tracker", "value", "low", "high", "letters", "p"])
+    }
     some = next(iter(found.values()), None)
-    board.attrs.update(
-        sequences=some.sequences if some else 0, clusters=some.clusters if some else 0, level=level
-    )
-    return board.set_index("tracker")
+    return Ranking(ranks, some.sequences if some else 0, some.clusters if some else 0, level)
 
 
 def _check_same(sides: Sequence[Sequence[Part]]) -> None:

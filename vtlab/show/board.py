@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtlab.metrics.records import METRICS, Metric
 
@@ -60,12 +61,53 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Grid:
+    """The cells of a table, so that one can be made and printed without pandas.
+
+    Attributes:
+        names: What the rows' names are, one or several.
+        index: The name of each row, a tuple where `names` are several.
+        columns: Heading -> one value a row; None or NaN where there is none.
+        numbers: Headings of the columns that hold numbers.
+    """
+
+    names: tuple[str, ...]
+    index: Sequence[Any]
+    columns: Mapping[str, Sequence[Any]]
+    numbers: frozenset[str]
+
+    @classmethod
+    def of(cls, frame: pd.DataFrame) -> Grid:
+        """The cells of a DataFrame."""
+        headings, cells = [str(c) for c in frame.columns], frame.to_numpy(object).T.tolist()
+        numbers = frozenset(h for h, kind in zip(headings, frame.dtypes, strict=True) if kind.kind in "fiu")
+        names = tuple(str(n or "") for n in frame.index.names)
+        return cls(names, list(frame.index), dict(zip(headings, cells, strict=True)), numbers)
+
+    def frame(self) -> pd.DataFrame:
+        """The same as a DataFrame."""
+        import pandas as pd
+
+        several = len(self.names) > 1
+        index = (
+            pd.MultiIndex.from_tuples(self.index, names=self.names)
+            if several
+            else pd.Index(self.index, name=self.names[0])
+        )
+        return pd.DataFrame(dict(self.columns), index=index)
+
+    def floats(self, column: str) -> NDArray[np.float64]:
+        """The values of a column of numbers, NaN where there is none."""
+        return np.array([np.nan if v is None else v for v in self.columns[column]], np.float64)
+
+
+@dataclass(frozen=True)
 class Board:
     """A table of results, best first.
 
     Attributes:
-        frame: One row for each tracker (its index), one column for each metric; fractions as 0 to 1, NaN where there
-            is no number. Columns of text (`note`) are shown as they are.
+        given: One row for each tracker (its index), one column for each metric, as a DataFrame or its cells; fractions as 0
+            to 1, NaN where there is no number. Columns of text (`note`) are shown as they are.
         title: What the table is about.
         caption: By which rule the numbers were made.
         main: The column that ranks; `ci_low` and `ci_high` are the ends of its interval, `clips_low` and `clips_high` those
@@ -76,7 +118,7 @@ class Board:
         total: True if the rows are parts and the last one joins them: then it stands out, not the best of each column.
     """
 
-    frame: pd.DataFrame
+    given: pd.DataFrame | Grid
     title: str = ""
     caption: str = ""
     main: str | None = None
@@ -86,15 +128,24 @@ class Board:
     known: Mapping[str, Metric] = field(default_factory=dict)
 
     @cached_property
+    def grid(self) -> Grid:
+        """The cells."""
+        return self.given if isinstance(self.given, Grid) else Grid.of(self.given)
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The cells as a DataFrame."""
+        return self.given.frame() if isinstance(self.given, Grid) else self.given
+
+    @cached_property
     def columns(self) -> dict[str, Metric | None]:
         """What is known of each column; None for a column of text."""
-        return {str(c): self._metric(str(c)) for c in self.frame.columns}
+        return {c: self._metric(c) for c in self.grid.columns}
 
     @property
     def headings(self) -> list[str]:
         """Heading of the rows' names and of each column: name, unit and direction."""
-        names = [str(n or "") for n in self.frame.index.names]
-        return names + [c if m is None else m.heading for c, m in self.columns.items()]
+        return [*self.grid.names, *(c if m is None else m.heading for c, m in self.columns.items())]
 
     @property
     def notes(self) -> dict[str, list[str]]:
@@ -109,13 +160,12 @@ class Board:
     def rows(self) -> Iterator[list[Cell]]:
         """The cells of each row, those of its name first."""
         best = {} if self.total else {c: self._best(c) for c, m in self.columns.items() if m is not None}
-        for position, (label, values) in enumerate(
-            zip(self.frame.index, self.frame.to_numpy(object), strict=True)
-        ):
-            last = self.total and position == len(self.frame) - 1
+        for position, label in enumerate(self.grid.index):
+            last = self.total and position == len(self.grid.index) - 1
             names = label if isinstance(label, tuple) else (label,)
             row = [Cell(str(name), False, last) for name in names]
-            for (column, metric), value in zip(self.columns.items(), values, strict=True):
+            for column, metric in self.columns.items():
+                value = self.grid.columns[column][position]
                 if metric is None:
                     text = value if isinstance(value, str) else ""
                     short = _first_sentence(text)
@@ -203,23 +253,23 @@ class Board:
         source = self.main if own else column.removesuffix("_std")
         if source in METRICS:
             return replace(METRICS[source], name=column, title=title, higher_is_better=None)
-        values = self.frame[column]
-        if values.dtype.kind not in "fiu":
+        if column not in self.grid.numbers:
             return None
-        unit = "count" if (values.dropna() % 1 == 0).all() else ""
+        values = self.grid.floats(column)
+        unit = "count" if (values == np.floor(values))[~np.isnan(values)].all() else ""
         return Metric(column, "", "", unit, higher_is_better=None, title=title)
 
     def _best(self, column: str) -> Any:
         """The best value of a column, None where there is no choice."""
-        metric, values = self.columns[column], self.frame[column].astype(float)
-        values = values[[str(row) not in self.unranked for row in self.frame.index]]
-        if metric is None or metric.higher_is_better is None or len(values) < 2 or not values.notna().any():
+        metric, values = self.columns[column], self.grid.floats(column)
+        values = values[[str(row) not in self.unranked for row in self.grid.index]]
+        if metric is None or metric.higher_is_better is None or len(values) < 2 or np.isnan(values).all():
             return None
-        return values.max() if metric.higher_is_better else values.min()
+        return np.nanmax(values) if metric.higher_is_better else np.nanmin(values)
 
     def kinds(self) -> list[bool]:
         """Whether each column, those of names first, holds numbers."""
-        return [False] * self.frame.index.nlevels + [m is not None for m in self.columns.values()]
+        return [False] * len(self.grid.names) + [m is not None for m in self.columns.values()]
 
 
 class Terminal:
@@ -233,7 +283,7 @@ class Terminal:
         from rich.table import Table
         from rich.text import Text
 
-        board, rows, names = self.board, list(self.board.rows()), self.board.frame.index.nlevels
+        board, rows, names = self.board, list(self.board.rows()), len(self.board.grid.names)
         least, most = self._widths(rows)
         room = options.max_width - 1 - sum(w + 3 for w in most[:names])
         for i, block in enumerate(_blocks(least[names:], room)):
@@ -260,7 +310,7 @@ class Terminal:
             text = max((len(row[c].whole or row[c].text) for row in rows), default=0)
             words = max(map(len, re.split(r" +(?![↑↓])", heading)))  # an arrow stays beside its word
             least.append(max(words, text if number else min(text, 24), 1))
-            most.append(max(len(heading), min(text, 40) if c < self.board.frame.index.nlevels else text, 1))
+            most.append(max(len(heading), min(text, 40) if c < len(self.board.grid.names) else text, 1))
         return least, most
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -107,7 +107,7 @@ def pairs_of(case: Case, rule: MotRule) -> pairing.Pairs:
 def _pairs(case: Case, rule: MotRule) -> pairing.Pairs:
     tracks, truth = case.answers(rule), case.truth if rule.hidden else case.truth.seen()
     if rule.answers:
-        tracks = tracks.take(np.array([x is None or x in rule.answers for x in tracks.label], bool))
+        tracks = tracks.take(_among(tracks.label, rule.answers))
     region = np.isin(truth.label, rule.ignored)
     regions = [truth.take(region), *([] if case.ignore is None else [case.ignore])]
     truth = truth.take(~region)
@@ -120,7 +120,7 @@ def _pairs(case: Case, rule: MotRule) -> pairing.Pairs:
         tracks, truth = (t.take(np.isfinite(t.boxes).all(axis=1)) for t in (tracks, truth))
         pairs = pairing.pairs_of_boxes(_columns(truth), _columns(tracks), case.frames)
     label = truth.label
-    scored = np.array([not rule.classes or x is None or x in rule.classes for x in label], bool)
+    scored = _among(label, rule.classes) if rule.classes else np.ones(len(label), bool)
     covered = None
     if rule.ignore_coverage is not None:
         covered = np.max([_coverage(tracks, r) for r in regions], axis=0, initial=0) > rule.ignore_coverage
@@ -130,10 +130,19 @@ def _pairs(case: Case, rule: MotRule) -> pairing.Pairs:
     return pairing.preprocess(pairs, scored & (truth.score != 0) & ~distractor, distractor, covered)
 
 
+def _among(label: NDArray[np.object_], known: Iterable[str]) -> NDArray[np.bool_]:
+    """(N,) rows whose label is one of those, or that have none; each label is looked up once."""
+    said = {x: x is None or x in known for x in set(label.tolist())}
+    return np.fromiter(map(said.__getitem__, label.tolist()), bool, len(label))
+
+
 def _above(truth: Tracks, rule: MotRule) -> NDArray[np.bool_]:
     """(N,) rows of truth with an attribute above the rule's levels: cut off by the picture, say, or hidden."""
-    told = truth.attributes if truth.attributes is not None and rule.levels else [None] * len(truth)
-    return np.array([any(_level(t, name) > most for name, most in rule.levels) for t in told], bool)
+    if truth.attributes is None or not rule.levels:
+        return np.full(len(truth), any(most < 0 for _, most in rule.levels))
+    return np.array(
+        [any(_level(t, name) > most for name, most in rule.levels) for t in truth.attributes], bool
+    )
 
 
 def _level(attributes: Mapping[str, object] | None, name: str) -> float:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import pytest
 
+from vtlab import masks
 from vtlab.prompts import BoxPrompt
-from vtlab.show.draw import overlay, resized
+from vtlab.show.draw import colour, overlay, resized
 from vtlab.tracks import PointRows, Tracks
 
 IMAGE = np.full((180, 300, 3), 60, np.uint8)
@@ -59,3 +62,24 @@ def test_pictures_are_shrunk_to_their_means():
     assert small.shape == (17, 30, 3)
     assert np.abs(small.mean(axis=(0, 1)) - image.mean(axis=(0, 1))).max() < 2
     assert resized(image, 128) is image
+
+
+@pytest.mark.parametrize("size", [(90, 160), (47, 83), (30, 53)])
+def test_masks_are_drawn_from_their_runs(size, monkeypatch):
+    """The same pixels as those of the whole mask, shrunk to its nearest pixels, tinted and outlined; it is never made."""
+    y, x = np.ogrid[:90, :160]
+    ring = (abs(x - 70) + abs(y - 45) < 30) & ~((x - 70) ** 2 + (y - 45) ** 2 < 150)
+    corner, dot, nothing = (x > 130) & (y > 50 + x % 7), (x == 3) & (y == 5), np.zeros((90, 160), bool)
+    shapes = [ring, corner, dot, nothing]
+    tracks = Tracks.of([0] * 4, [1, 2, 3, 4], masks=shapes, size=(90, 160))
+    image = np.random.default_rng(0).integers(0, 255, (*size, 3), dtype=np.uint8)
+    expected = image.copy()
+    for k, mask in enumerate(shapes, 1):
+        small = cv2.resize(mask.view(np.uint8), size[::-1], interpolation=cv2.INTER_NEAREST)
+        inside = small > 0
+        expected[inside] = (expected[inside] * 0.55 + np.array(colour(k)) * 0.45).astype(np.uint8)
+        contours, _ = cv2.findContours(small, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+        cv2.drawContours(expected, contours, -1, colour(k), 1, cv2.LINE_AA)
+    monkeypatch.setattr(masks, "decode", None)
+    found = overlay(image, tracks.replace(visible=True), 0, labels=False, weight=1, scale=size[0] / 90)
+    np.testing.assert_array_equal(found, expected)

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from tests.video.clips import HEIGHT, WIDTH, number, picture
+from tests.video.clips import HEIGHT, WIDTH, number, picture, scene
 from vtlab.errors import InputError, VideoError, WriteError
 from vtlab.video import open_video, write_video
 
@@ -38,6 +38,17 @@ def test_colours_survive_writing(tmp_path: Path) -> None:
     video = open_video(write_video(tmp_path / "colours.mp4", frames, 10, quality=10))
     for image, colour in zip(video, colours, strict=True):
         assert np.abs(image.reshape(-1, 3).mean(axis=0) - colour).max() < 4
+
+
+def test_quick_writing_looks_the_same(tmp_path: Path) -> None:
+    frames, error, size = list(scene("pan", 15, 160, 120)), {}, {}
+    for quick in (False, True):
+        path = write_video(tmp_path / f"{quick}.mp4", frames, 25, quick=quick)
+        with open_video(path) as video:
+            error[quick] = np.mean([(a.astype(float) - b) ** 2 for a, b in zip(video, frames, strict=True)])
+        size[quick] = path.stat().st_size
+    assert abs(10 * np.log10(error[True] / error[False])) < 1.0  # decibels
+    assert size[True] < 1.6 * size[False]
 
 
 @pytest.mark.parametrize("size", [(95, 63), (96, 63), (95, 64), (3, 5)])

@@ -358,7 +358,7 @@ class Comparison:
             self._panel(chosen, f.index, f.image, family=family, width=width, trail=trail)
             for f in chosen.video.frames()
         )
-        return write_video(path, images, chosen.video.fps)
+        return write_video(path, images, chosen.video.fps, quick=True)
 
     def report(
         self,

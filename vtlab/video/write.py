@@ -28,6 +28,7 @@ def write_video(
     quality: int = 20,
     keyframes: int = 24,
     bit_rate: int | None = None,
+    quick: bool = False,
 ) -> Path:
     """Write images as H.264 (yuv420p, BT.709, moov atom first), which every browser plays.
 
@@ -42,6 +43,7 @@ def write_video(
         keyframes: Most frames from one key frame to the next: few make scrubbing quick and files larger.
         bit_rate: Bits a second to keep to, in place of a quality, as a camera on a narrow line does; x264 takes more where
             its coarsest picture needs more. The same frames give the same file on any number of cores.
+        quick: Search less for what to leave out: half the time for a file that is a fifth larger and looks the same.
 
     Returns:
         The path written.
@@ -55,16 +57,17 @@ def write_video(
         raise InputError(f"Expected fps above 0 (frames per second), got {fps}.")
     target = check_place(path)
     return write_whole(
-        target, lambda part: _encode(part, frames, fps, _options(quality, keyframes, bit_rate))
+        target, lambda part: _encode(part, frames, fps, _options(quality, keyframes, bit_rate, quick))
     )
 
 
-def _options(quality: int, keyframes: int, bit_rate: int | None) -> dict[str, str]:
+def _options(quality: int, keyframes: int, bit_rate: int | None, quick: bool) -> dict[str, str]:
     """Options of x264."""
-    options = {"preset": "veryfast", "g": str(keyframes), "colorspace": "bt709"}
+    options = {"preset": "superfast" if quick else "veryfast", "g": str(keyframes), "colorspace": "bt709"}
     options |= {"color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
     if bit_rate is None:
-        return options | {"crf": str(quality)}
+        # The same factor gives 1 dB more where less is searched, and two steps less of it take that back.
+        return options | {"crf": str(min(quality + 2, 51) if quick and quality else quality)}
     if not bit_rate > 0:
         raise InputError(f"Expected bit_rate above 0 (bits per second), got {bit_rate}.")
     rate = str(int(bit_rate))
@@ -74,9 +77,13 @@ def _options(quality: int, keyframes: int, bit_rate: int | None) -> dict[str, st
 def _encode(part: Path, frames: Iterable[Image], fps: float, options: dict[str, str]) -> None:
     """Encode `frames` into the file `part`, in a thread of its own while the next ones are made."""
     import av
+    from av.video.reformatter import Colorspace, VideoReformatter
+
+    converter = VideoReformatter()  # one for all: each that is made has tables of its own to compute
 
     def mux(frame: Any, stream: Any) -> None:
-        container.mux(stream.encode(frame.reformat(format="yuv420p", dst_colorspace="itu709")))
+        yuv = converter.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
+        container.mux(stream.encode(yuv))
 
     rate = Fraction(fps).limit_denominator(1001)
     count, size, stream = 0, (0, 0), None

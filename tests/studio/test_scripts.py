@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -34,6 +35,12 @@ def test_parts_that_need_no_page():
     tests = [str(path) for path in sorted((HERE / "scripts").glob("*.test.js"))]
     done = subprocess.run([node(), "--test", *tests], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_types_are_checked_strictly():
+    told = json.loads((HERE.parents[1] / "jsconfig.json").read_text(encoding="utf-8"))["compilerOptions"]
+    assert told["strict"] is told["checkJs"] is True
+    assert not {name for name, value in told.items() if value is False}
 
 
 def test_names_of_the_top_level_are_given_once():

@@ -8,52 +8,133 @@ import { clamp, round } from "./geometry.js";
 import { GESTURES } from "./gestures.js";
 import { press } from "./keyboard.js";
 import { COPY_KEYS, KEYS, TOOLS } from "./keys.js";
-import { drawLanes } from "./lanes.js";
 import { Link } from "./link.js";
 import { ObjectList } from "./objects.js";
-import { predicted } from "./predict.js";
+import { has, predicted } from "./predict.js";
+import { Scrubber } from "./scrubber.js";
 import { Stage } from "./stage.js";
 
-// Panels of other files, which are appended to this one: name in the view -> a class with `update(view)` and
-// `key(event)`.
+/** @typedef {import("./geometry.js").Point} Point */
+/** @typedef {import("./types.js").View} View */
+
+/**
+ * Panels of other files, which are appended to this one, by their name in the view.
+ * @type {Record<string, new (annotator: Annotator) => import("./types.js").Panel>}
+ */
 export const PANELS = {};
 
 export class Annotator {
+  /**
+   * @param {import("./types.js").Model} model
+   * @param {HTMLElement} el
+   */
   constructor(model, el) {
     this.model = model;
     /** @type {{object_id: number, source: number} | null} whose figures were copied, on which frame */
     this.copied = null;
     this.tool = "box";
-    this.draft = this.outline = this.gesture = this.hover = null;
+    /** @type {import("./types.js").Figure | null} what is being drawn */
+    this.draft = null;
+    /** @type {Point[] | null} a polygon that isn't closed */
+    this.outline = null;
+    /** @type {import("./types.js").Gesture | null} */
+    this.gesture = null;
+    /** @type {Point | null} where the hand is */
+    this.hover = null;
     this.redraw = this.space = false;
+    /** @type {number | undefined} */
+    this.brush = undefined;
+    /** @type {Record<string, import("./types.js").Panel>} */
     this.panels = {};
     this.turn = 0;
+    /** @type {Record<string, {data: DataView<ArrayBuffer>, bitmap: ImageBitmap | null}>} */
     this.cache = {};
+    /** @type {number | null} frame that was asked for */
     this.wanted = null;
+    /** @type {View | null} what the kernel said last */
+    this.base = null;
     this.flying = false;
     this.stage = new Stage(() => this.draw());
-    this.build(el);
+    /** @type {Record<string, HTMLButtonElement>} */
+    this.buttons = {};
+    for (const [name, t] of Object.entries(TOOLS)) {
+      this.buttons[name] = button(`${t.name} (${t.key})`, t.icon, () => this.choose(name));
+      this.buttons[name].dataset.tool = name;
+    }
+    this.undo = button("Undo (Ctrl+Z)", ICONS.undo, () => this.send({ do: "undo" }));
+    this.redo = button("Redo (Ctrl+Shift+Z)", ICONS.redo, () => this.send({ do: "redo" }));
+    this.percent = make("output", { class: "vt-percent" });
+    this.help = make("div", {
+      class: "vt-help",
+      hidden: true,
+      role: "dialog",
+      "aria-label": "Keyboard shortcuts",
+    });
+    this.objects = new ObjectList(this);
+    this.list = this.objects.root;
+    this.side = make(
+      "div",
+      { class: "vt-side" },
+      make(
+        "div",
+        { class: "vt-head" },
+        make("span", {}, "Objects"),
+        button("New object (n)", ICONS.plus, () => this.newObject(), "New"),
+      ),
+      this.list,
+    );
+    this.scrubber = new Scrubber(this);
+    this.status = make("div", { class: "vt-status", role: "status", "aria-live": "polite" });
+    this.around = make("div", { class: "vt-stage" }, this.stage.canvas, this.help);
+    this.root = make(
+      "div",
+      { class: "vt-annotator", tabindex: 0, "data-lm-suppress-shortcuts": "true", "aria-label": "Annotator" },
+      this.bar(),
+      make("div", { class: "vt-main" }, this.around, this.side),
+      this.scrubber.root,
+      this.status,
+    );
+    el.append(this.root);
     this.link = new Link(model, this.root, model.get("room"));
-    this.root.querySelector(".vt-stage").append(this.link.notice);
+    this.around.append(this.link.notice);
+    let asked = false;
+    this.changed = () => {
+      if (asked) return;
+      asked = true;
+      queueMicrotask(() => {
+        asked = false;
+        this.refresh();
+      });
+    };
     this.listen();
     this.refresh();
   }
 
+  /** The view: there is one once the stage is ready. */
   get view() {
-    return this.stage.view;
+    return /** @type {View} */ (this.stage.view);
   }
+  /** @returns {number} */
   get radius() {
     return this.brush ?? Math.max(Math.round(Math.min(...this.stage.size) / 40), 2);
   }
+  /**
+   * @template {import("./types.js").Kind} K
+   * @param {K} kind
+   */
   figure(kind) {
-    return this.view.figures.find(f => f.kind === kind && f.id === this.view.selected);
+    return has(this.view, this.view.selected, kind);
   }
+  /** @param {number} id */
   select(id) {
     this.send({ do: "select", object_id: id });
   }
 
-  // An edit is about what is seen while it is made: it says on which frame, and of which object. It is drawn
-  // at once.
+  /**
+   * An edit is about what is seen while it is made: it says on which frame, and of which object. It is drawn
+   * at once.
+   * @param {import("./types.js").Edit} edit
+   */
   send(edit, id = this.view.selected, frame = this.view.frame, fresh = this.empty(id)) {
     const draws = DRAWS.has(edit.do),
       at =
@@ -63,13 +144,18 @@ export class Annotator {
     this.predict();
   }
 
+  /**
+   * Whether there is nothing of an object yet: drawing makes it, and another view may have made one of
+   * that id.
+   * @param {number} id
+   */
   empty(id) {
-    // an object that there is nothing of yet: drawing makes it, and another view may have made one of that id
     const o = this.view.objects.find(o => o.id === id);
     return !this.view.fixed && (!o || !(o.label || o.frames.length || o.runs?.length));
   }
 
   predict() {
+    if (!this.base) return;
     this.stage.view = predicted(
       this.base,
       this.link.pending.map(p => p.edit),
@@ -77,10 +163,11 @@ export class Annotator {
     this.update();
   }
 
+  /** @param {number} frame */
   go(frame) {
     // the newest wish waits for the answer to the one before: scrubbing never queues up frames
     this.wanted = clamp(Math.round(frame) || 0, 0, this.view.n_frames - 1);
-    this.place(this.wanted);
+    this.scrubber.place(this.wanted);
     if (this.flying) return;
     this.flying = this.wanted !== this.view.frame;
     if (this.flying) this.send({ do: "go", frame: this.wanted });
@@ -89,7 +176,9 @@ export class Annotator {
     return this.wanted ?? this.view.frame;
   }
 
+  /** @param {"image" | "mask"} key */
   async decode(key) {
+    /** @type {DataView<ArrayBuffer>} */
     const data = this.model.get(key),
       known = this.cache[key];
     if (known && known.data === data) return known.bitmap;
@@ -100,6 +189,7 @@ export class Annotator {
 
   async refresh() {
     // figures appear with their frame, never before it
+    /** @type {View} */
     const view = this.model.get("view");
     if (this.gesture && (view.tracking?.running || view.tracking?.lead) && view.frame !== this.view.frame)
       return; // the picture stays under the hand
@@ -121,105 +211,22 @@ export class Annotator {
     this.predict();
   }
 
-  build(el) {
-    const canvas = this.stage.canvas;
-    this.buttons = {};
-    for (const [name, t] of Object.entries(TOOLS)) {
-      this.buttons[name] = button(`${t.name} (${t.key})`, t.icon, () => this.choose(name));
-      this.buttons[name].dataset.tool = name;
-    }
-    this.undo = button("Undo (Ctrl+Z)", ICONS.undo, () => this.send({ do: "undo" }));
-    this.redo = button("Redo (Ctrl+Shift+Z)", ICONS.redo, () => this.send({ do: "redo" }));
-    this.percent = make("output", { class: "vt-percent" });
+  bar() {
     const zoom = [
       button("Zoom out (−)", ICONS.minus, () => this.stage.zoomBy(1 / 1.5)),
       this.percent,
       button("Zoom in (+)", ICONS.plus, () => this.stage.zoomBy(1.5)),
       button("Fit (0)", ICONS.fit, () => this.stage.zoomBy(0)),
     ];
-    this.help = make("div", {
-      class: "vt-help",
-      hidden: true,
-      role: "dialog",
-      "aria-label": "Keyboard shortcuts",
-    });
-    const help = button("Shortcuts (?)", null, () => this.toggleHelp(), "?");
-    const bar = make(
+    return make(
       "div",
       { class: "vt-bar", role: "toolbar" },
       make("span", { class: "vt-group" }, ...Object.values(this.buttons)),
       make("span", { class: "vt-group" }, this.undo, this.redo),
       make("span", { class: "vt-group" }, ...zoom),
       make("span", { class: "vt-gap" }),
-      help,
+      button("Shortcuts (?)", null, () => this.toggleHelp(), "?"),
     );
-    this.objects = new ObjectList(this);
-    this.list = this.objects.root;
-    const side = make(
-      "div",
-      { class: "vt-side" },
-      make(
-        "div",
-        { class: "vt-head" },
-        make("span", {}, "Objects"),
-        button("New object (n)", ICONS.plus, () => this.newObject(), "New"),
-      ),
-      this.list,
-    );
-    this.status = make("div", { class: "vt-status", role: "status", "aria-live": "polite" });
-    this.root = make(
-      "div",
-      { class: "vt-annotator", tabindex: 0, "data-lm-suppress-shortcuts": "true", "aria-label": "Annotator" },
-      bar,
-      make("div", { class: "vt-main" }, make("div", { class: "vt-stage" }, canvas, this.help), side),
-      this.scrubber(),
-      this.status,
-    );
-    el.append(this.root);
-  }
-
-  scrubber() {
-    this.slider = make("input", {
-      type: "range",
-      min: 0,
-      "aria-label": "Frame",
-      oninput: () => this.go(+this.slider.value),
-    });
-    this.number = make("input", {
-      type: "number",
-      min: 0,
-      class: "vt-number",
-      "aria-label": "Frame number",
-      title: "Frame number (j)",
-      onchange: () => this.go(+this.number.value),
-    });
-    this.number.onkeydown = e => {
-      if (e.key === "Enter") {
-        this.go(+this.number.value);
-        this.root.focus({ preventScroll: true });
-        e.stopPropagation();
-      }
-    }; // JupyterLab swallows the change
-    this.total = make("span", { class: "vt-total" });
-    this.lanes = make("canvas", {
-      class: "vt-lanes",
-      "aria-hidden": "true",
-      onpointerdown: e => {
-        const r = this.lanes.getBoundingClientRect();
-        this.go(Math.floor(((e.clientX - r.left) / r.width) * this.view.n_frames));
-      },
-    });
-    this.strip = make(
-      "div",
-      { class: "vt-strip" },
-      button("Previous frame (←)", ICONS.back, () => this.go(this.frame - 1)),
-      make("div", { class: "vt-track" }, this.slider, this.lanes),
-      button("Next frame (→)", ICONS.forth, () => this.go(this.frame + 1)),
-      this.number,
-      this.total,
-    );
-    this.tracking = make("div", { hidden: true });
-    return make("div", { class: "vt-scrub" }, this.strip, this.tracking);
   }
 
   update() {
@@ -227,18 +234,23 @@ export class Annotator {
     this.stage.canvas.style.aspectRatio = `${v.width} / ${v.height}`;
     for (const name in this.buttons) this.buttons[name].hidden = !v.tools.includes(name);
     if (!v.tools.includes(this.tool)) this.tool = v.tools[0];
-    for (const name in PANELS) if (v[name]) (this.panels[name] ??= new PANELS[name](this)).update(v[name]);
+    for (const [name, Made] of Object.entries(PANELS)) {
+      const told = /** @type {Record<string, unknown>} */ (v)[name];
+      if (told) (this.panels[name] ??= new Made(this)).update(told);
+    }
     this.allow(v.undo, this.undo);
     this.allow(v.redo, this.redo);
-    this.slider.max = this.number.max = v.n_frames - 1;
-    this.total.textContent = `/ ${v.n_frames - 1}`;
-    this.place(this.frame);
+    this.scrubber.update();
     this.objects.update();
     this.draw();
-    this.root.dataset.frame = v.frame; // tells tests, and style sheets, what is shown
+    this.root.dataset.frame = String(v.frame); // tells tests, and style sheets, what is shown
     this.root.dataset.ready = "true";
   }
 
+  /**
+   * @param {boolean} allowed
+   * @param {(HTMLButtonElement | HTMLSelectElement)[]} controls
+   */
   allow(allowed, ...controls) {
     // a control that is disabled would lose the focus, and then keys go to the notebook
     const active = focused(this.root);
@@ -248,24 +260,21 @@ export class Annotator {
     }
   }
 
-  place(frame) {
-    this.slider.value = frame;
-    if (this.number !== focused(this.root)) this.number.value = frame;
-  }
-
   draw() {
     if (!this.view) return;
-    const paints = this.tool === "brush" || this.tool === "eraser",
-      outline = this.outline && {
-        id: this.view.selected,
-        kind: "outline",
-        points: this.hover ? [...this.outline, this.hover] : this.outline,
-      };
+    const paints = this.tool === "brush" || this.tool === "eraser";
+    /** @type {import("./types.js").Outline | null} */
+    const outline = this.outline && {
+      id: this.view.selected,
+      kind: "outline",
+      points: this.hover ? [...this.outline, this.hover] : this.outline,
+    };
     this.stage.draw(
       this.draft ?? outline,
       paints && this.hover && !this.space ? { at: this.hover, radius: this.radius } : null,
     );
-    for (const name in this.buttons) this.buttons[name].setAttribute("aria-pressed", name === this.tool);
+    for (const name in this.buttons)
+      this.buttons[name].setAttribute("aria-pressed", String(name === this.tool));
     this.percent.textContent = `${Math.round(this.stage.zoom * 100)}%`;
     this.status.textContent =
       this.view.message || (this.view.fixed && TOOLS[this.tool]?.one) || (TOOLS[this.tool]?.hint ?? "");
@@ -279,7 +288,7 @@ export class Annotator {
       "aria-label",
       `Frame ${this.view.frame} of ${this.view.n_frames - 1}; objects: ${told.join(", ") || "none"}`,
     );
-    drawLanes(this.lanes, this.view, getComputedStyle(this.root).color);
+    this.scrubber.draw();
   }
 
   newObject() {
@@ -289,6 +298,7 @@ export class Annotator {
     return Math.max(0, ...this.view.objects.map(o => o.id)) + 1;
   }
 
+  /** @param {number} id */
   duplicate(id) {
     const to = this.view.frame + 1;
     this.send({ do: "duplicate", object_id: id, frame: to });
@@ -307,6 +317,7 @@ export class Annotator {
     this.help.hidden = !this.help.hidden;
   }
 
+  /** @param {string} name */
   choose(name) {
     this.tool = name;
     this.outline = null;
@@ -325,8 +336,8 @@ export class Annotator {
       root = this.root;
     canvas.onpointerdown = e => this.down(e);
     canvas.onpointermove = e => {
-      this.hover = this.stage.at(e);
-      this.gesture?.move?.(this.hover, e);
+      const p = (this.hover = this.stage.at(e));
+      this.gesture?.move?.(p, e);
       this.draw();
     };
     canvas.onpointerup = canvas.onpointercancel = e => {
@@ -375,21 +386,10 @@ export class Annotator {
       }
     };
     fieldHistories(root);
-    let asked = false;
-    this.model.on(
-      "change:view change:image change:mask",
-      (this.changed = () => {
-        if (!asked) {
-          asked = true;
-          queueMicrotask(() => {
-            asked = false;
-            this.refresh();
-          });
-        }
-      }),
-    );
+    this.model.on("change:view change:image change:mask", this.changed);
   }
 
+  /** @param {PointerEvent} e */
   down(e) {
     this.root.focus({ preventScroll: true });
     if (!this.view) return;
@@ -421,17 +421,25 @@ export class Annotator {
     }
   }
 
+  /**
+   * To the object before or after in the list.
+   * @param {number} by
+   */
   step(by) {
-    // to the object before or after in the list
     const ids = this.view.objects.map(o => o.id),
       at = clamp(ids.indexOf(this.view.selected) + by, 0, ids.length - 1);
     if (ids[at] !== this.view.selected) this.select(ids[at]);
     this.list.children[at]?.scrollIntoView({ block: "nearest" });
   }
 
+  /**
+   * @param {number} dx in pixels
+   * @param {number} dy
+   */
   nudge(dx, dy) {
-    const shift = p => [round(p[0] + dx), round(p[1] + dy)],
-      box = this.figure("box"),
+    /** @param {Point} p */
+    const shift = p => [round(p[0] + dx), round(p[1] + dy)];
+    const box = this.figure("box"),
       points = this.figure("point"),
       skeleton = this.figure("skeleton");
     if (this.tool === "points" && points)
@@ -446,6 +454,7 @@ export class Annotator {
       });
   }
 
+  /** @param {number} degrees */
   rotate(degrees) {
     const box = this.figure("box");
     if (box)
@@ -456,6 +465,7 @@ export class Annotator {
       });
   }
 
+  /** @param {number} factor */
   size(factor) {
     this.brush = clamp(this.radius * factor, 1, Math.max(...this.stage.size) / 2);
     this.draw();
@@ -472,6 +482,7 @@ export class Annotator {
   }
 }
 
+/** @param {import("./types.js").Place} place */
 export function render({ model, el }) {
   const annotator = new Annotator(model, el);
   return () => annotator.dispose();

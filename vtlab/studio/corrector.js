@@ -10,7 +10,7 @@ class Tracking {
   /** @param {import("./annotator.js").Annotator} annotator */
   constructor(annotator) {
     this.annotator = annotator;
-    this.root = annotator.tracking;
+    this.root = annotator.scrubber.tracking;
     this.keys = TRACK_KEYS;
     /** @param {string} direction */
     const run = direction => this.annotator.send({ do: "track", direction, everything: this.all.checked });
@@ -48,9 +48,12 @@ class Tracking {
       ),
     ];
     this.other = make("select", { "aria-label": "The other object (Shift+O: the next)" });
-    const pair = (this.pair = what =>
-      !this.other.disabled && this.annotator.send({ do: what, other: +this.other.value }));
-    /** @type {[string, string | null, object, string][]} */
+    /** @param {"swap" | "merge"} what */
+    const pair = what => {
+      if (!this.other.disabled) this.annotator.send({ do: what, other: +this.other.value });
+    };
+    this.pair = pair;
+    /** @type {[string, string | null, import("./types.js").Edit, string][]} */
     const places = [
       ["Previous doubtful place (q)", ICONS.back, { do: "doubt", step: -1 }, ""],
       ["Next doubtful place (w)", ICONS.forth, { do: "doubt", step: 1 }, "Doubt"],
@@ -104,8 +107,10 @@ class Tracking {
   fill() {
     this.annotator.send({ do: "interpolate", everything: this.all.checked });
   }
+  /** @param {"absent" | "gone"} what */
   say(what, frame = this.annotator.view.frame) {
-    this.annotator.send({ do: what, object_id: this.annotator.view.selected }, null, frame);
+    const id = this.annotator.view.selected;
+    this.annotator.send({ do: what, object_id: id }, id, frame);
   }
 
   /** @param {import("./types.js").Tracking} t */

@@ -14,13 +14,14 @@ import { TextHistory } from "./history.js";
 export function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [k, v] of Object.entries(attributes)) {
-    if (k.startsWith("on")) node[k] = v;
+    if (k.startsWith("on")) Object.assign(node, { [k]: v });
     else if (v !== false && v !== null) node.setAttribute(k, v === true ? "" : String(v));
   }
   node.append(...children);
   return node;
 }
 
+/** @param {string} path as SVG has it */
 export function icon(path) {
   const ns = "http://www.w3.org/2000/svg",
     svg = document.createElementNS(ns, "svg"),
@@ -60,31 +61,37 @@ export const button = (name, path, onclick, text = "") =>
     ...(path && text ? [text] : []),
   );
 
-// Undo of what is typed is each field's own. The browser keeps one history for the whole page: where a field
-// has nothing to take back, Ctrl+Z would take back what was typed elsewhere, the notebook's code for one.
+/**
+ * Undo of what is typed is each field's own. The browser keeps one history for the whole page: where a field
+ * has nothing to take back, Ctrl+Z would take back what was typed elsewhere, the notebook's code for one.
+ * @param {HTMLElement} root
+ */
 export function fieldHistories(root) {
-  const histories = new WeakMap(),
-    typed = e => {
-      const field = e.composedPath()[0];
-      return ["text", "number"].includes(field.type) ? field : null;
-    };
+  /** @type {WeakMap<HTMLInputElement, TextHistory>} */
+  const histories = new WeakMap();
+  /** @param {Event} e */
+  const typed = e => {
+    const field = e.composedPath()[0];
+    return field instanceof HTMLInputElement && ["text", "number"].includes(field.type) ? field : null;
+  };
   root.addEventListener("focusin", e => {
     const field = typed(e);
     if (field) histories.set(field, new TextHistory(field.value));
   });
   root.addEventListener("input", e => {
-    const h = histories.get(typed(e));
-    h?.put(typed(e).value);
+    const field = typed(e);
+    if (field) histories.get(field)?.put(field.value);
   });
   root.addEventListener(
     "keydown",
     e => {
-      const h = histories.get(typed(e)),
+      const field = typed(e),
+        h = field && histories.get(field),
         key = e.key.toLowerCase();
       if (!h || !(e.ctrlKey || e.metaKey) || !(key === "z" || key === "y")) return;
       e.preventDefault();
       e.stopPropagation();
-      typed(e).value = h.step(key === "y" || e.shiftKey ? 1 : -1);
+      field.value = h.step(key === "y" || e.shiftKey ? 1 : -1);
     },
     true,
   );
@@ -97,4 +104,27 @@ export function fieldHistories(root) {
 export function focused(node) {
   const page = node.getRootNode();
   return page instanceof Document || page instanceof ShadowRoot ? page.activeElement : null;
+}
+
+/**
+ * What a canvas is drawn with.
+ * @param {HTMLCanvasElement} canvas
+ */
+export function context(canvas) {
+  const g = canvas.getContext("2d");
+  if (!g) throw new Error("The browser has no memory left for a canvas.");
+  return g;
+}
+
+/**
+ * The first element of a kind within another; it is there.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {ParentNode} within
+ * @param {K | `${K}.${string}` | `${K}[${string}]`} query
+ * @returns {HTMLElementTagNameMap[K]}
+ */
+export function the(within, query) {
+  const found = within.querySelector(query);
+  if (!found) throw new Error(`There is no ${query}.`);
+  return /** @type {HTMLElementTagNameMap[K]} */ (found);
 }

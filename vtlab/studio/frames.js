@@ -5,16 +5,29 @@ export const BATCH = 16,
   KEEP = 120,
   AHEAD = 32;
 
-// Pictures and overlays of frames: the newest KEEP are kept, requests are never sent twice. Few are on their
-// way at a time, so that scrubbing does not queue up frames that nobody waits for.
+/** @typedef {import("./overlay.js").Overlaid} Overlaid */
+/** @typedef {Overlaid & {picture: ImageBitmap}} Pictured */
+
+/**
+ * Pictures and overlays of frames: the newest KEEP are kept, requests are never sent twice. Few are on their
+ * way at a time, so that scrubbing does not queue up frames that nobody waits for.
+ */
 export class Store {
+  /**
+   * @param {import("./link.js").Link} link
+   * @param {number} count frames of the video
+   * @param {() => void} changed
+   */
   constructor(link, count, changed) {
     this.link = link;
     this.count = count;
     this.changed = changed;
+    /** @type {Map<number, Pictured>} */
     this.known = new Map();
+    /** @type {Set<number>} */
     this.asked = new Set();
   }
+  /** @param {number} frame */
   get(frame) {
     const found = this.known.get(frame);
     if (found) {
@@ -23,6 +36,10 @@ export class Store {
     }
     return found;
   }
+  /**
+   * @param {number} first
+   * @param {number} n frames from it on
+   */
   want(first, n) {
     if (this.asked.size > (n > 1 ? BATCH : 0)) return;
     const missing = [];
@@ -32,6 +49,10 @@ export class Store {
     missing.forEach(i => this.asked.add(i));
     this.link.post({ do: "frames", frames: missing });
   }
+  /**
+   * @param {Overlaid[]} overlays
+   * @param {DataView<ArrayBuffer>[]} buffers a JPEG file for each
+   */
   async take(overlays, buffers) {
     await Promise.all(
       overlays.map(async (overlay, k) => {
@@ -46,8 +67,8 @@ export class Store {
         this.known.set(overlay.frame, { ...overlay, picture });
       }),
     );
-    while (this.known.size > KEEP) {
-      const [oldest, value] = this.known.entries().next().value;
+    for (const [oldest, value] of this.known) {
+      if (this.known.size <= KEEP) break;
       value.picture.close();
       this.known.delete(oldest);
     }

@@ -15,15 +15,22 @@ import {
   turnedAngle,
 } from "./geometry.js";
 
+/** @typedef {import("./annotator.js").Annotator} Annotator */
+/** @typedef {import("./geometry.js").Point} Point */
+/** @typedef {import("./types.js").Gesture} Gesture */
+/** @typedef {import("./types.js").Box} Box */
+/** @typedef {(w: Annotator, p: Point, event: PointerEvent) => Gesture | null | void} Tool */
+
 export const GRIP = 7; // half of what counts as hitting a handle, in CSS pixels
 
+/** @type {Record<string, Tool>} */
 export const GESTURES = {
   box(w, p, event) {
     const reach = GRIP / w.stage.scale,
       own = w.figure("box");
     if (event.altKey) return drawing(w, p, w.view.selected);
     const handle = own ? handles(own).findIndex(q => near(p, q, reach)) : -1;
-    if (handle >= 0) return resizing(w, own, handle);
+    if (own && handle >= 0) return resizing(w, own, handle);
     if (own && near(p, knob(own, w.stage.scale, w.stage.size)[1], reach)) return turning(w, own, p);
     // what is selected moves, nothing else does
     if (own && !w.redraw && inside(own, p, reach)) return moving(w, own, p);
@@ -34,7 +41,8 @@ export const GESTURES = {
   },
   polygon(w, p, event) {
     const own = w.figure("mask");
-    if (w.view.work && own?.polygon && !w.outline) return cornering(w, own, p, event) ?? outlining(w, p);
+    if (w.view.work && own?.polygon && !w.outline)
+      return cornering(w, own.id, own.polygon, p, event) ?? outlining(w, p);
     return outlining(w, p);
   },
   brush: (w, p, event) => painting(w, p, event.altKey || event.button === 2),
@@ -43,9 +51,10 @@ export const GESTURES = {
     const own = w.figure("point"),
       points = own?.points ?? [],
       i = points.findIndex(q => near(p, q, (GRIP + 2) / w.stage.scale));
+    /** @param {Point[]} list */
     const put = list => w.send({ do: "points", points: list, shape: own?.shape ?? "points" });
     if (event.button === 2) return i < 0 ? undefined : put(points.filter((_, k) => k !== i));
-    return i < 0 ? w.send({ do: "add_point", ...spot(p) }) : dragging(w, own, i, put);
+    return own && i >= 0 ? dragging(w, own, i, put) : w.send({ do: "add_point", ...spot(p) });
   },
   skeleton(w, p, event) {
     const own = w.figure("skeleton"),
@@ -53,6 +62,7 @@ export const GESTURES = {
       hidden = own?.occluded ?? [],
       names = w.view.skeleton?.names ?? [];
     const i = points.findIndex(q => near(p, q, (GRIP + 2) / w.stage.scale));
+    /** @param {Point[]} list */
     const put = (list, occluded = hidden) => w.send({ do: "nodes", points: list, occluded });
     if (event.button === 2)
       return i < 0
@@ -61,22 +71,31 @@ export const GESTURES = {
             points,
             points.map((_, k) => (k === i) !== Boolean(hidden[k])),
           );
-    if (i >= 0) return dragging(w, own, i, put);
+    if (own && i >= 0) return dragging(w, own, i, put);
     if (points.length < names.length || !names.length) w.send({ do: "add_node", ...spot(p) });
   },
 };
 
-// A click selects what is named there, or the smallest box around it.
+/**
+ * A click selects what is named there, or the smallest box around it.
+ * @param {Annotator} w
+ * @param {Point} p
+ */
 export function pick(w, p) {
+  /** @param {Box} f */
   const area = f => (f.xyxy[2] - f.xyxy[0]) * (f.xyxy[3] - f.xyxy[1]);
   const under = w.view.figures
-    .filter(f => f.kind === "box" && inside(f, p, GRIP / w.stage.scale))
+    .filter(f => f.kind === "box")
+    .filter(f => inside(f, p, GRIP / w.stage.scale))
     .sort((a, b) => area(a) - area(b));
   w.select(w.stage.named(p) ?? under[0]?.id ?? w.view.selected);
 }
 
-// Whether the selected object waits for a box on this frame: it is nowhere yet, or is clicked and gets a box
-// around it. A second box is a second object, but in a queue, whose objects are given.
+/**
+ * Whether the selected object waits for a box on this frame: it is nowhere yet, or is clicked and gets a box
+ * around it. A second box is a second object, but in a queue, whose objects are given.
+ * @param {Annotator} w
+ */
 export function bare(w) {
   const id = w.view.selected,
     own = w.view.figures.filter(f => f.id === id && ["box", "mask", "click"].includes(f.kind));
@@ -87,11 +106,18 @@ export function bare(w) {
   );
 }
 
+/**
+ * @param {Annotator} w
+ * @param {Point} start
+ * @param {number | null} object id, or null for a new one
+ * @returns {Gesture}
+ */
 export function drawing(w, start, object) {
-  // object: id, or null for a new one
   const fresh = object === null || w.empty(object),
     id = () => object ?? w.nextId; // another view may make an object meanwhile
+  /** @param {Point} p */
   const box = p => spanned(p, start);
+  /** @param {number[]} b */
   const large = b => (b[2] - b[0]) * w.stage.scale > 3 && (b[3] - b[1]) * w.stage.scale > 3;
   return {
     move: p => (w.draft = large(box(p)) ? { id: id(), kind: "box", xyxy: box(p) } : null),
@@ -102,7 +128,14 @@ export function drawing(w, start, object) {
   };
 }
 
+/**
+ * @param {Annotator} w
+ * @param {Box} figure
+ * @param {Point} start
+ * @returns {Gesture}
+ */
 export function moving(w, figure, start) {
+  /** @param {Point} p */
   const moved = p => movedBox(figure, [p[0] - start[0], p[1] - start[1]], w.stage.size);
   return {
     move: p => (w.draft = { ...figure, xyxy: moved(p) }),
@@ -115,7 +148,14 @@ export function moving(w, figure, start) {
   };
 }
 
+/**
+ * @param {Annotator} w
+ * @param {Box} figure
+ * @param {number} handle place in EDGES
+ * @returns {Gesture}
+ */
 export function resizing(w, figure, handle) {
+  /** @param {Point} p */
   const sized = p => resizedBox(figure, handle, p);
   return {
     move: p => (w.draft = { ...figure, xyxy: sized(p) }),
@@ -123,14 +163,30 @@ export function resizing(w, figure, handle) {
   };
 }
 
+/**
+ * @param {Annotator} w
+ * @param {Box} figure
+ * @param {Point} start
+ * @returns {Gesture}
+ */
 export function turning(w, figure, start) {
-  const turned = (p, e) => turnedAngle(figure, start, p, e?.shiftKey);
+  /**
+   * @param {Point} p
+   * @param {PointerEvent} e
+   */
+  const turned = (p, e) => turnedAngle(figure, start, p, e.shiftKey);
   return {
     move: (p, e) => (w.draft = { ...figure, angle: turned(p, e) }),
     up: (p, e) => w.send({ do: "box", xyxy: figure.xyxy, angle: turned(p, e) }),
   };
 }
 
+/**
+ * @param {Annotator} w
+ * @param {Point} start
+ * @param {boolean} erase
+ * @returns {Gesture}
+ */
 export function painting(w, start, erase) {
   const points = [start.map(round)],
     radius = w.radius;
@@ -145,11 +201,23 @@ export function painting(w, start, erase) {
   };
 }
 
+/**
+ * @param {Annotator} w
+ * @param {import("./types.js").Points | import("./types.js").Skeleton} figure
+ * @param {number} i which of its points
+ * @param {(points: Point[], occluded?: boolean[]) => void} put
+ * @returns {Gesture}
+ */
 export function dragging(w, figure, i, put) {
+  /** @param {Point} p */
   const moved = p => figure.points.map((q, k) => (k === i ? p.map(round) : q));
   return { move: p => (w.draft = { ...figure, points: moved(p) }), up: p => put(moved(p), figure.occluded) };
 }
 
+/**
+ * @param {Annotator} w
+ * @param {Point} p
+ */
 function outlining(w, p) {
   const points = w.outline ?? [];
   if (points.length > 2 && near(p, points[0], GRIP / w.stage.scale)) return w.close();
@@ -157,11 +225,19 @@ function outlining(w, p) {
   w.draw();
 }
 
-// A polygon stays one: its corners are dragged, Alt takes one away, a click on an edge of it adds one there.
-// Anywhere else (null) a new outline begins.
-function cornering(w, own, p, event) {
-  const points = own.polygon,
-    reach = (GRIP + 1) / w.stage.scale;
+/**
+ * A polygon stays one: its corners are dragged, Alt takes one away, a click on an edge of it adds one there.
+ * Anywhere else (null) a new outline begins.
+ * @param {Annotator} w
+ * @param {number} id of its object
+ * @param {Point[]} points
+ * @param {Point} p
+ * @param {PointerEvent} event
+ * @returns {Gesture | null}
+ */
+function cornering(w, id, points, p, event) {
+  const reach = (GRIP + 1) / w.stage.scale;
+  /** @param {Point[]} list */
   const put = list => w.send({ do: "polygon", points: list }),
     i = points.findIndex(q => near(p, q, reach));
   if (i >= 0 && (event.altKey || event.button === 2)) {
@@ -172,9 +248,10 @@ function cornering(w, own, p, event) {
   if (i < 0 && edge < 0) return null;
   const list = edge < 0 ? points : points.toSpliced(edge + 1, 0, p.map(round)),
     at = edge < 0 ? i : edge + 1;
+  /** @param {Point} q */
   const moved = q => list.map((r, k) => (k === at ? q.map(round) : r));
   return {
-    move: q => (w.draft = { id: own.id, kind: "outline", points: [...moved(q), moved(q)[0]] }),
+    move: q => (w.draft = { id, kind: "outline", points: [...moved(q), moved(q)[0]] }),
     up: q => put(moved(q)),
   };
 }

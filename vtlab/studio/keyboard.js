@@ -10,7 +10,7 @@ import { TOOLS } from "./keys.js";
  */
 export function press(a, e) {
   const target = /** @type {HTMLInputElement} */ (e.composedPath()[0]),
-    slides = target.type === "range" && target !== a.slider && /^(Arrow|Home|End|Page)/.test(e.key);
+    slides = target.type === "range" && target !== a.scrubber.slider && /^(Arrow|Home|End|Page)/.test(e.key);
   if (!a.view || slides || ["text", "number", "textarea", "select-one"].includes(target.type)) {
     // a field keeps its keys
     return Boolean(a.view) && e.key === "Escape" && (a.root.focus({ preventScroll: true }), true);
@@ -41,7 +41,7 @@ export function press(a, e) {
   if (tool) return (a.choose(tool), true);
   if (/^[1-9]$/.test(e.key))
     return v.objects[+e.key - 1] ? (a.select(v.objects[+e.key - 1].id), true) : false;
-  const remove = () => a.send({ do: "delete", object_id: id, everywhere: e.shiftKey }, null, a.frame);
+  const remove = () => a.send({ do: "delete", object_id: id, everywhere: e.shiftKey }, id, a.frame);
   const act = {
     l: () => {
       const field = /** @type {HTMLInputElement | null} */ (a.list.querySelector(`[data-id="${id}"] input`));
@@ -49,12 +49,12 @@ export function press(a, e) {
       field?.select();
     },
     j: () => {
-      a.number.focus();
-      a.number.select();
+      a.scrubber.number.focus();
+      a.scrubber.number.select();
     },
     n: () => a.newObject(),
     d: () => !v.tracking && a.duplicate(id),
-    h: () => a.send({ do: "show", object_id: id, shown: !v.objects.find(o => o.id === id).shown }),
+    h: () => a.send({ do: "show", object_id: id, shown: !v.objects.find(o => o.id === id)?.shown }),
     Delete: remove,
     Backspace: remove,
     Home: () => a.go(0),

@@ -1,6 +1,7 @@
 // @ts-check
 // The tools and what the help lists of keys.
 
+/** @type {Record<string, {key: string, name: string, icon: string, hint: string, one?: string}>} */
 export const TOOLS = {
   box: {
     key: "b",

@@ -1,6 +1,8 @@
 // @ts-check
 // A lane for each object below the slider: where it was drawn, tracked, absent, and where it is doubtful.
 
+import { context } from "./dom.js";
+
 /**
  * @param {HTMLCanvasElement} c
  * @param {import("./types.js").View} view
@@ -12,10 +14,16 @@ export function drawLanes(c, view, colour) {
     objects = view.objects;
   c.width = c.clientWidth * ratio;
   c.height = c.clientHeight * ratio;
-  const g = c.getContext("2d"),
-    lane = Math.min(c.height / Math.max(objects.length, 1), 15 * ratio),
-    x = f => (f / n) * c.width;
+  const g = context(c),
+    lane = Math.min(c.height / Math.max(objects.length, 1), 15 * ratio);
+  /** @param {number} f */
+  const x = f => (f / n) * c.width;
   objects.forEach((o, row) => {
+    /**
+     * @param {number} a
+     * @param {number} b
+     * @param {number} alpha
+     */
     const bar = (a, b, alpha) => {
       g.globalAlpha = alpha;
       g.fillRect(x(a), row * lane, Math.max(x(b) - x(a), 2 * ratio), Math.max(lane - ratio, 1));

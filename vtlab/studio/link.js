@@ -22,7 +22,22 @@ export const PASSING = new Set([
   "which",
 ]); // looks, not work
 
+/**
+ * @typedef {object} Said what the kernel says to a view
+ * @property {string} do
+ * @property {string} client
+ * @property {number} upto number of the last edit that had come when it was asked
+ * @property {number} [answered]
+ * @property {string} to
+ * @property {Edit[]} left edits that can't be repeated
+ */
+/** @typedef {import("./types.js").Edit} Edit */
+
 export class Link {
+  /**
+   * @param {import("./types.js").Model} model
+   * @param {HTMLElement} root
+   */
   constructor(model, root, room = "") {
     this.model = model;
     /** @type {(() => void) | null} called when the kernel is back */
@@ -31,9 +46,18 @@ export class Link {
     this.text = undefined;
     this.room = room && `vtlab/edits/${room}/`;
     this.client = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
+    /** @type {{n: number, seen: number, edit: Edit}[]} edits that have no answer */
     this.pending = [];
+    this.met = false; // whether the kernel has ever answered
     this.number = this.answered = 0; // numbers: of the last edit sent, of the last one answered
-    this.asked = this.beaten = this.left = null;
+    /** @type {number | null} when it was asked for what has no answer yet */
+    this.asked = null;
+    /** @type {number | null} when it was asked for a sign of life */
+    this.beaten = null;
+    /** @type {number | undefined} when it was asked for one last */
+    this.last = undefined;
+    /** @type {Edit[] | null} of an earlier view, which can't be repeated */
+    this.left = null;
     this.touched = performance.now();
     this.searched = 0;
     this.words = make("span");
@@ -63,16 +87,21 @@ export class Link {
       root.addEventListener(event, () => {
         this.touched = performance.now();
       });
-    model.on("msg:custom", (this.hears = message => this.hear(message)));
+    /** @param {Said} message */
+    this.hears = message => this.hear(message);
+    model.on("msg:custom", this.hears);
     this.timer = setInterval(() => this.tick(), 200);
   }
 
+  /** @param {Edit} edit */
   send(edit) {
-    this.pending.push({ n: ++this.number, seen: this.answered, edit });
+    const sent = { n: ++this.number, seen: this.answered, edit };
+    this.pending.push(sent);
     this.store();
-    this.post(this.pending.at(-1));
+    this.post(sent);
   }
 
+  /** @param {object} message */
   post(message) {
     this.asked ??= performance.now();
     const first = this.pending[0]?.n ?? this.number + 1;
@@ -83,6 +112,7 @@ export class Link {
     }
   }
 
+  /** @param {Said} message */
   hear(message) {
     if (message.do === "adopted") this.adopted(message);
     if (message.do !== "beat" && message.do !== "adopted") return;
@@ -94,8 +124,11 @@ export class Link {
     if (lost) for (const p of this.pending) this.post(p); // messages keep their order, so these never came
   }
 
+  /**
+   * A view came: what it answers needs to be kept no longer.
+   * @param {Record<string, number> | undefined} answered
+   */
   heard(answered) {
-    // a view came: what it answers needs to be kept no longer
     this.answered = Math.max(this.answered, answered?.[this.client] ?? 0);
     const kept = this.pending.length;
     this.pending = this.pending.filter(p => p.n > this.answered);
@@ -155,8 +188,11 @@ export class Link {
     return [...(this.left ?? []), ...this.pending.filter(p => !PASSING.has(p.edit.do)).map(p => p.edit)];
   }
 
+  /**
+   * True when the key meant something here.
+   * @param {KeyboardEvent} e
+   */
   press(e) {
-    // true when the key meant something here
     if (this.notice.hidden) return false;
     if (e.altKey && e.code === "KeyC" && !this.copier.hidden) return (this.copy(), true);
     return e.key === "Escape" && !this.closer.hidden && (this.closer.click(), true);
@@ -198,7 +234,7 @@ export class Link {
     try {
       for (const key of Object.keys(localStorage)) {
         if (!key.startsWith(this.room) || key === this.key) continue;
-        const { time, edits } = JSON.parse(localStorage.getItem(key));
+        const { time, edits } = JSON.parse(localStorage.getItem(key) ?? "{}");
         if (Date.now() - time < LEASE) continue; // its view is alive
         localStorage.setItem(key, JSON.stringify({ time: Date.now(), edits }));
         this.post({ do: "adopt", client: key.slice(this.room.length), edits });
@@ -208,6 +244,7 @@ export class Link {
     }
   }
 
+  /** @param {Said} message */
   adopted({ to, client, left }) {
     if (to !== this.client) return;
     try {

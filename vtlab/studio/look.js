@@ -1,7 +1,7 @@
 // @ts-check
 // How the picture is looked at: brightness, contrast, crosshair, playing, and pictures of the key figures.
 
-import { button, make } from "./dom.js";
+import { button, make, the } from "./dom.js";
 import { path, square, words } from "./paint.js";
 
 export class Look {
@@ -15,6 +15,10 @@ export class Look {
     this.shownThumbs = undefined;
     /**
      * @param {string} name
+     * @param {number} low
+     * @param {number} high
+     * @param {number} step
+     * @param {number} value
      * @param {(v: number) => void} set
      */
     const range = (name, low, high, step, value, set) => {
@@ -32,7 +36,7 @@ export class Look {
         a.draw();
       };
       input.ondblclick = () => {
-        input.value = value;
+        input.value = String(value);
         input.dispatchEvent(new Event("input"));
       };
       return make("label", { class: "vt-look" }, make("span", {}, name), input);
@@ -41,6 +45,12 @@ export class Look {
       filter = () => {
         a.stage.filter = `brightness(${light.brightness}) contrast(${light.contrast})`;
       };
+    const brightness = range("Brightness", 0.3, 3, 0.05, 1, v => {
+      light.brightness = v;
+      filter();
+    });
+    /** The first of the sliders. */
+    this.first = the(brightness, "input");
     this.play = button("Play, pause (Shift+Space)", null, () => this.toggle(), "▶");
     this.time = make("output", { class: "vt-time" });
     this.crosshair = button("Crosshair with the size (x)", "M8 1v14M1 8h14", () =>
@@ -64,10 +74,7 @@ export class Look {
       this.time,
       make("span", { class: "vt-group" }, this.crosshair, this.pictures),
       make("span", { class: "vt-gap" }),
-      range("Brightness", 0.3, 3, 0.05, 1, v => {
-        light.brightness = v;
-        filter();
-      }),
+      brightness,
       range("Contrast", 0.3, 3, 0.05, 1, v => {
         light.contrast = v;
         filter();
@@ -76,7 +83,7 @@ export class Look {
         a.stage.opacity = v;
       }),
     );
-    a.root.querySelector(".vt-scrub").after(row, this.strip);
+    a.scrubber.root.after(row, this.strip);
     a.stage.after = g => this.paint(g);
   }
 
@@ -90,7 +97,7 @@ export class Look {
     const a = this.annotator,
       begun = performance.now(),
       from = a.frame >= a.view.n_frames - 1 ? 0 : a.frame,
-      fps = a.view.work.fps;
+      fps = a.view.work?.fps ?? 25;
     const step = () => {
       const frame = from + Math.floor(((performance.now() - begun) / 1000) * fps);
       if (frame >= a.view.n_frames - 1) {
@@ -110,19 +117,24 @@ export class Look {
     this.play.textContent = "▶";
     this.play.setAttribute("aria-pressed", "false");
   }
+  /** @param {boolean} on */
   setCross(on) {
     this.cross = on;
     this.crosshair.setAttribute("aria-pressed", String(on));
     this.annotator.draw();
   }
 
-  // On top of the stage: corners of the polygon that can be dragged, the crosshair and what it reads.
+  /**
+   * On top of the stage: corners of the polygon that can be dragged, the crosshair and what it reads.
+   * @param {CanvasRenderingContext2D} g
+   */
   paint(g) {
     const a = this.annotator,
       s = a.stage.scale,
       own = a.tool === "polygon" && !a.outline && !a.draft ? a.figure("mask")?.polygon : null;
-    const colour = a.view.objects.find(o => o.id === a.view.selected)?.colour ?? "#fff",
-      at = p => [p[0] * s, p[1] * s];
+    const colour = a.view.objects.find(o => o.id === a.view.selected)?.colour ?? "#fff";
+    /** @param {import("./geometry.js").Point} p */
+    const at = p => [p[0] * s, p[1] * s];
     if (own) {
       path(g, own.map(at), true, colour, 2);
       for (const p of own) square(g, at(p), colour);
@@ -130,11 +142,13 @@ export class Look {
     if (!this.cross || !a.hover) return;
     const [x, y] = at(a.hover),
       [w, h] = a.stage.size.map(v => v * s),
-      b = a.draft?.xyxy;
-    for (const [colour, width] of [
+      b = a.draft?.kind === "box" ? a.draft.xyxy : null;
+    /** @type {[string, number][]} dark below light: seen on any picture */
+    const strokes = [
       ["rgba(0,0,0,.6)", 3],
       ["#fff", 1],
-    ]) {
+    ];
+    for (const [colour, width] of strokes) {
       g.beginPath();
       g.moveTo(0, y);
       g.lineTo(w, y);
@@ -151,6 +165,7 @@ export class Look {
     words(g, text, x + 10 > w - 90 ? x - 90 : x + 10, y + 16 > h - 10 ? y - 14 : y + 16, "#fff");
   }
 
+  /** @param {import("./types.js").Work["thumbnails"]} found */
   thumbs(found) {
     this.strip.hidden = !found;
     this.pictures.setAttribute("aria-pressed", String(Boolean(found)));

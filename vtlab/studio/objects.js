@@ -1,7 +1,7 @@
 // @ts-check
 // The list of objects: colour, number, label, what there is of each, and what can be done with it.
 
-import { ICONS, button, focused, icon, make } from "./dom.js";
+import { ICONS, button, focused, icon, make, the } from "./dom.js";
 import { dashColour, dashes } from "./paint.js";
 
 export class ObjectList {
@@ -30,9 +30,9 @@ export class ObjectList {
       row.setAttribute("aria-selected", String(o.id === this.annotator.view.selected));
       row.style.setProperty("--vt-colour", o.colour);
       row.style.setProperty("--vt-dash", dashes(o.id).length ? dashColour(o.id) : o.colour);
-      const label = row.querySelector("input"),
-        note = row.querySelector("span.vt-note"),
-        eye = row.querySelector("button");
+      const label = the(row, "input"),
+        note = the(row, "span.vt-note"),
+        eye = the(row, "button");
       if (label !== focused(this.root)) label.value = o.label;
       note.textContent = o.note ?? (o.frames.length ? `${o.frames.length} fr.` : "");
       note.setAttribute("title", o.note ?? `Figures on frames ${o.frames.join(", ") || "none"}`);
@@ -43,6 +43,7 @@ export class ObjectList {
     this.labels();
   }
 
+  /** @param {number} id */
   row(id) {
     const label = make("input", {
       type: "text",
@@ -56,7 +57,7 @@ export class ObjectList {
       if (o && o.label !== label.value.trim())
         this.annotator.send({ do: "label", object_id: id, text: label.value });
     };
-    const shown = () => this.annotator.view.objects.find(o => o.id === id).shown;
+    const shown = () => this.annotator.view.objects.find(o => o.id === id)?.shown;
     const copy = button("Duplicate to the next frame (d)", ICONS.copy, () => this.annotator.duplicate(id));
     label.onkeydown = e => {
       e.stopPropagation();
@@ -68,8 +69,9 @@ export class ObjectList {
         class: "vt-row",
         role: "option",
         "data-id": id,
+        /** @param {MouseEvent} e */
         onclick: e => {
-          if (e.target.closest("button")) return;
+          if (e.target instanceof Element && e.target.closest("button")) return;
           if (id !== this.annotator.view.selected) this.annotator.select(id);
           if (e.target !== label) this.annotator.root.focus({ preventScroll: true });
         },

@@ -3,6 +3,22 @@
 
 import { dashColour, dashes, words } from "./paint.js";
 
+/** @typedef {{id: number, score: number, box: number[] | null, seen: boolean}} BoxOf of an object */
+/** @typedef {{id: number, k: number, xy: number[] | null, seen: boolean}} PointOf the k-th of an object */
+/**
+ * @typedef {object} Tracked what one tracker says of a frame
+ * @property {BoxOf[]} boxes
+ * @property {PointOf[]} points
+ * @property {{id: number, lines: number[][][]}[]} outlines of masks
+ */
+/**
+ * @typedef {object} Overlaid what is drawn on a frame
+ * @property {number} frame
+ * @property {(number[] | null)[]} truth boxes
+ * @property {Record<string, Tracked>} panels
+ */
+/** @typedef {(frame: number) => PointOf[] | undefined} Trail points of an earlier frame, if known */
+
 /** Frames that a point leaves a trail of: half a second at 30 frames a second. */
 const TRAIL = 15;
 
@@ -23,6 +39,9 @@ export class Overlay {
    * A picture and the tracks of one panel on it.
    * @param {CanvasRenderingContext2D} g
    * @param {number} width of the canvas
+   * @param {Overlaid & {picture: ImageBitmap}} item
+   * @param {string} name of the panel
+   * @param {{frame: number, trail: Trail, titled: boolean}} how
    */
   draw(g, width, item, name, { frame, trail, titled }) {
     g.drawImage(item.picture, 0, 0, width, g.canvas.height);
@@ -57,12 +76,19 @@ export class Overlay {
     if (titled) tag(g, name, 0, 0, width, "#fff", ratio);
   }
 
+  /** @param {{id: number, score: number}} row */
   caption({ id, score }) {
     return [id, this.labels[id], score < 1 ? score.toFixed(2) : ""].filter(Boolean).join(" ");
   }
+  /**
+   * @param {CanvasRenderingContext2D} g
+   * @param {Tracked} panel
+   * @param {{name: string, k: number, weight: number, right: number, frame: number, trail: Trail}} how
+   */
   dots(g, { points, boxes }, { name, k, weight, right, frame, trail }) {
+    /** @type {Set<number>} */
+    const named = new Set();
     const rows = new Map(boxes.map(b => [b.id, b])),
-      named = new Set(),
       few = new Set(points.map(p => p.id)).size <= 50;
     for (const p of points) {
       if (!p.xy || this.hidden.has(p.id)) continue;
@@ -107,6 +133,15 @@ export class Overlay {
   }
 }
 
+/**
+ * @param {CanvasRenderingContext2D} g
+ * @param {string} text
+ * @param {number} x
+ * @param {number} y
+ * @param {number} right edge that the words stay left of
+ * @param {string} shade
+ * @param {number} ratio device pixels per CSS pixel
+ */
 function tag(g, text, x, y, right, shade, ratio) {
   g.save();
   const w = g.measureText(text).width + 14 * ratio,
@@ -114,6 +149,12 @@ function tag(g, text, x, y, right, shade, ratio) {
   words(g, text, Math.max(1, Math.min(x, right - w)), Math.max(h, y) - h / 2, shade, 12 * ratio);
   g.restore();
 }
+/**
+ * @param {CanvasRenderingContext2D} g
+ * @param {number[][][]} contours indices of pixels
+ * @param {number} k pixels of the canvas per pixel of the frame
+ * @param {string} shade
+ */
 function outline(g, contours, k, shade) {
   g.beginPath();
   for (const c of contours) {
@@ -130,8 +171,14 @@ function outline(g, contours, k, shade) {
   g.stroke();
 }
 
+/**
+ * Polygons, polylines, skeletons, oriented boxes.
+ * @param {CanvasRenderingContext2D} g
+ * @param {PointOf[]} points
+ * @param {number[][]} edges pairs of points
+ * @param {number} k pixels of the canvas per pixel of the frame
+ */
 function joined(g, points, edges, k) {
-  // polygons, polylines, skeletons, oriented boxes
   for (const [a, b] of edges) {
     const p = points.find(q => q.k === a),
       q = points.find(r => r.k === b);

@@ -4,8 +4,15 @@
 /** @typedef {CanvasRenderingContext2D} Canvas */
 /** @typedef {import("./geometry.js").Point} Point */
 
-// White words with a dark rim on a dark ground reach 4.5:1 on any footage; the colour of their object stands
-// beside them. Returns the width; `y` is the middle of the line.
+/**
+ * White words with a dark rim on a dark ground reach 4.5:1 on any footage; the colour of their object stands
+ * beside them. Returns the width.
+ * @param {Canvas} g
+ * @param {string} text
+ * @param {number} x
+ * @param {number} y middle of the line
+ * @param {string} colour
+ */
 export function words(g, text, x, y, colour, size = 12) {
   if (!text) return 0;
   g.font = `600 ${size}px system-ui, sans-serif`;
@@ -29,12 +36,17 @@ export function words(g, text, x, y, colour, size = 12) {
 // There are 14 colours: from the 15th object on lines also carry light dashes, from the 29th on dark ones,
 // and so on.
 export const ROUND = 14;
+/** @param {number} id */
 export const dashes = id => [[], [2, 7], [2, 7], [7, 7], [7, 7]][Math.floor((id - 1) / ROUND) % 5];
+/** @param {number} id */
 export const dashColour = id => (Math.floor((id - 1) / ROUND) % 2 ? "#fff" : "#000");
 
 /**
  * @param {Canvas} g
  * @param {Point[]} points in CSS pixels
+ * @param {boolean} closed
+ * @param {string} colour
+ * @param {number} width
  */
 export function path(g, points, closed, colour, width) {
   g.beginPath();
@@ -54,6 +66,7 @@ export function path(g, points, closed, colour, width) {
 /**
  * @param {Canvas} g
  * @param {Point[]} points in CSS pixels
+ * @param {number} id
  */
 export function marked(g, points, id) {
   // dashes along the outline, by which objects of one colour differ
@@ -68,10 +81,11 @@ export function marked(g, points, id) {
   g.stroke();
   g.restore();
 }
-// Slanted lines over a box that waits to be tracked again; masks come with theirs.
 /**
+ * Slanted lines over a box that waits to be tracked again; masks come with theirs.
  * @param {Canvas} g
  * @param {Point[]} points in CSS pixels
+ * @param {string} colour
  */
 export function hatch(g, points, colour) {
   const xs = points.map(p => p[0]),
@@ -99,6 +113,14 @@ export function hatch(g, points, colour) {
   g.stroke();
   g.restore();
 }
+/**
+ * @param {Canvas} g
+ * @param {number} x in CSS pixels
+ * @param {number} y
+ * @param {number} r
+ * @param {string} colour
+ * @param {number} width
+ */
 export function ring(g, x, y, r, colour, width) {
   g.beginPath();
   g.arc(x, y, Math.max(r, 1), 0, 7);
@@ -109,6 +131,8 @@ export function ring(g, x, y, r, colour, width) {
 /**
  * @param {Canvas} g
  * @param {Point} place in CSS pixels
+ * @param {string} colour
+ * @param {number} r
  */
 export function dot(g, [x, y], colour, r, hollow = false) {
   g.beginPath();
@@ -122,6 +146,7 @@ export function dot(g, [x, y], colour, r, hollow = false) {
 /**
  * @param {Canvas} g
  * @param {Point} place in CSS pixels
+ * @param {string} colour
  */
 export function square(g, [x, y], colour) {
   g.setLineDash([]);
@@ -134,6 +159,7 @@ export function square(g, [x, y], colour) {
 /**
  * @param {Canvas} g
  * @param {Point} place in CSS pixels
+ * @param {boolean} positive
  */
 export function mark(g, [x, y], positive) {
   dot(g, [x, y], positive ? "#009e73" : "#d55e00", 7);

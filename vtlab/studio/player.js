@@ -2,32 +2,59 @@
 // Player: frames come as JPEG pictures on demand; overlays are drawn here from track data, one canvas for
 // each panel.
 
+import { context } from "./dom.js";
 import { AHEAD, Store } from "./frames.js";
 import { Link } from "./link.js";
 import { Overlay } from "./overlay.js";
 import { clock } from "./time.js";
 import { Timeline } from "./timeline.js";
 
+/**
+ * `make` sets attributes, this sets properties.
+ * @template {keyof HTMLElementTagNameMap} K
+ * @param {K} tag
+ * @param {Record<string, unknown>} properties
+ * @param {(Node | string)[]} children
+ */
 function element(tag, properties = {}, ...children) {
-  // `make` sets attributes, this sets properties
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties))
-    name in node && name !== "list" ? (node[name] = value) : node.setAttribute(name, value);
+    name in node && name !== "list"
+      ? Object.assign(node, { [name]: value })
+      : node.setAttribute(name, String(value));
   node.append(...children);
   return node;
 }
 
+/**
+ * @typedef {object} Info what is known of a video before it is played
+ * @property {number} frames
+ * @property {number} width
+ * @property {number} height
+ * @property {number} scale of the pictures
+ * @property {number} fps
+ * @property {number} bins of the timeline
+ * @property {string[]} panels names of trackers
+ * @property {{id: number, label: string, colour: string}[]} objects
+ * @property {Record<string, Record<number, number[][]>>} edges
+ * @property {Record<string, import("./timeline.js").Line[]>} timelines
+ */
+
+/** @param {import("./types.js").Place} place */
 function render({ model, el }) {
+  /** @type {Info} */
   const info = model.get("info"),
     n = info.frames;
   const colours = Object.fromEntries(info.objects.map(o => [o.id, o.colour]));
+  /** @type {Set<number>} */
   const hidden = new Set(),
     overlay = new Overlay(info, hidden);
   let current = Math.min(Math.max(model.get("frame"), 0), n - 1),
     drawn = -1,
     playing = false,
-    speed = 1,
-    range = null;
+    speed = 1;
+  /** @type {[number, number | null] | null} first and last frame of the loop */
+  let range = null;
   let started = 0,
     startFrame = 0,
     timer = 0;
@@ -49,9 +76,14 @@ function render({ model, el }) {
     canvas.setAttribute("role", "img");
     canvas.setAttribute("aria-label", `video with the tracks of ${name}`);
     panels.append(canvas);
-    return { name, canvas, g: canvas.getContext("2d") };
+    return { name, canvas, g: context(canvas) };
   });
 
+  /**
+   * @param {string} text
+   * @param {string} title
+   * @param {() => void} act
+   */
   const button = (text, title, act) =>
     element("button", { textContent: text, title, ariaLabel: title, onclick: act, type: "button" });
   const play = button("▶", "play or pause (space)", () => toggle());
@@ -85,10 +117,7 @@ function render({ model, el }) {
     {
       title: "speed ([ and ])",
       ariaLabel: "speed ([ and ])",
-      onchange: () => {
-        speed = +rate.value;
-        restart();
-      },
+      onchange: () => paced(),
     },
     ...[0.1, 0.25, 0.5, 1, 2, 4].map(v =>
       element("option", { value: v, textContent: `${v}×`, selected: v === 1 }),
@@ -116,7 +145,7 @@ function render({ model, el }) {
   const note = element("div", { className: "vt-note" });
   note.setAttribute("role", "status");
   const objects = element("div", { className: "vt-objects" });
-  for (const [i, o] of info.objects.entries()) {
+  const chips = info.objects.map((o, i) => {
     const chip = element(
       "button",
       {
@@ -133,8 +162,9 @@ function render({ model, el }) {
       drawn = -1;
       draw();
     };
-    objects.append(chip);
-  }
+    return chip;
+  });
+  objects.append(...chips);
   const lines = element("div", { className: "vt-lines" });
   root.append(
     panels,
@@ -158,8 +188,8 @@ function render({ model, el }) {
   const events = times.events;
 
   function draw() {
-    slider.value = current;
-    if (document.activeElement !== number) number.value = current;
+    slider.value = String(current);
+    if (document.activeElement !== number) number.value = String(current);
     times.place((current + 0.5) / n);
     const s = current / info.fps;
     time.textContent = `${clock(s)} · ${current}/${n - 1}`;
@@ -173,6 +203,7 @@ function render({ model, el }) {
     if (drawn === current) return;
     drawn = current;
     for (const { name, canvas, g } of views) {
+      /** @type {import("./overlay.js").Trail} */
       const trail = frame => store.known.get(frame)?.panels[name].points;
       overlay.draw(g, canvas.width, item, name, { frame: current, trail, titled: views.length > 1 });
     }
@@ -180,8 +211,9 @@ function render({ model, el }) {
     note.textContent = now
       .map(e => `${views.length > 1 ? e.panel + ", " : ""}object ${e.id}: ${e.text}`)
       .join(" · ");
-    root.dataset.frame = current;
+    root.dataset.frame = String(current);
   }
+  /** @param {number} frame */
   function go(frame) {
     if (!Number.isFinite(frame)) return;
     current = Math.min(Math.max(Math.round(frame), 0), n - 1);
@@ -214,10 +246,12 @@ function render({ model, el }) {
   function tick() {
     if (!playing) return;
     timer = requestAnimationFrame(tick);
-    const [first, last] = range && range[1] !== null ? range : [0, n - 1];
-    let due = startFrame + Math.floor(((performance.now() - started) / 1000) * info.fps * speed);
+    const loops = range !== null && range[1] !== null,
+      first = range && loops ? range[0] : 0,
+      last = range?.[1] ?? n - 1;
+    const due = startFrame + Math.floor(((performance.now() - started) / 1000) * info.fps * speed);
     if (due > last) {
-      if (range && range[1] !== null) {
+      if (loops) {
         current = first;
         restart();
         draw();
@@ -237,9 +271,14 @@ function render({ model, el }) {
       draw();
     }
   }
+  function paced() {
+    speed = +rate.value;
+    restart();
+  }
+  /** @param {number} by */
   function pace(by) {
     rate.selectedIndex = Math.min(Math.max(rate.selectedIndex + by, 0), rate.length - 1);
-    rate.onchange();
+    paced();
   }
   function mark() {
     if (!range) range = [current, null];
@@ -252,13 +291,17 @@ function render({ model, el }) {
         ? `loop from ${range[0]} to ...`
         : `loop ${range[0]} to ${range[1]}`;
   }
+  /**
+   * 1 to 9 are the first nine objects, 0 is the tenth; with Shift the ten after them.
+   * @param {KeyboardEvent} e
+   */
   function nth(e) {
-    // 1 to 9 are the first nine objects, 0 is the tenth; with Shift the ten after them
     const digit = /^Digit(\d)$/.exec(e.code)?.[1];
-    return digit && objects.children[(+digit || 10) - 1 + (e.shiftKey ? 10 : 0)];
+    return digit && chips[(+digit || 10) - 1 + (e.shiftKey ? 10 : 0)];
   }
   root.onkeydown = e => {
-    if ((e.target.tagName === "INPUT" && e.target.type === "number") || e.target.tagName === "SELECT") return;
+    const chip = nth(e);
+    if (e.target === number || e.target === rate) return;
     const far = e.shiftKey ? 10 : 1;
     const act = {
       " ": toggle,
@@ -274,7 +317,7 @@ function render({ model, el }) {
       },
       "[": () => pace(-1),
       "]": () => pace(1),
-      ...(nth(e) ? { [e.key]: () => nth(e).click() } : {}),
+      ...(chip ? { [e.key]: () => chip.click() } : {}),
       ".": () => {
         const e2 = events.find(v => v.frame > current);
         if (e2) go(e2.frame);
@@ -285,7 +328,7 @@ function render({ model, el }) {
       },
     }[e.key];
     if (!act) return;
-    if (e.key === " " && e.target.tagName === "BUTTON") return;
+    if (e.key === " " && e.target instanceof HTMLButtonElement) return;
     act();
     e.preventDefault();
     e.stopPropagation();
@@ -297,6 +340,10 @@ function render({ model, el }) {
       draw();
     }
   };
+  /**
+   * @param {{do: string, overlays: import("./overlay.js").Overlaid[], text: string}} message
+   * @param {DataView<ArrayBuffer>[]} buffers
+   */
   const onMessage = (message, buffers) => {
     link.alive();
     if (message.do === "frames") store.take(message.overlays, buffers);

@@ -4,8 +4,16 @@
 
 import { DRAWS } from "./edits.js";
 
+/** @typedef {import("./types.js").View} View */
+/** @typedef {import("./types.js").Edit} Edit */
+/** @typedef {import("./types.js").At} At */
+/** @typedef {import("./types.js").Kind} Kind */
+/** @typedef {(v: View, e: Edit, at: At) => void} Rule what an edit changes in a view */
+
+/** @type {Kind[]} */
 export const REGIONS = ["box", "click", "mask"];
 
+/** @type {Record<string, Rule>} */
 export const PREDICTIONS = {
   select(v, e) {
     v.selected = e.object_id;
@@ -70,27 +78,56 @@ export const PREDICTIONS = {
   }),
 };
 
+/**
+ * Rules for figures of the frame that is shown.
+ * @param {Record<string, (v: View, e: Edit, id: number) => void>} rules
+ * @returns {Record<string, Rule>}
+ */
 export function onFrame(rules) {
-  // figures of the frame that is shown
   return Object.fromEntries(
     Object.entries(rules).map(([name, rule]) => [
       name,
-      (v, e, at) => {
+      /** @type {Rule} */ (v, e, at) => {
         v.selected = at.object_id;
         if (at.frame === v.frame) rule(v, e, at.object_id);
       },
     ]),
   );
 }
+/**
+ * @template {Kind} K
+ * @param {import("./types.js").Figure} f
+ * @param {K} kind
+ * @returns {f is Extract<import("./types.js").Figure, {kind: K}>}
+ */
+const isOf = (f, kind) => f.kind === kind;
+/**
+ * @template {Kind} K
+ * @param {View} v
+ * @param {number} id
+ * @param {K} kind
+ */
 export function has(v, id, kind) {
-  return v.figures.find(f => f.id === id && f.kind === kind);
+  return v.figures.filter(f => isOf(f, kind)).find(f => f.id === id);
 }
+/**
+ * @param {View} v
+ * @param {number} id
+ * @param {Kind[] | null} kinds null: all
+ */
 export function drop(v, id, kinds = null) {
   v.figures = v.figures.filter(f => f.id !== id || (kinds && !kinds.includes(f.kind)));
 }
+/** @type {Rule} */
 export function gone(v, e, at) {
   if (at?.frame === v.frame) drop(v, e.object_id);
 }
+/**
+ * @param {View} v
+ * @param {number} id
+ * @param {number[][]} points
+ * @param {boolean[]} occluded
+ */
 export function skeleton(v, id, points, occluded = []) {
   const names = v.skeleton?.names ?? [],
     edges = (v.skeleton?.edges ?? []).filter(e => Math.max(...e) < points.length);
@@ -98,7 +135,12 @@ export function skeleton(v, id, points, occluded = []) {
   v.figures.push({ id, kind: "skeleton", points, names: names.slice(0, points.length), edges, occluded });
 }
 
-// The view once the edits are carried out; the view given stays as it is.
+/**
+ * The view once the edits are carried out; the view given stays as it is.
+ * @param {View} view
+ * @param {Edit[]} edits
+ * @returns {View}
+ */
 export function predicted(view, edits) {
   if (!edits.length) return view;
   const v = { ...view, objects: view.objects.map(o => ({ ...o })), figures: [...view.figures] };

@@ -5,7 +5,10 @@
 import { PANELS } from "./annotator.js";
 import { focused, make } from "./dom.js";
 
-PANELS.queue = class {
+/** @typedef {import("./types.js").Queue} Asked */
+
+class Asking {
+  /** @param {import("./annotator.js").Annotator} annotator */
   constructor(annotator) {
     this.annotator = annotator;
     this.title = make("span", { class: "vt-title" });
@@ -22,6 +25,12 @@ PANELS.queue = class {
       "aria-live": "polite",
       hidden: true,
     });
+    /** @type {Asked | undefined} what is shown */
+    this.shown = undefined;
+    /** @type {number | undefined} number of the last answer that was sent */
+    this.said = undefined;
+    /** What was shown last, as text to compare. */
+    this.item = this.words = "";
     this.root = make(
       "div",
       { class: "vt-queue" },
@@ -35,12 +44,12 @@ PANELS.queue = class {
       ),
     );
     annotator.root.prepend(this.root);
-    annotator.root.querySelector(".vt-stage").append(this.answer);
+    annotator.around.append(this.answer);
     annotator.root.classList.add("vt-asks");
   }
 
   get keys() {
-    return this.shown.choices
+    return (this.shown?.choices ?? [])
       .map(c => [c.key, c.text])
       .concat([
         ["Home", "the frame that is asked"],
@@ -53,6 +62,7 @@ PANELS.queue = class {
     return this.annotator.link.answered < (this.said ?? 0);
   }
 
+  /** @param {Asked} q */
   update(q) {
     const a = this.annotator,
       item = JSON.stringify([q.place, q.done, q.answer, q.ask]);
@@ -79,7 +89,7 @@ PANELS.queue = class {
         make("figure", {}, make("img", { src, alt: caption }), make("figcaption", {}, caption)),
       ),
     );
-    a.root.classList.toggle("vt-single", a.view.fixed && a.view.objects.length < 2);
+    a.root.classList.toggle("vt-single", Boolean(a.view.fixed) && a.view.objects.length < 2);
     a.root.classList.toggle("vt-answered", q.answer);
     const words = JSON.stringify(q.choices);
     if (words !== this.words) {
@@ -107,6 +117,7 @@ PANELS.queue = class {
     if (q.answer) this.answer.replaceChildren(...this.told(q));
   }
 
+  /** @param {Asked} q */
   told(q) {
     const levels = make("div", {});
     levels.innerHTML = q.chart; // made by vtlab.show.intervals, names in it are escaped
@@ -117,7 +128,10 @@ PANELS.queue = class {
     ];
   }
 
-  // Nor is anything said twice: the second word would answer a question that nobody has seen.
+  /**
+   * Nor is anything said twice: the second word would answer a question that nobody has seen.
+   * @param {import("./types.js").Choice} c
+   */
   say(c) {
     if (this.waits) return;
     this.annotator.root.focus({ preventScroll: true });
@@ -125,6 +139,7 @@ PANELS.queue = class {
     if (c.do.do !== "absent") this.said = this.annotator.link.number; // that one stays on its question
   }
 
+  /** @param {KeyboardEvent} e */
   key(e) {
     const a = this.annotator;
     if (e.ctrlKey || e.metaKey || e.altKey || !this.shown) return false;
@@ -136,4 +151,6 @@ PANELS.queue = class {
     if (!e.repeat) this.say(found);
     return true;
   }
-};
+}
+
+PANELS.queue = Asking;

@@ -20,13 +20,14 @@ QUIET = 1.0
 """Seconds after the last change at which the picture is made anew."""
 VIEW = "application/vnd.jupyter.widget-view+json"
 # Three outputs lie in a row: the picture, this rule, the widget. In JupyterLab and Notebook the picture is seen where the
-# widget does not live (a file opened without its kernel), and then the line "model not found" is not. Other viewers show
-# the picture and know nothing of widgets.
+# widget does not live (a file opened without its kernel, or one whose kernel hasn't answered yet), and then the line in
+# the widget's place ("Loading widget...", "model not found") is not; outputs of other kinds name theirs in
+# `data-mime-type`. Other viewers show the picture and know nothing of widgets.
 ROW = ".jp-OutputArea-child"
 RULE = f"""<div class="vt-still"><style>
 {ROW}:has(> * > .vt-still), {ROW}:has(.vt-still) {{ display: none; }}
 {ROW}:has(+ {ROW} .vt-still):has(+ {ROW} + {ROW} :is(.vt-annotator, .vt-player)) {{ display: none; }}
-{ROW}:has(.vt-still) + {ROW}:has(.jupyter-widgets):not(:has(.jupyter-widgets *)) {{ display: none; }}
+{ROW}:has(.vt-still) + {ROW}:not(:has([data-mime-type], .vt-annotator, .vt-player)) {{ display: none; }}
 </style></div>"""
 
 

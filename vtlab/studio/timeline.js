@@ -1,7 +1,7 @@
 // @ts-check
 // The timeline of the player: a row for each object of each tracker, and its events.
 
-import { make } from "./dom.js";
+import { context, make } from "./dom.js";
 
 /** @typedef {{frame: number, kind: string, text: string}} Event_ what happened to an object */
 /**
@@ -32,9 +32,9 @@ export class Timeline {
     // Only rows that are in sight are painted: hundreds of objects would take as many megabytes.
     this.sight = new IntersectionObserver(found => {
       for (const { target, isIntersecting } of found) {
-        const { canvas, line } = rowOf.get(target);
-        if (isIntersecting) paintRow(canvas, line, n, info.bins, colours[line.id]);
-        else canvas.width = 0;
+        const row = rowOf.get(target);
+        if (row && isIntersecting) paintRow(row.canvas, row.line, n, info.bins, colours[row.line.id]);
+        else if (row) row.canvas.width = 0;
       }
     });
     for (const panel of info.panels)
@@ -46,6 +46,7 @@ export class Timeline {
             : `${line.id} ${(info.objects.find(o => o.id === line.id) || {}).label || ""}`;
         this.rows.push(make("div", { class: "vt-line" }, make("span", { title: label }, label), canvas));
         line.events.forEach(e => this.events.push({ ...e, id: line.id, panel }));
+        /** @param {MouseEvent} e */
         const at = e => {
           const r = canvas.getBoundingClientRect();
           return ((e.clientX - r.left) / r.width) * n;
@@ -78,8 +79,8 @@ export class Timeline {
   }
 }
 
-// One row: height of the bar = score, brightness = overlap with truth (or full), marks = events.
 /**
+ * One row: height of the bar = score, brightness = overlap with truth (or full), marks = events.
  * @param {HTMLCanvasElement} canvas
  * @param {Line} line
  * @param {number} n frames
@@ -88,20 +89,23 @@ export class Timeline {
  */
 function paintRow(canvas, line, n, bins, colour) {
   canvas.width = 1200; // clears it
-  const g = canvas.getContext("2d"),
+  const g = context(canvas),
     w = canvas.width,
-    h = canvas.height,
-    x = k => Math.round((k * w) / bins);
+    h = canvas.height;
+  /** @param {number} k */
+  const x = k => Math.round((k * w) / bins);
   g.fillStyle = "#8883";
   g.fillRect(0, h - 3, w, 3);
   for (let k = 0; k < bins; k++) {
-    if (line.present[k] === null) continue;
+    const there = line.present[k];
+    if (there === null) continue;
     g.globalAlpha = line.overlap ? 0.15 + 0.85 * (line.overlap[k] ?? 0) : 0.9;
-    g.fillStyle = line.present[k] > 0 ? colour : "#888";
-    const high = line.present[k] > 0 ? Math.max(0.15, line.score[k] ?? 1) * (h - 8) : 4;
+    g.fillStyle = there > 0 ? colour : "#888";
+    const high = there > 0 ? Math.max(0.15, line.score[k] ?? 1) * (h - 8) : 4;
     g.fillRect(x(k), h - high, x(k + 1) - x(k), high);
   }
   g.globalAlpha = 1;
+  /** @type {Record<string, string>} */
   const shade = {
     lost: "#d55e00",
     found: "#009e73",

@@ -5,61 +5,31 @@
 
 import { PANELS } from "./annotator.js";
 import "./corrector.js";
-import { ICONS, button, make } from "./dom.js";
+import { ICONS, button, make, the } from "./dom.js";
 import { Look } from "./look.js";
 import { clock } from "./time.js";
 
-PANELS.work = class {
+/** @typedef {import("./types.js").Work} Told */
+
+class Working {
+  /** @param {import("./annotator.js").Annotator} annotator */
   constructor(annotator) {
     this.annotator = annotator;
+    /** @type {Set<number>} ids */
     this.chosen = new Set();
     this.look = new Look(annotator);
-    this.buildSide();
-    annotator.list.addEventListener("click", e => this.pick(e), true);
-    annotator.root.addEventListener("focusout", e => {
-      if (!annotator.root.contains(e.relatedTarget)) this.look.pause();
-    });
-  }
-
-  get corrector() {
-    return this.annotator.view.tracking;
-  }
-  get keys() {
-    return [
-      ["Shift+Space", "play, pause"],
-      ["PgDn PgUp", "next, previous key figure of the object"],
-      ["Shift+L", "lock the object, or unlock it"],
-      ["Shift+1 … 9", "give it the class"],
-      [
-        "Shift+↑ ↓, Ctrl+A",
-        "choose several objects in the list (Ctrl+click), all; then h, Shift+L and Delete are about them",
-      ],
-      ["x", "crosshair with the size"],
-      ["Ctrl+C, Ctrl+V, d", "copy, put on another frame, duplicate to the next"],
-      ["Shift+P", "copy to each frame up to one"],
-      ["Shift+K", "pictures of the key figures"],
-      ["Shift+C", "colour by object or by class"],
-      ["Shift+B", "brightness, contrast, masks (Tab goes on, arrows change, Esc leaves)"],
-      ...(this.corrector
-        ? [
-            ["i", "occluded from here on, or no longer"],
-            ["v", "out of view from here on, or back"],
-            ["Shift+F", "track all objects of this frame"],
-            ["Shift+D", "track ahead as I draw"],
-            ["Shift+G", "and lead on to the frame that is the least sure"],
-            ["Shift+E", "an attribute"],
-          ]
-        : []),
-    ];
-  }
-  send(edit) {
-    this.annotator.send(edit);
-  }
-
-  buildSide() {
-    const a = this.annotator,
-      side = a.list.parentElement,
-      ids = () => [...this.chosen];
+    this.ahead = make("input", { type: "checkbox", onchange: () => this.follow() });
+    this.guide = make("input", { type: "checkbox", onchange: () => this.lead() });
+    this.whole = button(
+      "Take all that is on this frame as right and track it forward (Shift+F)",
+      null,
+      () => this.send({ do: "track_frame" }),
+      "This frame's objects",
+    );
+    /** What was shown last, as text to compare. */
+    this.shownClasses = this.shownFacts = "";
+    const ids = () => [...this.chosen];
+    /** @param {string} what */
     const many =
       (what, values = {}) =>
       () =>
@@ -144,43 +114,70 @@ PANELS.work = class {
       make("span", { class: "vt-gap" }),
       this.by,
     );
-    side.append(this.group, this.classes, tools, this.onwords);
-    a.root.classList.add("vt-works");
+    annotator.side.append(this.group, this.classes, tools, this.onwords);
+    annotator.root.classList.add("vt-works");
+    annotator.list.addEventListener("click", e => this.pick(e), true);
+    annotator.root.addEventListener("focusout", e => {
+      const to = e.relatedTarget;
+      if (!(to instanceof Node && annotator.root.contains(to))) this.look.pause();
+    });
   }
 
-  buildAhead() {
-    const a = this.annotator;
-    this.ahead = make("input", { type: "checkbox", onchange: () => this.follow() });
-    this.guide = make("input", { type: "checkbox", onchange: () => this.lead() });
-    this.whole = button(
-      "Take all that is on this frame as right and track it forward (Shift+F)",
-      null,
-      () => this.send({ do: "track_frame" }),
-      "This frame's objects",
-    );
-    a.tracking.firstElementChild.querySelector(".vt-check").after(
+  get corrector() {
+    return this.annotator.view.tracking;
+  }
+  get keys() {
+    return [
+      ["Shift+Space", "play, pause"],
+      ["PgDn PgUp", "next, previous key figure of the object"],
+      ["Shift+L", "lock the object, or unlock it"],
+      ["Shift+1 … 9", "give it the class"],
+      [
+        "Shift+↑ ↓, Ctrl+A",
+        "choose several objects in the list (Ctrl+click), all; then h, Shift+L and Delete are about them",
+      ],
+      ["x", "crosshair with the size"],
+      ["Ctrl+C, Ctrl+V, d", "copy, put on another frame, duplicate to the next"],
+      ["Shift+P", "copy to each frame up to one"],
+      ["Shift+K", "pictures of the key figures"],
+      ["Shift+C", "colour by object or by class"],
+      ["Shift+B", "brightness, contrast, masks (Tab goes on, arrows change, Esc leaves)"],
+      ...(this.corrector
+        ? [
+            ["i", "occluded from here on, or no longer"],
+            ["v", "out of view from here on, or back"],
+            ["Shift+F", "track all objects of this frame"],
+            ["Shift+D", "track ahead as I draw"],
+            ["Shift+G", "and lead on to the frame that is the least sure"],
+            ["Shift+E", "an attribute"],
+          ]
+        : []),
+    ];
+  }
+  /** @param {import("./types.js").Edit} edit */
+  send(edit) {
+    this.annotator.send(edit);
+  }
+
+  /** Puts what belongs to tracking beside the corrector's controls. */
+  placeAhead() {
+    const words = (
+      /** @type {string} */ title,
+      /** @type {string} */ text,
+      /** @type {HTMLElement} */ input,
+    ) => make("label", { class: "vt-check", title }, input, text);
+    the(this.annotator.scrubber.tracking, "label.vt-check").after(
       this.whole,
-      make(
-        "label",
-        {
-          class: "vt-check",
-          title:
-            "Track an object as soon as it is drawn or changed: " +
-            "ahead, and back to its figure before (Shift+D)",
-        },
-        this.ahead,
+      words(
+        "Track an object as soon as it is drawn or changed: ahead, and back to its figure before (Shift+D)",
         "as I draw",
+        this.ahead,
       ),
-      make(
-        "label",
-        {
-          class: "vt-check",
-          title:
-            "Track as I draw, and then show the frame that is the least sure of the object: " +
-            "draw it, or say that it looks right with y (Shift+G)",
-        },
-        this.guide,
+      words(
+        "Track as I draw, and then show the frame that is the least sure of the object: " +
+          "draw it, or say that it looks right with y (Shift+G)",
         "and lead on",
+        this.guide,
       ),
     );
   }
@@ -193,8 +190,13 @@ PANELS.work = class {
     this.send({ do: "lead", on: this.guide.checked });
   }
 
+  /**
+   * A row of an attribute.
+   * @param {string} name
+   * @param {string} value
+   * @param {boolean} ofObject whether it is of the object, or of the figure from here on
+   */
   fact(name, value, ofObject) {
-    // a row: name, value, whether it is of the object or of the figure from here on
     const key = make("input", {
       type: "text",
       value: name,
@@ -241,11 +243,12 @@ PANELS.work = class {
     return row;
   }
 
+  /** @param {Told} work */
   update(work) {
     const a = this.annotator,
       v = a.view;
-    if (this.corrector && !this.ahead) this.buildAhead();
-    if (this.ahead) {
+    if (v.tracking && !this.whole.isConnected) this.placeAhead();
+    if (v.tracking) {
       this.ahead.checked = v.tracking.follow;
       this.guide.checked = v.tracking.lead;
       a.allow(!v.tracking.running, this.whole);
@@ -284,15 +287,22 @@ PANELS.work = class {
     if (this.corrector) this.factsOf(v.selected, work);
   }
 
+  /**
+   * @param {number} id of the object
+   * @param {Told} work
+   */
   factsOf(id, work) {
     const facts = JSON.stringify([id, work.figure, work.object]);
     if (facts === this.shownFacts) return;
     this.shownFacts = facts;
+    /** @param {unknown} v */
     const told = v => (typeof v === "string" ? v : JSON.stringify(v));
-    const rows = [
+    /** @type {[Record<string, unknown> | undefined, boolean][]} */
+    const kinds = [
       [work.object, true],
       [work.figure, false],
-    ].flatMap(([from, ofObject]) =>
+    ];
+    const rows = kinds.flatMap(([from, ofObject]) =>
       Object.entries(from ?? {}).map(([name, value]) => this.fact(name, told(value), ofObject)),
     );
     for (const row of [...this.facts.children]) if (row !== this.add) row.remove();
@@ -300,10 +310,11 @@ PANELS.work = class {
     if (!this.add.isConnected) this.facts.append(this.add);
   }
 
+  /** @param {MouseEvent} e */
   pick(e) {
-    const row = e.target.closest(".vt-row");
-    if (!row || e.target.closest("button")) return;
-    const id = +row.dataset.id;
+    const row = e.target instanceof Element && e.target.closest("div.vt-row");
+    if (!(row instanceof HTMLElement) || (e.target instanceof Element && e.target.closest("button"))) return;
+    const id = Number(row.dataset.id);
     if (e.ctrlKey || e.metaKey) {
       if (!this.chosen.size) this.chosen.add(this.annotator.view.selected);
       this.chosen.has(id) ? this.chosen.delete(id) : this.chosen.add(id);
@@ -320,32 +331,39 @@ PANELS.work = class {
     this.annotator.root.focus({ preventScroll: true });
     this.marks();
   }
+  /** @param {number[]} ids */
   choose(ids) {
     this.chosen = new Set(ids);
     this.marks();
   }
   marks() {
-    for (const row of this.annotator.list.children) {
-      const o = this.annotator.view.objects.find(o => o.id === +row.dataset.id);
-      row.classList.toggle("vt-chosen", this.chosen.has(+row.dataset.id));
+    for (const row of this.annotator.objects.shown) {
+      const id = Number(row.dataset.id),
+        o = this.annotator.view.objects.find(o => o.id === id);
+      row.classList.toggle("vt-chosen", this.chosen.has(id));
       row.classList.toggle("vt-locked", Boolean(o?.locked));
     }
     this.group.hidden = this.chosen.size < 2;
     this.count.textContent = `${this.chosen.size} objects`;
   }
+  /** @param {string} name of a class */
   give(name) {
     if (this.chosen.size > 1)
       this.send({ do: "many", what: "label", object_ids: [...this.chosen], text: name });
     else this.send({ do: "label", object_id: this.annotator.view.selected, text: name });
   }
+  /** @param {"occluded" | "outside"} what */
   say(what) {
     this.send({ do: what, object_id: this.annotator.view.selected });
   }
   colourBy() {
-    this.send({ do: "colour_by", what: this.annotator.view.work.by === "class" ? "object" : "class" });
+    this.send({ do: "colour_by", what: this.annotator.view.work?.by === "class" ? "object" : "class" });
   }
+  /**
+   * The object before or after is chosen, too.
+   * @param {number} by
+   */
   more(by) {
-    // the object before or after is chosen, too
     const a = this.annotator,
       v = a.view,
       ids = v.objects.map(o => o.id),
@@ -368,7 +386,7 @@ PANELS.work = class {
         locked: !several.every(o => o.locked),
       });
     const o = objects.find(o => o.id === this.annotator.view.selected);
-    this.send({ do: "lock", object_id: o.id, locked: !o.locked });
+    if (o) this.send({ do: "lock", object_id: o.id, locked: !o.locked });
   }
   propagate() {
     if (this.far.value === "") {
@@ -378,6 +396,7 @@ PANELS.work = class {
     this.send({ do: "propagate", object_id: this.annotator.view.selected, frame: +this.far.value });
   }
 
+  /** @param {KeyboardEvent} e */
   key(e) {
     const a = this.annotator,
       v = a.view,
@@ -395,8 +414,9 @@ PANELS.work = class {
     }
     if (e.altKey) return false;
     const digit = e.shiftKey && /^Digit([1-9])$/.exec(e.code)?.[1],
+      classes = v.work?.classes ?? [],
       several = this.chosen.size > 1;
-    if (digit) return v.work.classes[+digit - 1] ? (this.give(v.work.classes[+digit - 1][0]), true) : false;
+    if (digit) return classes[+digit - 1] ? (this.give(classes[+digit - 1][0]), true) : false;
     if (e.key === "Escape" && several) return (this.choose([]), true);
     if (several && (e.key === "Delete" || e.key === "Backspace"))
       return (
@@ -411,8 +431,8 @@ PANELS.work = class {
     if (by) return (this.more(by), true);
     const act = {
       K: () => this.look.showPictures(),
-      C: () => v.work.classes.length && this.colourBy(),
-      B: () => a.root.querySelector(".vt-look input").focus(),
+      C: () => classes.length && this.colourBy(),
+      B: () => this.look.first.focus(),
       PageDown: () => this.send({ do: "key_figure", step: 1 }),
       PageUp: () => this.send({ do: "key_figure", step: -1 }),
       x: () => this.look.setCross(!this.look.cross),
@@ -432,11 +452,13 @@ PANELS.work = class {
               this.guide.checked = !this.guide.checked;
               this.lead();
             },
-            E: () => this.add.querySelector("input").focus(),
+            E: () => the(this.add, "input").focus(),
             d: () => a.duplicate(id),
           }
         : {}),
     }[e.key];
     return act ? (act(), true) : false;
   }
-};
+}
+
+PANELS.work = Working;

@@ -48,32 +48,23 @@ def networks() -> dict[str, Callable[[], tuple[Any, Callable[[], Any], Callable[
         template, search = crop_sizes(backbone, size)
         return net, lambda: net.memorize(images(1, 2, template)), lambda kept: net(kept, images(1, search))
 
+    def tokens(net: Any, config: Any) -> Any:
+        """What MCITrack and SUTrack keep of one object's templates."""
+        import torch
+
+        crops = images(config.templates, config.template)
+        return net.embed_templates(crops, torch.empty(config.templates, 4)).flatten(0, 1)[None]
+
     def mcitrack(name: str) -> Any:
         import torch
 
         net, config = MCITrack(CONFIGS[name]), CONFIGS[name]
-
-        def templates() -> Any:
-            tokens = net.embed_templates(
-                images(config.templates, config.template), torch.empty(config.templates, 4)
-            )
-            return tokens.flatten(0, 1)[None]
-
         state = [torch.empty(1, config.search_cells**2, 2 * config.dim, 16)] * 4
-        return net, templates, lambda kept: net(images(1, config.search), kept, state)
+        return net, lambda: tokens(net, config), lambda kept: net(images(1, config.search), kept, state)
 
     def sutrack(name: str) -> Any:
-        import torch
-
         net, config = su.SUTrack(su.CONFIGS[name]), su.CONFIGS[name]
-
-        def templates() -> Any:
-            tokens = net.embed_templates(
-                images(config.templates, config.template), torch.empty(config.templates, 4)
-            )
-            return tokens.flatten(0, 1)[None]
-
-        return net, templates, lambda kept: net(images(1, config.search), kept)
+        return net, lambda: tokens(net, config), lambda kept: net(images(1, config.search), kept)
 
     mixed = {
         f"mixformer-{b}{'-large' if size == 'large' else ''}{'' if online else '-offline'}": (b, size, online)

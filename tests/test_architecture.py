@@ -8,6 +8,7 @@ import pkgutil
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 
@@ -55,7 +56,12 @@ def room(module: str) -> str:
 
 
 FILES = {name(path): path for path in sorted(ROOT.rglob("*.py"))}
-TREES = {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in FILES.items()}
+
+
+@cache
+def trees() -> dict[str, ast.Module]:
+    """Every module parsed; not at import, since each process that collects the tests would do it."""
+    return {module: ast.parse(path.read_text(encoding="utf-8")) for module, path in FILES.items()}
 
 
 def imports(tree: ast.Module) -> Iterator[tuple[ast.stmt, str, str]]:
@@ -80,7 +86,7 @@ def test_every_room_has_a_level():
 def test_imports_point_downwards_and_never_sideways():
     """What is offered from below (`Tracks.player`) goes through the public face: `import vtlab`, inside the method."""
     wrong = set()
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         here = room(module)
         if not here:
             continue
@@ -95,7 +101,7 @@ def test_imports_point_downwards_and_never_sideways():
 
 def test_nothing_private_is_imported_from_another_room():
     wrong = set()
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         for _, other, what in imports(tree):
             parts = [*other.split("."), what]
             if room(other) != room(module) and any(re.match("_[^_]", p) for p in parts):
@@ -106,7 +112,7 @@ def test_nothing_private_is_imported_from_another_room():
 def test_modules_make_no_circle():
     """Counted over all imports that run, also those inside functions."""
     after: dict[str, set[str]] = {}
-    for module, tree in TREES.items():
+    for module, tree in trees().items():
         blocks = [
             b for b in ast.walk(tree) if isinstance(b, ast.If) and "TYPE_CHECKING" in ast.unparse(b.test)
         ]
@@ -187,7 +193,7 @@ def test_rooms_and_registered_parts_are_imported_without_heavy_packages():
     def at_once(module: str) -> set[str]:
         """What a module imports at its top level: names of packages, and modules of vtlab."""
         found: set[str] = set()
-        body = ast.Module([n for n in TREES[module].body if isinstance(n, ast.Import | ast.ImportFrom)], [])
+        body = ast.Module([n for n in trees()[module].body if isinstance(n, ast.Import | ast.ImportFrom)], [])
         for node in body.body:
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             found |= {n.split(".")[0] for n in names}

@@ -42,10 +42,10 @@ demo: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, run the demo notebook, leave a report 
 env: $(V)/.ok-$(TEST_EXTRAS)  ## set up the environment of the tests and no more
 
 test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(V)/.ok-$(TEST_EXTRAS)  ## the same with the slow tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not judge and not slurm"
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not judge and not slurm"
 
 slurm: $(V)/.ok-$(TEST_EXTRAS)  ## run a grid on a real SLURM of one node (Debian: apt install slurm-wlm munge)
 	$(BIN)/python -m pytest tests/experiments/test_slurm.py -m slurm -rs

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 if sys.dont_write_bytecode:
@@ -27,6 +29,7 @@ settings.register_profile("vtlab", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("vtlab")
 
 ROOT = Path(__file__).parents[1]
+LIBC = ctypes.CDLL(None) if sys.platform.startswith("linux") else None
 SHARED = Path(os.environ.get("VTLAB_SHARED", ROOT.parent / "shared"))
 
 # Before any test module is read: the small real weights where they are, and never the network.
@@ -34,6 +37,39 @@ if (SHARED / "data" / "weights").is_dir():
     os.environ.setdefault("VTLAB_WEIGHTS", str(SHARED / "data" / "weights"))
 os.environ.setdefault("VTLAB_OFFLINE", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+LONG = (
+    *(
+        "parity/test_cotracker3",
+        "parity/test_mixformer",
+        "parity/test_tapir",
+        "parity/test_xmem",
+        "parity/test_mcitrack",
+    ),
+    *("fuzz/test_fuzz", "experiments/test_reports", "experiments/test_batches", "experiments/test_offered"),
+    *("trackers/test_sam2", "studio/test_lab", "studio/test_front_ends", "studio/test_work"),
+    *("contracts/test_every_tracker", "notebooks/", "parity/", "experiments/"),
+)
+"""Files, or the beginnings of their names, that take the longest."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long files first: processes that share the work (`--no-loadscope-reorder`) end together."""
+
+    def place(item: pytest.Item) -> int:
+        name = item.path.relative_to(ROOT / "tests").as_posix() if item.path.is_relative_to(ROOT) else ""
+        return next((k for k, start in enumerate(LONG) if name.startswith(start)), len(LONG))
+
+    items.sort(key=place)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _memory_given_back() -> Iterator[None]:
+    """What a file's networks took goes back to the system: glibc keeps their pieces, gigabytes over a whole run."""
+    yield
+    if "torch" in sys.modules and (trim := getattr(LIBC, "malloc_trim", None)):
+        trim(0)
 
 
 @pytest.fixture(scope="session")

@@ -122,34 +122,37 @@ def streamed(checkpoint, images, prompts: Prompts, **options):
     return logits, found
 
 
+@pytest.mark.parametrize(
+    ("added", "corrected", "end"), [(3, 6, 25), pytest.param(10, 20, 40, marks=pytest.mark.slow)]
+)
 @pytest.mark.usefixtures("doubles")
 @torch.inference_mode()
-def test_the_same_as_the_packages_predictor(checkpoint, predictor, frames):
-    """40 frames, two objects, one added on frame 10, one corrected on frame 20."""
+def test_the_same_as_the_packages_predictor(checkpoint, predictor, frames, added, corrected, end):
+    """Two objects, one added on a later frame, one corrected; beyond the 16 frames whose pointers are remembered."""
     folder, images = frames
     state = predictor.init_state(str(folder))
     predictor.add_new_points_or_box(state, 0, 1, box=np.array([20, 20, 80, 90], np.float32))
-    expected = propagate(predictor, state, 0, 10)
+    expected = propagate(predictor, state, 0, added)
     predictor.add_new_points_or_box(
-        state, 10, 2, points=np.array([[100, 60]], np.float32), labels=np.array([1])
+        state, added, 2, points=np.array([[100, 60]], np.float32), labels=np.array([1])
     )
-    expected |= propagate(predictor, state, 10, 21)
+    expected |= propagate(predictor, state, added, corrected + 1)
     predictor.add_new_points_or_box(
-        state, 20, 1, points=np.array([[50, 50], [10, 10]], np.float32), labels=np.array([1, 0])
+        state, corrected, 1, points=np.array([[50, 50], [10, 10]], np.float32), labels=np.array([1, 0])
     )
-    expected |= propagate(predictor, state, 20, 40)
+    expected |= propagate(predictor, state, corrected, end)
 
     prompts = Prompts(
         [
             BoxPrompt((20.5, 20.5, 80.5, 90.5)),
-            ClickPrompt(((100.5, 60.5),), object_id=2, frame=10),
-            ClickPrompt(((50.5, 50.5), (10.5, 10.5)), (True, False), frame=20),
+            ClickPrompt(((100.5, 60.5),), object_id=2, frame=added),
+            ClickPrompt(((50.5, 50.5), (10.5, 10.5)), (True, False), frame=corrected),
         ]
     )
-    logits, found = streamed(checkpoint, images, prompts)
+    logits, found = streamed(checkpoint, images[:end], prompts)
     areas = []
-    for t in range(40):
-        assert set(found[t]) == set(expected[t]) == ({1} if t < 10 else {1, 2})
+    for t in range(end):
+        assert set(found[t]) == set(expected[t]) == ({1} if t < added else {1, 2})
         for i, truth in expected[t].items():
             np.testing.assert_allclose(logits[t][i], truth, atol=1e-4, err_msg=f"frame {t}, object {i}")
             np.testing.assert_array_equal(found[t][i], truth > 0, err_msg=f"frame {t}, object {i}")

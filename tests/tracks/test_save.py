@@ -119,3 +119,15 @@ def test_damaged_files_are_told(name, content, told, tmp_path):
     assert name in str(raised.value)
     with pytest.raises(FormatError, match=r"no such tracks file|there is no such"):
         Tracks.load(tmp_path / "missing.json")
+
+
+@pytest.mark.parametrize("ending", [".json", ".csv", ".parquet"])
+def test_what_is_no_number_comes_back_as_it_was(tmp_path, ending):
+    """JSON has a word for neither: NaN must not be what an infinite score comes back as."""
+    odd = np.array([np.inf, -np.inf, 0.5, np.nan])
+    points = PointRows.of(np.arange(4), 1, 0, np.ones((4, 2)), True, score=odd)
+    kept = Tracks.of(np.arange(4), 1, np.full((4, 4), np.nan), score=odd, time=odd, points=points)
+    found = Tracks.load(kept.save(tmp_path / f"odd{ending}"))
+    np.testing.assert_array_equal(found.score, odd)
+    np.testing.assert_array_equal(found.time, kept.time)
+    np.testing.assert_array_equal(found.points.score, points.score)

@@ -106,7 +106,9 @@ def _plain(values: NDArray[Any]) -> list[Any]:
 def _numbers(value: Any) -> Any:
     if isinstance(value, list):
         return [_numbers(v) for v in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    if not isinstance(value, float) or math.isfinite(value):
+        return value
+    return None if math.isnan(value) else str(value)  # JSON has no word for them: null, "inf", "-inf"
 
 
 def _value(value: Any) -> Any:
@@ -126,9 +128,10 @@ def _read_json(path: Path) -> dict[str, Any]:
     values = {name: _column(name, given) for name, given in columns.items()}
     masks = values.pop("rle", None)
     size = told.get("size")
-    xy = np.array([[_nan(v) for v in points.get(axis, ())] for axis in "xy"], np.float64).T.reshape(-1, 2)
+    xy = np.array([[_number(v) for v in points.get(axis, ())] for axis in "xy"], np.float64).T.reshape(-1, 2)
     frame, owner, number = (points.get(name, ()) for name in ("frame", "object_id", "id"))
     score = points.get("score", 1.0)
+    score = [_number(v) for v in score] if isinstance(score, list) else score
     found = PointRows.of(frame, owner, number, xy, points.get("visible", True), score=score)
     return values | {
         "masks": None if masks is None else [None if m is None else m.encode("ascii") for m in masks],
@@ -143,13 +146,16 @@ def _column(name: str, given: Any) -> Any:
     kind = COLUMNS[name]
     if not isinstance(kind, Number) or kind.dtype is not np.float64:
         return given
-    return np.array([[_nan(v) for v in row] if kind.width else _nan(row) for row in given]).reshape(
+    return np.array([[_number(v) for v in row] if kind.width else _number(row) for row in given]).reshape(
         (-1, kind.width) if kind.width else -1
     )
 
 
-def _nan(value: Any) -> Any:
-    return np.nan if value is None else value
+_NO_NUMBERS = {None: np.nan, "inf": np.inf, "-inf": -np.inf}
+
+
+def _number(value: Any) -> Any:
+    return _NO_NUMBERS.get(value, value) if value is None or isinstance(value, str) else value
 
 
 def _write_csv(tracks: Tracks, path: Path) -> Path:
@@ -210,9 +216,11 @@ def _read_csv(path: Path) -> dict[str, Any]:
     if any(len(row) != len(_POINT) + 2 for row in rows):
         raise TracksError(f"a point should be {', '.join(_POINT)}")
     columns = [*zip(*rows, strict=True)] or [()] * (len(_POINT) + 2)
-    xy = np.array([[_nan(v) for v in axis] for axis in columns[3:5]], np.float64).T.reshape(-1, 2)
+    xy = np.array([[_number(v) for v in axis] for axis in columns[3:5]], np.float64).T.reshape(-1, 2)
     return values | {
-        "points": PointRows.of(columns[0], columns[1], columns[2], xy, columns[5], score=columns[6])
+        "points": PointRows.of(
+            columns[0], columns[1], columns[2], xy, columns[5], score=[_number(v) for v in columns[6]]
+        )
     }
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vtlab.errors import FormatError
-from vtlab.formats.base import TRUTH, Place, files, video_beside
+from vtlab.formats.base import TRUTH, Place, beginning, files, video_beside
 from vtlab.formats.single_object import SingleObject, read_boxes
 from vtlab.video import image_files
 
@@ -54,6 +54,9 @@ class FlatBoxes(SingleObject):
             or texts[0].parent.parent.name == "anno"
             or bool(self.annotations) != (texts[0].parent.name == "anno")
         ):
+            return False
+        first = beginning(texts[0], 1000).split(b"\n", 1)[0].replace(b",", b" ").split()
+        if len(first) != 4:  # a long text of another kind isn't read for this
             return False
         try:
             return len(read_boxes(texts[0])) > 0

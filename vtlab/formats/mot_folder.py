@@ -81,9 +81,9 @@ class MotFolder(Format):
         """Whether the first line of a truth is of this format."""
 
     def sniff(self, path: Path) -> bool:
-        """Whether there is a truth of this kind of text, or a file of it."""
-        root = path.parent.parent if path.name == "gt.txt" else path
-        truths = [p.truth for p in self.places(root) if p.truth is not None]
+        """Whether there is a truth of this kind of text, or this file is one; nothing beside a file is looked at."""
+        alone = path.name == "gt.txt" and path.is_file()
+        truths = [path] if alone else [p.truth for p in self.places(path) if p.truth]
         lines = read_text(truths[0]).splitlines() if truths else []
         return bool(lines) and self.looks(lines[0])
 

@@ -138,7 +138,9 @@ def open_format(root: str | os.PathLike[str], name: str | Format, **options: Any
 
 
 def sniff(path: str | os.PathLike[str]) -> Format:
-    """Tell the format of a file or folder by its look.
+    """Tell the format of a file or folder by its look: the one that knows it, of all that there are.
+
+    Text of numbers (frame, id, box, ...) that no format knows for its own is MOTChallenge's.
 
     Raises:
         FormatError: None fits, or several do.
@@ -147,6 +149,8 @@ def sniff(path: str | os.PathLike[str]) -> Format:
     if not where.exists():
         raise FormatError(f"{path}: there is no such file or folder.")
     fitting = [form for form in FORMATS.values() if form.sniff(where)]
+    if not fitting and _is_mot_text(where):
+        fitting = [FORMATS["motchallenge"]]
     if len(fitting) != 1:
         found = f"It could be {', '.join(f.name for f in fitting)}" if fitting else "It looks like none"
         raise FormatError(
@@ -244,12 +248,12 @@ def save_tracks(tracks: Tracks, path: Path, layout: str | Format | None = None) 
 
 
 def load_tracks(path: Path, layout: str | Format | None = None) -> Tracks:
-    """Read one file of tracks in `layout`, or in the format that it looks like; see `Tracks.load`.
+    """Read one file of tracks in `layout`, or in the format that it looks like (`sniff`); see `Tracks.load`.
 
     Raises:
         FormatError: It is missing, damaged, or of no known format.
     """
-    return read_tracks(path, layout or ("motchallenge" if _is_mot_text(path) else sniff(path)))
+    return read_tracks(path, layout or sniff(path))
 
 
 def by_ending(path: Path) -> Format:
@@ -276,12 +280,15 @@ def by_ending(path: Path) -> Format:
 
 def _is_mot_text(path: Path) -> bool:
     """Whether a file alone, outside a benchmark's folders, is text of multi-object tracking: frame, id, box, ..."""
+    if path.suffix != ".txt" or not path.is_file():
+        return False
     cells = beginning(path, 1000).split(b"\n", 1)[0].split(b",")
     try:
         first = [float(cell) for cell in cells]
     except ValueError:
         return False
-    return path.suffix == ".txt" and len(first) >= 6 and first[0] >= 1 and bool(np.isfinite(first).all())
+    whole = all(number.is_integer() for number in first[:2])
+    return len(first) >= 6 and whole and first[0] >= 1 and bool(np.isfinite(first).all())
 
 
 def _repeated(path: Path, form: Format, repeat: int) -> Path:

@@ -13,6 +13,7 @@ from vtlab.contracts import Card, Observation, OfflineTracker, OnlineTracker, Si
 from vtlab.errors import InputError, PromptError, TrackingError, VideoError, WeightsError
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompts
 from vtlab.testing.scenes import moving_square, square_box
+from vtlab.trackers.compose.per_object import PerObject
 from vtlab.tracks import FrameTracks
 from vtlab.video import open_video
 
@@ -297,3 +298,51 @@ def test_a_video_that_is_given_stays_open():
     video = open_video(moving_square())
     vtlab.track(video, BOX, "identity", progress=False)
     assert video[0].shape == (96, 128, 3)
+
+
+@pytest.mark.parametrize("given", ["plain boxes", "a mask among them", "no box at all"])
+def test_independent_trackers_answer_as_one(given):
+    """However they say their boxes and scores, the types, order and sources are those of `FrameTracks.of`."""
+    mask = np.zeros((96, 128), bool)
+    mask[10:20, 30:60] = True
+    seen = {
+        7: Observation((1, 2, 3, 4), np.float32(0.5), np.True_),
+        2: Observation(np.arange(4, dtype=np.int32), 1, False),
+        5: Observation([9.0, 8.0, 11.5, 12.0]),
+    }
+    if given != "plain boxes":
+        seen[5] = Observation(None, 1.0, True, mask if given == "a mask among them" else None)
+
+    class Says(SingleObjectTracker):
+        def init(self, frame, prompt):
+            self._seen = seen[prompt.object_id]
+
+        def step(self, frame):
+            return self._seen
+
+    tracker = PerObject(Says, Card("says", "sot", accepts=frozenset({BoxPrompt})))
+    video = open_video(moving_square(3))
+    prompts = [BoxPrompt((1, 1, 9, 9), object_id=i, label="dog" if i == 2 else None) for i in (7, 2, 5)]
+    first = tracker.init(video.frame(0), Prompts(prompts))
+    assert (first.object_ids.tolist(), first.source) == ([2, 5, 7], ("manual",) * 3)
+    answer = tracker.step(video.frame(1))
+    nowhere, order = np.full(4, np.nan), [seen[i] for i in (2, 5, 7)]
+    expected = FrameTracks.of(
+        [2, 5, 7],
+        [nowhere if o.box is None else o.box for o in order],
+        [o.score for o in order],
+        [o.visible for o in order],
+        masks=np.stack([np.zeros_like(mask), mask, np.zeros_like(mask)]) if "mask" in given else None,
+        labels=("dog", None, None),
+    )
+    for name in FrameTracks.__dataclass_fields__:
+        found, wanted = getattr(answer, name), getattr(expected, name)
+        if isinstance(wanted, np.ndarray):
+            assert found.dtype == wanted.dtype, name
+            np.testing.assert_array_equal(found, wanted, err_msg=name)
+        else:
+            assert found == wanted, name
+    again = tracker.step(video.frame(2), Prompts(BoxPrompt((1, 1, 9, 9), object_id=2)))
+    assert again.source == ("manual", "tracked", "tracked")
+    tracker.remove([2, 5, 7])
+    assert not len(tracker.step(video.frame(2)))

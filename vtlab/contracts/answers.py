@@ -28,9 +28,7 @@ def check_observation(seen: Any, object_id: int, frame: int, size: tuple[int, in
     """
     if not isinstance(seen, Observation):
         fault = f"must answer with an Observation, got {brief(seen)}"
-    elif seen.box is not None and (
-        np.shape(seen.box) != (4,) or np.asarray(seen.box).dtype.kind not in "fiu"
-    ):
+    elif seen.box is not None and not _is_box(seen.box):
         fault = f"needs a box (x1, y1, x2, y2), got {brief(seen.box)}"
     elif seen.mask is not None and (np.shape(seen.mask) != size or seen.mask.dtype != np.bool_):
         fault = f"needs a bool mask of the frame's size {size} (height, width), got {brief(seen.mask)}"
@@ -44,6 +42,11 @@ def check_observation(seen: Any, object_id: int, frame: int, size: tuple[int, in
         f"{name!r} {fault} for object {object_id} on frame {frame}. Remedy: return "
         "Observation((x1, y1, x2, y2), score, visible) from `init` and `step` (vtlab/contracts)."
     )
+
+
+def _is_box(box: Any) -> bool:
+    array = box if isinstance(box, np.ndarray) else np.asarray(box)
+    return array.shape == (4,) and array.dtype.kind in "fiu"
 
 
 def check_answer(answer: Any, frame: int, size: tuple[int, int], name: str) -> None:

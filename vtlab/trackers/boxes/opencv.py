@@ -20,7 +20,7 @@ import numpy as np
 
 from vtlab.contracts import Observation, SingleObjectTracker, WeightFile
 from vtlab.errors import InputError, PromptError, VtlabWarning, WeightsError
-from vtlab.geometry import clip_boxes, xywh_to_xyxy, xyxy_to_xywh
+from vtlab.geometry import clip_boxes, xyxy_to_xywh
 from vtlab.prompts import BoxPrompt, Prompt
 from vtlab.registry import register
 
@@ -141,7 +141,11 @@ class OpenCVTracker(SingleObjectTracker):
     def __init__(
         self, *, method: str = "csrt", visible_above: float = 0.3, weights: str | Path | None = None
     ):
+        import cv2
+
         self.method, self.visible_above = method, visible_above
+        self._scored = bool(_METHODS[method].weights)  # only the networks have a score
+        self._error: Any = cv2.error
         if weights is not None and not _METHODS[method].weights:
             raise InputError(f"{method!r} has no network, so it takes no weights, got {str(weights)!r}.")
         _seed()
@@ -178,11 +182,9 @@ class OpenCVTracker(SingleObjectTracker):
 
     def step(self, frame: Frame) -> Observation:
         """Follow the object; a lost one keeps its last box. Where OpenCV fails the object is lost, with a warning."""
-        import cv2
-
         try:
             found, box = self._tracker.update(frame.bgr)
-        except cv2.error as error:  # such as a frame of another size
+        except self._error as error:  # such as a frame of another size
             warnings.warn(
                 f"{self.method} fails on frame {frame.index} of shape {frame.image.shape} ({error.err or error}); "
                 "its object counts as not seen.",
@@ -191,11 +193,12 @@ class OpenCVTracker(SingleObjectTracker):
             )
             return Observation(self._box, 0.0, False)
         score = float(bool(found))
-        if found and _METHODS[self.method].weights:  # only the networks have a score
+        if found and self._scored:
             score = float(np.clip(self._tracker.getTrackingScore(), 0.0, 1.0))
             found = score >= self.visible_above
         if found:
-            self._box = xywh_to_xyxy(box)
+            x, y, width, height = box
+            self._box = np.array((x, y, x + width, y + height), np.float64)
         return Observation(self._box, score, bool(found))
 
 

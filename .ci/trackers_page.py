@@ -1,20 +1,25 @@
-"""Write the table of docs/trackers.md from the cards: `python .ci/trackers_page.py` (`--check` only compares)."""
+"""Write the tables of trackers (docs/trackers.md) and detectors (docs/association.md) from their cards.
+
+`python .ci/trackers_page.py` writes them, `--check` only compares.
+"""
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from vtlab.contracts import Card
 from vtlab.metrics.families import FAMILIES
-from vtlab.registry import TRACKERS
+from vtlab.registry import DETECTORS, TRACKERS
 
-PAGE = Path(__file__).parents[1] / "docs" / "trackers.md"
+DOCS = Path(__file__).parents[1] / "docs"
 TITLES = {**{code: family.short for code, family in FAMILIES.items()}, "multi": "compositions"}
 
 
-def table() -> str:
+def trackers() -> str:
     """The table of trackers in Markdown, one row for the variants of a method."""
     groups: dict[tuple[object, ...], list[Card]] = {}
     for card in sorted(TRACKERS.cards(), key=lambda c: (list(TITLES).index(c.family), c.name)):
@@ -27,34 +32,68 @@ def table() -> str:
 def row(cards: list[Card]) -> str:
     """The row of a method: the names of its variants, and what is said of the first."""
     card = cards[0]
+    names = ", ".join([linked(card), *(c.name for c in cards[1:])])
+    prompts = ", ".join(sorted(k.kind for k in card.accepts)) or " ".join(
+        ["none", *(f"(or {k})" for k in sorted(k.kind for k in card.optional))]
+    )
+    return cells(names, TITLES[card.family], prompts, needs(card), card.licence.split(" (")[0], card.summary)
+
+
+def detectors() -> str:
+    """The table of detectors in Markdown."""
+    lines = ["| detector | gives | needs | licence | what it is |", "|---|---|---|---|---|"]
+    for card in DETECTORS.cards():
+        gives = ", ".join(sorted(card.emits))
+        parameters = inspect.signature(DETECTORS.find(card.name)).parameters.values()
+        given = [p.name for p in parameters if p.default is p.empty and p.kind is p.KEYWORD_ONLY]
+        asked = " ".join(f"`{name}=`" for name in given if name not in card.options)
+        lines.append(cells(linked(card), gives, f"{needs(card)} {asked}".strip(), card.licence, card.summary))
+    return "\n".join(lines)
+
+
+def linked(card: Card) -> str:
+    """A card's name, with the address of its paper or code where there is one."""
     link = card.paper_url or card.code
-    cells = [
-        ", ".join([f"[{card.name}]({link})" if link else card.name, *(c.name for c in cards[1:])]),
-        TITLES[card.family],
-        ", ".join(sorted(k.kind for k in card.accepts))
-        or " ".join(["none", *(f"(or {k})" for k in sorted(k.kind for k in card.optional))]),
-        " ".join(
-            filter(None, [f"`[{card.requires}]`" if card.requires else "", "weights" if card.weights else ""])
-        ),
-        card.licence.split(" (")[0],
-        card.summary,
-    ]
-    return "| " + " | ".join(cell.replace("|", "/") for cell in cells) + " |"
+    return f"[{card.name}]({link})" if link else card.name
 
 
-def updated(text: str) -> str:
-    """The page with a new table."""
-    pattern = r"(<!-- trackers: .*? -->\n).*?(<!-- /trackers -->)"
-    return re.sub(pattern, lambda m: m[1] + table() + "\n" + m[2], text, flags=re.S)
+def needs(card: Card) -> str:
+    """What a part needs: an extra, weights."""
+    return " ".join(
+        filter(None, [f"`[{card.requires}]`" if card.requires else "", "weights" if card.weights else ""])
+    )
+
+
+def cells(*texts: str) -> str:
+    """A row of a table."""
+    return "| " + " | ".join(text.replace("|", "/") for text in texts) + " |"
+
+
+TABLES: dict[str, tuple[str, Callable[[], str]]] = {
+    "trackers": ("trackers.md", trackers),
+    "detectors": ("association.md", detectors),
+}
+"""Mark of a table -> its page in docs, what makes it."""
+
+
+def updated(text: str, mark: str, table: Callable[[], str]) -> str:
+    """The page with a new table between its marks."""
+    pattern = rf"(<!-- {mark}: .*? -->\n).*?(<!-- /{mark} -->)"
+    changed, n = re.subn(pattern, lambda m: m[1] + table() + "\n" + m[2], text, flags=re.S)
+    if n != 1:
+        sys.exit(f"docs: the marks <!-- {mark}: ... --> and <!-- /{mark} --> are not there once")
+    return changed
 
 
 def main() -> None:
-    """Write the table, or with --check compare it."""
-    old = PAGE.read_text(encoding="utf-8")
-    new = updated(old)
-    if "--check" in sys.argv:
-        sys.exit(0 if old == new else "docs/trackers.md is out of date: python .ci/trackers_page.py")
-    PAGE.write_text(new, encoding="utf-8")
+    """Write the tables, or with --check compare them."""
+    for mark, (name, table) in TABLES.items():
+        old = (DOCS / name).read_text(encoding="utf-8")
+        new = updated(old, mark, table)
+        if "--check" in sys.argv and old != new:
+            sys.exit(f"docs/{name} is out of date: python .ci/trackers_page.py")
+        if old != new:
+            (DOCS / name).write_text(new, encoding="utf-8")
 
 
 if __name__ == "__main__":

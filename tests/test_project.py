@@ -53,7 +53,7 @@ def test_constraints_pin_and_name_no_host():
     assert all("==" in line and "://" not in line for line in lines)
 
 
-def test_the_page_of_trackers_is_up_to_date():
+def test_the_tables_of_trackers_and_detectors_are_up_to_date():
     subprocess.run([sys.executable, ROOT / ".ci" / "trackers_page.py", "--check"], check=True, cwd=ROOT)
 
 

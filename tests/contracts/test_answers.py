@@ -327,7 +327,7 @@ def test_a_function_is_a_detector_an_embedder_a_segmenter():
     vectors = make_embedder(describe).embed(IMAGE, BOXES)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-6)
     assert {r.state for r in check_segmenter(see_half)} == {"pass"}
-    assert {r.state for r in check_detector(find_two)} == {"pass"}
+    assert {r.state for r in check_detector(find_two)} == {"pass", "skip"}  # it gives no masks
 
 
 def test_a_function_that_answers_wrongly_is_named():

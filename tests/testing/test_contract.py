@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+
+import numpy as np
 import pytest
 
 from vtlab.errors import RegistryError
@@ -53,6 +56,66 @@ def test_each_fault_is_named_where_it_shows(own):
     assert "no" in why
 
 
+FINDS = """
+import numpy as np, supervision as sv, vtlab
+from vtlab.contracts import Detector
+
+@vtlab.register_detector("finds-{name}", family="detector", summary="For a test."{card})
+class Finds(Detector):
+    def detect(self, frames):
+        return [self.one(np.asarray(image)) for image in frames]
+
+    def one(self, image):
+        height, width = image.shape[:2]
+        box, mask = np.array([[80.0, 49, 120, 207]]), np.zeros((1, height, width), bool)
+        mask[:, 60:200, 90:110] = True
+        if height < 208:
+            return sv.Detections.empty()
+        return {answer}
+"""
+ONE = "class_id=np.array([0]), data={'class_name': np.array(['thing'])}"
+SOUND = f"sv.Detections(box, mask=mask, confidence=np.ones(1), {ONE})"
+
+
+@pytest.mark.filterwarnings("ignore:.*mask of type uint8")  # supervision says it, too
+@pytest.mark.parametrize(
+    ("name", "answer", "fault"),
+    [
+        ("nothing", "sv.Detections.empty()", r"found nothing on 12 frames of .*--video CLIP"),
+        ("unsure", SOUND.replace("confidence=np.ones(1), ", ""), "no confidence. Remedy: ones"),
+        (
+            "elsewhere",
+            SOUND.replace("mask=mask", "mask=mask[:, ::-1, ::-1]"),
+            "the mask of the box .* spans x",
+        ),
+        (
+            "small",
+            SOUND.replace("mask=mask", "mask=mask[:, ::2, ::2]"),
+            r"Remedy: bool of shape \(1, 240, 320\)",
+        ),
+        ("numbers", SOUND.replace("mask=mask", "mask=mask.astype(np.uint8)"), "masks of uint8. Remedy: bool"),
+        ("empty", SOUND.replace("mask=mask", "mask=mask & False"), "has no pixel"),
+        ("silent", SOUND, r"its card says \['boxes'\]. Remedy: emits=\['boxes', 'masks'\]"),
+        ("sound", SOUND, ""),
+    ],
+)
+def test_a_detector_must_find_something_and_its_masks_lie_on_it(tmp_path, name, answer, fault):
+    card = "" if name == "silent" else ", emits={'boxes', 'masks'}"
+    (tmp_path / "mine.py").write_text(FINDS.format(name=name, answer=answer, card=card))
+    wrong = [r.why for r in check_detector(f"{tmp_path / 'mine.py'}:Finds") if r.state == "fail"]
+    if fault:
+        assert any(re.search(fault, why) for why in wrong), wrong
+    else:
+        assert not wrong
+
+
+def test_a_detector_is_asked_on_the_footage_that_is_given():
+    still = np.zeros((3, 240, 320, 3), np.uint8)
+    first = found(check_detector("hog-people", video=still))["finds something where something is to be seen"]
+    assert first[0] == "fail"
+    assert first[1].startswith("found nothing on 3 frames of array")
+
+
 def test_what_can_not_be_asked_is_skipped_and_says_why():
     results = found(check_tracker("transt", weights="nowhere.pth"))
     assert results["tracks a video of one frame"][0] == "fail"
@@ -63,6 +126,11 @@ def test_what_can_not_be_asked_is_skipped_and_says_why():
 
 
 def test_every_kind_of_part_has_a_contract():
-    assert {r.state for r in check_detector("hog-people")} == {"pass"}
+    states = {r.check: r.state for r in check_detector("hog-people")}
+    assert (
+        states.pop("its masks are bool of the image's size, each on its box, and its card says what it gives")
+        == "skip"
+    )
+    assert {*states.values()} == {"pass"}
     assert {r.state for r in check_associator("sort")} == {"pass"}
     assert {r.state for r in check_segmenter("grabcut")} == {"pass"}

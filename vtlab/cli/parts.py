@@ -100,6 +100,12 @@ def check(
     spec: Annotated[str, typer.Argument(help="A name, or path/to/file.py:NAME; of a host its name.")],
     *,
     param: Params = None,
+    video: Annotated[
+        str | None,
+        typer.Option(
+            help="Of a detector: footage with what it finds; the default is a drawn person who walks."
+        ),
+    ] = None,
     url: Annotated[str | None, typer.Option(help="Of a host: address of the server under test.")] = None,
     token: Annotated[str | None, typer.Option(help="Of a host: the server's token.")] = None,
     fake_port: Annotated[int, typer.Option(help="Of a host: port of the fake host; 0 = a free one.")] = 0,
@@ -114,17 +120,22 @@ def check(
 
       vtlab check tracker my_tracker.py:MyTracker
 
+      vtlab check detector my_detector.py:MyDetector --video street.mp4
+
       vtlab check host supervisely --url http://127.0.0.1:8000 --fake-port 8801
     """
     from vtlab.testing import CONTRACTS
     from vtlab.testing.junit import write_junit
 
+    if video is not None and kind != "detector":
+        raise InputError(f"--video is for a detector; the checks of a {kind} have footage of their own.")
     if kind == "host":
         results = _of_host(spec, url, {"token": token, "fake_port": fake_port, **params_of(param)})
     elif kind not in CONTRACTS:
         raise InputError(f"There is no contract of a {kind!r}. Known: {', '.join((*CONTRACTS, 'host'))}.")
     else:
-        results = CONTRACTS[kind].results(spec, **params_of(param))
+        contract = CONTRACTS[kind].on(video=video) if video is not None else CONTRACTS[kind]
+        results = contract.results(spec, **params_of(param))
     if junit is not None:
         write_junit(junit, f"{kind} {spec}", results)
     if as_json:

@@ -88,7 +88,7 @@ class Card:
         family: "sot" (boxes from prompts), "mot" (objects from detections), "vos" (masks) or "points".
         summary: One sentence.
         accepts: Kinds of prompt that it takes; empty for a tracker that needs no prompts.
-        emits: What it gives: "boxes", "masks", "points".
+        emits: What it gives, or may give by the file that it loads: "boxes", "masks", "points".
         paper: Title, venue and year.
         paper_url: Address of the paper.
         code: Address of the official code.
@@ -301,7 +301,20 @@ class Detector(Part, ABC):
 
     @abstractmethod
     def detect(self, frames: Sequence[Image]) -> list[sv.Detections]:
-        """Return the detections of each frame (H, W, 3) RGB: xyxy, confidence, class_id, data['class_name']."""
+        """Return what is found on each frame, one `supervision.Detections` for each in order; `empty()` for nothing.
+
+        Each has, for N things found on an image (H, W, 3) RGB:
+
+        - `xyxy`: (N, 4), x1 <= x2 and y1 <= y2, pixels of that image measured to continuous edges, so that the whole
+          image is (0, 0, W, H).
+        - `confidence`: (N,) in [0, 1]. A detector without scores says 1.0 of all that it finds: associators tell strong
+          detections from weak ones by it, and nothing that such a detector finds is weaker than the rest.
+        - `class_id`: (N,) whole numbers from 0, all 0 where there is one class; `data["class_name"]`: (N,) their names.
+        - `mask`: bool (N, H, W), the pixels of each in the whole image (row, column), or None. Only what the card's
+          `emits` names: "masks" for these, "points" for `data["keypoints"]`.
+        - `data["keypoints"]`: (N, K, 2) xy in pixels, with `data["keypoint_scores"]` (N, K); `data["xyxyxyxy"]`:
+          (N, 4, 2) corners of oriented boxes. Both left out where there are none.
+        """
 
     def detect_frame(self, frame: Frame) -> sv.Detections:
         """Return the detections of one frame of a video; overridden where its index or time matters."""

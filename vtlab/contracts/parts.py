@@ -30,16 +30,16 @@ def detect(detector: Detector, frame: Frame) -> sv.Detections:
 
     Raises:
         AnswerError: It is no `supervision.Detections`; a box that isn't finite or has its corners exchanged; a score
-            outside [0, 1]; columns of another length than the boxes.
+            outside [0, 1]; columns of another length than the boxes; masks of another size than the image.
     """
     found = detector.detect_frame(frame)
-    if fault := detections_fault(found):
+    if fault := detections_fault(found, frame.image.shape[:2]):
         raise _broken("detector", detector, frame.index, fault)
     return found
 
 
-def detections_fault(found: Any) -> str:
-    """What is wrong with an answer of a detector; "" if nothing is."""
+def detections_fault(found: Any, size: tuple[int, ...]) -> str:
+    """What is wrong with an answer of a detector for an image of `size` (height, width); "" if nothing is."""
     import supervision as sv
 
     if not isinstance(found, sv.Detections):
@@ -51,7 +51,7 @@ def detections_fault(found: Any) -> str:
         return f"the box {_first(boxes, (boxes[:, :2] <= boxes[:, 2:]).all(axis=1))}. Remedy: x1 <= x2 and y1 <= y2"
     if not np.isfinite(boxes).all():
         return f"the box {_first(boxes, np.isfinite(boxes).all(axis=1))}. Remedy: finite edges in pixels"
-    return _columns_fault(found, n)
+    return _columns_fault(found, n) or _masks_fault(found.mask, n, size)
 
 
 def _columns_fault(found: sv.Detections, n: int) -> str:
@@ -61,9 +61,7 @@ def _columns_fault(found: sv.Detections, n: int) -> str:
             return f"{name} {brief(values)} for {n} boxes. Remedy: one for each box"
     if scores is not None and n and not ((scores >= 0) & (scores <= 1)).all():
         return f"the score {_first(scores, (scores >= 0) & (scores <= 1))}. Remedy: numbers in [0, 1]"
-    if fault := _shapes_fault(found, n):
-        return fault
-    return _masks_fault(found.mask, n)
+    return _shapes_fault(found, n)
 
 
 def _shapes_fault(found: sv.Detections, n: int) -> str:
@@ -76,12 +74,12 @@ def _shapes_fault(found: sv.Detections, n: int) -> str:
     return ""
 
 
-def _masks_fault(mask: Any, n: int) -> str:
+def _masks_fault(mask: Any, n: int, size: tuple[int, ...]) -> str:
     """What is wrong with the masks of n detections; numbers between 0 and 1 are no masks yet."""
     if not isinstance(mask, np.ndarray):  # none, or supervision's own kinds, which are made of bool
         return ""
-    if mask.ndim != 3 or len(mask) != n:
-        return f"masks {brief(mask)} for {n} boxes. Remedy: bool of shape (N, H, W)"
+    if mask.shape != (n, *size):
+        return f"masks {brief(mask)} for {n} boxes. Remedy: bool of shape {(n, *size)} (boxes, height, width)"
     if mask.dtype.kind not in "bui" and not ((mask == 0) | (mask == 1)).all():
         return f"masks of {mask.dtype} values other than 0 and 1. Remedy: bool, such as probabilities > 0.5"
     return ""

@@ -31,6 +31,7 @@ _ANSWERED = " answered with "
     "callable",
     family="detector",
     summary="A Python function of an image that returns supervision.Detections or boxes (N, 4..6).",
+    emits={"boxes", "masks", "points"},
 )
 class CallableDetector(Detector):
     """Detections by a function.
@@ -38,7 +39,7 @@ class CallableDetector(Detector):
     Args:
         function: Takes an RGB image (H, W, 3) and returns `supervision.Detections` (for instance of a connector
             such as `from_ultralytics` or `from_inference`), or an array (N, 4), (N, 5) or (N, 6) of
-            x1, y1, x2, y2[, confidence[, class number]].
+            x1, y1, x2, y2[, confidence[, class number]]. Without confidence it is 1, without classes all are class 0.
         names: Names of the class numbers; without them classes are called by their number.
         confidence: Lowest confidence that stays.
     """
@@ -74,11 +75,13 @@ class CallableDetector(Detector):
 
         answer = self._function(image)
         found = answer if isinstance(answer, sv.Detections) else self._from_array(answer)
-        ids = found.class_id
-        if ids is not None and "class_name" not in found.data:
-            found = copy.copy(found)
+        found = copy.copy(found)  # the function's own stays as it is
+        if found.confidence is None:
+            found.confidence = np.ones(len(found))
+        ids = found.class_id = np.zeros(len(found), np.int64) if found.class_id is None else found.class_id
+        if "class_name" not in found.data:
             found.data = {**found.data, "class_name": np.array(self._labels(ids), dtype=np.str_)}
-        if found.confidence is not None and len(found) and self._confidence > 0:
+        if len(found) and self._confidence > 0:
             largest = float(found.confidence.max())
             found = cast("sv.Detections", found[found.confidence >= self._confidence])
             found.metadata |= {"largest_score": largest, "confidence": self._confidence}

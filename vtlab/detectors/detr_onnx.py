@@ -50,6 +50,7 @@ _SHARED: dict[str, Any] = {"family": "detector", "licence": "Apache-2.0", "requi
     paper="Robinson et al.: RF-DETR: Neural Architecture Search for Real-Time Detection Transformers, ICLR 2026",
     paper_url="https://arxiv.org/abs/2511.09554",
     code="https://github.com/roboflow/rf-detr",
+    emits={"boxes", "masks"},
     **_SHARED,
 )
 class DetrOnnx(OnnxDetector):

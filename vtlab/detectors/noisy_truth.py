@@ -13,6 +13,7 @@ from vtlab.tracks import Source, Tracks
 
 if TYPE_CHECKING:
     import supervision as sv
+    from numpy.typing import NDArray
 
 
 @register_detector(
@@ -57,9 +58,19 @@ class NoisyTruth(ByFrame):
         extra = int(rng.poisson(self._false)) if len(self._truth) else 0
         model = self._truth.boxes[rng.integers(0, max(len(self._truth), 1), extra)]
         shift = rng.uniform(-1, 1, (extra, 2)) * 2 * (model[:, 2:] - model[:, :2])
-        boxes = np.concatenate([boxes, model + np.tile(shift, 2)])
+        boxes = np.concatenate([boxes, self._on_image(model + np.tile(shift, 2))])
         scores = np.concatenate([scores, rng.uniform(0.1, 0.7, extra)])
         ids = np.concatenate([ids, rng.integers(0, len(self.names), extra)])
         good = np.flatnonzero((boxes[:, 2:] > boxes[:, :2]).all(axis=1))
         order = rng.permutation(good)
         return make_detections(boxes[order], scores[order], ids[order], self.names)
+
+    def _on_image(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """False boxes (N, 4); one that lies off the image, which no detector sees, comes to have its middle on the border."""
+        width, height = self.made_on.width, self.made_on.height
+        if not width or not height:
+            return boxes
+        off = (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] >= [width, height]).any(axis=1)
+        middle = (boxes[:, :2] + boxes[:, 2:]) / 2
+        moved: NDArray[np.float64] = np.clip(middle, 0, [width, height]) - middle
+        return boxes + np.where(off[:, None], np.tile(moved, 2), 0.0)

@@ -37,6 +37,7 @@ _VERSION = 2
     "recorded",
     family="detector",
     summary="Detections that were recorded before in a Parquet file, by frame.",
+    emits={"boxes", "masks", "points"},
 )
 class RecordedDetector(ByFrame):
     """Reads detections back, with the masks, key points, oriented boxes and classes they had.

@@ -31,6 +31,7 @@ TASKS = ("detect", "segment", "pose", "obb")
     code="https://github.com/ultralytics/ultralytics",
     licence="AGPL-3.0",
     requires="ultralytics",
+    emits={"boxes", "masks", "points"},
     notice="The ultralytics package and its weights are AGPL-3.0, and so is what is built on them.",
 )
 class Ultralytics(Detector):

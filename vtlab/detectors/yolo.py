@@ -46,6 +46,7 @@ class Columns(NamedTuple):
     summary="Any YOLOv5, v8 or v11 export in ONNX, with our own decoding: boxes, masks, key points, oriented boxes.",
     licence="Apache-2.0 (vtlab); ultralytics' weights AGPL-3.0",
     requires="onnx",
+    emits={"boxes", "masks", "points"},
     notice="Weights that ultralytics publishes are AGPL-3.0, and so is what is built on them.",
 )
 class YoloOnnx(OnnxDetector):

@@ -41,6 +41,7 @@ WEIGHTS = WeightFile(
     licence="Apache-2.0",
     weights=[WEIGHTS],
     requires="onnx",
+    emits={"boxes", "points"},
 )
 class YuNet(OnnxDetector):
     """Faces; their key points come as `data["keypoints"]` (N, 5, 2), in the order of `POINTS`.

@@ -55,9 +55,16 @@ def check_tracker(spec: Any, **params: Any) -> list[Result]:
     return TRACKER.results(spec, **params)
 
 
-def check_detector(spec: Any, **params: Any) -> list[Result]:
-    """Ask every check of a detector."""
-    return DETECTOR.results(spec, **params)
+def check_detector(spec: Any, *, video: Any = None, **params: Any) -> list[Result]:
+    """Ask every check of a detector.
+
+    Args:
+        spec: A name, `file.py:Class`, a class or a function.
+        video: Footage on which it finds something, as `open_video` takes it (its first frames are asked); None: a scene
+            in which a drawn person walks.
+        params: Parameters of its constructor.
+    """
+    return DETECTOR.on(video=video).results(spec, **params)
 
 
 def check_associator(spec: Any, **params: Any) -> list[Result]:

@@ -12,7 +12,8 @@ import re
 import unittest
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Literal, overload
 
 from vtlab.errors import MissingDependencyError, VtlabError, WeightsError
@@ -84,13 +85,17 @@ class Contract(Sequence[Check]):
     Args:
         part: Makes the part under test from what a caller names and a dictionary of parameters.
         around: Makes of it what each check sees, and puts it away afterwards.
+        checks: Those that it begins with.
     """
 
     def __init__(
-        self, part: Callable[..., Any], around: Callable[[Any], AbstractContextManager[Any]] = nullcontext
+        self,
+        part: Callable[..., Any],
+        around: Callable[[Any], AbstractContextManager[Any]] = nullcontext,
+        checks: Sequence[Check] = (),
     ):
         self._part, self._around = part, around
-        self._checks: list[Check] = []
+        self._checks = list(checks)
 
     def __len__(self) -> int:
         return len(self._checks)
@@ -101,6 +106,11 @@ class Contract(Sequence[Check]):
     def __getitem__(self, index: slice) -> Sequence[Check]: ...
     def __getitem__(self, index: int | slice) -> Check | Sequence[Check]:
         return self._checks[index]
+
+    def on(self, **given: Any) -> Contract:
+        """The same checks with something else given to them, such as `DETECTOR.on(video="street.mp4")`."""
+        part = partial(self._part, **given)
+        return Contract(part, self._around, [replace(check, part=part) for check in self])
 
     def check(self, function: Callable[[Any], None]) -> Callable[[Any], None]:
         """Add a function as a check; its docstring is the sentence."""

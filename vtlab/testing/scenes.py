@@ -22,6 +22,29 @@ def moving_square(
     return video
 
 
+def walking_person(n: int = 12, height: int = 240, width: int = 320) -> NDArray[np.uint8]:
+    """A dark drawn person who walks to the right before a light background: (n, height, width, 3) uint8.
+
+    Drawn so that a detector of people finds it (OpenCV's HOG does, on every frame), and one of whatever moves.
+    """
+    rng = np.random.default_rng(7)
+    light = np.kron(
+        rng.integers(150, 190, (-(-height // 16), -(-width // 16), 3)), np.ones((16, 16, 1))
+    ).astype(np.uint8)
+    video = np.repeat(light[None, :height, :width], n, axis=0)
+    rows, columns = np.ogrid[:height, :width]
+    parts = (  # centre from the person's, half axes, colour: head, trunk, legs
+        (0, 62, 10, 13, (60, 40, 30)),
+        (0, 105, 20, 36, (40, 30, 90)),
+        (-9, 165, 9, 42, (20, 20, 30)),
+        (9, 165, 9, 42, (20, 20, 30)),
+    )
+    for i, image in enumerate(video):
+        for x, y, a, b, colour in parts:
+            image[((columns - 100 - 4 * i - x) / a) ** 2 + ((rows - y) / b) ** 2 <= 1] = colour
+    return video
+
+
 def square_box(i: int, side: int = 24, step: int = 3) -> tuple[float, float, float, float]:
     """The box (xyxy) of `moving_square` on frame i."""
     x, y = 20 + step * i, 16 + step * i // 2

@@ -66,11 +66,11 @@ class NoisyTruth(ByFrame):
         return make_detections(boxes[order], scores[order], ids[order], self.names)
 
     def _on_image(self, boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-        """False boxes (N, 4); one that lies off the image, which no detector sees, comes to have its middle on the border."""
+        """False boxes (N, 4); one off the image, where no detector finds anything, gets its middle onto the border."""
         width, height = self.made_on.width, self.made_on.height
         if not width or not height:
             return boxes
-        off = (boxes[:, 2:] <= 0).any(axis=1) | (boxes[:, :2] >= [width, height]).any(axis=1)
+        off = np.any((boxes[:, 2:] <= 0) | (boxes[:, :2] >= [width, height]), axis=1)
         middle = (boxes[:, :2] + boxes[:, 2:]) / 2
         moved: NDArray[np.float64] = np.clip(middle, 0, [width, height]) - middle
-        return boxes + np.where(off[:, None], np.tile(moved, 2), 0.0)
+        return boxes + np.where(np.asarray(off)[:, None], np.tile(moved, 2), 0.0)

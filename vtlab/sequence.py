@@ -13,6 +13,7 @@ import numpy as np
 from vtlab.errors import InputError, near
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts
 from vtlab.tracks import PointRows, Source, Tracks
+from vtlab.tracks.groups import first_of_each
 from vtlab.video import StreamVideo, Video
 
 
@@ -133,22 +134,30 @@ def first_prompts(truth: Tracks) -> Prompts:
     once; each kind is given on the first frame that has it.
     """
     found: list[Prompt] = []
-    labels, points = truth.labels, truth.points.object_rows()
-    sides = truth.boxes[:, 2:] - truth.boxes[:, :2]
-    boxed = np.logical_and.reduce(np.isfinite(sides) & (sides > 0), axis=1)
-    for object_id, rows in truth.object_rows().items():
-        seen, label = rows[truth.visible[rows]], labels.get(object_id)
-        if (with_box := seen[boxed[seen]]).size:
-            x1, y1, x2, y2 = truth.boxes[with_box[0]].tolist()
-            frame = int(truth.frame[with_box[0]])
-            found.append(BoxPrompt((x1, y1, x2, y2), object_id=object_id, frame=frame, label=label))
-        masks = (
-            (_mask_prompt(truth, int(row), object_id, label) for row in seen) if truth.rle is not None else ()
-        )
+    labels, points, boxes = truth.labels, truth.points.object_rows(), _first_boxes(truth)
+    masked = {} if truth.rle is None else truth.object_rows()
+    for object_id in truth.object_ids.tolist():
+        label = labels.get(object_id)
+        if object_id in boxes:
+            frame, box = boxes[object_id]
+            found.append(BoxPrompt(box, object_id=object_id, frame=frame, label=label))
+        seen = (row for row in masked.get(object_id, ()) if truth.visible[row])
+        masks = (_mask_prompt(truth, int(row), object_id, label) for row in seen)
         found += [p for p in (next((m for m in masks if m is not None), None),) if p is not None]
         if object_id in points:
             found += _point_prompt(truth.points.take(points[object_id]), object_id, label)
     return Prompts(found, source=truth.record.source)
+
+
+def _first_boxes(truth: Tracks) -> dict[int, tuple[int, tuple[float, float, float, float]]]:
+    """Object id -> frame and xyxy of its first visible box with an area, of those that have one."""
+    sides = truth.boxes[:, 2:] - truth.boxes[:, :2]
+    good = (sides > 0) & (sides < np.inf)
+    rows = np.flatnonzero(good[:, 0] & good[:, 1] & truth.visible)
+    ids, first = first_of_each(truth.object_id[rows])
+    first = rows[first]
+    edges = ((x1, y1, x2, y2) for x1, y1, x2, y2 in truth.boxes[first].tolist())
+    return dict(zip(ids.tolist(), zip(truth.frame[first].tolist(), edges, strict=True), strict=True))
 
 
 def _mask_prompt(truth: Tracks, row: int, object_id: int, label: str | None) -> Prompt | None:

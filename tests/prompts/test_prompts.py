@@ -151,6 +151,33 @@ def test_missing_file_says_how_to_make_one(tmp_path):
         Prompts.load(tmp_path / "none.json")
 
 
+@pytest.mark.parametrize(
+    "edges",
+    [
+        (1.0, 2.0, 3.0, 4.0),
+        (1.5, 2.0, 1e308, 1.7e308),
+        (1.0, 2.0, 1.0, 4.0),
+        (1.0, 2.0, float("inf"), 4.0),
+        (float("-inf"), 2.0, float("inf"), 4.0),
+        (1.0, 2.0, float("nan"), 4.0),
+        (1.0, 2.0, 3.0),
+        (1.0, 2.0, 3.0, 4.0, 5.0),
+    ],
+)
+def test_a_box_of_plain_floats_is_the_same_box(edges):
+    """Four floats in a tuple, of which tables make thousands, are taken without an array: with the same answers."""
+
+    def told(given):
+        try:
+            return BoxPrompt(given, object_id=3, frame=2).xyxy
+        except PromptError as error:
+            return str(error).replace("[", "(").replace("]", ")").replace("np.float64", "")
+
+    one, other = told(edges), told(list(edges))
+    assert one == other
+    assert isinstance(one, str) or [*map(type, one)] == [float] * 4
+
+
 def test_rotated_box():
     prompt = BoxPrompt((0, 0, 4, 2), np.pi / 2)
     np.testing.assert_allclose(prompt.box(10, 10), [1, -1, 3, 3], atol=1e-12)

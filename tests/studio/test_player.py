@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import numpy as np
@@ -140,6 +141,37 @@ def test_timeline_has_presence_overlap_and_events():
         (30, "found"),
         (50, "corrected"),
     ]
+
+
+@pytest.mark.parametrize("n", [7, 900])
+def test_timelines_and_events_are_those_of_each_object(n):
+    """All objects at once, as if each were looked at alone; 900 frames share bins."""
+    rng = np.random.default_rng(n)
+    frame, ids = (a.ravel() for a in np.meshgrid(np.arange(n), [3, 8, 10, 99], indexing="ij"))
+    kept = rng.random(len(frame)) < 0.4
+    frame, ids = frame[kept], ids[kept]
+    visible, source = (
+        rng.random(len(frame)) < 0.7,
+        np.where(rng.random(len(frame)) < 0.2, "manual", "tracked"),
+    )
+    tracks = Tracks.of(frame, ids, score=rng.random(len(frame)), visible=visible, source=source.tolist())
+    video = open_video(np.broadcast_to(np.zeros((1, 8, 8, 3), np.uint8), (n, 8, 8, 3)))
+    found = PlayerData(video, {"a": tracks}).info()["timelines"]["a"]
+    bins = min(n, 400)
+    assert [line["id"] for line in found] == tracks.object_ids.tolist()
+    for line in found:
+        mine = tracks.of_object(line["id"])
+        at = mine.frame * bins // n
+        for name, values in (("present", mine.visible), ("score", mine.score)):
+            want = [values[at == b] for b in range(bins)]
+            assert line[name] == [round(v.mean(), 3) if len(v) else None for v in want]
+        seen = mine.frame[mine.visible]
+        lost = [a + 1 for a, b in itertools.pairwise(seen) if b > a + 1]
+        lost += [seen[-1] + 1] if len(seen) and seen[-1] < mine.frame[-1] else []
+        back = [b for a, b in itertools.pairwise(seen) if b > a + 1]
+        hand = [f for k, f in enumerate(mine.frame) if k and mine.source[k] == "manual"]
+        for kind, frames in (("lost", lost), ("found", back), ("corrected", hand)):
+            assert [e["frame"] for e in line["events"] if e["kind"] == kind] == [int(f) for f in frames]
 
 
 def test_the_timeline_is_that_of_the_metric():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from vtlab.errors import FormatError, InputError, TracksError, VtlabWarning
@@ -27,6 +28,18 @@ def test_parquet_and_json_hold_everything(seed, ending, tmp_path):
     np.testing.assert_array_equal(back.points.score, given.points.score)
     assert back.record == given.record
     assert back.step_seconds.tolist() == given.step_seconds.tolist()
+
+
+@pytest.mark.parametrize(
+    "label", [[], [None] * 3, ["dog"] * 3, ["dog", None, "dog"], [None, "", ""], ["a", "b", "c"]]
+)
+def test_a_column_of_one_word_is_text_as_any_other(label, tmp_path):
+    given = Tracks.of(range(len(label)), 1, np.full((len(label), 4), 1.0), label=label)
+    path = given.save(tmp_path / "a.parquet")
+    table = pq.read_table(path)
+    assert {str(table.schema.field(name).type) for name in ("label", "source")} == {"string"}
+    assert table.column("label").to_pylist() == label
+    assert Tracks.load(path).label.tolist() == label
 
 
 def test_the_bytes_are_what_the_ending_says(tmp_path):

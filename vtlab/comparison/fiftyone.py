@@ -16,7 +16,7 @@ from vtlab.files import check_folder, file_names
 from vtlab.metrics.families import FAMILIES
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
-from vtlab.tracks.columns import rows_of_each
+from vtlab.tracks.groups import rows_of_each
 from vtlab.video import write_video
 
 if TYPE_CHECKING:

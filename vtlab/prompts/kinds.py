@@ -61,6 +61,11 @@ def _points(values: ArrayLike, what: str, at_least: int) -> Points:
     return tuple((float(x), float(y)) for x, y in array)
 
 
+def _are_edges(value: Any) -> bool:
+    """Whether these are four finite floats in a tuple, as a table of thousands of boxes has them."""
+    return type(value) is tuple and [*map(type, value)] == [float] * 4 and math.isfinite(sum(value))
+
+
 def _row(values: Any, what: str) -> list[Any]:
     """The values of a list; raises `PromptError` for anything else."""
     if isinstance(values, (str, bytes)) or not isinstance(values, Iterable):
@@ -106,6 +111,8 @@ class Prompt(ABC):
     def __post_init__(self) -> None:
         for name, low in (("object_id", 1), ("frame", 0)):
             value = getattr(self, name)
+            if type(value) is int and low <= value < 2**63:
+                continue
             if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < low:
                 raise PromptError(f"{self}: {name} must be an int of at least {low}, got {value!r}.")
             if value >= 2**63:
@@ -158,13 +165,7 @@ class BoxPrompt(Prompt):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        edges = self.xyxy if isinstance(self.xyxy, Iterable) and not isinstance(self.xyxy, str) else ()
-        flat = [
-            v for edge in edges for v in (edge if isinstance(edge, (list, tuple, np.ndarray)) else (edge,))
-        ]
-        if len(flat) != 4:
-            raise PromptError(f"{self}: expected numbers x1, y1, x2, y2, got {self.xyxy!r}.")
-        (x1, y1), (x2, y2) = _points([flat[:2], flat[2:]], str(self), 2)
+        x1, y1, x2, y2 = self.xyxy if _are_edges(self.xyxy) else self._edges()
         if x2 <= x1 or y2 <= y1:
             raise PromptError(
                 f"{self}: the box {(x1, y1, x2, y2)} has no area. Boxes are xyxy: x1 < x2 and y1 < y2 "
@@ -174,6 +175,17 @@ class BoxPrompt(Prompt):
             raise PromptError(f"{self}: the angle must be finite, got {self.angle!r}.")
         object.__setattr__(self, "xyxy", (x1, y1, x2, y2))
         object.__setattr__(self, "angle", float(self.angle))
+
+    def _edges(self) -> tuple[float, float, float, float]:
+        """The edges from whatever was given: numbers in a list or array, or two pairs."""
+        edges = self.xyxy if isinstance(self.xyxy, Iterable) and not isinstance(self.xyxy, str) else ()
+        flat = [
+            v for edge in edges for v in (edge if isinstance(edge, (list, tuple, np.ndarray)) else (edge,))
+        ]
+        if len(flat) != 4:
+            raise PromptError(f"{self}: expected numbers x1, y1, x2, y2, got {self.xyxy!r}.")
+        (x1, y1), (x2, y2) = _points([flat[:2], flat[2:]], str(self), 2)
+        return x1, y1, x2, y2
 
     def corners(self) -> NDArray[np.float64]:
         """The four corners (4, 2), clockwise from the one that is top left before rotation."""

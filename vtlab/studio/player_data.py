@@ -14,6 +14,7 @@ from vtlab.metrics.evaluation import infer_family
 from vtlab.metrics.families import FAMILIES
 from vtlab.show.draw import colour
 from vtlab.tracks import Tracks
+from vtlab.tracks.groups import grouped
 from vtlab.video import Frame, Video
 
 BINS = 400
@@ -116,15 +117,12 @@ class PlayerData:
         n = len(self.video)
         bins = min(BINS, n)
         events, judged = self._events(tracks), self._judged(name, tracks)
-        rows = tracks.object_rows()
-        at = np.empty(
-            len(tracks), np.int64
-        )  # the bin of each row, those of one object after those of another
-        for k, mine in enumerate(rows.values()):
-            at[mine] = k * bins
-        at += np.minimum(tracks.frame * bins // max(n, 1), bins - 1)
-        present, score = (_means(at, values, len(rows), bins) for values in (tracks.visible, tracks.score))
-        own = _presence_events(tracks, rows)
+        ids, order, counts = grouped(tracks.object_id)
+        bin_of = np.arange(n) * bins // max(n, 1)
+        at = bin_of[np.minimum(tracks.frame[order], n - 1)]
+        at += np.repeat(np.arange(len(ids)) * bins, counts)  # bins of one object after those of another
+        present, score = (_means(at, v[order], len(ids), bins) for v in (tracks.visible, tracks.score))
+        own = _presence_events(tracks, order, counts)
         return [
             {
                 "id": object_id,
@@ -135,7 +133,7 @@ class PlayerData:
                     own.get(object_id, []) + events.get(object_id, []), key=lambda e: e["frame"]
                 ),
             }
-            for k, object_id in enumerate(rows)
+            for k, object_id in enumerate(ids.tolist())
         ]
 
     def _judged(self, name: str, tracks: Tracks) -> dict[int, NDArray[np.float64]]:
@@ -208,35 +206,36 @@ def _means(at: NDArray[np.int64], values: NDArray[Any], rows: int, bins: int) ->
     """Mean of the values (N,) in each of (rows x bins) bins that `at` numbers (N,); None where there are none."""
     count = np.bincount(at, minlength=rows * bins)
     total = np.bincount(at, weights=values.astype(float), minlength=rows * bins)
-    found = np.round(total / np.maximum(count, 1), 3).astype(object)
-    found[count == 0] = None
-    return [*found.reshape(rows, bins).tolist()]
+    found: list[Any] = np.round(total / np.maximum(count, 1), 3).reshape(rows, bins).tolist()
+    empty = np.flatnonzero(count == 0)
+    for row, column in zip((empty // bins).tolist(), (empty % bins).tolist(), strict=True):
+        found[row][column] = None
+    return found
 
 
 def _presence_events(
-    tracks: Tracks, rows: Mapping[int, NDArray[np.int64]]
+    tracks: Tracks, order: NDArray[np.int64], counts: NDArray[np.int64]
 ) -> dict[int, list[dict[str, Any]]]:
-    """Where objects are lost and found again, and where a person corrected them, by object."""
+    """Where objects are lost and found again, and where a person corrected them, by object; rows as `grouped` has them."""
     found: dict[int, list[dict[str, Any]]] = {}
 
     def tell(owners: NDArray[np.int64], frames: NDArray[np.int64], kind: str, text: str) -> None:
         for i, f in zip(owners.tolist(), frames.tolist(), strict=True):
             found.setdefault(i, []).append({"frame": f, "kind": kind, "text": text})
 
-    order = np.concatenate([*rows.values(), np.empty(0, np.int64)])
     ids, frame = tracks.object_id[order], tracks.frame[order]
-    first, last = np.diff(ids, prepend=ids[:1] - 1) != 0, np.diff(ids, append=ids[-1:] + 1) != 0
+    last = np.cumsum(counts) - 1
     seen = np.flatnonzero(tracks.visible[order])
     owner, when = ids[seen], frame[seen]
     gaps = np.flatnonzero((np.diff(owner) == 0) & (np.diff(when) > 1))
     tell(owner[gaps], when[gaps] + 1, "lost", "lost")
     tell(owner[gaps], when[gaps + 1], "found", "found again")
     ends = seen[np.diff(owner, append=owner[-1:] + 1) != 0]  # the last row on which each is seen
-    ends = ends[~last[ends]]
+    ends = ends[~np.isin(ends, last)]
     tell(ids[ends], frame[ends] + 1, "lost", "lost")
-    # The first row is where it was prompted.
-    manual = np.flatnonzero((tracks.source[order] == "manual") & ~first)
-    tell(ids[manual], frame[manual], "corrected", "corrected by hand")
+    manual = tracks.source == "manual"
+    manual[order[last - counts + 1]] = False  # the first row is where it was prompted
+    tell(tracks.object_id[manual], tracks.frame[manual], "corrected", "corrected by hand")
     return found
 
 

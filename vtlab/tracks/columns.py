@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import TracksError
 from vtlab.files import values_of
+from vtlab.tracks.groups import each, first_of_each, rows_of_each
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,14 @@ class Text(Column):
         if {*map(type, items)} <= {str, type(None)}:
             return items
         return [None if v is None or (isinstance(v, float) and v != v) else str(v) for v in items]
+
+    def at_rest(self, name: str, column: NDArray[Any]) -> dict[str, Any]:
+        """See `Column`; one word for all rows, as most columns of text have it, is told once."""
+        import pyarrow as pa
+
+        if len(column) and (column == column[:1]).all():
+            return {self.stored(name)[0]: pa.repeat(pa.scalar(column[0], self.arrow()), len(column))}
+        return super().at_rest(name, column)
 
     def from_rest(self, name: str, table: Any) -> Any:
         """See `Column`."""
@@ -273,13 +282,6 @@ def as_column(values: Any, shape: tuple[int, ...] | None, dtype: Any, what: str)
         raise TracksError(f"Tracks: expected {what!r} of shape {shape}, got {array.shape}.") from None
 
 
-def rows_of_each(ids: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
-    """Where each value of `ids` (N,) stands: {value: positions in order}, values ascending."""
-    order = np.argsort(ids, kind="stable")
-    values, first = np.unique(ids[order], return_index=True)
-    return dict(zip(values.tolist(), np.split(order, first[1:]), strict=True)) if len(ids) else {}
-
-
 def positions(index: ArrayLike, n: int) -> NDArray[np.int64]:
     """Positions of rows in a table of `n` rows, given as such or as a mask of bools.
 
@@ -407,19 +409,23 @@ class Columns:
     @property
     def object_ids(self) -> NDArray[np.int64]:
         """Ids of all objects, ascending."""
-        return np.unique(self.object_id)
+        return each(self.object_id)
 
     @property
     def frames(self) -> NDArray[np.int64]:
         """Frames that have a row, ascending."""
-        return np.unique(self.frame)
+        return each(self.frame)
 
     @property
     def labels(self) -> dict[int, str]:
         """Label of each object that has one (its first)."""
-        rows = np.flatnonzero(self.label != np.array(None))
-        ids, first = np.unique(self.object_id[rows], return_index=True)
-        return dict(zip(ids.tolist(), self.label[rows[first]].tolist(), strict=True))
+        ids, first = first_of_each(self.object_id)
+        found = self.label[first].tolist()
+        if None in found and not (self.label == np.array(None)).all():  # a later row may say it
+            rows = np.flatnonzero(self.label != np.array(None))
+            ids, first = first_of_each(self.object_id[rows])
+            found = self.label[rows[first]].tolist()
+        return {i: label for i, label in zip(ids.tolist(), found, strict=True) if label is not None}
 
     def object_rows(self) -> dict[int, NDArray[np.int64]]:
         """Positions of each object's rows in their order, ids ascending; made in one pass over all rows."""

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import TracksError, near
-from vtlab.tracks.columns import as_column, positions, rows_of_each
+from vtlab.tracks.columns import as_column, positions
+from vtlab.tracks.groups import rows_of_each
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from vtlab.errors import FormatError, InputError, VtlabWarning
 from vtlab.formats import write_tracks
 from vtlab.formats.single_object import read_boxes, write_boxes
 from vtlab.metrics import score
+from vtlab.testing.ledger import random_tracks
 from vtlab.tracks import Tracks
 
 GOLDEN = Path(__file__).parent / "metrics/golden"
@@ -51,13 +52,15 @@ def mot_tree(tmp_path):
 def test_the_command_prints_its_table_without_pandas(mot_tree):
     """Loading it took longer than reading, scoring and printing five sequences of MOT17; so in `Tracks.load`."""
     code = (
-        "import sys; from vtlab.cli import main\n"
+        "import sys; from vtlab.cli import main; from vtlab.tracks import Tracks\n"
+        "Tracks.load(sys.argv.pop())\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code\n"
         "heavy = {'pandas', 'scipy', 'torch', 'cv2', 'matplotlib', 'concurrent.futures.process'}\n"
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     words = ["evaluate", "--truth", mot_tree / "gt", "--tracks", mot_tree / "trackers", "--as", "mot17"]
+    words.append(random_tracks(1).save(mot_tree / "all.parquet"))
     done = subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, timeout=120, check=False
     )

@@ -156,7 +156,7 @@ class Text(Column):
         """See `Column`."""
         coded = table.column(self.stored(name)[0]).cast(self.arrow()).combine_chunks().dictionary_encode()
         words = np.array([*coded.dictionary.to_pylist(), None], dtype=object)
-        return Words(words, coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False))
+        return Words(words, values_of(coded.indices, fill=len(words) - 1))
 
     def arrow(self) -> Any:
         """See `Column`."""
@@ -243,11 +243,11 @@ class Polygons(Column):
     def from_rest(self, name: str, table: Any) -> Any:
         """See `Column`."""
         column = table.column(self.stored(name)[0]).combine_chunks()
-        rings, flat = column.values, column.values.values.to_numpy(zero_copy_only=False)
-        begins = rings.offsets.to_numpy()
+        rings, flat = column.values, values_of(column.values.values)
+        begins = values_of(rings.offsets)
         if ((np.diff(begins) < 6) | (np.diff(begins) % 2 != 0)).any():  # before a list is made of them
             raise TracksError(f"Tracks: {name!r} must hold rings of at least 3 finite points (x, y).")
-        ends = column.offsets.to_numpy().tolist()
+        ends = values_of(column.offsets).tolist()
         return [
             [flat[a:b].reshape(-1, 2) for a, b in itertools.pairwise(begins[first : last + 1].tolist())]
             if there

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.errors import FormatError
-from vtlab.files import damage_as, read_parquet, write_whole
+from vtlab.files import damage_as, read_parquet, values_of, write_whole
 from vtlab.tracks.columns import COLUMNS
 from vtlab.tracks.points import PointRows
 
@@ -176,10 +176,9 @@ def _points(table: Any, rows: dict[str, Any]) -> PointRows:
     import pyarrow.compute as pc
 
     def flat(name: str) -> Any:
-        return table.column(f"point_{name}").combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        return values_of(table.column(f"point_{name}").combine_chunks().flatten())
 
-    lengths = pc.fill_null(pc.list_value_length(table.column("point_id")), 0)
-    counts = lengths.to_numpy().astype(np.int64)
+    counts = values_of(pc.list_value_length(table.column("point_id")), fill=0).astype(np.int64)
     return PointRows.of(
         np.repeat(rows["frame"], counts),
         np.repeat(rows["object_id"], counts),

@@ -10,7 +10,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 DEMO_EXTRAS  := notebook,mot
 TEST_EXTRAS  := notebook,mot,torch,onnx,weights,serve,cluster,test
-DOCS_EXTRAS  := notebook,mot,docs
+DOCS_EXTRAS  := notebook,mot,serve,docs
 BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
 .DEFAULT_GOAL := help

@@ -124,7 +124,7 @@ def row(parameter: Any) -> str:
     """One row of a command's table."""
     names = ", ".join(f"`{o}`" for o in parameter.opts if o.startswith("-")) or f"`{parameter.name.upper()}`"
     told = plain(getattr(parameter, "help", None) or "")
-    if parameter.default not in (None, False, (), []) and not callable(parameter.default):
+    if parameter.default not in (None, False, "", (), []) and not callable(parameter.default):
         told += f" Default: `{getattr(parameter.default, 'value', parameter.default)}`."
     return f"| {names} | {told} |".replace("\n", " ")
 

@@ -48,6 +48,15 @@ def test_extras_and_version_are_consistent():
     assert used <= set(project["optional-dependencies"])
 
 
+def test_the_documentation_can_run_every_notebook():
+    """The server alone is neither in the notebooks' extra nor needed elsewhere."""
+    docs = re.search(r"^DOCS_EXTRAS\s*:=\s*(\S+)", (ROOT / "Makefile").read_text(), re.M)[1].split(",")
+    serving = [p for p in (ROOT / "notebooks").glob("*.ipynb") if "vtlab.serve.web" in p.read_text("utf-8")]
+    assert serving
+    assert {"notebook", "serve", "docs"} <= set(docs)
+    assert all("vtlab[serve]" in p.read_text("utf-8") for p in serving)
+
+
 def test_constraints_pin_and_name_no_host():
     lines = (ROOT / "constraints.txt").read_text().splitlines()
     assert all("==" in line and "://" not in line for line in lines)

@@ -16,7 +16,7 @@ from vtlab.trackers.compose.evidence import FEATURES, Evidence
 SPEC = """
 trial: vtlab.experiments.trials:track_and_score
 data:
-  - synthetic: {seed: [0, 1, 2, 3], objects: 2, seconds: 0.3, size: [[160, 96]], difficulty: [easy, hard]}
+  - synthetic: {seed: [0, 1, 2, 3], objects: 2, seconds: 0.3, size: [[160, 96]], difficulty: [still, easy]}
 trackers: [ncc, identity]
 """
 

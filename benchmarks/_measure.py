@@ -208,7 +208,7 @@ def goal(found: Mapping[str, Any]) -> str:
         words.append(f"<= {number(at_most)} {found['unit']}: {'met' if met else 'NOT met'}")
     if ratio is not None:
         each = next((ratios(found, n) for n, v in found["costs"].items() if n != "vtlab" and v), [])
-        state = "peer not installed" if not each else "met" if statistics.median(each) >= ratio else "NOT met"
+        state = "no peer answered" if not each else "met" if statistics.median(each) >= ratio else "NOT met"
         words.append(f">= {ratio:g} x: {state}")
     return "; ".join(words)
 

@@ -136,6 +136,7 @@ def find_passes(
         return
     first = {i: prompts.of(i).frames[0] for i in prompts.object_ids}
     if any(frame > low for frame in first.values()):
+        # Corrections were heard on the way there.
         firsts = Prompts(p for p in prompts if p.frame == first[p.object_id])
         last = high - 1 if whole else firsts.frames[-1]
         yield Pass(firsts, last, low - 1, -1, (*keep(backward=True), _before(first, low)))

@@ -400,6 +400,7 @@ def _flow(dis: Any, before: Array, after: Array, grid: _Grid) -> tuple[Array, Ar
     forth = _remap(forth, x, y)
     error = np.square(back + forth).sum(axis=-1)
     size = np.square(back).sum(axis=-1) + np.square(forth).sum(axis=-1)
+    # Sundaram's bound is 0.01 size + 0.5; wider here, since what lies beyond it fades and isn't cut off.
     return x, y, np.exp(-error / (0.05 * size + 2.0))
 
 
@@ -408,6 +409,7 @@ def _motion_fit(x: Array, y: Array, weights: Array, grid: _Grid) -> Array:
 
     What an object leaves behind has its colours but not its motion.
     """
+    # Every third pixel each way: three numbers are fitted to thousands.
     step = 3
     at = slice(None, None, step), slice(None, None, step)
     height, width = x.shape

@@ -37,6 +37,7 @@ def forget_outputs(session: Any, config: Any, time: int, *, most_prompted: int |
         time: The last frame.
         most_prompted: Prompted frames that are kept of each object, the newest; None = all.
     """
+    # One of the numbers is the prompted frame's, hence the - 1.
     oldest = time + 1 - max(config.num_maskmem - 1, config.max_object_pointers_in_encoder - 1)
     for position, outputs in session.output_dict_per_obj.items():
         recent, prompted = outputs["non_cond_frame_outputs"], outputs["cond_frame_outputs"]
@@ -44,6 +45,7 @@ def forget_outputs(session: Any, config: Any, time: int, *, most_prompted: int |
         if most_prompted is not None:
             outputs["cond_frame_outputs"] = {t: prompted[t] for t in sorted(prompted)[-most_prompted:]}
         for out in (*outputs["cond_frame_outputs"].values(), *outputs["non_cond_frame_outputs"].values()):
+            # Masks take most of the memory, and later frames read their encoding alone.
             out.pop("high_res_masks", None)
             out.pop("pred_masks", None)
         for name in ("point_inputs_per_obj", "mask_inputs_per_obj", "frames_tracked_per_obj"):

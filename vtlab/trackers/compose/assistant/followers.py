@@ -43,6 +43,7 @@ class Followers:
     def start(self, item: Object, frame: Frame, time: float, prompt: Prompt | None = None) -> None:
         """(Re)start an object's follower from its box, or from a person's prompt."""
         if item.follower is None:
+            # The one that was made to see whether it can follow serves the first object.
             item.follower, self._spare = self._spare or self._new(), None
         accepts = item.follower.card.accepts
         if prompt is not None and type(prompt) in accepts:

@@ -60,6 +60,7 @@ class Looker:
             boxes, scores, labels = seen[0]
             by = names * len(boxes)
         kept: list[int] = []
+        # Stable, so that equal scores keep the detectors' order and runs are the same.
         for i in np.argsort(-scores, kind="stable").tolist():
             if not kept or paired_iou(boxes[kept], boxes[i]).max() < self._duplicate:
                 kept.append(i)

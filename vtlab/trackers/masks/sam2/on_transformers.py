@@ -184,6 +184,7 @@ class TransformersMaskTracker(MaskTracker):
             masks = masks_of_logits(list(out.pred_masks[:, 0]), drawn, height, width)
             scores = out.object_score_logits.float().sigmoid().flatten().cpu().numpy().astype(np.float64)
         self._forget()
+        # A logit above 0, SAM 2's rule.
         return MaskAnswer(list(out.object_ids), scores, scores > 0.5, masks=masks)
 
     def _give(self, object_id: int, hint: Hint, height: int, width: int) -> None:
@@ -195,6 +196,7 @@ class TransformersMaskTracker(MaskTracker):
         if hint.mask is not None:
             mask = torch.from_numpy(hint.mask).float()[None, None]
             if hint.mask.shape != (side, side):
+                # Antialiased, or a thin mask falls between the network's pixels.
                 mask = F.interpolate(mask, (side, side), mode="bilinear", align_corners=False, antialias=True)
             session.add_mask_inputs(position, self._time, (mask >= mask.max().clamp(max=0.5)).float())
             return
@@ -212,6 +214,7 @@ class TransformersMaskTracker(MaskTracker):
     def _forget(self) -> None:
         """Remove what the next frame's memory attention can't reach."""
         session = self._session
+        # The library keeps every frame and its features for ever.
         session.processed_frames = {}
         session.cache.clear_all()
         forget_outputs(session, self._network.config, self._time)

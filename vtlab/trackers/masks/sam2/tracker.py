@@ -191,6 +191,7 @@ class SAM2Tracker(MaskTracker):
         from PIL import Image as Pillow
 
         side = self._network.image_size
+        # Pillow's resize in 8 bits, as the package's loader: another one moves logits.
         scaled = np.asarray(Pillow.fromarray(image).resize((side, side)))
         return normalise(torch.from_numpy(scaled / 255.0).permute(2, 0, 1).float().to(self._network.device))
 

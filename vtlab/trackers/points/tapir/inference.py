@@ -77,6 +77,7 @@ class Network:
     def see(self, image: Image) -> list[Grids]:
         """Feature maps of one image at each of `sizes`; computed once for all points."""
         square = resize_frames([image], (self.resolution, self.resolution), "edge").to(self.device)
+        # Every size is made of the same square, as the official code resizes: not of the frame anew.
         values = square / 255.0 * 2.0 - 1.0
         return [
             self.net.encode(
@@ -211,9 +212,11 @@ class OfflineRun:
         for part in chunks(len(ready), self._at_once):
             rows = ready[part]
             with torch.no_grad():
+                # -1 for a query before this window: there its first guess stands.
                 frames = torch.from_numpy(np.maximum(start[rows] - first, -1)).to(self._network.device)
                 queries = self._network.inside(self._figures.xy[rows], self._frame)
                 found, _ = self._network.track(grids, self._queries.of(rows), (frames, queries))
+                # Offline the mean over sizes answers, online the last size: the official protocols.
                 best = average(found)
                 xy[rows] = self._network.outside(best.xy, self._frame)
                 sure[rows] = probability_visible(best).cpu().numpy()
@@ -264,6 +267,7 @@ class OnlineRun:
         if not len(rows):
             return
         self._queries.grow(len(self.figures))
+        # No earlier frames are asked for a new point (`update_query_features` of the live demo).
         self._queries.fill(rows, 0, grids, self._network.inside(self.figures.xy[rows], size))
         empty = self._network.net.empty_state(len(rows), len(self._network.levels) - 1, self._state.inputs)
         if not self._state.inputs.shape[2]:

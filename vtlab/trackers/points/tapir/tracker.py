@@ -135,6 +135,7 @@ class TAPIR(OfflineTracker):
         weights: str | Path | None = None,
         device: str = "auto",
         resolution: int = 256,
+        # A round of refinement reaches 24 frames each way: twelve blocks of two convolutions of three frames.
         window: int = 96,
         overlap: int = 32,
         points_at_once: int = 64,

@@ -18,6 +18,7 @@ import yaml
 
 import vtlab
 from vtlab.cli.app import app
+from vtlab.testing import check_detector, check_tracker
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -86,6 +87,24 @@ def test_code_names_what_there_is(page):
                 if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
                     given = {k.arg for k in node.keywords if k.arg}
                     assert given <= set(parameters), f"{page.name}: {ast.unparse(node)}"
+
+
+def test_the_parts_that_the_guide_adds_are_sound(tmp_path):
+    """Whole examples of a tracker, its test and a detector: each works as it stands, and passes its contract."""
+    tracker, tests, detector = re.findall(r"```python\n(.*?)```", text_of(ROOT / "CONTRIBUTING.md"), re.S)[:3]
+    for name, code in (
+        ("least_squares", tracker),
+        ("dark", detector),
+    ):  # under names that nobody takes who tries them
+        own = code.replace('"least-squares"', '"of-the-guide"').replace('("dark"', '("of-the-guide"')
+        (tmp_path / f"{name}.py").write_text(own, encoding="utf-8")
+    results = check_tracker(f"{tmp_path / 'least_squares.py'}:LeastSquares")
+    results += check_detector(f"{tmp_path / 'dark.py'}:Dark")
+    assert [r for r in results if r.state != "pass"] == []
+    asked: dict[str, Any] = {}
+    exec(tests.replace('"least-squares"', '"of-the-guide"'), asked)  # the tracker is registered by now
+    for test in [value for name, value in asked.items() if name.startswith("test_")]:
+        test()
 
 
 def named_in(holder: Any, name: str) -> Any:

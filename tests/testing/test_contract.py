@@ -116,6 +116,33 @@ def test_a_detector_is_asked_on_the_footage_that_is_given():
     assert first[1].startswith("found nothing on 3 frames of array")
 
 
+LENT = "lent again to a second video, it answers as a new one does"
+PLAIN = "follows in images without colour, and stands images without texture"
+SIZES = "goes on where frames change their size, to less than the target's, or refuses that in an InputError"
+PLACES = "starts on targets of any size and place, or refuses one in a PromptError that says a remedy"
+
+
+@pytest.mark.parametrize(
+    ("name", "step", "check", "fault"),
+    [
+        ("flat", "1 / np.ptp(frame.image); return Observation(self.box)", PLAIN, "divide"),
+        ("grows", "self.n += 1; return Observation(self.box + self.n)", LENT, "boxes"),
+        ("cut", "return Observation(self.box, visible=bool(frame.image[39, 43].sum()))", SIZES, "IndexError"),
+        (
+            "tiny",
+            "return Observation(self.box * (1 if self.box[2] - self.box[0] > 2 else np.nan))",
+            PLACES,
+            "visible",
+        ),
+    ],
+)
+def test_what_a_tracker_must_stand_is_asked_of_a_strangers(own, name, step, check, fault):
+    ask = next(c for c in TRACKER if c.name == check)
+    result = ask.result(own(name, step))
+    assert result.state == "fail"
+    assert fault in result.why
+
+
 def test_what_can_not_be_asked_is_skipped_and_says_why():
     results = found(check_tracker("transt", weights="nowhere.pth"))
     assert results["tracks a video of one frame"][0] == "fail"

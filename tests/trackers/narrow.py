@@ -61,18 +61,24 @@ def network(kind):
 
 def make(monkeypatch, kind, net=None, **options):
     """A tracker of a kind on its narrow network, or on `net`; templates are due every 0.2 s."""
+    cls, params = part(monkeypatch, kind, net, **options)
+    return cls(**params)
+
+
+def part(monkeypatch, kind, net=None, **options):
+    """The class of a kind, whose network is the narrow one from now on, and the parameters that fit it."""
     module = {"transt": transt, "mcitrack": mcitrack, "sutrack": sutrack}.get(kind, mixformer)
     monkeypatch.setattr(module, "load", lambda *_, **__: net or network(kind))
     options = {"device": "cpu", **options}
     if kind == "transt":
-        return transt.TransT(**options)
+        return transt.TransT, options
     options = {"update_every": 0.2, **options}
     if kind == "mcitrack":
-        return mcitrack.MCITrack(**{"memory": 6, **options})
+        return mcitrack.MCITrack, {"memory": 6, **options}
     if kind == "sutrack":
-        return sutrack.SUTrack(**{"update_above": 0.2, "templates": 2, **options})
+        return sutrack.SUTrack, {"update_above": 0.2, "templates": 2, **options}
     options = {"search_factor": 4.5, **options}
-    return mixformer.MixFormer(backbone=kind[:3], online="offline" not in kind, **options)
+    return mixformer.MixFormer, {"backbone": kind[:3], "online": "offline" not in kind, **options}
 
 
 def smooth_frames(n=8):

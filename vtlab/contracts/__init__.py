@@ -11,6 +11,21 @@ The loop (`trackers/loop.py`) does timing, late starts, corrections, direction, 
 when something fails. Frames come in the direction of tracking, so a method never asks which way it goes; durations
 are in seconds and use `abs` of the difference of `frame.timestamp`. Every answer is checked as it comes
 (`contracts/answers.py`): one that breaks the contract ends the run with an error that names it and keeps what came before.
+
+When a tracker refuses, says lost, or warns (`vtlab/testing/odd.py` asks it of every tracker):
+
+- It refuses, by an error of `vtlab.errors` that names value, place and remedy, what a caller can change: a parameter
+  (`InputError`, when it is made), a prompt that it can't start on (`PromptError`, on the prompt's frame), a frame that
+  it can't go on with at all, as one of another size is to masks and flow (`InputError`). Prompts off the frame, kinds
+  of prompts that it doesn't take and frames that are no RGB `uint8` are refused before it sees them.
+- It says lost, `visible=False` with the last box and a low score, of what it can't see: an object that is hidden, has left
+  the frame or looks like its surroundings; a frame without texture or colour, or too small. A picture raises nothing. A
+  tracker without an idea of this says `visible=True` and score 1 throughout.
+- It warns (`VtlabWarning`, naming objects and frame) and says lost where its own works failed: a network that answered NaN,
+  a library that raised. The other objects go on.
+- Whatever else it raises ends the run with a `TrackingError` that keeps the frames before.
+
+`init` forgets all of an earlier video, as instances are lent again (`trackers/pool.py`): the answers are those of a new one.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vtlab.testing import odd as odd  # its checks join those of TRACKER
 from vtlab.testing.associators import ASSOCIATOR
 from vtlab.testing.contract import Check, Contract, NotAsked, Result
 from vtlab.testing.detectors import DETECTOR

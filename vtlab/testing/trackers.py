@@ -29,7 +29,7 @@ from vtlab.tracks import Tracks
 from vtlab.video import open_video
 from vtlab.weights.here import lacking
 
-STOP = 8
+STOP = 6
 """Frames of the scene that most checks track."""
 
 
@@ -43,12 +43,12 @@ class TrackerPart:
 
     def made(self) -> Any:
         """A new tracker; NotAsked where its weights or packages are missing."""
-        self._ready()
+        self.ready()
         return create_tracker(self.spec, **self.params)
 
     def run(self, prompts: Prompts | None = None, video: Any = None, **options: Any) -> Tracks:
         """Track the scene from the first frame's prompt of object 3, unless others are given."""
-        self._ready()
+        self.ready()
         given = self.prompts() if prompts is None else prompts
         footage = moving_square() if video is None else video
         return track(footage, given, self.spec, progress=False, **options, **self.params)
@@ -77,7 +77,8 @@ class TrackerPart:
         if not self.follows_figures:
             raise NotAsked("takes no figures")
 
-    def _ready(self) -> None:
+    def ready(self) -> None:
+        """NotAsked where its weights or packages are missing."""
         if reason := lacking(self.card, self.cls, self.params):
             raise NotAsked(reason)
 
@@ -195,9 +196,9 @@ def _(part: TrackerPart) -> None:
 def _(part: TrackerPart) -> None:
     """tracks backward and in both directions"""
     part.needs_prompts()
-    back = part.run(part.prompts(5), direction="backward")
-    assert back.frames.tolist() == list(range(6))
-    both = part.run(part.prompts(5), direction="both", stop=STOP)
+    back = part.run(part.prompts(3), direction="backward")
+    assert back.frames.tolist() == list(range(4))
+    both = part.run(part.prompts(3), direction="both", stop=STOP)
     assert both.frames.tolist() == list(range(STOP))
 
 

@@ -104,9 +104,18 @@ class LucasKanade(OnlineTracker):
         return self.step(frame, prompts)
 
     def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
-        """Follow all points to this frame; start or correct the prompted figures on it."""
+        """Follow all points to this frame; start or correct the prompted figures on it.
 
+        Raises:
+            InputError: The frame has another size than the one before, so that no pixel says where a point went.
+        """
         gray = frame.grey
+        if self._gray is not None and self._gray.shape != gray.shape:
+            (height, width), (tall, wide) = gray.shape, self._gray.shape
+            raise InputError(
+                f"Frame {frame.index} is {width} x {height} px, the one before was {wide} x {tall}. Remedy: cut the video "
+                "where its size changes, or scale it."
+            )
         self.remove(prompts.object_ids)
         if self._gray is not None and len(self._xy):
             self._follow(self._gray, gray)

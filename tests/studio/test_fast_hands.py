@@ -130,7 +130,7 @@ def test_what_is_drawn_is_seen_before_the_kernel_answers(show, clip):
 
 def test_an_edit_is_of_the_frame_that_was_seen(show, clip):
     made = annotate(clip, autosave=False)
-    hand = slow(Hand(show(made)), 600)
+    hand = slow(Hand(show(made)), 1500)
     hand.page.locator(".vt-annotator").focus()
     hand.page.keyboard.press("ArrowRight")
     fast(hand, ((40, 50), (100, 120)))  # frame 1 is not there yet

@@ -80,6 +80,29 @@ def test_csv_of_points_and_of_odd_texts_comes_back_exactly(tmp_path):
         assert len(Tracks.load(Tracks.empty().save(tmp_path / f"none{ending}"))) == 0
 
 
+INFINITE = [np.inf, -np.inf, np.nan]
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".json", ".csv"])
+def test_values_that_are_infinite_or_missing_come_back_as_they_were(ending, tmp_path):
+    """JSON had null for all three."""
+    wrong = {"time": INFINITE, "velocity": [[v, 1.0] for v in INFINITE]}
+    points = PointRows.of([0, 1, 2], 1, 0, [[v, 1.0] for v in INFINITE])
+    given = Tracks.of([0, 1, 2], 1, np.tile([1.0, 2, 3, 4], (3, 1)), points=points, **wrong)
+    given = given.replace(step_seconds=INFINITE if ending != ".csv" else ())
+    back = Tracks.load(given.save(tmp_path / f"a{ending}"))
+    for a, b in ((given.time, back.time), (given.velocity, back.velocity), (points.xy, back.points.xy)):
+        np.testing.assert_array_equal(a, b)
+    np.testing.assert_array_equal(given.step_seconds, back.step_seconds)
+
+
+def test_a_number_by_another_name_is_told(tmp_path):
+    path = Tracks.of([0], 1, time=[np.inf]).save(tmp_path / "a.json")
+    path.write_text(path.read_text().replace('"Infinity"', '"noon"'))
+    with pytest.raises(FormatError, match="not tracks that Tracks.save wrote"):
+        Tracks.load(path)
+
+
 def test_endings_of_formats(tmp_path):
     given = random_tracks(0)
     with pytest.warns(VtlabWarning, match=r"a.xml: 'cvat' can't hold .*scores"):

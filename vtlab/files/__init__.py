@@ -14,6 +14,7 @@ from vtlab.files.outside import (
     read_parquet,
     read_text,
     read_yaml,
+    told_as_format,
 )
 from vtlab.files.sheets import csv_text, read_csv, read_texts
 from vtlab.files.whole import cache_folder, check_folder, check_place, kept_beside, write_whole
@@ -40,6 +41,7 @@ __all__ = [
     "read_text",
     "read_texts",
     "read_yaml",
+    "told_as_format",
     "unpack",
     "unpacked",
     "values_of",

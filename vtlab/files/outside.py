@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from vtlab.errors import FormatError, VtlabError
+from vtlab.errors import FormatError, InputError, VtlabError
 from vtlab.files.pages import chunks
 
 if TYPE_CHECKING:
@@ -78,6 +78,22 @@ def damage_as(kind: type[VtlabError], where: object, expected: str) -> Iterator[
             raise
         reason = " ".join(str(getattr(error, "strerror", None) or error).split())[:300] or "damaged"
         raise kind(f"{where}: not {expected}, or damaged ({type(error).__name__}: {reason}).") from error
+
+
+@contextlib.contextmanager
+def told_as_format(where: object) -> Iterator[None]:
+    """Turn what tracks, masks and points refuse in a file into a `FormatError` that names it.
+
+    Args:
+        where: The file, and the place within it.
+    """
+    try:
+        yield
+    except FormatError:
+        raise
+    except InputError as error:
+        told = str(error)
+        raise FormatError(told if told.startswith(str(where)) else f"{where}: {told}") from None
 
 
 class BoundedFile(io.BufferedReader):

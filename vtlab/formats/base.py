@@ -100,7 +100,7 @@ class Format(ABC):
         suffix: Ending of a file of results.
         repeats: A tracker may have several results for one sequence, runs that are repetitions.
         package: Python package of an extra that reads and writes it; "" where vtlab does.
-        note: What else a file can't hold, for messages.
+        lone: What a file has of which `plain` is true, for messages; "" where it never is.
     """
 
     name: str
@@ -117,6 +117,7 @@ class Format(ABC):
     suffix: str = ".txt"
     repeats: bool = False
     package: str = ""
+    lone: str = ""
 
     @abstractmethod
     def places(self, root: Path) -> Iterable[Place]:
@@ -176,7 +177,16 @@ class Format(ABC):
 
     @abstractmethod
     def sniff(self, path: Path) -> bool:
-        """Whether `path` looks like this format and no other."""
+        """Whether `path` looks like this format and no other.
+
+        Args:
+            path: A folder at any level above the sequences, or one file, of which only the file itself tells: what lies
+                beside it may be another's. `files` gives the files of both.
+        """
+
+    def plain(self, path: Path) -> bool:
+        """Whether a file alone may be a result of this format; asked where no format's `sniff` knows it."""
+        return False
 
     @abstractmethod
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
@@ -415,41 +425,6 @@ def finite(values: Any, count: int | None = None) -> list[float]:
     if not good or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
         return []
     return [float(v) for v in values] if all(abs(v) < 1e300 for v in values) else []
-
-
-def rate(text: str, where: object, name: str) -> float:
-    """Frames per second in a file; raises `FormatError` for anything else."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = 0.0
-    if not 0 < value < 1e6:
-        raise FormatError(
-            f"{where}: {name} must be a number, got {text[:40]!r} (frames per second, above 0)."
-        )
-    return value
-
-
-def read_ini(path: Path, section: str, numbers: tuple[str, ...] = ()) -> dict[str, str]:
-    """Entries of a section, keys in lower case; {} where there is no such file.
-
-    Raises:
-        FormatError: The section is missing, or one of `numbers` that is there is no whole number.
-    """
-    import configparser
-
-    if not path.is_file():
-        return {}
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(read_text(path))
-        entries = dict(parser[section])
-        for key in numbers:
-            int(entries.get(key, 0))
-    except (configparser.Error, KeyError, ValueError) as error:
-        expected = f" with the numbers {', '.join(numbers)}" if numbers else " of key = value lines"
-        raise FormatError(f"{path}: expected a section [{section}]{expected} ({error}).") from None
-    return entries
 
 
 def one_object(tracks: Tracks, form: Format) -> Tracks:

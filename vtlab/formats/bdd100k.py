@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import FormatError
+from vtlab.files import told_as_format
 from vtlab.formats import json_video as js
 from vtlab.formats.base import MOST_FRAMES, Kind, Place, finite, frame_count, no_frames, open_frames
 from vtlab.prompts import Prompts
@@ -155,7 +156,7 @@ def _read(frames: list[dict[str, Any]], where: str, source: str) -> tuple[Tracks
             label = js.text(entry, "category", here)
             rows.append((n, owner, box, js.score_of(entry, here), label, bool(said.get("occluded"))))
     at, owners, boxes, scores, labels, hidden = zip(*rows, strict=True) if rows else ((),) * 6
-    with js.told_as_format(where):
+    with told_as_format(where):
         tracks = Tracks.of(
             at,
             owners,

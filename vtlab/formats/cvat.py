@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vtlab.files import write_whole
+from vtlab.files import told_as_format, write_whole
 from vtlab.formats.base import (
     FEATURES,
     Format,
@@ -33,7 +33,6 @@ from vtlab.formats.cvat_plan import Plan
 from vtlab.formats.cvat_write import Writer
 from vtlab.formats.cvat_xml import Label, Reader, Task, Track, joint_numbers
 from vtlab.formats.figures import collected, within
-from vtlab.formats.json_video import told_as_format
 from vtlab.formats.opening import labelled
 from vtlab.sequence import Sequence
 from vtlab.tracks import IdMap, Record, Source, Tracks

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError
-from vtlab.files import read_json, write_whole
+from vtlab.files import read_json, told_as_format, write_whole
 from vtlab.formats.base import (
     FEATURES,
     MOST_FRAMES,
@@ -40,7 +40,6 @@ from vtlab.formats.base import (
 from vtlab.formats.borders import ellipse_ring
 from vtlab.formats.dataloop_plan import ASSUMED, RATE, Plan
 from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, released, within
-from vtlab.formats.json_video import told_as_format
 from vtlab.formats.opening import labelled
 from vtlab.formats.supervisely_geometry import from_data, node_numbers
 from vtlab.masks import MAX_PIXELS, encode

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from vtlab.errors import FormatError
 from vtlab.files import damage_as, write_whole
-from vtlab.formats.base import Kind, Loss, Place, frame_count, lost, read_ini, read_text, walk
+from vtlab.formats.base import Kind, Loss, Place, frame_count, lost, read_text, walk
+from vtlab.formats.ini import read_ini
 from vtlab.formats.single_object import SingleObject, add_to_list, hidden, read_flags
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks

@@ -7,11 +7,10 @@ names the file and the entry.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import zlib
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab import masks
-from vtlab.errors import FormatError, InputError
-from vtlab.files import read_json, write_whole
+from vtlab.errors import FormatError
+from vtlab.files import read_json, told_as_format, write_whole
 from vtlab.formats.base import (
     MOST_FRAMES,
     TRUTH,
@@ -347,18 +346,6 @@ def _filled(rings: list[Any], size: tuple[int, int], where: str) -> bytes:
             raise FormatError(f"{where}: expected polygons [x, y, x, y, ...], got {str(ring)[:60]!r}.")
         drawn |= masks.from_polygon(flat, *size)
     return masks.encode(drawn)
-
-
-@contextlib.contextmanager
-def told_as_format(where: object) -> Iterator[None]:
-    """Turn what tracks and masks refuse in a file into a `FormatError` that names it."""
-    try:
-        yield
-    except FormatError:
-        raise
-    except InputError as error:
-        told = str(error)
-        raise FormatError(told if told.startswith(str(where)) else f"{where}: {told}") from None
 
 
 def checked(counts: list[bytes], size: tuple[int, int], name: Callable[[int], str]) -> NDArray[np.bool_]:

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import FormatError, TracksError
-from vtlab.files import damage_as, write_whole
+from vtlab.files import damage_as, told_as_format, write_whole
 from vtlab.formats.base import (
     TRUTH,
     Format,
@@ -36,7 +36,6 @@ from vtlab.formats.base import (
     read_text,
     whole,
 )
-from vtlab.formats.json_video import told_as_format
 from vtlab.formats.ledger import column
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import FormatError
+from vtlab.files import told_as_format
 from vtlab.formats.base import MOST_FRAMES, Kind
 from vtlab.formats.borders import from_percent, from_pivot
 from vtlab.formats.figures import MOST_FIGURES, Figure, collected
-from vtlab.formats.json_video import told_as_format
 from vtlab.formats.label_studio_plan import NUMBERS, between
 from vtlab.tracks import IdMap, Record, Tracks
 

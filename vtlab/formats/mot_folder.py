@@ -25,12 +25,11 @@ from vtlab.formats.base import (
     inside,
     no_frames,
     open_frames,
-    rate,
-    read_ini,
     read_text,
     walk,
     whole,
 )
+from vtlab.formats.ini import rate, read_ini
 from vtlab.tracks import Tracks
 from vtlab.video import Video, image_files, open_video
 
@@ -81,9 +80,11 @@ class MotFolder(Format):
         """Whether the first line of a truth is of this format."""
 
     def sniff(self, path: Path) -> bool:
-        """Whether there is a truth of this kind of text, or this file is one; nothing beside a file is looked at."""
-        alone = path.name == "gt.txt" and path.is_file()
-        truths = [path] if alone else [p.truth for p in self.places(path) if p.truth]
+        """Whether there is a truth of this kind of text; of a file, whether it is one (`gt.txt`)."""
+        if path.is_file():
+            truths = [path] if path.name == "gt.txt" else []
+        else:
+            truths = [p.truth for p in self.places(path) if p.truth is not None]
         lines = read_text(truths[0]).splitlines() if truths else []
         return bool(lines) and self.looks(lines[0])
 

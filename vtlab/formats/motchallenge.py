@@ -15,6 +15,7 @@ Format: Milan et al., "MOT16", arXiv:1603.00831, 2016; Dendorfer et al., "MOT20"
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +26,7 @@ from numpy.typing import NDArray
 from vtlab.errors import FormatError, TracksError
 from vtlab.files import write_whole
 from vtlab.formats.base import Kind as FormatKind
-from vtlab.formats.base import Loss, Place, given, lost
+from vtlab.formats.base import Loss, Place, beginning, given, lost
 from vtlab.formats.mot_folder import MotFolder
 from vtlab.formats.mot_text import Kind, MotRows, read_mot_rows, unit_scores
 from vtlab.prompts import Prompts
@@ -129,6 +130,15 @@ class MotChallenge(MotFolder):
         """Whether a line of truth has commas, or at least six numbers (MOTS has a text in its last cell)."""
         return "," in truth or (len(truth.split()) >= 6 and truth.split()[5].replace(".", "").isdigit())
 
+    def plain(self, path: Path) -> bool:
+        """Whether a text has lines of results and of nothing else: `frame, id, left, top, width, height`, a score, and -1
+        where the place in space would be; a class or a place there may as well be another format's.
+        """
+        if path.suffix != ".txt":
+            return False
+        whole = beginning(path).rpartition(b"\n")[0] or beginning(path)
+        return bool(whole.strip()) and all(map(_is_result, whole.split(b"\n")[:_LOOKED]))
+
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
         """Read a sequence; its prompts are the boxes of the counted pedestrians where they first appear."""
         info = self.info(place, images)
@@ -193,6 +203,8 @@ class MotChallenge(MotFolder):
         return written
 
 
+_LOOKED = 20
+"""Lines of a text alone that tell of which format it is: rows of one frame may be alike by chance, of several hardly."""
 _CLASSED = ("mot16", "mot17", "mot20")
 _RULES = ("mot15", *_CLASSED)
 
@@ -200,6 +212,16 @@ _RULES = ("mot15", *_CLASSED)
 def _rule_of(name: str, classed: bool) -> str:
     """Rule of the benchmark that a sequence is of: by its name, else by whether its truth has classes."""
     return next((y for y in _RULES if y in name.lower()), "mot17" if classed else "mot15")
+
+
+def _is_result(line: bytes) -> bool:
+    """Whether a line is of a result and says no more than a box and a score; an empty one says nothing else."""
+    try:
+        cells = [float(cell) for cell in line.split(b",")] if line.strip() else [1.0] * 6
+    except ValueError:
+        return False
+    counts = len(cells) in (6, 7, 10) and cells[0] >= 1 and all(map(math.isfinite, cells))
+    return counts and cells[0].is_integer() and cells[1].is_integer() and {*cells[7:]} <= {-1.0}
 
 
 def _place(path: str | Path) -> Path:
@@ -225,6 +247,7 @@ FORMAT = MotChallenge(
     rules={"mot": "", **{rule: rule for rule in _RULES}, "dancetrack": "mot17", "sportsmot": "mot17"},
     pixel_base=1,
     frame_base=1,
+    lone="6, 7 or 10 numbers between commas, the last three of ten -1",
     holds=frozenset({"boxes", "objects", "ids", "hidden", "gaps", "flags", "labels", "size", "overlap"}),
     results=frozenset({"boxes", "objects", "ids", "gaps", "flags", "scores", "overlap"}),
 )

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError
+from vtlab.files import told_as_format
 from vtlab.formats.base import Loss, lost
-from vtlab.formats.json_video import told_as_format
 from vtlab.formats.ledger import pointed
 from vtlab.formats.planned import Planned, text_hosts
 from vtlab.tracks import IdMap, PointRows, Record, Tracks

@@ -27,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, TracksError
+from vtlab.files import told_as_format
 from vtlab.formats import json_video as js
 from vtlab.formats.base import MOST_FRAMES, Format, Kind, Loss, Place, Result, finite, frame_count, lost
 from vtlab.formats.ledger import given, pointed
@@ -178,7 +179,7 @@ class _File:
         )
         frame, owner, number = p[:, :3].astype(np.int64).T
         columns: dict[str, Any] = {"attributes": more} if any(more) else {}
-        with js.told_as_format(self.where):
+        with told_as_format(self.where):
             return Tracks.of(
                 [r["frame"] for r in rows],
                 objects,
@@ -254,7 +255,7 @@ class _File:
                 drawn.append([np.array(ring).T])
         if not frames:
             return None
-        with js.told_as_format(self.where):
+        with told_as_format(self.where):
             return Tracks.of(frames, range(1, len(frames) + 1), polygons=drawn, source="manual")
 
 

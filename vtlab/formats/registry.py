@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import FormatError, InputError, TracksError, VtlabWarning, near
-from vtlab.formats.base import FEATURES, Format, Kind, Place, absolute, beginning, options_of
+from vtlab.formats.base import FEATURES, Format, Kind, Place, absolute, options_of
 from vtlab.formats.borders import upright
 from vtlab.registry import load_file
 from vtlab.sequence import Dataset, Sequence
@@ -140,7 +140,8 @@ def open_format(root: str | os.PathLike[str], name: str | Format, **options: Any
 def sniff(path: str | os.PathLike[str]) -> Format:
     """Tell the format of a file or folder by its look: the one that knows it, of all that there are.
 
-    Text of numbers (frame, id, box, ...) that no format knows for its own is MOTChallenge's.
+    Every format is asked whether it knows the place as its own (`Format.sniff`). Where none does and it is a file, each
+    is asked whether the file alone may be a result of its (`Format.plain`), which is the weaker claim.
 
     Raises:
         FormatError: None fits, or several do.
@@ -149,10 +150,14 @@ def sniff(path: str | os.PathLike[str]) -> Format:
     if not where.exists():
         raise FormatError(f"{path}: there is no such file or folder.")
     fitting = [form for form in FORMATS.values() if form.sniff(where)]
-    if not fitting and _is_mot_text(where):
-        fitting = [FORMATS["motchallenge"]]
+    if not fitting and where.is_file():
+        fitting = [form for form in FORMATS.values() if form.plain(where)]
     if len(fitting) != 1:
-        found = f"It could be {', '.join(f.name for f in fitting)}" if fitting else "It looks like none"
+        alone = [f"A file alone is {f.name!r} where it has {f.lone}." for f in FORMATS.values() if f.lone]
+        told = f". {' '.join(alone)}".rstrip(".") if where.is_file() else ""
+        found = (
+            f"It could be {', '.join(f.name for f in fitting)}" if fitting else f"It looks like none{told}"
+        )
         raise FormatError(
             f"{path}: of which format is it? {found}. Name it (layout=..., --from of convert, --as of other commands). "
             f"Known: {', '.join(words())}."
@@ -276,19 +281,6 @@ def by_ending(path: Path) -> Format:
         f"{path}: {path.suffix or 'none'!r} {told}. Remedy: name the format, as in "
         f"tracks.save({path.name!r}, {(fitting or ['cvat'])[0]!r}). Known endings: {known}."
     )
-
-
-def _is_mot_text(path: Path) -> bool:
-    """Whether a file alone, outside a benchmark's folders, is text of multi-object tracking: frame, id, box, ..."""
-    if path.suffix != ".txt" or not path.is_file():
-        return False
-    cells = beginning(path, 1000).split(b"\n", 1)[0].split(b",")
-    try:
-        first = [float(cell) for cell in cells]
-    except ValueError:
-        return False
-    whole = all(number.is_integer() for number in first[:2])
-    return len(first) >= 6 and whole and first[0] >= 1 and bool(np.isfinite(first).all())
 
 
 def _repeated(path: Path, form: Format, repeat: int) -> Path:

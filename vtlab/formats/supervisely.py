@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from vtlab.errors import FormatError
-from vtlab.files import read_json, write_whole
+from vtlab.files import read_json, told_as_format, write_whole
 from vtlab.formats.base import (
     FEATURES,
     MOST_FRAMES,
@@ -31,7 +31,6 @@ from vtlab.formats.base import (
     video_beside,
 )
 from vtlab.formats.figures import MOST_BYTES, MOST_FIGURES, Figure, collected, released, within
-from vtlab.formats.json_video import told_as_format
 from vtlab.formats.opening import labelled
 from vtlab.formats.supervisely_geometry import SHAPES, node_numbers, take
 from vtlab.formats.supervisely_plan import Plan

@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import FormatError, TracksError
+from vtlab.files import told_as_format
 from vtlab.formats import json_video as js
 from vtlab.formats.base import MOST_FRAMES, Kind, Loss, frame_count
 from vtlab.sequence import Sequence
@@ -204,7 +205,7 @@ def _read(
         if isinstance(drawn, dict):
             size = size or js.stated_size(drawn, here)
         encoded.append(js.rle_of(drawn, size, here) if isinstance(drawn, dict) and size is not None else None)
-    with js.told_as_format(where):
+    with told_as_format(where):
         return Tracks.of(
             frames,
             owners,

@@ -42,12 +42,12 @@ from vtlab.formats.base import (
     no_frames,
     one_object,
     open_frames,
-    rate,
     read_text,
     video_beside,
     walk,
     whole,
 )
+from vtlab.formats.ini import rate
 from vtlab.formats.ledger import given, pointed, singles
 from vtlab.formats.single_object import add_to_list
 from vtlab.geometry import polygon_to_box

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from vtlab.errors import FormatError, TracksError
-from vtlab.files import damage_as, read_yaml, write_whole
+from vtlab.files import damage_as, read_yaml, told_as_format, write_whole
 from vtlab.formats import json_video as js
 from vtlab.formats.base import (
     TRUTH,
@@ -255,7 +255,7 @@ def _read(
             boxes.append((min(across), min(down), max(across), max(down)))
             rings.append((xy,) if len(figure) > 2 else None)
     frames, owners, scores, labels = zip(*rows, strict=True) if rows else ((), (), (), ())
-    with js.told_as_format(folder):
+    with told_as_format(folder):
         return Tracks.of(
             frames,
             owners,

@@ -77,7 +77,7 @@ def _write_json(tracks: Tracks, path: Path) -> Path:
         "version": _VERSION,
         "size": tracks.size,
         "record": tracks.meta,
-        "step_seconds": tracks.step_seconds.tolist(),
+        "step_seconds": _numbers(tracks.step_seconds.tolist()),
     }
     columns = {name: _plain(values) for name, values in tracks.columns().items()}
     p = tracks.points
@@ -97,7 +97,7 @@ def _write_json(tracks: Tracks, path: Path) -> Path:
 
 
 def _plain(values: NDArray[Any]) -> list[Any]:
-    """A column as JSON has it: null where there is no value, masks as the text of their counts."""
+    """A column as JSON has it: null where there is no value, the infinite ones by name, masks as text of their counts."""
     if values.dtype != object:
         return _numbers(values.tolist())
     return [_value(value) for value in values]
@@ -138,7 +138,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         "points": found,
         "size": None if size is None else (int(size[0]), int(size[1])),
         "meta": told.get("record") or {},
-        "step_seconds": told.get("step_seconds") or (),
+        "step_seconds": [_number(v) for v in told.get("step_seconds") or ()],
     }
 
 

@@ -12,7 +12,10 @@ from functools import cache
 from pathlib import Path
 from types import ModuleType
 
+import pytest
+
 import vtlab
+from tests.blocked import missing
 
 PROJECT = Path(__file__).parents[1]
 ROOT = PROJECT / "vtlab"
@@ -150,13 +153,19 @@ def test_no_rulers_stand_between_sections():
 
 def test_no_room_has_the_name_of_a_public_verb():
     """A module of that name would replace the function, which is imported when it is first used."""
+    lacking = set()
     for found in pkgutil.walk_packages(vtlab.__path__, "vtlab."):
         if not found.name.endswith("__main__"):
-            importlib.import_module(found.name)
+            try:
+                importlib.import_module(found.name)
+            except ModuleNotFoundError as error:
+                lacking.add(missing(error))
     for public in vtlab.__all__:
         value = getattr(vtlab, public)
         assert not isinstance(value, ModuleType), public
         assert callable(value) or public == "__version__", public
+    if lacking:
+        pytest.skip(f"all rooms but those that need {', '.join(sorted(lacking))}, which isn't installed")
 
 
 def test_the_surface_stays_small():

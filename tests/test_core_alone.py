@@ -99,3 +99,30 @@ def test_the_core_alone(work, tmp_path):
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+SKIPPED = """
+import pytest
+from tests.blocked import imported
+try:
+    imported("benchmarks.vos_options")
+except pytest.skip.Exception as told:
+    assert "needs torch" in str(told), told
+else:
+    raise AssertionError("nothing was skipped")
+try:
+    imported("benchmarks.no_such")
+except ModuleNotFoundError:
+    pass
+"""
+
+
+def test_what_needs_a_missing_package_is_skipped_and_a_fault_is_not():
+    done = subprocess.run(
+        [sys.executable, "-c", without(["torch"]) + SKIPPED],
+        capture_output=True,
+        text=True,
+        cwd=PROJECT,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ import pytest
 import yaml
 
 import vtlab
+from tests.blocked import imported
 from vtlab.registry import TRACKERS
 
 ROOT = Path(__file__).parents[1]
@@ -117,7 +117,7 @@ def test_the_folder_above_a_clone_hides_nothing(tmp_path):
     "name", sorted(p.stem for p in (ROOT / "benchmarks").glob("*.py") if p.stem != "__init__")
 )
 def test_benchmarks_can_be_imported(name):
-    module = importlib.import_module(f"benchmarks.{name}")
+    module = imported(f"benchmarks.{name}")
     assert name.startswith("_") or callable(module.main)
 
 

@@ -23,6 +23,7 @@ from vtlab.metrics import METRICS, score
 from vtlab.metrics.families import find_family
 from vtlab.metrics.rules import MOT
 from vtlab.sequence import Sequence
+from vtlab.testing.columns import sampled
 from vtlab.testing.contract import Contract, NotAsked
 from vtlab.testing.ledger import check_ledger, random_tracks
 from vtlab.tracks import PointRows, Tracks
@@ -119,9 +120,9 @@ def added(tracks: Tracks, feature: str) -> Tracks:
     values: dict[str, Any] = {
         "attributes": [{"colour": "red"}] * n,
         "polygons": [[[5, 5], [20, 5], [5, 20]]] * n,
-    }
+    } | {name: np.ones(n) for name in ("angle", "occluded", "outside", "key", "time")}
     columns: dict[str, Any] = {k: v for k, v in tracks.columns().items() if k != "rle"}
-    columns |= {feature: values.get(feature, np.ones(n))}
+    columns |= {feature: values[feature] if feature in values else sampled(feature, n)}
     rle = None if tracks.rle is None else tracks.rle.tolist()
     return Tracks.of(**columns, masks=rle, points=tracks.points, size=tracks.size)
 

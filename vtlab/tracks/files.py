@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from vtlab.errors import FormatError, TracksError, VtlabWarning
 from vtlab.files import csv_text, damage_as, read_json, read_texts, write_whole
 from vtlab.tracks import parquet
-from vtlab.tracks.columns import COLUMNS, Number
+from vtlab.tracks.columns import COLUMNS, Attributes, Number, Polygons
 from vtlab.tracks.points import PointRows, keys
 
 if TYPE_CHECKING:
@@ -161,10 +161,9 @@ def _number(value: Any) -> Any:
 def _write_csv(tracks: Tracks, path: Path) -> Path:
     """The rows for eyes and spreadsheets; says how many masks are dropped."""
     table = tracks.to_frame()
-    if tracks.polygons is not None:
-        table["polygons"] = [
-            None if rings is None else json.dumps(_value(rings)) for rings in tracks.polygons
-        ]
+    for name, column in tracks.columns().items():
+        if isinstance(COLUMNS[name], Polygons):
+            table[name] = [None if rings is None else json.dumps(_value(rings)) for rings in column]
     if len(tracks.points):
         table["points"] = _points_of_rows(tracks)
     drawn = 0 if tracks.rle is None else sum(counts is not None for counts in tracks.rle)
@@ -240,7 +239,7 @@ def _read_texts(kind: Number, parts: list[list[str]]) -> NDArray[Any]:
 def _text(name: str, text: str) -> Any:
     if not text:
         return None
-    return json.loads(text) if name in ("attributes", "polygons") else text
+    return json.loads(text) if isinstance(COLUMNS[name], Attributes | Polygons) else text
 
 
 _WRITERS: dict[str, Callable[[Tracks, Path], Path]] = {

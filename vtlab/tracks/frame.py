@@ -35,8 +35,8 @@ class FrameTracks:
         points: (M, 2) float64.
         point_visible: (M,) bool.
         point_scores: (M,) float64.
-        columns: Further columns of `Tracks` for this frame, (N,) each: angle, occluded, outside, key, time,
-            attributes, polygons (`vtlab.tracks.columns.EXTRAS`).
+        columns: Further columns of `Tracks` for this frame by name, (N,) each: those of `vtlab.tracks.columns.EXTRAS`,
+            as `vtlab.tracks.columns.Columns` describes them.
     """
 
     object_ids: NDArray[np.int64]

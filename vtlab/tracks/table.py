@@ -81,8 +81,8 @@ class Tracks(Columns):
             record: Provenance; or its entries as a dict in `meta`.
             meta: Entries of the record.
             step_seconds: Wall time of each step.
-            columns: Any other column of `vtlab.tracks.columns.Columns`: label (str or None), source (one of
-                `SOURCES`), velocity, angle, occluded, outside, key, time, attributes, polygons.
+            columns: Any other column of `vtlab.tracks.columns.Columns`, which says what each holds (`source`: one of
+                `SOURCES`).
 
         Raises:
             TracksError: Columns of different lengths or unknown names, an object twice on one frame, a negative
@@ -317,8 +317,9 @@ class Tracks(Columns):
         return settled(replace(kept, record=told), ("frame", "points"))
 
     def to_frame(self) -> pd.DataFrame:
-        """A DataFrame with the columns frame, object_id, label, x1, y1, x2, y2, score, visible, source, and what else
-        there is of vx, vy, angle, occluded, outside, key, time, attributes (as JSON text)."""
+        """A DataFrame with the columns frame, object_id, label, x1, y1, x2, y2, score, visible, source, and the
+        optional ones that there are, in the order of `vtlab.tracks.columns.Columns`: velocities as vx,
+        vy, attributes as JSON text; but for masks and polygons."""
         import pandas as pd
 
         data: dict[str, NDArray[Any]] = {}

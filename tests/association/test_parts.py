@@ -296,3 +296,23 @@ def test_what_is_worth_as_much_as_its_rivals_together_is_left_to_the_solver():
     assert set(zip(*(x.tolist() for x in got), strict=True)) == {(0, 1), (1, 0), (2, 2)}
     got = assign_sparse(rows, columns, np.array([0.9, 0.4, 0.4, 0.3]), (3, 3), 0.2, rule="all")
     assert set(zip(*(x.tolist() for x in got), strict=True)) == {(0, 0), (2, 2)}
+
+
+@pytest.mark.parametrize("drop", [True, False])
+def test_tracks_that_go_on_are_found_from_what_is_known_of_all(drop):
+    """The rows that stay are those by each track's own time and number, however tracks come, are seen and go."""
+    rng, now = np.random.default_rng(0), 0.0
+    life = Lifecycle(lost_seconds=0.5, min_hits=3, drop_tentative=drop)
+    for _ in range(400):
+        now += float(rng.choice([0.04, 0.04, 0.3]))
+        life.misses += 1
+        seen = (rng.random(len(life)) < 0.7).nonzero()[0]
+        life.observe(seen, now)
+        life.number(seen[life.hits[seen] >= 3])
+        gone = (life.last < now - 0.5 - 1e-3) | (drop & (life.id <= 0) & (life.misses > 0))
+        found = life.alive(now)
+        assert (found is None) == (not gone.any())
+        if found is not None:
+            assert found.tolist() == (~gone).nonzero()[0].tolist()
+            life.keep(found)
+        life.add(int(rng.integers(0, 3)), now)

@@ -343,8 +343,7 @@ class KalmanAssociator(Associator):
         if stage.detections == "low":
             if _every(scene.high):
                 return _NO_ROWS
-            chosen = scene.scores > self.recipe.low
-            chosen &= ~scene.high
+            chosen = (scene.scores > self.recipe.low) > scene.high
         else:
             chosen = scene.high if stage.detections == "high" else scene.track_of < 0
         columns = chosen.nonzero()[0]

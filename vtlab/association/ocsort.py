@@ -25,6 +25,8 @@ from vtlab.association.parts.similarity import iou
 from vtlab.association.recipe import Recipe, Stage
 from vtlab.registry import register_associator
 
+_HALF, _UNSEEN = np.array(0.5), np.array(complex(np.nan, np.nan))  # arrays are taken faster than numbers
+
 
 @dataclass(frozen=True, kw_only=True)
 class OcSortSettings(ImageSettings):
@@ -150,7 +152,7 @@ class OcSort(ImageAssociator):
         for back in range(2, self.settings.lookback + 1):
             then = history[:, (self._age - back) % self.settings.lookback]
             np.copyto(previous, then, where=then == then)
-        history[:, self._age % self.settings.lookback] = np.nan
+        history[:, self._age % self.settings.lookback] = _UNSEEN
         self._previous = previous
 
     def _pairs(self, stage: Stage, scene: Scene, rows: Rows, columns: Rows) -> tuple[Array, Array | None]:
@@ -213,8 +215,9 @@ class OcSort(ImageAssociator):
         way = centres - self._previous.take(rows)
         length = np.abs(way)
         length += 1e-6
-        way *= self._life.hits.take(rows) > 1
         way /= length
+        if len(first := (self._life.hits.take(rows) < 2).nonzero()[0]):
+            way[first] = 0.0
         columns["direction"][rows] = way
         columns["history"][:, self._age % self.settings.lookback][rows] = centres
         columns["last"][rows], columns["place"][rows] = boxes, centres
@@ -243,9 +246,14 @@ class OcSort(ImageAssociator):
 
 def _centres(boxes: Array) -> Any:
     """Centres (n,) of boxes (n, 4) as complex numbers x + iy, so that a difference is one operation."""
-    middle = boxes[:, :2] + boxes[:, 2:4]
-    middle *= 0.5
-    return middle.view(complex)[:, 0]
+    if boxes.shape[1] == 4 and boxes.flags.c_contiguous:  # corners as numbers: rows of two take long to add
+        corners = boxes.view(complex)
+        middle = corners[:, 0] + corners[:, 1]
+    else:
+        middle = (boxes[:, :2] + boxes[:, 2:4]).view(complex)[:, 0]
+    halves = middle.view(np.float64)
+    halves *= _HALF
+    return middle
 
 
 def _moved(boxes: Array, affine: Array) -> Array:

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from vtlab.errors import InputError
 
 _TOLERANCE = 1e-3  # seconds; containers round time stamps to milliseconds
+_NONE = np.empty(0, np.int64)
+_ZERO, _ONE = np.zeros((), np.int64), np.ones((), np.int64)  # an array is taken faster than a number
 Rows = NDArray[np.int64]
 
 
@@ -91,6 +93,7 @@ class Lifecycle:
         """Forget all tracks; numbers start at 1."""
         self._set(np.empty((6, 0), np.int64), np.empty((2, 0)))
         self._next_id, self._next_serial = 1, 0
+        self._seen_since = np.inf  # no track was seen last before this time
 
     def _set(self, table: NDArray[np.int64], times: NDArray[np.float64]) -> None:
         self._table, self._times = table, times
@@ -103,10 +106,11 @@ class Lifecycle:
     def observe(self, rows: Rows, now: float, class_ids: NDArray[np.int64] | None = None) -> None:
         """Take note that tracks have a detection on this frame."""
         if not self.drop_tentative:  # otherwise a tentative track has no gaps, and its hits are its streak
-            self.streak[(self.misses > 1).nonzero()[0]] = 0
-            self.streak[rows] += 1
-        self.hits[rows] += 1
-        self.misses[rows] = 0
+            if len(late := (self.misses > 1).nonzero()[0]):
+                self.streak[late] = 0
+            self.streak[rows] += _ONE
+        self.hits[rows] += _ONE
+        self.misses[rows] = _ZERO
         self.last[rows] = now
         if class_ids is not None:
             self.class_id[rows] = class_ids
@@ -137,17 +141,17 @@ class Lifecycle:
 
     def alive(self, now: float) -> NDArray[np.int64] | None:
         """Rows of the tracks that go on, or None when all do."""
-        lost = self.misses.nonzero()[0]  # a few as a rule, and none that is seen now is overdue
-        last, ids, oldest = self.last.take(lost), self.id.take(lost), now - self.lost_seconds - _TOLERANCE
-        if min(last.tolist(), default=now) >= oldest and not (
-            self.drop_tentative and min(ids.tolist(), default=1) <= 0
-        ):
+        oldest = now - self.lost_seconds - _TOLERANCE
+        if self._seen_since < oldest:
+            self._seen_since = min(self.last.tolist(), default=np.inf)
+        # Few tracks are tentative, as a rule; to ask those is less work than to ask all that are lost.
+        failed = (self.id <= 0).nonzero()[0] if self.drop_tentative else _NONE
+        if len(failed):
+            failed = failed[self.misses.take(failed).nonzero()[0]]
+        if self._seen_since >= oldest and not len(failed):
             return None
-        gone = last < oldest
-        if self.drop_tentative:
-            gone |= ids <= 0
-        stays = np.ones(len(self), dtype=bool)
-        stays[lost[gone]] = False
+        stays = self.last >= oldest
+        stays[failed] = False
         return stays.nonzero()[0]
 
     def keep(self, rows: Rows) -> None:
@@ -164,6 +168,7 @@ class Lifecycle:
         if class_ids is not None:
             new[5] = class_ids
         self._next_serial += count
+        self._seen_since = min(self._seen_since, now)
         self._set(
             np.concatenate([self._table, new], axis=1),
             np.concatenate([self._times, np.full((2, count), now)], axis=1),

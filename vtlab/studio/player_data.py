@@ -206,11 +206,12 @@ def _means(at: NDArray[np.int64], values: NDArray[Any], rows: int, bins: int) ->
     """Mean of the values (N,) in each of (rows x bins) bins that `at` numbers (N,); None where there are none."""
     count = np.bincount(at, minlength=rows * bins)
     total = np.bincount(at, weights=values.astype(float), minlength=rows * bins)
-    found: list[Any] = np.round(total / np.maximum(count, 1), 3).reshape(rows, bins).tolist()
-    empty = np.flatnonzero(count == 0)
-    for row, column in zip((empty // bins).tolist(), (empty % bins).tolist(), strict=True):
-        found[row][column] = None
-    return found
+    known, mean = count > 0, np.round(total / np.maximum(count, 1), 3)
+    if known.all():
+        return [*mean.reshape(rows, bins).tolist()]
+    found = np.full(len(mean), None, object)
+    found[known] = mean[known]
+    return [*found.reshape(rows, bins).tolist()]
 
 
 def _presence_events(
@@ -233,9 +234,9 @@ def _presence_events(
     ends = seen[np.diff(owner, append=owner[-1:] + 1) != 0]  # the last row on which each is seen
     ends = ends[~np.isin(ends, last)]
     tell(ids[ends], frame[ends] + 1, "lost", "lost")
-    manual = tracks.source == "manual"
-    manual[order[last - counts + 1]] = False  # the first row is where it was prompted
-    tell(tracks.object_id[manual], tracks.frame[manual], "corrected", "corrected by hand")
+    manual = (tracks.source == "manual")[order]
+    manual[last - counts + 1] = False  # the first row is where it was prompted
+    tell(ids[manual], frame[manual], "corrected", "corrected by hand")
     return found
 
 

@@ -208,7 +208,8 @@ def _means(at: NDArray[np.int64], values: NDArray[Any], rows: int, bins: int) ->
     total = np.bincount(at, weights=values.astype(float), minlength=rows * bins)
     known, mean = count > 0, np.round(total / np.maximum(count, 1), 3)
     if known.all():
-        return [*mean.reshape(rows, bins).tolist()]
+        whole: list[Any] = mean.reshape(rows, bins).tolist()
+        return whole
     found = np.full(len(mean), None, object)
     found[known] = mean[known]
     return [*found.reshape(rows, bins).tolist()]

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import json
 import re
 import shlex
+import subprocess
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -105,6 +108,24 @@ def test_the_parts_that_the_guide_adds_are_sound(tmp_path):
     exec(tests.replace('"least-squares"', '"of-the-guide"'), asked)  # the tracker is registered by now
     for test in [value for name, value in asked.items() if name.startswith("test_")]:
         test()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
+def test_the_parts_that_the_guide_adds_pass_the_linter():
+    tracker, _, detector = re.findall(r"```python\n(.*?)```", text_of(ROOT / "CONTRIBUTING.md"), re.S)[:3]
+    for where, code in (("trackers/boxes/a.py", tracker), ("detectors/a.py", detector)):
+        for ask in (["check"], ["format", "--diff"]):
+            command = [
+                sys.executable,
+                "-m",
+                "ruff",
+                *ask,
+                "--stdin-filename",
+                str(ROOT / "vtlab" / where),
+                "-",
+            ]
+            done = subprocess.run(command, input=code, capture_output=True, text=True, cwd=ROOT, timeout=60)
+            assert done.returncode == 0, done.stdout + done.stderr
 
 
 def named_in(holder: Any, name: str) -> Any:

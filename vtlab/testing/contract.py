@@ -108,7 +108,7 @@ class Contract(Sequence[Check]):
         return self._checks[index]
 
     def on(self, **given: Any) -> Contract:
-        """The same checks with something else given to them, such as `DETECTOR.on(video="street.mp4")`."""
+        """The same checks of parts that are made with something more, such as `DETECTOR.on(video="street.mp4")`."""
         part = partial(self._part, **given)
         return Contract(part, self._around, [replace(check, part=part) for check in self])
 

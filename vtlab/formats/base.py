@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, TracksError, VideoError, VtlabWarning
 from vtlab.formats.ledger import (
@@ -225,7 +226,18 @@ class Format(ABC):
         record = sequence.truth.record
         if not isinstance(sequence.video, StreamVideo):
             record = record.replace(frames=len(sequence))  # the truth may end before the video does
-        return [self.write_tracks(sequence.truth.replace(record=record), path, "truth")]
+        truth = sequence.truth.replace(record=record)
+        if sequence.ignore is not None:
+            return self.write_regions(truth, self.regions(sequence.ignore), path)
+        return [self.write_tracks(truth, path, "truth")]
+
+    def regions(self, ignore: Tracks) -> Tracks:
+        """The ignore regions that truth in this format can hold; none, where it doesn't say."""
+        return ignore.take([])
+
+    def write_regions(self, truth: Tracks, ignore: Tracks, path: Path) -> list[Path]:
+        """Write truth with its ignore regions, which are those that `regions` gives."""
+        return [self.write_tracks(truth, path, "truth")]
 
     def path_of(self, root: Path, sequence: str, tracker: str = "") -> Path:
         """Where a tracker's result, or (without a tracker) the truth of a sequence belongs below `root`."""
@@ -425,6 +437,14 @@ def finite(values: Any, count: int | None = None) -> list[float]:
     if not good or any(isinstance(v, bool) or not isinstance(v, int | float) for v in values):
         return []
     return [float(v) for v in values] if all(abs(v) < 1e300 for v in values) else []
+
+
+def plain_boxes(ignore: Tracks, also: NDArray[np.bool_] | None = None) -> Tracks:
+    """The ignore regions that a box says all of: upright, without a mask or an outline; and those of `also` (N,)."""
+    keep = np.isfinite(ignore.boxes).all(axis=1)
+    keep &= ~given(ignore.rle, len(ignore)) & ~given(ignore.polygons, len(ignore))
+    keep &= True if ignore.angle is None else ignore.angle == 0
+    return ignore.take(keep if also is None else keep | also)
 
 
 def one_object(tracks: Tracks, form: Format) -> Tracks:

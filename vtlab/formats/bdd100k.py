@@ -20,7 +20,16 @@ import numpy as np
 from vtlab.errors import FormatError
 from vtlab.files import told_as_format
 from vtlab.formats import json_video as js
-from vtlab.formats.base import MOST_FRAMES, Kind, Place, finite, frame_count, no_frames, open_frames
+from vtlab.formats.base import (
+    MOST_FRAMES,
+    Kind,
+    Place,
+    finite,
+    frame_count,
+    no_frames,
+    open_frames,
+    plain_boxes,
+)
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts
 from vtlab.tracks import Tracks
@@ -80,17 +89,34 @@ class Bdd100k(js.JsonVideo):
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write the visible boxes of one video; objects without a label are of the category "object"."""
+        return self._write(tracks, path, kind, Tracks.empty())
+
+    def regions(self, ignore: Tracks) -> Tracks:
+        """Upright boxes."""
+        return plain_boxes(ignore)
+
+    def write_regions(self, truth: Tracks, ignore: Tracks, path: Path) -> list[Path]:
+        """Write the truth, and the regions as labels of a crowd."""
+        return [self._write(truth, path, "truth", ignore)]
+
+    def _write(self, tracks: Tracks, path: Path, kind: Kind, ignore: Tracks) -> Path:
         seen = tracks.seen()
         seen = seen.take(np.isfinite(seen.boxes).all(axis=1))
         labels: list[list[dict[str, Any]]] = [[] for _ in range(frame_count(tracks))]
         for row, (frame, box) in enumerate(zip(seen.frame.tolist(), seen.boxes.tolist(), strict=True)):
-            x1, y1, x2, y2 = box
             hidden = seen.occluded is not None and bool(seen.occluded[row])
             entry = {"id": str(int(seen.object_id[row])), "category": seen.label[row] or "object"}
-            entry |= {"box2d": {"x1": x1, "y1": y1, "x2": x2 - 1, "y2": y2 - 1}}
+            entry |= {"box2d": _corners(box)}
             said = dict.fromkeys(("truncated", "crowd", "Crowd"), False) | {"occluded": hidden}
             entry |= {"attributes": said}
             labels[frame].append(entry | ({"score": float(seen.score[row])} if kind == "results" else {}))
+        first = int(tracks.object_id.max(initial=0)) + 1
+        for k, (frame, box) in enumerate(
+            zip(ignore.frame.tolist(), ignore.boxes.tolist(), strict=True), first
+        ):
+            crowd = {"truncated": False, "occluded": False, "crowd": True, "Crowd": True}
+            entry = {"id": str(k), "category": "object", "box2d": _corners(box), "attributes": crowd}
+            labels[frame].append(entry)
         name = path.stem
         return js.write_json(
             path,
@@ -169,6 +195,12 @@ def _read(frames: list[dict[str, Any]], where: str, source: str) -> tuple[Tracks
         when, around = zip(*ignored, strict=True) if ignored else ((), ())
         regions = Tracks.of(when, range(len(when)), np.array(around).reshape(-1, 4), source=source)
     return tracks, regions
+
+
+def _corners(box: list[float]) -> dict[str, float]:
+    """xyxy as inclusive corners."""
+    x1, y1, x2, y2 = box
+    return {"x1": x1, "y1": y1, "x2": x2 - 1, "y2": y2 - 1}
 
 
 def _box(value: Any, where: str) -> list[float]:

@@ -79,9 +79,11 @@ def convert(
             )
         written: list[Path] = []
         losses: list[Loss] = []
-        for (tracker, sequence, repeat, tracks), rows in _rows(reader, root, target, known):
+        for (tracker, sequence, repeat, tracks, ignore), rows in _rows(reader, root, target, known):
             losses += rows
-            files = write_tracks(tracks, out, target, sequence=sequence, tracker=tracker, repeat=repeat)
+            files = write_tracks(
+                tracks, out, target, sequence=sequence, tracker=tracker, repeat=repeat, ignore=ignore
+            )
             if not {*files}.isdisjoint(written):
                 raise FormatError(
                     f"{source}: two of it would be written to {files[0]}. Remedy: rename one of them."
@@ -109,12 +111,13 @@ def _refuse_losses(source: object, refused: list[Loss], target: Format) -> None:
 
 
 class _Found(NamedTuple):
-    """What lies there: tracker ("" of truth), sequence, number of the repetition, tracks."""
+    """What lies there: tracker ("" of truth), sequence, number of the repetition, tracks, ignore regions of truth."""
 
     tracker: str
     sequence: str
     repeat: int
     tracks: Tracks
+    ignore: Tracks | None = None
 
 
 def _rows(
@@ -122,15 +125,14 @@ def _rows(
 ) -> Iterator[tuple[_Found, list[Loss]]]:
     """All that lies there, and what the target can't hold of each; `known`: the sequences, where it is results."""
     kind: Kind = "truth" if known is None else "results"
-    for one, ignored in _truths(reader, root) if known is None else _answers(reader, root, known):
+    for one in _truths(reader, root) if known is None else _answers(reader, root, known):
         found = target.losses(one.tracks, kind)
         found.pop("objects", None)  # each object gets a file of its own
         parts = targets(target, one.tracks, one.sequence)
         if len(parts) > 1:
             found |= renumbered({i: name for name, i in parts if i is not None})
         rows = [*found.values()]
-        if ignored:
-            rows.append(Loss("ignore", ignored, f"{ignored} ignore regions"))
+        rows += _lost_regions(target, one.ignore)
         record = one.tracks.record
         unread = record.extra.get("unread") or {}
         rows += [Loss(what, count, f"{count} values of {what}") for what, count in unread.items()]
@@ -140,16 +142,28 @@ def _rows(
         yield one, [row.within(name) for row in rows]
 
 
-def _truths(reader: Format, root: Path) -> Iterator[tuple[_Found, int]]:
-    """The truth of each sequence, and how many ignore regions there are beside it."""
+def _lost_regions(target: Format, ignore: Tracks | None) -> list[Loss]:
+    """The row of the ignore regions that the target can't hold; a file of one object holds none."""
+    if ignore is None:
+        return []
+    count = len(ignore) - (len(target.regions(ignore)) if "objects" in target.holds else 0)
+    return [Loss("ignore", count, f"{count} ignore regions")] if count else []
+
+
+def _truths(reader: Format, root: Path) -> Iterator[_Found]:
+    """The truth of each sequence, with its ignore regions."""
     for place in reader.find(root).values():
         sequence = reader.read_sequence(place, images=False) if place.truth is not None else None
         if sequence is not None and sequence.truth is not None:
-            ignored = 0 if sequence.ignore is None else len(sequence.ignore)
-            yield _Found("", place.name, 1, sequence.truth), ignored
+            truth = sequence.truth
+            if (
+                sequence.ignore is not None and truth.record.frames is None
+            ):  # regions may lie after the last row
+                truth = truth.replace(record=truth.record.replace(frames=len(sequence)))
+            yield _Found("", place.name, 1, truth, sequence.ignore)
 
 
-def _answers(reader: Format, root: Path, known: Mapping[str, Place]) -> Iterator[tuple[_Found, int]]:
+def _answers(reader: Format, root: Path, known: Mapping[str, Place]) -> Iterator[_Found]:
     """Each result, checked against its sequence where that is known."""
     before: Counter[tuple[str, str]] = Counter()
     for found in _results(reader, root, known):
@@ -164,7 +178,7 @@ def _answers(reader: Format, root: Path, known: Mapping[str, Place]) -> Iterator
         tracks = reader.read_tracks(found.path, sequence)
         if sequence is not None and tracks.record.frames is None:
             tracks = tracks.replace(record=tracks.record.replace(frames=len(sequence)))
-        yield _Found(found.tracker, found.sequence, repeat, tracks), 0
+        yield _Found(found.tracker, found.sequence, repeat, tracks)
 
 
 def _truth_of(reader: Format, root: Path, truth: str | os.PathLike[str] | None) -> dict[str, Place]:

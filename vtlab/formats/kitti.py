@@ -33,6 +33,7 @@ from vtlab.formats.base import (
     lost,
     no_frames,
     open_frames,
+    plain_boxes,
     read_text,
     whole,
 )
@@ -125,6 +126,19 @@ class Kitti(Format):
             lengths = sorted([*known, f"{path.stem} empty 000000 {frame_count(tracks):06d}"])
             write_whole(file, "\n".join(lengths) + "\n")
         return written
+
+    def regions(self, ignore: Tracks) -> Tracks:
+        """Upright boxes."""
+        return plain_boxes(ignore)
+
+    def write_regions(self, truth: Tracks, ignore: Tracks, path: Path) -> list[Path]:
+        """Write the truth, and the regions as lines of `DontCare`."""
+        written = self.write_tracks(truth, path, "truth")
+        lines = [
+            f"{frame} -1 DontCare -1 -1 -10 {' '.join(f'{v:.17g}' for v in box)} {_NONE}\n"
+            for frame, box in zip(ignore.frame.tolist(), ignore.boxes.tolist(), strict=True)
+        ]
+        return [write_whole(written, read_text(written) + "".join(lines))]
 
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
         """See `Format`; every object has a class, and only KITTI's own attributes."""

@@ -112,6 +112,14 @@ class Parquet(Format):
             written.append(sequence.ignore.save(path.with_suffix(_IGNORE)))
         return written
 
+    def regions(self, ignore: Tracks) -> Tracks:
+        """All of them."""
+        return ignore
+
+    def write_regions(self, truth: Tracks, ignore: Tracks, path: Path) -> list[Path]:
+        """Save the truth, and the regions beside it."""
+        return [truth.save(path), ignore.save(path.with_suffix(_IGNORE))]
+
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read what `Tracks.save` wrote."""
         return Tracks.load(path)

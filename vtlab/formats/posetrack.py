@@ -26,10 +26,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError
 from vtlab.files import told_as_format
 from vtlab.formats import json_video as js
-from vtlab.formats.base import MOST_FRAMES, Format, Kind, Loss, Place, Result, finite, frame_count, lost
+from vtlab.formats.base import (
+    MOST_FRAMES,
+    Format,
+    Kind,
+    Loss,
+    Place,
+    Result,
+    finite,
+    frame_count,
+    lost,
+    plain_boxes,
+)
 from vtlab.formats.ledger import given, pointed
 from vtlab.formats.planned import Planned
 from vtlab.prompts import Prompts
@@ -110,18 +121,17 @@ class PoseTrack(js.JsonVideo):
         """Write one sequence; rows without a label are persons."""
         return js.write_json(path, _content(tracks, path.stem, kind))
 
-    def write_sequence(self, sequence: Sequence, path: Path) -> list[Path]:
-        """Write the truth of a sequence with its ignore regions, an outline (or box) of each frame."""
-        if sequence.truth is None:
-            raise TracksError(f"The sequence {sequence.name!r} has no truth to write.")
-        record = sequence.truth.record.replace(frames=len(sequence))
-        content = _content(sequence.truth.replace(record=record), path.stem, "truth")
-        ignored = sequence.ignore
-        for row in range(0 if ignored is None else len(ignored)):
-            image = content["images"][int(ignored.frame[row])]  # type: ignore[union-attr]
-            for ring in _rings(ignored, row):  # type: ignore[arg-type]
-                image["ignore_regions_x"].append(ring[:, 0].tolist())
-                image["ignore_regions_y"].append(ring[:, 1].tolist())
+    def regions(self, ignore: Tracks) -> Tracks:
+        """Outlines and upright boxes; those of a mask alone it can't draw."""
+        return plain_boxes(ignore, given(ignore.polygons, len(ignore)))
+
+    def write_regions(self, truth: Tracks, ignore: Tracks, path: Path) -> list[Path]:
+        """Write the truth with its ignore regions, an outline (or box) of each frame."""
+        content = _content(truth, path.stem, "truth")
+        for row, frame in enumerate(ignore.frame.tolist()):
+            for ring in _rings(ignore, row):
+                content["images"][frame]["ignore_regions_x"].append(ring[:, 0].tolist())
+                content["images"][frame]["ignore_regions_y"].append(ring[:, 1].tolist())
         return [js.write_json(path, content)]
 
 

@@ -194,6 +194,7 @@ def write_tracks(
     sequence: str,
     tracker: str = "",
     repeat: int = 1,
+    ignore: Tracks | None = None,
 ) -> list[Path]:
     """Write tracks where the format called `name` has them below `root`, so that `evaluate` finds them.
 
@@ -205,6 +206,7 @@ def write_tracks(
         tracker: Name of the tracker; "" for truth.
         repeat: Which repetition of the tracker this is, from 1; where the format holds one only, it is called
             `tracker-2`.
+        ignore: Ignore regions of the truth, written with it as far as the format holds them (`Format.regions`).
 
     Returns:
         The files; several where a file holds one object: the targets are then called `sequence-1`, `sequence-2`.
@@ -220,6 +222,9 @@ def write_tracks(
     parts = {
         name: tracks if i is None else tracks.of_object(i) for name, i in targets(form, tracks, sequence)
     }
+    if ignore is not None and len(ignore) and not tracker and "objects" in form.holds:
+        path = form.path_of(Path(root), _plain(sequence), "")
+        return form.write_regions(tracks, form.regions(ignore), path)
     return [
         form.write_tracks(
             part, _repeated(form.path_of(Path(root), _plain(target), owner), form, repeat), kind

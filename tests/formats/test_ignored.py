@@ -1,0 +1,65 @@
+"""Ignore regions go with the truth into every format that can hold them; what it can't hold is said."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from vtlab import formats
+from vtlab.errors import TracksError
+from vtlab.formats import FORMATS
+from vtlab.sequence import Sequence
+from vtlab.tracks import Tracks
+from vtlab.video import open_video
+
+COUNT = 6
+REGIONS = Tracks.of([1, 1, 5], [1, 2, 3], [[1, 2, 9, 8], [20, 2, 30, 8], [5, 5, 9, 9]], source="manual")
+"""Two on one frame, and one after the last row of the truth."""
+MASKED = Tracks.of([2], [4], masks=[np.eye(48, 64, dtype=bool)], size=(48, 64), source="manual")
+
+
+@pytest.fixture
+def written(tmp_path):
+    """A sequence on disk with three regions of boxes, and one that only a mask can say."""
+    video = open_video(np.zeros((COUNT, 48, 64, 3), np.uint8), name="walk")
+    boxes = np.tile([10.0, 5, 20, 30], (4, 1))
+    truth = Tracks.of(np.arange(4), 7, boxes, label="car", source="manual", size=(48, 64))
+    formats.write_sequence(
+        Sequence("walk", video, truth, ignore=Tracks.concat([REGIONS, MASKED])), tmp_path / "in"
+    )
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize(("name", "lost"), [("kitti", 1), ("bdd100k", 1), ("posetrack", 1), ("vtlab", 0)])
+def test_they_come_with_the_truth(name, lost, written, tmp_path):
+    """Kitti's and BDD100K's writers dropped them, and so did a conversion into any format."""
+    done = formats.convert(written, tmp_path / "out", name)
+    assert [row.count for row in done.losses if row.kind == "ignore"] == [lost] * bool(lost)
+    form = FORMATS[name]
+    (place,) = form.find(tmp_path / "out").values()
+    back = form.read_sequence(place, images=False)
+    boxed = back.ignore.take(back.ignore.frame != 2)
+    assert boxed.frame.tolist() == [1, 1, 5]
+    np.testing.assert_allclose(boxed.boxes, REGIONS.boxes)
+    assert len(back.ignore) == 4 - lost
+    assert set(back.truth.frame.tolist()) == {0, 1, 2, 3}
+    assert len(back) == COUNT
+
+
+@pytest.mark.parametrize("name", ["motchallenge", "otb", "cvat"])
+def test_where_they_can_not_go_their_number_is_said(name, written, tmp_path):
+    done = formats.convert(written, tmp_path / "out", name)
+    (row,) = (row for row in done.losses if row.kind == "ignore")
+    assert (row.count, row.told, row.place) == (4, "4 ignore regions", "walk")
+    with pytest.raises(TracksError, match="Lost would be"):
+        formats.convert(written, tmp_path / "strict", name, strict=True)
+
+
+@pytest.mark.parametrize("name", ["kitti", "bdd100k"])
+def test_a_sequence_is_written_with_them(name, tmp_path):
+    video = open_video(np.zeros((COUNT, 48, 64, 3), np.uint8), name="walk")
+    truth = Tracks.of([0], 7, [[10, 5, 20, 30]], label="car", source="manual")
+    formats.write_sequence(Sequence("walk", video, truth, ignore=REGIONS), tmp_path, name)
+    (place,) = FORMATS[name].find(tmp_path).values()
+    back = FORMATS[name].read_sequence(place, images=False).ignore
+    np.testing.assert_allclose(back.boxes, REGIONS.boxes)

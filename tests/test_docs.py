@@ -120,8 +120,14 @@ def test_the_parts_that_the_guide_adds_are_sound(tmp_path):
 
 @pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 def test_the_parts_that_the_guide_adds_pass_the_linter():
-    tracker, _, detector = re.findall(r"```python\n(.*?)```", text_of(ROOT / "CONTRIBUTING.md"), re.S)[:3]
-    for where, code in (("trackers/boxes/a.py", tracker), ("detectors/a.py", detector)):
+    tracker, _, form, detector = re.findall(r"```python\n(.*?)```", text_of(ROOT / "CONTRIBUTING.md"), re.S)[
+        :4
+    ]
+    for where, code in (
+        ("trackers/boxes/a.py", tracker),
+        ("formats/a.py", form),
+        ("detectors/a.py", detector),
+    ):
         for ask in (["check"], ["format", "--diff"]):
             command = [
                 sys.executable,

@@ -12,8 +12,8 @@ from vtlab.tracks import Tracks
 
 BOXES = "1,1,10,20,5,6\n1,2,30,20,5,6\n2,1,11,20,5,6\n"
 RESULTS = "1,1,10,20,5,6,0.9,-1,-1,-1\n2,1,11,20,5,6,0.8,-1,-1,-1\n"
-CLASSED = "1,1,10,20,5,6,1,4,0,1\n2,1,11,20,5,6,1,4,0,1\n"
-"""Lines as VisDrone has them: score, category, truncation, occlusion."""
+CLASSED = "1,1,10,20,5,6,1,44,0.5,7\n2,1,11,20,5,6,1,44,0.5,7\n"
+"""Lines with a class and more of each box, as no format has them."""
 
 
 @pytest.fixture

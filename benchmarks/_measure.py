@@ -26,6 +26,9 @@ PYTHON = HERE.parent / ".venv-bench" / "bin" / "python"
 ROUNDS, FEWEST, SECONDS, LIMIT = 9, 3, 12.0, 120.0
 """Rounds of a row, rounds that are always run, seconds after which no round begins, longest wait for one call of a peer."""
 
+# Where Python may not keep what it compiled, each command that is measured would compile all of it again: nobody's does.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 Cost = Callable[[], float]
 Beside = Cost | str
 """A peer in this process: its cost, or what is said in place of one, such as "not installed"."""

@@ -32,7 +32,7 @@ def with_drones(monkeypatch):
 
 
 def test_a_format_that_knows_its_text_of_numbers_reads_it(tmp_path, with_drones):
-    (tmp_path / "uav1.txt").write_text("1,4,10,10,30,40,1,4,0,0\n2,4,11,10,31,40,1,4,0,0\n")
+    (tmp_path / "uav1.txt").write_text("1,4,10,10,30,40,1,44,0.5,0\n2,4,11,10,31,40,1,44,0.5,0\n")
     assert set(Tracks.load(tmp_path / "uav1.txt").label) == {"drone"}
     (tmp_path / "other.txt").write_text(
         "1,4,10,10,20,30,1,-1,-1,-1\n"

@@ -59,6 +59,7 @@ def test_a_format_of_comma_text_is_asked_before_what_could_read_it(text, tmp_pat
         RESULTS + "3,1,10,20,5,6,0.9,3.5,0,7\n",
         "1,1,10,20,5,6,1,-1,-1,-1,-1\n",
         "1.5,1,10,20,5,6\n",
+        "100.5,40.25,130,42,128,80,99,78\n",
         "0,1,10,20,5,6\n",
         "\n\n",
     ],
@@ -92,3 +93,5 @@ def test_what_lies_beside_a_file_says_nothing_of_it(tmp_path):
     assert FORMATS["motchallenge"].sniff(tmp_path / "all/a")
     for path in ("a/own.txt", "b/gt/gt.txt"):
         assert not FORMATS["motchallenge"].sniff(tmp_path / "all" / path), path
+    (tmp_path / "all/b/gt/gt.txt").write_text("1 2001 2 48 64 PPT1\n")
+    assert formats.sniff(tmp_path / "all/b/gt/gt.txt").name == "mots"

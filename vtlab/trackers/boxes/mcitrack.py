@@ -312,6 +312,6 @@ class MCITrack(NetworkTracker[Followed], Exportable):
             "search_factor": str(SEARCH_FACTOR),
             "templates": f"tokens of {self._config.templates} templates one after the other, the prompt's first",
             "update": "state_*: zeros at first and after a score below "
-            f"{self.keep_state_above:g}, else the last new_state_*; templates from a memory of frames with score > "
-            f"{self.update_above:g}, each {self.update_every:.3g} s",
+            f"{self.keep_state_above:g}, else the last new_state_*; templates from a memory of the last {self.memory} "
+            f"frames with score > {self.update_above:g}, each {self.update_every:.3g} s",
         }

@@ -322,7 +322,9 @@ def test_variants_of_one_network_do_not_run_each_others_files(exported, monkeypa
         WeightsError, match="search_factor is '4.55' there, '4.5' here; update is 'up to 2 .*'up to 3"
     ):
         run_by(folder, "mixformer-cvt-1k")
-    with pytest.raises(WeightsError, match="exported by 'mixformer-cvt'.* of 6.67 s, .* of 1 s, its score times 0.98"):
+    with pytest.raises(
+        WeightsError, match="exported by 'mixformer-cvt'.* of 6.67 s, .* of 1 s, its score times 0.98"
+    ):
         run_by(folder, "mixformer-cvt-got")
     with pytest.raises(WeightsError, match="search_factor is '4.55' there, '4.0' here"):
         run_by(folder, "mixformer-cvt", search_factor=4)

@@ -94,6 +94,7 @@ def make_detections(
     confidence: ArrayLike,
     class_id: ArrayLike,
     names: Sequence[str],
+    mask: NDArray[np.bool_] | None = None,
 ) -> sv.Detections:
     """Detections with class names in `data["class_name"]`.
 
@@ -102,6 +103,7 @@ def make_detections(
         confidence: (N,) in [0, 1].
         class_id: (N,) positions in `names`.
         names: Names of all classes.
+        mask: (N, H, W) pixels of each in the whole image, or None.
 
     Raises:
         InputError: A class has no name.
@@ -119,6 +121,7 @@ def make_detections(
     labels = np.array([names[i] for i in ids.tolist()], dtype=np.str_) if len(ids) else np.empty(0, np.str_)
     return sv.Detections(
         xyxy=boxes,
+        mask=mask,
         confidence=np.asarray(confidence, dtype=np.float64).reshape(-1),
         class_id=ids,
         data={"class_name": labels},

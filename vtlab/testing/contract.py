@@ -142,7 +142,9 @@ def make(registry: Registry, spec: Any, params: Mapping[str, Any]) -> Any:
     for name, parameter in inspect.signature(cls).parameters.items():
         needed = parameter.default is parameter.empty and parameter.kind is parameter.KEYWORD_ONLY
         if needed and name not in known:
-            raise NotAsked(f"needs the parameter {name}")
+            raise NotAsked(
+                f"needs the parameter {name}: give it with --param {name}=VALUE, in Python {name}=..."
+            )
     try:
         return registry.create(spec, **params)
     except (WeightsError, MissingDependencyError) as error:

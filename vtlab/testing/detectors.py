@@ -71,7 +71,8 @@ def _(part: DetectorPart) -> None:
     found = detected(part.made(), part.images())
     assert any(map(len, found)), (
         f"found nothing on {len(found)} frames of {part.where}, so nothing that it finds could be checked. Remedy: "
-        "where it looks for other things, give footage with one (--video CLIP, in Python check_detector(..., video=CLIP))"
+        "defaults that find plain things; where it looks for others, footage with one (--video CLIP, in Python "
+        "check_detector(..., video=CLIP))"
     )
 
 

@@ -426,8 +426,8 @@ class MixFormer(NetworkTracker[_Target], Exportable):
             "box": "centre x, y, width, height as fractions of the crop",
             "templates": "any number of one size, at least 2, the prompt's first (twice at the start); present: true "
             "for each that is there",
-            "update": f"up to {self.online_size} beside the first, the best ({update}) of {self.update_every:.3g} s, its score "
-            f"times {self.score_decay:g} on each frame",
+            "update": f"up to {self.online_size} beside the first, the best ({update}) of {self.update_every:.3g} s, "
+            f"its score times {self.score_decay:g} on each frame",
         }
 
 

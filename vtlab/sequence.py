@@ -12,7 +12,7 @@ import numpy as np
 
 from vtlab.errors import InputError, near
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts
-from vtlab.tracks import PointRows, Source, Tracks
+from vtlab.tracks import IdMap, PointRows, Source, Tracks
 from vtlab.tracks.groups import first_of_each
 from vtlab.video import StreamVideo, Video
 
@@ -125,6 +125,15 @@ class Dataset(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self.root)!r}, {len(self)} sequences)"
+
+
+def from_one(truth: Tracks) -> Tracks:
+    """Truth whose ids prompts can have: where its file counts objects from 0, all are one higher (`Record.id_map`)."""
+    if int(truth.object_id.min(initial=1)) != 0:
+        return truth
+    points = truth.points.replace(object_id=truth.points.object_id + 1)
+    record = truth.record.replace(id_map=IdMap(truth.object_ids.tolist()).entry())
+    return truth.replace(object_id=truth.object_id + 1, points=points, record=record)
 
 
 def first_prompts(truth: Tracks) -> Prompts:

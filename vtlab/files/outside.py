@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from vtlab.errors import FormatError, InputError, VtlabError
 from vtlab.files.pages import chunks
@@ -212,8 +212,9 @@ def read_parquet(path: str | Path, expected: str) -> pa.Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    # One handle for all readers: somebody may put a newer file in place between them.
-    with damage_as(FormatError, path, expected), open(path, "rb") as handle:
+    # One handle for all readers: somebody may put a newer file in place between them. It is pyarrow's own: its threads,
+    # which go on after an error, would need the interpreter for one of Python's and end the process while that one ends.
+    with damage_as(FormatError, path, expected), pa.OSFile(os.fspath(path)) as handle:
         with pq.ParquetFile(handle) as file:
             schema, counted = file.schema_arrow, file.metadata
             _check_rows(path, counted)
@@ -243,7 +244,7 @@ def _check_rows(path: str | Path, counted: Any) -> None:
     _check_bytes(path, max(groups, 8 * counted.num_rows * counted.num_columns))
 
 
-def _check_pages(path: str | Path, handle: BinaryIO) -> None:
+def _check_pages(path: str | Path, handle: pa.OSFile) -> None:
     """Refuse what the pages unpack to; a text in a list counts as the longest that its dictionary can hold."""
     size = listed = 0
     for chunk in chunks(handle):

@@ -11,7 +11,10 @@ from __future__ import annotations
 import mmap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _MOST_DEPTH, _MOST_INDEX = 32, 4 * 2**20
 _TRUE, _FALSE, _BYTE, _DOUBLE, _BINARY, _LIST, _SET, _MAP, _STRUCT = 1, 2, 3, 7, 8, 9, 10, 11, 12
@@ -39,7 +42,7 @@ class Chunk:
     dictionary: int
 
 
-def chunks(file: BinaryIO) -> Iterator[Chunk]:
+def chunks(file: BinaryIO | pa.OSFile) -> Iterator[Chunk]:
     """What the pages of each column of an open file say; raises `ValueError` where they contradict the format."""
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         end = len(data) - _TAIL

@@ -31,7 +31,7 @@ from vtlab.formats.base import (
     plain_boxes,
 )
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 from vtlab.video import image_files
 
@@ -75,6 +75,7 @@ class Bdd100k(js.JsonVideo):
             video = open_frames(_images(path, place.name), place, self.fps)
         else:
             video = no_frames(place, len(frames), None, self.fps)
+        truth = from_one(truth) if images else truth
         prompts = first_prompts(truth) if images else Prompts()
         regions = ignored if len(ignored) else None
         return Sequence(place.name, video, truth, prompts, regions, benchmark=self.rule)

@@ -39,7 +39,7 @@ from vtlab.formats.base import (
 )
 from vtlab.formats.ledger import column
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 from vtlab.video import image_files
 
@@ -80,6 +80,7 @@ class Kitti(Format):
             )
         truth = truth.replace(meta={**truth.meta, "format": self.name, "frames": count})
         video = open_frames(pictures, place, _FPS) if images else no_frames(place, count, None, _FPS)
+        truth = from_one(truth) if images else truth
         prompts = first_prompts(truth) if images else Prompts()
         ignore = ignored if len(ignored) else None
         return Sequence(place.name, video, truth, prompts, ignore, benchmark=self.rule)

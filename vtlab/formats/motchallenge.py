@@ -30,7 +30,7 @@ from vtlab.formats.base import Loss, Place, beginning, given, lost
 from vtlab.formats.mot_folder import MotFolder
 from vtlab.formats.mot_text import Kind, MotRows, read_mot_rows, unit_scores
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 
 CLASSES: dict[int, str] = {
@@ -160,6 +160,7 @@ class MotChallenge(MotFolder):
                     "column 9; this file has none. Use --as mot15."
                 )
             if images:
+                truth = from_one(truth)
                 target = np.array([label in (None, "pedestrian") for label in truth.label], dtype=bool)
                 prompts = first_prompts(truth.take((truth.score > 0) & target))
         rule = self.rule or _rule_of(place.name, False)

@@ -42,7 +42,7 @@ from vtlab.formats.base import (
     whole,
 )
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 from vtlab.video import image_files, is_leftover
 
@@ -97,6 +97,7 @@ class Yolo(Format):
         meta["categories"] = {str(n): name for n, name in names.items()}
         truth = truth.replace(meta=meta)
         video = no_frames(place, count, size) if video is None else video
+        truth = from_one(truth) if images else truth
         prompts = first_prompts(truth) if images else Prompts()
         return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
 

@@ -103,7 +103,7 @@ def test_the_parts_that_the_guide_adds_are_sound(tmp_path):
         ("least_squares", tracker),
         ("dark", detector),
     ):  # under names that nobody takes who tries them
-        own = code.replace('"least-squares"', '"of-the-guide"').replace('("dark"', '("of-the-guide"')
+        own = code.replace('"least-squares"', '"of-the-guide"').replace('"dark"', '"of-the-guide"')
         (tmp_path / f"{name}.py").write_text(own, encoding="utf-8")
     results = check_tracker(f"{tmp_path / 'least_squares.py'}:LeastSquares")
     results += check_detector(f"{tmp_path / 'dark.py'}:Dark")

@@ -119,7 +119,7 @@ def test_a_detector_is_asked_on_the_footage_that_is_given():
 
 
 LENT = "lent again to a second video, it answers as a new one does"
-PLAIN = "follows in images without colour, and stands images without texture"
+PLAIN = "stands images without colour, and without texture"
 SIZES = "goes on where frames change their size, to less than the target's, or refuses that in an InputError"
 PLACES = "starts on targets of any size and place, or refuses one in a PromptError that says a remedy"
 

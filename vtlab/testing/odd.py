@@ -46,8 +46,9 @@ def of_boxes(part: TrackerPart) -> Any:
     return made
 
 
-def sound(answer: FrameTracks, what: str) -> None:
+def sound(answer: FrameTracks | None, what: str) -> None:
     """The answer of one object has a score in [0, 1] and, where it is visible, a box of finite numbers."""
+    assert answer is not None, f"{what}: no answer"
     assert len(answer.object_ids) == 1, f"{what}: {len(answer.object_ids)} answers for one object"
     assert ((answer.scores >= 0) & (answer.scores <= 1)).all(), f"{what}: the score {answer.scores[0]}"
     box = answer.boxes[0]
@@ -55,13 +56,17 @@ def sound(answer: FrameTracks, what: str) -> None:
     assert whole or not answer.visible[0], f"{what}: visible, with the box {box.tolist()}"
 
 
-def answered(ask: Callable[[], FrameTracks], error: type[Exception], word: str) -> FrameTracks | None:
-    """The answer, or None where it is refused by an error of this class, whose message must hold the word."""
+def answered(
+    ask: Callable[[], FrameTracks], what: str, error: type[Exception] | tuple[()] = (), word: str = ""
+) -> FrameTracks | None:
+    """The answer to `what`, or None where it is refused by an error of this class, whose message must hold the word."""
     try:
         return ask()
     except error as refusal:
         message = str(refusal)
-    assert word in message, f"{error.__name__} without {word!r} in its message: {message}"
+    except Exception as fault:
+        raise AssertionError(f"{what}: {type(fault).__name__}: {fault}") from fault
+    assert word in message, f"{what}: refused without {word!r} in the message: {message}"
     return None
 
 
@@ -76,15 +81,15 @@ def _(part: TrackerPart) -> None:
     frames = frames_of(moving_square(3))
     for name, box in ODD.items():
         tracker = of_boxes(part)
-        start = partial(tracker.init, frames[0], Prompts(BoxPrompt(box)))
-        if (answer := answered(start, PromptError, "Remedy")) is None:
+        start, what = partial(tracker.init, frames[0], Prompts(BoxPrompt(box))), f"a target {name}, {box}"
+        if (answer := answered(start, what, PromptError, "Remedy")) is None:
             continue
         if part.card.family == "sot":  # a mask ends at the frame's edge
             np.testing.assert_allclose(
                 answer.boxes[0], box, atol=1e-6, err_msg=f"{name}: not the prompt's box"
             )
         for frame in frames[1:]:
-            sound(tracker.step(frame), f"a target {name}")
+            sound(answered(partial(tracker.step, frame), what), what)
         tracker.close()
 
 
@@ -99,22 +104,23 @@ def _(part: TrackerPart) -> None:
         warnings.simplefilter("ignore", VtlabWarning)  # it may say that it fails there
         for frame in frames[1:]:
             size = f"{frame.image.shape[1]} x {frame.image.shape[0]}"
-            if (answer := answered(partial(tracker.step, frame), InputError, size)) is None:
+            what = f"a frame of {size} px"
+            if (answer := answered(partial(tracker.step, frame), what, InputError, size)) is None:
                 break
-            sound(answer, f"a frame of {size} px")
+            sound(answer, what)
     tracker.close()
 
 
 @TRACKER.check
 def _(part: TrackerPart) -> None:
-    """follows in images without colour, and stands images without texture"""
+    """stands images without colour, and without texture"""
     grey = np.repeat(moving_square(3)[..., 1:2], 3, axis=3)
     for what, images in (("grey images", grey), ("images of one colour", np.full_like(grey, 90))):
         tracker = of_boxes(part)
         frames = frames_of(images)
         tracker.init(frames[0], Prompts(BoxPrompt((20, 16, 44, 40))))
         for frame in frames[1:]:
-            sound(tracker.step(frame), what)
+            sound(answered(partial(tracker.step, frame), what), what)
         tracker.close()
 
 

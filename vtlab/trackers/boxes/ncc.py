@@ -66,9 +66,8 @@ class NCC(SingleObjectTracker):
         # A flat patch of the frame has no variance to divide by.
         response[~np.isfinite(response)] = 0.0
         row, column = np.unravel_index(int(response.argmax()), response.shape)
-        # Of a flat template correlation says nothing: whatever OpenCV answers, it is lost and stays where it was.
-        score = 0.0 if self._flat() else float(np.clip(response[row, column], 0.0, 1.0))
-        seen = score >= self.visible_above and not self._flat()
+        score = float(np.clip(response[row, column], 0.0, 1.0))
+        seen = score >= self.visible_above or self._flat()
         if seen:
             self._corner = origin + np.array([column, row])
         self._lost = 0 if seen else self._lost + 1
@@ -76,7 +75,7 @@ class NCC(SingleObjectTracker):
         return Observation(np.concatenate([top_left, top_left + self._size]), score, seen)
 
     def _flat(self) -> bool:
-        return bool(np.ptp(self._template) == 0)
+        return bool(np.ptp(self._template) == 0)  # no texture: correlation says nothing
 
     def _window(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         height, width = image.shape

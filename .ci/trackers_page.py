@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import sys
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from pathlib import Path
 
 from vtlab.contracts import Card
 from vtlab.metrics.families import FAMILIES
-from vtlab.registry import DETECTORS, TRACKERS
+from vtlab.registry import DETECTORS, TRACKERS, needed
 
 DOCS = Path(__file__).parents[1] / "docs"
 TITLES = {**{code: family.short for code, family in FAMILIES.items()}, "multi": "compositions"}
@@ -44,9 +43,8 @@ def detectors() -> str:
     lines = ["| detector | gives | needs | licence | what it is |", "|---|---|---|---|---|"]
     for card in DETECTORS.cards():
         gives = ", ".join(sorted(card.emits))
-        parameters = inspect.signature(DETECTORS.find(card.name)).parameters.values()
-        given = [p.name for p in parameters if p.default is p.empty and p.kind is p.KEYWORD_ONLY]
-        asked = " ".join(f"`{name}=`" for name in given if name not in card.options)
+        given = [name for name in needed(DETECTORS.find(card.name)) if name not in card.options]
+        asked = " ".join(f"`{name}=`" for name in given)
         lines.append(cells(linked(card), gives, f"{needs(card)} {asked}".strip(), card.licence, card.summary))
     return "\n".join(lines)
 

@@ -261,17 +261,16 @@ class Registry:
                 raise RegistryError(f"{self.kind} {name!r} has no parameter {key!r}. {near(key, known)}")
 
     def _check_needed(self, cls: type, params: Mapping[str, Any], name: str) -> None:
-        for p in inspect.signature(cls).parameters.values():
-            needed = p.default is p.empty and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
-            if needed and p.name not in params:
+        for parameter in needed(cls):
+            if parameter not in params:
                 within = (
-                    f"; within a tracker -P 'detector_params={{\"{p.name}\": ...}}'"
+                    f"; within a tracker -P 'detector_params={{\"{parameter}\": ...}}'"
                     if self.kind == "detector"
                     else ""
                 )
                 raise RegistryError(
-                    f"{self.kind} {name!r} needs the parameter {p.name!r} ('vtlab info {name}' explains it). Remedy: "
-                    f"{p.name}=... beside the name, or -P {p.name}=... on the command line{within}."
+                    f"{self.kind} {name!r} needs the parameter {parameter!r} ('vtlab info {name}' explains it). Remedy: "
+                    f"{parameter}=... beside the name, or -P {parameter}=... on the command line{within}."
                 )
 
     def _import_all(self, name: str, depth: int) -> None:
@@ -303,6 +302,13 @@ def defaults(cls: type) -> dict[str, Any]:
     """Default values of the parameters of a constructor."""
     parameters = inspect.signature(cls).parameters.values()
     return {p.name: p.default for p in parameters if p.default is not inspect.Parameter.empty}
+
+
+def needed(function: Callable[..., Any]) -> list[str]:
+    """Parameters of a constructor or function that have no default."""
+    parameters = inspect.signature(function).parameters.values()
+    kinds = (inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    return [p.name for p in parameters if p.default is p.empty and p.kind in kinds]
 
 
 def _home(cls: type) -> str:

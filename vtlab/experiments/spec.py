@@ -32,7 +32,7 @@ from vtlab.experiments import axes
 from vtlab.experiments.axes import Clip, Method
 from vtlab.experiments.notebooks import code_of, notebook_parameters, source_hash
 from vtlab.files import damage_as, read_text, read_yaml
-from vtlab.registry import TRACKERS
+from vtlab.registry import TRACKERS, needed
 
 MOST_CELLS = 100_000
 TRIAL = "vtlab.experiments.trials:track_and_score"
@@ -243,17 +243,13 @@ class _Plan:
         named += [n for key, n in (("data", "sequence"), ("trackers", "tracker")) if key in self.data]
         self._check_names(f"the trial {function.__name__} has no parameter", named)
         offered = {*named, "out", "seed", "alone"}
-        for p in found.values():
-            if (
-                p.default is p.empty
-                and p.kind in (p.KEYWORD_ONLY, p.POSITIONAL_OR_KEYWORD)
-                and p.name not in offered
-            ):
+        for name in needed(function):
+            if name not in offered:
                 remedy = {"sequence": "data: [...]", "tracker": "trackers: [...]"}.get(
-                    p.name, f"fixed: {{{p.name}: ...}}"
+                    name, f"fixed: {{{name}: ...}}"
                 )
                 raise ExperimentError(
-                    f"{self.where}: the trial {function.__name__} needs {p.name!r}. Remedy: {remedy}."
+                    f"{self.where}: the trial {function.__name__} needs {name!r}. Remedy: {remedy}."
                 )
         code = code_digest(target.rpartition(":")[0]) if ".py:" in target else source_of(function)
         return target, {"code": [function.__name__, code], "vtlab": package_digest()}

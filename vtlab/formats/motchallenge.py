@@ -136,7 +136,8 @@ class MotChallenge(MotFolder):
         """
         if path.suffix != ".txt":
             return False
-        whole = beginning(path).rpartition(b"\n")[0] or beginning(path)
+        data = beginning(path)
+        whole = data.rpartition(b"\n")[0] or data
         return bool(whole.strip()) and all(map(_is_result, whole.split(b"\n")[:_LOOKED]))
 
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:

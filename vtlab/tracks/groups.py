@@ -27,9 +27,8 @@ def first_of_each(ids: Ints) -> tuple[Ints, Ints]:
         return values, first
     least, span = close
     place = np.full(span, -1)
-    place[(ids - least)[::-1]] = np.arange(
-        len(ids) - 1, -1, -1
-    )  # of several that are told, the last one holds
+    # Backwards: of several that are told the last one holds, and that is the first.
+    place[(ids - least)[::-1]] = np.arange(len(ids) - 1, -1, -1)
     found = np.flatnonzero(place >= 0)
     return found + least, place[found]
 

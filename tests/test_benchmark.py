@@ -424,7 +424,7 @@ def test_a_rule_that_takes_hidden_answers_otherwise_than_the_files_do_warns(tmp_
         return evaluate_folders(tmp_path / form, tmp_path / form, form, rule=rule).table["ao"].iloc[0]
 
     assert score(answers, truth, "sot", "otb").values()["ao"] == 1
-    with pytest.warns(VtlabWarning, match="'otb' counts hidden answers .*'vot' leave out the boxes"):
+    with pytest.warns(VtlabWarning, match="'otb' counts hidden answers .*'vot' leave out the answers"):
         assert ao("vot", "otb") == pytest.approx(20 / n)
     with pytest.warns(VtlabWarning, match="'plain' drops hidden answers.*'otb' don't mark"):
         assert ao("otb", "plain") == 1

@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ from vtlab.files import csv_text, unpacked, write_whole
 from vtlab.formats import Format, Place, Result, dangling, find_format
 from vtlab.metrics import evaluation, statistics
 from vtlab.metrics.evaluation import Part
-from vtlab.metrics.families import find_family
+from vtlab.metrics.families import FAMILIES, find_family, judges
 from vtlab.metrics.ranking import Rank, Ranking
 from vtlab.metrics.records import METRICS
 from vtlab.metrics.statistics import Cluster
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 _PARALLEL_BYTES = 40_000_000
 """Bytes of results from which processes pay: below, starting them takes longer than scoring."""
 _Results = dict[str, tuple[Path, ...]]
+_By = tuple[str, str]
+"""Family and rule; "" where the tracks, or the sequences, say."""
 
 
 @dataclass(frozen=True)
@@ -244,7 +246,7 @@ def evaluate_folders(
         truth: Folder of the benchmark, at any level above the sequences, or one of them; or a zip of it.
         tracks: Folder of results: of one tracker, or of several in folders of their own; or a zip of it.
         layout: Name of the format, see `vtlab.formats.find_format`.
-        rule: Another rule of the same family than the format's own.
+        rule: Another rule than the format's own: of its family, or, where it holds points, of one that judges them (`pck`).
         missing: What to do about sequences without a result: `error`, or `skip`: then all trackers are compared on the
             sequences that every one of them has, which the result notes.
         first_frame: Index of the first frame in MOTChallenge text: of results, and of truth that has a frame of that index.
@@ -261,32 +263,40 @@ def evaluate_folders(
     """
     form = replace(find_format(layout), first_frame=first_frame)
     layout = form.name if isinstance(layout, Format) else layout
+    by = form.family, form.rule
     if rule is not None:
-        told = form.rule
-        form = replace(form, rule=find_family(form.family).rule(rule).name if form.family else rule)
-        _warn_of_hidden(form, told)
+        by = _judge_of(form, rule)
+        _warn_of_hidden(form, by)
+        # A rule of another family says nothing of how the files are read.
+        form = replace(form, rule=by[1]) if by[0] == form.family else form
     with unpacked(truth) as truth_folder, unpacked(tracks) as tracks_folder:
-        found = _evaluated(form, truth_folder, tracks_folder, layout, missing=missing, workers=workers)
+        found = _evaluated(form, by, truth_folder, tracks_folder, layout, missing=missing, workers=workers)
     return replace(found, cluster=cluster)
 
 
-def _warn_of_hidden(form: Format, told: str) -> None:
-    """Warn where files were written by one rule on hidden answers and are scored by another, so that they can't say what
-    the same answers would be worth in memory.
+def _judge_of(form: Format, rule: str) -> _By:
+    """By what a rule scores a format: its own family, else one that judges trackers whose results it holds."""
+    held = ("points",) if "points" in form.held("results") else ()
+    judge = judges((form.family, *held) if form.family else FAMILIES, rule)
+    return form.family and judge.code, judge.rule(rule).name
+
+
+def _warn_of_hidden(form: Format, by: _By) -> None:
+    """Warn where files were written by one rule on hidden answers (the format's own) and are scored by another, so that they
+    can't say what the same answers would be worth in memory.
     """
-    if not (form.family and told and form.rule):
+    if not (form.family and form.rule) or "hidden" in form.held("results"):
         return
-    written, asked = (find_family(form.family).rule(name) for name in (told, form.rule))
-    if written.hidden_answers == asked.hidden_answers:
+    written, asked = (find_family(family).rule(rule) for family, rule in ((form.family, form.rule), by))
+    if written.hidden_answers in (asked.hidden_answers, "judged"):  # what is judged is in the file
         return
     files = (
-        "leave out the boxes of answers that are marked as hidden, so they count as missing"
+        "leave out the answers that are marked as hidden, so they count as missing"
         if written.hidden_answers == "dropped"
         else "don't mark hidden answers, so they count as seen"
     )
-    want = (
-        "counts hidden answers as any other" if asked.hidden_answers == "counted" else "drops hidden answers"
-    )
+    does = {"counted": "counts hidden answers as any other", "dropped": "drops hidden answers"}
+    want = does.get(asked.hidden_answers, "judges what is hidden")
     warnings.warn(
         f"The rule {asked.name!r} {want}; results in the layout {form.name!r} {files}. Where a tracker hides answers, its "
         "numbers differ from those of the same tracks in memory or in the layout 'vtlab', which keeps the mark.",
@@ -296,7 +306,7 @@ def _warn_of_hidden(form: Format, told: str) -> None:
 
 
 def _evaluated(
-    form: Format, truth: Path, tracks: Path, layout: str, *, missing: str, workers: int | None
+    form: Format, by: _By, truth: Path, tracks: Path, layout: str, *, missing: str, workers: int | None
 ) -> FolderResult:
     """The scores of what lies in two folders."""
     notes: list[str] = []
@@ -305,7 +315,7 @@ def _evaluated(
     jobs = _jobs(known, found, missing, notes)
     parts: dict[str, list[Part]] = {tracker: [] for tracker in sorted(found)}
     broken: dict[str, set[str]] = {}
-    for scored in _run(form, jobs, workers):
+    for scored in _run(form, by, jobs, workers):
         for tracker, part, whole in scored:
             if isinstance(part, str):
                 notes.append(f"{tracker}: {part}")
@@ -430,22 +440,22 @@ def _jobs(
 
 
 def _run(
-    form: Format, jobs: list[tuple[Place, _Results]], workers: int | None
+    form: Format, by: _By, jobs: list[tuple[Place, _Results]], workers: int | None
 ) -> Iterable[list[tuple[str, Part | str, bool]]]:
     if workers is None:
         paths = (p for _, results in jobs for mine in results.values() for p in mine)
         size = sum(p.stat().st_size for p in paths if p.is_file())
         workers = min(os.cpu_count() or 1, len(jobs)) if size > _PARALLEL_BYTES else 1
-    forms, places, results = [form] * len(jobs), [p for p, _ in jobs], [r for _, r in jobs]
+    one, places, results = partial(_score, form, by), [p for p, _ in jobs], [r for _, r in jobs]
     if workers < 2 or len(jobs) < 2:
-        return list(map(_score, forms, places, results))
+        return list(map(one, places, results))
     from concurrent.futures import ProcessPoolExecutor
 
     with ProcessPoolExecutor(workers) as pool:
-        return list(pool.map(_score, forms, places, results))
+        return list(pool.map(one, places, results))
 
 
-def _score(form: Format, place: Place, results: _Results) -> list[tuple[str, Part | str, bool]]:
+def _score(form: Format, by: _By, place: Place, results: _Results) -> list[tuple[str, Part | str, bool]]:
     """The parts of one sequence, by tracker, and whether it ran to the end; where the format leaves the family open, why
     there is none."""
     sequence = form.read_sequence(place, images=False)
@@ -454,9 +464,7 @@ def _score(form: Format, place: Place, results: _Results) -> list[tuple[str, Par
         form.check_runs(paths, sequence)
         try:
             runs = [form.read_tracks(path, sequence) for path in sorted(paths)]
-            parts = [
-                evaluation.score(tracks, sequence, form.family or None, form.rule or None) for tracks in runs
-            ]
+            parts = [evaluation.score(tracks, sequence, by[0] or None, by[1] or None) for tracks in runs]
         except FormatError:
             raise
         except InputError as error:

@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 import vtlab
 from vtlab.benchmark import evaluate_folders
+from vtlab.cli.app import app
 from vtlab.errors import InputError
-from vtlab.formats import write_sequence, write_tracks
+from vtlab.formats import FORMATS, write_sequence, write_tracks
 from vtlab.metrics import METRICS, combine, evaluate, score, statistics
 from vtlab.metrics.families import FAMILIES, judging
 from vtlab.sequence import Sequence
@@ -124,6 +126,52 @@ def test_a_folder_of_tracks_is_scored_by_it(tmp_path):
     assert found.families == ["skeletons"]
     assert found.table["PCK"].xs("walk", level=1).to_dict() == {"exact": 1, "off": 3 / 5}
     assert list(found.leaderboard.index) == ["exact", "off"]
+
+
+@pytest.mark.parametrize(
+    "name", sorted(f.name for f in FORMATS.values() if f.ready and "points" in f.held("results"))
+)
+@pytest.mark.filterwarnings("ignore:The rule 'pck' counts hidden")
+def test_files_that_hold_points_are_scored_by_it_where_its_rule_is_named(name, tmp_path):
+    """By the format's own rule they are of another family; files of one point for each object tell no size, so no PCK."""
+    form = FORMATS[name]
+    joints = 2 if "skeletons" in form.held("results") else 1
+    xy = np.tile([[5.0, 5], [45, 15]], (4, 1, 1))[:, :joints]
+    truth, answer = (figure(xy + off, source="manual", size=(20, 200)) for off in (0, [[3.0, 4]]))
+    blank = open_video(np.zeros((4, 20, 200, 3), np.uint8))
+    write_sequence(Sequence("walk", blank, truth), tmp_path, name)
+    write_tracks(answer, tmp_path, name, sequence="walk", tracker="mine")
+    found = evaluate_folders(tmp_path, tmp_path, name, rule="PCK")
+    assert (found.families, found.rule) == (["skeletons"], "pck")
+    pck, error = found.table.loc[("mine", "walk"), ["PCK", "keypoint_error"]]
+    assert error == pytest.approx(5, abs=1e-4)
+    assert pck == 1 if joints == 2 else np.isnan(pck)
+
+
+def test_a_rule_that_no_family_of_a_format_has_is_refused_with_those_that_are_known(tmp_path):
+    refused = {
+        "otb": "for trackers of sot. Known: got10k, lasot, otb, .*vot2019",
+        "sleap": "for trackers of points. Known: native-first, native-strided, pck, tapvid-first",
+        "posetrack": "for trackers of mot or points. Known: bdd100k, .*pck",
+        "vtlab": "Known: bdd100k, .*davis.*pck",
+    }
+    for name, told in refused.items():
+        with pytest.raises(InputError, match=f"Unknown rule 'xyz' .*{told}"):
+            evaluate_folders(tmp_path, tmp_path, name, rule="xyz")
+    with pytest.raises(InputError, match="Unknown rule 'pck' for trackers of sot"):
+        evaluate_folders(tmp_path, tmp_path, "otb", rule="pck")
+
+
+def test_the_command_names_its_rule(tmp_path):
+    answer, truth = by_hand()
+    given = truth.replace(source="manual", size=(20, 200))
+    blank = open_video(np.zeros((4, 20, 200, 3), np.uint8))
+    write_sequence(Sequence("walk", blank, given), tmp_path, "cvat")
+    write_tracks(answer.replace(size=(20, 200)), tmp_path, "cvat", sequence="walk", tracker="mine")
+    words = ["evaluate", "--truth", tmp_path, "--tracks", tmp_path, "--as", "cvat", "--rule", "pck", "--json"]
+    done = CliRunner().invoke(app, [str(w) for w in words])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)[0]["PCK"] == 2 / 5  # CVAT's skeletons have no box: the extent is the size
 
 
 def test_compare_shows_it():

@@ -168,7 +168,7 @@ def infer_family(tracks: Tracks, truth: Tracks, rules: Sequence[str] = ()) -> st
     if maker is not None and maker.family in FAMILIES:
         return judging(maker.family, (*rules, truth.record.rule))
     for rule in (*rules, truth.record.rule):
-        having = [f.code for f in FAMILIES.values() if rule in f.rules]
+        having = [f.code for f in FAMILIES.values() if rule and rule.lower() in f.rules]
         if len(having) == 1:
             return having[0]
     found = next(

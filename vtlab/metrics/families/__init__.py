@@ -49,6 +49,21 @@ def find_rule(family: str, name: str | Rule | None = None) -> Any:
     return find_family(family).rule(name)
 
 
+def judges(makers: Iterable[str], rule: str) -> Family:
+    """The family whose rule is called `rule`: of those that judge trackers of the families `makers`, the first that has it.
+
+    Raises:
+        InputError: None has it; the message says which rules are known.
+    """
+    makers, name = tuple(dict.fromkeys(makers)), str(rule).lower()
+    able = [f for own in makers for f in _able(own)]
+    found = next((f for f in able if name in f.rules), None)
+    if found is None:
+        known = {r for f in able for r in f.rules}
+        raise InputError(f"Unknown rule {rule!r} for trackers of {' or '.join(makers)}. {near(name, known)}")
+    return found
+
+
 def judging(own: str, rules: Iterable[str | None]) -> str:
     """The family by whose metrics a tracker of the family `own` is judged.
 
@@ -57,8 +72,12 @@ def judging(own: str, rules: Iterable[str | None]) -> str:
         rules: Names of the rules that truth and its benchmark ask for: the first that `own` or a family that
             takes its trackers knows decides; without one it is `own`.
     """
-    able = [find_family(own), *(f for f in FAMILIES.values() if own in f.trackers)]
-    return next((f.code for rule in rules for f in able if rule in f.rules), own)
+    able = _able(own)
+    return next((f.code for rule in rules if rule for f in able if rule.lower() in f.rules), own)
+
+
+def _able(own: str) -> list[Family]:
+    return [find_family(own), *(f for f in FAMILIES.values() if own in f.trackers)]
 
 
 for _module in pkgutil.iter_modules(__path__):
@@ -73,6 +92,7 @@ __all__ = [
     "Truth",
     "find_family",
     "find_rule",
+    "judges",
     "judging",
     "register",
     "truth_of",

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vtlab.errors import InputError
-from vtlab.metrics import points
+from vtlab.metrics import points, score
+from vtlab.metrics.families import FAMILIES
 from vtlab.metrics.rules import POINTS
+from vtlab.tracks import PointRows, Tracks
 
 NATIVE = POINTS["native-first"]
 
@@ -68,6 +70,20 @@ def test_perfect_empty_and_no_truth(name):
     none = points.evaluate(truth, visible, truth, visible, query, **rule, annotated=np.zeros((6, 300), bool))
     assert all(np.isnan(v) for v in none.values())
     assert points.combine([perfect, none])["AJ"] == 1
+
+
+def test_what_nobody_looked_at_does_not_count():
+    """Rows of truth between labelled frames, such as interpolated ones."""
+    xy = np.arange(12.0).reshape(6, 2)
+    off = xy + np.where(np.arange(6) % 2, 40, 0)[:, None]  # wrong on odd frames
+    answer, truth = (
+        Tracks.of(range(6), 1, points=PointRows.of(range(6), 1, 0, p), size=(256, 256)) for p in (off, xy)
+    )
+    told = truth.replace(meta={"annotated": [0, 2, 4, 5]})
+    for case, within in ((truth, 2 / 5), (told, 2 / 3)):
+        assert score(answer, case, "points", "native-first").values()["delta_16"] == within
+    line = FAMILIES["points"].timeline(answer, told, "native-first")
+    assert line.tolist() == pytest.approx([np.nan, np.nan, 1, np.nan, 1, 0], nan_ok=True)
 
 
 def test_shapes_are_checked():

@@ -68,6 +68,18 @@ def test_without_boxes_the_extent_of_the_key_points_is_the_size():
     }
 
 
+def test_what_nobody_looked_at_does_not_count():
+    """Rows of truth between labelled frames, such as interpolated ones."""
+    answer, truth = by_hand()
+    told = truth.replace(meta={"annotated": [0, 1, 3]})
+    assert score(answer, told, "skeletons").values() == {"PCK": 3 / 4, "keypoint_error": (0 + 9 + 5) / 3}
+    line = SKELETONS.timeline(answer, told).tolist()
+    assert line == pytest.approx([np.nan, 1, np.nan, 0.5], nan_ok=True)
+    # The object begins where truth first shows it, whether or not somebody looked there.
+    late = truth.replace(meta={"annotated": [1, 3]})
+    assert score(answer, late, "skeletons").values() == score(answer, told, "skeletons").values()
+
+
 def test_mmpose():
     golden = json.loads((Path(__file__).parent / "golden/skeletons_mmpose.json").read_text())
     truth, answer, visible, sides = (np.array(golden[k]) for k in ("truth", "answer", "visible", "sides"))

@@ -29,7 +29,10 @@ _METRICS = (
 
 @dataclass(frozen=True)
 class _Grid:
-    """Points of truth (P, 2) as object and point, on every frame (P, T), and their answers."""
+    """Points of truth (P, 2) as object and point, on every frame (P, T), and their answers.
+
+    `looked`: truth has the point on a frame that somebody looked at.
+    """
 
     known: Ints
     truth: Array
@@ -50,7 +53,7 @@ class _Grid:
         shape = (len(known), case.frames)
         truth, looked, visible = np.full((*shape, 2), np.nan), np.zeros(shape, bool), np.zeros(shape, bool)
         index = index.reshape(-1)
-        truth[index, t.frame], looked[index, t.frame] = t.xy, True
+        truth[index, t.frame], looked[index, t.frame] = t.xy, np.isin(t.frame, case.looked_at())
         visible[index, t.frame] = t.visible & np.isfinite(t.xy).all(axis=1)
         number = {(int(o), int(p)): i for i, (o, p) in enumerate(known)}
         row = np.array(

@@ -40,7 +40,8 @@ _METRICS = (
 
 @dataclass(frozen=True)
 class SkeletonRule(Rule):
-    """The rule by which key points of skeletons are judged: after the frame of their object's prompt, where truth sees them.
+    """The rule by which key points of skeletons are judged: after the frame of their object's prompt, where truth sees them,
+    on frames that somebody looked at.
 
     A key point without an answer is wrong for PCK and left out of the mean error. Whether the tracker calls it hidden is no
     part of the score.
@@ -112,7 +113,7 @@ class _KeyPoints:
             for i in np.unique(t.object_id[whole])
         }
         after = t.frame > np.array([start.get(int(i), case.frames) for i in t.object_id], dtype=np.int64)
-        keep = whole & after & np.isin(t.object_id, ids)
+        keep = whole & after & np.isin(t.object_id, ids) & np.isin(t.frame, case.looked_at())
         t, size = t.take(keep), size[keep]
         a = case.answers(rule).points
         both = [np.stack([p.frame, p.object_id, p.point_id], axis=1) for p in (a, t)]

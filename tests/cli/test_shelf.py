@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 import vtlab
@@ -55,3 +59,24 @@ def test_it_is_read_anew_where_it_could_be_another(registry, change, monkeypatch
         (tmp_path / "lists" / "cards.json").write_text('{"key": 3}')
     assert facts_of("trackers", told) == found
     assert registry.read == 2
+
+
+def test_a_kept_list_is_told_without_numpy(tmp_path):
+    """Nobody waits for what a list doesn't need: neither parts nor arrays are imported to print it."""
+    code = (
+        "import sys; from vtlab.cli.shelf import facts_of; from vtlab.cli.parts import card_facts\n"
+        "print(len(facts_of('trackers', card_facts)), 'numpy' in sys.modules)"
+    )
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "VTLAB_CACHE": str(tmp_path)},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        ).stdout.split()
+        for _ in range(2)
+    ]
+    assert said[0][0] == said[1][0]
+    assert said[1][1] == "False"

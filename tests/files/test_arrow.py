@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from vtlab.files import values_of
+from vtlab.files.arrow import values_of
 
 KINDS = [pa.int64(), pa.int32(), pa.uint8(), pa.float64(), pa.float32(), pa.bool_(), pa.string()]
 

@@ -247,13 +247,17 @@ def _of_video(subject: str) -> dict[str, Any]:
 
 
 def _cards(cards: list[dict[str, Any]], title: str) -> None:
+    from rich import box
     from rich.table import Table
 
     console = stdout()
-    table = Table(title=f"{title} ({len(cards)})")
-    wide = console.width >= 110
-    for name in ("name", "family", "prompts", "licence", "needs", *(("what it is",) if wide else ())):
-        table.add_column(name, no_wrap=name in ("name", "family"))
+    table = Table(title=f"{title} ({len(cards)})", box=box.SIMPLE_HEAD, padding=0)
+    # Widths of the longest that is common, so that the rest of a line is left to what a part is.
+    widths = {"name": None, "family": None, "prompts": 14, "licence": 12, "needs": 22}
+    for name, width in widths.items():
+        table.add_column(name, no_wrap=width is None, max_width=width)
+    if wide := console.width >= 110:
+        table.add_column("what it is")
     for c in sorted(cards, key=lambda c: (c["family"], c["name"])):
         needs = [f"vtlab[{c['requires']}]" if c["requires"] else "", "weights" if c["weights"] else ""]
         row = [

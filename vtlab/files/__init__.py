@@ -1,7 +1,6 @@
 """Files: written whole or not at all, and read so that what came from outside harms nobody."""
 
 from vtlab.files.archive import is_archive, unpack, unpacked
-from vtlab.files.arrow import values_of
 from vtlab.files.digests import file_digest, folder_digest
 from vtlab.files.labels import file_names, label_of
 from vtlab.files.locks import locked
@@ -44,6 +43,5 @@ __all__ = [
     "told_as_format",
     "unpack",
     "unpacked",
-    "values_of",
     "write_whole",
 ]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vtlab.errors import FormatError, InputError, VtlabWarning
-from vtlab.files import values_of
+from vtlab.files.arrow import values_of
 from vtlab.formats.base import MOST_FRAMES
 from vtlab.formats.corners import refuse_corners
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import TracksError
-from vtlab.files import values_of
+from vtlab.files.arrow import values_of
 from vtlab.tracks.groups import each, first_of_each, rows_of_each
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vtlab.errors import FormatError
-from vtlab.files import damage_as, read_parquet, values_of, write_whole
+from vtlab.files import damage_as, read_parquet, write_whole
+from vtlab.files.arrow import values_of
 from vtlab.tracks.columns import COLUMNS
 from vtlab.tracks.points import PointRows
 

@@ -51,14 +51,13 @@ def settled(tracks: Tracks, told: Collection[str] = _ALL) -> Tracks:
 
 def order_of(frame: Ints, object_id: Ints) -> Ints | None:
     """Positions that bring rows (N,) into the order of frame and object; None where they are in it."""
-    step = np.diff(frame)
-    if ((step > 0) | ((step == 0) & (object_id[1:] >= object_id[:-1]))).all():
+    later, at_once = frame[1:] > frame[:-1], frame[1:] == frame[:-1]
+    if (later | (at_once & (object_id[1:] >= object_id[:-1]))).all():
         return None
     first, least = int(frame.min()), int(object_id.min())
     span = int(object_id.max()) - least + 1
-    if (
-        int(frame.max()) - first + 1
-    ) * span < 2**63:  # one key: tables that follow each other are merged in one pass
+    if (int(frame.max()) - first + 1) * span < 2**63:
+        # One key: tables that follow each other are merged in one pass.
         return np.argsort((frame - first) * span + (object_id - least), kind="stable")
     return np.lexsort((object_id, frame))
 
@@ -69,8 +68,9 @@ def _ordered(tracks: Tracks, order: Ints) -> dict[str, Any]:
     if 2 * len(moved) > len(order):
         return {name: values[order] for name, values in tracks.columns().items()}
     rows: dict[str, Any] = {}
+    origin = order[moved]
     for name, values in tracks.columns().items():
-        now = values[order[moved]]
+        now = values[origin]
         if not _same(now, values[moved]):
             rows[name] = values.copy()
             rows[name][moved] = now
@@ -128,14 +128,13 @@ def one_size(tables: Iterable[Tracks]) -> tuple[int, int] | None:
 
 
 def _check_rows(tracks: Tracks) -> None:
-    same = (np.diff(tracks.frame) == 0) & (np.diff(tracks.object_id) == 0)
+    frame, object_id = tracks.frame, tracks.object_id
+    same = (frame[1:] == frame[:-1]) & (object_id[1:] == object_id[:-1])
     if same.any():
         row = int(np.flatnonzero(same)[0])
-        raise TracksError(
-            f"Tracks: object {tracks.object_id[row]} has two rows on frame {tracks.frame[row]}."
-        )
-    if len(tracks) and tracks.frame[0] < 0:
-        raise TracksError(f"Tracks: frames count from 0, got frame {tracks.frame[0]}.")
+        raise TracksError(f"Tracks: object {object_id[row]} has two rows on frame {frame[row]}.")
+    if len(frame) and frame[0] < 0:
+        raise TracksError(f"Tracks: frames count from 0, got frame {frame[0]}.")
 
 
 def _check_boxes(tracks: Tracks) -> None:

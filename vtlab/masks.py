@@ -168,7 +168,7 @@ class Runs:
             InputError: A size out of range; counts that are damaged or those of a mask of another size.
         """
         pixels = _pixels(height, width)
-        empty = _compress(np.array([pixels]))
+        empty = _compress(np.array([pixels])) if None in counts else b""
         texts = [empty if c is None else _ascii(c, n, name) for n, c in enumerate(counts)]
         none = np.empty(0, np.int64)
         starts, stops, many = [none], [none], [np.zeros(1, np.int64)]

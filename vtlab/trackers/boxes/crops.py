@@ -209,8 +209,9 @@ def change_penalty(
         # Change of size, then of shape: either way off is as bad, hence max(r, 1 / r).
         scale = change(context_side(size.swapaxes(0, 1)) / context_side(last.T)[:, None])
         ratio = change((last[:, :1] / last[:, 1:]) / (size[:, 0] / size[:, 1]))
-        # A size of 0 or none has the penalty 0: it is never chosen.
-        return np.nan_to_num(np.exp(-(ratio * scale - 1) * weight))
+        penalty = np.exp(-(ratio * scale - 1) * weight)
+    # A size of 0 or none has the penalty 0: it is never chosen.
+    return np.where(penalty >= 0, penalty, 0.0)
 
 
 def template_fractions(box: ArrayLike, window: Window, size: int) -> NDArray[np.float32]:

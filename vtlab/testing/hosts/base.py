@@ -33,11 +33,22 @@ form; ids: they stay; many: objects at once; restart: after an end, a stop or an
 end of the file."""
 
 
+def _blocks(low: int, high: int, height: int, width: int) -> NDArray[np.uint8]:
+    """Grey blocks of 5 px, always the same, of levels from `low` to below `high`: (height, width, 1)."""
+    # Blocks, not noise of single pixels: they outlive a video's compression.
+    coarse = np.random.default_rng(7).integers(low, high, (-(-height // 5), -(-width // 5), 1), np.uint8)
+    return np.kron(coarse, np.ones((5, 5, 1), np.uint8))[:height, :width]
+
+
 def square(n: int, height: int = 120, width: int = 160) -> NDArray[np.uint8]:
-    """Frame `n` of a clip: a square of 30 px at (20 + 4 n, 30), RGB (height, width, 3)."""
-    image = np.full((height, width, 3), 40, np.uint8)
+    """Frame `n` of a clip: a square of 30 px at (20 + 4 n, 30), brighter in red than all else, RGB (height, width, 3)."""
+    # Both have texture: where a figure is drawn beside the square, a tracker that says lost of what is flat would
+    # otherwise be right to answer with nothing.
+    image = np.repeat(_blocks(20, 80, height, width), 3, axis=2)
     # 4 px a frame: fast enough to see who follows, slow enough for every tracker.
-    image[30:60, 20 + 4 * n : 50 + 4 * n] = (200, 120, 30)
+    left = 20 + 4 * n
+    here = image[30:60, left : left + 30]
+    here[:] = (_blocks(0, 60, 30, 30) + np.array([180, 100, 20], np.uint8))[: here.shape[0], : here.shape[1]]
     return image
 
 

@@ -66,8 +66,10 @@ class NCC(SingleObjectTracker):
         # A flat patch of the frame has no variance to divide by.
         response[~np.isfinite(response)] = 0.0
         row, column = np.unravel_index(int(response.argmax()), response.shape)
-        score = float(np.clip(response[row, column], 0.0, 1.0))
-        seen = score >= self.visible_above or self._flat()
+        # Of a flat template OpenCV answers 1 everywhere, so that the best place would be the window's corner. It looks
+        # like any flat surroundings: it is lost, and stays where it was.
+        score = 0.0 if self._flat() else float(np.clip(response[row, column], 0.0, 1.0))
+        seen = score >= self.visible_above and not self._flat()
         if seen:
             self._corner = origin + np.array([column, row])
         self._lost = 0 if seen else self._lost + 1
@@ -75,7 +77,7 @@ class NCC(SingleObjectTracker):
         return Observation(np.concatenate([top_left, top_left + self._size]), score, seen)
 
     def _flat(self) -> bool:
-        return bool(np.ptp(self._template) == 0)  # no texture: correlation says nothing
+        return bool(np.ptp(self._template) == 0)
 
     def _window(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         height, width = image.shape

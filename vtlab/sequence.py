@@ -12,7 +12,7 @@ import numpy as np
 
 from vtlab.errors import InputError, near
 from vtlab.prompts import BoxPrompt, MaskPrompt, PointPrompt, Prompt, Prompts
-from vtlab.tracks import IdMap, PointRows, Source, Tracks
+from vtlab.tracks import PointRows, Source, Tracks
 from vtlab.tracks.groups import first_of_each
 from vtlab.video import StreamVideo, Video
 
@@ -128,12 +128,18 @@ class Dataset(ABC):
 
 
 def from_one(truth: Tracks) -> Tracks:
-    """Truth whose ids prompts can have: where its file counts objects from 0, all are one higher (`Record.id_map`)."""
-    if int(truth.object_id.min(initial=1)) != 0:
+    """Truth whose ids prompts can have: where its file counts objects from 0, or from below, all are higher by as much.
+
+    What the file calls them stands in `Record.id_map`.
+    """
+    ids = truth.object_ids.tolist()
+    higher = 1 - min(ids, default=1)
+    if higher <= 0:
         return truth
-    points = truth.points.replace(object_id=truth.points.object_id + 1)
-    record = truth.record.replace(id_map=IdMap(truth.object_ids.tolist()).entry())
-    return truth.replace(object_id=truth.object_id + 1, points=points, record=record)
+    known = truth.record.id_map or {}
+    moved = truth.renamed({i: i + higher for i in ids})
+    hosts = {str(i + higher): known.get(str(i), i) for i in ids}
+    return moved.replace(record=moved.record.replace(id_map=hosts))
 
 
 def first_prompts(truth: Tracks) -> Prompts:

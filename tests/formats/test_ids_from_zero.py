@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import sys
+
 import cv2
 import numpy as np
 import pytest
 
-from vtlab.formats import convert, open_format
+from vtlab import track
+from vtlab.benchmark import evaluate_folders
+from vtlab.errors import FormatError, TracksError, VtlabWarning
+from vtlab.formats import FORMATS, convert, open_format, write_tracks
+from vtlab.prompts import BoxPrompt
 from vtlab.sequence import from_one
+from vtlab.testing.formats import COUNT, SIZE, example
 from vtlab.tracks import PointRows, Tracks
+from vtlab.video import open_video
 
 
 def pictures(folder, first):
@@ -53,9 +61,62 @@ def test_a_conversion_keeps_them(layout, tmp_path):
     assert Tracks.load(found).object_ids.tolist() == [0, 1]
 
 
-def test_points_go_with_their_objects_and_other_ids_stay():
+@pytest.fixture
+def any_video(monkeypatch):
+    """Readers find a video of as many frames as `example` has, wherever they look for one."""
+    video = open_video(np.zeros((COUNT, *SIZE, 3), np.uint8), name="walk")
+    for name, module in list(sys.modules.items()):
+        if name.startswith("vtlab.formats.") and hasattr(module, "open_frames"):
+            monkeypatch.setattr(module, "open_frames", lambda *_, **__: video)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, form in FORMATS.items() if form.ready))
+def test_prompts_and_truth_of_every_format_agree(name, any_video, tmp_path):
+    form = FORMATS[name]
+    given = example(form).renamed({1: 0, 2: 1})
+    try:
+        form.write_tracks(given, form.path_of(tmp_path, "walk"), "truth")
+    except TracksError:
+        return  # it says that it can't have such an object
+    (place,) = form.find(tmp_path).values()
+    try:
+        sequence = form.read_sequence(place)
+    except FormatError:  # its files hold their frames, and these were written without
+        sequence = form.read_sequence(place, images=False)
+    truth = sequence.truth
+    assert truth.object_ids.min() == 1
+    assert set(sequence.prompts.object_ids) == set(truth.object_ids.tolist())
+    kept = "ids" not in form.losses(given)
+    assert not kept or truth.record.id_map == {"1": 0, "2": 1}
+    for prompt in sequence.prompts:
+        mine = truth.of_object(prompt.object_id).at(prompt.frame)
+        if isinstance(prompt, BoxPrompt):
+            np.testing.assert_allclose(prompt.xyxy, mine.boxes[0], atol=1e-6)
+        host = prompt.object_id - 1
+        theirs = given.of_object(host).at(0)
+        if kept and not len(theirs.points):
+            np.testing.assert_allclose(mine.boxes, theirs.boxes, atol=1e-6)
+
+
+def test_a_result_from_prompts_meets_the_object_that_it_was_prompted_with(any_video, tmp_path):
+    """It was scored against the next object in silence: 1 of the prompts is 0 of the truth."""
+    truth = example(FORMATS["davis"]).renamed({1: 0, 2: 1})
+    form = FORMATS["vtlab"]
+    write_tracks(truth.replace(meta={**truth.meta, "rule": "davis"}), tmp_path, form, sequence="walk")
+    (sequence,) = open_format(tmp_path, form)
+    answer = track(sequence.video, sequence.prompts, "identity", progress=False)
+    perfect = sequence.truth.replace(record=answer.record)
+    write_tracks(perfect, tmp_path, form, sequence="walk", tracker="mine")
+    with pytest.warns(VtlabWarning, match="object 1 is taken for object 0 of the truth"):
+        table = evaluate_folders(tmp_path, tmp_path, form).table
+    assert table.loc[("mine", "walk"), "ao"] == 1
+
+
+def test_points_and_what_the_record_says_go_with_their_objects_and_other_ids_stay():
     points = PointRows.of([0, 0], [0, 4], [0, 0], np.ones((2, 2)))
-    moved = from_one(Tracks.of([0, 0], [0, 4], np.ones((2, 4)), points=points))
+    said = {"objects": {"0": {"sex": "f"}}, "id_map": {"4": "ann"}}
+    moved = from_one(Tracks.of([0, 0], [0, 4], np.ones((2, 4)), points=points, meta=said))
     assert moved.points.object_id.tolist() == moved.object_id.tolist() == [1, 5]
+    assert (moved.record.objects, moved.record.id_map) == ({"1": {"sex": "f"}}, {"1": 0, "5": "ann"})
     kept = Tracks.of([0, 0], [1, 4], np.ones((2, 4)))
     assert from_one(kept) is kept

@@ -19,7 +19,7 @@ from vtlab.errors import FormatError, TracksError
 from vtlab.formats import json_video as js
 from vtlab.formats.base import Kind, Loss, Place, frame_count, inside
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 
 
@@ -66,6 +66,7 @@ class Burst(js.JsonVideo):
         truth = _read(
             entry, size, dict(zip(paths, range(len(paths)), strict=True)), known, where=where
         ).replace(meta=meta)
+        truth = from_one(truth) if images else truth
         prompts = first_prompts(truth) if images else Prompts()
         return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
 

@@ -41,7 +41,7 @@ from vtlab.formats.base import (
 )
 from vtlab.formats.json_join import joined
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 from vtlab.video import Video
 
@@ -213,6 +213,7 @@ class ListedVideos(JsonVideo):
         meta = {"format": self.name, "file": str(path), "frames": len(names), "dense": True, "video_id": key}
         meta |= {"categories": {str(k): v for k, v in known.items()}}
         truth = truth.replace(meta=meta | truth.meta)
+        truth = from_one(truth) if images else truth
         prompts = first_prompts(truth) if images else Prompts()
         return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
 

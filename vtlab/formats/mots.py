@@ -21,7 +21,7 @@ from vtlab.formats.base import Kind, Loss, Place, given, lost, overlaps, read_te
 from vtlab.formats.mot_folder import MotFolder
 from vtlab.masks import MAX_PIXELS, Runs
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 
 CLASSES = {1: "car", 2: "pedestrian", 10: "ignore"}
@@ -143,7 +143,9 @@ class Mots(MotFolder):
             )
             if truth.size is None and info.size is not None:
                 truth = truth.replace(size=info.size[::-1])
-            prompts = first_prompts(truth.take(truth.label != "ignore")) if images else prompts
+            if images:
+                truth = from_one(truth)
+                prompts = first_prompts(truth.take(truth.label != "ignore"))
         video = self.video(place, info, truth, images)
         return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
 

@@ -39,7 +39,7 @@ from vtlab.formats.base import (
 )
 from vtlab.formats.json_video import label_losses
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 from vtlab.video import image_files, open_picture
 
@@ -86,6 +86,7 @@ class MotsImages(Format):
         meta = {"format": self.name, "file": str(place.path), "frames": count, "dense": True}
         truth = truth.replace(meta=meta)
         video = open_frames(pictures, place, 10.0) if images else no_frames(place, count, truth.size, 10.0)
+        truth = from_one(truth) if images else truth
         prompts = first_prompts(truth.take(truth.label != "ignore")) if images else Prompts()
         return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vtlab.errors import FormatError, VtlabWarning
 from vtlab.formats.base import Place, frame_count, no_frames, open_frames
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 from vtlab.video import Video
 
@@ -73,6 +73,7 @@ def labelled(
             )
             looked = tuple(range(said)) if looked is None else looked
         truth = truth.replace(record=record.replace(frames=len(video), annotated=looked))
+    truth = from_one(truth)
     return Sequence(place.name, video, truth, first_prompts(truth), benchmark=rule)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vtlab.errors import FormatError, TracksError
+from vtlab.errors import FormatError, TracksError, VtlabWarning
 from vtlab.files import label_of
 from vtlab.formats.base import (
     FEATURES,
@@ -23,7 +24,7 @@ from vtlab.formats.base import (
     video_beside,
 )
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.tracks import Tracks
 from vtlab.tracks.parquet import is_tracks, maker_of
 
@@ -87,6 +88,7 @@ class Parquet(Format):
         if prompts.is_file():
             given = Prompts.load(prompts)
         else:
+            truth = from_one(truth) if images else truth
             given = first_prompts(truth) if images else Prompts()
         return Sequence(
             place.name,
@@ -121,8 +123,31 @@ class Parquet(Format):
         return [truth.save(path), ignore.save(path.with_suffix(_IGNORE))]
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
-        """Read what `Tracks.save` wrote."""
-        return Tracks.load(path)
+        """Read what `Tracks.save` wrote.
+
+        Warns:
+            VtlabWarning: It is a tracker's, whose prompts count from 1, and the truth counts from 0: the ids are those of
+                the truth now.
+        """
+        tracks = Tracks.load(path)
+        if (
+            sequence is None
+            or sequence.truth is None
+            or len(sequence.prompts)
+            or tracks.record.tracker is None
+        ):
+            return tracks
+        lowest = int(sequence.truth.object_id.min(initial=1))
+        if lowest >= 1 or int(tracks.object_id.min(initial=1)) < 1:
+            return tracks
+        warnings.warn(
+            f"{path}: the truth of {sequence.name!r} counts its objects from {lowest}, and this tracker's prompts counted "
+            f"from 1, so object 1 is taken for object {lowest} of the truth, and so on. Remedy where that is not so: "
+            "number the truth from 1.",
+            VtlabWarning,
+            stacklevel=2,
+        )
+        return tracks.renamed({i: i + lowest - 1 for i in tracks.object_ids.tolist()})
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Save the tracks."""

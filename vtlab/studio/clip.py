@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from vtlab.errors import InputError, PromptError
 from vtlab.prompts import Prompts
-from vtlab.sequence import Sequence, first_prompts
+from vtlab.sequence import Sequence, first_prompts, from_one
 from vtlab.session.opened import as_tracks
 from vtlab.studio.annotator import annotate
 from vtlab.studio.work import work_file
@@ -76,6 +76,8 @@ def own_clip(
             "that vtlab reads, or ask notebook 11, which needs ten to twenty labelled frames."
         )
     labels = None if truth is None else as_tracks(truth).on(footage)
+    if labels is not None and prompts == "":
+        labels = from_one(labels)  # its objects are the prompts'
     found = _prompts(footage, prompts, labels, kinds, options)
     stop = len(footage) if frames is None else min(frames, len(footage))
     if stop == len(footage):

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -20,8 +21,13 @@ import typer
 import yaml
 
 import vtlab
+from tests import between, families
 from vtlab.cli.app import app
+from vtlab.formats import registry
+from vtlab.metrics import METRICS
+from vtlab.metrics.families import FAMILIES, judging, register
 from vtlab.testing import check_detector, check_format, check_tracker
+from vtlab.testing.ledger import random_tracks
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -94,52 +100,117 @@ def test_code_names_what_there_is(page):
                     assert given <= set(parameters), f"{page.name}: {ast.unparse(node)}"
 
 
-def test_the_parts_that_the_guide_adds_are_sound(tmp_path):
-    """Whole examples of a tracker, its test and a detector: each works as it stands, and passes its contract."""
-    blocks = re.findall(r"```python\n(.*?)```", text_of(ROOT / "CONTRIBUTING.md"), re.S)
-    tracker, tests, form, detector = blocks[:4]
-    (tmp_path / "visdrone.py").write_text(form, encoding="utf-8")
-    for name, code in (
-        ("least_squares", tracker),
-        ("dark", detector),
-    ):  # under names that nobody takes who tries them
-        own = code.replace('"least-squares"', '"of-the-guide"').replace('"dark"', '"of-the-guide"')
-        (tmp_path / f"{name}.py").write_text(own, encoding="utf-8")
+@cache
+def examples() -> dict[str, str]:
+    """The guide's whole files: path -> text. The path is the last one that is named before a block."""
+    text = text_of(ROOT / "CONTRIBUTING.md")
+    blocks = list(re.finditer(r"```python\n(.*?)```", text, re.S))
+    paths = [re.findall(r"`((?:vtlab|tests)/[\w/]+\.py)`", text[: m.start()])[-1] for m in blocks]
+    assert len(paths) == len(set(paths))
+    return {path: m[1] for path, m in zip(paths, blocks, strict=True)}
+
+
+OWN = {'"least-squares"': '"of-the-guide"', '"dark"': '"of-the-guide"', "centre": "guided"}
+"""Names under which nobody is in the way who tries the examples."""
+
+
+def example(name: str) -> str:
+    """The text of the guide's file of this name, under names of its own."""
+    (text,) = (text for path, text in examples().items() if path.endswith(f"/{name}.py"))
+    for old, new in OWN.items():
+        text = text.replace(old, new)
+    return text
+
+
+def passed(tests: str) -> None:
+    """Run each test of a text."""
+    asked: dict[str, Any] = {}
+    exec(tests, asked)
+    found = [value for name, value in asked.items() if name.startswith("test_")]
+    assert found
+    for test in found:
+        test()
+
+
+def test_the_tracker_and_the_detector_that_the_guide_adds_are_sound(tmp_path):
+    """They work as they stand, and pass their contracts."""
+    for name in ("least_squares", "dark"):
+        (tmp_path / f"{name}.py").write_text(example(name), encoding="utf-8")
     results = check_tracker(f"{tmp_path / 'least_squares.py'}:LeastSquares")
     results += check_detector(f"{tmp_path / 'dark.py'}:Dark")
     assert [r for r in results if r.state != "pass"] == []
-    formats = check_format(f"{tmp_path / 'visdrone.py'}:FORMAT")
-    assert {r.check for r in formats if r.state != "pass"} == {
+    passed(example("test_least_squares"))  # the tracker is registered by now
+
+
+@pytest.fixture
+def visdrone(tmp_path):
+    """The guide's format as a file of one's own."""
+    path = tmp_path / "visdrone.py"
+    path.write_text(example("visdrone"), encoding="utf-8")
+    return f"{path}:FORMAT"
+
+
+def test_the_format_that_the_guide_adds_is_sound(visdrone):
+    assert {r.check for r in check_format(visdrone) if r.state != "pass"} == {
         "names of two-target sequences are the same everywhere"
     }
-    asked: dict[str, Any] = {}
-    exec(tests.replace('"least-squares"', '"of-the-guide"'), asked)  # the tracker is registered by now
-    for test in [value for name, value in asked.items() if name.startswith("test_")]:
-        test()
+
+
+def test_the_format_that_the_guide_adds_loses_what_it_says(visdrone, tmp_path, monkeypatch):
+    """Of random tracks, as each format holds them; kin that differ by names count once."""
+    monkeypatch.setitem(registry._found(), "visdrone", registry.find_format(visdrone))
+    kinds = {between.way(name): name for name in between.NAMES}
+    for source in (*kinds.values(), "visdrone"):
+        begun = between.there_and_back(random_tracks(2), source, tmp_path / source)
+        for number, given in enumerate(p for made in begun for p in between.parts(made, "visdrone")):
+            assert not between.wrong(given, "visdrone", tmp_path / f"{source}-{number}")
+
+
+def test_the_family_that_the_guide_adds_is_sound():
+    """By its own test, and by what every family is asked."""
+    space: dict[str, Any] = {}
+    exec(example("centres"), space)
+    family = register(space["FAMILY"])
+    try:
+        passed(example("test_centres"))
+        found = families.scored([(family.code, rule) for rule in family.rules])
+        families.check_range(found)
+        families.check_order(found)
+        families.check_names(family.code)
+        families.check_unchanged(family.code)
+        families.check_record(family.code)
+        assert judging("sot", family.rules) == family.code
+    finally:
+        del FAMILIES[family.code]
+        for metric in family.metrics:
+            del METRICS[metric.name]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 def test_the_parts_that_the_guide_adds_pass_the_linter():
-    tracker, _, form, detector = re.findall(r"```python\n(.*?)```", text_of(ROOT / "CONTRIBUTING.md"), re.S)[
-        :4
-    ]
-    for where, code in (
-        ("trackers/boxes/a.py", tracker),
-        ("formats/a.py", form),
-        ("detectors/a.py", detector),
-    ):
+    for path, code in examples().items():
         for ask in (["check"], ["format", "--diff"]):
-            command = [
-                sys.executable,
-                "-m",
-                "ruff",
-                *ask,
-                "--stdin-filename",
-                str(ROOT / "vtlab" / where),
-                "-",
-            ]
+            command = [sys.executable, "-m", "ruff", *ask, "--stdin-filename", str(ROOT / path), "-"]
             done = subprocess.run(command, input=code, capture_output=True, text=True, cwd=ROOT, timeout=60)
             assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow  # the first run of a checkout reads what the parts import: more than a minute
+@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+def test_the_parts_that_the_guide_adds_have_types(tmp_path):
+    """Under their own module names, by which pyproject.toml is strict."""
+    paths = [tmp_path / path for path in examples() if path.startswith("vtlab/")]
+    for path in paths:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(examples()[path.relative_to(tmp_path).as_posix()], encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--explicit-package-bases", *map(str, paths)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "MYPYPATH": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def named_in(holder: Any, name: str) -> Any:
@@ -183,6 +254,14 @@ def test_commands_have_the_options_that_are_shown(page):
         options = {o for p in command.params for o in (*p.opts, *p.secondary_opts)} | {"--help", "-h"}
         given = {w.split("=")[0] for w in words if re.match(r"--?[A-Za-z]", w)}
         assert given <= options, f"{page.name}: {line}: {sorted(given - options)}"
+
+
+def test_the_page_of_metrics_names_every_family_and_rule():
+    text = (ROOT / "docs" / "metrics.md").read_text(encoding="utf-8")
+    parts = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", text, re.M | re.S))
+    for family in FAMILIES.values():
+        assert f"`{family.code}`" in parts["What there is"]
+        assert [name for name in family.rules if f"`{name}`" not in parts["Rules"]] == []
 
 
 def test_the_readme_is_short():

@@ -2,105 +2,39 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 
-from vtlab.metrics import METRICS, score
+from tests.families import check_names, check_order, check_range, check_record, check_unchanged, scored
+from vtlab.metrics import METRICS
 from vtlab.metrics.families import FAMILIES
-from vtlab.tracks import PointRows, Tracks
-
-N = 300
-SIZE = (120, 400)
-RULES = [(family, rule) for family, record in FAMILIES.items() for rule in record.rules]
-
-
-def rows(seed=None, n=N):
-    """Three objects on n frames, jittered where there is a seed: boxes, masks of the first, points of the first."""
-    rng = np.random.default_rng(seed)
-    frame, owner = (a.ravel() for a in np.meshgrid(np.arange(n), [1, 2, 3], indexing="ij"))
-    x, y = 90.0 * owner + 10 * np.sin(frame / 20) - 60, 30 + 5 * np.cos(frame / 15)
-    box = np.stack([x, y, x + 40, y + 50], axis=1)
-    if seed is not None:
-        box = box + np.repeat(rng.normal(0, 4, (len(box), 2)), 2, axis=0).reshape(-1, 4)[:, [0, 1, 0, 1]]
-    return frame, owner, box
-
-
-def make(family, seed=None, n=N):
-    frame, owner, box = rows(seed, n)
-    if family in ("sot", "mot"):
-        return Tracks.of(frame, owner, box, size=SIZE)
-    if family != "vos":  # any other is asked about boxes with two points each
-        points = PointRows.of(
-            np.tile(frame, 2),
-            np.tile(owner, 2),
-            np.repeat([0, 1], len(frame)),
-            np.concatenate([box[:, :2], box[:, 2:]]),
-        )
-        return Tracks.of(frame, owner, box, points=points, size=SIZE)
-    keep = owner == 1
-    masks = []
-    for x1, y1, x2, y2 in box[keep].round().astype(int):
-        mask = np.zeros(SIZE, bool)
-        mask[max(y1, 0) : y2, max(x1, 0) : x2] = True
-        masks.append(mask)
-    return Tracks.of(frame[keep], 1, masks=masks, size=SIZE)
 
 
 @pytest.fixture(scope="module")
 def scores():
-    """Scores of a perfect, a jittered and an empty answer by every rule of every family."""
-    found = {}
-    for family, rule in RULES:
-        truth, jittered = make(family), make(family, 7)
-        if rule == "mots":
-            continue
-        found[family, rule] = {
-            "perfect": score(truth, truth, family, rule).values(),
-            "jittered": score(jittered, truth, family, rule).values(),
-            "empty": score(Tracks.empty(size=SIZE), truth, family, rule).values(),
-        }
-    return found
+    return scored([(family, rule) for family, record in FAMILIES.items() for rule in record.rules])
 
 
 def test_values_lie_in_the_range_of_their_record(scores):
-    for by_answer in scores.values():
-        for values in by_answer.values():
-            for name, value in values.items():
-                if not np.isnan(value):
-                    assert METRICS[name].low <= value <= METRICS[name].high, name
+    check_range(scores)
 
 
 def test_perfect_beats_jittered_beats_empty(scores):
-    for (family, rule), answers in scores.items():
-        for name, best in answers["perfect"].items():
-            record = METRICS[name]
-            if record.higher_is_better is None or name.endswith("_decay"):
-                continue
-            sign = 1 if record.higher_is_better else -1
-            assert sign * best >= sign * answers["jittered"][name] - 1e-12, (family, rule, name)
-            if record.unit == "fraction" and name not in ("LocA", "LocA(0)", "MLR"):
-                worst = answers["empty"][name]
-                assert sign * best >= sign * worst - 1e-12, (family, rule, name)
+    check_order(scores)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_the_order_of_rows_and_the_names_of_objects_do_not_matter(family):
-    truth, answer = make(family, n=40), make(family, 3, 40)
-    plain = score(answer, truth, family).values()
-    names = {1: 900, 2: 17, 3: 55}
-    both = [t.renamed(names) for t in (answer, truth)]
-    assert score(*both, family).values() == pytest.approx(plain, abs=1e-12, nan_ok=True)
-    if family == "mot":
-        assert score(answer.renamed(names), truth, family).values() == pytest.approx(plain, abs=1e-12)
+    check_names(family)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_nothing_given_is_changed(family):
-    truth, answer = make(family, n=20), make(family, 3, 20)
-    before = [t.boxes.copy() for t in (truth, answer)]
-    score(answer, truth, family)
-    for t, b in zip((truth, answer), before, strict=True):
-        np.testing.assert_array_equal(t.boxes, b)
+    check_unchanged(family)
+
+
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_records_fit_their_tables_and_rules(family):
+    check_record(family)
 
 
 def test_every_record_is_complete_and_used(scores):

@@ -62,9 +62,9 @@ def evaluate(
     Args:
         tracks: What a tracker answered.
         truth: Ground-truth `Tracks`, or a `Sequence` that has them.
-        family: `sot` (boxes, matched by object id), `mot` (boxes or masks, matched by overlap), `vos` (masks by
-            id), `points` or `skeletons` (key points); default: the family of the tracker that made the tracks, or the one
-            whose rule is asked for, by the argument or by truth, else what they hold.
+        family: By whose metrics, one of `vtlab.metrics.families.FAMILIES` (docs/metrics.md); default: the family of the
+            tracker that made the tracks, or the one whose rule is asked for, by the argument or by truth, else what they
+            hold. `sot` matches boxes by object id, `mot` by overlap.
         rule: Name of the benchmark's rule (`vtlab.metrics.rules`); default: the rule that truth was read with or its
             sequence asks for, where that is one of the family, else the family's default.
         by_class: For `mot`: also score each label of truth alone, and both ways to join labels: "class average" (each

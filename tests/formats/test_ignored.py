@@ -7,7 +7,7 @@ import pytest
 
 from vtlab import formats
 from vtlab.errors import TracksError
-from vtlab.formats import FORMATS
+from vtlab.formats import FORMATS, Format
 from vtlab.sequence import Sequence
 from vtlab.tracks import Tracks
 from vtlab.video import open_video
@@ -16,6 +16,16 @@ COUNT = 6
 REGIONS = Tracks.of([1, 1, 5], [1, 2, 3], [[1, 2, 9, 8], [20, 2, 30, 8], [5, 5, 9, 9]], source="manual")
 """Two on one frame, and one after the last row of the truth."""
 MASKED = Tracks.of([2], [4], masks=[np.eye(48, 64, dtype=bool)], size=(48, 64), source="manual")
+
+KEEPING = [name for name, form in FORMATS.items() if type(form).regions is not Format.regions]
+"""Formats that can hold them."""
+DROPPING = [n for n, form in FORMATS.items() if form.ready and "boxes" in form.holds and n not in KEEPING]
+"""Those that can't, of the formats that this truth can be written in."""
+
+
+def test_who_says_which_it_holds_writes_them():
+    assert KEEPING
+    assert [n for n, f in FORMATS.items() if type(f).write_regions is not Format.write_regions] == KEEPING
 
 
 @pytest.fixture
@@ -30,12 +40,14 @@ def written(tmp_path):
     return tmp_path / "in"
 
 
-@pytest.mark.parametrize(("name", "lost"), [("kitti", 1), ("bdd100k", 1), ("posetrack", 1), ("vtlab", 0)])
-def test_they_come_with_the_truth(name, lost, written, tmp_path):
+@pytest.mark.parametrize("name", KEEPING)
+def test_they_come_with_the_truth(name, written, tmp_path):
     """Kitti's and BDD100K's writers dropped them, and so did a conversion into any format."""
+    form = FORMATS[name]
+    lost = 4 - len(form.regions(Tracks.concat([REGIONS, MASKED])))
+    assert lost == ("masks" not in form.holds)
     done = formats.convert(written, tmp_path / "out", name)
     assert [row.count for row in done.losses if row.kind == "ignore"] == [lost] * bool(lost)
-    form = FORMATS[name]
     (place,) = form.find(tmp_path / "out").values()
     back = form.read_sequence(place, images=False)
     boxed = back.ignore.take(back.ignore.frame != 2)
@@ -46,7 +58,7 @@ def test_they_come_with_the_truth(name, lost, written, tmp_path):
     assert len(back) == COUNT
 
 
-@pytest.mark.parametrize("name", ["motchallenge", "otb", "cvat"])
+@pytest.mark.parametrize("name", DROPPING)
 def test_where_they_can_not_go_their_number_is_said(name, written, tmp_path):
     done = formats.convert(written, tmp_path / "out", name)
     (row,) = (row for row in done.losses if row.kind == "ignore")
@@ -55,7 +67,7 @@ def test_where_they_can_not_go_their_number_is_said(name, written, tmp_path):
         formats.convert(written, tmp_path / "strict", name, strict=True)
 
 
-@pytest.mark.parametrize("name", ["kitti", "bdd100k"])
+@pytest.mark.parametrize("name", KEEPING)
 def test_a_sequence_is_written_with_them(name, tmp_path):
     video = open_video(np.zeros((COUNT, 48, 64, 3), np.uint8), name="walk")
     truth = Tracks.of([0], 7, [[10, 5, 20, 30]], label="car", source="manual")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from vtlab import formats
+from vtlab import formats, masks
 from vtlab.errors import TracksError
 from vtlab.formats import FORMATS, Format
 from vtlab.sequence import Sequence
@@ -19,6 +19,9 @@ MASKED = Tracks.of([2], [4], masks=[np.eye(48, 64, dtype=bool)], size=(48, 64), 
 
 KEEPING = [name for name, form in FORMATS.items() if type(form).regions is not Format.regions]
 """Formats that can hold them."""
+BOXED = [n for n in KEEPING if "boxes" in FORMATS[n].holds]
+DRAWN = [n for n in KEEPING if n not in BOXED]
+"""Those of which each pixel has one meaning."""
 DROPPING = [n for n, form in FORMATS.items() if form.ready and "boxes" in form.holds and n not in KEEPING]
 """Those that can't, of the formats that this truth can be written in."""
 
@@ -40,11 +43,11 @@ def written(tmp_path):
     return tmp_path / "in"
 
 
-@pytest.mark.parametrize("name", KEEPING)
+@pytest.mark.parametrize("name", BOXED)
 def test_they_come_with_the_truth(name, written, tmp_path):
     """Kitti's and BDD100K's writers dropped them, and so did a conversion into any format."""
     form = FORMATS[name]
-    lost = 4 - len(form.regions(Tracks.concat([REGIONS, MASKED])))
+    lost = 4 - len(form.regions(Tracks.concat([REGIONS, MASKED]), Tracks.empty()))
     assert lost == ("masks" not in form.holds)
     done = formats.convert(written, tmp_path / "out", name)
     assert [row.count for row in done.losses if row.kind == "ignore"] == [lost] * bool(lost)
@@ -67,7 +70,54 @@ def test_where_they_can_not_go_their_number_is_said(name, written, tmp_path):
         formats.convert(written, tmp_path / "strict", name, strict=True)
 
 
-@pytest.mark.parametrize("name", KEEPING)
+@pytest.fixture
+def drawn(tmp_path):
+    """A sequence on disk with a void region on two frames; on the second an object covers 4 of its 100 pixels."""
+    objects = [masks.from_box((x, 5, x + 10, 15), 48, 64) for x in (5, 22)]
+    void = [masks.from_box((30, 13, 40, 23), 48, 64)] * 2
+    truth = Tracks.of([0, 1], 7, masks=objects, label="car", size=(48, 64), source="manual")
+    video = open_video(np.zeros((2, 48, 64, 3), np.uint8), name="walk")
+    ignore = Tracks.of([0, 1], 1, masks=void, size=(48, 64), source="manual")
+    formats.write_sequence(Sequence("walk", video, truth, ignore=ignore), tmp_path / "in")
+    return tmp_path / "in"
+
+
+@pytest.mark.parametrize("name", DRAWN)
+def test_drawn_regions_come_beside_the_objects_and_what_these_cover_is_said(name, drawn, tmp_path):
+    done = formats.convert(drawn, tmp_path / "out", name)
+    (row,) = (row for row in done.losses if row.kind == "ignore")
+    assert (row.count, row.told) == (4, "4 pixels of ignore regions (they are an object's)")
+    form = FORMATS[name]
+    (place,) = form.find(tmp_path / "out").values()
+    back = form.read_sequence(place, images=False)
+    assert [int(back.ignore.mask(row).sum()) for row in range(2)] == [100, 96]
+    assert back.truth.object_ids.tolist() == [7]
+    assert [int(back.truth.mask(row).sum()) for row in range(2)] == [100, 100]
+    again = formats.convert(tmp_path / "out", tmp_path / "again", name)
+    assert not [row for row in again.losses if row.kind == "ignore"]
+    (place,) = form.find(tmp_path / "again").values()
+    assert form.read_sequence(place, images=False).ignore.rle.tolist() == back.ignore.rle.tolist()
+
+
+def test_regions_of_mots_go_into_other_formats_as_regions(drawn, tmp_path):
+    """They were objects of a class that others don't have."""
+    formats.convert(drawn, tmp_path / "mots", "mots")
+    for name, lost in (("davis", 0), ("kitti", 2), ("vtlab", 0)):
+        done = formats.convert(tmp_path / "mots", tmp_path / name, name, layout="mots")
+        assert sum(row.count for row in done.losses if row.kind == "ignore") == lost
+    assert len(Tracks.load(next((tmp_path / "vtlab").rglob("*.ignore.parquet")))) == 2
+
+
+def test_a_void_pixel_without_any_object_is_not_read_as_the_object_of_davis_2016(drawn, tmp_path):
+    void = Tracks.of([0], 1, masks=[np.eye(48, 64, dtype=bool)], size=(48, 64))
+    video = open_video(np.zeros((1, 48, 64, 3), np.uint8), name="walk")
+    truth = Tracks.empty(size=(48, 64), meta={"annotated": [0]})
+    formats.write_sequence(Sequence("walk", video, truth, ignore=void), tmp_path / "out", "davis")
+    (place,) = FORMATS["davis"].find(tmp_path / "out").values()
+    assert not len(FORMATS["davis"].read_sequence(place, images=False).truth)
+
+
+@pytest.mark.parametrize("name", BOXED)
 def test_a_sequence_is_written_with_them(name, tmp_path):
     video = open_video(np.zeros((COUNT, 48, 64, 3), np.uint8), name="walk")
     truth = Tracks.of([0], 7, [[10, 5, 20, 30]], label="car", source="manual")

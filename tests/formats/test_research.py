@@ -279,7 +279,8 @@ def test_mots_as_images(tmp_path):
     assert sniff(tmp_path).name == "mots-png"
     (sequence,) = open_format(tmp_path, "kitti-mots")
     truth = sequence.truth
-    assert (len(sequence), truth.labels) == (3, {1001: "car", 2001: "pedestrian", 10_000: "ignore"})
+    assert (len(sequence), truth.labels) == (3, {1001: "car", 2001: "pedestrian"})
+    assert sequence.ignore.boxes.tolist() == [[0, 40, 5, SIZE[0]]] * 3
     assert truth.of_object(1001).boxes[1].tolist() == [1, 5, 5, 9]
     form = find_format("mots-png")
     for answer in (truth, truth.renamed({1001: 1, 2001: 2})):

@@ -228,11 +228,11 @@ class Format(ABC):
             record = record.replace(frames=len(sequence))  # the truth may end before the video does
         truth = sequence.truth.replace(record=record)
         if sequence.ignore is not None:
-            return self.write_regions(truth, self.regions(sequence.ignore), path)
+            return self.write_regions(truth, self.regions(sequence.ignore, truth), path)
         return [self.write_tracks(truth, path, "truth")]
 
-    def regions(self, ignore: Tracks) -> Tracks:
-        """The ignore regions that truth in this format can hold; none, where it doesn't say."""
+    def regions(self, ignore: Tracks, truth: Tracks) -> Tracks:
+        """The ignore regions that a file of this truth can hold; none, where the format doesn't say."""
         return ignore.take([])
 
     def write_regions(self, truth: Tracks, ignore: Tracks, path: Path) -> list[Path]:

@@ -92,7 +92,7 @@ class Bdd100k(js.JsonVideo):
         """Write the visible boxes of one video; objects without a label are of the category "object"."""
         return self._write(tracks, path, kind, Tracks.empty())
 
-    def regions(self, ignore: Tracks) -> Tracks:
+    def regions(self, ignore: Tracks, truth: Tracks) -> Tracks:
         """Upright boxes."""
         return plain_boxes(ignore)
 

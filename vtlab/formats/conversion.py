@@ -13,6 +13,7 @@ from typing import NamedTuple
 from vtlab.errors import FormatError, InputError, TracksError
 from vtlab.files import unpacked, write_whole
 from vtlab.formats.base import LEDGERS, TRUTH, Format, Kind, Loss, Place, Result, absolute
+from vtlab.formats.ignored import cut_pixels
 from vtlab.formats.ledger import renumbered
 from vtlab.formats.registry import find_format, sniff, targets, write_tracks
 from vtlab.tracks import Tracks
@@ -132,7 +133,7 @@ def _rows(
         if len(parts) > 1:
             found |= renumbered({i: name for name, i in parts if i is not None})
         rows = [*found.values()]
-        rows += _lost_regions(target, one.ignore)
+        rows += _lost_regions(target, one.tracks, one.ignore)
         record = one.tracks.record
         unread = record.extra.get("unread") or {}
         rows += [Loss(what, count, f"{count} values of {what}") for what, count in unread.items()]
@@ -142,12 +143,16 @@ def _rows(
         yield one, [row.within(name) for row in rows]
 
 
-def _lost_regions(target: Format, ignore: Tracks | None) -> list[Loss]:
-    """The row of the ignore regions that the target can't hold; a file of one object holds none."""
+def _lost_regions(target: Format, truth: Tracks, ignore: Tracks | None) -> list[Loss]:
+    """The rows of the ignore regions that the target can't hold, or not all of; a file of one object holds none."""
     if ignore is None:
         return []
-    count = len(ignore) - (len(target.regions(ignore)) if "objects" in target.holds else 0)
-    return [Loss("ignore", count, f"{count} ignore regions")] if count else []
+    held = target.regions(ignore, truth) if "objects" in target.holds else ignore.take([])
+    count, cut = len(ignore) - len(held), cut_pixels(ignore, held)
+    found = [Loss("ignore", count, f"{count} ignore regions")] if count else []
+    return found + (
+        [Loss("ignore", cut, f"{cut} pixels of ignore regions (they are an object's)")] if cut else []
+    )
 
 
 def _truths(reader: Format, root: Path) -> Iterator[_Found]:

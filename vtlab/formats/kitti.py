@@ -128,7 +128,7 @@ class Kitti(Format):
             write_whole(file, "\n".join(lengths) + "\n")
         return written
 
-    def regions(self, ignore: Tracks) -> Tracks:
+    def regions(self, ignore: Tracks, truth: Tracks) -> Tracks:
         """Upright boxes."""
         return plain_boxes(ignore)
 

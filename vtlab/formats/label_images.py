@@ -41,7 +41,7 @@ from vtlab.tracks import Tracks
 from vtlab.video import image_files, open_picture
 
 _VOID = (254, 255)
-"""Indices of pixels that count for nobody."""
+"""Indices of pixels that count for nobody; the last is the official one (davis2017-evaluation, davis.py)."""
 _FPS = 24.0
 """Frames a second of DAVIS, whose images tell no times (Perazzi et al., CVPR 2016)."""
 _ANNOTATIONS, _IMAGES = "Annotations", "JPEGImages"
@@ -182,6 +182,10 @@ class LabelImages(Format):
 
     def write_tracks(self, tracks: Tracks, path: Path, kind: Kind = "results") -> Path:
         """Write a palette image into the folder `path` for each frame of a result, of truth for each that was looked at."""
+        return self.draw(tracks, path, kind, Tracks.empty())
+
+    def draw(self, tracks: Tracks, path: Path, kind: Kind, ignore: Tracks) -> Path:
+        """Write the pictures, with void pixels where regions are."""
         ids = tracks.object_ids.tolist()
         if tracks.size is None or (ids and not (ids[0] > 0 and ids[-1] < _VOID[0])):
             raise TracksError(
@@ -194,6 +198,8 @@ class LabelImages(Format):
         dense = kind == "results" or bool(tracks.record.dense)
         for frame in tracks.annotated_frames(frame_count(tracks), dense).tolist():
             labels = np.zeros(tracks.size, np.uint8)
+            for mask in ignore.masks_at(frame).values():
+                labels[mask] = _VOID[-1]
             for object_id, mask in tracks.at(frame).seen().masks_at(frame).items():
                 labels[mask] = object_id
             write_labels(labels, path / names.get(frame, f"{frame:05d}.png"))

@@ -18,6 +18,7 @@ import numpy as np
 from vtlab.errors import FormatError, InputError, TracksError
 from vtlab.files import write_whole
 from vtlab.formats.base import Kind, Loss, Place, given, lost, overlaps, read_text
+from vtlab.formats.ignored import drawn_regions, with_regions, without_regions
 from vtlab.formats.mot_folder import MotFolder
 from vtlab.masks import MAX_PIXELS, Runs
 from vtlab.prompts import Prompts
@@ -130,9 +131,9 @@ class Mots(MotFolder):
         return len(cells) == 6 and "," not in truth and not cells[5].replace(".", "").isdigit()
 
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
-        """Read a sequence; regions that are ignored carry the label "ignore"."""
+        """Read a sequence; class 10 makes its ignore regions."""
         info = self.info(place, images)
-        truth, prompts = None, Prompts()
+        truth, ignored, prompts = None, None, Prompts()
         if place.truth is not None:
             truth = self.truth_by(
                 lambda first, n: read_mots(place.truth or "", frames=n, first_frame=first, source="manual"),
@@ -143,16 +144,25 @@ class Mots(MotFolder):
             )
             if truth.size is None and info.size is not None:
                 truth = truth.replace(size=info.size[::-1])
+            truth, ignored = without_regions(truth)
             if images:
                 truth = from_one(truth)
-                prompts = first_prompts(truth.take(truth.label != "ignore"))
+                prompts = first_prompts(truth)
         video = self.video(place, info, truth, images)
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+        return Sequence(place.name, video, truth, prompts, ignored, benchmark=self.rule)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read a result."""
         frames = None if sequence is None or sequence.truth is None else sequence.truth.meta.get("frames")
         return read_mots(path, frames=frames, first_frame=self.first())
+
+    def regions(self, ignore: Tracks, truth: Tracks) -> Tracks:
+        """Masks, without the pixels of objects: each pixel belongs to one row."""
+        return drawn_regions(ignore, truth)
+
+    def write_regions(self, truth: Tracks, ignore: Tracks, path: Path) -> list[Path]:
+        """Write the truth, and the regions as rows of class 10."""
+        return [self.write_tracks(with_regions(truth, ignore), path, "truth")]
 
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
         """See `Format`; every mask has a class."""

@@ -37,6 +37,7 @@ from vtlab.formats.base import (
     walk,
     whole,
 )
+from vtlab.formats.ignored import drawn_regions, with_regions, without_regions
 from vtlab.formats.json_video import label_losses
 from vtlab.prompts import Prompts
 from vtlab.sequence import Sequence, first_prompts, from_one
@@ -76,7 +77,7 @@ class MotsImages(Format):
         return any(_INSTANCES in place.path.parts for place in self.places(path))
 
     def read_sequence(self, place: Place, *, images: bool = True) -> Sequence:
-        """Read a sequence; regions that are ignored carry the label "ignore"."""
+        """Read a sequence; the value 10000 makes its ignore regions."""
         base = place.path.parent.parent
         folders = (base / "training" / "image_02" / place.name, base / "image_02" / place.name)
         pictures = next((found for f in folders if (found := image_files(f))), [])
@@ -86,9 +87,10 @@ class MotsImages(Format):
         meta = {"format": self.name, "file": str(place.path), "frames": count, "dense": True}
         truth = truth.replace(meta=meta)
         video = open_frames(pictures, place, 10.0) if images else no_frames(place, count, truth.size, 10.0)
+        truth, ignored = without_regions(truth)
         truth = from_one(truth) if images else truth
-        prompts = first_prompts(truth.take(truth.label != "ignore")) if images else Prompts()
-        return Sequence(place.name, video, truth, prompts, benchmark=self.rule)
+        prompts = first_prompts(truth) if images else Prompts()
+        return Sequence(place.name, video, truth, prompts, ignored, benchmark=self.rule)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
         """Read a result: a folder of images."""
@@ -127,6 +129,14 @@ class MotsImages(Format):
                     drawn[mask] = values[row]
             write_whole(path / f"{frame:06d}.png", Image.fromarray(drawn).save)
         return path
+
+    def regions(self, ignore: Tracks, truth: Tracks) -> Tracks:
+        """Masks, without the pixels of objects."""
+        return drawn_regions(ignore, truth)
+
+    def write_regions(self, truth: Tracks, ignore: Tracks, path: Path) -> list[Path]:
+        """Write the truth, and the regions with their own value."""
+        return [self.write_tracks(with_regions(truth, ignore), path, "truth")]
 
     def losses(self, tracks: Tracks, kind: Kind = "truth") -> dict[str, Loss]:
         """See `Format`; every object has one class."""

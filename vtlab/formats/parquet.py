@@ -114,7 +114,7 @@ class Parquet(Format):
             written.append(sequence.ignore.save(path.with_suffix(_IGNORE)))
         return written
 
-    def regions(self, ignore: Tracks) -> Tracks:
+    def regions(self, ignore: Tracks, truth: Tracks) -> Tracks:
         """All of them."""
         return ignore
 

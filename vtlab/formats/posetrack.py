@@ -121,7 +121,7 @@ class PoseTrack(js.JsonVideo):
         """Write one sequence; rows without a label are persons."""
         return js.write_json(path, _content(tracks, path.stem, kind))
 
-    def regions(self, ignore: Tracks) -> Tracks:
+    def regions(self, ignore: Tracks, truth: Tracks) -> Tracks:
         """Outlines and upright boxes; those of a mask alone it can't draw."""
         return plain_boxes(ignore, given(ignore.polygons, len(ignore)))
 

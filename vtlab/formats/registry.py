@@ -224,7 +224,7 @@ def write_tracks(
     }
     if ignore is not None and len(ignore) and not tracker and "objects" in form.holds:
         path = form.path_of(Path(root), _plain(sequence), "")
-        return form.write_regions(tracks, form.regions(ignore), path)
+        return form.write_regions(tracks, form.regions(ignore, tracks), path)
     return [
         form.write_tracks(
             part, _repeated(form.path_of(Path(root), _plain(target), owner), form, repeat), kind

@@ -81,6 +81,7 @@ class Registry:
         deterministic: bool = True,
         instead: Iterable[WeightFile] = (),
         optional: Iterable[type[Prompt]] = (),
+        follows: bool = True,
     ) -> Callable[[T], T]:
         """Return a class decorator that registers a part under `name`; see `Card` for the arguments.
 
@@ -117,6 +118,7 @@ class Registry:
                 deterministic,
                 tuple(instead),
                 frozenset(optional),
+                follows,
             )
             known = self._entries.get(name)
             if known is not None and _home(known[1]) != _home(cls):

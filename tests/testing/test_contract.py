@@ -15,17 +15,25 @@ import numpy as np, vtlab
 from vtlab.contracts import Observation, SingleObjectTracker
 from vtlab.prompts import BoxPrompt
 
-@vtlab.register("own-{name}", family="sot", summary="Stays where it is.", accepts=[BoxPrompt])
+def bright(image):
+    # The kit's square is brighter than all that is behind it.
+    ys, xs = np.nonzero(image.min(axis=2) > 119)
+    return np.array([xs.mean(), ys.mean()]) if len(xs) else np.zeros(2)
+
+@vtlab.register("own-{name}", family="sot", summary="For a test.", accepts=[BoxPrompt])
 class Own(SingleObjectTracker):
     n = 0
 
     def init(self, frame, prompt):
-        self.box = np.array(prompt.box(*frame.image.shape[:2]))
+        self.box, self.start = np.array(prompt.box(*frame.image.shape[:2])), bright(frame.image)
         return Observation(self.box)
 
     def step(self, frame):
         {step}
 """
+
+
+FOLLOWS = "follows a target that moves slowly, nearer to the truth than the first answer repeated"
 
 
 @pytest.fixture
@@ -42,7 +50,20 @@ def found(results) -> dict[str, tuple[str, str]]:
 
 
 def test_a_sound_tracker_passes_all(own):
-    assert {r.state for r in check_tracker(own("sound", "return Observation(self.box)"))} == {"pass"}
+    step = "return Observation(self.box + np.tile(bright(frame.image) - self.start, 2))"
+    assert {r.state for r in check_tracker(own("sound", step))} == {"pass"}
+
+
+@pytest.mark.parametrize(
+    ("name", "step"),
+    [("still", "return Observation(self.box)"), ("gone", "return Observation(self.box, 0.0, False)")],
+)
+def test_one_that_follows_nothing_fails_unless_its_card_says_so(own, name, step):
+    results = check_tracker(own(name, step))
+    assert {r.check for r in results if r.state == "fail"} == {FOLLOWS}
+    assert "of the way from the first answer repeated to the truth" in found(results)[FOLLOWS][1]
+    said = found(check_tracker("identity"))
+    assert said[FOLLOWS] == ("skip", "its card says that its answers don't come of the frames")
 
 
 def test_each_fault_is_named_where_it_shows(own):

@@ -116,6 +116,8 @@ class Card:
             that all its instances share. One run alone gives the same answer again all the same.
         instead: Files that it loads in place of `weights` where a parameter says so, as for another engine.
         optional: Kinds of prompt that it takes where they are given, and does without; so `accepts` has none of them.
+        follows: False where its answers don't come of the frames, as of a baseline that repeats its prompt; no check then
+            asks it to follow anything.
     """
 
     name: str
@@ -134,6 +136,7 @@ class Card:
     deterministic: bool = True
     instead: tuple[WeightFile, ...] = ()
     optional: frozenset[type[Prompt]] = frozenset()
+    follows: bool = True
 
     @property
     def takes(self) -> frozenset[type[Prompt]]:

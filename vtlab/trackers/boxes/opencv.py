@@ -5,7 +5,9 @@ has are registered. OpenCV takes and returns boxes as left, top, width, height i
 `legacy` trackers) and BGR images; the conversion is here. Most of them have no score: it is 1 while OpenCV says that
 it follows the object and 0 otherwise; a lost object keeps its last box with `visible = False`. Targets below 5 px are
 enlarged to that, because on smaller ones CSRT and MOSSE fail, and MIL and Boosting never return. TLD is left out: it
-draws samples from a generator that can't be seeded, so that no two of its runs agree.
+draws samples from a generator that can't be seeded, so that no two of its runs agree. OpenCV's KCF learns its target on the
+first frame after the prompt's, in the prompt's box, so that its answers are late by the target's way between these two; that
+is left as it is, as it is what others measure under the name.
 """
 
 from __future__ import annotations

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     accepts={BoxPrompt, MaskPrompt},
     emits={"boxes", "masks"},
     licence="Apache-2.0",
+    follows=False,
 )
 class Identity(SingleObjectTracker):
     """Repeats the prompt's box (and mask) on every frame. Its score is always 1."""

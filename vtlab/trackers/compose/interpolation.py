@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     accepts={BoxPrompt, MaskPrompt, PointPrompt, SkeletonPrompt},
     emits={"boxes", "masks", "points"},
     licence="Apache-2.0",
+    follows=False,
 )
 class Interpolation(OfflineTracker):
     """Interpolates between the prompts of each object by their time stamps. Its score is always 1.

@@ -140,8 +140,10 @@ def _leaders(candidates: Sequence[Candidate], record: Metric, clips: int) -> tup
 
 
 def _level(one: Candidate, top: Candidate, clips: int) -> bool:
+    # The frames of one clip are no sample of clips: nothing is tested there, and only rounding makes equals differ.
     if clips == 1:
         return abs(one.quality - top.quality) <= 1e-12
+    # A letter in common: not told apart (compact letter display), which says of all pairs what groups around a leader can't.
     return bool(set(one.letters) & set(top.letters))
 
 

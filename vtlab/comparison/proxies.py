@@ -80,7 +80,7 @@ def proxies(runs: Sequence[Run], frames: int, *, truth: bool) -> Iterator[tuple[
         names, value = agreements(runs, family)
         others = len(names) - 1
         if others:
-            means = (value.sum(axis=1) - 1) / others
+            means = (value.sum(axis=1) - 1) / others  # but for its agreement with itself, which is 1
             yield from ((t, "agreement", v) for t, v in zip(names, means.tolist(), strict=True))
 
 

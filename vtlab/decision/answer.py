@@ -163,6 +163,7 @@ class Verdict:
         """Labelled frames to label once more, blind, to tell how well the labeller agrees with herself."""
         done = sorted((name, f) for name, said in self.labels.items() for f in said.looked)
         done = [place for place in done if place in self._position]
+        # A stream apart from the draw's, which has the seed alone.
         keep = np.random.default_rng([self.question.seed, 1]).permutation(len(done))[:AGAIN]
         return [done[i] for i in sorted(keep) if done[i][1] not in self.second[done[i][0]].looked]
 
@@ -342,6 +343,7 @@ class Verdict:
             return "exact", np.flatnonzero(value >= value.max() - 1e-12).tolist()
         if self._race is not None:
             return self._proven(self._race)
+        # What was shown at one look stays shown, as the errors of all are paid for; a strict winner says more.
         found = [d for n in self._looks if n <= self._reached and (d := self._decide(n))]
         strict = [d for d in found if d[0] == "best"]
         if found:
@@ -469,7 +471,7 @@ class Verdict:
             open_ones = np.unique(self._rest[self._order[:n]])
             more = int((~answered[open_ones]).sum())
             if n > self._reached and more:
-                out[more] = min(factor * half, 0.5)
+                out[more] = min(factor * half, 0.5)  # of values in [0, 1]
         return out
 
     def annotator(self, video: Any = None, *, segmenter: Any = "auto") -> Any:

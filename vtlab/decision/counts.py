@@ -94,6 +94,7 @@ class _Sample:
         weight, amount = self._weight[rest], self._amount[rest]
         share = float(weight.sum())
         weight = weight / share
+        # The chances with which the verdict drew these frames (`Population.chance`), whatever is counted on them.
         leaning = weight * amount
         chance = 0.5 * weight + 0.5 * leaning / leaning.sum() if leaning.sum() > 0 else weight
         population = Population(weight, np.ones((1, 1, len(rest))), chance)

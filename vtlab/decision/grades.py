@@ -183,6 +183,7 @@ class ByTruth(Grades):
     def _level(self, one: Candidate, top: Candidate) -> bool:
         if one == top:
             return True
+        # The frames of one clip are no sample of clips: nothing is tested there, and only rounding makes equals differ.
         if self._choice.ground.clips == 1:
             return abs(one.quality - top.quality) <= 1e-12
         return bool(set(one.letters) & set(top.letters))

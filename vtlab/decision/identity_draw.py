@@ -208,6 +208,7 @@ def _beside(boxes: Boxes, lead: Draw, points: Floats) -> Ints:
     count, leading = len(boxes.frame), len(lead.boxes.frame)
     partner = matches(lead.boxes, boxes)
     row = partner[lead.first]
+    # The leader draws it with 1 / leading, here it may have 1 / count: the rest of that is left to chance.
     taken = (row >= 0) & (points[0] * max(1.0, count / leading) < 1)
     left = np.full(count, 1 / count)
     left[partner[partner >= 0]] -= min(1 / count, 1 / leading)

@@ -326,7 +326,7 @@ class IdentityPairs:
         """What is known, on what it rests, and what it doesn't say."""
         n = self._seen
         if n is None:
-            left = len(self.next())
+            left = len(self.next())  # ten a minute
             return f"Nothing can be said of identities yet: {left} more questions, about {max(1, round(left / 10))} minutes."
         table = self.table
         told = "; ".join(

@@ -74,6 +74,7 @@ class Population:
         first, second = np.triu_indices(self.trackers, 1)
         if not len(first):
             return np.zeros(len(self.weight))
+        # 1 - similarity bounds how far two qualities differ, and chances in proportion to a root mean square vary least.
         return np.sqrt(((1 - self.similarity[first, second]) ** 2).mean(axis=0))
 
     @cached_property
@@ -108,6 +109,8 @@ class Population:
             return self.drawn
         leaning = self.weight * self.disagreement
         total = leaning.sum()
+        # Half stays with the weights: with a tenth of them, frames that are seldom drawn weigh so much that a level's error
+        # doubled on 70 clips. Leaning decides 2 to 4 more of 100 single videos, and 7 to 15 more of 100 sets of clips.
         return self.weight if total <= 0 else 0.5 * self.weight + 0.5 * leaning / total
 
     def keep(self, index: NDArray[np.int64]) -> Population:
@@ -148,6 +151,7 @@ def looks(budget: int, frames: int, trackers: int) -> list[int]:
     Looking in between would call false winners (6 to 21 % of pairs of equal trackers), because some cells then hold
     two labels. On short videos, and for two trackers, which have no control variate, the first look comes later.
     """
+    # False winners of exact ties in the worst pair: 34 % with the early look there, 24 % without.
     first = 2 * FIRST_LOOK if frames < 100 or trackers == 2 else FIRST_LOOK
     found = [n for n in levels(budget) if n >= first]
     return found or levels(budget)[-1:]
@@ -164,6 +168,7 @@ def spread(budget: int, rng: np.random.Generator) -> Floats:
         fresh = (empty + rng.random(len(empty))) / cells
         rng.shuffle(fresh)
         points += fresh.tolist()
+    # The last cell's point may be rounded up to 1, which lies in no cell.
     return np.minimum(np.array(points), np.nextafter(1.0, 0.0))
 
 
@@ -272,15 +277,18 @@ def estimate(
     of_weight, of_peers = population.of_cells(cells)
     off = excess - apart[0][:, cell] - apart[1][:, cell] * peers
     found = (apart[0] * of_weight + apart[1] * of_peers).sum(axis=1) + off @ drawn.part
+    # A line that saw the label leaves too little of it, one that did not too much.
     half_way = (apart[1][:, cell] + together[1]) / 2
     rest = excess - (excess @ share)[:, None] - half_way * (peers - (peers @ share)[:, None])
     residual = cells * drawn.sums(rest) / whole
     alone = _variance(residual)
     pairs = _variance(residual[:, None, :] - residual[None, :, :])
+    # Falls with the labels as the square of a standard error does: FLOOR is that of ten.
     floor = FLOOR**2 * 10 / n * float(counts @ share) / whole**2
     between = pairs[np.triu_indices(len(quality), 1)]
     pair_error = np.sqrt(_pooled(pairs, between.mean() if len(between) else 0.0, floor))
     np.fill_diagonal(pair_error, 0.0)
+    # What successive differences of so many cells are worth (von Neumann, 1941); half of one is paid for the fitted slope.
     used = min(cells, labels)
     freedom = 2 * (used - 1) ** 2 / (3 * used - 4) - (0.5 if labels >= FIT_FROM else 0.0)
     return Estimate(
@@ -362,17 +370,23 @@ def _lines(drawn: _Drawn, x: Floats, y: Floats, slope: float | None) -> Floats:
 
 def _variance(cells: Floats) -> Floats:
     """Variance of the mean over cells in time, from successive differences; the last axis is the cells."""
+    # About the mean, slow changes would count as noise: the overlap of one frame and the next correlates by .8, of frames
+    # 20 apart still by .2.
     k = cells.shape[-1]
     return np.asarray((np.diff(cells, axis=-1) ** 2).sum(axis=-1) / (2 * (k - 1) * k))
 
 
 def _pooled(variance: Floats, mean: float, floor: float) -> Floats:
     """Variances pooled upwards only: a tracker whose failures weren't drawn must not look certain."""
+    # By their own variances the worst trackers of a video were covered .45 to .70 at 5 to 20 labels; without the first term
+    # one that is noisier than its peers is covered .92 on white noise at 80.
     return np.maximum(np.maximum(variance, variance / 2 + mean / 2), floor)
 
 
 def spend(alpha: float, at: list[int], index: int) -> float:
     """The part of an error alpha that the look number `index` may spend (Pocock's spending function).
+
+    Without it, nine looks at 10 to 80 labels call a winner in 16 to 28 % of exact ties.
 
     Args:
         alpha: Error over all looks.

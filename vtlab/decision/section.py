@@ -181,6 +181,7 @@ def places_apart(verdict: Verdict, count: int) -> list[tuple[str, int, float]]:
             break
         video = verdict.clips[name].video
         moment = np.inf if video is None else MOMENT * video.fps
+        # Closer where the video is too short for as many moments.
         near = min(len(places) / (count + 1), moment)
         if all(name != n or abs(frame - f) > near for n, f, _ in found):
             found.append((name, frame, float(amount[i])))

@@ -68,6 +68,7 @@ class Sample:
         )
         part = self.population.weight[self.index] / self.population.chance[self.index]
         part = made.scale * unsure * part / part.sum()
+        # An unsure frame was counted as 0.5, from which it can be off by as much either way.
         half = made.half_width(level) + 0.5 * part.sum()
         low = np.full((len(half), len(half)), -np.inf)
         if alpha is not None:

@@ -13,6 +13,8 @@ from vtlab.metrics.records import apart
 if TYPE_CHECKING:
     from vtlab.decision.answer import Verdict
 
+# Measured on drone clips: boxes shaken by 3 and 6 % of the size lower a level by .012 and .040; at 40 labels the clean level
+# is covered .80 and .34, the clean difference .96 and .82.
 LIMITS = (
     "It holds for the frames of this footage against these labels, not for other videos.",
     "Labels that are off by 3 to 6 % of an object's size lower every level by 1 to 4 percentage points; differences "

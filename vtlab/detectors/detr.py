@@ -126,6 +126,7 @@ class DetectionTransformer(Detector):
         query, number = np.unravel_index(order, scores.shape)
         centre, half = boxes[query, :2].astype(np.float64), boxes[query, 2:].astype(np.float64) / 2
         xyxy = np.concatenate([centre - half, centre + half], axis=1) * (width, height, width, height)
+        # Without suppression (nms 1): queries are matched one to one in training, so that none answers for another's object.
         return select(
             xyxy, scores[query, number], number, self.names,
             size=(height, width), threshold=self._confidence, nms=1.0, wanted=self._wanted,

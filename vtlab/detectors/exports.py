@@ -336,6 +336,7 @@ def letterbox(
     """
     import cv2
 
+    # 114 is the grey of the borders on which the YOLOs are trained.
     height, width = image.shape[:2]
     ratio = min(size[0] / height, size[1] / width)
     new = max(round(height * ratio), 1), max(round(width * ratio), 1)
@@ -384,6 +385,7 @@ def masks_of(
         right, bottom = min(int(np.ceil(box[2])), width), min(int(np.ceil(box[3])), height)
         share = np.array([logits.shape[1] / inside[1], logits.shape[0] / inside[0]])
         scale = np.array(fit.scale) * share
+        # OpenCV counts from the middles of pixels, boxes and scales from their edges: hence the halves.
         shift = (np.array([left, top]) + 0.5) * scale + np.array(fit.shift) * share - 0.5
         placed = np.array([[scale[0], 0, shift[0]], [0, scale[1], shift[1]]])
         part = cv2.warpAffine(
@@ -393,7 +395,7 @@ def masks_of(
             flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
             borderMode=cv2.BORDER_REPLICATE,
         )
-        mask[top:bottom, left:right] = part > 0
+        mask[top:bottom, left:right] = part > 0  # of logits: more likely than not
     return masks
 
 

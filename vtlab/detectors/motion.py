@@ -95,13 +95,15 @@ class Motion(Detector):
 
         height, width = image.shape[:2]
         self._seen += 1
+        # At first as fast as MOG2 learns by itself, so that the first frames are the background; then by real time, so that
+        # it forgets alike at every frame rate.
         rate = min(1.0, max(1 / (2 * self._seen), elapsed / self._history))
         raw = self._model.apply(image, learningRate=rate)
         if self._seen == 1:
             return select([], [], [], self.names, size=(height, width), threshold=0, nms=1, wanted=None)
         moving = (raw == 255).astype(np.uint8)  # 127 marks shadows
         moving = cv2.morphologyEx(moving, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-        side = max(3, round(self._join * min(height, width)) | 1)
+        side = max(3, round(self._join * min(height, width)) | 1)  # odd, so that it has a middle
         closed = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
         boxes, confidence = _regions(closed, moving, self._min_area, self._max_area)
         return select(
@@ -111,7 +113,7 @@ class Motion(Detector):
             self.names,
             size=(height, width),
             threshold=self._confidence,
-            nms=1.0,
+            nms=1.0,  # regions that don't touch are things of their own, however their boxes overlap
             wanted=None,
         )
 

@@ -185,7 +185,7 @@ class Owlv2(ReadsText):
         square[: small[1], : small[0]] = cv2.resize(image, small, interpolation=shrinks)
         out = self._network(pixel_values=self._tensor(square, _CLIP), **self._given)
         scores = out.logits[0].float().sigmoid().cpu().numpy().astype(np.float64)
-        return scores, _edges(out.pred_boxes[0]) * longest
+        return scores, _edges(out.pred_boxes[0]) * longest  # fractions of the square, borders and all
 
 
 @register_detector(
@@ -200,6 +200,7 @@ class GroundingDino(ReadsText):
     """Grounding DINO: image and texts are read together. Arguments: see `ReadsText`."""
 
     _most_tokens = 256
+    # Pixels of the sides to which the official code scales an image.
     _shortest, _longest = 800, 1333
 
     def _read(self, texts: Sequence[str]) -> None:

@@ -84,6 +84,7 @@ class PicoDet(OnnxDetector):
             raise WeightsError(
                 f"{self._owner}: {len(scores)} boxes fit no {half} maps from stride 8 on, of an input of {self._size} px."
             )
+        # Each distance is the mean of a distribution over whole strides (generalised focal loss, Li et al., NeurIPS 2020).
         shares = np.exp(edges - edges.max()).reshape(len(edges), 4, -1)
         distances = shares @ np.arange(shares.shape[2]) / shares.sum(axis=2) * strides
         centres = (places + 0.5) * strides

@@ -166,6 +166,7 @@ class _Yolox(OnnxDetector):
             )
 
     def _prepare(self, image: Image) -> tuple[NDArray[np.float32], Fit]:
+        # As YOLOX was trained: the border on the right and below only, values from 0 to 255 that are not standardised.
         picture, ratio, shift = letterbox(image, self._size, centred=False)
         return (picture[::-1] * 255).astype(np.float32), Fit((ratio, ratio), shift)  # BGR
 
@@ -343,6 +344,7 @@ def decode_yolo(output: NDArray[Any], how: Columns | str) -> Raw:
         boxes = boxes if task == "obb" else rows[:, :4]  # oriented boxes keep centre and size
     else:
         each = rows[:, 4 : rows.shape[1] - further]
+        # v5 says how likely there is an object, and how likely each class is if there is one; v8 the product.
         each = each if layout == "v8" else each[:, 1:] * each[:, :1]
         scores, ids, classes = each.max(axis=1), each.argmax(axis=1), each.shape[1]
     raw = Raw(boxes, scores, ids, classes)

@@ -82,6 +82,7 @@ class YuNet(OnnxDetector):
             for kind in ("cls", "obj", "bbox", "kps")
         )
         places, strides = cells(self._size, STRIDES)
+        # From the cell's corner, not its middle, and scores as the geometric mean of both: as OpenCV's FaceDetectorYN.
         centres, half = (places + edges[:, :2]) * strides, np.exp(edges[:, 2:]) * strides / 2
         scores = np.sqrt(np.clip(faces[:, 0], 0, 1) * np.clip(objects[:, 0], 0, 1))
         points = (places[:, None] + marks.reshape(len(marks), -1, 2)) * strides[:, None]

@@ -173,6 +173,8 @@ def _path(f: Array, g: Array, ends: Ends | None) -> _Path:
         return path
     kept = min(agree[0], agree[-1]) >= KEPT
     path.boxes = _blended(_form(f), _form(g), way) if kept else _met(_form(f), _form(g), meet)
+    # The runs and the line by the inverse of their squared errors, as independent guesses of one thing are joined: of the
+    # runs it is what they are apart where they meet, of the line what it misses the figures on either side by.
     trust = 1 / (1 + _apart(f[meet], g[meet]) / max(ends[2], 1e-12))
     path.boxes = line + trust * (path.boxes - line)
     return path
@@ -196,6 +198,7 @@ def _apart(a: Array, b: Array) -> float:
 def _form(boxes: Array) -> Array:
     """Centre, and the logarithm of width and height."""
     found = xyxy_to_cxcywh(boxes)
+    # Logarithms, so that growing and shrinking by a factor count the same; a box without a side has none.
     found[:, 2:] = np.log(np.maximum(found[:, 2:], 1e-3))
     return found
 

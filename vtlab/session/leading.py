@@ -67,6 +67,6 @@ def _lacks(rows: Tracks, a: int, b: int, right: NDArray[np.int64]) -> NDArray[np
     lacks = np.full(len(way), UNSEEN)
     there = rows.visible & (rows.frame > a) & (rows.frame < b)
     lacks[rows.frame[there] - a - 1] = 1 - np.clip(np.nan_to_num(rows.score[there]), 0, 1)
-    lacks += FAR * 4 * way * (1 - way)
+    lacks += FAR * 4 * way * (1 - way)  # 0 at the figures, FAR half way
     lacks[np.isin(np.arange(a + 1, b), right)] = 0
     return lacks

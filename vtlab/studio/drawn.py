@@ -52,6 +52,7 @@ def stroke(path: Sequence[Sequence[float]], radius: float, height: int, width: i
     if not np.isfinite(where).all():
         raise InputError(f"A brush stroke needs finite coordinates, got {where.tolist()}.")
     painted = np.zeros((height, width), np.uint8)
+    # A point lies in the pixel that it is in, not in the nearest one. What is far outside would overflow 32 bits.
     xy = np.clip(np.floor(where), -1e4, 1e4).astype(np.int32)
     thick = max(round(2 * radius), 1)
     cv2.polylines(painted, [xy.reshape(-1, 1, 2)], False, 1, thick)

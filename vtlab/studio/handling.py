@@ -169,7 +169,7 @@ class Handling(ABC):
 
         height, width = self.video.height, self.video.width
         x1, y1, x2, y2 = p.box(height, width).tolist()
-        margin = 0.25 * max(x2 - x1, y2 - y1, 16.0)
+        margin = 0.25 * max(x2 - x1, y2 - y1, 16.0)  # a point has no size
         left, right = (int(np.clip(v, 0, width)) for v in (x1 - margin, x2 + margin))
         top, bottom = (int(np.clip(v, 0, height)) for v in (y1 - margin, y2 + margin))
         place = frame, (left, top, right, bottom)

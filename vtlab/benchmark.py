@@ -246,7 +246,8 @@ def evaluate_folders(
         truth: Folder of the benchmark, at any level above the sequences, or one of them; or a zip of it.
         tracks: Folder of results: of one tracker, or of several in folders of their own; or a zip of it.
         layout: Name of the format, see `vtlab.formats.find_format`.
-        rule: Another rule than the format's own: of its family, or, where it holds points, of one that judges them (`pck`).
+        rule: Another rule than the format's own: of its family, or of one that judges trackers of its family or, where it
+            holds points, of points (`pck`).
         missing: What to do about sequences without a result: `error`, or `skip`: then all trackers are compared on the
             sequences that every one of them has, which the result notes.
         first_frame: Index of the first frame in MOTChallenge text: of results, and of truth that has a frame of that index.

@@ -162,15 +162,15 @@ def test_files_that_hold_points_are_scored_by_it_where_its_rule_is_named(name, t
 
 def test_a_rule_that_no_family_of_a_format_has_is_refused_with_those_that_are_known(tmp_path):
     refused = {
-        "otb": "for trackers of sot. Known: got10k, lasot, otb, .*vot2019",
-        "sleap": "for trackers of points. Known: native-first, native-strided, pck, tapvid-first",
-        "posetrack": "for trackers of mot or points. Known: bdd100k, .*pck",
-        "vtlab": "Known: bdd100k, .*davis.*pck",
+        "otb": "for trackers of sot. Known: .*got10k, .*otb, .*vot2019",
+        "sleap": "for trackers of points. Known: .*native-first, .*pck, .*tapvid-first",
+        "posetrack": "for trackers of mot or points. Known: .*bdd100k, .*pck",
+        "vtlab": "Known: .*bdd100k, .*davis.*pck",
     }
     for name, told in refused.items():
         with pytest.raises(InputError, match=f"Unknown rule 'xyz' .*{told}"):
             evaluate_folders(tmp_path, tmp_path, name, rule="xyz")
-    with pytest.raises(InputError, match="Unknown rule 'pck' for trackers of sot"):
+    with pytest.raises(InputError, match="The rule 'pck' judges trackers of points or skeletons, not of sot"):
         evaluate_folders(tmp_path, tmp_path, "otb", rule="pck")
 
 

@@ -53,14 +53,18 @@ def judges(makers: Iterable[str], rule: str) -> Family:
     """The family whose rule is called `rule`: of those that judge trackers of the families `makers`, the first that has it.
 
     Raises:
-        InputError: None has it; the message says which rules are known.
+        InputError: None has it; the message says whom it judges, and which rules are known.
     """
     makers, name = tuple(dict.fromkeys(makers)), str(rule).lower()
     able = [f for own in makers for f in _able(own)]
     found = next((f for f in able if name in f.rules), None)
     if found is None:
-        known = {r for f in able for r in f.rules}
-        raise InputError(f"Unknown rule {rule!r} for trackers of {' or '.join(makers)}. {near(name, known)}")
+        known, mine = {r for f in able for r in f.rules}, " or ".join(makers)
+        judged = sorted({own for f in FAMILIES.values() if name in f.rules for own in (f.code, *f.trackers)})
+        fault = f"Unknown rule {rule!r} for trackers of {mine}."
+        if judged:
+            fault = f"The rule {rule!r} judges trackers of {' or '.join(judged)}, not of {mine}."
+        raise InputError(f"{fault} {near(name, known)}")
     return found
 
 

@@ -190,7 +190,7 @@ WITH_A_COLUMN = """
 import sys
 from importlib.machinery import SourceFileLoader
 
-_, below, line, folder = sys.argv
+_, above, line, folder = sys.argv
 plain = SourceFileLoader.get_code
 
 
@@ -198,13 +198,14 @@ def get_code(self, name):
     if name != "vtlab.tracks.columns":
         return plain(self, name)
     source = self.get_source(name)
-    assert source.count(below) == 1
-    return self.source_to_code(source.replace(below, below + line), self.path)
+    assert source.count(above) == 1
+    return self.source_to_code(source.replace(above, line + above), self.path)
 
 
 SourceFileLoader.get_code = get_code
 
 import numpy as np
+from vtlab.errors import TracksError
 from vtlab.tracks import FrameTracks, Tracks
 
 boxes = np.tile([0.0, 0, 4, 4], (3, 1))
@@ -214,6 +215,12 @@ assert given.of_object(1).depth.tolist() == [1.5, 2.0]
 assert FrameTracks.of([1], boxes[:1], depth=[3.0]).columns["depth"].tolist() == [3.0]
 joined = Tracks.concat([given, Tracks.of([4], [1], boxes[:1])])
 assert np.isnan(joined.depth).tolist() == [False, True, False, True]
+try:
+    Tracks.of([0], [1], boxes[:1], depth=[-1.0])
+except TracksError as error:
+    assert "column 'depth' holds numbers from 0 to inf, or NaN where unknown, got -1.0 in row 0" in str(error)
+else:
+    raise AssertionError("a depth below 0 is taken")
 for ending in ("parquet", "json", "csv"):
     back = Tracks.load(given.save(f"{folder}/a.{ending}"))
     np.testing.assert_array_equal(back.depth, given.depth)
@@ -221,11 +228,13 @@ for ending in ("parquet", "json", "csv"):
 
 
 def test_the_column_that_the_guide_adds_is_in_views_and_files(tmp_path):
-    """A fresh process has it where the guide says: below `time`."""
+    """A fresh process has it where the guide says: above `attributes`."""
     section = text_of(ROOT / "CONTRIBUTING.md").partition("## Add a column of `Tracks`")[2]
     (line,) = re.findall(r"^    depth: .*\n", section, re.M)
-    (below,) = re.findall(r"^    time: .*\n", (ROOT / "vtlab/tracks/columns.py").read_text("utf-8"), re.M)
-    command = [sys.executable, "-c", WITH_A_COLUMN, below, line, str(tmp_path)]
+    (above,) = re.findall(
+        r"^    attributes: .*\n", (ROOT / "vtlab/tracks/columns.py").read_text("utf-8"), re.M
+    )
+    command = [sys.executable, "-c", WITH_A_COLUMN, above, line, str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, timeout=60)
     assert done.returncode == 0, done.stderr
 

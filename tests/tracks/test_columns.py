@@ -188,6 +188,14 @@ def test_what_is_no_column_is_refused(changes, message):
         Tracks.of([0], [1], [[0, 0, 1, 1]], **changes)
 
 
+def test_a_column_of_numbers_may_have_bounds():
+    part = Number(np.nan, within=(0, 1))
+    np.testing.assert_array_equal(part.read([0, np.nan, 1], 3, "hidden"), [0, np.nan, 1])
+    for values, told in (([0.5, 1.5], "1.5 in row 1"), ([-np.inf, 0], "-inf in row 0"), (2, "2.0.")):
+        with pytest.raises(TracksError, match=f"'hidden' holds numbers from 0 to 1, or NaN .*, got {told}"):
+            part.read(values, 2, "hidden")
+
+
 def test_the_record_is_typed_and_its_dict_is_what_was_given():
     meta = {
         "tracker": {"name": "ncc", "params": {"scale": 2}, "note": "mine"},

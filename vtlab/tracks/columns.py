@@ -91,15 +91,19 @@ class Number(Column):
     Attributes:
         dtype: Type in memory and at rest.
         width: Values in a row; 0 for a plain column (N,).
+        within: Smallest and largest value, or None: any; NaN is always taken.
     """
 
     dtype: Any = np.float64
     width: int = 0
+    within: tuple[float, float] | None = None
 
     def read(self, values: Any, n: int, what: str) -> NDArray[Any]:
         """See `Column`; scalars are repeated."""
         shape = (n, self.width) if self.width else (n,)
         array = as_column(values, None, self.dtype, what)
+        if self.within is not None:
+            _check_within(array, self.within, what)
         return array.reshape(shape) if n == 0 == array.size else as_column(array, shape, self.dtype, what)
 
     def shown_as(self, name: str, column: NDArray[Any]) -> dict[str, NDArray[Any]]:
@@ -307,6 +311,18 @@ def positions(index: ArrayLike, n: int) -> NDArray[np.int64]:
     if bad.any():
         raise TracksError(f"Tracks: there is no row {int(rows[bad][0])}; there are {n}, counted from 0.")
     return np.where(rows < 0, rows + n, rows)
+
+
+def _check_within(array: NDArray[Any], within: tuple[float, float], what: str) -> None:
+    low, high = within
+    bad = (array < low) | (array > high)
+    if bad.any():
+        place = tuple(int(i) for i in np.argwhere(bad)[0])
+        at = f" in row {place[0]}" if place else ""
+        raise TracksError(
+            f"Tracks: column {what!r} holds numbers from {low:g} to {high:g}, or NaN where unknown, got "
+            f"{array[place].item()!r}{at}."
+        )
 
 
 _PLAIN: Mapping[Any, type] = {np.float64: float, np.bool_: bool}

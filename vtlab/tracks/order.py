@@ -22,10 +22,9 @@ Ints = NDArray[np.int64]
 SOURCES = ("tracked", "manual", "detected", "interpolated")
 _FURTHEST = 2.0**53
 """Edges beyond it are no pixels any more: float64 doesn't tell neighbours apart, and areas overflow."""
-_ALL = ("frame", "object_id", "boxes", "angle", "source", "points")
 
 
-def settled(tracks: Tracks, told: Collection[str] = _ALL) -> Tracks:
+def settled(tracks: Tracks, told: Collection[str] = (*COLUMNS, "points")) -> Tracks:
     """The tracks in their order.
 
     Args:

@@ -194,6 +194,8 @@ def test_a_column_of_numbers_may_have_bounds():
     for values, told in (([0.5, 1.5], "1.5 in row 1"), ([-np.inf, 0], "-inf in row 0"), (2, "2.0.")):
         with pytest.raises(TracksError, match=f"'hidden' holds numbers from 0 to 1, or NaN .*, got {told}"):
             part.read(values, 2, "hidden")
+    with pytest.raises(TracksError, match=r"holds numbers from 1 to 3, got 4 in row 1\."):
+        Number(1, dtype=np.int64, within=(1, 3)).read([1, 4], 2, "lane")
 
 
 def test_the_record_is_typed_and_its_dict_is_what_was_given():

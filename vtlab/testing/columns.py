@@ -36,5 +36,6 @@ def _one(kind: Column, random: np.random.Generator) -> Any:
     values = random.integers(1, 9, kind.width or 1) + (0.25 if kind.dtype is np.float64 else 0)
     if kind.within is not None:
         low, high = np.clip(kind.within, -8, 8)
-        values = (low + (high - low) * values / 9).astype(kind.dtype)
+        values = low + (high - low) * values / 9
+        values = values if kind.dtype is np.float64 else np.ceil(values).astype(kind.dtype)
     return values.tolist() if kind.width else values[0].item()

@@ -320,8 +320,8 @@ def _check_within(array: NDArray[Any], within: tuple[float, float], what: str) -
         place = tuple(int(i) for i in np.argwhere(bad)[0])
         at = f" in row {place[0]}" if place else ""
         raise TracksError(
-            f"Tracks: column {what!r} holds numbers from {low:g} to {high:g}, or NaN where unknown, got "
-            f"{array[place].item()!r}{at}."
+            f"Tracks: column {what!r} holds numbers from {low:g} to {high:g}"
+            f"{', or NaN where unknown' if array.dtype.kind == 'f' else ''}, got {array[place].item()!r}{at}."
         )
 
 

@@ -51,6 +51,8 @@ def test_builtin_trackers_have_complete_cards():
     names = vtlab.list_trackers()
     assert {"identity", "ncc", "csrt", "kcf", "nanotrack-v2", "nanotrack-v3"} <= set(names)
     for card in TRACKERS.cards():
+        if not TRACKERS.find(card.name).__module__.startswith("vtlab."):
+            continue  # another test's, in the same process
         assert card.summary, card.name
         assert card.licence, card.name
         assert card.emits <= {"boxes", "masks", "points"}, card.name

@@ -247,11 +247,13 @@ def _of_video(subject: str) -> dict[str, Any]:
 
 
 def _cards(cards: list[dict[str, Any]], title: str) -> None:
-    from rich import box
+    from rich.box import Box
     from rich.table import Table
 
     console = stdout()
-    table = Table(title=f"{title} ({len(cards)})", box=box.SIMPLE_HEAD, padding=0)
+    # A line below the heading and blanks between columns, in any encoding: cells that are padded take twice as long.
+    lines = Box("    \n    \n -- \n" + 5 * "    \n", ascii=True)
+    table = Table(title=f"{title} ({len(cards)})", box=lines, padding=0)
     # Widths of the longest that is common, so that the rest of a line is left to what a part is.
     widths = {"name": None, "family": None, "prompts": 14, "licence": 12, "needs": 22}
     for name, width in widths.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from vtlab.errors import InputError, VtlabWarning
 from vtlab.metrics.evaluation import infer_family
 from vtlab.metrics.families import FAMILIES
-from vtlab.show.draw import colour
+from vtlab.show.draw import Colour, colour
 from vtlab.tracks import Tracks
 from vtlab.tracks.groups import grouped
 from vtlab.video import Frame, Video
@@ -111,7 +112,7 @@ class PlayerData:
             names = t.labels  # a pass over all rows
             for i in t.object_ids.tolist():
                 labels.setdefault(i, names.get(i, ""))
-        return [{"id": i, "label": labels[i], "colour": _hex(i)} for i in sorted(labels)]
+        return [{"id": i, "label": labels[i], "colour": _hex(colour(i))} for i in sorted(labels)]
 
     def _timelines(self, name: str, tracks: Tracks) -> list[dict[str, Any]]:
         """For each object: presence, mean score and overlap with truth in bins (None = nothing), and its events."""
@@ -243,6 +244,6 @@ def _presence_events(
     return found
 
 
-def _hex(object_id: int) -> str:
-    r, g, b = colour(object_id)
-    return f"#{r:02x}{g:02x}{b:02x}"
+@cache
+def _hex(shade: Colour) -> str:
+    return "#{:02x}{:02x}{:02x}".format(*shade)

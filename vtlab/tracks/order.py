@@ -56,8 +56,13 @@ def order_of(frame: Ints, object_id: Ints) -> Ints | None:
     first, least = int(frame.min()), int(object_id.min())
     span = int(object_id.max()) - least + 1
     if (int(frame.max()) - first + 1) * span < 2**63:
-        # One key: tables that follow each other are merged in one pass.
-        return np.argsort((frame - first) * span + (object_id - least), kind="stable")
+        # One key: tables that follow each other are merged in one pass. In place: to allocate a million rows takes as long
+        # as to compute them.
+        key = frame - first
+        key *= span
+        key += object_id
+        key -= least
+        return np.argsort(key, kind="stable")
     return np.lexsort((object_id, frame))
 
 

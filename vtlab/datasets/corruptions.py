@@ -39,8 +39,10 @@ def _blur(image: Image, sigma: float, rng: np.random.Generator) -> Image:
 def _motion_blur(image: Image, length: float, rng: np.random.Generator) -> Image:
     import cv2
 
+    # Odd, so that the line has a middle and the picture doesn't move.
     size = int(length) | 1
     kernel = np.zeros((size, size), np.float32)
+    # More samples than pixels on the line, so that none is left out.
     angle, reach = rng.uniform(0, np.pi), np.linspace(-0.5, 0.5, 4 * size) * (size - 1)
     middle = (size - 1) / 2
     columns = np.rint(middle + reach * np.cos(angle)).astype(int)

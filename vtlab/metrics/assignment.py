@@ -19,6 +19,7 @@ _ROUNDS = 4
 """Rounds in which sure pairs are taken out; what is left after them is little, and another round finds less."""
 _SEARCHED = 6
 """Rows up to which trying all choices is quicker than a matrix."""
+# Cells of a matrix up to which plain Python solves it: so small ones need no SciPy.
 _BY_HAND = 64
 
 

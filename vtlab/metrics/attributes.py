@@ -135,6 +135,7 @@ def _previous_rows(rows: Tracks, order: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _differs(value: NDArray[np.float64], reference: NDArray[np.float64]) -> NDArray[np.bool_]:
+    # In octaves, so that half and double differ as much.
     octaves = np.log2(np.maximum(value, 1e-9) / np.maximum(reference, 1e-9))
     return np.asarray(np.abs(octaves) > 1)
 
@@ -144,10 +145,12 @@ def _covered(rows: Tracks) -> NDArray[np.float64]:
     side = (rows.frame, rows.object_id, rows.boxes)
     pairs = pairing.pairs_of_boxes(side, side)
     i, j = pairs.truth.source[pairs.t], pairs.answer.source[pairs.a]
+    # Who stands lower in the picture stands nearer, on one ground below the camera.
     keep = (i != j) & (rows.boxes[j, 3] >= rows.boxes[i, 3])
     i, j, iou = i[keep], j[keep], pairs.similarity[keep]
     area = box_area(rows.boxes)
     covered = np.zeros(len(rows))
+    # From IoU s = i / (a + b - i) follows i = s / (1 + s) * (a + b).
     np.maximum.at(covered, i, iou / (1 + iou) * (area[i] + area[j]) / np.maximum(area[i], 1e-9))
     return covered
 

@@ -81,6 +81,7 @@ def calibration(scores: ArrayLike, correct: ArrayLike, *, bins: int = 15) -> Cal
         raise InputError(
             f"Answer {int(np.flatnonzero(~np.isfinite(c))[0])} has no quality (NaN). Leave such answers out."
         )
+    # 15 bins are Guo et al.'s; a score of 1 belongs to the last.
     edges = np.linspace(0, 1, bins + 1)
     index = np.clip(np.searchsorted(edges, s, side="right") - 1, 0, bins - 1)
     count = np.bincount(index, minlength=bins)

@@ -180,6 +180,7 @@ def correlation(proxy: Sequence[float], metric: Sequence[float]) -> dict[str, fl
         raise InputError(f"{len(p)} values of the proxy for {len(m)} of the metric.")
     keep = np.isfinite(p) & np.isfinite(m)
     p, m = p[keep], m[keep]
+    # Two runs always correlate by 1 or -1.
     if len(p) < 3 or np.ptp(p) == 0 or np.ptp(m) == 0:
         return {"spearman": np.nan, "kendall": np.nan, "runs": float(len(p))}
     return {
@@ -199,6 +200,7 @@ def _agree(a: Tracks, b: Tracks) -> float:
         (first.frame, first.object_id, first.boxes), (second.frame, second.object_id, second.boxes)
     )
     best = pairs.best()
+    # Over the union: an object that only one of the two has counts 0.
     return float(pairs.similarity[best].sum()) / (len(first) + len(second) - len(best))
 
 

@@ -163,6 +163,7 @@ def _polygon(zone: ArrayLike, anchor: str) -> Any:
     corners = numbers(zone, what="corners of a zone")
     if corners.ndim != 2 or corners.shape[1:] != (2,) or len(corners) < 3 or not np.isfinite(corners).all():
         raise InputError(f"A zone is (N, 2) corners in pixels, at least 3, got shape {corners.shape}.")
+    # Rounded here, since supervision would cut the decimals off.
     return sv.PolygonZone(np.rint(corners).astype(np.int64), (_position(anchor),))
 
 

@@ -211,6 +211,7 @@ def _identity(places: list[dict[str, Any]], seen: Tracks, video: Video) -> list[
         if before < 0 or after >= len(frame):
             continue
         a, b = (_colours(video[int(frame[row])], boxes[row]) for row in (before, after))
+        # Bhattacharyya's coefficient: 1 for equal shares of colours, 0 where none is common.
         alike = float(np.sqrt(a * b).sum())
         if alike < OTHER:
             found.append({**place, "kind": "identity", "value": alike, "severity": round(1 - alike / 2, 4)})

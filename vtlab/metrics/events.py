@@ -265,9 +265,11 @@ class _Scene:
             (t.frame, np.arange(len(t)), other), (t.frame, np.arange(len(t)), other), self.pairs.frames
         )
         i, j = both.truth.source[both.t], both.answer.source[both.a]
+        # Who stands lower in the picture stands nearer, on one ground below the camera.
         keep = (i != j) & (other[j, 3] >= other[i, 3])
         i, j = i[keep], j[keep]
         area = box_area(other)
+        # From IoU s = i / (a + b - i) follows i = s / (1 + s) * (a + b).
         inter = both.similarity[keep] / (1 + both.similarity[keep]) * (area[i] + area[j])
         covered = np.zeros(len(t))
         np.maximum.at(covered, i, inter / np.maximum(area[i], 1e-9))

@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+# TrackEval's own expression: other ways to make these numbers differ in last bits, where pairs lie at one.
 ALPHAS: Array = np.arange(0.05, 0.99, 0.05)
 """The 19 similarity thresholds over which HOTA is averaged: 0.05, 0.10, ..., 0.95."""
 _EPS = np.finfo(np.float64).eps
@@ -111,6 +112,7 @@ class Counts:
             "AssA": self.AssA_sum / matches,
             "AssRe": self.AssRe_sum / matches,
             "AssPr": self.AssPr_sum / matches,
+            # TrackEval's floor on both sides: LocA is 1, not 0, where nothing matches.
             "LocA": np.maximum(1e-10, self.LocA_sum) / np.maximum(1e-10, tp),
         }
         out["HOTA"] = np.sqrt(out["DetA"] * out["AssA"])
@@ -123,6 +125,7 @@ class Counts:
         out.update(self._clear_values())
         out.update(self._identity_values())
         ids, busy = self.IDs + self.GT_IDs, self.busy_frames
+        # Over the mean number of both sides: a false track costs as much as a missed one (Manohar et al.).
         out["ATA"] = self.STDA / (0.5 * ids) if ids else np.nan
         out["SFDA"] = self.FDA / busy if busy else np.nan
         for name in ("Dets", "GT_Dets", "IDs", "GT_IDs", "Frames"):
@@ -273,15 +276,19 @@ class _Tally:
 
 def _hota(pairs: Pairs, tally: _Tally) -> dict[str, Array]:
     t, a, sim, n = pairs.t, pairs.a, pairs.similarity, len(tally.t)
+    # Each pair's share of all overlap around it: TrackEval's soft count of how long two tracks go together.
     around = np.bincount(t, sim, len(pairs.truth))[t] + np.bincount(a, sim, len(pairs.answer))[a] - sim
     potential = np.bincount(tally.index, sim / around, n)
     alignment = potential / (tally.total - potential)
+    # TrackEval matches once for all thresholds, by alignment times similarity; the paper matches at each.
     chosen = max_weight_matching(t, a, alignment[tally.index] * sim, len(pairs.truth), len(pairs.answer))
     sim, index = sim[chosen], tally.index[chosen]
+    # TrackEval's tolerance: a similarity of 0.5 that rounding put below it reaches 0.5.
     reached = np.searchsorted(ALPHAS - _EPS, sim, side="right")
     tp = _at_least(np.bincount(reached, minlength=20))
     matched = np.bincount(index * 20 + reached, minlength=n * 20).reshape(n, 20)
     matched = matched[:, ::-1].cumsum(axis=1)[:, -2::-1].astype(np.float64)
+    # Each match of two tracks carries their association, as often as they match: hence the square.
     squared = matched * matched
     return {
         "HOTA_TP": tp,
@@ -307,6 +314,7 @@ def _clear(pairs: Pairs, threshold: float) -> dict[str, float]:
     found = match >= 0
     track = pairs.truth.track
     ratio = np.bincount(track[found], minlength=pairs.truth.tracks) / np.bincount(track)
+    # TrackEval's bounds: exactly 0.8 of a track is partly, exactly 0.2 not mostly lost.
     mostly, partly = int((ratio > 0.8).sum()), int((ratio >= 0.2).sum())
     started = found & ~np.where(previous >= 0, found[previous], False)
     starts = np.bincount(track[started], minlength=pairs.truth.tracks)
@@ -349,6 +357,7 @@ def clear_matches(pairs: Pairs, threshold: float, previous: Ints | None = None) 
     before, track, found = previous.tolist(), pairs.answer.track.tolist(), match.tolist()
     for group in groups:
         held = [found[before[rows[k]]] if before[rows[k]] >= 0 else -1 for k in group]
+        # TrackEval's 1000: to keep last frame's partner outweighs whatever overlap others would add.
         value = [
             weight[k] + (1000.0 if h >= 0 and track[h] == track[cols[k]] else 0.0)
             for k, h in zip(group, held, strict=True)
@@ -388,6 +397,7 @@ def previous_rows(pairs: Pairs) -> Ints:
 
 def _identity(pairs: Pairs, tally: _Tally, threshold: float) -> dict[str, float]:
     """Match whole tracks one to one such that most rows agree."""
+    # Without CLEAR's tolerance: TrackEval's Identity and VACE compare with the bare threshold.
     agree = np.bincount(tally.index[pairs.similarity >= threshold], minlength=len(tally.t)).astype(np.float64)
     use = np.flatnonzero(agree)
     picked = max_weight_matching(
@@ -405,6 +415,7 @@ def _vace(pairs: Pairs, tally: _Tally, threshold: float) -> dict[str, float]:
     picked = max_weight_matching(
         tally.t[use], tally.a[use], temporal, pairs.truth.tracks, pairs.answer.tracks
     )
+    # FDA takes every overlap, however small, and STDA only those from the threshold on: so has TrackEval.
     best = pairs.best()
     overlap = np.bincount(pairs.truth.frame[pairs.t[best]], pairs.similarity[best], pairs.frames)
     boxes = sum(np.bincount(s.frame, minlength=pairs.frames) for s in (pairs.truth, pairs.answer))

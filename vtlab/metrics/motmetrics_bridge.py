@@ -52,6 +52,7 @@ def of_pairs(pairs: pairing.Pairs, threshold: float = 0.5) -> Any:
     for index in range(pairs.frames):
         t = slice(*np.searchsorted(pairs.truth.frame, (index, index + 1)))
         a = slice(*np.searchsorted(pairs.answer.frame, (index, index + 1)))
+        # NaN is py-motmetrics' word for a pair that may not match.
         distance = np.full((t.stop - t.start, a.stop - a.start), np.nan)
         mine = order[slice(*np.searchsorted(frame[order], (index, index + 1)))]
         close = mine[pairs.similarity[mine] >= threshold - np.finfo(float).eps]

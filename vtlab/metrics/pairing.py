@@ -120,6 +120,7 @@ def pairs_of_boxes(
     frames = int(last) + 1 if frames is None else frames
     if last >= frames:
         raise InputError(f"Frame {last} (0-based) lies outside the sequence of {frames} frames.")
+    # Frames are laid side by side along x, 2 px apart, so that one sweep serves all and no two of them touch.
     low = min(t_box[0].min(initial=0.0), a_box[0].min(initial=0.0))
     span = max(t_box[2].max(initial=0.0), a_box[2].max(initial=0.0)) - low + 2.0
     t_order = np.argsort(t_frame * span + (t_box[0] - low), kind="stable")
@@ -192,6 +193,7 @@ def preprocess(
     keep = np.asarray(counted, dtype=bool)[pairs.truth.source]
     taken = np.ones(len(pairs.answer), bool)
     if distractor is not None and np.any(distractor):
+        # All truth takes part: an answer that suits a counted object better than a distractor stays.
         best = pairs.best(0.5)
         taken[pairs.a[best[np.asarray(distractor, dtype=bool)[pairs.truth.source][pairs.t[best]]]]] = False
     pairs = pairs.select(keep, taken)
@@ -255,6 +257,7 @@ def _rows(frame: Ints, object_id: Ints, order: Ints, what: str) -> Rows:
     frame, object_id = frame[order], object_id[order]
     track, tracks = _dense(object_id)
     last = int(frame.max(initial=-1)) + 1
+    # A table of all tracks by all frames only in proportion to the rows: few ids may span very many frames.
     seen = np.bincount(track * last + frame, minlength=1) if tracks * last < 50 * len(frame) + 1000 else None
     if seen is None:
         _, where, seen = np.unique(track * last + frame, return_index=True, return_counts=True)
@@ -292,6 +295,7 @@ def compact(key: Ints, bound: int) -> tuple[Ints, Ints]:
 
 def stable_order(values: Ints, bound: int) -> Ints:
     """Stable argsort; small integers are sorted by radix."""
+    # NumPy's stable sort is a radix sort for integers of 16 bits and less only.
     small = values.astype(np.uint16) if bound <= 65536 else values
     return np.argsort(small, kind="stable")
 
@@ -304,6 +308,7 @@ def _overlapping_in_x(t_base: Array, t_box: Array, a_base: Array, a_box: Array) 
     t1, a1 = _ranges(a_left, t_left - slack, t_base + t_box[2] + slack)
     first = (a_box[0][a1] >= t_box[0][t1]) & (a_box[0][a1] < t_box[2][t1])
     a2, t2 = _ranges(t_left, a_left - slack, a_base + a_box[2] + slack)
+    # Strictly, so that a pair of equal left edges is found once.
     second = (t_box[0][t2] > a_box[0][a2]) & (t_box[0][t2] < a_box[2][a2])
     return np.concatenate([t1[first], t2[second]]), np.concatenate([a1[first], a2[second]])
 
@@ -324,5 +329,6 @@ def _iou(t: Ints, a: Ints, t_box: Array, a_box: Array) -> tuple[Ints, Ints, Arra
     area_t, area_a = ((b[2] - b[0]) * (b[3] - b[1]) for b in (t_box, a_box))
     with np.errstate(invalid="ignore", divide="ignore"):
         similarity = inter / (area_t[t] + area_a[a] - inter)
+    # TrackEval's epsilon: a box without area overlaps nothing.
     keep = (inter > 0) & (area_t[t] > _EPS) & (area_a[a] > _EPS)
     return t[keep], a[keep], similarity[keep]

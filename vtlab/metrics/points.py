@@ -71,8 +71,10 @@ def evaluate(
         out = {"OA": _ratio(((seen_a == seen_t) & counted).sum(), counted.sum())}
         truths = (seen_t & counted).sum()
         for d in rule.thresholds:
+            # Strictly and of squares, as TAP-Vid's code compares.
             near = squared < d * d
             hits = near & seen_t & counted
+            # A visible point answered too far off counts twice, as missed and as false: so has TAP-Vid.
             false = seen_a & counted & ~(near & seen_t)
             out[f"delta_{d:g}"] = _ratio(hits.sum(), truths)
             out[f"jaccard_{d:g}"] = _ratio((hits & seen_a).sum(), truths + false.sum())

@@ -62,6 +62,7 @@ class Metric:
             figures = 2 - math.floor(math.log10(abs(value))) if value else 2
             return f"{value:.{min(max(figures, 0), 2)}f}"
         if self.unit == "p":
+            # What three decimals would round to 0.000 is not 0.
             return f"{value:.3f}" if value >= 0.0005 else "<0.001"
         return f"{value:.{decimals}%}" if self.unit == "fraction" else self.form.format(value)
 

@@ -231,12 +231,14 @@ class MotRule(Rule):
 _TRACKEVAL = "TrackEval 1.3.0 MotChallenge2DBox; Luiten et al., HOTA, IJCV 2021"
 _DISTRACTORS = ("person_on_vehicle", "static_person", "distractor", "reflection")
 _KITTI = "TrackEval 1.3.0 Kitti2DBox; Geiger et al., CVPR 2012"
+# Kitti2DBox: min_height 25, max_truncation 0, max_occlusion 2.
 _ROAD: dict[str, Any] = {"ignore_coverage": 0.5, "least_height": 25.0}
 _ROAD |= {"levels": (("truncated", 0), ("occluded", 2))}
 _BDD = ("pedestrian", "rider", "car", "bus", "truck", "train", "motorcycle", "bicycle")
 MOT: dict[str, MotRule] = {
     p.name: p
     for p in (
+        # MOT15's files name no classes, so no distractors either.
         MotRule("mot15", _TRACKEVAL),
         MotRule("mot16", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
         MotRule("mot17", _TRACKEVAL, ("pedestrian",), _DISTRACTORS),
@@ -283,6 +285,7 @@ class VosRule(Rule):
     drop_first: bool = True
     drop_last: bool = False
     annotated_only: bool = True
+    # DAVIS's bound_th.
     tolerance: float = 0.008
 
 

@@ -97,6 +97,7 @@ class SotScores:
             return dict.fromkeys(NAMES, np.nan) | more
         total = self.frames.sum()
         precision, normalized = self.curve("precision"), self.curve("norm_precision")
+        # The place of 20 px and of 0.2 of a box: 20th step of 1 px (0.01), or 8th of 2.5 px (0.025).
         at = 20 if self.rule.precision == "20px" else 8
         op = _mean(_divide(self.passed, self.frames[:, None]))
         return {
@@ -105,6 +106,7 @@ class SotScores:
             "precision_auc": self._area(precision),
             "norm_precision_auc": self._area(normalized),
             "norm_precision_20": float(normalized[at]),
+            # AO and SR pool all frames, as got10k-toolkit does; OP is a mean of sequences.
             "ao": float(self.overlap_sum.sum() / total),
             "sr_50": float(self.passed[:, 0].sum() / total),
             "sr_75": float(self.passed[:, 1].sum() / total),
@@ -223,8 +225,10 @@ def _judge(flat: _Flat, rule: SotRule) -> _Judged:
     error = np.fmin(np.where(located, error, np.inf), np.inf)
     normalized = np.fmin(np.where(valid, normalized, np.inf), np.inf)
     if rule.outside != "compared":
+        # pysot's centre is x + (w - 1) / 2; where that is not above 0 the error stays at -1, a hit.
         outside = (t[0] + t[2] <= 1) | (t[1] + t[3] <= 1)
         if rule.outside == "corner_hit":
+            # calc_seq_err_robust leaves both at -1 unless all four numbers of truth are positive.
             outside = ~(real & (t[:2] > 0).all(axis=0)) & ~np.isnan(t[0])
             if flat.visible is not None:
                 outside &= flat.visible

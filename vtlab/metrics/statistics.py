@@ -131,6 +131,7 @@ def student(level: float, freedom: int) -> float:
         return 2 / np.pi * (angle + terms * (freedom > 1)) if odd else terms
 
     low, high = 0.0, np.pi / 2
+    # 60 halvings of a quarter turn leave 1e-18.
     for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if inside(middle) < level else (low, middle)
@@ -443,6 +444,7 @@ def _signs(n: int, flips: int, seed: int) -> Array:
     if 2 ** (n - 1) <= flips:
         rest = np.array(list(itertools.product([1.0, -1.0], repeat=n - 1))).reshape(-1, n - 1)
         return np.concatenate([np.ones((len(rest), 1)), rest], axis=1)
+    # The data count as a flip, so that no p is 0 (Phipson and Smyth, 2010).
     signs = np.random.default_rng(seed).choice([1.0, -1.0], (flips + 1, n))
     signs[0] = 1.0
     return signs
@@ -484,6 +486,7 @@ def _not_rejected(signs: Array, d: Array, alpha: float) -> tuple[float, float]:
     low, high = np.sort(np.minimum(below, above)), np.sort(np.maximum(below, above))[::-1]
     always = len(signs) - len(low)
     # Of B flips, `always` are extreme for any difference; p exceeds alpha while more than alpha * B are.
+    # And 1e-9, since 1 - 0.95 is not quite 0.05.
     at = int(np.floor(alpha * len(signs) + 1e-9)) - always
     if at < 0 or at >= len(low):
         return np.nan, np.nan

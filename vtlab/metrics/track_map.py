@@ -29,6 +29,7 @@ THRESHOLDS: Array = np.arange(0.5, 0.96, 0.05)
 _RECALLS = np.linspace(0, 1, 101)
 """COCO's 101 recalls, which TAO's Track-mAP takes over (Dave et al., ECCV 2020)."""
 _EPS = np.finfo(np.float64).eps
+# Areas are COCO's; lengths are frames of truth, of which TAO has one a second: 3 and 10 seconds there.
 GROUPS: dict[str, tuple[str, float, float]] = {
     "all": ("area", -np.inf, np.inf),
     "area_s": ("area", 0, 32**2),
@@ -97,6 +98,7 @@ def evaluate(
     t_rows = _tracks(pairs.truth, np.asarray(truth[2], float).reshape(-1, 4), None)
     a_rows = _tracks(pairs.answer, np.asarray(answer[2], float).reshape(-1, 4), np.asarray(score, float))
     overlap = _track_overlap(pairs, t_rows, a_rows, truth, answer)
+    # Of equal scores the first given comes first, as COCO's merge sort leaves them.
     order = np.argsort(-a_rows.score, kind="mergesort")
     out = {}
     for name, (column, low, high) in GROUPS.items():
@@ -183,6 +185,7 @@ def _track_overlap(
     """(answers, truths) overlap in space and time."""
     area_t = box_area(np.asarray(truth_rows[2], float).reshape(-1, 4))[pairs.truth.source][pairs.t]
     area_a = box_area(np.asarray(answer_rows[2], float).reshape(-1, 4))[pairs.answer.source][pairs.a]
+    # From IoU s = i / (a + b - i) follows i = s / (1 + s) * (a + b).
     inter = pairs.similarity / (1 + pairs.similarity) * (area_t + area_a)
     key = pairs.answer.track[pairs.a] * len(truth.ids) + pairs.truth.track[pairs.t]
     shared = np.bincount(key, inter, len(truth.ids) * len(answer.ids)).reshape(
@@ -200,6 +203,7 @@ def _greedy(overlap: Array, truth_outside: Bools, answer_outside: Bools) -> tupl
         free = np.ones(truths, bool)
         for i in range(answers):
             for outside in (False, True):
+                # COCO's cap just below 1, so that rounding keeps a full overlap from no threshold.
                 able = np.flatnonzero(
                     free & (truth_outside == outside) & (overlap[i] >= min(threshold, 1 - 1e-10) - _EPS)
                 )
@@ -226,6 +230,7 @@ def _curves(parts: Sequence[Matches]) -> tuple[Array, Array]:
     right = np.cumsum(hit, axis=1).astype(np.float64)
     wrong = np.cumsum(~hit & ~ignored, axis=1)
     recall = right / truths
+    # COCO's np.spacing(1) keeps 0 / 0 from being NaN where all answers so far are ignored.
     precision = right / (right + wrong + np.spacing(1))
     falling = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
     curve = np.zeros((len(THRESHOLDS), len(_RECALLS)))

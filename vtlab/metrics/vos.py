@@ -57,6 +57,7 @@ def measure(
     j = inter / union if union else 1.0
     if tolerance is None:
         return j, np.nan
+    # DAVIS's code: below 1 a part of the diagonal, rounded up; from 1 on pixels.
     radius = int(np.ceil(tolerance * np.hypot(height, width))) if tolerance < 1 else int(tolerance)
     return j, _boundary_f(_boundary(a), _boundary(t), radius)
 
@@ -77,6 +78,7 @@ def _boundary(mask: Mask) -> NDArray[np.uint8]:
 
     A cut through empty pixels gives the same as the whole image: what lies beyond equals the edge.
     """
+    # seg2bmap of DAVIS's code.
     m = mask.view(np.uint8)
     out = np.zeros_like(m)
     out[:, :-1] = m[:, 1:] ^ m[:, :-1]
@@ -88,6 +90,7 @@ def _boundary(mask: Mask) -> NDArray[np.uint8]:
 def _boundary_f(a: NDArray[np.uint8], t: NDArray[np.uint8], radius: int) -> float:
     n_a, n_t = np.count_nonzero(a), np.count_nonzero(t)
     if not n_a or not n_t:
+        # DAVIS's code: recall or precision is 0 where one side has no boundary, both are 1 where neither has.
         return float(n_a == n_t)
     import cv2
 
@@ -99,6 +102,7 @@ def _boundary_f(a: NDArray[np.uint8], t: NDArray[np.uint8], radius: int) -> floa
 
 @lru_cache(maxsize=16)
 def _disk(radius: int) -> NDArray[np.uint8]:
+    # scikit-image's `disk`, by which DAVIS's code dilates.
     y, x = np.mgrid[-radius : radius + 1, -radius : radius + 1]
     return (x * x + y * y <= radius * radius).astype(np.uint8)
 
@@ -132,6 +136,7 @@ class ObjectScores:
 def decay(series: ArrayLike) -> float:
     """How much is lost over time: mean of the first quarter of the frames less the mean of the last."""
     values = np.asarray(series, dtype=np.float64)
+    # DAVIS's code: 1e-10 rounds halves up, as MATLAB does, and a frame on an edge is in both quarters.
     edges = (np.round(np.linspace(1, len(values), 5) + 1e-10) - 1).astype(np.int64)
     return float(values[edges[0] : edges[1] + 1].mean() - values[edges[3] : edges[4] + 1].mean())
 

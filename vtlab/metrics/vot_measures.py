@@ -114,6 +114,7 @@ def progress(
     lost = np.asarray(overlaps, dtype=np.float64) <= threshold
     if absent is not None:
         lost &= ~np.asarray(absent, dtype=bool)
+    # VOT2020's failure; a frame without the object begins the count anew, as in the toolkit's loop.
     run = 0
     for i, bad in enumerate(lost.tolist()):
         run = run + 1 if bad else 0
@@ -202,6 +203,7 @@ def average_curve(runs: Sequence[ArrayLike], failed: Sequence[bool], high: int) 
         total[1:n] += sums[1:n] / steps[1:n]
         alive[1:n] += 1
         if lost and n < high:
+            # Beyond a failed run's end the toolkit divides by one frame less than before it; kept.
             total[n:] += sums[-1] / (steps[n:] - 1)
             alive[n:] += 1
     return np.divide(total, alive, out=np.zeros(high), where=alive > 0), alive
@@ -248,6 +250,7 @@ def long_term(
         overlap, score, seen = np.asarray(o, float), np.asarray(s, float), np.asarray(v, bool)
         for k, threshold in enumerate(limits):
             said = score >= threshold
+            # Who says nothing says nothing wrong: the toolkit's precision is 1 there.
             curve[k, 0] += float(overlap[said].mean()) if said.any() else 1.0
             curve[k, 1] += float(overlap[said].sum()) / max(int(seen.sum()), 1)
     curve /= len(overlaps)
@@ -259,6 +262,7 @@ def long_term(
 
 def thresholds(scores: Array, resolution: int) -> Array:
     """Thresholds that split the sorted scores evenly, with both infinities."""
+    # The toolkit's determine_thresholds.
     ordered = np.sort(scores[~np.isnan(scores)])[::-1]
     if len(ordered) > resolution - 2:
         step = len(ordered) // (resolution - 2)

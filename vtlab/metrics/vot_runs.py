@@ -25,6 +25,7 @@ Ints = NDArray[np.int64]
 NOTHING, GIVEN, FAILED = 0, 1, 2
 _REGION = -1
 """A region's code beside the toolkit's own."""
+# Right after a start every tracker overlaps well, so accuracy leaves these out (Kristan et al., TPAMI 2016).
 BURN_IN = 10
 """Frames from a start on that do not count for accuracy."""
 
@@ -144,6 +145,7 @@ class Counts:
         return {
             "accuracy": accuracy,
             "failures": failures,
+            # The toolkit's curve ends with the longest piece: lengths beyond it are no part of the mean.
             "eao": self._expected(int(self.longest.max() - self.lengths[0, 0])),
         }
 

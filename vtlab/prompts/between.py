@@ -146,7 +146,9 @@ def _distance(mask: NDArray[np.bool_], target: NDArray[np.float64]) -> NDArray[n
     height, width = mask.shape
     inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
     outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5)
+    # Distances go to the centre of the next pixel of the other kind; the outline runs half a pixel before it.
     signed = np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)
+    # What is drawn in from beyond the picture is as far outside as can be.
     return cv2.warpAffine(
         signed, matrix, (width, height), flags=cv2.INTER_LINEAR, borderValue=-float(max(height, width))
     ).astype(np.float64)

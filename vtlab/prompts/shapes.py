@@ -38,6 +38,7 @@ GRID = 6
 NOISE = 1.0
 """Standard deviation of a followed point, pixels; keeps points that lie close together from turning a figure."""
 
+# Points carried at once: bounds the matrices of points by guides.
 _BLOCK = 256
 
 
@@ -183,9 +184,11 @@ def _carried(
     z: NDArray[np.complex128], p: NDArray[np.complex128], q: NDArray[np.complex128]
 ) -> NDArray[np.complex128]:
     """`carry` of points z (L, 1) as complex numbers, with guides p -> q, each (1, C)."""
+    # NOISE bounds the weight of a guide that lies on the point, where the paper's 1 / d**2 has a pole.
     weight = 1.0 / (np.abs(p - z) ** 2 + NOISE**2)
     weight /= weight.sum(axis=1, keepdims=True)
     p_mean, q_mean = (weight * p).sum(axis=1, keepdims=True), (weight * q).sum(axis=1, keepdims=True)
+    # NOISE in both draws the turn to 1, which turns and scales nothing, where guides spread no more than it.
     turn = ((weight * np.conj(p - p_mean) * (q - q_mean)).sum(axis=1, keepdims=True) + NOISE**2) / (
         (weight * np.abs(p - p_mean) ** 2).sum(axis=1, keepdims=True) + NOISE**2
     )
@@ -205,6 +208,7 @@ def _similar(corners: Array, before: Array, after: Array, turns: bool) -> Array:
         ratio = (q[second] - q[first]) / (p[second] - p[first])
         factor = complex(np.median(np.abs(ratio)))
         if turns:
+            # About their mean direction: a median of angles that wrap round at pi means nothing.
             mean = ratio.sum() / max(abs(ratio.sum()), 1e-12) or 1.0
             factor *= mean * np.exp(1j * np.median(np.angle(ratio * np.conj(mean))))
     rest = q - factor * p

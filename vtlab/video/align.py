@@ -183,6 +183,7 @@ def _rate(manifest: Manifest) -> str:
     steps = np.diff(manifest.times)
     if not len(steps) or not np.median(steps) > 0:
         return "one frame" if not len(steps) else "no usable times"
+    # Stamps rounded to milliseconds, as Matroska's, move even steps by up to 1 ms either way.
     even = np.ptp(steps) <= 0.1 * np.median(steps) + 0.002
     return f"{1 / steps.mean():.4g} fps" + ("" if even else " on average (varies)")
 
@@ -232,6 +233,7 @@ def _why_not(found: Alignment, a: Floats, b: Floats, unit: float) -> str:
     """Why two videos don't show the same; asks whether one is mirrored, turned or runs backwards."""
     if found.matched.mean() > 0.5 and unit < _ALIKE:
         return "their frames look alike, but nothing in them tells one from the next (a still picture, or little motion)"
+    # Frames with contrast have length 1, flat ones less (`looks`).
     if not np.linalg.norm(b, axis=1).max() > 0.9 or not np.linalg.norm(a, axis=1).max() > 0.9:
         return "one of them shows nothing (black, white, or of one colour)"
     grid = b.reshape(-1, SIDE, SIDE)

@@ -54,6 +54,7 @@ class FileSource(FrameSource, Forked):
         self._layout = Layout.of(first)
         self._frame_bytes = sum(plane.buffer_size for plane in first.planes)
         self.width, self.height = self._layout.size
+        # By half of the bound, since up to twice as many are kept (`get`).
         self._behind = min(_BEHIND, 1 + _RECENT_BYTES // (2 * self._frame_bytes))
         self.fps, self.timestamps = _clock(self._index, fps)
         self._prepare()

@@ -183,6 +183,7 @@ def _look(path: Path) -> tuple[tuple[int, int], list[int]]:
 def _is_page(picture: Any, number: int, size: tuple[int, int]) -> bool:
     """Whether a TIFF's directory is a picture of its own: no smaller copy of another one, no transparency mask."""
     picture.seek(number)
+    # NewSubfileType (TIFF 6.0): bit 0 is a smaller copy, bit 2 a transparency mask.
     if picture.tag_v2.get(254, 0) & 0b101:
         return False
     if _upright(picture) != size:
@@ -215,6 +216,7 @@ def _tells_late(path: str) -> bool:
     """Whether a PNG has EXIF or text chunks behind its pixels (PNG, third edition, 5.6)."""
     pixels = False
     with open(path, "rb") as file:
+        # 8 bytes of signature; each chunk has length, name, data and 4 bytes of checksum.
         file.seek(8)
         while len(head := file.read(8)) == 8:
             kind = head[4:]
@@ -247,6 +249,7 @@ def _rgb(picture: Any, where: str) -> Image:
         image = np.array(picture if picture.mode == "RGB" else _converted(picture, where))
     if turns >= 5:
         image = image.swapaxes(0, 1)
+    # EXIF's table: 5 to 8 have rows and columns swapped, which is undone first.
     across, down = turns in (2, 3, 6, 7), turns in (3, 4, 7, 8)
     image = image[:: -1 if down else 1, :: -1 if across else 1]
     return np.ascontiguousarray(image)

@@ -318,6 +318,7 @@ def _ends_early(container: InputContainer, end: float) -> bool:
     """Whether a Matroska file stops more than half a second before the end that its header promises."""
     if "matroska" not in container.format.name or not container.duration:
         return False
+    # FFmpeg's durations are microseconds.
     return end < container.duration / 1e6 - 0.5
 
 
@@ -329,7 +330,9 @@ def _seconds(ticks: NDArray[np.int64], stream: VideoStream, container: InputCont
     """
     steps = np.diff(ticks)
     step = int(np.median(steps[steps > 0])) if (steps > 0).any() else 0
+    # By 16 frames, the most that H.264 and HEVC reorder.
     falls = ticks[1:] < np.maximum.accumulate(ticks)[:-1] - _REORDERED // 2 * step
+    # For an overflow FFmpeg adds 2**33; more than half of that is no pause.
     leaps = (steps > 2**32) if container.format.name == "mpegts" else np.zeros(len(steps), dtype=bool)
     parts = np.split(ticks, _restarts(ticks, step, leaps)) if falls.any() or leaps.any() else [ticks]
     joined: list[NDArray[np.int64]] = []

@@ -24,6 +24,7 @@ _MOST_CELLS = 40_000_000
 """Pairs of frames that are compared in full (160 MB); beyond it a coarse path comes first."""
 _BAND = 2048
 """Frames of a around the coarse path that are compared."""
+# Frames of b whose differences come of one matrix product.
 _ROWS = 256
 _FLAT = 40.0
 """Norm of a thumbnail (2.5 grey levels of contrast) up to which it looks like nothing."""

@@ -28,6 +28,7 @@ class StreamVideo(Video):
         self._address = _without_password(address)
         self._closed = self._used = self._away = False
         self._looks = {}  # stays empty: nobody comes back to the frames of a stream
+        # By UDP, FFmpeg's first choice, lost packets spoil pictures.
         options = {"rtsp_transport": "tcp"} if address.startswith("rtsp") else {}
         with _naming(address, self._address):
             self._container, self._stream = open_container(address, timeout=(10.0, 10.0), options=options)

@@ -67,6 +67,7 @@ def _options(quality: int, keyframes: int, bit_rate: int | None, quick: bool) ->
     options |= {"color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
     if bit_rate is None:
         # The same factor gives 1 dB more where less is searched, and two steps less of it take that back.
+        # 51 is x264's coarsest, and 0 stays lossless.
         return options | {"crf": str(min(quality + 2, 51) if quick and quality else quality)}
     if not bit_rate > 0:
         raise InputError(f"Expected bit_rate above 0 (bits per second), got {bit_rate}.")
@@ -85,6 +86,7 @@ def _encode(part: Path, frames: Iterable[Image], fps: float, options: dict[str, 
         yuv = converter.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
         container.mux(stream.encode(yuv))
 
+    # Keeps NTSC's rates exact: 29.97 is 30000/1001.
     rate = Fraction(fps).limit_denominator(1001)
     count, size, stream = 0, (0, 0), None
     with (

@@ -81,6 +81,7 @@ def cut_out(kind: str, height: float, points: int, rng: np.random.Generator) -> 
     photo = photograph(entry["file"])
     low, high = np.floor(outline.min(axis=0)).astype(int), np.ceil(outline.max(axis=0)).astype(int)
     colour = np.clip(photo[low[1] : high[1], low[0] : high[0]] * tint, 0, 255).astype(np.float32)
+    # Drawn at four times the size, so that edges come out soft; OpenCV counts from pixel centres: - 0.5.
     alpha = np.zeros((4 * colour.shape[0], 4 * colour.shape[1]), np.uint8)
     cv2.fillPoly(alpha, [np.rint(4 * (outline - low) - 0.5).astype(np.int32)], 255)
     alpha = cv2.erode(alpha, np.ones((7, 7), np.uint8))  # keeps the photograph's background out of the edge
@@ -94,6 +95,7 @@ def cut_out(kind: str, height: float, points: int, rng: np.random.Generator) -> 
         cv2.resize(np.ascontiguousarray(alpha), shape, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
     )
     chosen = _choose_points(colour, cover, points, rng)
+    # Three standard deviations of the shadow's blur.
     margin = round(0.15 * shape[1]) + 2
     layers: NDArray[Any] = np.dstack([colour * cover[..., None], cover])
     layers = cv2.copyMakeBorder(layers, margin, margin, margin, margin, cv2.BORDER_CONSTANT, value=0)

@@ -127,6 +127,7 @@ def _pairs(case: Case, rule: MotRule) -> pairing.Pairs:
         if rule.least_height:
             covered |= tracks.boxes[:, 3] - tracks.boxes[:, 1] <= rule.least_height
     distractor = np.isin(label, rule.distractors) | _above(truth, rule)
+    # A score of 0 is MOTChallenge's flag of truth that is not to be considered.
     return pairing.preprocess(pairs, scored & (truth.score != 0) & ~distractor, distractor, covered)
 
 
@@ -235,6 +236,7 @@ def _coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
     )
     region, row = pairs.truth.source[pairs.t], pairs.answer.source[pairs.a]
     area, region_area = box_area(tracks.boxes)[row], box_area(ignore.boxes)[region]
+    # From IoU s = i / (a + b - i) follows i = s / (1 + s) * (a + b).
     inter = pairs.similarity / (1 + pairs.similarity) * (area + region_area)
     np.maximum.at(out, row, inter / area)
     return out

@@ -63,6 +63,7 @@ class _Grid:
         keep = (row >= 0) & (a.frame < case.frames)
         answer, seen = np.full((*shape, 2), np.nan), np.zeros(shape, bool)
         answer[row[keep], a.frame[keep]], seen[row[keep], a.frame[keep]] = a.xy[keep], a.visible[keep]
+        # A point that is never seen begins on the last frame: none comes after it.
         first = np.where(visible.any(axis=1), visible.argmax(axis=1), case.frames - 1)
         query = np.array([case.starts.get(int(o), int(f)) for (o, _), f in zip(known, first, strict=True)])
         size = None if case.size is None else (float(case.size[1]), float(case.size[0]))

@@ -78,6 +78,7 @@ def main() -> None:
             sys.exit(3 if isinstance(error, TrackingError) else 1)
         except KeyboardInterrupt:
             stderr().print("[yellow]Interrupted.[/]")
+            # 128 and the number of SIGINT, as shells say it.
             sys.exit(130)
 
 

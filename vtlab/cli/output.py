@@ -17,6 +17,7 @@ def stdout() -> Console:
     """The console of results; a fixed width where nobody looks."""
     from rich.console import Console
 
+    # rich takes 80 columns for what is no terminal, which breaks wide tables.
     return Console(width=None if sys.stdout.isatty() else 140)
 
 

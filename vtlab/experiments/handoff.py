@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from vtlab.experiments.store import Store
 
 
+# Supervisely's Auto Track asks a tracking app for 8 frames at a time: the smallest chunk.
 def hand_off(
     sequence: Sequence, tracker: Method, *, chunks: Several[int] = (8, 32, 128), seed: int = 0
 ) -> Outcome:
@@ -99,6 +100,7 @@ def sections(store: Store) -> list[curves.Section]:
         change = {c: v - session[c] for c, v in sizes[least].items()}
         row[f"change by chunks of {least:g}"] = curves.told(change, lambda v: f"{100 * v:+.1f}", _CHANGE)
         listed.append(row)
+        # On the logarithmic axis as far behind the largest chunk as the usual ones (8, 32, 128) lie apart.
         drawn[tracker] = {**sizes, 4 * max(sizes): session}
     caption = (
         "Mean overlap with the truth in per cent: one session, and chunks that start again from the last answer of the "

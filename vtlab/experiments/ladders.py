@@ -150,6 +150,7 @@ def _frame_rate(scene: Scene, fps: float) -> Worse | None:
     stamps = scene.video.timestamps
     if fps >= scene.video.fps:
         return None
+    # np.arange leaves out its end, and the last frame may lie on a tick.
     ticks = np.arange(stamps[0], stamps[-1] + 1e-9, 1 / fps)
     after = np.clip(np.searchsorted(stamps, ticks), 1, len(stamps) - 1)
     nearest = after - (ticks - stamps[after - 1] < stamps[after] - ticks)
@@ -166,6 +167,7 @@ def _encoded(scene: Scene, kbits: float) -> Worse:
         file = write_video(
             Path(folder) / "worse.mp4", images, video.fps, keyframes=keys, bit_rate=round(1000 * kbits)
         )
+        # H.264 is written with even sides: a row or column may have been repeated.
         decoded = np.stack([f.image[: video.height, : video.width] for f in open_video(file).frames()])
     return Worse(open_video(decoded, fps=video.fps), every, every, f"H.264 {kbits:g} kbit/s")
 
@@ -233,6 +235,7 @@ def _dropped(scene: Scene, share: float) -> Worse:
 def _frozen(scene: Scene, share: float) -> Worse:
     """The same frames are lost, and the last picture stands in their place; judged where the picture is live."""
     received = scene.received(share)
+    # Before the first picture there is none to repeat.
     received[0] = True
     every = np.arange(len(scene.video))
     last = np.maximum.accumulate(np.where(received, every, 0))

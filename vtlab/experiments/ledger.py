@@ -125,6 +125,7 @@ def verdict_of(
     if told is None:
         return "measured"
     if done == of:
+        # 0.605 - 0.6 is a little more than 0.005 in floats: a number at the tolerance keeps it.
         return "reproduced" if abs(value - told.value) <= told.tolerance + 1e-9 else "differs"
     if math.isnan(low):
         return "too few sequences"

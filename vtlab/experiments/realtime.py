@@ -110,6 +110,7 @@ def schedule(
         free = max(free, frame / fps) + steps[frame]
         used.append(frame)
         ready.append(free)
+        # k / fps * fps may come out just below k, and the frame that arrives right then is there.
         newest = max(int(np.floor(free * fps + 1e-9)), frame + 1)
         frame = next((f for f in waiting if frame < f <= newest), newest)
     arrival = np.arange(n) / fps

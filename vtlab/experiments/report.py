@@ -212,6 +212,7 @@ def _adjust(rows: list[dict[str, Any]]) -> None:
     tested = sorted((r for r in rows if np.isfinite(r["p"])), key=lambda r: r["p"])
     least = 0.0
     for i, row in enumerate(tested):
+        # The i-th smallest of m times m - i, never below one before it (Holm, Scand. J. Statistics 1979).
         least = max(least, min(1.0, row["p"] * (len(tested) - i)))
         row["p"] = least
     for row in rows:

@@ -71,6 +71,7 @@ BENCHMARKS = {
     "otb": Benchmark("otb", "pysot", 100),
     "dtb70": Benchmark("otb", "pysot", 70),
     "uav123": Benchmark("uav123", "pysot", 123),
+    # LaSOT's test part has 280; GOT-10k's validation and test parts have 180 each.
     "lasot": Benchmark("lasot", "lasot", 280),
     "got10k": Benchmark("got10k", "", 180),
     "mot17": Benchmark("mot17", "", 7, public=True),

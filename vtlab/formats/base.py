@@ -53,6 +53,7 @@ TRUTH = "truth"
 """Folder of the truth beside the folders of trackers, as `Comparison.save` writes it."""
 LEDGERS: Mapping[Kind, str] = {"truth": "losses-truth.json", "results": "losses-results.json"}
 """Files beside the output of a conversion that say what it lost."""
+# Folders between a tracker's own and its files, as TrackEval's `data`: none of them names a tracker.
 _BETWEEN = ("data", "results", "res")
 MOST_FRAMES = 1 << 24
 """Of a sequence: 155 hours at 30 frames a second."""
@@ -423,6 +424,7 @@ def read_text(path: Path) -> str:
 
 def whole(text: str, where: object, name: str, most: int = MOST_FRAMES) -> int:
     """A whole number from 0 to `most` in a file; raises `FormatError` for anything else."""
+    # 18 digits fit into 64 bits; Python itself refuses to read more than 4,300.
     if not (text.isascii() and text.isdigit() and len(text) < 19) or int(text) > most:
         raise FormatError(f"{where}: {name} should be a whole number up to {most}, got {text[:40]!r}.")
     return int(text)

@@ -123,9 +123,11 @@ class Bdd100k(js.JsonVideo):
             path,
             [
                 {
+                    # Images count from 1 (b1c66a42-6f7d68ca-0000001.jpg) where `frameIndex` counts from 0.
                     "name": f"{name}-{n + 1:07d}.jpg",
                     "videoName": name,
                     "frameIndex": n,
+                    # Scalabel calls it `frameIndex`, TrackEval sorts by `index`: each finds its own.
                     "index": n,
                     "labels": of,
                 }
@@ -177,6 +179,7 @@ def _read(frames: list[dict[str, Any]], where: str, source: str) -> tuple[Tracks
                 ignored.append((n, box))
                 continue
             given = entry.get("id")
+            # 2**53, above which `number` refuses an id, has 16 digits.
             if isinstance(given, str) and given.isdecimal() and len(given) < 17:
                 given = int(given)
             owner = js.number({"id": given}, "id", here)

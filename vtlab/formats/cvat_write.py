@@ -28,6 +28,7 @@ class Writer(Plan):
         free = max(self.numbers.values(), default=0)
         for i, rows in self.rows():
             number = self.numbers[i]
+            # `file`, a word of CVAT's, stands for a person who didn't say which figures are keys.
             source = "manual" if i in keyed else "file" if i in manual else "auto"
             masks = self.shapes[rows] == "mask"
             parts = self._parts(rows[~masks])
@@ -58,6 +59,7 @@ class Writer(Plan):
             away = bool(outside[row]) or not self.given.visible[row]
             yield self._figure(row, frame, away)
             after = frames[n + 1] if n + 1 < len(frames) else last + 1
+            # CVAT holds a figure until it is told otherwise: an outside one on the next frame ends the run.
             if after > frame + 1 and not away:
                 yield self._figure(row, frame + 1, True, gap=True)
         yield "  </track>\n"
@@ -78,7 +80,9 @@ class Writer(Plan):
         """Element, what it says of the figure, and what is in it."""
         tracks, shape = self.given, self.shapes[row]
         if shape == "box":
+            # CVAT writes two digits and reads any number: with all of them nothing is rounded.
             x1, y1, x2, y2 = tracks.boxes[row].tolist()
+            # CVAT refuses a rotation that isn't from 0 to 360.
             angle = 0.0 if tracks.angle is None else float(np.rad2deg(tracks.angle[row])) % 360.0
             turn = f' rotation="{angle!r}"' if angle else ""
             return "box", f' xtl="{x1!r}" ytl="{y1!r}" xbr="{x2!r}" ybr="{y2!r}"{turn}', ""

@@ -237,6 +237,7 @@ class Reader:
             value = float(entries[name])
         except (KeyError, ValueError):
             value = np.nan
+        # So written, and not as "> 1e9", NaN is refused, too.
         if not abs(value) < 1e9:
             raise self._wrong(f"{name} should be a number, got {entries.get(name, 'nothing')[:40]!r}")
         return value
@@ -295,6 +296,7 @@ class Reader:
     def _frame(self, shape: dict[str, str], ends: bool) -> int | None:
         """Number of a figure's frame; None for the end of one that lasts to the last frame."""
         task, given = self.task, self._whole(shape, "frame", -1)
+        # CVAT's import divides and drops the rest, so frames off the grid collapse silently (cvat issue 764).
         index, rest = divmod(given - task.start, task.step)
         if rest or index < 0 or given < 0:
             raise self._wrong(

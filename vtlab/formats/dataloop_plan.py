@@ -137,6 +137,7 @@ class Plan(OneFigure):
         system["ffmpeg"] = {"nb_frames": self.count, "r_frame_rate": f"{self.fps:g}/1", **size}
         metadata: dict[str, Any] = {"system": system, "fps": self.fps, "startTime": 0}
         metadata |= {} if self.sure else {ASSUMED: True}
+        # Ids of Dataloop have 24 hexadecimal digits.
         return {"_id": key_of(name)[:24], "filename": f"/{name}.mp4", "metadata": metadata}
 
     def annotations(self, name: str) -> Iterator[dict[str, Any]]:
@@ -237,6 +238,7 @@ class Plan(OneFigure):
                 },
                 **({} if label else model),
             },
+            # dtlpy's `from_json` reads none without these.
             "creator": "vtlab",
             "createdAt": _MADE,
             "updatedBy": "vtlab",

@@ -39,5 +39,6 @@ FORMAT = Davis(
     summary="{JPEGImages,Annotations}/<resolution>/<sequence>/*",
     rules={"davis2016": "", "davis2017": "", "lvos": "lvos"},
     rule="davis",
+    # davis2017-evaluation leaves out the first and the last frame.
     last_counts=False,
 )

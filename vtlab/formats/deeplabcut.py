@@ -222,8 +222,10 @@ class _File:
 def _frame(cells: list[str], where: str) -> tuple[int, bool]:
     """Number of a row's frame, and whether it is said as a number."""
     text = cells[-1].strip()
+    # A table that went through pandas as floats says 12.0.
     told = text.removesuffix(".0") if len(cells) == 1 else ""
     number = told if told.isascii() and told.isdecimal() else ""
+    # A number that is no frame's (-1, 1.5, 1e3) is no image's name either.
     if not number and not re.fullmatch(r"[-+.0-9e]+", text):
         found = re.findall(r"[0-9]+", PurePosixPath(text.replace("\\", "/")).stem)
         number = found[-1] if found else ""

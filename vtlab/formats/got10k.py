@@ -55,6 +55,7 @@ class Got10k(SingleObject):
     def absent(self, place: Place, count: int) -> NDArray[np.bool_]:
         """Frames on which nothing of the object shows."""
         file = place.path / "cover.label"
+        # The test part has one box, however many lines lie beside it.
         return read_flags(file, count) == 0 if file.is_file() and count > 1 else np.zeros(count, bool)
 
     def read_tracks(self, path: Path, sequence: Sequence | None = None) -> Tracks:
@@ -83,6 +84,7 @@ class Got10k(SingleObject):
             write_whole(path.with_name(f"{match[1]}_time{path.suffix}"), lines)
         if kind == "truth":
             shown = ~hidden(tracks)
+            # Of cover.label's levels (0: nothing shows, to 8: all of it) tracks tell the two ends.
             flags = {"cover.label": 8 * shown, "absence.label": ~shown, "cut_by_image.label": 0 * shown}
             for name, values in flags.items():
                 write_whole(path.with_name(name), "".join(f"{int(v)}\n" for v in values))

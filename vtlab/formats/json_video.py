@@ -390,6 +390,7 @@ def video_id(tracks: Tracks, name: str) -> int:
     """Number of a video: as the file had it that the tracks were read from, else one that only its name decides, so
     that truth and results agree and files can be joined."""
     given = tracks.meta.get("video_id")
+    # 28 bits: TAO's image numbers, this times 2**24 and the frame, stay below 2**53 (`_WHOLE`).
     return given if isinstance(given, int) else (zlib.crc32(name.encode()) >> 4) or 1
 
 

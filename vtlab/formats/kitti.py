@@ -111,6 +111,7 @@ class Kitti(Format):
                 raise TracksError(
                     f"The label {label!r} (object {owner}) is no class of KITTI. Known: {', '.join(_LABELS)}."
                 )
+            # 17 digits give every float64 back.
             corner = " ".join(f"{v:.17g}" for v in seen.boxes[row])
             cut, unknown = _levels(seen.attributes[row]) if seen.attributes is not None else (0, 0)
             hidden = unknown or int(seen.occluded is not None and seen.occluded[row])

@@ -45,7 +45,9 @@ _VOID = (254, 255)
 _FPS = 24.0
 """Frames a second of DAVIS, whose images tell no times (Perazzi et al., CVPR 2016)."""
 _ANNOTATIONS, _IMAGES = "Annotations", "JPEGImages"
+# 480p first: davis2017-evaluation scores it unless told otherwise.
 _RESOLUTIONS = ("480p", "Full-Resolution", "1080p")
+# Grey and black-and-white pictures hold numbers as palettes do; a colour is no number.
 _MODES = ("P", "L", "1")
 Labels = NDArray[np.uint8]
 

@@ -136,6 +136,7 @@ class MotFolder(Format):
         write_whole(folder / "seqinfo.ini", "\n".join(lines) + "\n")
         if self.tree:
             seqmap = folder.parent.parent / "seqmaps" / f"{self.tree}.txt"
+            # A seqmap of TrackEval begins with the heading `name`.
             known = read_text(seqmap).split()[1:] if seqmap.is_file() else []
             write_whole(seqmap, "\n".join(["name", *sorted({*known, folder.name})]) + "\n")
 

@@ -303,6 +303,7 @@ def _as_rows(given: _Table, kind: Kind, first_frame: int) -> MotRows:
     table = given.cells
     n, columns = table.shape
     left_top = table[:, 2:4] - 1.0
+    # MOT15's truth has ten columns, the last three a place in space (or -1), and no class.
     has_classes = kind == "truth" and columns == 9 and bool((table[:, 7] >= 1).all())
     ones = np.ones(n)
     return MotRows(

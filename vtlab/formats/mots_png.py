@@ -86,6 +86,7 @@ class MotsImages(Format):
         truth = _read(files, "manual", None)
         meta = {"format": self.name, "file": str(place.path), "frames": count, "dense": True}
         truth = truth.replace(meta=meta)
+        # KITTI's cameras take 10 frames a second (Geiger et al., CVPR 2012).
         video = open_frames(pictures, place, 10.0) if images else no_frames(place, count, truth.size, 10.0)
         truth, ignored = without_regions(truth)
         truth = from_one(truth) if images else truth
@@ -191,6 +192,7 @@ def _pixels(path: Path, size: tuple[int, int] | None) -> NDArray[np.int64]:
                 raise FormatError(
                     f"{path}: {image.width} x {image.height} px, the others are {size[1]} x {size[0]}."
                 )
+            # Pillow calls 16 bits I;16, older versions I; a frame without objects may have 8.
             if image.mode not in ("I;16", "I;16B", "I", "L"):
                 raise FormatError(f"{path}: a picture of mode {image.mode} where one of 16 bits is due.")
             return np.asarray(image, dtype=np.int64)

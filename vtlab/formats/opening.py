@@ -87,6 +87,7 @@ def _check_video(truth: Tracks, video: Video, where: object, fps: float, slack: 
         )
     _check_count(truth, video, told, slack)
     if fps and video.fps and abs(fps / video.fps - 1) > _RATES:
+        # Frame n lies n * (1 - video.fps / fps) frames off: from half a frame on another one is nearer.
         first = int(np.ceil(0.5 / abs(1 - video.fps / fps)))
         raise FormatError(
             f"{told}: their frames come at {fps:g} per second, the video's at {video.fps:g}; from frame {first} on that is "

@@ -360,6 +360,7 @@ def _content(tracks: Tracks, name: str, kind: Kind) -> dict[str, Any]:
             "id": number,
             "name": label,
             "keypoints": list(plan.names),
+            # As in COCO, lines count points from 1.
             "skeleton": [[a + 1, b + 1] for a, b in _lines(tracks)],
         }
         for label, number in numbers.items()
@@ -370,8 +371,10 @@ def _content(tracks: Tracks, name: str, kind: Kind) -> dict[str, Any]:
 def _images(tracks: Tracks, name: str, count: int, kind: Kind) -> list[dict[str, Any]]:
     told = tracks.record.extra.get("image_ids")
     given_ = isinstance(told, list) and len(told) == count
+    # PoseTrack's names begin with the video's number: 000342_mpii_test.
     found = re.match(r"\d{5,6}(?!\d)", name)
     video = found.group() if found else f"{zlib.crc32(name.encode()) % 1_000_000:06d}"
+    # PoseTrack's image numbers: a 1, six digits of the video, four of the frame.
     first = int(f"1{int(video):06d}0000") * (1 if count <= 10_000 else MOST_FRAMES // 10_000)
     looked = {
         *(

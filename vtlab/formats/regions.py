@@ -311,8 +311,10 @@ def _packed(region: Region) -> bytes:
     if isinstance(region, MaskRegion):
         runs: list[int] = []
         for run in region.runs.tolist():
+            # A longer run is cut by an empty one of the other value, as the toolkit does.
             runs += [_LONGEST, 0] * (max(run - 1, 0) // _LONGEST)
             runs.append(run - max(run - 1, 0) // _LONGEST * _LONGEST)
+        # The corner is signed (`<hh`), which leaves 15 bits.
         if len(runs) >= _MOST or max(*region.shape, region.left, region.top) >= _MOST // 2:
             raise TracksError(f"A mask of {len(runs)} runs is too large for VOT's binary file. Write text.")
         corner = (region.left, region.top, region.shape[1], region.shape[0])

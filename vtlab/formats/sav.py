@@ -112,6 +112,7 @@ class Sav(Format):
         total = count * max(1, 1 if source is None else source.span[1])
         data = {
             "video_id": path.stem,
+            # Counts and sizes are floats in SA-V's own files.
             "video_duration": total / _FPS,
             "video_frame_count": float(total),
             "video_height": float(height),

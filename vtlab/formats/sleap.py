@@ -136,6 +136,7 @@ def _names(labels: Any, path: Path) -> list[str]:
     """Names of the videos: of the file where there is one, else of theirs."""
     if len(labels.videos) < 2:
         return [path.stem] if labels.videos else []
+    # PureWindowsPath splits at both slashes: projects come from Windows, too.
     told = [v.filename for v in labels.videos]
     return [
         PureWindowsPath(t).stem if isinstance(t, str) else PureWindowsPath(t[0]).parent.name for t in told
@@ -180,6 +181,7 @@ def _frame(frame: Any, path: Path, poses: Poses, number: dict[str, int]) -> int:
     index, found = int(frame.frame_idx), dict[str, Any]()
     if not 0 <= index < MOST_FRAMES:
         raise FormatError(f"{path}: frame {index} is none of a video.")
+    # Of sleap-io's instances only predicted ones have a score.
     for one in sorted(frame.instances, key=lambda i: hasattr(i, "score")):
         owner = "" if one.track is None else str(one.track.name)
         if owner in found and not (hasattr(one, "score") and not hasattr(found[owner], "score")):

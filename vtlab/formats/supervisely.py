@@ -109,10 +109,12 @@ def _looks(path: Path) -> bool:
         size = path.stat().st_size
         with path.open("rb") as file:
             text = file.read(1 << 16)
+            # `framesCount` may stand last, behind all frames.
             file.seek(max(size - (1 << 16), 0))
             text += file.read()
     except OSError:
         return False
+    # Label Studio's regions have a framesCount, too, and a sequence.
     return b'"framesCount"' in text and b'"objects"' in text and b'"sequence"' not in text
 
 

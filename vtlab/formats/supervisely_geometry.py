@@ -57,11 +57,13 @@ def from_data(text: Any, where: str, above: int = 0) -> Mask:
             raw = base64.b64decode(text, validate=True)
         except binascii.Error as error:
             raise ValueError(str(error)) from None
+        # Supervisely zips the PNG, Dataloop does not.
         if not raw.startswith(b"\x89PNG"):
             unzip = zlib.decompressobj()
             raw = unzip.decompress(raw, _MOST)
             if unzip.unconsumed_tail:
                 raise ValueError(f"it unpacks to more than {_MOST} bytes")
+        # A PNG's first chunk says its size there: it is bounded before anything is unpacked.
         width, height = (int.from_bytes(raw[k : k + 4], "big") for k in (16, 20))
         if not raw.startswith(b"\x89PNG") or not 0 < width * height <= min(MAX_PIXELS, 1 << 26):
             raise ValueError(f"a picture of {width} x {height} pixels")

@@ -31,6 +31,7 @@ class Plan(Planned):
         super().__init__(tracks, (self.shapes != "") & ~column(tracks, "outside"))
         self.size = tracks.size
         self.hosts = self._numbered()
+        # Rounded here: the SDK cuts a coordinate's fraction off.
         self.corners = rectangles(tracks.boxes, self.shapes == "box")
         self.machine = ~((tracks.source == "manual") | column(tracks, "key"))
         self.chains = {i: self._chain(i) for i in np.unique(tracks.points.object_id).tolist()}
@@ -125,6 +126,7 @@ class Plan(Planned):
     def annotation(self, name: str) -> dict[str, Any]:
         """The annotation of the video."""
         frames: dict[int, list[dict[str, Any]]] = {}
+        # The SDK reads no objects and figures without whole ids, each once.
         ids = {row: n for n, row in enumerate(np.flatnonzero(self.written).tolist(), start=1)}
         for row in ids:
             frames.setdefault(int(self.given.frame[row]), []).append(self._figure(row, ids[row], name))
@@ -159,6 +161,7 @@ class Plan(Planned):
             "objectId": self.hosts[owner],
             "nnCreated": machine,
             "nnUpdated": machine,
+            # The SDK drops it when it reads a project and writes it again.
             **({"trackId": key_of(name, "track", owner)} if machine else {}),
         }
 

@@ -103,6 +103,7 @@ class Tao(js.ListedVideos):
         ids = (
             given
             if isinstance(given, list) and len(given) == count
+            # Unique over all videos that `joined` puts into one file.
             else [key * MOST_FRAMES + f for f in range(count)]
         )
         rows = []

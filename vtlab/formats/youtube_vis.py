@@ -33,6 +33,7 @@ from vtlab.tracks import Tracks
 class YoutubeVis(js.ListedVideos):
     """YouTube-VIS 2019, 2021, 2022, and OVIS, which has the same files."""
 
+    # Every fifth frame of 30 a second is labelled (Yang et al., ICCV 2019).
     fps: float = 6.0
 
     def looks(self, data: Any) -> bool:

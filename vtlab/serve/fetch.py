@@ -19,6 +19,7 @@ _KINDS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"(?s)(?![\t\n\r\x20-\x7e]{4}).{4}(ftyp|moov|mdat|wide|free|skip)"), ".mp4"),
     (re.compile(rb"\x1a\x45\xdf\xa3"), ".mkv"),
     (re.compile(rb"(?s)RIFF.{4}AVI "), ".avi"),
+    # MPEG-TS: packets of 188 bytes, each begins with 0x47.
     (re.compile(rb"(?s)\x47.{187}\x47"), ".ts"),
     (re.compile(rb"\x00\x00\x01[\xba\xb3]"), ".mpg"),
     (re.compile(rb"FLV\x01"), ".flv"),

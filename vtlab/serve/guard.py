@@ -53,13 +53,16 @@ def resolve(name: str, port: int) -> list[str]:
 
 def is_public(address: str) -> bool:
     """Whether an address belongs to no private, local or reserved network, also where it stands in another one."""
+    # Behind % stands the zone of a link-local address.
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         inner = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
         if inner is not None:
             return is_public(str(inner))
+        # NAT64 (RFC 6052): the last 32 bits are an IPv4 address.
         if found in ipaddress.ip_network("64:ff9b::/96"):
             return is_public(str(ipaddress.ip_address(int(found) & 0xFFFFFFFF)))
+    # ipaddress calls multicast global.
     return found.is_global and not found.is_multicast and not found.is_reserved
 
 
@@ -83,6 +86,7 @@ class Origin:
             raise RefusedError(f"{text[:80]!r} is no address of a server.")
         try:
             parts = urlsplit(text)
+            # A name that ends in a dot is the same host's.
             name, port = (parts.hostname or "").rstrip("."), parts.port or _PORTS.get(parts.scheme, 0)
         except ValueError:
             raise RefusedError(f"{text[:80]!r} is no address of a server.") from None
@@ -253,8 +257,10 @@ class _Pinned(http.client.HTTPConnection):
 
     def connect(self) -> None:
         self.sock = socket.create_connection((self._address, self.port), self.timeout)
+        # As http.client's own `connect` does.
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self._safe is not None:
+            # The certificate must be the name's, though the connection goes to an address.
             self.sock = self._safe.wrap_socket(self.sock, server_hostname=self.host)
         self.sock = _Timed(self.sock, self._whole)
 

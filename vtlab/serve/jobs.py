@@ -50,6 +50,7 @@ class Limits:
     jobs: int = 256
     each: int = 128
     kept: int = 256
+    # About as long as Supervisely's apps keep theirs.
     keep_seconds: float = 60.0
     frames: int = 20_000
     objects: int = 500

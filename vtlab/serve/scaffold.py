@@ -160,6 +160,7 @@ def _dataloop(trackers: tuple[str, ...]) -> dict[str, str]:
             "podType": "regular-s",
             "autoscaler": {"minReplicas": 1, "maxReplicas": 2},
         },
+        # As Dataloop's own sample of a tracker is deployed.
         "execution_timeout": 60,
         "max_attempts": 1,
         "is_global": False,
@@ -188,6 +189,7 @@ def _legacy(trackers: tuple[str, ...]) -> dict[str, str]:
         "isolate": True,
         "headless": True,
         "icon_background": "#FFFFFF",
+        # By this tag the annotation tool finds apps that track.
         "session_tags": ["sly_video_tracking"],
         "community_agent": False,
     }

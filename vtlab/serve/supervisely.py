@@ -36,6 +36,7 @@ _STAGES = {
     "stopped": "Cancelled",
     "failed": "Error",
 }
+# Auto Track's own warnings of objects that left begin so.
 _OFF_SCREEN = "[Off-Screen Detection]"
 
 
@@ -244,6 +245,7 @@ class Supervisely(Door):
             finally:
                 host.close()
 
+        # Until the video's length is known: frames asked for times figures, as the official app counts.
         total = context["frames"] * max(len(context.get("figureIds") or context.get("figures") or ()), 1)
         return self.core.jobs.submit(client, work, total, track_id=track_id, door=self.name)
 
@@ -269,6 +271,7 @@ class Supervisely(Door):
                             "objectId": given.objects[found.host],
                             "geometryType": written["type"],
                             "geometry": written["data"],
+                            # The official apps say so of boxes only: of masks True, of points nothing.
                             "meta": {"frame": found.frame, "sourceFigureId": found.host},
                         }
                     )
@@ -351,6 +354,7 @@ class Supervisely(Door):
             if not (isinstance(wanted, list) and len(wanted) == 2 and all(type(f) is int for f in wanted)):
                 raise RefusedError(f"frameRange should be two frames, got {str(wanted)[:40]!r}.")
             low, high = wanted
+        # The frame is the ninth entry of a `waiting_row`.
         rows = job.pop(lambda row: not low <= row[8] <= high)
         stage = _STAGES[job.state]
         progress = {

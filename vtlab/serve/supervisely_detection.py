@@ -65,6 +65,7 @@ class Detection:
             raise RefusedError(f"tracker should be 'botsort', got {str(state.get('tracker'))[:40]!r}.")
         video = _whole(state, "videoId", None, 0)
         count: int | None = None
+        # framesCount before endFrameIndex (exclusive) before duration: the SDK's order.
         if state.get("framesCount") is not None:
             count = _whole(state, "framesCount", None, 1)
         elif state.get("endFrameIndex") is not None:

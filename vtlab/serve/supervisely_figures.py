@@ -147,5 +147,6 @@ def _polygon(xy: NDArray[np.float64], rings: tuple[int, ...], size: Size) -> dic
 def waiting_row(figure: Mapping[str, Any]) -> list[Any]:
     """A figure as it waits: id, class, times, entity, object, project, dataset, frame, kind, geometry, ..., custom data."""
     frame, kind = figure["meta"]["frame"], figure["geometryType"]
+    # The SDK's order of columns, in which a trackId has no place.
     head = [secrets.token_hex(16), None, None, None, None, figure["objectId"], None, None, frame, kind]
     return [*head, figure["geometry"], None, None, figure["meta"], None, None, None]

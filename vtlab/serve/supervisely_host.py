@@ -14,6 +14,7 @@ from vtlab.video import Video
 
 _MOST_JSON = 32 * 2**20
 """Bytes of an answer: figures of a long video fit."""
+# The SDK's apps write no more at once.
 _ADDED = 100  # figures of a request
 _FIELDS = ("id", "objectId", "geometry", "geometryType", "meta")
 
@@ -100,6 +101,7 @@ class Teller:
         self._host = host
         self._about = {"trackId": context.get("trackId"), "videoId": context.get("videoId")}
         self._session = context.get("sessionId")
+        # In the official app a false useDirectProgressMessages makes errors direct, too.
         self._direct = bool(context.get("useDirectProgressMessages")) and self._session is not None
 
     @property

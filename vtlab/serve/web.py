@@ -182,6 +182,7 @@ class _Desk:
         self._announced(request, limits.body_bytes)
         counted = Request(request.scope, _counting(request.receive, limits.body_bytes))
         try:
+            # Starlette's own bounds, 1,000 files and 1 MiB a field, are below what a request may bring.
             form = await counted.form(max_files=limits.files, max_fields=100, max_part_size=_FIELD)
         except HTTPException as error:
             raise RefusedError(f"The form can't be read: {error.detail}") from None

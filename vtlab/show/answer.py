@@ -264,6 +264,7 @@ def _over(candidate: Candidate) -> str:
     k, n = candidate.over
     if not n:
         return f"p95 {candidate.latency_p95_ms:.3g} ms"
+    # 0.95 ** 59 is the first power below 0.05: fewer frames don't bound a 95th percentile with 95 %.
     short = ", too few to vouch for: 59 needed" if candidate.keeps is None else ""
     return f"{k} of {n} frames over{short}"
 

@@ -285,6 +285,7 @@ class Terminal:
 
         board, rows, names = self.board, list(self.board.rows()), len(self.board.grid.names)
         least, most = self._widths(rows)
+        # Beside its text a column of rich's takes a blank on each side and a line.
         room = options.max_width - 1 - sum(w + 3 for w in most[:names])
         for i, block in enumerate(_blocks(least[names:], room)):
             out = Table(title=Text(board.title) if board.title and i == 0 else None)

@@ -222,6 +222,7 @@ def _box(
         said = BoxPrompt((x1, y1, x2, y2), angle=turn).corners()
         corners = [(round(x), round(y)) for x, y in said.tolist()]
     if not dashed and not turn:
+        # x2 and y2 are edges; OpenCV's corners are pixels, and the last inside is one less.
         cv2.rectangle(canvas, (x1, y1), (x2 - 1, y2 - 1), shade, weight)
         return
     length = 4 + 2 * weight

@@ -114,6 +114,7 @@ def jpeg(image: Image, caption: str) -> str:
     """An RGB image (H, W, 3) with its caption, as HTML."""
     import cv2
 
+    # OpenCV writes BGR.
     data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 85])[1]
     return _figure("img", "image/jpeg", bytes(data), caption)
 
@@ -128,6 +129,7 @@ def _figure(tag: str, kind: str, data: bytes, caption: str) -> str:
     text, code = html.escape(caption), base64.b64encode(data).decode("ascii")
     named = "alt" if tag == "img" else "title"
     shown = f"<{tag} {named}='{text}' src='data:{kind};base64,{code}'></{tag.split()[0]}>"
+    # HTML's img has no end tag.
     return f"<figure>{shown.removesuffix('</img>')}<figcaption>{text}</figcaption></figure>"
 
 

@@ -360,6 +360,7 @@ def _changed(given: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[np.bool_]:
         flat = [bool(_changed(np.asarray(v), dtype).any()) for v in given.ravel().tolist()]
         return np.array(flat, dtype=bool).reshape(given.shape)
     kind = given.dtype.kind
+    # Complex numbers, dates, spans of time and records are no number, and text no truth.
     if kind in "cmMV" or (kind in "US" and dtype.kind == "b"):
         return np.ones(given.shape, bool)
     if dtype.kind == "b":

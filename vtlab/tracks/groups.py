@@ -59,4 +59,5 @@ def _close(ids: Ints) -> tuple[int, int] | None:
         return None
     least, largest = int(ids.min()), int(ids.max())
     span = largest - least + 1
+    # So the counts take no more memory than a few columns of the table.
     return (least, span) if span <= 4 * len(ids) + 1000 else None

@@ -49,11 +49,13 @@ def _by_area(rings: Sequence[Any]) -> list[int]:
 def _inside(ring: Any, other: Any) -> bool:
     """Whether no corner of a ring, nor the middle of a side, lies outside another, and not all of them on it."""
     inner, outer = np.asarray(ring, np.float64), np.asarray(other, np.float64)
+    # Corners alone don't tell: a side between two of them may cross a notch of the other ring.
     inner = np.concatenate([inner, (inner + np.roll(inner, 1, axis=0)) / 2])
     if (inner.min(axis=0) < outer.min(axis=0)).any() or (inner.max(axis=0) > outer.max(axis=0)).any():
         return False
     import cv2
 
+    # pointPolygonTest takes 32 bits; points are rounded alike, so that those on a side stay on it.
     contour = outer.astype(np.float32).reshape(-1, 1, 2)
     place = [cv2.pointPolygonTest(contour, (float(x), float(y)), False) for x, y in inner.astype(np.float32)]
     return min(place) >= 0 and max(place) > 0

@@ -153,4 +153,5 @@ def keys(frame: NDArray[np.int64], object_id: NDArray[np.int64]) -> NDArray[Any]
     """Frame and object as one comparable value a row, (N,)."""
     pairs = np.empty(len(frame), dtype=[("frame", np.int64), ("object_id", np.int64)])
     pairs["frame"], pairs["object_id"] = frame, object_id
+    # Plain bytes, which sort and compare as a whole; their order is not that of the numbers.
     return pairs.view(np.dtype((np.void, 16)))

@@ -19,7 +19,7 @@ from vtlab.tracks import Tracks
 from vtlab.tracks.points import keys
 
 _POINT_SCALE = 8.0
-"""Pixels at which two points agree by 1/e: the middle of TAP-Vid's thresholds 1 ... 16 px, at native size."""
+"""Pixels at which two points agree by 1/e: half of TAP-Vid's largest threshold, 16 px, at native size."""
 
 
 def forward_backward(forward: Tracks, backward: Tracks) -> float:

@@ -207,3 +207,17 @@ def test_kinds_of_figure_are_tracks_of_their_own(tmp_path):
         (False, True, True),
     ]
     check_ledger(made, form.read_tracks(path), form.losses(made))
+
+
+@pytest.mark.parametrize("object_id", [0, 1, 7])
+def test_an_object_keeps_its_masks_whatever_its_number(object_id, tmp_path):
+    """CVAT's group 0 is none, so masks of an object 0 can't be told by it; its tracks count from 0 all the same."""
+    masks = np.zeros((3, 20, 30), bool)
+    masks[:, 4:9, 5:12] = True
+    given = Tracks.of(range(3), object_id, masks=masks, label="dog", source="manual", size=(20, 30))
+    back = Tracks.load(FORMATS["cvat"].write_tracks(given, tmp_path / "a.xml", "results"))
+    assert (len(back.object_ids), len(back)) == (1, 3)
+    upright = Tracks.of(range(3), object_id, [1.0, 2, 3, 4], label="dog", source="manual", size=(20, 30))
+    path = FORMATS["cvat"].write_tracks(upright, tmp_path / "b.xml", "results")
+    again = Tracks.load(path).save(tmp_path / "c.xml")
+    assert all(f'<track id="{object_id}" ' in p.read_text("utf-8") for p in (path, again))

@@ -167,3 +167,14 @@ def test_what_is_no_number_comes_back_as_it_was(tmp_path, ending):
     np.testing.assert_array_equal(found.score, odd)
     np.testing.assert_array_equal(found.time, kept.time)
     np.testing.assert_array_equal(found.points.score, points.score)
+
+
+def test_points_stay_with_their_rows_on_any_frame_and_object(tmp_path):
+    """Frames and ids whose bytes are ordered otherwise than their numbers."""
+    frame = np.repeat(np.arange(0, 600, 2), 2)
+    ids = np.tile([3, 700], 300)
+    xy = np.stack([frame + 0.5, ids + 0.25], axis=1)
+    given = Tracks.of(frame, ids, np.tile([0.0, 0, 4, 4], (600, 1)), points=PointRows.of(frame, ids, 0, xy))
+    back = Tracks.load(given.save(tmp_path / "a.csv"))
+    np.testing.assert_array_equal(back.points.xy, given.points.xy)
+    np.testing.assert_array_equal(back.points.object_id, given.points.object_id)

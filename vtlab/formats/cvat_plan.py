@@ -33,9 +33,11 @@ class Plan(OneFigure):
     def _numbered(self) -> dict[int, int]:
         """Object id -> number of its track: the host's where they are such numbers, else its own."""
         ids, hosts = self.ids, IdMap.of(self.given.record)
-        masked = set(self.given.object_id[self.shapes == "mask"].tolist())
+        kinds = {i: {*self.shapes[rows].tolist()} for i, rows in self.rows()}
         for number in ({i: hosts.host(i) for i in ids}, {i: i for i in ids}):
-            fits = all(type(n) is int and (i not in masked) <= n < 2**53 for i, n in number.items())
+            # What is written as several tracks, each mask as one, is told by its group, of which 0 is none.
+            least = {i: int("mask" in k or len(k) > 1) for i, k in kinds.items()}
+            fits = all(type(n) is int and least.get(i, 0) <= n < 2**53 for i, n in number.items())
             if fits and len({*number.values()}) == len(number):
                 return number
         return {i: n for n, i in enumerate(ids, start=1)}

@@ -150,8 +150,10 @@ def _pairs(xy: ArrayLike) -> NDArray[np.float64]:
 
 
 def keys(frame: NDArray[np.int64], object_id: NDArray[np.int64]) -> NDArray[Any]:
-    """Frame and object as one comparable value a row, (N,)."""
-    pairs = np.empty(len(frame), dtype=[("frame", np.int64), ("object_id", np.int64)])
-    pairs["frame"], pairs["object_id"] = frame, object_id
-    # Plain bytes, which sort and compare as a whole; their order is not that of the numbers.
-    return pairs.view(np.dtype((np.void, 16)))
+    """Frame and object as one comparable value a row, (N,), in the order of frames, then objects."""
+    # Plain bytes compare as a whole, from the first on: the highest byte comes first, and its sign is turned, so that their
+    # order is that of the numbers.
+    pairs = np.empty((len(frame), 2), dtype=">i8")
+    pairs[:, 0], pairs[:, 1] = frame, object_id
+    pairs.view(np.uint8).reshape(-1, 8)[:, 0] ^= 0x80
+    return pairs.view(np.dtype((np.void, 16)))[:, 0]

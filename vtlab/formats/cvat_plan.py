@@ -33,14 +33,18 @@ class Plan(OneFigure):
     def _numbered(self) -> dict[int, int]:
         """Object id -> number of its track: the host's where they are such numbers, else its own."""
         ids, hosts = self.ids, IdMap.of(self.given.record)
-        kinds = {i: {*self.shapes[rows].tolist()} for i, rows in self.rows()}
+        # A group of 0 is none.
+        least = {i: int(self.is_group(rows)) for i, rows in self.rows()}
         for number in ({i: hosts.host(i) for i in ids}, {i: i for i in ids}):
-            # What is written as several tracks, each mask as one, is told by its group, of which 0 is none.
-            least = {i: int("mask" in k or len(k) > 1) for i, k in kinds.items()}
-            fits = all(type(n) is int and least.get(i, 0) <= n < 2**53 for i, n in number.items())
+            fits = all(type(n) is int and least[i] <= n < 2**53 for i, n in number.items())
             if fits and len({*number.values()}) == len(number):
                 return number
         return {i: n for n, i in enumerate(ids, start=1)}
+
+    def is_group(self, rows: NDArray[np.int64]) -> bool:
+        """Whether the rows of an object are several tracks, each mask and each kind of figure one, which a group joins."""
+        kinds = {*self.shapes[rows].tolist()}
+        return "mask" in kinds or len(kinds) > 1
 
     def _kind(self, object_id: int) -> str:
         """Of an object with points: points, polyline or skeleton."""

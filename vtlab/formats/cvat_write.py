@@ -32,7 +32,7 @@ class Writer(Plan):
             source = "manual" if i in keyed else "file" if i in manual else "auto"
             masks = self.shapes[rows] == "mask"
             parts = self._parts(rows[~masks])
-            group = f' group_id="{number}"' if masks.any() or len(parts) > 1 else ""
+            group = f' group_id="{number}"' if self.is_group(rows) else ""
             head = f'label={quoteattr(self.names[i])} source="{source}"{group}'
             for n, part in enumerate(parts):
                 free += n > 0

@@ -52,6 +52,7 @@ class NCC(SingleObjectTracker):
         left, top = int(np.clip(np.floor(x1), 0, width - 1)), int(np.clip(np.floor(y1), 0, height - 1))
         right, bottom = int(np.clip(np.ceil(x2), left + 1, width)), int(np.clip(np.ceil(y2), top + 1, height))
         self._template = image[top:bottom, left:right]
+        self._flat = bool(np.ptp(self._template) == 0)
         self._offset = np.array([x1 - left, y1 - top])
         self._size = np.array([x2 - x1, y2 - y1])
         self._corner, self._lost = np.array([left, top]), 0
@@ -68,16 +69,13 @@ class NCC(SingleObjectTracker):
         row, column = np.unravel_index(int(response.argmax()), response.shape)
         # Of a flat template OpenCV answers 1 everywhere, so that the best place would be the window's corner. It looks
         # like any flat surroundings: it is lost, and stays where it was.
-        score = 0.0 if self._flat() else float(np.clip(response[row, column], 0.0, 1.0))
-        seen = score >= self.visible_above and not self._flat()
+        score = 0.0 if self._flat else float(np.clip(response[row, column], 0.0, 1.0))
+        seen = score >= self.visible_above and not self._flat
         if seen:
             self._corner = origin + np.array([column, row])
         self._lost = 0 if seen else self._lost + 1
         top_left = self._corner + self._offset
         return Observation(np.concatenate([top_left, top_left + self._size]), score, seen)
-
-    def _flat(self) -> bool:
-        return bool(np.ptp(self._template) == 0)
 
     def _window(self, image: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         height, width = image.shape

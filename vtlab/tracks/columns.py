@@ -313,12 +313,17 @@ def positions(index: ArrayLike, n: int) -> NDArray[np.int64]:
     return np.where(rows < 0, rows + n, rows)
 
 
+def _first(bad: NDArray[np.bool_]) -> tuple[tuple[int, ...], str]:
+    """Place of the first value that is bad, and the words for its row."""
+    place = tuple(int(i) for i in np.argwhere(bad)[0])
+    return place, f" in row {place[0]}" if place else ""
+
+
 def _check_within(array: NDArray[Any], within: tuple[float, float], what: str) -> None:
     low, high = within
     bad = (array < low) | (array > high)
     if bad.any():
-        place = tuple(int(i) for i in np.argwhere(bad)[0])
-        at = f" in row {place[0]}" if place else ""
+        place, at = _first(bad)
         raise TracksError(
             f"Tracks: column {what!r} holds numbers from {low:g} to {high:g}"
             f"{', or NaN where unknown' if array.dtype.kind == 'f' else ''}, got {array[place].item()!r}{at}."
@@ -346,8 +351,7 @@ def _exact(values: Any, dtype: np.dtype[Any], what: str) -> NDArray[Any]:
     except (TypeError, ValueError, OverflowError) as error:
         wanted = _WANTED.get(dtype.kind, dtype.name)
         raise TracksError(f"Tracks: column {what!r} can't be read as {wanted}: {error}.") from None
-    place = tuple(int(i) for i in np.argwhere(bad)[0])
-    at = f" in row {place[0]}" if place else ""
+    place, at = _first(bad)
     value, wanted = np.asarray(given[place]).tolist(), _WANTED.get(dtype.kind, dtype.name)
     raise TracksError(f"Tracks: column {what!r} holds {wanted}, got {value!r}{at}.")
 

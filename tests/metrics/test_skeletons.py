@@ -161,15 +161,16 @@ def test_files_that_hold_points_are_scored_by_it_where_its_rule_is_named(name, t
 
 
 def test_a_rule_that_no_family_of_a_format_has_is_refused_with_those_that_are_known(tmp_path):
-    refused = {
-        "otb": "for trackers of sot. Known: .*got10k, .*otb, .*vot2019",
-        "sleap": "for trackers of points. Known: .*native-first, .*pck, .*tapvid-first",
-        "posetrack": "for trackers of mot or points. Known: .*bdd100k, .*pck",
-        "vtlab": "Known: .*bdd100k, .*davis.*pck",
-    }
-    for name, told in refused.items():
-        with pytest.raises(InputError, match=f"Unknown rule 'xyz' .*{told}"):
+    refused = {"otb": ["sot"], "sleap": ["points"], "posetrack": ["mot", "points"], "vtlab": [*FAMILIES]}
+    for name, makers in refused.items():
+        rules = {r for f in FAMILIES.values() if {f.code, *f.trackers} & {*makers} for r in f.rules}
+        with pytest.raises(InputError) as told:
             evaluate_folders(tmp_path, tmp_path, name, rule="xyz")
+        whose = " or ".join(makers)
+        assert (
+            str(told.value)
+            == f"Unknown rule 'xyz' for trackers of {whose}. Known: {', '.join(sorted(rules))}."
+        )
     with pytest.raises(InputError, match="The rule 'pck' judges trackers of points or skeletons, not of sot"):
         evaluate_folders(tmp_path, tmp_path, "otb", rule="pck")
 

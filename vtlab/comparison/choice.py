@@ -136,15 +136,7 @@ def _leaders(candidates: Sequence[Candidate], record: Metric, clips: int) -> tup
     if not whole or (record.higher_is_better and whole[0].quality <= 0):
         return ()
     top = whole[0]
-    return tuple(c for c in whole if c == top or _level(c, top, clips))
-
-
-def _level(one: Candidate, top: Candidate, clips: int) -> bool:
-    # The frames of one clip are no sample of clips: nothing is tested there, and only rounding makes equals differ.
-    if clips == 1:
-        return abs(one.quality - top.quality) <= 1e-12
-    # A letter in common: not told apart (compact letter display), which says of all pairs what groups around a leader can't.
-    return bool(set(one.letters) & set(top.letters))
+    return tuple(c for c in whole if c.is_level(top, clips))
 
 
 def _cheaper(candidates: Sequence[Candidate], top: Candidate) -> Candidate | None:

@@ -178,15 +178,7 @@ class ByTruth(Grades):
     def front(self, names: Sequence[str]) -> list[str]:
         """The highest, and those that tests over the clips do not tell apart from it."""
         mine: list[Candidate] = [c for c in self._choice.candidates if c.label in names]
-        return [c.label for c in mine if self._level(c, mine[0])]
-
-    def _level(self, one: Candidate, top: Candidate) -> bool:
-        if one == top:
-            return True
-        # The frames of one clip are no sample of clips: nothing is tested there, and only rounding makes equals differ.
-        if self._choice.ground.clips == 1:
-            return abs(one.quality - top.quality) <= 1e-12
-        return bool(set(one.letters) & set(top.letters))
+        return [c.label for c in mine if c.is_level(mine[0], self._choice.ground.clips)]
 
     def sure(self, name: str, names: Sequence[str]) -> bool:
         """On one clip by its value; on several if tests tell all others apart from it."""

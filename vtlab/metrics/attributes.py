@@ -73,7 +73,7 @@ def attributes(truth: Tracks, video: Frames | None = None) -> pd.DataFrame:
             "fast": moved > 0.2 * side,
             "scale_change": _differs(area, area[first]),
             "aspect_change": _differs(aspect, aspect[first]),
-            "occlusion": ~rows.visible | (_covered(rows) > 0.3),
+            "occlusion": ~rows.visible | (pairing.covered(rows.frame, rows.boxes) > 0.3),
             "out_of_view": _beyond(rows),
         }
     )
@@ -138,21 +138,6 @@ def _differs(value: NDArray[np.float64], reference: NDArray[np.float64]) -> NDAr
     # In octaves, so that half and double differ as much.
     octaves = np.log2(np.maximum(value, 1e-9) / np.maximum(reference, 1e-9))
     return np.asarray(np.abs(octaves) > 1)
-
-
-def _covered(rows: Tracks) -> NDArray[np.float64]:
-    """Part of each box behind the box of another object that reaches further down."""
-    side = (rows.frame, rows.object_id, rows.boxes)
-    pairs = pairing.pairs_of_boxes(side, side)
-    i, j = pairs.truth.source[pairs.t], pairs.answer.source[pairs.a]
-    # Who stands lower in the picture stands nearer, on one ground below the camera.
-    keep = (i != j) & (rows.boxes[j, 3] >= rows.boxes[i, 3])
-    i, j, iou = i[keep], j[keep], pairs.similarity[keep]
-    area = box_area(rows.boxes)
-    covered = np.zeros(len(rows))
-    # From IoU s = i / (a + b - i) follows i = s / (1 + s) * (a + b).
-    np.maximum.at(covered, i, iou / (1 + iou) * (area[i] + area[j]) / np.maximum(area[i], 1e-9))
-    return covered
 
 
 def _beyond(rows: Tracks) -> NDArray[np.bool_]:

@@ -260,20 +260,7 @@ class _Scene:
     @cached_property
     def coverage(self) -> Array:
         """Part of each true box that lies under the true box that covers it most and reaches further down."""
-        t, other = self.pairs.truth, self.truth_box
-        both = pairing.pairs_of_boxes(
-            (t.frame, np.arange(len(t)), other), (t.frame, np.arange(len(t)), other), self.pairs.frames
-        )
-        i, j = both.truth.source[both.t], both.answer.source[both.a]
-        # Who stands lower in the picture stands nearer, on one ground below the camera.
-        keep = (i != j) & (other[j, 3] >= other[i, 3])
-        i, j = i[keep], j[keep]
-        area = box_area(other)
-        # From IoU s = i / (a + b - i) follows i = s / (1 + s) * (a + b).
-        inter = both.similarity[keep] / (1 + both.similarity[keep]) * (area[i] + area[j])
-        covered = np.zeros(len(t))
-        np.maximum.at(covered, i, inter / np.maximum(area[i], 1e-9))
-        return covered
+        return pairing.covered(self.pairs.truth.frame, self.truth_box)
 
     def gaps(self) -> Ints:
         """Frames for which each true object went unmatched before each of its rows (0: matched the frame before)."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from vtlab.errors import InputError
+from vtlab.geometry import box_area
 from vtlab.masks import Runs
 from vtlab.metrics.assignment import max_weight_matching
 
@@ -130,6 +131,25 @@ def pairs_of_boxes(
     t, a = _overlapping_in_x(rows_t.frame * span - low, t_box, rows_a.frame * span - low, a_box)
     t, a, similarity = _iou(t, a, t_box, a_box)
     return Pairs(frames, rows_t, rows_a, t, a, similarity)
+
+
+def intersections(iou: Array, area: Array, other: Array) -> Array:
+    """Areas (P,) that pairs of boxes share, of their IoU and their areas, (P,) each."""
+    # From s = i / (a + b - i) follows i = s / (1 + s) * (a + b).
+    return iou / (1 + iou) * (area + other)
+
+
+def covered(frame: Ints, boxes: Array) -> Array:
+    """Part (N,) of each box (N, 4) that lies under the box of its frame that covers it most and reaches further down."""
+    side = (frame, np.arange(len(frame)), boxes)
+    pairs = pairs_of_boxes(side, side)
+    i, j = pairs.truth.source[pairs.t], pairs.answer.source[pairs.a]
+    # Who stands lower in the picture stands nearer, on one ground below the camera.
+    keep = (i != j) & (boxes[j, 3] >= boxes[i, 3])
+    i, j, area, out = i[keep], j[keep], box_area(boxes), np.zeros(len(boxes))
+    shared = intersections(pairs.similarity[keep], area[i], area[j])
+    np.maximum.at(out, i, shared / np.maximum(area[i], 1e-9))
+    return out
 
 
 def pairs_of_similarity(

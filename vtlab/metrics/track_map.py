@@ -185,8 +185,7 @@ def _track_overlap(
     """(answers, truths) overlap in space and time."""
     area_t = box_area(np.asarray(truth_rows[2], float).reshape(-1, 4))[pairs.truth.source][pairs.t]
     area_a = box_area(np.asarray(answer_rows[2], float).reshape(-1, 4))[pairs.answer.source][pairs.a]
-    # From IoU s = i / (a + b - i) follows i = s / (1 + s) * (a + b).
-    inter = pairs.similarity / (1 + pairs.similarity) * (area_t + area_a)
+    inter = pairing.intersections(pairs.similarity, area_t, area_a)
     key = pairs.answer.track[pairs.a] * len(truth.ids) + pairs.truth.track[pairs.t]
     shared = np.bincount(key, inter, len(truth.ids) * len(answer.ids)).reshape(
         len(answer.ids), len(truth.ids)

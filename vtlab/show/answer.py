@@ -86,6 +86,17 @@ class Candidate:
         """True if it finished every clip: others are never the best."""
         return self.finished[0] >= self.finished[1]
 
+    def is_level(self, top: Candidate, clips: int) -> bool:
+        """Whether nothing on so many clips tells it apart from the highest."""
+        if self == top:
+            return True
+        # The frames of one clip are no sample of clips: nothing is tested there, and only rounding makes equals differ.
+        if clips == 1:
+            return abs(self.quality - top.quality) <= 1e-12
+        # A letter in common: not told apart (compact letter display), which says of all pairs what groups around a leader
+        # can't.
+        return bool(set(self.letters) & set(top.letters))
+
 
 @dataclass(frozen=True)
 class Choice:

@@ -236,9 +236,7 @@ def _coverage(tracks: Tracks, ignore: Tracks) -> NDArray[np.float64]:
     )
     region, row = pairs.truth.source[pairs.t], pairs.answer.source[pairs.a]
     area, region_area = box_area(tracks.boxes)[row], box_area(ignore.boxes)[region]
-    # From IoU s = i / (a + b - i) follows i = s / (1 + s) * (a + b).
-    inter = pairs.similarity / (1 + pairs.similarity) * (area + region_area)
-    np.maximum.at(out, row, inter / area)
+    np.maximum.at(out, row, pairing.intersections(pairs.similarity, area, region_area) / area)
     return out
 
 

@@ -386,6 +386,32 @@ def test_importing_the_command_line_changes_nothing_in_the_process_and_help_take
     assert "export" in listed
 
 
+def test_a_command_imports_no_other_and_help_builds_none():
+    code = (
+        "import sys; sys.argv = ['vtlab', *{words}]\n"
+        "import vtlab.cli\n"
+        "try: vtlab.cli.main()\n"
+        "except SystemExit: pass\n"
+        "print('\\n', *sorted(m for m in sys.modules if m.startswith(('vtlab.cli.', 'vtlab.trackers.'))), file=sys.stderr)"
+    )
+
+    def imported(*words: str) -> set[str]:
+        done = subprocess.run(
+            [sys.executable, "-c", code.format(words=list(words))],
+            check=True,
+            timeout=120,
+            capture_output=True,
+            text=True,
+        )
+        return set(done.stderr.splitlines()[-1].split())
+
+    assert imported("list", "formats").isdisjoint(
+        {"vtlab.cli.tracking", "vtlab.cli.lab", "vtlab.cli.decision"}
+    )
+    assert "vtlab.cli.tracking" in (names := imported("--help"))
+    assert not any(name.startswith("vtlab.trackers.") for name in names)
+
+
 def test_check_prints_a_table_and_fails_where_the_part_does(tmp_path):
     (tmp_path / "mine.py").write_text(
         "import vtlab\n"

@@ -6,24 +6,90 @@ Results go to standard output (`--json` for scripts), progress and messages to s
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import io
 import sys
 import warnings
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
 
-from vtlab.cli import align, decision, experiments, parts, results, serve, setup, tracking
-from vtlab.cli.data import data
-from vtlab.cli.lab import apply, lab, run
 from vtlab.cli.output import escape, stderr
-from vtlab.cli.weights import weights
 from vtlab.errors import TrackingError, VtlabError
+
+
+class _Place(NamedTuple):
+    """Where a command, or a group of them, is written."""
+
+    module: str
+    name: str
+    hidden: bool = False
+    deprecated: bool = False
+
+    def found(self) -> Any:
+        """The function, or the `Typer` of a group."""
+        return getattr(importlib.import_module(f"vtlab.cli.{self.module}"), self.name)
+
+
+_PLACES = {
+    "track": _Place("tracking", "track"),
+    "compare": _Place("tracking", "compare"),
+    "profile": _Place("tracking", "profile"),
+    "evaluate": _Place("results", "evaluate"),
+    "convert": _Place("results", "convert"),
+    "verdict": _Place("decision", "verdict"),
+    "list": _Place("parts", "list_"),
+    "info": _Place("parts", "info"),
+    "check": _Place("parts", "check"),
+    "serve": _Place("serve", "serve"),
+    "doctor": _Place("setup", "doctor"),
+    "export": _Place("setup", "export"),
+    "apply": _Place("lab", "apply"),
+    "weights": _Place("weights", "weights"),
+    "data": _Place("data", "data"),
+    "lab": _Place("lab", "lab"),
+    # The short form of `lab run`.
+    "run": _Place("lab", "run", hidden=True),
+    # Old places, until version 0.3, of commands that are in `data` and `lab`.
+    **{
+        name: _Place(module, name, hidden=True, deprecated=True)
+        for module, name in (("align", "align"), ("experiments", "reproduce"), ("experiments", "demo"))
+    },
+}
+
+
+class Commands(Mapping[str, Any]):
+    """The commands by name, each imported and built when it is asked for: a command waits for no other's parameters."""
+
+    def __getitem__(self, name: str) -> Any:
+        place = _PLACES[name]
+        found = place.found()
+        if isinstance(found, typer.Typer):
+            return typer.main.get_group(found)
+        alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
+        alone.command(name, hidden=place.hidden, deprecated=place.deprecated)(found)
+        return typer.main.get_command(alone)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_PLACES)
+
+    def __len__(self) -> int:
+        return len(_PLACES)
 
 
 class Overview(TyperGroup):
     """The list of commands in plain text: importing what draws Typer's frames takes longer than all the rest."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = Commands()  # type: ignore[assignment]  # nobody adds to it
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names in order, no command built."""
+        return list(self.commands)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write usage, options and every command with its first sentence."""
@@ -31,16 +97,11 @@ class Overview(TyperGroup):
             write(ctx, formatter)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        """Write each command and the first paragraph of its help, uncut."""
-        commands = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
+        """Write each command and the first paragraph of its help, uncut; no parameters are built for it."""
+        listed = [(name, place.found()) for name, place in _PLACES.items() if not place.hidden]
+        told = [(n, f.info.help if isinstance(f, typer.Typer) else inspect.getdoc(f)) for n, f in listed]
         with formatter.section("Commands"):
-            formatter.write_dl(
-                [
-                    (n, (c.help or "").split("\n\n")[0].replace("\n", " "))
-                    for n, c in commands
-                    if c and not c.hidden
-                ]
-            )
+            formatter.write_dl([(n, (text or "").split("\n\n")[0].replace("\n", " ")) for n, text in told])
 
 
 app = typer.Typer(
@@ -53,17 +114,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(weights, name="weights")
-app.add_typer(data, name="data")
-app.add_typer(lab, name="lab")
-for group in (tracking, results, decision, parts, serve, setup):
-    for command in group.COMMANDS:
-        app.command(command.__name__.strip("_"))(command)  # `list_` would hide Python's list
-app.command("apply")(apply)
-app.command("run", hidden=True)(run)  # the short form of `lab run`
-for below, moved in ((data, align.align), (lab, experiments.reproduce), (lab, experiments.demo)):
-    below.command(moved.__name__)(moved)
-    app.command(moved.__name__, hidden=True, deprecated=True)(moved)  # its old place, until version 0.3
+
+
+@app.callback()
+def _vtlab() -> None:
+    """Typer makes a group of commands where there is one of these."""
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from vtlab.cli.align import align
 from vtlab.cli.options import Json
 from vtlab.cli.output import escape, print_facts, print_json, stdout
 
@@ -95,3 +96,6 @@ def data_info(name: Name, as_json: Json = False) -> None:
         print_json(facts)
     else:
         print_facts(name, facts)
+
+
+data.command("align")(align)

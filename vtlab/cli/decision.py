@@ -281,6 +281,3 @@ def _numbers(given: list[str] | None, option: str, names: list[str]) -> dict[str
             raise InputError(f"{option} {text!r}: expected numbers of frames separated by commas.") from None
         out.setdefault(name or names[0], []).extend(frames)
     return out
-
-
-COMMANDS = (verdict,)

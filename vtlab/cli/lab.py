@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vtlab.cli.experiments import demo, reproduce
 from vtlab.cli.options import Json
 from vtlab.cli.output import escape, print_facts, print_json, print_rows, progress_bar, stderr, stdout
 from vtlab.errors import InputError
@@ -287,5 +288,5 @@ def learn(
     print_json(facts) if as_json else print_facts(str(to), facts)
 
 
-for _command in (run, status, show, diff, gc, learn):
+for _command in (run, status, show, diff, gc, learn, reproduce, demo):
     lab.command(_command.__name__)(_command)

@@ -249,6 +249,7 @@ def _of_video(subject: str) -> dict[str, Any]:
 def _cards(cards: list[dict[str, Any]], title: str) -> None:
     from rich.box import Box
     from rich.table import Table
+    from rich.text import Text
 
     console = stdout()
     # A line below the heading and blanks between columns, in any encoding: cells that are padded take twice as long.
@@ -267,9 +268,10 @@ def _cards(cards: list[dict[str, Any]], title: str) -> None:
             c["family"],
             " ".join(c["accepts"]),
             c["licence"].split(" (")[0],
-            escape(" ".join(filter(None, needs))),
+            " ".join(filter(None, needs)),
+            *([c["summary"]] if wide else []),
         ]
-        table.add_row(*row, *([escape(c["summary"])] if wide else []))
+        table.add_row(*map(Text, row))  # as text, no markup is looked for in it
     console.print(table)
 
 
@@ -291,6 +293,3 @@ def card_facts(card: Any) -> dict[str, Any]:
         "emits": sorted(card.emits),
         "weights": [w.name for w in card.weights],
     }
-
-
-COMMANDS = (list_, info, check)

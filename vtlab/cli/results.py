@@ -131,6 +131,3 @@ def _ledger(done: Conversion) -> Table:
     for row in done.losses:
         table.add_row(row.kind, f"{row.count:,}", *map(escape, (row.told, row.example, row.place)))
     return table
-
-
-COMMANDS = (evaluate, convert)

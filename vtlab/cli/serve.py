@@ -107,6 +107,3 @@ def serve(
         stderr().print(escape(told), highlight=False, soft_wrap=True)
 
     web.run(web.application([made], shown), host, port, ready, **tls)
-
-
-COMMANDS = (serve,)

@@ -116,6 +116,3 @@ def _try(
             "-" if row.success is None else f"{row.success:.4f}",
         )
     stdout().print(table)
-
-
-COMMANDS = (doctor, export)

@@ -286,6 +286,3 @@ def _subject(video: str, layout: str | None, stream: int | None) -> Any:
     from vtlab.datasets import open_dataset
 
     return open_dataset(video, layout)
-
-
-COMMANDS = (track, compare, profile)

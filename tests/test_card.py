@@ -34,7 +34,7 @@ def test_pandas(scene) -> None:
 
 
 def test_motmetrics(scene) -> None:
-    mm = pytest.importorskip("motmetrics")
+    mm = pytest.importorskip("motmetrics", reason="motmetrics is not installed: pip install 'vtlab[mot]'")
     from vtlab.metrics import motmetrics_bridge
 
     shifted = scene.truth.replace(boxes=scene.truth.boxes + 4.0)
@@ -75,9 +75,13 @@ def test_supervision(scene) -> None:
 
 def test_ipywidgets_and_jupyterlab(scene) -> None:
     """A widget of vtlab stands in a layout of ipywidgets, as what JupyterLab renders by its installed extension."""
-    widgets = pytest.importorskip("ipywidgets")
-    lab = pytest.importorskip("jupyterlab")
-    pytest.importorskip("anywidget")
+    widgets = pytest.importorskip(
+        "ipywidgets", reason="ipywidgets is not installed: pip install 'vtlab[notebook]'"
+    )
+    lab = pytest.importorskip(
+        "jupyterlab", reason="jupyterlab is not installed: pip install 'vtlab[notebook]'"
+    )
+    pytest.importorskip("anywidget", reason="anywidget is not installed: pip install 'vtlab[notebook]'")
     inner = vtlab.annotate(scene.video)
     box = widgets.VBox([widgets.HTML("<b>prompts</b>"), inner])
     assert "application/vnd.jupyter.widget-view+json" in box._repr_mimebundle_()
@@ -94,7 +98,7 @@ def test_ipywidgets_and_jupyterlab(scene) -> None:
 
 
 def test_torch() -> None:
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
     from vtlab.nets.transt import TransT
     from vtlab.weights.device import find_device
 
@@ -106,8 +110,8 @@ def test_torch() -> None:
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_sam2(scene, tmp_path) -> None:
     """The package's video predictor and vtlab's tracker give the same masks from one box (seeded weights, float64)."""
-    torch = pytest.importorskip("torch")
-    pytest.importorskip("sam2")
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
+    pytest.importorskip("sam2", reason="the package sam2 is not installed: pip install 'vtlab[sam2]'")
     from vtlab.testing.seeded import masks as seeded
 
     name, side, frames = "sam2.1-tiny", 128, 4

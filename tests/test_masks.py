@@ -52,7 +52,9 @@ def test_equals_pycocotools_byte_for_byte(group):
 
 @given(arrays(bool, sizes))
 def test_any_mask_equals_pycocotools(mask):
-    coco = pytest.importorskip("pycocotools.mask")
+    coco = pytest.importorskip(
+        "pycocotools.mask", reason="pycocotools is not installed: pip install 'vtlab[test]'"
+    )
     code = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
     assert masks.encode(mask) == code["counts"]
     np.testing.assert_array_equal(masks.decode(code["counts"], *mask.shape), mask)

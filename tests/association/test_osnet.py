@@ -56,7 +56,7 @@ def state_of(network: OsNet, path) -> dict:
     The export lists the convolutions in the order of the network's; a folded bias becomes the bias of a normalisation that
     does nothing else. Gates and what follows the convolutions keep their names.
     """
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'vtlab[test]'")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'vtlab[onnx]'")
     graph = onnx.load(str(path)).graph
     values = {t.name: torch.from_numpy(onnx.numpy_helper.to_array(t).copy()) for t in graph.initializer}
     state = {name: values.get(name, tensor) for name, tensor in network.state_dict().items()}

@@ -71,8 +71,10 @@ vtlab.compare(video, ["identity", Slow], prompts=vtlab.BoxPrompt((1, 1, 9, 9)), 
 
 @pytest.mark.notebook
 def test_interrupting_a_kernel_keeps_them_too(tmp_path_factory):
-    client_module = pytest.importorskip("jupyter_client")
-    pytest.importorskip("ipykernel")
+    client_module = pytest.importorskip(
+        "jupyter_client", reason="jupyter_client is not installed: pip install 'vtlab[notebook]'"
+    )
+    pytest.importorskip("ipykernel", reason="ipykernel is not installed: pip install 'vtlab[notebook]'")
     sockets = (
         tmp_path_factory.mktemp("k") / "kernel"
     )  # not in the working folder, where all would share a name

@@ -45,7 +45,7 @@ def test_what_cannot_be_found_again_is_refused(tmp_path):
 
 
 def test_a_comparison_on_two_processes_times_alone_and_says_so(tmp_path):
-    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install 'vtlab[cluster]'")
     result = vtlab.compare(clips(3), ["ncc", "identity"], out=tmp_path, jobs=2, progress=False)
     plain = vtlab.compare(clips(3), ["ncc", "identity"], progress=False)
     assert result.table["ao"].to_dict() == plain.table["ao"].to_dict()

@@ -30,7 +30,7 @@ def export(
         size: (height, width) of the input.
         also: Inputs of int64 behind the image.
     """
-    onnx = pytest.importorskip("onnx")
+    onnx = pytest.importorskip("onnx", reason="onnx is not installed: pip install 'vtlab[onnx]'")
     from onnx import TensorProto, helper, numpy_helper
 
     named = {"output0": outputs} if isinstance(outputs, np.ndarray) else outputs

@@ -104,7 +104,7 @@ def test_wrong_files_and_layouts(tmp_path):
 
 @pytest.mark.parametrize("name", ["rtdetr", "rf-detr", "ultralytics"])
 def test_packages_that_are_missing_are_named(name, monkeypatch):
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
     module, given = ("ultralytics", {"path": "x.pt"}) if name == "ultralytics" else ("transformers", {})
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(MissingDependencyError, match=rf"vtlab\[{module}\]"):
@@ -113,8 +113,10 @@ def test_packages_that_are_missing_are_named(name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["rtdetr", "rtdetr-v2", "d-fine"])
 def test_detection_transformers_from_a_local_folder(name, tmp_path):
-    transformers = pytest.importorskip("transformers")
-    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: pip install 'vtlab[transformers]'"
+    )
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
     torch.manual_seed(0)
     small = {
         "encoder_hidden_dim": 32, "encoder_in_channels": [16, 32, 64], "encoder_layers": 1, "encoder_ffn_dim": 32,
@@ -148,8 +150,10 @@ def test_detection_transformers_from_a_local_folder(name, tmp_path):
 @pytest.mark.parametrize("name", ["rf-detr", "lw-detr"])
 def test_light_detection_transformers_from_a_local_folder(name, tmp_path):
     """They look at normalised images, in windows of a plain transformer."""
-    transformers = pytest.importorskip("transformers")
-    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip(
+        "transformers", reason="transformers is not installed: pip install 'vtlab[transformers]'"
+    )
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
     torch.manual_seed(0)
     kind = {"rf-detr": "RfDetr", "lw-detr": "LwDetr"}[name]
     side, patch = (112, 14) if name == "rf-detr" else (64, 16)

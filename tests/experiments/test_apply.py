@@ -124,7 +124,7 @@ def test_a_detector_and_no_prompts(footage, tmp_path):
 
 @pytest.mark.parametrize("tracker", ["auto", "assistant"])
 def test_auto_track_and_the_assistant_label_videos_at_once(footage, tracker, tmp_path):
-    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install 'vtlab[cluster]'")
     pipeline = {"tracker": "auto", "prompts": str(footage / "prompts")}
     if tracker == "assistant":
         pipeline |= {"tracker": {"assistant": {"follower": "ncc"}}, "detector": {"motion": {}}}

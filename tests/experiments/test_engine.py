@@ -227,12 +227,12 @@ def test_what_breaks_is_one_failed_cell_with_its_log(tmp_path):
 
 
 def test_the_same_on_dask(tmp_path):
-    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install 'vtlab[cluster]'")
     check_nasty(nasty(tmp_path, 2))
 
 
 def test_workers_on_dask_keep_what_they_loaded(lab):
-    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install 'vtlab[cluster]'")
     spec = {"name": "warm", "trial": "trials_of_engine.py:warm", "grid": {"n": list(range(20))}}
     rows = run_experiment(load_experiment(spec, lab), lab / "runs", jobs=2).results()
     assert rows["value"].tolist() == [1.0] * 20
@@ -240,7 +240,9 @@ def test_workers_on_dask_keep_what_they_loaded(lab):
 
 
 def test_a_scheduler_that_runs_already(lab):
-    distributed = pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    distributed = pytest.importorskip(
+        "distributed", reason="distributed is not installed: pip install 'vtlab[cluster]'"
+    )
     spec = {"name": "warm", "trial": "trials_of_engine.py:warm", "grid": {"n": [1, 2]}}
     with distributed.LocalCluster(
         n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, silence_logs=50
@@ -252,7 +254,7 @@ def test_a_scheduler_that_runs_already(lab):
 
 def test_what_runs_when_a_run_is_stopped_is_no_failure(lab):
     """Ctrl-C with several jobs: the cells at work were kept as killed, and left out of the next run."""
-    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install 'vtlab[cluster]'")
     (lab / "e.yaml").write_text(
         yaml.safe_dump({"trial": "trials_of_engine.py:nasty", "grid": {"what": ["hang", "hang2"]}})
     )
@@ -278,7 +280,7 @@ def test_what_runs_when_a_run_is_stopped_is_no_failure(lab):
 
 def test_a_gpu_is_lent_to_one_cell_at_a_time(lab, monkeypatch):
     """Devices 3 and 7 of a machine, three workers: cells that ask for one wait for it, each sees its own alone."""
-    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install 'vtlab[cluster]'")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,7")
     spec = {"name": "gpu", "trial": "trials_of_engine.py:device", "grid": {"n": list(range(6))}}
     limits = {"limits": {"gpus": 1}}
@@ -311,7 +313,7 @@ def test_waiting_for_the_machine_is_no_part_of_a_cells_time(lab, monkeypatch):
 
 
 def test_clusters_that_are_none(tmp_path):
-    pytest.importorskip("distributed", reason="needs vtlab[cluster]")
+    pytest.importorskip("distributed", reason="distributed is not installed: pip install 'vtlab[cluster]'")
     spec = load_experiment({"name": "x", "trial": "json:dumps", "fixed": {"obj": 1}}, tmp_path)
     with pytest.raises(ExperimentError, match="there is no such file"):
         run_experiment(spec, tmp_path, cluster=str(tmp_path / "none.yaml"))
@@ -390,7 +392,7 @@ def test_one_table_for_everybody_who_reads_parquet(lab):
     assert len(archive.tracks("k3")["a", "k3"]) == 0
     cells = pd.read_parquet(folder / "cells.parquet")
     assert len(cells.merge(pd.read_parquet(folder / "metrics").astype({"cell": str}), on="cell")) == 6
-    duckdb = pytest.importorskip("duckdb", reason="DuckDB is in no extra: pip install duckdb")
+    duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: pip install 'vtlab[test]'")
     asked = f"select count(*), sum(value) from read_parquet('{folder}/metrics/*/*.parquet', hive_partitioning = true)"
     assert duckdb.sql(asked).fetchall() == [(6, 7.5)]
 

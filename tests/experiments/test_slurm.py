@@ -66,7 +66,9 @@ def free_ports(n):
 @pytest.fixture(scope="module")
 def slurm(tmp_path_factory):
     """The environment in which SLURM's commands find it."""
-    pytest.importorskip("dask_jobqueue", reason="needs vtlab[cluster]")
+    pytest.importorskip(
+        "dask_jobqueue", reason="dask-jobqueue is not installed: pip install 'vtlab[cluster]'"
+    )
     lacking = [name for name in ("munged", "slurmctld", "slurmd", "sbatch") if shutil.which(name) is None]
     if lacking:
         pytest.skip(f"SLURM is not installed: no {', '.join(lacking)} (Debian: apt install slurm-wlm munge)")

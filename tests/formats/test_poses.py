@@ -263,7 +263,7 @@ def test_projects_of_sleap_name_the_extra(tmp_path, monkeypatch):
 
 
 def test_a_project_that_sleap_io_wrote(tmp_path):
-    pytest.importorskip("sleap_io", reason="needs vtlab[poses]")
+    pytest.importorskip("sleap_io", reason="sleap-io is not installed: pip install 'vtlab[poses]'")
     shutil.copy(GOLDEN / "sleap-theirs.slp", tmp_path / "walk.slp")
     truth = open_dataset(tmp_path).truth("walk")
     assert truth.object_id.tolist() == [1, 2, 1, 1, 2, 1, 2]

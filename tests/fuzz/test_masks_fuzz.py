@@ -112,7 +112,9 @@ def test_every_mutation_is_refused_or_right():
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_valid_mutations_equal_pycocotools():
-    coco = pytest.importorskip("pycocotools._mask")
+    coco = pytest.importorskip(
+        "pycocotools._mask", reason="pycocotools is not installed: pip install 'vtlab[test]'"
+    )
     rng, pictures, compared = random.Random(15), good_masks(), 0
     seeds = [masks.encode(m) for m in pictures]
     for n in range(MUTATIONS // 4):

@@ -201,7 +201,7 @@ def crowd(seed, noise=0.0):
 
 
 def test_motmetrics_finds_its_table():
-    pytest.importorskip("motmetrics")
+    pytest.importorskip("motmetrics", reason="motmetrics is not installed: pip install 'vtlab[mot]'")
     pairs = {f"s{seed}": (crowd(seed + 10, 2.0), crowd(seed)) for seed in range(2)}
     accumulators = {name: motmetrics_bridge.accumulator(*pair) for name, pair in pairs.items()}
     table = motmetrics_bridge.summary(accumulators)
@@ -230,7 +230,7 @@ def test_motmetrics_finds_its_table():
     ],
 )
 def test_motmetrics_gives_the_numbers_that_it_gives_by_itself(shared, tmp_path, monkeypatch, name):
-    mm = pytest.importorskip("motmetrics")
+    mm = pytest.importorskip("motmetrics", reason="motmetrics is not installed: pip install 'vtlab[mot]'")
     folder = shared / "data/mot"
     answer = folder / f"results/CEM_MOT15/{name}.txt"
     if not answer.is_file():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 from torch import nn  # noqa: E402
 
 from vtlab.nets import layers  # noqa: E402

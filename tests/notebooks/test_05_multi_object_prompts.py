@@ -10,7 +10,7 @@ import pytest
 from vtlab.experiments import run_notebook
 from vtlab.experiments.notebooks import collected
 
-pytest.importorskip("papermill")
+pytest.importorskip("papermill", reason="papermill is not installed: pip install 'vtlab[notebook]'")
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "05_multi_object_prompts.ipynb"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from vtlab.experiments import run_notebook
 
-pytest.importorskip("starlette", reason="needs vtlab[serve]")
+pytest.importorskip("starlette", reason="starlette is not installed: pip install 'vtlab[serve]'")
 NOTEBOOK = Path(__file__).parents[2] / "notebooks" / "12_serve.ipynb"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from vtlab.experiments import run_notebook
 
-pytest.importorskip("papermill")
+pytest.importorskip("papermill", reason="papermill is not installed: pip install 'vtlab[notebook]'")
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 

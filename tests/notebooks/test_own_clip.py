@@ -11,8 +11,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("anywidget", reason="anywidget is not installed")
-pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+pytest.importorskip("anywidget", reason="anywidget is not installed: pip install 'vtlab[notebook]'")
 
 from vtlab.errors import ExperimentError, VtlabError
 from vtlab.experiments import run_notebook
@@ -123,7 +122,7 @@ def test_its_parameters_name_a_video_and_the_one_helper_opens_it(name):
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in NO_PROMPTS and n != "10_metrics"])
 def test_without_prompts_it_opens_the_annotator_and_stops_with_one_sentence(name, mine, monkeypatch):
-    pytest.importorskip("starlette", reason="needs vtlab[serve]")
+    pytest.importorskip("starlette", reason="starlette is not installed: pip install 'vtlab[serve]'")
     with pytest.raises(PromptsMissing, match=r"^mine has no .* draw in the annotator above") as told:
         execute(name, {**SMALL[name], "VIDEO": "mine.mp4", "OUT": "out"}, monkeypatch)
     assert told.value._render_traceback_() == [str(told.value)]
@@ -145,7 +144,7 @@ SLOW = {
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in NAMES])
 def test_it_runs_on_a_video_of_ones_own(name, mine, monkeypatch):
-    pytest.importorskip("starlette", reason="needs vtlab[serve]")
+    pytest.importorskip("starlette", reason="starlette is not installed: pip install 'vtlab[serve]'")
     given = {**SMALL[name], "VIDEO": "mine.mp4", "OUT": "out"}
     if name == "10_metrics":
         given |= {"TRUTH": str(truth(mine))}

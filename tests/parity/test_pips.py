@@ -16,7 +16,7 @@ from vtlab.trackers.points.pips import Pips, hand_over
 from vtlab.video import Frame
 
 pytestmark = [pytest.mark.parity, pytest.mark.shared]
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 
 @pytest.fixture(scope="module")

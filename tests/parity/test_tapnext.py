@@ -18,7 +18,7 @@ from vtlab.trackers.points import tapnext as tracker_file
 from vtlab.video import Frame
 
 pytestmark = [pytest.mark.parity, pytest.mark.shared]
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
-transformers = pytest.importorskip("transformers", reason="pip install 'vtlab[transformers]'")
+transformers = pytest.importorskip(
+    "transformers", reason="transformers is not installed: pip install 'vtlab[transformers]'"
+)
 
 import vtlab  # noqa: E402
 from vtlab import weights  # noqa: E402

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-pytest.importorskip("starlette", reason="needs vtlab[serve]")
-pytest.importorskip("uvicorn", reason="needs vtlab[serve]")
+pytest.importorskip("starlette", reason="starlette is not installed: pip install 'vtlab[serve]'")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'vtlab[serve]'")
 
 from vtlab.prompts import BoxPrompt, MaskPrompt, Prompts, TextPrompt
 from vtlab.serve import wire

@@ -7,8 +7,8 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-pytest.importorskip("starlette", reason="needs vtlab[serve]")
-pytest.importorskip("uvicorn", reason="needs vtlab[serve]")
+pytest.importorskip("starlette", reason="starlette is not installed: pip install 'vtlab[serve]'")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'vtlab[serve]'")
 
 from vtlab.cli import app
 from vtlab.serve.classes import Vot

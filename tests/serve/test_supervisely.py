@@ -17,8 +17,8 @@ import pytest
 import supervision as sv
 from typer.testing import CliRunner
 
-pytest.importorskip("starlette", reason="needs vtlab[serve]")
-pytest.importorskip("uvicorn", reason="needs vtlab[serve]")
+pytest.importorskip("starlette", reason="starlette is not installed: pip install 'vtlab[serve]'")
+pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'vtlab[serve]'")
 
 from vtlab.cli import app
 from vtlab.contracts import Card, Detector, Observation

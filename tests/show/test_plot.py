@@ -7,9 +7,6 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-
-pytest.importorskip("matplotlib", reason="matplotlib is not installed")
-
 from matplotlib.text import Text
 
 from vtlab.show import plot

@@ -14,7 +14,9 @@ from tests.studio.browser import ARGUMENTS, Shown, chromium, jupyter, start_jupy
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
     """A headless Chromium; the test is skipped where there is none."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    api = pytest.importorskip(
+        "playwright.sync_api", reason="playwright is not installed: pip install 'vtlab[test]'"
+    )
     path = chromium()
     if path is None:
         pytest.skip("no Chromium: set VTLAB_CHROMIUM, or run `playwright install chromium`")
@@ -59,7 +61,7 @@ def show(browser: Any) -> Iterator[Callable[..., Shown]]:
 @pytest.fixture(scope="session")
 def jupyter_server(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     """Address and folder of a real Jupyter, which shows JupyterLab and Notebook 7: what takes long is its start."""
-    pytest.importorskip("jupyterlab", reason="jupyterlab is not installed")
+    pytest.importorskip("jupyterlab", reason="jupyterlab is not installed: pip install 'vtlab[notebook]'")
     folder = tmp_path_factory.mktemp("jupyter")
     url, process = start_jupyter("lab", folder, tmp_path_factory.mktemp("jupyter_home"))
     try:
@@ -79,6 +81,6 @@ def lab(browser: Any, jupyter_server: tuple[str, Path]) -> Iterator[Callable[...
 @pytest.fixture(scope="session")
 def notebook_7(browser: Any, jupyter_server: tuple[str, Path]) -> Iterator[Callable[..., Any]]:
     """Notebooks in a real Jupyter Notebook 7, see `jupyter`."""
-    pytest.importorskip("notebook", "7", reason="notebook 7 is not installed")
+    pytest.importorskip("notebook", "7", reason="notebook 7 is not installed: pip install 'vtlab[test]'")
     with jupyter("notebook", browser, jupyter_server) as open_notebook:
         yield open_notebook

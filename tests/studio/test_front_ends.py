@@ -7,7 +7,7 @@ import shutil
 
 import pytest
 
-pytest.importorskip("anywidget", reason="anywidget is not installed")
+pytest.importorskip("anywidget", reason="anywidget is not installed: pip install 'vtlab[notebook]'")
 
 from tests.studio.browser import until
 from vtlab.prompts import Prompts

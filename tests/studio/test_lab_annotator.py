@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("anywidget", reason="anywidget is not installed")
+pytest.importorskip("anywidget", reason="anywidget is not installed: pip install 'vtlab[notebook]'")
 
 from vtlab.prompts import Prompts
 

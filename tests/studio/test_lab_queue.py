@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-pytest.importorskip("anywidget", reason="anywidget is not installed")
+pytest.importorskip("anywidget", reason="anywidget is not installed: pip install 'vtlab[notebook]'")
 
 from tests.studio.browser import CONNECTED
 from vtlab.testing.scenes import square_box

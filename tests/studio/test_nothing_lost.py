@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-pytest.importorskip("anywidget", reason="anywidget is not installed")
+pytest.importorskip("anywidget", reason="anywidget is not installed: pip install 'vtlab[notebook]'")
 
 import vtlab
 from tests.drifts import Drifts

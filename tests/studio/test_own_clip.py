@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("anywidget", reason="anywidget is not installed")
+pytest.importorskip("anywidget", reason="anywidget is not installed: pip install 'vtlab[notebook]'")
 
 from vtlab.errors import FormatError
 from vtlab.prompts import BoxPrompt, Prompts

@@ -8,7 +8,7 @@ import io
 import numpy as np
 import pytest
 
-pytest.importorskip("anywidget", reason="anywidget is not installed")
+pytest.importorskip("anywidget", reason="anywidget is not installed: pip install 'vtlab[notebook]'")
 
 import IPython.display
 from PIL import Image

@@ -17,7 +17,7 @@ from vtlab.prompts import PointPrompt, Prompts
 from vtlab.trackers.create import create_tracker
 from vtlab.trackers.loop import track
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 from vtlab.nets.alltracker import Motion as Flow  # noqa: E402
 from vtlab.nets.cotracker3 import Motion  # noqa: E402

@@ -12,7 +12,7 @@ from vtlab.errors import InputError, WeightsError
 from vtlab.prompts import PointPrompt
 from vtlab.registry import tracker_card
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 from vtlab.nets.cotracker3 import CoTracker3  # noqa: E402
 from vtlab.trackers.points.cotracker import inference  # noqa: E402

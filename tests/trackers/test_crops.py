@@ -59,7 +59,7 @@ def test_a_huge_window_is_sampled_like_a_copied_one(monkeypatch):
 
 
 def test_network_input_is_normalised_rgb():
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
     crops = [np.full((4, 4, 3), (255, 0, 51), np.uint8)] * 2
     x = _crops.network_input(crops, channels_last=True)
     assert x.shape == (2, 3, 4, 4)

@@ -30,7 +30,7 @@ print(card.options["engine"], maker.params["engine"], *sorted(maker.weights), le
 )
 def test_without_pytorch(blocked, engine, shared_weights):
     if engine == "onnxruntime":
-        pytest.importorskip("onnxruntime")
+        pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip install 'vtlab[onnx]'")
     done = subprocess.run(
         [sys.executable, "-c", without(blocked) + SCRIPT],
         env={**os.environ, "VTLAB_WEIGHTS": str(shared_weights)},

@@ -16,7 +16,7 @@ from vtlab.prompts import PointPrompt
 from vtlab.trackers.create import create_tracker
 from vtlab.trackers.points.pips import Pips, hand_over, padded, unpacked
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 
 def test_the_chain_steps_over_frames_on_which_a_point_is_hidden(monkeypatch):

@@ -297,7 +297,9 @@ class TestSegmenter:
         assert segmenter._seen[1] is not before
 
     def test_clicks_in_the_annotator(self, segmenter, frames, tmp_path):
-        anywidget = pytest.importorskip("anywidget", reason="anywidget is not installed")
+        anywidget = pytest.importorskip(
+            "anywidget", reason="anywidget is not installed: pip install 'vtlab[notebook]'"
+        )
         annotator = vtlab.annotate(np.stack(frames[1][:3]), autosave=tmp_path / "p.json", segmenter=segmenter)
         assert isinstance(annotator, anywidget.AnyWidget)
         annotator.act({"do": "click", "x": 50, "y": 50})

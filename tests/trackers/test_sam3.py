@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
-pytest.importorskip("transformers", reason="pip install 'vtlab[transformers]'")
+pytest.importorskip("transformers", reason="transformers is not installed: pip install 'vtlab[transformers]'")
 
 import vtlab  # noqa: E402
 from vtlab.errors import InputError, PromptError, WeightsError  # noqa: E402

@@ -14,7 +14,7 @@ from vtlab.prompts import PointPrompt, Prompts
 from vtlab.registry import tracker_card
 from vtlab.video import Frame
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 from vtlab.nets.tapir import Tapir  # noqa: E402
 from vtlab.trackers.points.tapir.tracker import TAPIR  # noqa: E402

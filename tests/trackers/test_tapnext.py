@@ -11,7 +11,7 @@ from vtlab.errors import InputError, WeightsError
 from vtlab.prompts import PointPrompt, SkeletonPrompt
 from vtlab.trackers.points.tapnext import TapNext, read_official
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 
 @pytest.mark.parametrize(("name", "side"), [("tapnext++", 256), ("tapnext++-512", 512)])

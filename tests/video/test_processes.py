@@ -182,7 +182,7 @@ LOADED = """
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
 def test_data_loader_with_workers(clip: Path, start: str) -> None:
-    pytest.importorskip("torch.utils.data")
+    pytest.importorskip("torch.utils.data", reason="torch is not installed: pip install 'vtlab[torch]'")
     _run(LOADED.format(start=start), clip)
 
 

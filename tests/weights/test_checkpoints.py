@@ -14,7 +14,7 @@ import pytest
 from vtlab.errors import WeightsError
 from vtlab.weights.checkpoints import load_into, load_tensors
 
-torch = pytest.importorskip("torch")
+torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
 
 
 @pytest.fixture

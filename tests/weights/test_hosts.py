@@ -35,7 +35,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
 @pytest.fixture
 def drive(server: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hosts:
     """The server in the place of Google Drive, for the real gdown."""
-    pytest.importorskip("gdown")
+    pytest.importorskip("gdown", reason="gdown is not installed: pip install 'vtlab[weights]'")
     monkeypatch.setattr("requests.adapters.HTTPAdapter.send", drive_adapter(server))
     monkeypatch.setattr(sys.modules["gdown.download"], "DEFAULT_COOKIES_FILE", str(tmp_path / "cookies.txt"))
     return server
@@ -44,7 +44,9 @@ def drive(server: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Hos
 @pytest.fixture
 def hub(server: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hosts]:
     """The server in the place of the hub, for the real huggingface_hub."""
-    constants = pytest.importorskip("huggingface_hub.constants")
+    constants = pytest.importorskip(
+        "huggingface_hub.constants", reason="huggingface_hub is not installed: pip install 'vtlab[weights]'"
+    )
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(
         constants, "HF_HUB_OFFLINE", False

@@ -93,8 +93,8 @@ def test_a_digest_of_the_shipped_lock_holds(
 def test_real_weights_are_tried_by_one_command(
     shared_weights: Path, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("skvideo")
-    pytest.importorskip("torch")
+    pytest.importorskip("skvideo", reason="scikit-video is not installed: pip install 'vtlab[notebook]'")
+    pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
     cache.mkdir(parents=True)
     shutil.copy(shared_weights / NANO, cache / NANO)
     ran = CliRunner().invoke(app, ["weights", "test", "nanotrack-v2", "--json"])

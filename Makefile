@@ -10,6 +10,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 DEMO_EXTRAS  := notebook,mot
 TEST_EXTRAS  := notebook,mot,torch,onnx,weights,serve,cluster,test
+SLOW_EXTRAS  := notebook,mot,torch,onnx,openvino,weights,serve,cluster,test
 DOCS_EXTRAS  := notebook,mot,serve,docs
 BENCH_EXTRAS := notebook,mot,torch,onnx,weights,serve,test
 
@@ -44,7 +45,7 @@ env: $(V)/.ok-$(TEST_EXTRAS)  ## set up the environment of the tests and no more
 test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-all: $(V)/.ok-$(TEST_EXTRAS)  ## the same with the slow tests
+test-all: $(V)/.ok-$(SLOW_EXTRAS)  ## the same with the slow tests, and OpenVINO (180 MB)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not judge and not slurm"
 
 slurm: $(V)/.ok-$(TEST_EXTRAS)  ## run a grid on a real SLURM of one node (Debian: apt install slurm-wlm munge)

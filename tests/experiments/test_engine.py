@@ -392,7 +392,11 @@ def test_one_table_for_everybody_who_reads_parquet(lab):
     assert len(archive.tracks("k3")["a", "k3"]) == 0
     cells = pd.read_parquet(folder / "cells.parquet")
     assert len(cells.merge(pd.read_parquet(folder / "metrics").astype({"cell": str}), on="cell")) == 6
+
+
+def test_duckdb_reads_it_too(lab):
     duckdb = pytest.importorskip("duckdb", reason="duckdb is not installed: pip install 'vtlab[test]'")
+    folder = run_experiment(lab / "e.yaml", limit=6).folder
     asked = f"select count(*), sum(value) from read_parquet('{folder}/metrics/*/*.parquet', hive_partitioning = true)"
     assert duckdb.sql(asked).fetchall() == [(6, 7.5)]
 

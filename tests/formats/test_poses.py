@@ -260,15 +260,3 @@ def test_projects_of_sleap_name_the_extra(tmp_path, monkeypatch):
         MissingDependencyError, match=r"needs the package 'sleap-io'.*pip install 'vtlab\[poses\]'"
     ):
         open_dataset(tmp_path)
-
-
-def test_a_project_that_sleap_io_wrote(tmp_path):
-    pytest.importorskip("sleap_io", reason="sleap-io is not installed: pip install 'vtlab[poses]'")
-    shutil.copy(GOLDEN / "sleap-theirs.slp", tmp_path / "walk.slp")
-    truth = open_dataset(tmp_path).truth("walk")
-    assert truth.object_id.tolist() == [1, 2, 1, 1, 2, 1, 2]
-    assert truth.record.id_map == {"1": "left", "2": "right"}
-    assert truth.size == (48, 64)
-    (tmp_path / "walk.slp").write_bytes((GOLDEN / "sleap-theirs.slp").read_bytes()[:9000])
-    with pytest.raises(FormatError, match="a project of SLEAP"):
-        open_dataset(tmp_path)

@@ -1,5 +1,6 @@
 """sleap-io as the judge of poses: what it reads of projects and labels of DeepLabCut that vtlab wrote, what vtlab reads of
-a project that it wrote, and the contract of the format, as JSON. vtlab is in its environment, too. argv[1]: a folder.
+projects that it wrote now and once (the golden one, whole and cut off), and the contract of the format, as JSON. vtlab is
+in its environment, too. argv[1]: a folder.
 """
 
 import json
@@ -13,11 +14,14 @@ import sleap_io as sio
 from PIL import Image
 
 from vtlab import formats
+from vtlab.datasets import open_dataset
+from vtlab.errors import FormatError
 from vtlab.testing import check_format
 from vtlab.testing.ledger import check_ledger, random_tracks
 from vtlab.tracks import PointRows, Record, Tracks
 
 root = Path(sys.argv[1])
+GOLDEN = Path(__file__).parents[1] / "formats/golden/sleap-theirs.slp"
 
 
 def poses(source: str) -> Tracks:
@@ -60,6 +64,15 @@ for frame in range(4):
     Image.new("L", (64, 48)).save(table.parent / f"img{frame:06d}.png")
 labels.save(str(root / "theirs.slp"), verbose=False)
 back = formats.read_tracks(root / "theirs.slp", "sleap")
+golden = root / "golden/walk.slp"
+golden.parent.mkdir()
+golden.write_bytes(GOLDEN.read_bytes())
+truth = open_dataset(golden.parent).truth("walk")
+golden.write_bytes(GOLDEN.read_bytes()[:9000])
+try:
+    cut_off = str(open_dataset(golden.parent))
+except FormatError as error:
+    cut_off = str(error)
 for seed in range(3):
     given = random_tracks(seed)
     (path,) = formats.write_tracks(given, root / f"random{seed}", "sleap", sequence="walk")
@@ -79,6 +92,8 @@ print(
                 back.points.xy.tolist(),
                 back.points.visible.tolist(),
             ],
+            "golden": [truth.object_id.tolist(), truth.record.id_map, list(truth.size)],
+            "cut_off": cut_off,
             "contract": [r.state for r in check_format("sleap")],
         }
     )

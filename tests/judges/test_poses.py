@@ -36,6 +36,8 @@ def test_sleap_io_reads_projects_and_labels_of_deeplabcut(tmp_path):
     assert (frames, owners) == ([0, 0, 1, 2, 2, 3, 3], [1, 2, 1, 1, 2, 1, 2])
     assert xy[0] == [10.25, 0.5]
     assert seen.count(False) == 1
+    assert told["golden"] == [[1, 2, 1, 1, 2, 1, 2], {"1": "left", "2": "right"}, [48, 64]]
+    assert "a project of SLEAP" in told["cut_off"]
     assert set(told["contract"]) <= {"pass", "skip"}
     assert told["contract"].count("pass") >= 7
     keep([tmp_path / "theirs.slp"], "sleap")

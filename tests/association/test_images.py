@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -10,7 +13,7 @@ from vtlab.association.deepsort import DeepSort
 from vtlab.association.ocsort import OcSort
 from vtlab.association.parts.cmc import CameraMotion
 from vtlab.association.parts.reid import HistogramEmbedder, OnnxEmbedder, TimmEmbedder, crops, make_embedder
-from vtlab.errors import InputError
+from vtlab.errors import InputError, MissingDependencyError
 from vtlab.registry import ASSOCIATORS
 from vtlab.testing.streams import detections, frame, picture
 
@@ -107,12 +110,30 @@ def test_osnet_tells_people_apart(shared, shared_weights, monkeypatch):
     assert (table.argmax(axis=1) == np.arange(len(both))).mean() >= 0.8
 
 
-def test_timm_models():
-    pytest.importorskip("timm")
-    embedder = TimmEmbedder("resnet10t", pretrained=False, size=(64, 64))
-    assert embedder.embed(picture(), np.array([[20.0, 20, 60, 100]])).shape[0] == 1
+def test_timm_models(monkeypatch):
+    """In timm's place stands what is asked of it: timm needs torchvision, which no environment of the tests has."""
+    torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")
+    made = []
+
+    def create_model(name, **how):
+        made.append((name, how))
+        return torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten())
+
+    timm = SimpleNamespace(is_model=["resnet18"].__contains__, create_model=create_model)
+    monkeypatch.setitem(sys.modules, "timm", timm)
+    embedder = make_embedder("timm:resnet18.a1_in1k")
+    assert made == [("resnet18.a1_in1k", {"pretrained": True, "num_classes": 0})]
+    red, blue, also_red = embedder.embed(
+        picture(), np.array([[20.0, 20, 60, 100], [120, 20, 160, 100], [22, 22, 60, 98]])
+    )
+    assert red.shape == (12,)
+    assert np.linalg.norm(red) == pytest.approx(1, abs=1e-5)
+    assert red @ also_red > red @ blue
     with pytest.raises(InputError, match="no model 'resnet7'"):
         TimmEmbedder("resnet7")
+    monkeypatch.setitem(sys.modules, "timm", None)
+    with pytest.raises(MissingDependencyError, match=r"'timm:resnet18'.*vtlab\[transformers\]"):
+        TimmEmbedder("resnet18")
 
 
 RED, BLUE = [20.0, 20, 60, 100], [120.0, 20, 160, 100]

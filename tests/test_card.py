@@ -107,7 +107,6 @@ def test_torch() -> None:
         assert sum(p.numel() for p in TransT().parameters()) > 1e7
 
 
-@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
 def test_sam2(scene, tmp_path) -> None:
     """The package's video predictor and vtlab's tracker give the same masks from one box (seeded weights, float64)."""
     torch = pytest.importorskip("torch", reason="torch is not installed: pip install 'vtlab[torch]'")

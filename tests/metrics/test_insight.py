@@ -219,7 +219,7 @@ def test_motmetrics_finds_its_table():
     assert isinstance(table, pd.DataFrame)
 
 
-@pytest.mark.filterwarnings("ignore")  # of py-motmetrics' own code
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what pandas says of py-motmetrics' code
 @pytest.mark.parametrize(
     "name",
     [

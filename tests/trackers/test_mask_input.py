@@ -28,6 +28,8 @@ VIDEO = np.random.default_rng(0).integers(0, 255, (6, 60, 90, 3), dtype=np.uint8
 SQUARE = np.zeros((60, 90), bool)
 SQUARE[10:40, 10:40] = True
 OTHER = np.roll(SQUARE, 40, axis=1)
+NETWORKS = [name for name in PACKAGES if name != "flow"]
+"""Those that have a checkpoint."""
 
 
 @pytest.fixture(scope="module", params=PACKAGES)
@@ -241,8 +243,6 @@ class RangeHandler(http.server.SimpleHTTPRequestHandler):
 @pytest.fixture
 def server(made, tmp_path, monkeypatch):
     """Address of a server of the seeded checkpoint; the cache is empty, and downloads are allowed."""
-    if "weights" not in made[1]:
-        pytest.skip("no checkpoint")
     monkeypatch.setenv("VTLAB_CACHE", str(tmp_path))
     monkeypatch.delenv("VTLAB_WEIGHTS", raising=False)
     monkeypatch.delenv("VTLAB_OFFLINE", raising=False)
@@ -257,6 +257,7 @@ def server(made, tmp_path, monkeypatch):
         thread.join()
 
 
+@pytest.mark.parametrize("made", NETWORKS, indirect=True)
 def test_fetch_verify_load_track(made, server, monkeypatch):
     """The whole way of an official checkpoint: a broken download, resumed; sha256; strict load; masks."""
     tracker, params = made
@@ -279,10 +280,9 @@ def test_fetch_verify_load_track(made, server, monkeypatch):
         vtlab.create_tracker(tracker.card.name, **official)
 
 
+@pytest.mark.parametrize("made", NETWORKS, indirect=True)
 def test_a_checkpoint_of_another_kind_names_what_differs(made, tmp_path):
     tracker, params = made
-    if "weights" not in params:
-        pytest.skip("no checkpoint")
     import torch
 
     wrong = tmp_path / "wrong.pth"

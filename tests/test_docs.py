@@ -239,7 +239,9 @@ def test_the_column_that_the_guide_adds_is_in_views_and_files(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("ruff") is None, reason="ruff is not installed: pip install 'vtlab[test]'"
+)
 def test_the_parts_that_the_guide_adds_pass_the_linter():
     for path, code in examples().items():
         for ask in (["check"], ["format", "--diff"]):
@@ -249,7 +251,9 @@ def test_the_parts_that_the_guide_adds_pass_the_linter():
 
 
 @pytest.mark.slow  # the first run of a checkout reads what the parts import: more than a minute
-@pytest.mark.skipif(importlib.util.find_spec("mypy") is None, reason="mypy is not installed")
+@pytest.mark.skipif(
+    importlib.util.find_spec("mypy") is None, reason="mypy is not installed: pip install 'vtlab[test]'"
+)
 def test_the_parts_that_the_guide_adds_have_types(tmp_path):
     """Under their own module names, by which pyproject.toml is strict."""
     paths = [tmp_path / path for path in examples() if path.startswith("vtlab/")]

@@ -22,7 +22,8 @@ HERE = [name for name in CARDS if name not in LACKING]
 @pytest.mark.parametrize("name", LACKING)
 def test_not_testable_here(name):
     """One line for each tracker that this machine can't run; its network has parity tests of its own."""
-    pytest.skip(f"{name}: {LACKING[name]}")
+    fetch = f": vtlab weights fetch {name}" if LACKING[name].startswith("weights") else ""
+    pytest.skip(f"{name}: {LACKING[name]}{fetch}")
 
 
 @pytest.mark.filterwarnings("ignore:auto. mask is followed by:vtlab.errors.VtlabWarning")  # no SAM 2 here

@@ -150,7 +150,7 @@ def test_frames_from_zero(tmp_path):
 def test_shared_cases(shared, tmp_path):
     cases = shared / "data/cases/det"
     if not cases.is_dir():
-        pytest.skip("no cases")
+        pytest.skip(f"the shared data has no {cases}")
     assert PublicDetections(path=cases / "minus1.txt").at(0).confidence.tolist() == [1, 1]
     with pytest.raises(FormatError, match=r"nan\.txt, line 1: the score"):
         PublicDetections(path=cases / "nan.txt")

@@ -352,7 +352,7 @@ def test_a_disk_that_fills_while_a_result_is_written(tmp_path):
     disk.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("no file system may be mounted here")
+        pytest.skip("mounting a file system of 1 MB needs Linux and the rights of root")
     try:
         archive = Archive(disk / "e")
         outcome = Outcome({"value": 1.0}, timelines={"noise": [random.random() for _ in range(20_000)]})

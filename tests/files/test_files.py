@@ -142,7 +142,10 @@ def test_a_folder_without_rights_is_told_to_root_too(tmp_path, monkeypatch):
         check_folder(tmp_path / "new/deep")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() == 0,
+    reason="needs a user of POSIX other than root, who may write everywhere",
+)
 def test_a_folder_without_rights(tmp_path):
     tmp_path.chmod(0o500)
     try:

@@ -229,7 +229,7 @@ def test_results_are_converted_as_they_are_scored(tmp_path, target, inside):
 def test_shared_cases(shared):
     cases = shared / "data/cases"
     if not cases.is_dir():
-        pytest.skip("no cases")
+        pytest.skip(f"the shared data has no {cases}")
     for value in ("r255", "r128"):
         with pytest.warns(VtlabWarning, match="drawn as"):
             found = evaluate_folders(cases / "vos/gt1", cases / f"vos/{value}", "davis")

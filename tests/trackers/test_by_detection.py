@@ -47,7 +47,7 @@ def associators():
     """Every associator; those whose weights are not on this machine are skipped."""
     for card in ASSOCIATORS.cards():
         lacking = [w.name for w in card.weights if locate(w) is None]
-        reason = f"{card.name}: {lacking[0]} is not here" if lacking else ""
+        reason = f"no weights {lacking[0]}: vtlab weights fetch {card.name}" if lacking else ""
         yield pytest.param(card.name, marks=[pytest.mark.skip(reason=reason)] if lacking else [])
 
 

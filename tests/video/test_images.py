@@ -273,7 +273,7 @@ def test_a_link_to_nothing_is_no_gap(tmp_path: Path) -> None:
 def test_reported_images(shared: Path, name: str) -> None:
     path = shared / "data" / "cases" / "images" / name
     if not path.exists():
-        pytest.skip(f"no {name}")
+        pytest.skip(f"the shared data has no {path}")
     if name in ("float_tif", "jpg_beside_png"):
         with pytest.raises(
             VideoError, match="floating-point" if name == "float_tif" else r"\.jpg and .*\.png"

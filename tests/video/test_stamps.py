@@ -299,7 +299,7 @@ def _number(frame: np.ndarray) -> int:
 def test_reported_videos(shared: Path, name: str, count: int) -> None:
     path = shared / "data" / "cases" / "video" / name
     if not path.is_file():
-        pytest.skip(f"no {name}")
+        pytest.skip(f"the shared data has no {path}")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         video = open_video(path)

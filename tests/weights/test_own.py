@@ -63,7 +63,6 @@ def test_the_record_holds_the_files_of_a_folder(folder_tracker, tmp_path):
     assert tracks.record.tracker.weights == expected
 
 
-@pytest.mark.skipif("vittrack" not in vtlab.list_trackers(), reason="this build of OpenCV has no TrackerVit")
 def test_networks_of_opencv(tmp_path):
     with pytest.raises(WeightsError, match=r"There is no file .*mine\.onnx"):
         vtlab.create_tracker("vittrack", weights=tmp_path / "mine.onnx")

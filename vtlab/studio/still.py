@@ -32,7 +32,7 @@ RULE = f"""<div class="vt-still"><style>
 
 
 class StillWidget(anywidget.AnyWidget):
-    """A widget that leaves a picture of what it shows."""
+    """A widget that leaves a picture of what it shows; it implements `still`."""
 
     def __init__(self, **traits: Any):
         self._handle: Any = None

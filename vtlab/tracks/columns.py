@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from vtlab.tracks.groups import each, first_of_each, rows_of_each
 
 
 @dataclass(frozen=True)
-class Column:
+class Column(ABC):
     """How one column is checked, filled, and held at rest.
 
     Attributes:
@@ -79,9 +80,9 @@ class Column:
         """What `read` takes, from a Parquet table."""
         return table.column(self.stored(name)[0]).to_pylist()
 
+    @abstractmethod
     def arrow(self) -> Any:
         """Type at rest, of each of its columns."""
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -11,21 +11,22 @@ import ctypes
 import gc
 import os
 import weakref
+from abc import ABC, abstractmethod
 from typing import Any
 
 _ALIVE: weakref.WeakSet[Forked] = weakref.WeakSet()
 
 
-class Forked:
+class Forked(ABC):
     """Base of what must be mended in a forked child; call `watch_forks` once made."""
 
     def watch_forks(self) -> None:
         """Have `after_fork` called in each child that is forked from now on."""
         _ALIVE.add(self)
 
+    @abstractmethod
     def after_fork(self) -> None:
         """Mend this object; called in the child before anything else runs there."""
-        raise NotImplementedError
 
 
 def keep_for_ever(*things: Any) -> None:

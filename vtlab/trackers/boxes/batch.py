@@ -175,7 +175,8 @@ class BatchedTracker(OnlineTracker, Generic[T]):
 class NetworkTracker(BatchedTracker[T]):
     """Batched tracker by a network of PyTorch, or by its exported files; its constructor makes either ready by `_place`.
 
-    Trackers that can be exported ask by `_ask_template` and `_ask_step` only.
+    Trackers that can be exported ask by `_ask_template` and `_ask_step` only, and implement `around`, `template_of` and
+    `step_of`, which nobody asks of the others.
     """
 
     export_params: ClassVar[Mapping[str, Any]] = {**Exportable.export_params, "engine": NATIVE}

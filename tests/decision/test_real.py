@@ -14,6 +14,7 @@ from vtlab.decision.sampling import Population, draw, estimate
 from vtlab.formats.single_object import read_boxes
 from vtlab.geometry import paired_iou
 
+pytestmark = pytest.mark.shared
 TRACKERS = ("NanoTrack", "LightTrack", "SiamTPN", "SiamAPN", "SiamAPN++")
 CLIPS = (
     "Animal1", "BMX2", "Basketball", "Car2", "Car6", "Girl1", "Gull2", "Horse1", "Kiting", "ManRunning1",

@@ -147,6 +147,7 @@ def test_frames_from_zero(tmp_path):
     assert len(PublicDetections(path=file, first_frame=0).at(0)) == 1
 
 
+@pytest.mark.shared
 def test_shared_cases(shared, tmp_path):
     cases = shared / "data/cases/det"
     if not cases.is_dir():

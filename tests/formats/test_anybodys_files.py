@@ -129,6 +129,7 @@ def test_names_with_a_colon_stay(tmp_path, layout):
     assert found == {("my:tracker", name), ("my_tracker", name)}
 
 
+@pytest.mark.shared
 def test_truth_read_as_tracks_carries_its_rule(shared):
     folder = shared / "data/mot/MOT17-05-DPM"
     truth = read_mot(folder / "gt/gt.txt", "truth")
@@ -226,6 +227,7 @@ def test_results_are_converted_as_they_are_scored(tmp_path, target, inside):
     assert again == pytest.approx(direct)
 
 
+@pytest.mark.shared
 def test_shared_cases(shared):
     cases = shared / "data/cases"
     if not cases.is_dir():

@@ -338,6 +338,7 @@ def test_every_metric_has_a_record():
             assert record.paper
 
 
+@pytest.mark.shared
 def test_truth_of_a_mot_file_has_its_rule_on_published_results(shared):
     """Bare tracks beside bare truth were scored by `plain`: HOTA .635 and .665 where the benchmark's own rule gives less."""
     folder = shared / "data/mot/MOT17-05-DPM"

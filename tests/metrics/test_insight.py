@@ -219,6 +219,7 @@ def test_motmetrics_finds_its_table():
     assert isinstance(table, pd.DataFrame)
 
 
+@pytest.mark.shared
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # what pandas says of py-motmetrics' code
 @pytest.mark.parametrize(
     "name",

@@ -206,6 +206,7 @@ def test_pictures_of_key_figures_and_the_way_from_one_to_the_next():
     assert "no key figure before" in act(state, "key_figure", step=-1)
 
 
+@pytest.mark.browser
 def test_the_tools_in_a_browser(show):
     made = corrector(box(10), box(60, object_id=2), box(110, object_id=3), labels=["dog", "cat"])
     hand = Hand(show(made))
@@ -238,6 +239,7 @@ def test_the_tools_in_a_browser(show):
     assert hand.shown.errors == []
 
 
+@pytest.mark.browser
 def test_corners_of_a_polygon_by_hand(show):
     made = annotate(VIDEO, autosave=False)
     hand = Hand(show(made))
@@ -287,6 +289,7 @@ def test_track_ahead_as_one_draws_and_a_stale_start_is_dropped():
     assert not made.view["tracking"]["running"]
 
 
+@pytest.mark.browser
 def test_the_corrector_leads_to_the_frame_that_is_the_least_sure_and_stays_under_a_hand(show):
     made = corrector()
     hand = Hand(show(made))

@@ -190,6 +190,7 @@ def test_a_table_and_a_plot_show_the_map(originals, tmp_path):
     assert alignment(new_axes(), found).get_xlabel() == "b: copy, s"
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize("clip", ["dog_360p", "skateboarder_360p", "vtest"])
 def test_real_clips(shared, tmp_path, clip):
     video = open_video(shared / "data" / "videos" / f"{clip}.mp4")[:150]

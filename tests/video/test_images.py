@@ -267,6 +267,7 @@ def test_a_link_to_nothing_is_no_gap(tmp_path: Path) -> None:
         open_video(tmp_path)
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize(
     "name", ["a.webp", "a.png", "exif6_png", "exif6_webp", "float_tif", "jpg_beside_png"]
 )

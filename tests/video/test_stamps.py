@@ -293,6 +293,7 @@ def _number(frame: np.ndarray) -> int:
     return sum(1 << b for b in range(10) if rows[:, (b + 1) * block + 3 : (b + 2) * block - 3].mean() > 120)
 
 
+@pytest.mark.shared
 @pytest.mark.parametrize(
     ("name", "count"), [("bframes_no_pts.avi", 40), ("pause.mp4", 60), ("cover_art_first.mp4", 40)]
 )

@@ -136,6 +136,14 @@ def test_timm_models(monkeypatch):
         TimmEmbedder("resnet18")
 
 
+def test_a_torchvision_of_another_torch_is_told(monkeypatch, tmp_path):
+    (tmp_path / "timm.py").write_text("raise RuntimeError('operator torchvision::nms does not exist')")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "timm", raising=False)
+    with pytest.raises(InputError, match="torchvision::nms does not exist.*Remedy"):
+        TimmEmbedder("resnet18")
+
+
 RED, BLUE = [20.0, 20, 60, 100], [120.0, 20, 160, 100]
 
 

@@ -178,7 +178,10 @@ def per_point(tracks, frames: int, points: int) -> SimpleNamespace:
         pytest.param("offline", "offline", "offline", 14, {}, "forward", marks=pytest.mark.slow),
         ("offline", "offline_backward", "offline", 12, {}, "both"),
         pytest.param("online", "demo", "demo", 29, {}, "forward", marks=pytest.mark.slow),
-        ("online", "support_grid", "demo", 24, {"support_grid": 6}, "forward"),
+        # Quick: its windows of the network above; windows and grids of the tracker in trackers/test_cotracker.py.
+        pytest.param(
+            "online", "support_grid", "demo", 24, {"support_grid": 6}, "forward", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_tracker(

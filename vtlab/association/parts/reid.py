@@ -182,6 +182,11 @@ class TimmEmbedder:
             import timm
         except ImportError as error:
             raise needs(error.name or "timm", "transformers", f"The embedder 'timm:{name}'") from None
+        except RuntimeError as error:  # torchvision's operators are of another build than torch
+            raise InputError(
+                f"timm can't be imported: {error}. Remedy: install the torchvision that belongs to the torch at hand, see "
+                "https://pytorch.org/get-started."
+            ) from error
         if not timm.is_model(name.split(".")[0]):
             raise InputError(f"timm has no model {name!r}; timm.list_models() names them.")
         self._model = timm.create_model(name, pretrained=pretrained, num_classes=0).eval().to(device)

@@ -144,7 +144,7 @@ class Card:
         return self.accepts | self.optional
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, as `FrameTracks` is not
 class Observation:
     """Where one object is on one frame.
 

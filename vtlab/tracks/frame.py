@@ -15,7 +15,8 @@ from vtlab.tracks.columns import COLUMNS, EXTRAS, as_column, join
 from vtlab.tracks.points import PointRows
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: to set fourteen frozen fields takes three times as long, and half of what an answer costs a quick tracker.
+@dataclass(slots=True)
 class FrameTracks:
     """The answer of a tracker on one frame: N objects, and the M points of those that are made of points.
 

@@ -168,7 +168,7 @@ class BatchedTracker(OnlineTracker, Generic[T]):
             # 0 is what a lost object is given, which is never seen, whatever is asked for.
             (score >= self.visible_above) & (score > 0),
             labels=[t.label for t in targets] if any(t.label for t in targets) else None,
-            source=["manual" if i in manual else "tracked" for i in ids],
+            source=["manual" if i in manual else "tracked" for i in ids] if manual else "tracked",
         )
 
 

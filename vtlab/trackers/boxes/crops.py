@@ -120,15 +120,14 @@ def stretch(image: Image, window: tuple[int, int, int, int], size: int, *, fill:
     colour = tuple(int(v) for v in np.asarray(fill).reshape(3))
     if max(wide, high) > MAX_COPY:
         return _sample(image, window, size, colour)
-    x0, x1 = np.clip([left, left + wide], 0, width)
-    y0, y1 = np.clip([top, top + high], 0, height)
+    x0, x1 = (min(max(x, 0), width) for x in (left, left + wide))
+    y0, y1 = (min(max(y, 0), height) for y in (top, top + high))
     if x0 == x1 or y0 == y1:
         return np.broadcast_to(np.array(colour, np.uint8), (size, size, 3)).copy()
     patch: NDArray[Any] = image[y0:y1, x0:x1]
     if patch.shape[:2] != (high, wide):
-        above, below = int(y0 - top), int(top + high - y1)
-        before, after = int(x0 - left), int(left + wide - x1)
-        patch = cv2.copyMakeBorder(patch, above, below, before, after, cv2.BORDER_CONSTANT, value=colour)
+        borders = (y0 - top, top + high - y1, x0 - left, left + wide - x1)
+        patch = cv2.copyMakeBorder(patch, *borders, cv2.BORDER_CONSTANT, value=colour)
     # As the official code skips it; resizing to the same size is exact, and copies all the same.
     if (wide, high) == (size, size):
         return patch.copy()

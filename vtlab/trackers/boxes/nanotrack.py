@@ -497,4 +497,6 @@ def _crop(
 
 def _input(crop: Image) -> NDArray[np.float32]:
     """The backbone's input (1, 3, H, W) of an RGB crop: BGR, 0 to 255."""
-    return np.ascontiguousarray(crop[..., ::-1].transpose(2, 0, 1)[None], dtype=np.float32)
+    import cv2
+
+    return np.asarray(cv2.dnn.blobFromImage(crop, swapRB=True), np.float32)

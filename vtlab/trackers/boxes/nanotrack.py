@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -240,8 +241,6 @@ class _OpenCV:
     """The ONNX files run by OpenCV's DNN, crops one after another."""
 
     def __init__(self, version: int):
-        import cv2
-
         from vtlab import weights
 
         files = [str(weights.fetch(w)) for w in _ONNX[version]]
@@ -497,6 +496,4 @@ def _crop(
 
 def _input(crop: Image) -> NDArray[np.float32]:
     """The backbone's input (1, 3, H, W) of an RGB crop: BGR, 0 to 255."""
-    import cv2
-
     return np.asarray(cv2.dnn.blobFromImage(crop, swapRB=True), np.float32)

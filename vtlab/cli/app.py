@@ -12,7 +12,7 @@ import io
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import typer
 from typer.core import TyperGroup
@@ -20,64 +20,54 @@ from typer.core import TyperGroup
 from vtlab.cli.output import escape, stderr
 from vtlab.errors import TrackingError, VtlabError
 
-
-class _Place(NamedTuple):
-    """Where a command, or a group of them, is written."""
-
-    module: str
-    name: str
-    hidden: bool = False
-    deprecated: bool = False
-
-    def found(self) -> Any:
-        """The function, or the `Typer` of a group."""
-        return getattr(importlib.import_module(f"vtlab.cli.{self.module}"), self.name)
-
-
-_PLACES = {
-    "track": _Place("tracking", "track"),
-    "compare": _Place("tracking", "compare"),
-    "profile": _Place("tracking", "profile"),
-    "evaluate": _Place("results", "evaluate"),
-    "convert": _Place("results", "convert"),
-    "verdict": _Place("decision", "verdict"),
-    "list": _Place("parts", "list_"),
-    "info": _Place("parts", "info"),
-    "check": _Place("parts", "check"),
-    "serve": _Place("serve", "serve"),
-    "doctor": _Place("setup", "doctor"),
-    "export": _Place("setup", "export"),
-    "apply": _Place("lab", "apply"),
-    "weights": _Place("weights", "weights"),
-    "data": _Place("data", "data"),
-    "lab": _Place("lab", "lab"),
-    # The short form of `lab run`.
-    "run": _Place("lab", "run", hidden=True),
-    # Old places, until version 0.3, of commands that are in `data` and `lab`.
-    **{
-        name: _Place(module, name, hidden=True, deprecated=True)
-        for module, name in (("align", "align"), ("experiments", "reproduce"), ("experiments", "demo"))
-    },
+_MODULES = {
+    **dict.fromkeys(("track", "compare", "profile"), "tracking"),
+    **dict.fromkeys(("evaluate", "convert"), "results"),
+    "verdict": "decision",
+    **dict.fromkeys(("list", "info", "check"), "parts"),
+    "serve": "serve",
+    **dict.fromkeys(("doctor", "export"), "setup"),
+    "apply": "lab",
+    **{group: group for group in ("weights", "data", "lab")},
+    "run": "lab",
+    "align": "align",
+    **dict.fromkeys(("reproduce", "demo"), "experiments"),
 }
+"""Where each command, or group of them, is written, in the order of the help."""
+_OLD = ("align", "reproduce", "demo")
+"""Old places, until version 0.3, of commands that are in `data` and `lab`."""
+_HIDDEN = ("run", *_OLD)
+"""And the short form of `lab run`."""
+_LIKE: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": "rich",
+    "pretty_exceptions_enable": False,
+}
+"""Of the whole and of each command."""
+
+
+def _found(name: str) -> Any:
+    """The function of a command, or the `Typer` of a group."""
+    module = importlib.import_module(f"vtlab.cli.{_MODULES[name]}")
+    return getattr(module, "list_" if name == "list" else name)  # `list` would hide Python's
 
 
 class Commands(Mapping[str, Any]):
     """The commands by name, each imported and built when it is asked for: a command waits for no other's parameters."""
 
     def __getitem__(self, name: str) -> Any:
-        place = _PLACES[name]
-        found = place.found()
+        found = _found(name)
         if isinstance(found, typer.Typer):
             return typer.main.get_group(found)
-        alone = typer.Typer(add_completion=False, rich_markup_mode="rich", pretty_exceptions_enable=False)
-        alone.command(name, hidden=place.hidden, deprecated=place.deprecated)(found)
+        alone = typer.Typer(**_LIKE)
+        alone.command(name, hidden=name in _HIDDEN, deprecated=name in _OLD)(found)
         return typer.main.get_command(alone)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(_PLACES)
+        return iter(_MODULES)
 
     def __len__(self) -> int:
-        return len(_PLACES)
+        return len(_MODULES)
 
 
 class Overview(TyperGroup):
@@ -98,7 +88,7 @@ class Overview(TyperGroup):
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """Write each command and the first paragraph of its help, uncut; no parameters are built for it."""
-        listed = [(name, place.found()) for name, place in _PLACES.items() if not place.hidden]
+        listed = [(name, _found(name)) for name in self.commands if name not in _HIDDEN]
         told = [(n, f.info.help if isinstance(f, typer.Typer) else inspect.getdoc(f)) for n, f in listed]
         with formatter.section("Commands"):
             formatter.write_dl([(n, (text or "").split("\n\n")[0].replace("\n", " ")) for n, text in told])
@@ -109,10 +99,8 @@ app = typer.Typer(
     cls=Overview,
     help="Compare video trackers of every kind behind one API, and label video with them.",
     no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
+    **_LIKE,
 )
 
 

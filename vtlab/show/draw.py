@@ -42,6 +42,11 @@ def colour(object_id: int) -> Colour:
     return PALETTE[(int(object_id) - 1) % len(PALETTE)]
 
 
+def hex_of(rgb: Colour) -> str:
+    """RGB as "#rrggbb"."""
+    return "#{:02x}{:02x}{:02x}".format(*rgb)
+
+
 def overlay(
     image: Image,
     tracks: Tracks,

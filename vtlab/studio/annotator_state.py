@@ -19,8 +19,9 @@ from vtlab.prompts import BoxPrompt, ClickPrompt, MaskPrompt, PointPrompt, Promp
 from vtlab.prompts.fit import check_figures
 from vtlab.prompts.skeletons import Skeleton, as_skeleton
 from vtlab.segmenters import guessing
+from vtlab.show.draw import hex_of
 from vtlab.studio import drawn
-from vtlab.studio.handling import Handling, hex_of
+from vtlab.studio.handling import Handling
 from vtlab.studio.labels import Labels
 from vtlab.studio.prompt_file import PromptFile
 from vtlab.tracks import Source

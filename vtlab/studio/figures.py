@@ -22,7 +22,7 @@ from vtlab.video import Image
 
 JPEG_QUALITY = 92
 """Of frames that are sent: edges stay clear, at a fraction of PNG's size."""
-COLOURS = ["#{:02x}{:02x}{:02x}".format(*c) for c in draw.PALETTE]
+COLOURS = [draw.hex_of(c) for c in draw.PALETTE]
 
 
 class FigureWidget(StillWidget):

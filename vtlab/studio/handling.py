@@ -12,7 +12,7 @@ import numpy as np
 
 from vtlab.errors import InputError, PromptError
 from vtlab.prompts import Prompt
-from vtlab.show.draw import Colour, colour
+from vtlab.show.draw import Colour, colour, hex_of
 from vtlab.studio.labels import Labels
 from vtlab.video import Video
 
@@ -180,8 +180,3 @@ class Handling(ABC):
             data = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
             self._cut_out[place] = "data:image/jpeg;base64," + base64.b64encode(bytes(data)).decode("ascii")
         return self._cut_out[place]
-
-
-def hex_of(rgb: Colour) -> str:
-    """RGB as "#rrggbb"."""
-    return "#{:02x}{:02x}{:02x}".format(*rgb)

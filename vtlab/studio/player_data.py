@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from vtlab.errors import InputError, VtlabWarning
 from vtlab.metrics.evaluation import infer_family
 from vtlab.metrics.families import FAMILIES
-from vtlab.show.draw import Colour, colour
+from vtlab.show.draw import colour, hex_of
 from vtlab.tracks import Tracks
 from vtlab.tracks.groups import grouped
 from vtlab.video import Frame, Video
@@ -112,7 +112,8 @@ class PlayerData:
             names = t.labels  # a pass over all rows
             for i in t.object_ids.tolist():
                 labels.setdefault(i, names.get(i, ""))
-        return [{"id": i, "label": labels[i], "colour": _hex(colour(i))} for i in sorted(labels)]
+        shade = cache(hex_of)  # of many objects the colours are few
+        return [{"id": i, "label": labels[i], "colour": shade(colour(i))} for i in sorted(labels)]
 
     def _timelines(self, name: str, tracks: Tracks) -> list[dict[str, Any]]:
         """For each object: presence, mean score and overlap with truth in bins (None = nothing), and its events."""
@@ -242,8 +243,3 @@ def _presence_events(
     manual[last - counts + 1] = False  # the first row is where it was prompted
     tell(ids[manual], frame[manual], "corrected", "corrected by hand")
     return found
-
-
-@cache
-def _hex(shade: Colour) -> str:
-    return "#{:02x}{:02x}{:02x}".format(*shade)
